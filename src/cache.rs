@@ -1,0 +1,1 @@
+//! The disposable SQLite file, and all SQL on it.

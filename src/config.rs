@@ -1,0 +1,1 @@
+//! Flags, environment, file and defaults, made into one Config.

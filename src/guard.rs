@@ -1,0 +1,1 @@
+//! The write path on which duplicates cannot arise.

@@ -1,0 +1,46 @@
+//! The times that Marketo writes, in every form that has been seen.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+
+/// Reads a time as Marketo writes it: `2015-05-07T11:47:30-08:00`, `…Z`, `…+0000`, `…Z+0000` (the asset endpoints),
+/// `2014-11-13 12:43:04` (old leads; taken as UTC). Anything else is `None`.
+pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
+    let text = text.trim();
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.with_timezone(&Utc));
+    }
+    let zoneless = text.strip_suffix("Z+0000").or_else(|| text.strip_suffix("+0000")).unwrap_or(text);
+    if let Ok(time) = DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%z") {
+        return Some(time.with_timezone(&Utc));
+    }
+    ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"]
+        .iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(zoneless, form).ok())
+        .map(|time| time.and_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_time;
+
+    #[test]
+    fn every_form_that_marketo_writes_is_read() {
+        for (text, utc) in [
+            ("2015-05-07T11:47:30-08:00", "2015-05-07T19:47:30Z"),
+            ("2021-11-23T22:57:08Z", "2021-11-23T22:57:08Z"),
+            ("2013-09-26T06:56:35+0000", "2013-09-26T06:56:35Z"),
+            ("2021-11-23T22:57:24Z+0000", "2021-11-23T22:57:24Z"),
+            ("2014-11-13 12:43:04", "2014-11-13T12:43:04Z"),
+            ("2017-09-08T16:38:14-0700", "2017-09-08T23:38:14Z"),
+        ] {
+            assert_eq!(parse_time(text).unwrap().to_rfc3339_opts(chrono::SecondsFormat::Secs, true), utc);
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_none() {
+        for text in ["", "null", "yesterday", "2021-13-40T00:00:00Z", "2021-11-23"] {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The precious SQLite file: plans, the journal of merges, the backups of merged leads; and all SQL on it.

@@ -1,0 +1,28 @@
+//! Finds, explains, merges and prevents duplicate people in Adobe Marketo Engage.
+//!
+//! Everything that the commands do, a program can do through this crate. The layers, from the top; each leans on those
+//! below it, never on a sibling:
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | [`cli`] | one file a command: its flags, the call into the core, what is printed, the exit code |
+//! | [`config`] | flags, environment, file and defaults, made into one configuration |
+//! | [`scan`], [`report`], [`merge`], [`guard`] | fill the cache; show what is in it; carry a plan out; write without making duplicates |
+//! | [`cache`], [`ledger`], [`marketo`], [`dedupe`] | the file that may be lost; the file that may not; the REST API; the decisions, pure |
+//! | [`lead`] | the words that all of them share |
+//!
+//! Beside them stands [`sandbox`], a Marketo to practise on, which shares no code with the client: a misreading of the
+//! API in the one must not hide in the other.
+
+pub mod cache;
+pub mod cli;
+pub mod config;
+pub mod dedupe;
+pub mod guard;
+pub mod lead;
+pub mod ledger;
+pub mod marketo;
+pub mod merge;
+pub mod report;
+pub mod sandbox;
+pub mod scan;

@@ -1,0 +1,3 @@
+//! The binary `mkto-audit`.
+
+fn main() {}

@@ -1,0 +1,311 @@
+//! Speaks Marketo, and knows nothing of duplicates.
+//!
+//! For: one typed, paced, classified door to the REST API. Reading, upserting and merging are three capabilities, so
+//! that a caller can be handed no more than it needs: what plans can only read, and what guards cannot merge.
+//! Never: prints, decides about duplicates, sends a write a second time whose outcome is unclear, or lets a token or a
+//! secret reach a URL, an error or a log line.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::lead::{Lead, LeadId};
+
+mod clock;
+mod error;
+
+pub use clock::Clock;
+pub use error::{Error, Outcome};
+
+/// Most records, ids or filter values that one call takes, and most leads on a page.
+pub const BATCH: usize = 300;
+
+/// Most losers that one merge call takes; above it Marketo answers 1080 (since 31 March 2026).
+pub const MERGE_LOSERS: usize = 25;
+
+/// Marketo allows bodies of 1 MB; what stays below this leaves room for the envelope.
+pub const BODY_BYTES: usize = 1_000_000;
+
+/// How long Marketo lets a Sync Leads call run: until then a call whose answer was lost may still write.
+pub const SYNC_LIMIT: std::time::Duration = std::time::Duration::from_secs(90);
+
+/// How long Marketo lets a merge run.
+pub const MERGE_LIMIT: std::time::Duration = std::time::Duration::from_secs(180);
+
+/// The result of one call, or why there is none.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What reading may do. All of it can be asked again without harm, so the client retries it.
+pub trait ReadLeads: Send + Sync {
+    /// Leads whose `field` has one of `values` (at most [`BATCH`]), all pages of the answer, by id. Values that no
+    /// lead has are simply missing from the answer. Where Marketo finds over 1,000 the values are split and asked
+    /// again; a single value with over 1,000 leads is an error.
+    fn leads_by(
+        &self,
+        field: &str,
+        values: &[String],
+        fields: &[String],
+    ) -> impl Future<Output = Result<Vec<Lead>>> + Send;
+
+    /// The leads that still have these ids (at most [`BATCH`]), by id.
+    fn leads_by_id(
+        &self,
+        ids: &[LeadId],
+        fields: &[String],
+    ) -> impl Future<Output = Result<Vec<Lead>>> + Send {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        async move { self.leads_by("id", &ids, fields).await }
+    }
+
+    /// The fields that leads have here, and which of them can be looked up by.
+    fn describe(&self) -> impl Future<Output = Result<Schema>> + Send;
+
+    /// The names and numbers of activity types.
+    fn activity_types(&self) -> impl Future<Output = Result<Vec<ActivityType>>> + Send;
+
+    /// A token from which activities since `since` can be paged.
+    fn paging_token(&self, since: DateTime<Utc>) -> impl Future<Output = Result<String>> + Send;
+
+    /// One page of activities of at most ten types, of all leads or of at most 30. It may be short or empty although
+    /// more follow.
+    fn activities(
+        &self,
+        token: &str,
+        types: &[u32],
+        leads: &[LeadId],
+    ) -> impl Future<Output = Result<ActivityPage>> + Send;
+
+    /// The static lists, all pages.
+    fn static_lists(&self) -> impl Future<Output = Result<Vec<StaticList>>> + Send;
+
+    /// The ids of the leads on a static list: one page, and the token of the next.
+    fn list_members(
+        &self,
+        list: u64,
+        token: Option<&str>,
+    ) -> impl Future<Output = Result<(Vec<LeadId>, Option<String>)>> + Send;
+
+    /// The static lists that a lead is on, as Marketo describes them (`id`, `name`, …).
+    fn list_membership(&self, lead: LeadId) -> impl Future<Output = Result<Vec<Map<String, Value>>>> + Send;
+
+    /// The programs that a lead is in, as Marketo describes them (`id`, `progressionStatus`, …).
+    fn program_membership(
+        &self,
+        lead: LeadId,
+    ) -> impl Future<Output = Result<Vec<Map<String, Value>>>> + Send;
+
+    /// The custom objects that link to leads, with the lead field that they link by.
+    fn lead_custom_objects(&self) -> impl Future<Output = Result<Vec<CustomObjectType>>> + Send;
+
+    /// Rows of a custom object whose `field` has one of `values` (at most [`BATCH`]).
+    fn custom_objects(
+        &self,
+        object: &str,
+        field: &str,
+        values: &[String],
+    ) -> impl Future<Output = Result<Vec<Map<String, Value>>>> + Send;
+
+    /// The calls of today by all integrations together.
+    fn usage_today(&self) -> impl Future<Output = Result<Usage>> + Send;
+}
+
+/// What writing leads may do: one call of Sync Leads.
+pub trait SyncLeads: Send + Sync {
+    /// Sends at most [`BATCH`] records within [`BODY_BYTES`] once, and gives what Marketo says of each, in the order of the input. Never
+    /// sent again after an [`Outcome::Unclear`] error: that is the caller's to settle, by looking.
+    fn sync_leads(&self, request: &SyncRequest) -> impl Future<Output = Result<Vec<RecordResult>>> + Send;
+}
+
+/// What merging may do. It takes an order, which only a confirmed plan can make.
+pub trait MergeLeads: Send + Sync {
+    /// Sends one merge once. `Ok` says that Marketo accepted it, not who survived: look at all ids afterwards.
+    fn merge_leads(&self, order: &impl MergeOrder) -> impl Future<Output = Result<Accepted>> + Send;
+}
+
+/// A merge that somebody has looked at and confirmed. Implemented by the step of a confirmed plan alone, so that no
+/// other code can ask for a merge.
+pub trait MergeOrder: Send + Sync {
+    /// The lead that stays, as asked for; the CRM's precedence can override it.
+    fn winner(&self) -> LeadId;
+    /// The leads that go, at most [`MERGE_LOSERS`], in the order that the plan gave them.
+    fn losers(&self) -> &[LeadId];
+    /// Whether Salesforce is to merge its records too; then there is one loser a call.
+    fn in_crm(&self) -> bool;
+}
+
+/// What Sync Leads is asked to do with its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SyncAction {
+    /// Insert where none matches, else update. The action that races.
+    CreateOrUpdate,
+    /// Insert, or 1005 where one matches.
+    CreateOnly,
+    /// Update, or 1004 where none matches.
+    UpdateOnly,
+    /// Insert whatever there is.
+    CreateDuplicate,
+}
+
+/// One call of Sync Leads.
+#[derive(Clone)]
+pub struct SyncRequest {
+    /// What to do with the records.
+    pub action: SyncAction,
+    /// The field that is looked up; `id` goes with `updateOnly` alone.
+    pub lookup_field: String,
+    /// The partition that new leads go to; the default one where absent.
+    pub partition: Option<String>,
+    /// The records. Their values are people's data: `Debug` shows their number alone.
+    pub input: Vec<Map<String, Value>>,
+}
+
+impl std::fmt::Debug for SyncRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SyncRequest")
+            .field("action", &self.action)
+            .field("lookup_field", &self.lookup_field)
+            .field("partition", &self.partition)
+            .field("records", &self.input.len())
+            .finish()
+    }
+}
+
+/// What Marketo says of one record of a Sync Leads call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordResult {
+    /// What became of it.
+    pub status: RecordStatus,
+    /// The lead; a skipped record has none.
+    pub id: Option<LeadId>,
+    /// Why it was skipped.
+    pub reasons: Vec<Reason>,
+    /// Marketo's id of the call, which carries the time at which it arrived.
+    pub request_id: Option<String>,
+}
+
+impl RecordResult {
+    /// Whether one of the reasons has this code.
+    pub fn has_code(&self, code: &str) -> bool {
+        self.reasons.iter().any(|reason| reason.code == code)
+    }
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordStatus {
+    /// A new lead.
+    Created,
+    /// An existing lead was written to, even where nothing changed.
+    Updated,
+    /// Nothing was written.
+    Skipped,
+}
+
+/// Marketo's code and text for a refusal. Decide on the code: texts differ between Marketo's own pages and answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// For example `1007`.
+    pub code: String,
+    /// Marketo's words.
+    pub message: String,
+}
+
+/// A merge that Marketo accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// Marketo's id of the call.
+    pub request_id: Option<String>,
+}
+
+/// The fields of leads on this instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    /// By REST API name.
+    pub fields: BTreeMap<String, Field>,
+    /// The fields by which leads can be looked up.
+    pub searchable: Vec<String>,
+}
+
+/// One field of leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// As Marketo's screens and exports name it, for example `Email Address`.
+    pub display_name: String,
+    /// Marketo's data type: `string`, `email`, `integer`, `float`, `boolean`, `date`, `datetime`, `score`, ….
+    pub data_type: String,
+    /// Whether Sync Leads may write it.
+    pub updateable: bool,
+    /// Whether the CRM owns it.
+    pub crm_managed: bool,
+}
+
+/// An activity type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActivityType {
+    /// Its number here; look it up by name.
+    pub id: u32,
+    /// For example `New Lead`.
+    pub name: String,
+}
+
+/// One activity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Activity {
+    /// Its identity.
+    pub guid: String,
+    /// The lead that it belongs to now; a merge moves it to the winner.
+    pub lead: LeadId,
+    /// When it happened, to the second.
+    pub at: Option<DateTime<Utc>>,
+    /// Its type's number.
+    pub kind: u32,
+    /// What it is about; of a New Lead the lead's id at birth, which a merge leaves alone.
+    pub primary: Option<LeadId>,
+    /// Attributes by lower-cased name: rows and type definitions differ in case.
+    pub attributes: BTreeMap<String, Value>,
+}
+
+/// A page of activities.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ActivityPage {
+    /// Possibly none, although more follow.
+    pub activities: Vec<Activity>,
+    /// From where to go on, now or another day.
+    pub next: String,
+    /// Whether to go on now.
+    pub more: bool,
+}
+
+/// A static list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaticList {
+    /// Its id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+}
+
+/// A custom object whose rows belong to leads. A merge leaves a loser's rows behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomObjectType {
+    /// Its API name.
+    pub name: String,
+    /// The object's own field that holds the link.
+    pub link_field: String,
+    /// The lead field whose value the link holds, usually `id`.
+    pub lead_field: String,
+}
+
+/// Calls of a day.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// By all integrations together.
+    pub total: u64,
+    /// By API user.
+    pub by_user: Vec<(String, u64)>,
+}

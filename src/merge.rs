@@ -1,0 +1,1 @@
+//! Carries a plan out: re-check, back up, write, merge, verify.

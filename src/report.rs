@@ -1,0 +1,1 @@
+//! What the cache holds, as a table, CSV or JSON.

@@ -1,0 +1,1 @@
+//! A Marketo to practise on.

@@ -1,0 +1,1 @@
+//! Fills the cache: by paging, or from a CSV file.
