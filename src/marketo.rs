@@ -97,6 +97,17 @@ pub trait ReadLeads: Send + Sync {
         lead: LeadId,
     ) -> impl Future<Output = Result<Vec<Map<String, Value>>>> + Send;
 
+    /// The programs, all pages.
+    fn programs(&self) -> impl Future<Output = Result<Vec<Program>>> + Send;
+
+    /// The members of a program, each with its membership as Marketo describes it (`progressionStatus`, …): one page,
+    /// and the token of the next. A page may be short or empty although more follow: only a missing token ends it.
+    fn program_members(
+        &self,
+        program: u64,
+        token: Option<&str>,
+    ) -> impl Future<Output = Result<(Vec<ProgramMember>, Option<String>)>> + Send;
+
     /// The custom objects that link to leads, with the lead field that they link by.
     fn lead_custom_objects(&self) -> impl Future<Output = Result<Vec<CustomObjectType>>> + Send;
 
@@ -288,6 +299,24 @@ pub struct StaticList {
     pub id: u64,
     /// Its name.
     pub name: String,
+}
+
+/// A program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Its id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+}
+
+/// A lead's membership of a program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramMember {
+    /// The member.
+    pub lead: LeadId,
+    /// The membership as Marketo describes it (`progressionStatus`, `membershipDate`, `reachedSuccess`, …).
+    pub membership: Map<String, Value>,
 }
 
 /// A custom object whose rows belong to leads. A merge leaves a loser's rows behind.
