@@ -1,0 +1,291 @@
+//! The calls that change something at Marketo, and their journal.
+//!
+//! For: writing an intent down before the act, and folding what happened into where each call stands. Never: lets a
+//! merge start whose losers are not backed up, or an event follow that cannot.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use serde_json::Value;
+
+use super::backup::json;
+use super::{Error, Event, Ledger, Role, State};
+use crate::lead::LeadId;
+
+/// The ledger's number of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(i64);
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// What a call does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallKind {
+    /// Sync Leads on winners, by id.
+    Write,
+    /// Merge Leads.
+    Merge,
+}
+
+impl CallKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::Merge => "merge",
+        }
+    }
+}
+
+/// A lead that a call touches.
+#[derive(Clone, PartialEq)]
+pub struct CallLead {
+    /// The lead.
+    pub id: LeadId,
+    /// Whether it stays or goes.
+    pub role: Role,
+    /// The values that it, or the lead that survives in its place, is to have afterwards.
+    pub expect: BTreeMap<String, Value>,
+}
+
+/// Prints the names of the expected fields alone, never a person's values.
+impl fmt::Debug for CallLead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, role, expect } = self;
+        f.debug_struct("CallLead")
+            .field("id", id)
+            .field("role", role)
+            .field("expect", &expect.keys())
+            .finish()
+    }
+}
+
+/// A call to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewCall {
+    /// What it does.
+    pub kind: CallKind,
+    /// The key of its group; empty for a write, which serves many.
+    pub key: String,
+    /// The leads that it touches, in the order of the call.
+    pub leads: Vec<CallLead>,
+}
+
+/// A call as the ledger knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// Its number.
+    pub id: CallId,
+    /// The plan that it carries out.
+    pub plan: String,
+    /// What it does, and to whom.
+    pub what: NewCall,
+    /// Where it stands.
+    pub state: State,
+    /// When its start was written down; it may have left later, but not before.
+    pub started_at: Option<DateTime<Utc>>,
+}
+
+impl Call {
+    /// The losers, in the order of the call.
+    pub fn losers(&self) -> impl Iterator<Item = LeadId> {
+        self.what.leads.iter().filter(|lead| lead.role == Role::Loser).map(|lead| lead.id)
+    }
+
+    /// The lead that is to stay.
+    pub fn winner(&self) -> Option<&CallLead> {
+        self.what.leads.iter().find(|lead| lead.role == Role::Winner)
+    }
+}
+
+/// The proof that the intent of a call, and the backup of each of its losers, is on disk.
+#[derive(Debug)]
+pub struct Started(CallId);
+
+impl Started {
+    /// The call.
+    pub fn call(&self) -> CallId {
+        self.0
+    }
+}
+
+impl Ledger {
+    /// Writes down calls that are to be made, all or none.
+    pub fn plan_calls(&mut self, plan: &str, calls: &[NewCall], at: &str) -> Result<Vec<CallId>, Error> {
+        self.write(|db| calls.iter().map(|call| insert_call(db, plan, call, at)).collect())
+    }
+
+    /// Writes down that a call is about to leave. Refused for a merge with a loser that has no backup under its plan.
+    pub fn start(&mut self, call: CallId, at: &str) -> Result<Started, Error> {
+        self.write(|db| {
+            let missing: Option<i64> = db
+                .prepare_cached(
+                    "SELECT lead FROM call_lead JOIN call ON call.id = call_lead.call
+                     WHERE call = ?1 AND kind = 'merge' AND role = 'loser' AND NOT EXISTS
+                         (SELECT 1 FROM backup WHERE backup.lead = call_lead.lead AND backup.plan = call.plan)
+                     ORDER BY place",
+                )?
+                .query_row([call.0], |row| row.get(0))
+                .optional()?;
+            if let Some(lead) = missing {
+                return Err(Error::NoBackup { call, lead: lead.cast_unsigned() });
+            }
+            append(db, call, &Event::Started, at)?;
+            Ok(Started(call))
+        })
+    }
+
+    /// Writes down what happened to a call; on disk when it returns.
+    pub fn record(&mut self, call: CallId, event: &Event, at: &str) -> Result<(), Error> {
+        self.write(|db| append(db, call, event, at))
+    }
+
+    /// The calls whose outcome is not settled, the oldest first.
+    pub fn open_calls(&self) -> Result<Vec<Call>, Error> {
+        self.calls(
+            "SELECT call.id, plan, kind, key FROM call
+             WHERE (SELECT event FROM journal WHERE journal.call = call.id ORDER BY seq DESC LIMIT 1)
+                 NOT IN ('verified', 'not_done', 'skipped', 'contradicted')
+             ORDER BY call.id",
+            params![],
+        )
+    }
+
+    /// All calls of a plan, in order.
+    pub fn calls_of(&self, plan: &str) -> Result<Vec<Call>, Error> {
+        self.calls("SELECT id, plan, kind, key FROM call WHERE plan = ?1 ORDER BY id", params![plan])
+    }
+
+    /// Where each merged lead went: loser to survivor, over all plans.
+    pub fn merged_into(&self) -> Result<BTreeMap<LeadId, LeadId>, Error> {
+        let rows: Vec<(i64, String)> = self.read(|db| {
+            db.prepare(
+                "SELECT survivor, merged FROM journal
+                 WHERE event = 'verified' AND survivor IS NOT NULL ORDER BY seq",
+            )?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect()
+        })?;
+        let mut map = BTreeMap::new();
+        for (survivor, merged) in rows {
+            let merged: Vec<LeadId> = serde_json::from_str(&merged)
+                .map_err(|error| Error::Damaged { what: format!("a verified merge: {error}") })?;
+            map.extend(merged.into_iter().map(|loser| (loser, survivor.cast_unsigned())));
+        }
+        Ok(map)
+    }
+
+    fn calls(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Vec<Call>, Error> {
+        type Head = (i64, String, String, String);
+        let heads: Vec<Head> = self.read(|db| {
+            db.prepare(sql)?
+                .query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+                .collect()
+        })?;
+        heads
+            .into_iter()
+            .map(|(id, plan, kind, key)| {
+                let id = CallId(id);
+                let kind = if kind == CallKind::Merge.as_str() { CallKind::Merge } else { CallKind::Write };
+                let leads = self.leads_of(id)?;
+                let (state, started_at) = fold(&self.db, id)?;
+                let state =
+                    state.ok_or_else(|| Error::Damaged { what: format!("call {id} has no events") })?;
+                Ok(Call { id, plan, what: NewCall { kind, key, leads }, state, started_at })
+            })
+            .collect()
+    }
+
+    fn leads_of(&self, call: CallId) -> Result<Vec<CallLead>, Error> {
+        let rows: Vec<(i64, String, String)> = self.read(|db| {
+            db.prepare_cached("SELECT lead, role, expect FROM call_lead WHERE call = ?1 ORDER BY place")?
+                .query_map([call.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+                .collect()
+        })?;
+        rows.into_iter()
+            .map(|(lead, role, expect)| {
+                let damaged = |what: String| Error::Damaged { what: format!("call {call}: {what}") };
+                Ok(CallLead {
+                    id: lead.cast_unsigned(),
+                    role: Role::parse(&role).ok_or_else(|| damaged(format!("role {role}")))?,
+                    expect: serde_json::from_str(&expect).map_err(|error| damaged(error.to_string()))?,
+                })
+            })
+            .collect()
+    }
+}
+
+fn insert_call(db: &Connection, plan: &str, call: &NewCall, at: &str) -> Result<CallId, Error> {
+    db.prepare_cached("INSERT INTO call (plan, kind, key) VALUES (?1, ?2, ?3)")?.execute(params![
+        plan,
+        call.kind.as_str(),
+        call.key
+    ])?;
+    let id = CallId(db.last_insert_rowid());
+    let mut insert = db.prepare_cached(
+        "INSERT INTO call_lead (call, place, lead, role, expect) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for (place, lead) in (0i64..).zip(&call.leads) {
+        insert.execute(params![
+            id.0,
+            place,
+            lead.id.cast_signed(),
+            lead.role.as_str(),
+            json(&lead.expect)?
+        ])?;
+    }
+    append(db, id, &Event::Planned, at)?;
+    Ok(id)
+}
+
+/// Adds an event, after checking that it may follow those that are there.
+fn append(db: &Connection, call: CallId, event: &Event, at: &str) -> Result<(), Error> {
+    let to = event.leads_to();
+    let (from, _) = fold(db, call)?;
+    State::next(from, to).map_err(|source| Error::Illegal { call, source })?;
+    let (request_id, code, detail, survivor, merged) = match event {
+        Event::Planned | Event::Started => (None, None, None, None, None),
+        Event::Accepted { request_id } => (request_id.as_ref(), None, None, None, None),
+        Event::Refused { code, request_id, why } => {
+            (request_id.as_ref(), code.as_ref(), Some(why), None, None)
+        }
+        Event::Unknown { request_id, what } => (request_id.as_ref(), None, Some(what), None, None),
+        Event::Verified { survivor, merged } => {
+            (None, None, None, survivor.map(u64::cast_signed), Some(json(merged)?))
+        }
+        Event::NotDone { why } | Event::Skipped { why } => (None, None, Some(why), None, None),
+        Event::Contradicted { what } => (None, None, Some(what), None, None),
+    };
+    db.prepare_cached(
+        "INSERT INTO journal (call, event, at, request_id, code, detail, survivor, merged)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![call.0, to.as_str(), at, request_id, code, detail, survivor, merged])?;
+    Ok(())
+}
+
+/// Where a call stands, and when it started.
+fn fold(db: &Connection, call: CallId) -> Result<(Option<State>, Option<DateTime<Utc>>), Error> {
+    let event = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+    let rows: Vec<(String, String)> = db
+        .prepare_cached("SELECT event, at FROM journal WHERE call = ?1 ORDER BY seq")?
+        .query_map([call.0], event)?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut state = None;
+    let mut started_at = None;
+    for (word, at) in rows {
+        let damaged = |what: String| Error::Damaged { what: format!("call {call}: {what}") };
+        let to = State::parse(&word).ok_or_else(|| damaged(format!("event {word}")))?;
+        state = Some(State::next(state, to).map_err(|source| Error::Illegal { call, source })?);
+        if to == State::Started {
+            let at = DateTime::parse_from_rfc3339(&at).map_err(|error| damaged(error.to_string()))?;
+            started_at = Some(at.to_utc());
+        }
+    }
+    Ok((state, started_at))
+}
