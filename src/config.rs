@@ -1,1 +1,216 @@
-//! Flags, environment, file and defaults, made into one Config.
+//! Flags, environment, file and defaults, made into one [`Config`].
+//!
+//! For: every setting read once, checked where it was written, and named in its error (`config.toml line 4`, the
+//! variable, the flag). Flags win over the environment, which wins over the file, which wins over the defaults. Never:
+//! reads the process's environment itself (it is handed in), keeps a secret as plain text, calls anything but the command
+//! that the user named for printing the secret.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::dedupe::{FieldRules, KeySpec, WinnerOrder};
+
+mod error;
+mod file;
+mod instance;
+mod places;
+mod settings;
+mod value;
+
+pub use error::Error;
+pub use instance::{Credentials, Instance};
+pub use places::instance_name;
+pub use settings::known_keys;
+
+/// The environment's variables, as handed in by the command line or a test.
+pub type Environment = BTreeMap<String, String>;
+
+/// What the flags say; absent where none was given.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--profile`
+    pub profile: Option<String>,
+    /// `--base-url`
+    pub base_url: Option<String>,
+    /// `--identity-url`
+    pub identity_url: Option<String>,
+    /// `--db`
+    pub db: Option<PathBuf>,
+}
+
+/// Every setting, checked.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Which Marketo, and as whom.
+    pub instance: Instance,
+    /// The cache, where one was named.
+    cache_path: Option<PathBuf>,
+    /// The ledger, where one was named.
+    ledger_path: Option<PathBuf>,
+    /// How much of the instance's limits this program takes.
+    pub limits: Limits,
+    /// How a scan reads.
+    pub scan: ScanSettings,
+    /// Between two looks at an export job.
+    pub bulk_poll_interval: PollInterval,
+    /// What makes two leads the same.
+    pub key: KeySpec,
+    /// How the winner of a group is chosen.
+    pub winner: WinnerOrder,
+    /// Which value a field keeps.
+    pub fields: FieldRules,
+    /// How far one run of `merge` goes.
+    pub merge: MergeSettings,
+    /// How many times as fast as the wall's Marketo's time passes; above 1 only towards a sandbox on this machine.
+    pub clock_speed: u32,
+    /// Where the default files lie.
+    places: places::Places,
+}
+
+/// `limits.*`: the instance belongs to others too.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Calls in any window of [`Limits::window`].
+    pub calls: usize,
+    /// The window's length.
+    pub window: Duration,
+    /// Calls in flight at once.
+    pub concurrency: usize,
+    /// Calls a day.
+    pub daily_calls: u64,
+    /// Bytes of bulk extract a day.
+    pub daily_export: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            calls: 50,
+            window: Duration::from_secs(20),
+            concurrency: 5,
+            daily_calls: 25_000,
+            daily_export: 400_000_000,
+        }
+    }
+}
+
+/// `bulk.poll_interval`; Marketo updates the status of a job at most once a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PollInterval(pub Duration);
+
+impl Default for PollInterval {
+    fn default() -> Self {
+        Self(Duration::from_secs(60))
+    }
+}
+
+/// `scan.*`
+#[derive(Debug, Clone, Default)]
+pub struct ScanSettings {
+    /// How the leads are read.
+    pub strategy: Strategy,
+    /// Fields to cache beyond those that the audit needs.
+    pub fields: Vec<String>,
+}
+
+/// `scan.strategy`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// The cheaper way for this instance.
+    #[default]
+    Auto,
+    /// Bulk lead extract.
+    Bulk,
+    /// Pages of 300 ids.
+    Pages,
+}
+
+/// `merge.*`
+#[derive(Debug, Clone)]
+pub struct MergeSettings {
+    /// Most groups that one run merges.
+    pub max_groups: usize,
+    /// A run stops after so many failed groups in a row.
+    pub stop_after_errors: usize,
+}
+
+impl Default for MergeSettings {
+    fn default() -> Self {
+        Self { max_groups: 500, stop_after_errors: 10 }
+    }
+}
+
+impl Config {
+    /// Puts flags, environment and file together. Reads the config file, and calls nothing.
+    pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, Error> {
+        let mut config = Self { clock_speed: 1, places: places::Places::of(environment), ..Self::default() };
+        if let Some(file) = file::find(flags, environment, &config.places) {
+            let profile = flags.profile.as_deref().or_else(|| variable(environment, "MKTO_AUDIT_PROFILE"));
+            for entry in file::entries(&file, profile)? {
+                settings::set(&mut config, &entry.key, &entry.value, &entry.place)?;
+            }
+        } else if let Some(profile) =
+            flags.profile.as_deref().or_else(|| variable(environment, "MKTO_AUDIT_PROFILE"))
+        {
+            return Err(Error::NoFileForProfile { profile: profile.to_owned() });
+        }
+        settings::set_from_environment(&mut config, environment)?;
+        config.set_from_flags(flags)?;
+        config.instance.check()?;
+        if config.clock_speed > 1 && !config.instance.is_loopback() {
+            return Err(Error::ClockSpeed);
+        }
+        Ok(config)
+    }
+
+    fn set_from_flags(&mut self, flags: &Flags) -> Result<(), Error> {
+        if let Some(url) = &flags.base_url {
+            self.instance.set_base_url(url).map_err(|what| Error::at("--base-url", what))?;
+        }
+        if let Some(url) = &flags.identity_url {
+            self.instance.set_identity_url(url).map_err(|what| Error::at("--identity-url", what))?;
+        }
+        if let Some(path) = &flags.db {
+            self.cache_path = Some(path.clone());
+        }
+        Ok(())
+    }
+
+    /// The cache's file: the one that was named, else one for each instance in the user's cache folder.
+    pub fn cache_file(&self) -> Result<PathBuf, Error> {
+        match &self.cache_path {
+            Some(path) => Ok(path.clone()),
+            None => self.places.cache_file(&self.instance_name()),
+        }
+    }
+
+    /// The ledger's file: the one that was named; else beside a cache that was named; else one for each instance in the
+    /// user's data folder, which nothing clears.
+    pub fn ledger_file(&self) -> Result<PathBuf, Error> {
+        match (&self.ledger_path, &self.cache_path) {
+            (Some(path), _) => Ok(path.clone()),
+            (None, Some(cache)) => Ok(cache.with_extension("ledger.db")),
+            (None, None) => self.places.ledger_file(&self.instance_name()),
+        }
+    }
+
+    /// What the cache and the ledger are bound to: the base URL without its scheme, or `file` where none is configured.
+    pub fn instance_name(&self) -> String {
+        self.instance.base_url.as_ref().map_or_else(|| "file".to_owned(), instance_name)
+    }
+
+    /// The credentials, or which of them is missing. Runs `instance.client_secret_command` where that is the source.
+    pub fn credentials(&self) -> Result<Credentials, Error> {
+        self.instance.credentials()
+    }
+}
+
+fn variable<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
+    environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,21 @@
-//! Pure decisions about duplicates: leads in, groups and decisions out; no I/O, no clock.
+//! Pure decisions about duplicates: leads in, groups and decisions out.
+//!
+//! All that is worth arguing about is decided here and tested here without a server: which leads are the same
+//! ([`KeySpec`]), how they came about ([`explain`]), which of them stays ([`WinnerOrder`]), which values it keeps
+//! ([`FieldRules`]), and what exactly is to be done ([`Plan`]). Never: I/O, a clock, an order that depends on arrival.
+
+mod cause;
+mod field_rule;
+mod group;
+mod key;
+mod plan;
+mod winner;
+
+pub use cause::{Cause, Confidence, Explanation, explain};
+pub use field_rule::{FieldRule, FieldRules, OPT_OUTS};
+pub use group::Group;
+pub use key::{Key, KeySpec, normalise};
+pub use plan::{
+    FieldChange, FieldFacts, LeftOut, Plan, PlannedGroup, Policy, Seen, deviations, plan_group, still_as_seen,
+};
+pub use winner::{WinnerOrder, WinnerRule};

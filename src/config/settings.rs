@@ -1,0 +1,147 @@
+//! Every config key: its name, and what its value becomes. The file and the environment are read by this one table.
+
+use std::path::PathBuf;
+
+use super::value::RawValue;
+use super::{Config, Environment, Error, PollInterval, Strategy};
+use crate::dedupe::{FieldRule, WinnerOrder, WinnerRule};
+
+type Setter = fn(&mut Config, &RawValue) -> Result<(), String>;
+
+/// The keys of the config file. `fields.FIELD` is the one family beside them.
+const SETTINGS: &[(&str, Setter)] = &[
+    ("instance.base_url", |config, value| config.instance.set_base_url(value.text()?)),
+    ("instance.identity_url", |config, value| config.instance.set_identity_url(value.text()?)),
+    ("instance.client_id", |config, value| {
+        config.instance.client_id = Some(value.text()?.to_owned());
+        Ok(())
+    }),
+    ("instance.client_secret_command", |config, value| {
+        config.instance.client_secret_command = Some(value.text()?.to_owned());
+        Ok(())
+    }),
+    ("instance.client_secret", |_, _| {
+        Err("a secret does not belong in a file; set MARKETO_CLIENT_SECRET, or name a command that prints it \
+             in `instance.client_secret_command`"
+            .to_owned())
+    }),
+    ("cache.path", |config, value| {
+        config.cache_path = Some(PathBuf::from(value.text()?));
+        Ok(())
+    }),
+    ("ledger.path", |config, value| {
+        config.ledger_path = Some(PathBuf::from(value.text()?));
+        Ok(())
+    }),
+    ("limits.calls", |config, value| value.number().map(|number| config.limits.calls = number)),
+    ("limits.window", |config, value| value.duration().map(|window| config.limits.window = window)),
+    ("limits.concurrency", |config, value| value.number().map(|number| config.limits.concurrency = number)),
+    ("limits.daily_calls", |config, value| value.number().map(|number| config.limits.daily_calls = number)),
+    ("limits.daily_export", |config, value| value.bytes().map(|bytes| config.limits.daily_export = bytes)),
+    ("bulk.poll_interval", |config, value| {
+        value.duration().map(|interval| config.bulk_poll_interval = PollInterval(interval))
+    }),
+    ("scan.strategy", |config, value| {
+        config.scan.strategy = match value.text()? {
+            "auto" => Strategy::Auto,
+            "bulk" => Strategy::Bulk,
+            "pages" => Strategy::Pages,
+            other => return Err(format!("takes auto, bulk or pages, not `{other}`")),
+        };
+        Ok(())
+    }),
+    ("scan.fields", |config, value| {
+        config.scan.fields = value.list();
+        Ok(())
+    }),
+    ("match.key", |config, value| {
+        let fields = value.list();
+        if fields.is_empty() {
+            return Err("needs at least one field, for example [\"email\"]".to_owned());
+        }
+        config.key.fields = fields;
+        Ok(())
+    }),
+    ("match.within_partition", |config, value| {
+        value.boolean().map(|within| config.key.within_partition = within)
+    }),
+    ("winner.order", |config, value| {
+        let rules: Result<Vec<WinnerRule>, String> = value
+            .list()
+            .iter()
+            .map(|rule| rule.parse::<WinnerRule>().map_err(|error| error.to_string()))
+            .collect();
+        config.winner = WinnerOrder(rules?);
+        Ok(())
+    }),
+    ("merge.max_groups", |config, value| value.number().map(|number| config.merge.max_groups = number)),
+    ("merge.stop_after_errors", |config, value| {
+        value.number().map(|number| config.merge.stop_after_errors = number)
+    }),
+];
+
+/// Variables with names of their own, and the key that each sets.
+const NAMED_VARIABLES: &[(&str, &str)] = &[
+    ("MARKETO_BASE_URL", "instance.base_url"),
+    ("MARKETO_IDENTITY_URL", "instance.identity_url"),
+    ("MARKETO_CLIENT_ID", "instance.client_id"),
+    ("MKTO_AUDIT_DB", "cache.path"),
+];
+
+/// Every key that the config file may have, as written there.
+pub fn known_keys() -> impl Iterator<Item = &'static str> {
+    SETTINGS.iter().map(|(key, _)| *key).filter(|key| *key != "instance.client_secret")
+}
+
+/// Sets one key, or says what is wrong with it and where it stands.
+pub(super) fn set(config: &mut Config, key: &str, value: &RawValue, place: &str) -> Result<(), Error> {
+    if let Some(field) = key.strip_prefix("fields.") {
+        let rule: FieldRule = value.parsed().map_err(|what| Error::at(format!("{place}: `{key}`"), what))?;
+        config.fields.0.insert(field.to_owned(), rule);
+        return Ok(());
+    }
+    let Some((_, setter)) = SETTINGS.iter().find(|(known, _)| *known == key) else {
+        return Err(unknown(key, place));
+    };
+    setter(config, value).map_err(|what| Error::at(format!("{place}: `{key}`"), what))
+}
+
+/// Sets what the environment says: the variables with names of their own, then `MKTO_AUDIT__SECTION__KEY`.
+pub(super) fn set_from_environment(config: &mut Config, environment: &Environment) -> Result<(), Error> {
+    for (variable, key) in NAMED_VARIABLES {
+        if let Some(value) = super::variable(environment, variable) {
+            set(config, key, &RawValue::Scalar(value.to_owned()), variable)?;
+        }
+    }
+    if let Some(secret) = super::variable(environment, "MARKETO_CLIENT_SECRET") {
+        config.instance.client_secret = Some(secret.trim().into());
+    }
+    if let Some(speed) = super::variable(environment, "MKTO_AUDIT_CLOCK_SPEED") {
+        config.clock_speed = RawValue::Scalar(speed.to_owned())
+            .number()
+            .map_err(|what| Error::at("MKTO_AUDIT_CLOCK_SPEED", what))?;
+    }
+    for (variable, value) in environment {
+        if let Some(rest) = variable.strip_prefix("MKTO_AUDIT__") {
+            set(config, &key_of_variable(rest), &RawValue::Scalar(value.clone()), variable)?;
+        }
+    }
+    Ok(())
+}
+
+/// `LIMITS__CALLS` → `limits.calls`. What follows `FIELDS__` is a field of Marketo's and keeps its case.
+fn key_of_variable(rest: &str) -> String {
+    match rest.split_once("__") {
+        Some((section, field)) if section.eq_ignore_ascii_case("fields") => format!("fields.{field}"),
+        _ => rest.to_ascii_lowercase().replace("__", "."),
+    }
+}
+
+fn unknown(key: &str, place: &str) -> Error {
+    let nearest = known_keys()
+        .map(|known| (strsim::damerau_levenshtein(known, key), known))
+        .min()
+        .filter(|(distance, known)| *distance <= known.len() / 2)
+        .map(|(_, known)| known.to_owned());
+    Error::UnknownKey { place: place.to_owned(), key: key.to_owned(), nearest }
+}

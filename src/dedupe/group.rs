@@ -1,0 +1,175 @@
+//! A group: the leads of one key; and whether they look like one person at all.
+
+use std::collections::BTreeSet;
+
+use super::key::{Key, normalise};
+use crate::lead::Lead;
+
+/// Two or more leads with one key, by creation, then by id.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// What they have in common.
+    pub key: Key,
+    /// The leads.
+    pub leads: Vec<Lead>,
+}
+
+/// Mailboxes that stand for a role, and are read by whoever has it.
+const ROLES: &[&str] = &[
+    "abuse",
+    "accounting",
+    "accounts",
+    "admin",
+    "administrator",
+    "billing",
+    "careers",
+    "contact",
+    "customerservice",
+    "donotreply",
+    "enquiries",
+    "events",
+    "finance",
+    "hello",
+    "help",
+    "helpdesk",
+    "hr",
+    "info",
+    "information",
+    "inquiries",
+    "invoices",
+    "it",
+    "jobs",
+    "kontakt",
+    "mail",
+    "marketing",
+    "media",
+    "news",
+    "newsletter",
+    "no-reply",
+    "noreply",
+    "office",
+    "orders",
+    "payments",
+    "postmaster",
+    "press",
+    "purchasing",
+    "reception",
+    "recruiting",
+    "sales",
+    "security",
+    "service",
+    "shop",
+    "support",
+    "team",
+    "test",
+    "webmaster",
+];
+
+impl Group {
+    /// Puts the leads in order.
+    pub fn new(key: Key, mut leads: Vec<Lead>) -> Self {
+        sort_by_creation(&mut leads);
+        Self { key, leads }
+    }
+
+    /// How many leads a perfect merge would remove.
+    pub fn excess(&self) -> usize {
+        self.leads.len().saturating_sub(1)
+    }
+
+    /// Why these may be several people behind one mailbox; `None` where nothing speaks for it.
+    pub fn likely_shared(&self) -> Option<String> {
+        likely_shared(&self.leads)
+    }
+}
+
+/// Earliest first; leads without a creation time last; equal ones by id.
+pub(super) fn sort_by_creation(leads: &mut [Lead]) {
+    leads.sort_by_key(|lead| (lead.created_at().is_none(), lead.created_at(), lead.id));
+}
+
+pub(super) fn likely_shared(leads: &[Lead]) -> Option<String> {
+    for (position, a) in leads.iter().enumerate() {
+        for b in leads.iter().skip(position + 1) {
+            if differ(a.first_name(), b.first_name())
+                && differ(a.last_name(), b.last_name())
+                && !same_names_swapped(a, b)
+            {
+                return Some(format!("leads {} and {} have different first and last names", a.id, b.id));
+            }
+        }
+    }
+    let email = leads.iter().find_map(|lead| normalise(lead.email()?))?;
+    let Some((local, domain)) = email.rsplit_once('@') else {
+        return Some(format!("`{email}` is no email address"));
+    };
+    if local.is_empty() || domain.is_empty() {
+        return Some(format!("`{email}` is no email address"));
+    }
+    let role = local.split('+').next().unwrap_or(local).trim_end_matches(|c: char| c.is_ascii_digit());
+    ROLES.contains(&role).then(|| format!("`{role}@` is the mailbox of a role, not of a person"))
+}
+
+/// Both are there, and they are not the same name.
+fn differ(a: Option<&str>, b: Option<&str>) -> bool {
+    match (a.map(fold), b.map(fold)) {
+        (Some(a), Some(b)) => !a.is_empty() && !b.is_empty() && a != b,
+        _ => false,
+    }
+}
+
+fn same_names_swapped(a: &Lead, b: &Lead) -> bool {
+    let names = |lead: &Lead| -> BTreeSet<String> {
+        [lead.first_name(), lead.last_name()].into_iter().flatten().map(fold).collect()
+    };
+    names(a) == names(b)
+}
+
+fn fold(name: &str) -> String {
+    name.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::likely_shared;
+    use crate::lead::Lead;
+
+    fn lead(id: u64, email: &str, first: &str, last: &str) -> Lead {
+        Lead::new(id).with("email", email).with("firstName", first).with("lastName", last)
+    }
+
+    #[test]
+    fn two_people_behind_one_mailbox_are_seen() {
+        let leads =
+            [lead(1, "us@example.com", "Ada", "Lovelace"), lead(2, "us@example.com", "Alan", "Turing")];
+        assert_eq!(likely_shared(&leads).unwrap(), "leads 1 and 2 have different first and last names");
+    }
+
+    #[test]
+    fn one_name_in_two_spellings_is_one_person() {
+        for (first, last) in
+            [("ADA", "lovelace"), ("Lovelace", "Ada"), ("Ada", "King"), ("", ""), ("Ada ", "Lovelace")]
+        {
+            let leads =
+                [lead(1, "ada@example.com", "Ada", "Lovelace"), lead(2, "ada@example.com", first, last)];
+            assert_eq!(likely_shared(&leads), None, "{first} {last}");
+        }
+    }
+
+    #[test]
+    fn the_mailbox_of_a_role_is_no_person() {
+        for email in
+            ["info@example.com", "Sales@example.com", "support+de@example.com", "noreply2@example.com"]
+        {
+            assert!(likely_shared(&[lead(1, email, "", ""), lead(2, email, "", "")]).is_some(), "{email}");
+        }
+        assert_eq!(likely_shared(&[lead(1, "information.ada@example.com", "", "")]), None);
+    }
+
+    #[test]
+    fn what_is_no_address_may_stand_for_anybody() {
+        for email in ["n/a", "unknown", "@example.com", "ada@"] {
+            assert!(likely_shared(&[lead(1, email, "", ""), lead(2, email, "", "")]).is_some(), "{email}");
+        }
+    }
+}

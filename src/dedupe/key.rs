@@ -1,0 +1,161 @@
+//! The key: the normalised value that makes leads the same. **An empty key is no key** (law 1): a group of strangers
+//! merged into one cannot be taken apart.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::lead::Lead;
+
+/// Stands between the parts of a key of several fields; no value holds it, since normalising drops controls.
+const SEPARATOR: &str = "\u{1f}";
+
+/// A key; never empty.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Key(String);
+
+impl Key {
+    /// The key of one value, or none where the value is empty.
+    pub fn of(value: &str) -> Option<Self> {
+        normalise(value).map(Self)
+    }
+
+    /// A key that was computed before and stored. Empty is still no key.
+    pub fn stored(text: String) -> Option<Self> {
+        (!text.is_empty()).then_some(Self(text))
+    }
+
+    /// The key as it is stored and compared.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The parts of a key of several fields stand apart by ` + `.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.replace(SEPARATOR, " + "))
+    }
+}
+
+/// Which fields make two leads the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySpec {
+    /// All of them must have a value, and equal ones.
+    pub fields: Vec<String>,
+    /// Whether the leads must be in one partition too.
+    pub within_partition: bool,
+}
+
+impl Default for KeySpec {
+    fn default() -> Self {
+        Self { fields: vec!["email".to_owned()], within_partition: false }
+    }
+}
+
+impl KeySpec {
+    /// The lead's key; none where one of the fields is empty.
+    pub fn key_of(&self, lead: &Lead) -> Option<Key> {
+        let mut parts = Vec::with_capacity(self.fields.len() + 1);
+        for field in &self.fields {
+            parts.push(normalise(&as_text(lead.value(field)?)?)?);
+        }
+        if parts.is_empty() {
+            return None;
+        }
+        if self.within_partition {
+            parts.push(lead.partition_id().map(|id| id.to_string()).unwrap_or_default());
+        }
+        Some(Key(parts.join(SEPARATOR)))
+    }
+
+    /// Names the rule, so that a stored key can be told from one of another rule.
+    pub fn signature(&self) -> String {
+        format!("{}{}", self.fields.join("+"), if self.within_partition { "@partition" } else { "" })
+    }
+}
+
+/// A value as Marketo compares it: without regard to case and to blanks around it. `None` where nothing is left, and
+/// for the literal `null`, which bulk extract writes for an empty field.
+pub fn normalise(value: &str) -> Option<String> {
+    let visible: String = value.chars().filter(|c| !c.is_control() && !is_invisible(*c)).collect();
+    let key = visible.trim().to_lowercase();
+    (!key.is_empty() && key != "null").then_some(key)
+}
+
+/// Zero-width characters that are pasted along with addresses and are no part of them.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{00ad}')
+}
+
+fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Key, KeySpec, normalise};
+    use crate::lead::Lead;
+
+    #[test]
+    fn an_empty_email_never_is_a_key() {
+        for empty in ["", " ", "\t\r\n", "null", "NULL", " null ", "\u{feff}", "\u{200b}", "\u{a0}", "\0"] {
+            assert_eq!(normalise(empty), None, "{empty:?}");
+        }
+        assert_eq!(KeySpec::default().key_of(&Lead::new(1)), None);
+        assert_eq!(KeySpec::default().key_of(&Lead::new(1).with("email", "null")), None);
+        assert_eq!(KeySpec { fields: vec![], within_partition: true }.key_of(&Lead::new(1)), None);
+    }
+
+    #[test]
+    fn case_and_blanks_around_an_address_do_not_tell_people_apart_and_everything_else_does() {
+        let same = normalise("ada@example.com");
+        for spelling in ["Ada@Example.COM", "  ada@example.com ", "\u{feff}ada@example.com\r\n"] {
+            assert_eq!(normalise(spelling), same, "{spelling:?}");
+        }
+        for other in ["ada+news@example.com", "a.da@example.com", "ada@example.org"] {
+            assert_ne!(normalise(other), same);
+        }
+    }
+
+    #[test]
+    fn a_key_of_two_fields_needs_both() {
+        let spec = KeySpec { fields: vec!["email".into(), "region".into()], within_partition: false };
+        let lead = Lead::new(1).with("email", "ada@example.com");
+        assert_eq!(spec.key_of(&lead), None);
+        assert_eq!(spec.key_of(&lead.with("region", "EU")).unwrap().to_string(), "ada@example.com + eu");
+    }
+
+    #[test]
+    fn within_a_partition_the_partition_is_part_of_the_key() {
+        let spec = KeySpec { within_partition: true, ..KeySpec::default() };
+        let lead = Lead::new(1).with("email", "ada@example.com");
+        let (one, two) = (lead.clone().with("leadPartitionId", 1), lead.with("leadPartitionId", 2));
+        assert_ne!(spec.key_of(&one), spec.key_of(&two));
+    }
+
+    proptest! {
+        #[test]
+        fn normalising_twice_is_normalising_once(text in "\\PC*|.*") {
+            if let Some(once) = normalise(&text) {
+                prop_assert_eq!(normalise(&once), Some(once.clone()));
+                let key = Key::of(&text).unwrap();
+                prop_assert_eq!(key.as_str(), once.as_str());
+            }
+        }
+
+        #[test]
+        fn whatever_is_blank_is_no_key(text in "[ \t\r\n\u{a0}\u{200b}\u{feff}\u{0}]*") {
+            prop_assert_eq!(normalise(&text), None);
+        }
+    }
+}

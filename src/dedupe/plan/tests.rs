@@ -1,0 +1,191 @@
+//! What a plan does with a group, and that it is the same plan whatever order the leads come in.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{FieldFacts, Plan, Policy, deviations, plan_group, still_as_seen};
+use crate::dedupe::{FieldRule, Key, OPT_OUTS, WinnerRule};
+use crate::lead::Lead;
+
+fn facts() -> FieldFacts {
+    let writeable = ["firstName", "lastName", "phone", "title", "leadScore", "vip", "email"];
+    FieldFacts { writeable: writeable.iter().chain(OPT_OUTS).map(|field| (*field).to_owned()).collect() }
+}
+
+fn lead(id: u64) -> Lead {
+    Lead::new(id)
+        .with("email", "ada@example.com")
+        .with("firstName", "Ada")
+        .with("lastName", "Lovelace")
+        .with("createdAt", format!("2026-01-{id:02}T00:00:00Z"))
+}
+
+fn key() -> Key {
+    Key::of("ada@example.com").unwrap()
+}
+
+fn reason(leads: &[Lead], policy: &Policy) -> String {
+    plan_group(&key(), leads, policy, &facts()).unwrap_err().reason
+}
+
+#[test]
+fn the_oldest_wins_and_gets_what_it_lacks_from_the_most_complete_loser() {
+    let leads = [lead(1), lead(2).with("phone", "2"), lead(3).with("phone", "3").with("title", "Countess")];
+    let group = plan_group(&key(), &leads, &Policy::default(), &facts()).unwrap();
+    assert_eq!((group.winner, group.losers.as_slice()), (1, [3, 2].as_slice()));
+    let changes: Vec<_> =
+        group.changes.iter().map(|change| (change.name.as_str(), &change.after, change.from)).collect();
+    assert_eq!(changes, [("phone", &json!("3"), Some(3)), ("title", &json!("Countess"), Some(3))]);
+}
+
+#[test]
+fn an_opt_out_of_any_lead_is_the_winners() {
+    for opt_out in OPT_OUTS {
+        let mut policy = Policy::default();
+        policy.fields.0.insert((*opt_out).to_owned(), FieldRule::Winner);
+        let leads = [lead(1).with(opt_out, false), lead(2).with(opt_out, true)];
+        let group = plan_group(&key(), &leads, &policy, &facts()).unwrap();
+        assert_eq!(group.expected.get(*opt_out), Some(&json!(true)), "{opt_out}");
+        assert_eq!(group.changes.len(), 1, "{opt_out}");
+    }
+}
+
+#[test]
+fn an_opt_out_that_cannot_be_written_keeps_the_group_out() {
+    let leads = [lead(1), lead(2).with("unsubscribed", true)];
+    let left_out = plan_group(&key(), &leads, &Policy::default(), &FieldFacts::default()).unwrap_err();
+    assert_eq!(
+        left_out.reason,
+        "the rule `any_true` would change `unsubscribed`, which cannot be written on this instance"
+    );
+}
+
+#[test]
+fn a_crm_record_wins_whatever_the_order_says() {
+    let mut policy = Policy::default();
+    policy.winner.0 = vec![WinnerRule::Oldest];
+    let leads = [lead(1), lead(2).with("sfdcLeadId", "00Q1")];
+    assert_eq!(plan_group(&key(), &leads, &policy, &facts()).unwrap().winner, 2);
+}
+
+#[test]
+fn groups_that_may_not_be_one_person_or_are_others_business_are_left_alone_until_asked_for() {
+    let crm = [lead(1).with("sfdcContactId", "0031"), lead(2).with("sfdcLeadId", "00Q1")];
+    let partitions = [lead(1).with("leadPartitionId", 1), lead(2).with("leadPartitionId", 2)];
+    let shared = [lead(1), lead(2).with("firstName", "Alan").with("lastName", "Turing")];
+    let plain = Policy::default();
+    for (leads, flag, allowing) in [
+        (&crm, "--merge-in-crm", Policy { merge_in_crm: true, ..plain.clone() }),
+        (&partitions, "--across-partitions", Policy { across_partitions: true, ..plain.clone() }),
+        (&shared, "--include-shared", Policy { include_shared: true, ..plain.clone() }),
+    ] {
+        assert!(reason(leads, &plain).contains(flag), "{}", reason(leads, &plain));
+        assert!(plan_group(&key(), leads, &allowing, &facts()).is_ok(), "{flag}");
+    }
+    let in_crm = Policy { merge_in_crm: true, ..plain };
+    assert!(plan_group(&key(), &crm, &in_crm, &facts()).unwrap().in_crm);
+}
+
+#[test]
+fn a_lead_with_another_or_no_key_is_no_member() {
+    let leads = [lead(1), lead(2).with("email", "other@example.com"), lead(3).with("email", "null")];
+    assert_eq!(reason(&leads, &Policy::default()), "fewer than two leads have this key any more; scan again");
+}
+
+#[test]
+fn what_changed_since_the_plan_is_named() {
+    let policy = Policy::default();
+    let leads = [lead(1), lead(2).with("phone", "2")];
+    let planned = plan_group(&key(), &leads, &policy, &facts()).unwrap();
+    let check = |live: &[Lead]| still_as_seen(&planned, live, &policy, &facts());
+    assert_eq!(check(&leads), Ok(()));
+    let [a, b] = leads;
+    for (live, words) in [
+        (vec![a.clone()], "lead 2 is gone"),
+        (vec![a.clone(), b.clone().with("email", "new@example.com")], "lead 2 has another key"),
+        (vec![a.clone(), b.clone().with("createdAt", "2026-02-02T00:00:00Z")], "lead 2 is another one"),
+        (vec![a.clone(), b.clone().with("unsubscribed", true)], "lead 2 changed"),
+        (vec![a.clone(), b.clone().with("phone", "3")], "lead 2 changed"),
+        (vec![a.clone().with("sfdcLeadId", "00Q"), b.clone()], "lead 1 changed"),
+        (vec![a.clone(), b.clone().with("title", "Dr")], "would be merged otherwise"),
+    ] {
+        let reason = check(&live).unwrap_err();
+        assert!(reason.contains(words), "{reason}");
+    }
+}
+
+#[test]
+fn a_survivor_that_lost_a_planned_value_is_seen_and_a_new_opt_out_stays() {
+    let leads = [lead(1), lead(2).with("phone", "2")];
+    let planned = plan_group(&key(), &leads, &Policy::default(), &facts()).unwrap();
+    assert_eq!(deviations(&planned, &lead(1).with("phone", "2")), []);
+    assert_eq!(deviations(&planned, &lead(1).with("phone", "2").with("unsubscribed", true)), []);
+    assert_eq!(deviations(&planned, &lead(1)).len(), 1);
+}
+
+#[test]
+fn a_plan_that_was_tampered_with_is_not_intact() {
+    let group = plan_group(&key(), &[lead(1), lead(2)], &Policy::default(), &facts()).unwrap();
+    let made_at = "2026-01-01T00:00:00Z".parse().unwrap();
+    let plan = Plan::new("example".to_owned(), made_at, Policy::default(), vec![group], vec![]);
+    let stored = serde_json::to_string(&plan).unwrap();
+    let read: Plan = serde_json::from_str(&stored).unwrap();
+    assert_eq!(read, plan);
+    assert!(read.is_intact());
+    let tampered: Plan = serde_json::from_str(&stored.replace("\"winner\":1", "\"winner\":2")).unwrap();
+    assert!(!tampered.is_intact());
+}
+
+fn any_lead() -> impl Strategy<Value = Lead> {
+    let text = prop_oneof![Just(Value::Null), "[ab]{0,2}".prop_map(Value::from)];
+    (1..20_u64, text.clone(), text, any::<Option<bool>>(), 0..3_i64, 1..4_u32).prop_map(
+        |(id, phone, title, unsubscribed, score, day)| {
+            lead(id)
+                .with("createdAt", format!("2026-01-{day:02}T00:00:00Z"))
+                .with("phone", phone)
+                .with("title", title)
+                .with("unsubscribed", unsubscribed.map_or(Value::Null, Value::Bool))
+                .with("leadScore", score)
+        },
+    )
+}
+
+fn any_group() -> impl Strategy<Value = (Vec<Lead>, Vec<Lead>)> {
+    proptest::collection::vec(any_lead(), 2..8).prop_flat_map(|mut leads| {
+        leads.sort_by_key(|lead| lead.id);
+        leads.dedup_by_key(|lead| lead.id);
+        (Just(leads.clone()), Just(leads).prop_shuffle())
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_arrival_changes_nothing((leads, shuffled) in any_group()) {
+        let mut policy = Policy::default();
+        policy.fields.0.insert("leadScore".to_owned(), FieldRule::Sum);
+        policy.fields.0.insert("phone".to_owned(), FieldRule::Concat);
+        prop_assert_eq!(
+            plan_group(&key(), &leads, &policy, &facts()),
+            plan_group(&key(), &shuffled, &policy, &facts())
+        );
+    }
+
+    #[test]
+    fn nothing_is_lost_and_nobody_appears_twice((leads, _) in any_group()) {
+        let Ok(group) = plan_group(&key(), &leads, &Policy::default(), &facts()) else { return Ok(()) };
+        let mut merged = leads.iter().find(|lead| lead.id == group.winner).unwrap().clone();
+        for change in &group.changes {
+            merged.set(&change.name, change.after.clone());
+        }
+        let ids: BTreeSet<u64> = group.losers.iter().copied().chain([group.winner]).collect();
+        prop_assert_eq!(ids.len(), leads.len());
+        prop_assert_eq!(merged.flag("unsubscribed"), leads.iter().any(|lead| lead.flag("unsubscribed")));
+        for field in ["phone", "title"] {
+            prop_assert_eq!(merged.text(field).is_some(), leads.iter().any(|lead| lead.text(field).is_some()));
+        }
+        prop_assert_eq!(deviations(&group, &merged), vec![]);
+        prop_assert_eq!(still_as_seen(&group, &leads, &Policy::default(), &facts()), Ok(()));
+    }
+}

@@ -1,0 +1,237 @@
+//! Which lead of a group stays.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::field_rule::compare_values;
+use crate::lead::{Crm, Lead};
+
+/// One way to prefer a lead over another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum WinnerRule {
+    /// A Salesforce contact.
+    CrmContact,
+    /// A Salesforce lead or contact.
+    CrmLead,
+    /// The one created first.
+    Oldest,
+    /// The one created last.
+    Newest,
+    /// The one with the lowest id.
+    LowestId,
+    /// The one with the most fields filled.
+    MostComplete,
+    /// The one changed last.
+    LastUpdated,
+    /// The one with the greatest value of a field.
+    Max(String),
+}
+
+/// The rules, the weightiest first; a tie goes to the next, and at last to the lowest id, so that the order is total.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WinnerOrder(pub Vec<WinnerRule>);
+
+impl Default for WinnerOrder {
+    fn default() -> Self {
+        Self(vec![WinnerRule::CrmContact, WinnerRule::CrmLead, WinnerRule::Oldest, WinnerRule::LowestId])
+    }
+}
+
+impl WinnerOrder {
+    /// The lead that stays; none of no leads.
+    pub fn winner<'a>(&self, leads: &'a [Lead]) -> Option<&'a Lead> {
+        leads.iter().min_by(|a, b| self.compare(a, b))
+    }
+
+    /// The better lead is the lesser.
+    pub fn compare(&self, a: &Lead, b: &Lead) -> Ordering {
+        self.0
+            .iter()
+            .map(|rule| rule.compare(a, b))
+            .find(|ordering| ordering.is_ne())
+            .unwrap_or_else(|| a.id.cmp(&b.id))
+    }
+
+    /// The fields whose change could change the winner. Of `most_complete` and `last_updated` that is any field, for
+    /// which `updatedAt` stands.
+    pub fn deciding_fields(&self) -> Vec<String> {
+        let mut fields: Vec<String> = vec!["createdAt".to_owned()];
+        for rule in &self.0 {
+            match rule {
+                WinnerRule::CrmContact | WinnerRule::CrmLead => {
+                    fields.extend(["sfdcType", "sfdcLeadId", "sfdcContactId"].map(str::to_owned));
+                }
+                WinnerRule::Max(field) => fields.push(field.clone()),
+                WinnerRule::MostComplete | WinnerRule::LastUpdated => fields.push("updatedAt".to_owned()),
+                WinnerRule::Oldest | WinnerRule::Newest | WinnerRule::LowestId => {}
+            }
+        }
+        fields.sort();
+        fields.dedup();
+        fields
+    }
+}
+
+impl WinnerRule {
+    fn compare(&self, a: &Lead, b: &Lead) -> Ordering {
+        match self {
+            Self::CrmContact => (b.crm() == Crm::Contact).cmp(&(a.crm() == Crm::Contact)),
+            Self::CrmLead => (b.crm() > Crm::None).cmp(&(a.crm() > Crm::None)),
+            // A lead without a creation time comes last, either way.
+            Self::Oldest => {
+                let age = |lead: &Lead| (lead.created_at().is_none(), lead.created_at());
+                age(a).cmp(&age(b))
+            }
+            Self::Newest => b.created_at().cmp(&a.created_at()),
+            Self::LowestId => a.id.cmp(&b.id),
+            Self::MostComplete => completeness(b).cmp(&completeness(a)),
+            Self::LastUpdated => b.updated_at().cmp(&a.updated_at()),
+            Self::Max(field) => match (filled(a, field), filled(b, field)) {
+                (Some(a), Some(b)) => compare_values(b, a),
+                (a, b) => b.is_some().cmp(&a.is_some()),
+            },
+        }
+    }
+}
+
+/// How many fields have a value; `false` does not count, since over REST it may stand for null.
+pub(super) fn completeness(lead: &Lead) -> usize {
+    lead.fields.values().filter(|value| !is_empty(value) && **value != Value::Bool(false)).count()
+}
+
+/// A field's value, unless it is null or blank.
+pub(super) fn filled<'a>(lead: &'a Lead, field: &str) -> Option<&'a Value> {
+    lead.value(field).filter(|value| !is_empty(value))
+}
+
+/// Null, and text of which nothing is left when it is trimmed.
+pub(super) fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        _ => false,
+    }
+}
+
+const NAMES: &[(&str, WinnerRule)] = &[
+    ("crm_contact", WinnerRule::CrmContact),
+    ("crm_lead", WinnerRule::CrmLead),
+    ("oldest", WinnerRule::Oldest),
+    ("newest", WinnerRule::Newest),
+    ("lowest_id", WinnerRule::LowestId),
+    ("most_complete", WinnerRule::MostComplete),
+    ("last_updated", WinnerRule::LastUpdated),
+];
+
+/// A word that is no winner rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there is no winner rule `{0}`; there are crm_contact, crm_lead, oldest, newest, lowest_id, most_complete, last_updated and max:FIELD"
+)]
+pub struct UnknownWinnerRule(String);
+
+impl FromStr for WinnerRule {
+    type Err = UnknownWinnerRule;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        if let Some(field) = text.strip_prefix("max:").map(str::trim).filter(|field| !field.is_empty()) {
+            return Ok(Self::Max(field.to_owned()));
+        }
+        NAMES
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|(_, rule)| rule.clone())
+            .ok_or_else(|| UnknownWinnerRule(text.to_owned()))
+    }
+}
+
+impl fmt::Display for WinnerRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Max(field) = self {
+            return write!(f, "max:{field}");
+        }
+        NAMES.iter().filter(|(_, rule)| rule == self).try_for_each(|(name, _)| f.write_str(name))
+    }
+}
+
+impl From<WinnerRule> for String {
+    fn from(rule: WinnerRule) -> Self {
+        rule.to_string()
+    }
+}
+
+impl TryFrom<String> for WinnerRule {
+    type Error = UnknownWinnerRule;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{WinnerOrder, WinnerRule};
+    use crate::lead::Lead;
+
+    fn lead(id: u64, created: &str) -> Lead {
+        Lead::new(id).with("createdAt", created).with("email", "ada@example.com")
+    }
+
+    fn winner(order: &[&str], leads: &[Lead]) -> u64 {
+        WinnerOrder(order.iter().map(|rule| rule.parse().unwrap()).collect()).winner(leads).unwrap().id
+    }
+
+    #[test]
+    fn by_default_a_contact_beats_a_crm_lead_which_beats_the_oldest() {
+        let oldest = lead(3, "2020-01-01T00:00:00Z");
+        let crm_lead = lead(2, "2021-01-01T00:00:00Z").with("sfdcLeadId", "00Q1");
+        let contact = lead(1, "2022-01-01T00:00:00Z").with("sfdcContactId", "0031");
+        let order = WinnerOrder::default();
+        let leads = [oldest, crm_lead, contact];
+        assert_eq!(order.winner(&leads).unwrap().id, 1);
+        assert_eq!(order.winner(&leads[..2]).unwrap().id, 2);
+    }
+
+    #[test]
+    fn each_rule_prefers_what_it_says() {
+        let a =
+            lead(1, "2020-01-01T00:00:00Z").with("leadScore", 5).with("updatedAt", "2020-01-02T00:00:00Z");
+        let b = lead(2, "2021-01-01T00:00:00Z")
+            .with("leadScore", 40)
+            .with("updatedAt", "2023-01-02T00:00:00Z")
+            .with("phone", "1");
+        let leads = [b, a];
+        for (rule, expected) in [
+            ("oldest", 1),
+            ("newest", 2),
+            ("lowest_id", 1),
+            ("most_complete", 2),
+            ("last_updated", 2),
+            ("max:leadScore", 2),
+            ("max:noSuchField", 1),
+        ] {
+            assert_eq!(winner(&[rule], &leads), expected, "{rule}");
+        }
+    }
+
+    #[test]
+    fn a_lead_without_a_creation_time_is_never_the_oldest() {
+        assert_eq!(winner(&["oldest"], &[Lead::new(1), lead(2, "2020-01-01T00:00:00Z")]), 2);
+    }
+
+    #[test]
+    fn rules_are_read_as_they_are_written() {
+        for text in ["crm_contact", "lowest_id", "max:leadScore"] {
+            assert_eq!(text.parse::<WinnerRule>().unwrap().to_string(), text);
+        }
+        assert!("max:".parse::<WinnerRule>().is_err());
+        assert!("smallest".parse::<WinnerRule>().is_err());
+    }
+}
