@@ -1,1 +1,138 @@
-//! The command line: one file a command.
+//! The command line: one file a command, and what they share.
+//!
+//! For: parsing flags, arranging the calls into the core, printing, exit codes. A command is a struct of arguments and
+//! one `run` that reads like its description. Never: decides anything about leads; that is the core's.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Environment, Flags};
+
+mod completions;
+mod doctor;
+mod exit;
+mod failure;
+mod interrupt;
+mod ui;
+
+pub use exit::Exit;
+pub use failure::Failure;
+pub use ui::{Progress, Ui};
+
+/// Find, explain, merge and prevent duplicate people in Adobe Marketo Engage.
+#[derive(Debug, Parser)]
+#[command(name = "mkto-audit", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    after_help = "New here? `mkto-audit demo` shows everything on a practice Marketo, without credentials.\n\n\
+    Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 done, but some records or groups were skipped \
+    or failed; 4 stopped early, the same command goes on; 5 Marketo refused the credentials or a permission."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Args)]
+struct Global {
+    /// Marketo's base URL, `https://MUNCHKIN-ID.mktorest.com` [env: `MARKETO_BASE_URL`]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
+    base_url: Option<String>,
+    /// Marketo's identity URL, where it is not `/identity` under the base URL [env: `MARKETO_IDENTITY_URL`]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
+    identity_url: Option<String>,
+    /// The cache file [env: `MKTO_AUDIT_DB`]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    db: Option<PathBuf>,
+    /// The config file [env: `MKTO_AUDIT_CONFIG`]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    config: Option<PathBuf>,
+    /// The profile of the config file, one for each Marketo instance [env: `MKTO_AUDIT_PROFILE`]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
+    profile: Option<String>,
+    /// Log each call to standard error; twice for more
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Doctor(doctor::DoctorArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// What a command works with.
+#[derive(Debug)]
+pub struct Context {
+    /// Every setting, checked.
+    pub config: Config,
+    /// Where it prints.
+    pub ui: Ui,
+    /// Set by the first Ctrl-C: finish the call in flight, and stop.
+    pub interrupt: CancellationToken,
+}
+
+/// Parses the arguments, runs the command, and gives its exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return exit::of_clap(&error),
+    };
+    ui::start_log(cli.global.verbose);
+    let mut ui = Ui::of_process();
+    match run(cli, environment, ui.clone()) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            ui.failure(&failure);
+            failure.exit().into()
+        }
+    }
+}
+
+fn run(cli: Cli, environment: &Environment, ui: Ui) -> Result<Exit, Failure> {
+    let Cli { global, command } = cli;
+    let flags = Flags {
+        config: global.config,
+        profile: global.profile,
+        base_url: global.base_url,
+        identity_url: global.identity_url,
+        db: global.db,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)?;
+    // A command that needs neither configuration nor a signal must work where the configuration is broken.
+    runtime.block_on(async move {
+        match command {
+            Command::Doctor(args) => doctor::run(&mut Context::load(&flags, environment, ui)?, &args),
+            Command::Completions(args) => completions::run(&args, &mut ui.clone(), &mut Cli::command()),
+        }
+    })
+}
+
+impl Context {
+    /// Reads the configuration, and starts to listen for signals. Needs a runtime.
+    pub fn load(flags: &Flags, environment: &Environment, ui: Ui) -> Result<Self, Failure> {
+        let config = Config::load(flags, environment)?;
+        let interrupt = interrupt::watch(ui.clone());
+        Ok(Self { config, ui, interrupt })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_of_all_commands_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

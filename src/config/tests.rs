@@ -147,7 +147,8 @@ fn a_faster_clock_is_refused_against_a_real_instance() {
 fn the_secret_can_come_from_a_command_and_is_never_shown() {
     let variables = [("MARKETO_BASE_URL", "https://123-ABC-456.mktorest.com"), ("MARKETO_CLIENT_ID", "id")];
     let config =
-        load("instance.client_secret_command = 'printf hush; echo -hush'", &variables, Flags::default()).unwrap();
+        load("instance.client_secret_command = 'printf hush; echo -hush'", &variables, Flags::default())
+            .unwrap();
     let credentials = config.credentials().unwrap();
     assert!(!format!("{config:?} {credentials:?}").contains("hush-hush"));
     assert_eq!(secrecy::ExposeSecret::expose_secret(&credentials.client_secret), "hush-hush");

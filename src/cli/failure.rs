@@ -1,0 +1,92 @@
+//! Why a command failed: the one error type that knows exit codes and hints.
+
+use super::Exit;
+use crate::{config, marketo};
+
+/// A command's failure. Each source keeps its own words; this type adds the exit code and the next step.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// A setting is wrong or missing.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// A call to Marketo failed.
+    #[error(transparent)]
+    Marketo(#[from] marketo::Error),
+    /// A flag's value, or flags that do not go together.
+    #[error("{what}")]
+    Usage {
+        /// What is wrong.
+        what: String,
+        /// What to type instead.
+        hint: Option<String>,
+    },
+    /// Output could not be written.
+    #[error("the output could not be written")]
+    Output(#[source] std::io::Error),
+    /// Whoever read the output has seen enough.
+    #[error("the reader closed the pipe")]
+    BrokenPipe,
+    /// The program could not start its threads or its clock.
+    #[error("the program could not start")]
+    Runtime(#[source] std::io::Error),
+}
+
+impl Failure {
+    /// The exit code of the contract.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_) | Self::Usage { .. } => Exit::Usage,
+            Self::Marketo(error) => exit_of(error),
+            Self::BrokenPipe => Exit::Done,
+            Self::Output(_) | Self::Runtime(_) => Exit::Failed,
+        }
+    }
+
+    /// What to do next, where something can be said.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Config(error) => error.hint(),
+            Self::Marketo(error) => hint_of(error),
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::Output(_) | Self::BrokenPipe | Self::Runtime(_) => None,
+        }
+    }
+}
+
+/// Writing to a closed pipe is no failure of ours.
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe { Self::BrokenPipe } else { Self::Output(error) }
+    }
+}
+
+/// The exit code of a call's failure.
+pub(super) fn exit_of(error: &marketo::Error) -> Exit {
+    use marketo::Error as E;
+    match error {
+        E::Credentials { .. } | E::Permission { .. } => Exit::Refused,
+        E::Quota { .. } => Exit::Stopped,
+        E::Setup { .. } => Exit::Usage,
+        E::Refused { .. } | E::Unclear { .. } | E::Unavailable { .. } | E::Answer { .. } => Exit::Failed,
+    }
+}
+
+fn hint_of(error: &marketo::Error) -> Option<String> {
+    use marketo::Error as E;
+    let hint = match error {
+        E::Credentials { .. } => {
+            "check MARKETO_CLIENT_ID and MARKETO_CLIENT_SECRET (Marketo: Admin > LaunchPoint > View Details), then run `mkto-audit doctor`"
+        }
+        E::Permission { .. } => {
+            "run `mkto-audit doctor`: it names the permission that is missing (Marketo: Admin > Users & Roles; or the IP allow-list, Admin > Web Services)"
+        }
+        E::Quota { .. } => {
+            "run the same command again when the quota is filled up; it goes on where it stopped"
+        }
+        E::Unavailable { .. } => "nothing was changed; try again later, or run `mkto-audit doctor`",
+        E::Unclear { .. } => "run the same command again: it looks what happened before it sends anything",
+        E::Refused { .. } | E::Answer { .. } | E::Setup { .. } => return None,
+    };
+    Some(hint.to_owned())
+}

@@ -1,0 +1,154 @@
+//! Where commands print: results to standard output, everything else to standard error.
+//!
+//! The one place that knows widths, terminals and broken pipes. Never decides what is worth saying.
+
+use std::error::Error as _;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::Failure;
+
+/// The width that output has where there is no terminal to ask.
+const DEFAULT_WIDTH: usize = 100;
+
+/// A person's terminal, or a program's pipes.
+#[derive(Debug, Clone)]
+pub struct Ui {
+    terminal_width: Option<usize>,
+    shows_progress: bool,
+}
+
+impl Ui {
+    /// The process's own.
+    pub fn of_process() -> Self {
+        let (_, width) = console_size();
+        Self {
+            terminal_width: std::io::stdout().is_terminal().then_some(width).flatten(),
+            shows_progress: std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// Columns that a table may take.
+    pub fn width(&self) -> usize {
+        self.terminal_width.unwrap_or(DEFAULT_WIDTH)
+    }
+
+    /// Prints a result, and ends the line.
+    pub fn print(&mut self, text: &str) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        if !text.ends_with('\n') {
+            out.write_all(b"\n")?;
+        }
+        Ok(out.flush()?)
+    }
+
+    /// Prints the one document of `--json`.
+    pub fn json(&mut self, document: &impl Serialize) -> Result<(), Failure> {
+        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        serde_json::to_writer_pretty(&mut out, document).map_err(std::io::Error::from)?;
+        out.write_all(b"\n")?;
+        Ok(out.flush()?)
+    }
+
+    /// Says something beside the result, on standard error. A reader that is gone misses nothing that matters.
+    pub fn note(&mut self, text: &str) {
+        drop(writeln!(std::io::stderr().lock(), "{text}"));
+    }
+
+    /// Says why the command failed: one line, its causes, the next step.
+    pub fn failure(&mut self, failure: &Failure) {
+        if matches!(failure, Failure::BrokenPipe) {
+            return;
+        }
+        let mut lines = vec![format!("error: {failure}")];
+        let mut source = match failure {
+            // These stand for their source, and print as it.
+            Failure::Config(error) => error.source(),
+            Failure::Marketo(error) => error.source(),
+            other => other.source(),
+        };
+        while let Some(cause) = source {
+            lines.push(format!("  caused by: {cause}"));
+            source = cause.source();
+        }
+        if let Some(hint) = failure.hint() {
+            lines.push(format!("  hint: {hint}"));
+        }
+        self.note(&lines.join("\n"));
+    }
+
+    /// A bar for work of `total` steps, shown on a terminal only.
+    pub fn progress(&self, what: &str, total: Option<u64>) -> Progress {
+        let bar = if self.shows_progress {
+            let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+            let template = if total.is_some() {
+                "{msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta} left"
+            } else {
+                "{msg} {spinner} {human_pos} {per_sec}"
+            };
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar.set_message(what.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        } else {
+            ProgressBar::hidden()
+        };
+        Progress { bar }
+    }
+}
+
+/// A progress bar; cleared when it goes.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// How far the work has come, and how far it goes where that is known by now.
+    pub fn at(&self, done: u64, total: Option<u64>) {
+        if let Some(total) = total {
+            self.bar.set_length(total);
+        }
+        self.bar.set_position(done);
+    }
+
+    /// What is being done now.
+    pub fn say(&self, what: &str) {
+        self.bar.set_message(what.to_owned());
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Logs to standard error: nothing, each call (`-v`), or everything of ours (`-vv`).
+pub(super) fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    let filter = tracing_subscriber::filter::Targets::new().with_target("mkto_audit", level);
+    let subscriber = {
+        use tracing_subscriber::layer::SubscriberExt;
+        tracing_subscriber::registry()
+            .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false))
+            .with(filter)
+    };
+    // A second start in one process keeps the first log.
+    drop(tracing::subscriber::set_global_default(subscriber));
+}
+
+fn console_size() -> (Option<usize>, Option<usize>) {
+    let term = console::Term::stdout();
+    term.size_checked().map_or((None, None), |(rows, columns)| (Some(rows.into()), Some(columns.into())))
+}
