@@ -19,7 +19,7 @@ mod open;
 mod state;
 
 pub use backup::{Backup, Role};
-pub use call::{Call, CallId, CallKind, CallLead, NewCall, Started};
+pub use call::{Call, CallId, CallKind, CallLead, NewCall, Started, Unfinished};
 pub use state::{Event, IllegalEvent, State};
 
 /// The open ledger of one instance. While it lives no other process can open the same file.

@@ -39,7 +39,6 @@ CREATE TABLE call_lead (
     place  INTEGER NOT NULL, -- order within the call: it decides which loser's values win
     lead   INTEGER NOT NULL,
     role   TEXT NOT NULL CHECK (role IN ('winner', 'loser')),
-    expect TEXT NOT NULL,    -- JSON: the values that this lead, or whoever survives it, is to have afterwards
     PRIMARY KEY (call, place)
 ) STRICT;
 

@@ -8,7 +8,6 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use serde_json::Value;
 
 use super::backup::json;
 use super::{Error, Event, Ledger, Role, State};
@@ -43,30 +42,16 @@ impl CallKind {
 }
 
 /// A lead that a call touches.
-#[derive(Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallLead {
     /// The lead.
     pub id: LeadId,
     /// Whether it stays or goes.
     pub role: Role,
-    /// The values that it, or the lead that survives in its place, is to have afterwards.
-    pub expect: BTreeMap<String, Value>,
-}
-
-/// Prints the names of the expected fields alone, never a person's values.
-impl fmt::Debug for CallLead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, role, expect } = self;
-        f.debug_struct("CallLead")
-            .field("id", id)
-            .field("role", role)
-            .field("expect", &expect.keys())
-            .finish()
-    }
 }
 
 /// A call to be made.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCall {
     /// What it does.
     pub kind: CallKind,
@@ -77,7 +62,7 @@ pub struct NewCall {
 }
 
 /// A call as the ledger knows it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// Its number.
     pub id: CallId,
@@ -97,10 +82,21 @@ impl Call {
         self.what.leads.iter().filter(|lead| lead.role == Role::Loser).map(|lead| lead.id)
     }
 
-    /// The lead that is to stay.
-    pub fn winner(&self) -> Option<&CallLead> {
-        self.what.leads.iter().find(|lead| lead.role == Role::Winner)
+    /// The leads that are to stay: one for a merge, many for a write.
+    pub fn winners(&self) -> impl Iterator<Item = LeadId> {
+        self.what.leads.iter().filter(|lead| lead.role == Role::Winner).map(|lead| lead.id)
     }
+}
+
+/// A winner that has values of a plan whose merge is not, or not wholly, done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The plan that says what was written.
+    pub plan: String,
+    /// The lead that was written to.
+    pub winner: LeadId,
+    /// Whether some of its losers are gone already.
+    pub part_done: bool,
 }
 
 /// The proof that the intent of a call, and the backup of each of its losers, is on disk.
@@ -161,6 +157,18 @@ impl Ledger {
         self.calls("SELECT id, plan, kind, key FROM call WHERE plan = ?1 ORDER BY id", params![plan])
     }
 
+    /// The winners that were written to, or may have been, for merges that are not all done.
+    pub fn unfinished_writes(&self) -> Result<Vec<Unfinished>, Error> {
+        self.read(|db| {
+            db.prepare(include_str!("unfinished.sql"))?
+                .query_map([], |row| {
+                    let winner = row.get::<_, i64>(1)?.cast_unsigned();
+                    Ok(Unfinished { plan: row.get(0)?, winner, part_done: row.get(2)? })
+                })?
+                .collect()
+        })
+    }
+
     /// Where each merged lead went: loser to survivor, over all plans.
     pub fn merged_into(&self) -> Result<BTreeMap<LeadId, LeadId>, Error> {
         let rows: Vec<(i64, String)> = self.read(|db| {
@@ -202,19 +210,16 @@ impl Ledger {
     }
 
     fn leads_of(&self, call: CallId) -> Result<Vec<CallLead>, Error> {
-        let rows: Vec<(i64, String, String)> = self.read(|db| {
-            db.prepare_cached("SELECT lead, role, expect FROM call_lead WHERE call = ?1 ORDER BY place")?
-                .query_map([call.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        let rows: Vec<(i64, String)> = self.read(|db| {
+            db.prepare_cached("SELECT lead, role FROM call_lead WHERE call = ?1 ORDER BY place")?
+                .query_map([call.0], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect()
         })?;
         rows.into_iter()
-            .map(|(lead, role, expect)| {
-                let damaged = |what: String| Error::Damaged { what: format!("call {call}: {what}") };
-                Ok(CallLead {
-                    id: lead.cast_unsigned(),
-                    role: Role::parse(&role).ok_or_else(|| damaged(format!("role {role}")))?,
-                    expect: serde_json::from_str(&expect).map_err(|error| damaged(error.to_string()))?,
-                })
+            .map(|(lead, word)| {
+                let role = Role::parse(&word)
+                    .ok_or_else(|| Error::Damaged { what: format!("call {call}: role {word}") })?;
+                Ok(CallLead { id: lead.cast_unsigned(), role })
             })
             .collect()
     }
@@ -227,17 +232,10 @@ fn insert_call(db: &Connection, plan: &str, call: &NewCall, at: &str) -> Result<
         call.key
     ])?;
     let id = CallId(db.last_insert_rowid());
-    let mut insert = db.prepare_cached(
-        "INSERT INTO call_lead (call, place, lead, role, expect) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
+    let mut insert =
+        db.prepare_cached("INSERT INTO call_lead (call, place, lead, role) VALUES (?1, ?2, ?3, ?4)")?;
     for (place, lead) in (0i64..).zip(&call.leads) {
-        insert.execute(params![
-            id.0,
-            place,
-            lead.id.cast_signed(),
-            lead.role.as_str(),
-            json(&lead.expect)?
-        ])?;
+        insert.execute(params![id.0, place, lead.id.cast_signed(), lead.role.as_str()])?;
     }
     append(db, id, &Event::Planned, at)?;
     Ok(id)
