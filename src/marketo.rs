@@ -14,9 +14,17 @@ use serde_json::{Map, Value};
 
 use crate::lead::{Lead, LeadId};
 
+mod classify;
+mod client;
 mod clock;
+mod envelope;
 mod error;
+mod pacer;
+mod read;
+mod token;
+mod write;
 
+pub use client::{Client, ClientOptions};
 pub use clock::Clock;
 pub use error::{Error, Outcome};
 

@@ -68,7 +68,11 @@ pub(super) fn exit_of(error: &marketo::Error) -> Exit {
         E::Credentials { .. } | E::Permission { .. } => Exit::Refused,
         E::Quota { .. } => Exit::Stopped,
         E::Setup { .. } => Exit::Usage,
-        E::Refused { .. } | E::Unclear { .. } | E::Unavailable { .. } | E::Answer { .. } => Exit::Failed,
+        E::Refused { .. }
+        | E::Unclear { .. }
+        | E::Unavailable { .. }
+        | E::Answer { .. }
+        | E::CannotAsk { .. } => Exit::Failed,
     }
 }
 
@@ -86,7 +90,7 @@ fn hint_of(error: &marketo::Error) -> Option<String> {
         }
         E::Unavailable { .. } => "nothing was changed; try again later, or run `mkto-audit doctor`",
         E::Unclear { .. } => "run the same command again: it looks what happened before it sends anything",
-        E::Refused { .. } | E::Answer { .. } | E::Setup { .. } => return None,
+        E::Refused { .. } | E::Answer { .. } | E::CannotAsk { .. } | E::Setup { .. } => return None,
     };
     Some(hint.to_owned())
 }

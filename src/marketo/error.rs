@@ -76,6 +76,12 @@ pub enum Error {
         /// Marketo's id of the call, where it came.
         request_id: Option<String>,
     },
+    /// A value that holds a comma, at which Marketo splits the values of a filter. Nothing was asked.
+    #[error("a value of `{field}` holds a comma, and Marketo cannot be asked for such a value")]
+    CannotAsk {
+        /// The field that was to be looked up.
+        field: String,
+    },
     /// The client could not be built from its settings.
     #[error("{what}")]
     Setup {
@@ -104,6 +110,7 @@ impl Error {
             | Self::Permission { .. }
             | Self::Quota { .. }
             | Self::Answer { .. }
+            | Self::CannotAsk { .. }
             | Self::Setup { .. } => Outcome::NotDone,
         }
     }

@@ -1,0 +1,95 @@
+//! What may be done after a call went wrong: one table, by the kind of call.
+//!
+//! Adobe says of the 6xx codes that the call was not executed, and yet 604 is a call that *ran* too long, and 611 and
+//! 713 leave open where it broke. A read costs little to repeat; a write that is repeated is how duplicates are made. So
+//! after everything that is not a plain "no" a write is unclear, and somebody has to look.
+
+/// Whether a call changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Read,
+    Write,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The token is no good: a new one, and the call again.
+    RenewToken,
+    /// Too many calls: wait, slow down, and the call again. It was turned away before it was executed.
+    SlowDown,
+    /// Not now: wait, and the call again.
+    TryAgain,
+    /// No, for good.
+    Refuse,
+    /// The permission is missing.
+    Deny,
+    /// No more calls today.
+    Quota,
+    /// It may have been done.
+    Unclear,
+}
+
+/// The verdict on a code of Marketo's.
+pub(super) fn of_code(kind: Kind, code: &str) -> Verdict {
+    let doubtful = match kind {
+        Kind::Read => Verdict::TryAgain,
+        Kind::Write => Verdict::Unclear,
+    };
+    match code {
+        "601" | "602" => Verdict::RenewToken,
+        "600" | "603" => Verdict::Deny,
+        "606" | "615" => Verdict::SlowDown,
+        "607" => Verdict::Quota,
+        "500" | "502" | "604" | "608" | "611" | "614" | "713" | "719" => doubtful,
+        "605" | "609" | "610" | "612" | "613" | "616" => Verdict::Refuse,
+        _ if matches!(code.len(), 3 | 4) && code.starts_with(['1', '7']) => Verdict::Refuse,
+        // A code that nobody documented says nothing about what was done.
+        _ => match kind {
+            Kind::Read => Verdict::Refuse,
+            Kind::Write => Verdict::Unclear,
+        },
+    }
+}
+
+/// The verdict on an HTTP status other than 200: a 4xx or a redirect was turned away at the door.
+pub(super) fn of_status(kind: Kind, status: u16) -> Verdict {
+    match (status, kind) {
+        (429, _) => Verdict::SlowDown,
+        (300..=499, _) => Verdict::Refuse,
+        (_, Kind::Read) => Verdict::TryAgain,
+        (_, Kind::Write) => Verdict::Unclear,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::{Kind, of_code, of_status};
+
+    #[test]
+    fn the_table_is_what_was_decided() {
+        let mut table = String::new();
+        for code in [
+            "500", "502", "600", "601", "602", "603", "604", "605", "606", "607", "608", "609", "610", "611",
+            "612", "613", "614", "615", "616", "699", "702", "712", "713", "714", "719", "1003", "1004",
+            "1076", "1080", "x",
+        ] {
+            writeln!(table, "{code:>8} {:?} / {:?}", of_code(Kind::Read, code), of_code(Kind::Write, code))
+                .unwrap();
+        }
+        for status in [204, 302, 400, 404, 413, 414, 429, 500, 502, 503] {
+            writeln!(
+                table,
+                "HTTP {status} {:?} / {:?}",
+                of_status(Kind::Read, status),
+                of_status(Kind::Write, status)
+            )
+            .unwrap();
+        }
+        insta::with_settings!({snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"), prepend_module_to_snapshot => false}, {
+            insta::assert_snapshot!("marketo_verdicts", table);
+        });
+    }
+}

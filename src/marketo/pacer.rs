@@ -1,0 +1,258 @@
+//! Never more calls than configured: in any window, at once, and a day (law 6).
+//!
+//! The window that counts is Marketo's: calls *arriving* within it. A call arrives at some moment between its sending
+//! and its answer, so a slot is given back one window after the **answer**: whatever the network does, two calls that
+//! share a slot arrive at least a window apart. With answers of 400 ms and a window of 20 s that costs 2% of the rate;
+//! a token bucket would cost nothing and break the limit at the edges of bursts. When Marketo says that the limit
+//! is reached all the same (others share it), everybody here waits, and the rate falls by a quarter, to grow back
+//! slowly.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Mutex as Gate, Notify, Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+/// The right to make calls, shared by all clones of a client.
+#[derive(Debug)]
+pub(super) struct Pacer {
+    window: Window,
+    state: Mutex<State>,
+    /// Those who wait stand in line here, first come first served.
+    gate: Gate<()>,
+    answered: Notify,
+    at_once: Semaphore,
+    a_day: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    calls: usize,
+    length: Duration,
+}
+
+#[derive(Debug)]
+struct State {
+    in_flight: usize,
+    /// When the answers came that still count, oldest first.
+    answers: VecDeque<Instant>,
+    /// Calls that may be in a window now: fewer after Marketo said it was too many.
+    allowed: usize,
+    /// Answers since `allowed` last changed.
+    since_change: usize,
+    paused_until: Option<Instant>,
+    made: u64,
+}
+
+/// One call's right to be in flight; given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Slot<'a> {
+    pacer: &'a Pacer,
+    _permit: SemaphorePermit<'a>,
+}
+
+/// The day's budget of this program is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BudgetSpent {
+    pub(super) budget: u64,
+}
+
+impl Pacer {
+    pub(super) fn new(calls: usize, length: Duration, at_once: usize, a_day: u64) -> Self {
+        Self {
+            window: Window { calls: calls.max(1), length },
+            state: Mutex::new(State {
+                in_flight: 0,
+                answers: VecDeque::new(),
+                allowed: calls.max(1),
+                since_change: 0,
+                paused_until: None,
+                made: 0,
+            }),
+            gate: Gate::new(()),
+            answered: Notify::new(),
+            at_once: Semaphore::new(at_once.max(1)),
+            a_day,
+        }
+    }
+
+    /// Waits for the right to make a call.
+    pub(super) async fn slot(&self) -> Result<Slot<'_>, BudgetSpent> {
+        let gate = self.gate.lock().await;
+        // The semaphore is never closed, so that waiting for it cannot fail; if it did, the budget is what is left.
+        let permit = self.at_once.acquire().await.map_err(|_closed| BudgetSpent { budget: self.a_day })?;
+        loop {
+            let answered = self.answered.notified();
+            let admission = self.state().admit(Instant::now(), self.window, self.a_day)?;
+            match admission {
+                Admission::Now => break,
+                Admission::At(time) => tokio::time::sleep_until(time).await,
+                Admission::AfterAnAnswer => answered.await,
+            }
+        }
+        drop(gate);
+        Ok(Slot { pacer: self, _permit: permit })
+    }
+
+    /// Marketo said that there are too many calls: everybody waits, and goes on more slowly.
+    pub(super) fn slow_down(&self, pause: Duration) {
+        let mut state = self.state();
+        state.allowed = (state.allowed * 3 / 4).max(1);
+        state.since_change = 0;
+        let until = Instant::now() + pause;
+        state.paused_until = Some(state.paused_until.map_or(until, |already| already.max(until)));
+    }
+
+    /// Calls made so far.
+    pub(super) fn made(&self) -> u64 {
+        self.state().made
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state is whole after every statement that holds the lock, so a panic elsewhere leaves it usable.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Admission {
+    Now,
+    At(Instant),
+    AfterAnAnswer,
+}
+
+impl State {
+    fn admit(&mut self, now: Instant, window: Window, a_day: u64) -> Result<Admission, BudgetSpent> {
+        if self.made >= a_day {
+            return Err(BudgetSpent { budget: a_day });
+        }
+        if let Some(until) = self.paused_until.filter(|until| *until > now) {
+            return Ok(Admission::At(until));
+        }
+        while self.answers.front().is_some_and(|answer| *answer + window.length <= now) {
+            self.answers.pop_front();
+        }
+        if self.in_flight + self.answers.len() < self.allowed {
+            self.in_flight += 1;
+            self.made += 1;
+            return Ok(Admission::Now);
+        }
+        Ok(self
+            .answers
+            .front()
+            .map_or(Admission::AfterAnAnswer, |oldest| Admission::At(*oldest + window.length)))
+    }
+
+    fn answered(&mut self, now: Instant, window: Window) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.answers.push_back(now);
+        self.since_change += 1;
+        if self.allowed < window.calls && self.since_change >= self.allowed {
+            self.allowed += 1;
+            self.since_change = 0;
+        }
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.pacer.state().answered(Instant::now(), self.pacer.window);
+        self.pacer.answered.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use tokio::time::Instant;
+
+    use super::{BudgetSpent, Pacer};
+
+    /// Runs calls that take these times to arrive and to be answered, and gives when each arrived.
+    fn arrivals(pacer: Pacer, calls: Vec<(u64, u64)>) -> Vec<Duration> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.unwrap().block_on(async {
+            let start = Instant::now();
+            let pacer = Arc::new(pacer);
+            let tasks: Vec<_> = calls
+                .into_iter()
+                .map(|(to_arrive, to_answer)| {
+                    let pacer = Arc::clone(&pacer);
+                    tokio::spawn(async move {
+                        let slot = pacer.slot().await.unwrap();
+                        tokio::time::sleep(Duration::from_millis(to_arrive)).await;
+                        let arrival = start.elapsed();
+                        tokio::time::sleep(Duration::from_millis(to_answer)).await;
+                        drop(slot);
+                        arrival
+                    })
+                })
+                .collect();
+            let mut arrivals = Vec::new();
+            for task in tasks {
+                arrivals.push(task.await.unwrap());
+            }
+            arrivals.sort();
+            arrivals
+        })
+    }
+
+    fn most_in_a_window(arrivals: &[Duration], window: Duration) -> usize {
+        arrivals
+            .iter()
+            .map(|start| arrivals.iter().filter(|at| *at >= start && **at < *start + window).count())
+            .max()
+            .unwrap_or(0)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn no_window_ever_sees_more_arrivals_than_allowed(
+            calls in proptest::collection::vec((0..900_u64, 0..900_u64), 1..120),
+            allowed in 1..12_usize,
+            at_once in 1..6_usize,
+        ) {
+            let window = Duration::from_secs(2);
+            let seen = arrivals(Pacer::new(allowed, window, at_once, 1_000), calls);
+            prop_assert!(most_in_a_window(&seen, window) <= allowed);
+        }
+    }
+
+    #[test]
+    fn with_answers_of_400_ms_97_percent_of_the_rate_is_reached() {
+        let (calls, window) = (100, Duration::from_secs(20));
+        let seen = arrivals(Pacer::new(calls, window, 5, 10_000), vec![(5, 395); 1_000]);
+        // The first window is full at once; from then on the limit gives 100 calls every 20 s.
+        let (first, last) = (seen[calls].as_secs_f64(), seen[9 * calls].as_secs_f64());
+        let share = (8.0 * window.as_secs_f64()) / (last - first);
+        assert!(share >= 0.97, "{share} of the rate");
+        assert!(most_in_a_window(&seen, window) <= calls);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_too_many_everybody_waits_and_goes_on_more_slowly() {
+        let pacer = Pacer::new(8, Duration::from_secs(20), 8, 1_000);
+        pacer.slow_down(Duration::from_secs(5));
+        let start = Instant::now();
+        let mut slots = Vec::new();
+        for _ in 0..6 {
+            slots.push(pacer.slot().await.unwrap());
+        }
+        assert_eq!(start.elapsed().as_secs(), 5);
+        drop(slots);
+        drop(pacer.slot().await.unwrap());
+        assert!(start.elapsed() > Duration::from_secs(20), "the seventh call waits for the window");
+    }
+
+    #[tokio::test]
+    async fn the_days_budget_is_never_exceeded() {
+        let pacer = Pacer::new(100, Duration::from_secs(20), 5, 2);
+        drop((pacer.slot().await.unwrap(), pacer.slot().await.unwrap()));
+        assert_eq!(pacer.slot().await.unwrap_err(), BudgetSpent { budget: 2 });
+        assert_eq!(pacer.made(), 2);
+    }
+}

@@ -1,0 +1,158 @@
+//! The access token: fetched when needed, kept in memory, never shown.
+//!
+//! Marketo hands out the same token to everybody with the same client id until it expires, so a fresh answer may carry a
+//! token with a second to live; that one is waited out.
+
+use std::fmt;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use url::Url;
+
+use super::{Clock, Error, Result};
+
+/// How often a token is asked for before it is said that the identity endpoint does not answer.
+const ATTEMPTS: u32 = 5;
+
+/// A token with less than this left is not worth a call.
+const LEAST_LIFE: Duration = Duration::from_secs(2);
+
+/// The credentials, and the token that they last gave.
+pub(super) struct TokenSource {
+    url: Url,
+    client_id: String,
+    client_secret: SecretString,
+    clock: Clock,
+    /// Held while a token is fetched, so that it is fetched once however many calls wait for it.
+    token: Mutex<Option<Token>>,
+}
+
+#[derive(Clone)]
+struct Token {
+    value: SecretString,
+    expires: Instant,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    access_token: SecretString,
+    expires_in: u64,
+}
+
+#[derive(Deserialize, Default)]
+struct Refusal {
+    #[serde(default)]
+    error: String,
+    #[serde(default)]
+    error_description: String,
+}
+
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSource").field("url", &self.url.as_str()).finish_non_exhaustive()
+    }
+}
+
+impl TokenSource {
+    pub(super) fn new(
+        identity_url: &Url,
+        client_id: String,
+        client_secret: SecretString,
+        clock: Clock,
+    ) -> Self {
+        let mut url = identity_url.clone();
+        url.set_path(&format!("{}/oauth/token", identity_url.path().trim_end_matches('/')));
+        Self { url, client_id, client_secret, clock, token: Mutex::new(None) }
+    }
+
+    pub(super) fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// The token, fetched where there is none that lives.
+    pub(super) async fn get(&self, http: &reqwest::Client) -> Result<SecretString> {
+        let mut kept = self.token.lock().await;
+        if let Some(token) = kept.as_ref().filter(|token| token.expires > Instant::now()) {
+            return Ok(token.value.clone());
+        }
+        loop {
+            let token = self.fetch(http).await?;
+            if token.expires > Instant::now() + LEAST_LIFE {
+                *kept = Some(token.clone());
+                return Ok(token.value);
+            }
+            tokio::time::sleep_until(token.expires + Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Forgets a token that Marketo refused, unless another has come meanwhile.
+    pub(super) async fn refuse(&self, refused: &SecretString) {
+        let mut kept = self.token.lock().await;
+        if kept.as_ref().is_some_and(|token| token.value.expose_secret() == refused.expose_secret()) {
+            *kept = None;
+        }
+    }
+
+    async fn fetch(&self, http: &reqwest::Client) -> Result<Token> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.ask(http).await {
+                Ok(token) => return Ok(token),
+                Err(Trouble::Final(error)) => return Err(error),
+                Err(Trouble::Passing(what)) if attempts >= ATTEMPTS => {
+                    return Err(Error::Unavailable {
+                        call: format!("POST {}", self.url.path()),
+                        what,
+                        attempts,
+                    });
+                }
+                Err(Trouble::Passing(_)) => self.clock.sleep(Duration::from_secs(1 << attempts.min(4))).await,
+            }
+        }
+    }
+
+    /// The secret goes in the body: a URL ends up in logs.
+    async fn ask(&self, http: &reqwest::Client) -> Result<Token, Trouble> {
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", &self.client_id),
+            ("client_secret", self.client_secret.expose_secret()),
+        ];
+        let asked_at = Instant::now();
+        let answer = http
+            .post(self.url.clone())
+            .form(&form)
+            .timeout(Duration::from_secs(30))
+            .send()
+            .await
+            .map_err(|error| Trouble::Passing(super::client::describe_transport(error)))?;
+        let status = answer.status();
+        let body = answer
+            .bytes()
+            .await
+            .map_err(|error| Trouble::Passing(super::client::describe_transport(error)))?;
+        if matches!(status.as_u16(), 400 | 401 | 403) {
+            let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
+            let what = format!("HTTP {} {} {}", status.as_u16(), refusal.error, refusal.error_description);
+            return Err(Trouble::Final(Error::Credentials {
+                url: self.url.to_string(),
+                what: what.trim().to_owned(),
+            }));
+        }
+        if !status.is_success() {
+            return Err(Trouble::Passing(format!("HTTP {}", status.as_u16())));
+        }
+        let answer: Answer = serde_json::from_slice(&body)
+            .map_err(|_unshown| Trouble::Passing("the answer carries no token".to_owned()))?;
+        Ok(Token { value: answer.access_token, expires: asked_at + Duration::from_secs(answer.expires_in) })
+    }
+}
+
+enum Trouble {
+    Final(Error),
+    Passing(String),
+}
