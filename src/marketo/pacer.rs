@@ -245,7 +245,9 @@ mod tests {
         assert_eq!(start.elapsed().as_secs(), 5);
         drop(slots);
         drop(pacer.slot().await.unwrap());
-        assert!(start.elapsed() > Duration::from_secs(20), "the seventh call waits for the window");
+        assert_eq!(start.elapsed().as_secs(), 5, "six good answers let the rate grow by one");
+        drop(pacer.slot().await.unwrap());
+        assert_eq!(start.elapsed().as_secs(), 25, "the eighth call waits for the window");
     }
 
     #[tokio::test]
