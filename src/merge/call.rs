@@ -1,0 +1,121 @@
+//! Sends the merge calls of one group, each once.
+
+use tokio::time::Instant;
+
+use super::confirmed::Step;
+use super::settle::{Finding, Pending, Settled};
+use super::write::{refused_event, request_id, sent_at};
+use super::{Error, MARGIN, Merge, Watch};
+use crate::dedupe::PlannedGroup;
+use crate::ledger::{CallId, Event, State};
+use crate::marketo::{MERGE_LIMIT, MergeLeads, Outcome, ReadLeads, SyncLeads};
+
+/// A group whose merge calls are in the ledger.
+#[derive(Debug)]
+pub(super) struct Ready<'p> {
+    pub(super) plan: &'p str,
+    pub(super) group: &'p PlannedGroup,
+    pub(super) steps: Vec<(CallId, Step<'p>)>,
+}
+
+/// How sending went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// Marketo accepted what was sent.
+    Accepted,
+    /// It refused a call, or it is not clear what it did.
+    Otherwise,
+    /// Nothing was sent, since the run is to stop.
+    Nothing,
+}
+
+impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
+    /// Sends a group's calls, one after the other. What was sent last is left in `pending`, to be settled with others in
+    /// one look; but between two calls of a group the first is settled, since the second rests on it.
+    pub(super) async fn send<'p>(
+        &mut self,
+        ready: &Ready<'p>,
+        pending: &mut Vec<Pending<'p>>,
+        settled: &mut Vec<Settled<'p>>,
+        watch: &mut dyn Watch,
+    ) -> Result<Sent, Error> {
+        let mut sent = Sent::Nothing;
+        let mut steps = ready.steps.iter().peekable();
+        while let Some((call, step)) = steps.next() {
+            if self.stop.is_cancelled() {
+                self.skip(&[*call], "the run was stopped before")?;
+                continue;
+            }
+            let (one, failed) = self.send_one(ready, *call, *step).await?;
+            let accepted = one.state == State::Accepted;
+            sent = if accepted { Sent::Accepted } else { Sent::Otherwise };
+            let goes_on = if steps.peek().is_none() || !accepted {
+                pending.push(one);
+                false
+            } else {
+                self.settle(vec![one], settled, watch).await?;
+                settled.last().is_some_and(|last| {
+                    last.pending.call == *call && merged_as_asked(last) && last.alarm().is_none()
+                })
+            };
+            if !goes_on {
+                let rest: Vec<CallId> = steps.map(|(call, _)| *call).collect();
+                self.skip(&rest, "the call before it did not end as planned")?;
+                return failed.map_or(Ok(sent), Err);
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Sends one call once, and writes down what came of it. The error is one that stops the run.
+    async fn send_one<'p>(
+        &mut self,
+        ready: &Ready<'p>,
+        call: CallId,
+        step: Step<'p>,
+    ) -> Result<(Pending<'p>, Option<Error>), Error> {
+        let started = self.ledger.start(call, &self.at())?;
+        let answer = self.marketo.merge_leads(&step.order(&started)).await;
+        let now = Instant::now();
+        let limit = self.clock.wall(MERGE_LIMIT + MARGIN);
+        let (event, over_at, failed) = match answer {
+            // Its answer says that it is over; what is read may lag behind it.
+            Ok(accepted) => (Event::Accepted { request_id: accepted.request_id }, now + limit, None),
+            Err(error) if error.outcome() == Outcome::Unclear => {
+                let event = Event::Unknown { request_id: request_id(&error), what: error.to_string() };
+                (event, sent_at(&error) + limit, None)
+            }
+            Err(error) => {
+                let event = refused_event(&error);
+                (event, now, error.stops_the_run().then(|| error.into()))
+            }
+        };
+        self.ledger.record(call, &event, &self.at())?;
+        let pending = Pending {
+            call,
+            plan: ready.plan,
+            group: ready.group,
+            losers: step.losers().to_vec(),
+            state: event.leads_to(),
+            over_at,
+        };
+        tracing::info!(%call, winner = ready.group.winner, losers = step.losers().len(), state = %pending.state, "merge call");
+        Ok((pending, failed))
+    }
+
+    /// Writes down that planned calls will not be made.
+    pub(super) fn skip(&mut self, calls: &[CallId], why: &str) -> Result<(), Error> {
+        for call in calls {
+            self.ledger.record(*call, &Event::Skipped { why: why.to_owned() }, &self.at())?;
+        }
+        Ok(())
+    }
+}
+
+/// All losers of the call are gone, and the lead that was to stay did.
+fn merged_as_asked(settled: &Settled<'_>) -> bool {
+    match &settled.finding {
+        Finding::Merged { survivor, .. } => survivor.id == settled.pending.group.winner,
+        Finding::Partly { .. } | Finding::NotDone(_) | Finding::Contradicted(_) => false,
+    }
+}

@@ -1,0 +1,136 @@
+//! What a run did, group by group, and why it stopped.
+
+use super::Error;
+use crate::dedupe::{FieldChange, LeftOut, PlannedGroup};
+use crate::lead::{Lead, LeadId};
+
+/// What became of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// A dry run: it would be merged.
+    WouldMerge,
+    /// All its losers are gone, and the survivor was looked at.
+    Merged,
+    /// It was left alone.
+    Skipped,
+    /// It was tried, and is not, or only in part, merged.
+    Failed,
+    /// What Marketo shows fits no outcome, or could not be looked at before the run stopped.
+    Unknown,
+}
+
+impl Outcome {
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WouldMerge => "would_merge",
+            Self::Merged => "merged",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A group, and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupReport {
+    /// What its leads have in common.
+    pub key: String,
+    /// The lead that stays, or stayed: the CRM's precedence can make it another than the plan's. None where none was
+    /// chosen.
+    pub winner: Option<LeadId>,
+    /// The other leads.
+    pub losers: Vec<LeadId>,
+    /// Those of them that are gone.
+    pub merged: Vec<LeadId>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why; of a merged group only where there is something to say.
+    pub reason: Option<String>,
+    /// What the winner gets.
+    pub fields: Vec<FieldChange>,
+}
+
+impl GroupReport {
+    /// A planned group before anything happened to it.
+    pub fn planned(group: &PlannedGroup) -> Self {
+        Self {
+            key: group.key.to_string(),
+            winner: Some(group.winner),
+            losers: group.losers.clone(),
+            merged: Vec::new(),
+            outcome: Outcome::WouldMerge,
+            reason: Some(group.reason.clone()),
+            fields: group.changes.clone(),
+        }
+    }
+
+    /// A group that the plan leaves alone.
+    pub fn left_out(group: &LeftOut) -> Self {
+        Self {
+            key: group.key.to_string(),
+            winner: None,
+            losers: group.leads.clone(),
+            merged: Vec::new(),
+            outcome: Outcome::Skipped,
+            reason: Some(group.reason.clone()),
+            fields: Vec::new(),
+        }
+    }
+
+    /// The same group with another ending.
+    pub(super) fn ended(group: &PlannedGroup, outcome: Outcome, reason: Option<String>) -> Self {
+        Self { outcome, reason, ..Self::planned(group) }
+    }
+}
+
+/// Why a run ended before its plan did.
+#[derive(Debug)]
+pub enum Stopped {
+    /// Somebody asked it to.
+    Interrupted,
+    /// Too many groups failed one after the other.
+    Errors(usize),
+    /// Something that fits no outcome was seen; a person must look before more is merged.
+    Alarm(String),
+    /// A call or the ledger failed.
+    Failed(Error),
+}
+
+/// What a run did.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// The groups that it came to, in the plan's order, each with its ending.
+    pub groups: Vec<GroupReport>,
+    /// Why it ended early; none where it came to all groups.
+    pub stopped: Option<Stopped>,
+}
+
+impl Report {
+    /// How many groups ended so.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.groups.iter().filter(|group| group.outcome == outcome).count()
+    }
+
+    /// How many leads are gone.
+    pub fn removed(&self) -> usize {
+        self.groups.iter().map(|group| group.merged.len()).sum()
+    }
+}
+
+/// Who follows a run while it goes on.
+pub trait Watch {
+    /// A group has come to its end.
+    fn group(&mut self, report: &GroupReport);
+    /// Leads are gone for good, and this is the one that stayed. What holds copies of them should learn it.
+    fn merged(&mut self, survivor: &Lead, gone: &[LeadId]);
+    /// The run waits until Marketo's time limit is over for calls whose outcome is not clear.
+    fn waiting(&mut self, calls: usize);
+}
+
+impl Watch for () {
+    fn group(&mut self, _: &GroupReport) {}
+    fn merged(&mut self, _: &Lead, _: &[LeadId]) {}
+    fn waiting(&mut self, _: usize) {}
+}

@@ -1,0 +1,140 @@
+//! Settles what an earlier run left open, by asking Marketo.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::settle::{Finding, Pending, Settled};
+use super::write::Record;
+use super::{Error, MARGIN, Merge, Watch};
+use crate::dedupe::Plan;
+use crate::ledger::{Call, CallKind, Event, State};
+use crate::marketo::{MERGE_LIMIT, MergeLeads, ReadLeads, SYNC_LIMIT, SyncLeads};
+
+/// A call that was written down this long ago cannot be under way, however long it waited for its turn to leave.
+const LONG_OVER: Duration = Duration::from_secs(60 * 60);
+
+/// What an earlier run's open calls came to.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Resumed {
+    /// Calls that were settled.
+    pub settled: usize,
+    /// Leads that turned out to be gone.
+    pub removed: usize,
+    /// What fits no outcome: a person must look before more is merged.
+    pub alarm: Option<String>,
+    /// Calls that are still open, since the run is to stop.
+    pub open: usize,
+}
+
+impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
+    /// Settles every open call of the ledger. To be done before anything is planned to be carried out.
+    pub async fn settle_open(&mut self, watch: &mut dyn Watch) -> Result<Resumed, Error> {
+        let open = self.ledger.open_calls()?;
+        let mut plans: BTreeMap<String, Option<Plan>> = BTreeMap::new();
+        for call in &open {
+            if !plans.contains_key(&call.plan) {
+                let plan = self.ledger.plan(&call.plan)?.and_then(|body| serde_json::from_str(&body).ok());
+                plans.insert(call.plan.clone(), plan);
+            }
+        }
+        let (mut resumed, mut pending) = (Resumed::default(), Vec::new());
+        for call in &open {
+            let Some(plan) = plans.get(&call.plan).and_then(Option::as_ref) else {
+                return Err(Error::UnusablePlan {
+                    id: call.plan.clone(),
+                    what: "it is not of this version, and calls of it are open".to_owned(),
+                });
+            };
+            match (call.state, call.what.kind) {
+                (State::Planned, _) => {
+                    self.skip(&[call.id], "its run ended before")?;
+                    resumed.settled += 1;
+                }
+                (_, CallKind::Write) => {
+                    let settled = self.settle_write(call, plan).await?;
+                    resumed.settled += usize::from(settled);
+                }
+                (_, CallKind::Merge) => pending.extend(self.pending(call, plan)?),
+            }
+        }
+        let mut settled: Vec<Settled<'_>> = Vec::new();
+        self.settle(pending, &mut settled, watch).await?;
+        resumed.settled += settled.len();
+        resumed.removed = settled.iter().map(|settled| removed(&settled.finding)).sum();
+        resumed.alarm = settled.iter().find_map(Settled::alarm);
+        resumed.open = open.len() - resumed.settled.min(open.len());
+        Ok(resumed)
+    }
+
+    fn pending<'p>(&mut self, call: &Call, plan: &'p Plan) -> Result<Option<Pending<'p>>, Error> {
+        let state = self.made_unknown(call)?;
+        let Some(group) = plan.groups.iter().find(|group| group.key.as_str() == call.what.key) else {
+            return Err(Error::UnusablePlan {
+                id: plan.id.clone(),
+                what: format!("call {} is of a group that it does not have", call.id),
+            });
+        };
+        let over_at = if state == State::Refused { Instant::now() } else { self.over_at(call, MERGE_LIMIT) };
+        Ok(Some(Pending {
+            call: call.id,
+            plan: &plan.id,
+            group,
+            losers: call.losers().collect(),
+            state,
+            over_at,
+        }))
+    }
+
+    async fn settle_write(&mut self, call: &Call, plan: &Plan) -> Result<bool, Error> {
+        let state = self.made_unknown(call)?;
+        let changes = |lead| {
+            let group = plan.groups.iter().find(|group| group.winner == lead)?;
+            Some(Record { lead, changes: group.changes.clone() })
+        };
+        let records: Vec<Record> = call.winners().filter_map(changes).collect();
+        match state {
+            State::Accepted => {
+                self.ledger.record(
+                    call.id,
+                    &Event::Verified { survivor: None, merged: vec![] },
+                    &self.at(),
+                )?;
+            }
+            State::Refused => {
+                let why = "Marketo refused it".to_owned();
+                self.ledger.record(call.id, &Event::NotDone { why }, &self.at())?;
+            }
+            _ => {
+                let over_at = self.over_at(call, SYNC_LIMIT);
+                return Ok(self.look_at_write(call.id, &records, over_at).await?.settled);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A call that started and has no end: its process died. The journal says so from here on.
+    fn made_unknown(&mut self, call: &Call) -> Result<State, Error> {
+        if call.state != State::Started {
+            return Ok(call.state);
+        }
+        let what = "the run ended before an answer came".to_owned();
+        self.ledger.record(call.id, &Event::Unknown { request_id: None, what }, &self.at())?;
+        Ok(State::Unknown)
+    }
+
+    /// From when on an earlier run's call cannot be under way. It may have left much later than it was written down,
+    /// having waited for its turn, but not after this run opened the ledger.
+    fn over_at(&self, call: &Call, limit: Duration) -> Instant {
+        let age = call.started_at.and_then(|at| ((self.now)() - at).to_std().ok()).unwrap_or_default();
+        if age > LONG_OVER {
+            return Instant::now();
+        }
+        self.opened_at + self.clock.wall(limit + MARGIN)
+    }
+}
+
+fn removed(finding: &Finding) -> usize {
+    finding.gone().len()
+}
