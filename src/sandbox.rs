@@ -1,1 +1,3 @@
 //! A Marketo to practise on.
+
+mod seed;

@@ -1,0 +1,139 @@
+//! People: a name, a company and an address that no other person of the instance has.
+//!
+//! Decides who somebody is, never how their record came about.
+
+use std::collections::HashMap;
+
+use super::dice::Dice;
+use super::names::{COMPANIES, CULTURES, Culture, ROLES, ROOTS, Spelled};
+
+/// Somebody who has, or had, one record or several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Person {
+    pub(super) first: &'static str,
+    pub(super) last: &'static str,
+    pub(super) company: &'static str,
+    pub(super) country: &'static str,
+    /// The address in its plain form: lower case, no blanks.
+    pub(super) email: String,
+}
+
+/// Draws people and remembers which addresses are given out.
+#[derive(Debug, Default)]
+pub(super) struct Register {
+    /// How often an address was asked for; a number is appended from the second time.
+    given_out: HashMap<String, u32>,
+}
+
+impl Register {
+    /// A person with an address of their own.
+    pub(super) fn person(&mut self, dice: &mut Dice) -> Person {
+        let culture = dice.pick(CULTURES);
+        let (first, last) = (dice.pick(culture.given), dice.pick(culture.family));
+        let company = dice.pick(COMPANIES);
+        let local = local_part(first.1, last.1, dice);
+        let root = dice.pick(ROOTS);
+        let domain = if dice.percent(70) { format!("{}.{root}", company.1) } else { (*root).to_owned() };
+        Person {
+            first: rarely_null(first.0, dice),
+            last: rarely_null(last.0, dice),
+            company: company.0,
+            country: culture.country,
+            email: self.unique(local, &domain),
+        }
+    }
+
+    /// A mailbox that belongs to a company, for people who share it.
+    pub(super) fn role_mailbox(&mut self, dice: &mut Dice) -> String {
+        let domain = format!("{}.{}", dice.pick(COMPANIES).1, dice.pick(ROOTS));
+        self.unique((*dice.pick(ROLES)).to_owned(), &domain)
+    }
+
+    /// Someone else who uses the address of `person`: another first and another last name.
+    pub(super) fn sharer(person: &Person, dice: &mut Dice) -> Person {
+        let other = |table: &'static [Spelled], not: &str, dice: &mut Dice| loop {
+            let name = dice.pick(table).0;
+            if name != not {
+                break name;
+            }
+        };
+        let culture: &Culture = dice.pick(CULTURES);
+        Person {
+            first: other(culture.given, person.first, dice),
+            last: other(culture.family, person.last, dice),
+            ..person.clone()
+        }
+    }
+
+    /// The address `local@domain`, with a number in it when the plain one is taken. A role stays a role: the number
+    /// goes to the domain's first label, where `info2@` would look like a person.
+    fn unique(&mut self, local: String, domain: &str) -> String {
+        let plain = format!("{local}@{domain}");
+        let taken = self.given_out.entry(plain.clone()).or_insert(0);
+        *taken += 1;
+        match *taken {
+            1 => plain,
+            count if ROLES.contains(&local.as_str()) => format!("{local}@site{count}.{domain}"),
+            count => format!("{local}.{count}@{domain}"),
+        }
+    }
+}
+
+fn local_part(first: &str, last: &str, dice: &mut Dice) -> String {
+    match dice.below(20) {
+        0..=11 => format!("{first}.{last}"),
+        12..=14 => format!("{}{last}", first.get(..1).unwrap_or(first)),
+        15..=17 => format!("{last}.{first}"),
+        18 => format!("{first}_{last}"),
+        _ => format!("{first}.{last}+news"),
+    }
+}
+
+/// People whose form or import wrote `null` for a name are in every large instance.
+fn rarely_null(name: &'static str, dice: &mut Dice) -> &'static str {
+    if dice.permille(3) { *dice.pick(&["null", "NULL", "Null", "N/A", "-"]) } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_people_have_the_same_address_whatever_its_case() {
+        let (mut register, mut dice) = (Register::default(), Dice::new(3));
+        let mut seen = HashSet::new();
+        for _ in 0..20_000 {
+            let email = register.person(&mut dice).email;
+            assert!(seen.insert(email.to_lowercase()), "{email} was given out twice");
+        }
+        for _ in 0..2_000 {
+            assert!(seen.insert(register.role_mailbox(&mut dice)));
+        }
+    }
+
+    #[test]
+    fn every_address_is_ascii_and_at_a_reserved_domain() {
+        let (mut register, mut dice) = (Register::default(), Dice::new(4));
+        for _ in 0..2_000 {
+            let email = register.person(&mut dice).email;
+            assert!(email.is_ascii());
+            assert!(ROOTS.iter().any(|root| {
+                email.ends_with(&format!("@{root}")) || email.ends_with(&format!(".{root}"))
+            }));
+        }
+    }
+
+    #[test]
+    fn who_shares_a_mailbox_has_another_first_and_another_last_name() {
+        let (mut register, mut dice) = (Register::default(), Dice::new(5));
+        for _ in 0..500 {
+            let one = register.person(&mut dice);
+            let other = Register::sharer(&one, &mut dice);
+            assert_eq!(one.email, other.email);
+            assert_ne!(one.first, other.first);
+            assert_ne!(one.last, other.last);
+        }
+    }
+}
