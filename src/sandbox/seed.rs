@@ -20,7 +20,7 @@ pub struct Seed {
     /// The share of them, from 0 to 1, that have the same address as another one.
     pub duplicates: f64,
     /// The number that everything is drawn from.
-    pub seed: u64,
+    pub number: u64,
 }
 
 impl Seed {

@@ -124,12 +124,14 @@ pub(super) fn any_origin(born: i64, dice: &mut Dice) -> Origin {
 
 /// One of the forms.
 pub(super) fn form(dice: &mut Dice) -> Origin {
-    Origin::Form(*dice.pick(FORMS))
+    let form: &&str = dice.pick(FORMS);
+    Origin::Form(form)
 }
 
 /// One of the imports.
 pub(super) fn list_import(dice: &mut Dice) -> Origin {
-    Origin::ListImport(*dice.pick(IMPORT_LISTS))
+    let list: &&str = dice.pick(IMPORT_LISTS);
+    Origin::ListImport(list)
 }
 
 /// Names of forms.

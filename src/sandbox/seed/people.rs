@@ -39,14 +39,15 @@ impl Register {
             last: rarely_null(last.0, dice),
             company: company.0,
             country: culture.country,
-            email: self.unique(local, &domain),
+            email: self.unique(&local, &domain),
         }
     }
 
     /// A mailbox that belongs to a company, for people who share it.
     pub(super) fn role_mailbox(&mut self, dice: &mut Dice) -> String {
         let domain = format!("{}.{}", dice.pick(COMPANIES).1, dice.pick(ROOTS));
-        self.unique((*dice.pick(ROLES)).to_owned(), &domain)
+        let role: &&str = dice.pick(ROLES);
+        self.unique(role, &domain)
     }
 
     /// Someone else who uses the address of `person`: another first and another last name.
@@ -67,13 +68,13 @@ impl Register {
 
     /// The address `local@domain`, with a number in it when the plain one is taken. A role stays a role: the number
     /// goes to the domain's first label, where `info2@` would look like a person.
-    fn unique(&mut self, local: String, domain: &str) -> String {
+    fn unique(&mut self, local: &str, domain: &str) -> String {
         let plain = format!("{local}@{domain}");
         let taken = self.given_out.entry(plain.clone()).or_insert(0);
         *taken += 1;
         match *taken {
             1 => plain,
-            count if ROLES.contains(&local.as_str()) => format!("{local}@site{count}.{domain}"),
+            count if ROLES.contains(&local) => format!("{local}@site{count}.{domain}"),
             count => format!("{local}.{count}@{domain}"),
         }
     }
@@ -91,7 +92,8 @@ fn local_part(first: &str, last: &str, dice: &mut Dice) -> String {
 
 /// People whose form or import wrote `null` for a name are in every large instance.
 fn rarely_null(name: &'static str, dice: &mut Dice) -> &'static str {
-    if dice.permille(3) { *dice.pick(&["null", "NULL", "Null", "N/A", "-"]) } else { name }
+    let without_name: &&str = dice.pick(&["null", "NULL", "Null", "N/A", "-"]);
+    if dice.permille(3) { without_name } else { name }
 }
 
 #[cfg(test)]

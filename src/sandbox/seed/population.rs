@@ -30,7 +30,7 @@ pub(super) struct Group {
 
 /// The population of a seed.
 pub(super) fn populate(seed: &Seed) -> Population {
-    let mut crowd = Crowd::new(seed.seed);
+    let mut crowd = Crowd::new(seed.number);
     let wanted = seed.leads as usize;
     let grouped = crowd.add_groups(seed.leads_in_groups() as usize);
     for _ in grouped..wanted {
@@ -155,7 +155,7 @@ impl Crowd {
             for (into, at) in losers {
                 let origin = any_origin(born, &mut self.dice);
                 let fate = Fate::Merged { into: *into, at: *at };
-                self.births.push(Birth { fate, partition, ..Birth::new(&who, born, origin) });
+                self.births.push(Birth { partition, fate, ..Birth::new(&who, born, origin) });
             }
         }
     }

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::births::{CrmType, Origin};
 use super::*;
 
-fn population(leads: u32, duplicates: f64, seed: u64) -> Population {
-    populate(&Seed { leads, duplicates, seed })
+fn population(leads: u32, duplicates: f64, number: u64) -> Population {
+    populate(&Seed { leads, duplicates, number })
 }
 
 fn living(population: &Population) -> usize {

@@ -1,0 +1,5 @@
+//! Activities: types, paging tokens, pages, lead changes, deleted leads.
+pub(super) mod log;
+mod show;
+mod token;
+mod types;
