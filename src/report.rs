@@ -1,1 +1,25 @@
-//! What the cache holds, as a table, CSV or JSON.
+//! What the cache holds of duplicates, as a table, CSV or JSON.
+//!
+//! For: groups that stream past, counted all and kept as few as are shown ([`Collector`]), and the three forms in which
+//! the result goes out. The winner is the one that a merge would choose, the cause the one that the leads show.
+//! Never: asks Marketo, needs credentials, reads the cache itself (whoever has it hands the groups in), or prints;
+//! writers are handed in.
+//! Leans on: [`crate::dedupe`] for every decision.
+
+mod collect;
+mod csv;
+mod document;
+mod file;
+mod filter;
+mod plain;
+mod table;
+
+pub use collect::{CauseTotals, Collector, Report, ShownGroup, Source};
+pub use csv::write_csv;
+pub use document::write_json;
+pub use file::write_beside;
+pub use filter::{BadSince, Filter, parse_since};
+pub use table::render;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! The CSV: a row a lead, RFC 4180.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::{Report, ShownGroup};
+use crate::lead::Lead;
+
+const HEADER: [&str; 16] = [
+    "key",
+    "size",
+    "cause",
+    "confidence",
+    "role",
+    "id",
+    "email",
+    "first_name",
+    "last_name",
+    "company",
+    "created_at",
+    "updated_at",
+    "source",
+    "api_user",
+    "partition_id",
+    "crm",
+];
+
+/// Writes the report's groups as CSV, the leads of a group by creation. Lines end as RFC 4180 wants them, with CR LF.
+pub fn write_csv(report: &Report, out: impl Write) -> io::Result<()> {
+    let mut csv = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
+    csv.write_record(HEADER)?;
+    for shown in &report.shown {
+        for lead in &shown.group.leads {
+            csv.write_record(row(shown, lead).iter().map(|cell| cell.as_bytes()))?;
+        }
+    }
+    csv.flush()
+}
+
+fn row<'a>(shown: &'a ShownGroup, lead: &'a Lead) -> [Cow<'a, str>; HEADER.len()] {
+    let text = |value: Option<&'a str>| harmless(value.unwrap_or_default());
+    [
+        Cow::Owned(harmless(&shown.group.key.to_string()).into_owned()),
+        shown.group.leads.len().to_string().into(),
+        shown.explanation.cause.as_str().into(),
+        shown.explanation.confidence.as_str().into(),
+        if lead.id == shown.winner { "winner" } else { "loser" }.into(),
+        lead.id.to_string().into(),
+        text(lead.email()),
+        text(lead.first_name()),
+        text(lead.last_name()),
+        text(lead.company()),
+        time(lead.created_at()),
+        time(lead.updated_at()),
+        text(lead.source()),
+        // Known from the activity log alone.
+        "".into(),
+        lead.partition_id().map(|id| id.to_string()).unwrap_or_default().into(),
+        lead.crm().label().into(),
+    ]
+}
+
+fn time(time: Option<DateTime<Utc>>) -> Cow<'static, str> {
+    time.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true)).unwrap_or_default().into()
+}
+
+/// Text that no spreadsheet runs. What a spreadsheet would take for a formula gets an apostrophe before
+/// it, which it takes for "this is text". Control characters other than tabs and line ends, which no spreadsheet reads
+/// and which could steer a terminal, become the replacement character.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
+    let text = if text.contains(steers) { Cow::Owned(text.replace(steers, "\u{fffd}")) } else { text.into() };
+    let start = text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'));
+    let runs = start.starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'])
+        || text.starts_with(['\t', '\r', '\n']);
+    if runs { Cow::Owned(format!("'{text}")) } else { text }
+}
