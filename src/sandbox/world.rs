@@ -1,0 +1,233 @@
+//! What the instance holds: leads, what happened to them, lists, programs, custom objects. Rules of the API stand
+//! elsewhere; here are only the facts and how to change them without breaking an index.
+//!
+//! The index of emails is not unique, as Marketo's is not: that nothing keeps two inserts of one email apart is the
+//! whole story.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::{DateTime, SubsecRound, Utc};
+use serde_json::{Map, Value};
+
+use super::activities::log::{Activity, Directory, Log, What};
+use super::schema;
+
+pub(super) mod record;
+
+pub(super) use record::Record;
+
+/// The partition that leads go to when none is named.
+pub(super) const DEFAULT_PARTITION: u64 = 1;
+
+/// An instance.
+#[derive(Debug, Default)]
+pub(super) struct World {
+    leads: BTreeMap<u64, Record>,
+    /// Folded email → leads.
+    emails: HashMap<String, BTreeSet<u64>>,
+    /// Leads that were merged away, and into whom; leads that were deleted, and nobody.
+    gone: BTreeMap<u64, Option<u64>>,
+    last_id: u64,
+    pub(super) log: Log,
+    /// How much later than it happened something can be read from the log.
+    pub(super) activity_delay: chrono::Duration,
+    /// Whether emails compare without the blanks around them.
+    pub(super) email_trim: bool,
+    pub(super) lists: BTreeMap<u64, StaticList>,
+    pub(super) programs: BTreeMap<u64, Program>,
+    pub(super) objects: Vec<CustomObject>,
+    pub(super) partitions: BTreeMap<u64, String>,
+    /// Leads that a merge has in hand.
+    pub(super) merging: BTreeSet<u64>,
+}
+
+/// A static list.
+#[derive(Debug, Clone)]
+pub(super) struct StaticList {
+    pub(super) name: String,
+    pub(super) members: BTreeSet<u64>,
+}
+
+/// A program and its members.
+#[derive(Debug, Clone)]
+pub(super) struct Program {
+    pub(super) name: String,
+    /// From the first step to the last.
+    pub(super) statuses: Vec<String>,
+    pub(super) members: BTreeMap<u64, Membership>,
+}
+
+/// A lead's place in a program.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Membership {
+    pub(super) status: String,
+    pub(super) since: DateTime<Utc>,
+    pub(super) reached_success: bool,
+}
+
+/// A custom object whose rows belong to leads.
+#[derive(Debug, Clone)]
+pub(super) struct CustomObject {
+    pub(super) name: String,
+    pub(super) display_name: String,
+    /// The object's field that holds the link.
+    pub(super) link_field: String,
+    /// The lead's field that it links to, as Marketo shows it.
+    pub(super) lead_field: String,
+    /// By Marketo's GUID of the row.
+    pub(super) rows: BTreeMap<String, Map<String, Value>>,
+}
+
+impl World {
+    pub(super) fn new(activity_delay: chrono::Duration) -> Self {
+        Self {
+            activity_delay,
+            partitions: BTreeMap::from([
+                (DEFAULT_PARTITION, "Default".to_owned()),
+                (2, "Europe".to_owned()),
+                (3, "Partners".to_owned()),
+            ]),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn lead(&self, id: u64) -> Option<&Record> {
+        self.leads.get(&id)
+    }
+
+    pub(super) fn leads(&self) -> impl Iterator<Item = &Record> {
+        self.leads.values()
+    }
+
+    /// The highest id that was ever given.
+    pub(super) fn last_id(&self) -> u64 {
+        self.last_id
+    }
+
+    /// Where a lead went: `None` if it lives or never was, `Some(None)` if it was deleted.
+    pub(super) fn gone(&self, id: u64) -> Option<Option<u64>> {
+        self.gone.get(&id).copied()
+    }
+
+    /// Takes the next id without making a lead of it, as an anonymous visitor does.
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// Adds a lead under the id that it carries.
+    pub(super) fn insert(&mut self, record: Record) {
+        self.last_id = self.last_id.max(record.id);
+        if let Some(key) = record.email_key(self.email_trim) {
+            self.emails.entry(key).or_default().insert(record.id);
+        }
+        self.leads.insert(record.id, record);
+    }
+
+    /// Changes a lead and what is indexed of it; `None` where it is gone.
+    pub(super) fn change<T>(
+        &mut self,
+        id: u64,
+        now: DateTime<Utc>,
+        change: impl FnOnce(&mut Record) -> T,
+    ) -> Option<T> {
+        let trim = self.email_trim;
+        let record = self.leads.get_mut(&id)?;
+        let before = record.email_key(trim);
+        let result = change(record);
+        record.updated_at = now.trunc_subsecs(0);
+        let after = record.email_key(trim);
+        if before != after {
+            self.unindex(before, id);
+            if let Some(key) = after {
+                self.emails.entry(key).or_default().insert(id);
+            }
+        }
+        Some(result)
+    }
+
+    /// Takes a lead out: merged into another, or deleted.
+    pub(super) fn remove(&mut self, id: u64, into: Option<u64>) -> Option<Record> {
+        let record = self.leads.remove(&id)?;
+        self.unindex(record.email_key(self.email_trim), id);
+        self.gone.insert(id, into);
+        for list in self.lists.values_mut() {
+            list.members.remove(&id);
+        }
+        for program in self.programs.values_mut() {
+            program.members.remove(&id);
+        }
+        Some(record)
+    }
+
+    /// Remembers a lead that was born and gone before the instance's present.
+    pub(super) fn bury(&mut self, id: u64, into: Option<u64>) {
+        self.last_id = self.last_id.max(id);
+        self.gone.insert(id, into);
+    }
+
+    /// The leads whose field has this value, by id. Emails and texts compare without regard to case.
+    pub(super) fn find(&self, field: u16, value: &str) -> Vec<u64> {
+        match schema::by_number(field).map(|field| field.name) {
+            Some("id") => {
+                value.trim().parse().ok().filter(|id| self.leads.contains_key(id)).into_iter().collect()
+            }
+            Some("email") => record::fold(value, self.email_trim)
+                .and_then(|key| self.emails.get(&key))
+                .map(|ids| ids.iter().copied().collect())
+                .unwrap_or_default(),
+            Some(_) => {
+                let wanted = value.trim().to_lowercase();
+                self.leads
+                    .values()
+                    .filter(|record| {
+                        record.text_of(field).is_some_and(|held| held.trim().to_lowercase() == wanted)
+                    })
+                    .map(|record| record.id)
+                    .collect()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// Writes down what happened to a lead.
+    pub(super) fn record(&mut self, lead: u64, at: DateTime<Utc>, what: What) {
+        self.log.record(Activity { lead, at, visible_from: at + self.activity_delay, what });
+    }
+
+    fn unindex(&mut self, key: Option<String>, id: u64) {
+        if let Some(key) = key
+            && let Some(ids) = self.emails.get_mut(&key)
+        {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.emails.remove(&key);
+            }
+        }
+    }
+}
+
+impl Directory for World {
+    fn survivor(&self, lead: u64) -> Option<u64> {
+        let mut id = lead;
+        while let Some(into) = self.gone.get(&id) {
+            id = (*into)?;
+        }
+        self.leads.contains_key(&id).then_some(id)
+    }
+
+    fn field(&self, rest_name: &str) -> (u64, String) {
+        schema::find(rest_name).map_or_else(
+            || (0, rest_name.to_owned()),
+            |(number, field)| (u64::from(number) + 10, field.display_name.to_owned()),
+        )
+    }
+
+    fn list_name(&self, list: u64) -> Option<String> {
+        self.lists.get(&list).map(|list| list.name.clone())
+    }
+
+    fn program_name(&self, program: u64) -> Option<String> {
+        self.programs.get(&program).map(|program| program.name.clone())
+    }
+}

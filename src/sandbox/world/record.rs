@@ -1,0 +1,126 @@
+//! One lead as the sandbox keeps it: small, since there may be a great many.
+
+use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+use serde_json::{Value, json};
+
+use crate::sandbox::schema::{self, Kind};
+
+/// What a record is in Salesforce, lowest rank first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::sandbox) enum SfdcType {
+    Lead,
+    Contact,
+    /// A person account, which cannot be merged from Marketo at all.
+    PersonAccount,
+}
+
+/// A lead.
+#[derive(Debug, Clone)]
+pub(in crate::sandbox) struct Record {
+    pub(in crate::sandbox) id: u64,
+    pub(in crate::sandbox) created_at: DateTime<Utc>,
+    pub(in crate::sandbox) updated_at: DateTime<Utc>,
+    pub(in crate::sandbox) partition: u64,
+    pub(in crate::sandbox) sfdc: Option<(SfdcType, String)>,
+    /// Values by field number, in its order; null is absent.
+    values: Vec<(u16, Value)>,
+}
+
+impl Record {
+    pub(in crate::sandbox) fn new(id: u64, created_at: DateTime<Utc>, partition: u64) -> Self {
+        let created_at = created_at.trunc_subsecs(0);
+        Self { id, created_at, updated_at: created_at, partition, sfdc: None, values: Vec::new() }
+    }
+
+    /// The stored value; booleans of callers' own that were never set have none.
+    pub(in crate::sandbox) fn get(&self, field: u16) -> Option<&Value> {
+        let place = self.values.binary_search_by_key(&field, |(number, _)| *number).ok()?;
+        self.values.get(place).map(|(_, value)| value)
+    }
+
+    /// Sets a value; null removes it.
+    pub(in crate::sandbox) fn set(&mut self, field: u16, value: Value) {
+        match (self.values.binary_search_by_key(&field, |(number, _)| *number), value.is_null()) {
+            (Ok(place), true) => {
+                self.values.remove(place);
+            }
+            (Ok(place), false) => {
+                if let Some(slot) = self.values.get_mut(place) {
+                    slot.1 = value;
+                }
+            }
+            (Err(_), true) => {}
+            (Err(place), false) => self.values.insert(place, (field, value)),
+        }
+    }
+
+    /// Sets a value by the field's name; for seeds and tests.
+    pub(in crate::sandbox) fn set_named(&mut self, name: &str, value: impl Into<Value>) {
+        if let Some((number, _)) = schema::find(name) {
+            self.set(number, value.into());
+        }
+    }
+
+    /// The numbers of the fields that have a value.
+    pub(in crate::sandbox) fn filled(&self) -> impl Iterator<Item = u16> {
+        self.values.iter().map(|(number, _)| *number)
+    }
+
+    /// What the API shows for a field: null where it is empty, but false for an unset boolean.
+    pub(in crate::sandbox) fn shown(&self, field: u16) -> Value {
+        let Some(facts) = schema::by_number(field) else { return Value::Null };
+        let sfdc_id = |wanted: SfdcType| match &self.sfdc {
+            Some((kind, id)) if *kind == wanted => json!(id),
+            _ => Value::Null,
+        };
+        match facts.name {
+            "id" => json!(self.id),
+            "createdAt" => json!(shown_time(self.created_at)),
+            "updatedAt" => json!(shown_time(self.updated_at)),
+            "leadPartitionId" => json!(self.partition),
+            "isLead" => json!(true),
+            "sfdcLeadId" => sfdc_id(SfdcType::Lead),
+            "sfdcContactId" => sfdc_id(SfdcType::Contact),
+            "sfdcId" => self.sfdc.as_ref().map_or(Value::Null, |(_, id)| json!(id)),
+            "sfdcType" => match self.sfdc {
+                Some((SfdcType::Lead, _)) => json!("Lead"),
+                Some((SfdcType::Contact | SfdcType::PersonAccount, _)) => json!("Contact"),
+                None => Value::Null,
+            },
+            _ => match self.get(field) {
+                Some(value) => value.clone(),
+                None if facts.kind == Kind::Boolean => Value::Bool(false),
+                None => Value::Null,
+            },
+        }
+    }
+
+    /// A value as text, for comparing and for files; none where it is empty.
+    pub(in crate::sandbox) fn text_of(&self, field: u16) -> Option<String> {
+        match self.shown(field) {
+            Value::Null => None,
+            Value::String(text) => Some(text),
+            other => Some(other.to_string()),
+        }
+    }
+
+    /// What the index of emails has this lead under.
+    pub(in crate::sandbox) fn email_key(&self, trim: bool) -> Option<String> {
+        let (email, _) = schema::find("email")?;
+        fold(self.get(email)?.as_str()?, trim)
+    }
+}
+
+/// An email as Marketo compares it; a blank one is none. Whether blanks around it count is not documented.
+pub(in crate::sandbox) fn fold(email: &str, trim: bool) -> Option<String> {
+    let folded = email.to_lowercase();
+    if folded.trim().is_empty() {
+        return None;
+    }
+    Some(if trim { folded.trim().to_owned() } else { folded })
+}
+
+/// Whole seconds, in UTC.
+pub(in crate::sandbox) fn shown_time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
