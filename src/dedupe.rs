@@ -9,8 +9,10 @@ mod field_rule;
 mod group;
 mod key;
 mod plan;
+mod value;
 mod winner;
 
+pub(crate) use cause::span;
 pub use cause::{Cause, Confidence, Explanation, explain};
 pub use field_rule::{FieldRule, FieldRules, OPT_OUTS};
 pub use group::Group;
@@ -19,3 +21,16 @@ pub use plan::{
     FieldChange, FieldFacts, LeftOut, Plan, PlannedGroup, Policy, Seen, deviations, plan_group, still_as_seen,
 };
 pub use winner::{WinnerOrder, WinnerRule};
+
+/// What an error adds: the known word that resembles a wrong one, or nothing where none does.
+fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let likeness = |word: &str| strsim::jaro_winkler(word, wrong);
+    known
+        .filter(|word| likeness(word) > 0.7)
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+        .map(|word| format!(" (did you mean `{word}`?)"))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

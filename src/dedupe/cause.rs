@@ -1,5 +1,8 @@
 //! How a group came about, by what the leads themselves say.
 //!
+//! Every lead but the first came although another was there: for each of them the cause is found by itself, and the group
+//! has the cause of most of them. Where a lead came from (its original source) weighs more than where it is synced now:
+//! what Marketo sends to the CRM has an id there too.
 //! Without the activity log nothing is proved: creation times have whole seconds, and two creations close together may
 //! be a race or one call. So a race is likely at most here, and never certain.
 
@@ -9,11 +12,14 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::group::sort_by_creation;
-use crate::lead::{Crm, Lead};
+use super::did_you_mean;
+use crate::lead::{Crm, Lead, LeadId};
 
 /// The longest that Marketo lets a sync call run: creations further apart cannot have overlapped.
 const RACE_SECONDS: i64 = 90;
+
+/// How many leads the evidence goes into, before it only counts.
+const TOLD: usize = 3;
 
 /// How a group came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,7 +65,11 @@ impl fmt::Display for Cause {
 
 /// A word that is no cause.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no cause `{0}`; there are race, create_duplicate, crm, import, partition and unknown")]
+#[error(
+    "there is no cause `{word}`{hint}; there are race, create_duplicate, crm, import, partition and unknown",
+    word = .0,
+    hint = did_you_mean(.0, Cause::ALL.iter().map(|cause| cause.as_str()))
+)]
 pub struct UnknownCause(String);
 
 impl FromStr for Cause {
@@ -115,132 +125,202 @@ pub struct Explanation {
 
 /// Says how a group came about. The leads may come in any order.
 pub fn explain(leads: &[Lead]) -> Explanation {
-    let mut leads = leads.to_vec();
-    sort_by_creation(&mut leads);
-    let leads = &leads;
-    by_partition(leads)
-        .or_else(|| by_crm(leads))
-        .or_else(|| by_race(leads))
-        .or_else(|| by_import(leads))
-        .or_else(|| by_create_duplicate(leads))
-        .unwrap_or_else(|| Explanation {
+    let mut members: Vec<Member> = leads.iter().map(|lead| Member { lead, at: lead.created_at() }).collect();
+    members.sort_by_key(|member| (member.at.is_none(), member.at, member.lead.id));
+    let findings: Vec<Finding> = (1..members.len())
+        .filter_map(|place| {
+            let (earlier, rest) = members.split_at(place);
+            rest.first().map(|late| find(late, earlier))
+        })
+        .collect();
+    let of_cause = |cause: Cause| findings.iter().filter(move |finding| finding.cause == cause);
+    let cause = Cause::ALL
+        .into_iter()
+        .rev()
+        .max_by_key(|cause| of_cause(*cause).count())
+        .filter(|cause| of_cause(*cause).count() > 0)
+        .unwrap_or(Cause::Unknown);
+    let mut evidence: Vec<String> =
+        of_cause(cause).take(TOLD).map(|finding| finding.evidence.clone()).collect();
+    let more = of_cause(cause).count().saturating_sub(TOLD);
+    if more > 0 {
+        evidence.push(format!("and {more} more of its leads likewise"));
+    }
+    for other in Cause::ALL.into_iter().filter(|other| *other != cause) {
+        if let Some(finding) = of_cause(other).next() {
+            evidence.push(format!(
+                "{other} for {} of its leads: {}",
+                of_cause(other).count(),
+                finding.evidence
+            ));
+        }
+    }
+    let confidence = of_cause(cause).map(|finding| finding.confidence).min().unwrap_or(Confidence::Low);
+    Explanation { cause, confidence, evidence }
+}
+
+/// A lead, with its creation time read once.
+struct Member<'a> {
+    lead: &'a Lead,
+    at: Option<DateTime<Utc>>,
+}
+
+/// How one lead came although earlier ones were there.
+struct Finding {
+    cause: Cause,
+    confidence: Confidence,
+    evidence: String,
+}
+
+fn find(late: &Member, earlier: &[Member]) -> Finding {
+    by_partition(late, earlier)
+        .or_else(|| by_import(late, earlier))
+        .or_else(|| by_crm_source(late, earlier))
+        .or_else(|| by_race(late, earlier))
+        .or_else(|| by_crm_ids(late, earlier))
+        .or_else(|| by_create_duplicate(late, earlier))
+        .unwrap_or_else(|| Finding {
             cause: Cause::Unknown,
             confidence: Confidence::Low,
-            evidence: vec![format!("{}, and nothing that the leads hold says why", apart(leads))],
+            evidence: format!(
+                "lead {} was created {}, and nothing that it holds says why",
+                late.id(),
+                after(late, earlier)
+            ),
         })
 }
 
-fn by_partition(leads: &[Lead]) -> Option<Explanation> {
-    let mut partitions: Vec<u64> = leads.iter().filter_map(Lead::partition_id).collect();
-    partitions.sort_unstable();
-    partitions.dedup();
-    (partitions.len() > 1).then(|| {
-        let named: Vec<String> = partitions.iter().map(u64::to_string).collect();
-        Explanation {
-            cause: Cause::Partition,
-            confidence: Confidence::High,
-            evidence: vec![format!(
-                "the leads are in partitions {}, each of which may hold an email once",
-                named.join(" and ")
-            )],
-        }
+fn by_partition(late: &Member, earlier: &[Member]) -> Option<Finding> {
+    let own = late.lead.partition_id()?;
+    let others: Option<Vec<u64>> = earlier.iter().map(|member| member.lead.partition_id()).collect();
+    let others = others.filter(|others| !others.contains(&own))?;
+    let (first, other) = (earlier.first()?, others.first()?);
+    Some(Finding {
+        cause: Cause::Partition,
+        confidence: Confidence::High,
+        evidence: format!(
+            "lead {} is in partition {own} and lead {} in partition {other}, each of which may hold an address",
+            late.id(),
+            first.id()
+        ),
     })
 }
 
-fn by_crm(leads: &[Lead]) -> Option<Explanation> {
-    let in_crm: Vec<&Lead> = leads.iter().filter(|lead| lead.crm() > Crm::None || from_crm(lead)).collect();
-    let first = in_crm.first()?;
-    let (confidence, reason) = if in_crm.len() > 1 {
-        let records: Vec<String> = in_crm
-            .iter()
-            .map(|lead| match lead.crm() {
-                Crm::None => format!("{} (from the CRM)", lead.id),
-                crm => format!("{} ({})", lead.id, crm.label()),
-            })
-            .collect();
-        (
-            Confidence::High,
-            format!(
-                "leads {} are records of the CRM, whose sync does not look for an email",
-                records.join(", ")
-            ),
-        )
-    } else if leads.first().is_some_and(|oldest| oldest.id != first.id) {
-        (
-            Confidence::Medium,
-            format!(
-                "lead {} came from the CRM, whose sync does not look for an email, after lead {}",
-                first.id,
-                leads.first().map_or(0, |lead| lead.id)
-            ),
-        )
-    } else {
-        return None;
-    };
-    Some(Explanation { cause: Cause::Crm, confidence, evidence: vec![reason] })
-}
-
-fn by_race(leads: &[Lead]) -> Option<Explanation> {
-    let close = neighbours(leads)
-        .find(|(a, b, seconds)| *seconds <= RACE_SECONDS && may_be_api(a) && may_be_api(b))?;
-    let (a, b, seconds) = close;
-    let by_api = from_api(a) && from_api(b);
-    let mut evidence = vec![format!(
-        "leads {} and {} were created {seconds} s apart, within the {RACE_SECONDS} s that a call may take",
-        a.id, b.id
-    )];
-    evidence.push(if by_api {
-        "both by the API".to_owned()
-    } else {
-        "how they were created is not in the cache".to_owned()
-    });
-    let confidence = if by_api { Confidence::Medium } else { Confidence::Low };
-    Some(Explanation { cause: Cause::Race, confidence, evidence })
-}
-
-fn by_import(leads: &[Lead]) -> Option<Explanation> {
-    let lead = leads.iter().skip(1).find(|lead| from_import(lead))?;
-    Some(Explanation {
+fn by_import(late: &Member, earlier: &[Member]) -> Option<Finding> {
+    source_has(late.lead, &["list import", "import to list"]).then(|| Finding {
         cause: Cause::Import,
         confidence: Confidence::Medium,
-        evidence: vec![format!("lead {} came by a list import, {}", lead.id, apart(leads))],
+        evidence: format!("lead {} came by a list import, {}", late.id(), after(late, earlier)),
     })
 }
 
-fn by_create_duplicate(leads: &[Lead]) -> Option<Explanation> {
-    let (first, second, seconds) =
-        neighbours(leads).find(|(_, b, seconds)| *seconds > RACE_SECONDS && from_api(b))?;
-    Some(Explanation {
+fn by_crm_source(late: &Member, earlier: &[Member]) -> Option<Finding> {
+    from_crm(late.lead).then(|| Finding {
+        cause: Cause::Crm,
+        confidence: if earlier.iter().any(|member| in_crm(member.lead)) {
+            Confidence::High
+        } else {
+            Confidence::Medium
+        },
+        evidence: format!(
+            "lead {} came from the CRM, whose sync looks for no address, {}",
+            late.id(),
+            after(late, earlier)
+        ),
+    })
+}
+
+fn by_race(late: &Member, earlier: &[Member]) -> Option<Finding> {
+    let may_race = |lead: &Lead| lead.source().is_none() || from_api(lead) || from_form(lead);
+    let (rival, seconds) = earlier
+        .iter()
+        .filter(|member| may_race(member.lead))
+        .filter_map(|member| Some((member, (late.at? - member.at?).num_seconds())))
+        .min_by_key(|(_, seconds)| *seconds)
+        .filter(|(_, seconds)| *seconds <= RACE_SECONDS && may_race(late.lead))?;
+    let known = rival.lead.source().is_some() && late.lead.source().is_some();
+    // A lead that is in the CRM, and of which nobody knows whence it came, came from there as likely as not.
+    if !known && (in_crm(late.lead) || in_crm(rival.lead)) {
+        return None;
+    }
+    let both_by_api = from_api(rival.lead) && from_api(late.lead);
+    let apart = match seconds {
+        0 => "in the same second".to_owned(),
+        seconds => format!("{seconds} s apart"),
+    };
+    let how = match (both_by_api, known) {
+        (true, _) => ", both by the API",
+        (false, true) => ", by a form and the API or by two forms",
+        (false, false) => "; how is not in the cache",
+    };
+    Some(Finding {
+        cause: Cause::Race,
+        confidence: if both_by_api { Confidence::Medium } else { Confidence::Low },
+        evidence: format!(
+            "leads {} and {} were created {apart}, within the {RACE_SECONDS} s that a call may take{how}",
+            rival.id(),
+            late.id()
+        ),
+    })
+}
+
+fn by_crm_ids(late: &Member, earlier: &[Member]) -> Option<Finding> {
+    let rival = earlier.iter().find(|member| in_crm(member.lead));
+    let (confidence, evidence) = match (in_crm(late.lead), rival) {
+        (true, Some(rival)) => (
+            Confidence::High,
+            format!(
+                "leads {} and {} are two records of the CRM, whose sync looks for no address",
+                rival.id(),
+                late.id()
+            ),
+        ),
+        (true, None) => (
+            Confidence::Medium,
+            format!("lead {} is a record of the CRM, and came {}", late.id(), after(late, earlier)),
+        ),
+        (false, Some(rival)) if !from_api(late.lead) => (
+            Confidence::Low,
+            format!(
+                "lead {} is a record of the CRM, lead {} is known to Marketo alone",
+                rival.id(),
+                late.id()
+            ),
+        ),
+        (false, _) => return None,
+    };
+    Some(Finding { cause: Cause::Crm, confidence, evidence })
+}
+
+fn by_create_duplicate(late: &Member, earlier: &[Member]) -> Option<Finding> {
+    from_api(late.lead).then(|| Finding {
         cause: Cause::CreateDuplicate,
         confidence: Confidence::Low,
-        evidence: vec![format!(
-            "the API created lead {} {} after lead {}, when an upsert would have found that one; or the email was changed later",
-            second.id,
-            span(seconds),
-            first.id
-        )],
+        evidence: format!(
+            "the API created lead {} {}, when an upsert would have found that one; or an address was changed later",
+            late.id(),
+            after(late, earlier)
+        ),
     })
 }
 
-/// Leads next to each other in creation, with the seconds between them.
-fn neighbours(leads: &[Lead]) -> impl Iterator<Item = (&Lead, &Lead, i64)> {
-    leads.iter().zip(leads.iter().skip(1)).filter_map(|(a, b)| {
-        let (first, second): (DateTime<Utc>, DateTime<Utc>) = (a.created_at()?, b.created_at()?);
-        Some((a, b, (second - first).num_seconds()))
-    })
-}
-
-fn apart(leads: &[Lead]) -> String {
-    let times: Vec<DateTime<Utc>> = leads.iter().filter_map(Lead::created_at).collect();
-    match (times.first(), times.last()) {
-        (Some(first), Some(last)) => {
-            format!("{} from the first lead to the last", span((*last - *first).num_seconds()))
-        }
-        _ => "creation times are not known".to_owned(),
+impl Member<'_> {
+    fn id(&self) -> LeadId {
+        self.lead.id
     }
 }
 
-fn span(seconds: i64) -> String {
+/// `3 min after lead 17`, the lead before it.
+fn after(late: &Member, earlier: &[Member]) -> String {
+    let Some(last) = earlier.last() else { return String::new() };
+    match (last.at, late.at) {
+        (Some(before), Some(at)) => format!("{} after lead {}", span((at - before).num_seconds()), last.id()),
+        _ => format!("beside lead {}", last.id()),
+    }
+}
+
+/// A length of time in the unit that a person would choose.
+pub(crate) fn span(seconds: i64) -> String {
     match seconds {
         ..=119 => format!("{seconds} s"),
         120..=7_199 => format!("{} min", seconds / 60),
@@ -260,73 +340,17 @@ fn from_api(lead: &Lead) -> bool {
     source_has(lead, &["web service api"])
 }
 
-/// By the API, or by a way that is not known.
-fn may_be_api(lead: &Lead) -> bool {
-    lead.source().is_none() || from_api(lead)
-}
-
-fn from_import(lead: &Lead) -> bool {
-    source_has(lead, &["list import", "import to list"])
+fn from_form(lead: &Lead) -> bool {
+    source_has(lead, &["web form", "munchkin"])
 }
 
 fn from_crm(lead: &Lead) -> bool {
     source_has(lead, &["salesforce", "dynamics", "sfdc"])
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{Cause, Confidence, explain};
-    use crate::lead::Lead;
-
-    fn lead(id: u64, created: &str, source: &str) -> Lead {
-        Lead::new(id)
-            .with("email", "ada@example.com")
-            .with("createdAt", created)
-            .with("originalSourceType", source)
-    }
-
-    const API: &str = "Web service API";
-
-    #[test]
-    fn each_cause_is_told_by_what_the_leads_hold() {
-        let at = |second: u32| format!("2026-01-01T00:{:02}:{:02}Z", second / 60, second % 60);
-        let first = lead(1, &at(0), API);
-        for (second, cause, confidence) in [
-            (lead(2, &at(1), API), Cause::Race, Confidence::Medium),
-            (lead(2, &at(90), API), Cause::Race, Confidence::Medium),
-            (lead(2, &at(91), API), Cause::CreateDuplicate, Confidence::Low),
-            (lead(2, &at(1), ""), Cause::Race, Confidence::Low),
-            (lead(2, &at(300), "List import"), Cause::Import, Confidence::Medium),
-            (lead(2, &at(1), "List import"), Cause::Import, Confidence::Medium),
-            (lead(2, &at(300), "Web form fillout"), Cause::Unknown, Confidence::Low),
-            (lead(2, &at(1), API).with("sfdcLeadId", "00Q1"), Cause::Crm, Confidence::Medium),
-        ] {
-            let told = explain(&[second.clone(), first.clone()]);
-            assert_eq!((told.cause, told.confidence), (cause, confidence), "{:?}", told.evidence);
-        }
-    }
-
-    #[test]
-    fn two_partitions_and_two_crm_records_are_told_apart_from_a_race() {
-        let (a, b) = (lead(1, "2026-01-01T00:00:00Z", API), lead(2, "2026-01-01T00:00:00Z", API));
-        let told = explain(&[a.clone().with("leadPartitionId", 1), b.clone().with("leadPartitionId", 2)]);
-        assert_eq!(told.cause, Cause::Partition);
-        let told = explain(&[a.with("sfdcLeadId", "00Q1"), b.with("sfdcContactId", "0031")]);
-        assert_eq!((told.cause, told.confidence), (Cause::Crm, Confidence::High));
-    }
-
-    #[test]
-    fn without_request_ids_a_race_is_never_certain() {
-        for source in [API, ""] {
-            let told =
-                explain(&[lead(1, "2026-01-01T00:00:00Z", source), lead(2, "2026-01-01T00:00:00Z", source)]);
-            assert_eq!(told.cause, Cause::Race);
-            assert!(told.confidence < Confidence::High);
-        }
-    }
-
-    #[test]
-    fn leads_without_creation_times_have_no_known_cause() {
-        assert_eq!(explain(&[Lead::new(1), Lead::new(2)]).cause, Cause::Unknown);
-    }
+fn in_crm(lead: &Lead) -> bool {
+    lead.crm() > Crm::None || from_crm(lead)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,5 @@
 //! Which of a group's values a field of the winner gets (survivorship).
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -8,8 +7,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use super::winner::filled;
-use crate::lead::{Lead, LeadId, parse_time};
+use super::did_you_mean;
+use super::value::{compare, filled, flag_of, number_of, text_of};
+use crate::lead::{Lead, LeadId};
 
 /// The fields by which a person says no. Whatever the configuration asks, no merge turns one of them from true to
 /// false: since March 2026 a winner's `false` beats a loser's `true` in a merge, which is how opt-outs get lost.
@@ -72,105 +72,103 @@ pub(super) struct Chosen {
     pub(super) from: Option<LeadId>,
 }
 
+/// A rule met a value that it cannot be applied to; to guess would lose it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the rule `{rule}` on `{field}` needs {needs}, which lead {lead} does not hold there")]
+pub(super) struct Unfit {
+    rule: FieldRule,
+    field: String,
+    needs: &'static str,
+    lead: LeadId,
+}
+
 impl FieldRule {
     /// Chooses among the leads' values; the winner comes first, then the losers in the plan's order, and ties go to
     /// the earlier.
-    pub(super) fn choose(self, field: &str, in_order: &[&Lead]) -> Chosen {
-        let values: Vec<(&Lead, &Value)> =
+    pub(super) fn choose(self, field: &str, in_order: &[&Lead]) -> Result<Chosen, Unfit> {
+        let values: Vec<Held> =
             in_order.iter().filter_map(|lead| Some((*lead, filled(lead, field)?))).collect();
-        let of = |found: Option<&(&Lead, &Value)>| {
-            found.map_or(Chosen { value: Value::Null, from: None }, |(lead, value)| Chosen {
-                value: (*value).clone(),
-                from: Some(lead.id),
-            })
-        };
-        match self {
+        let unfit = |lead, needs| Unfit { rule: self, field: field.to_owned(), needs, lead };
+        Ok(match self {
             Self::Winner => of(values.first()),
             // `min_by_key` gives the first of equals, `max_by` the last: walk backwards for it.
             Self::Oldest => {
                 of(values.iter().min_by_key(|(lead, _)| (lead.created_at().is_none(), lead.created_at())))
             }
             Self::Newest => of(values.iter().rev().max_by_key(|(lead, _)| lead.created_at())),
-            Self::Max => of(values.iter().rev().max_by(|(_, a), (_, b)| compare_values(a, b))),
-            Self::Min => of(values.iter().min_by(|(_, a), (_, b)| compare_values(a, b))),
+            Self::Max => of(values.iter().rev().max_by(|(_, a), (_, b)| compare(a, b))),
+            Self::Min => of(values.iter().min_by(|(_, a), (_, b)| compare(a, b))),
             Self::Longest => of(values.iter().rev().max_by_key(|(_, value)| text_of(value).chars().count())),
-            Self::Sum => sum(&values),
-            Self::AnyTrue => of_flag(in_order, field, in_order.iter().any(|lead| lead.flag(field))),
-            Self::AllTrue => of_flag(in_order, field, in_order.iter().all(|lead| lead.flag(field))),
+            Self::Sum => sum(&values).map_err(|lead| unfit(lead, "numbers"))?,
+            Self::AnyTrue => flag(in_order, field, true).map_err(|lead| unfit(lead, "true or false"))?,
+            Self::AllTrue => flag(in_order, field, false).map_err(|lead| unfit(lead, "true or false"))?,
             Self::Concat => concat(&values),
-        }
+        })
     }
 }
 
-fn of_flag(in_order: &[&Lead], field: &str, flag: bool) -> Chosen {
-    let from = in_order.iter().find(|lead| lead.flag(field) == flag).map(|lead| lead.id);
-    Chosen { value: Value::Bool(flag), from }
+type Held<'a> = (&'a Lead, &'a Value);
+
+fn of(found: Option<&Held>) -> Chosen {
+    found.map_or(Chosen { value: Value::Null, from: None }, |(lead, value)| Chosen {
+        value: (*value).clone(),
+        from: Some(lead.id),
+    })
 }
 
-fn sum(values: &[(&Lead, &Value)]) -> Chosen {
-    let numbers: Vec<f64> = values.iter().filter_map(|(_, value)| number_of(value)).collect();
-    let from = match values {
-        [(lead, _)] => Some(lead.id),
-        _ => None,
-    };
-    let total: f64 = numbers.iter().sum();
+/// `decisive` where any lead has it, else the opposite. No value counts as false.
+fn flag(in_order: &[&Lead], field: &str, decisive: bool) -> Result<Chosen, LeadId> {
+    let mut flags = Vec::with_capacity(in_order.len());
+    for lead in in_order {
+        let flag = filled(lead, field).map_or(Some(false), flag_of).ok_or(lead.id)?;
+        flags.push((lead.id, flag));
+    }
+    let value = if flags.iter().any(|(_, flag)| *flag == decisive) { decisive } else { !decisive };
+    let from = flags.iter().find(|(_, flag)| *flag == value).map(|(id, _)| *id);
+    Ok(Chosen { value: Value::Bool(value), from })
+}
+
+fn sum(values: &[Held]) -> Result<Chosen, LeadId> {
+    let [(first, _), more @ ..] = values else { return Ok(of(None)) };
+    let mut total = 0.0;
+    for (lead, value) in values {
+        total += number_of(value).ok_or(lead.id)?;
+    }
     #[expect(
         clippy::cast_possible_truncation,
         reason = "only whole numbers within the exact range of f64 pass"
     )]
     let whole = (total.fract() == 0.0 && total.abs() < 9e15).then_some(total as i64);
-    let value = match (numbers.is_empty(), whole) {
-        (true, _) => Value::Null,
-        (false, Some(whole)) => Value::from(whole),
-        (false, None) => Number::from_f64(total).map_or(Value::Null, Value::Number),
+    let value = match whole {
+        Some(whole) => Value::from(whole),
+        // Nine decimals are more than any field of Marketo's holds, and less than adding up in binary gets wrong.
+        None => format!("{total:.9}")
+            .parse()
+            .ok()
+            .and_then(Number::from_f64)
+            .map(Value::Number)
+            .ok_or(first.id)?,
     };
-    Chosen { value, from }
+    Ok(Chosen { value, from: more.is_empty().then_some(first.id) })
 }
 
-fn concat(values: &[(&Lead, &Value)]) -> Chosen {
+fn concat(values: &[Held]) -> Chosen {
     let mut texts: Vec<String> = Vec::new();
+    let mut givers = 0;
     for (_, value) in values {
+        let known = texts.len();
         // What was concatenated before is not to grow with every merge.
         for part in text_of(value).split(CONCAT).map(str::trim).filter(|part| !part.is_empty()) {
             if !texts.iter().any(|text| text == part) {
                 texts.push(part.to_owned());
             }
         }
+        givers += usize::from(texts.len() > known);
     }
-    let from = match values {
-        [(lead, _)] => Some(lead.id),
-        _ => None,
-    };
-    let value = if texts.is_empty() { Value::Null } else { Value::String(texts.join(CONCAT)) };
-    Chosen { value, from }
-}
-
-/// A total order of values: numbers as numbers, times as times, booleans false first, all else as text.
-pub(super) fn compare_values(a: &Value, b: &Value) -> Ordering {
-    if let (Some(a), Some(b)) = (number_of(a), number_of(b)) {
-        return a.total_cmp(&b);
-    }
-    let (text_a, text_b) = (text_of(a), text_of(b));
-    if let (Some(a), Some(b)) = (parse_time(&text_a), parse_time(&text_b)) {
-        return a.cmp(&b);
-    }
-    text_a.cmp(&text_b)
-}
-
-fn number_of(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
-        Value::String(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-fn text_of(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.trim().to_owned(),
-        Value::Null => String::new(),
-        other => other.to_string(),
+    if givers > 1 {
+        Chosen { value: Value::String(texts.join(CONCAT)), from: None }
+    } else {
+        of(values.first())
     }
 }
 
@@ -190,7 +188,9 @@ const NAMES: &[(&str, FieldRule)] = &[
 /// A word that is no field rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is no field rule `{0}`; there are winner, oldest, newest, max, min, sum, any_true, all_true, longest and concat"
+    "there is no field rule `{word}`{hint}; there are winner, oldest, newest, max, min, sum, any_true, all_true, longest and concat",
+    word = .0,
+    hint = did_you_mean(.0, NAMES.iter().map(|(name, _)| *name))
 )]
 pub struct UnknownFieldRule(String);
 
@@ -216,11 +216,11 @@ impl fmt::Display for FieldRule {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{FieldRule, FieldRules};
+    use super::{Chosen, FieldRule, FieldRules, Unfit};
     use crate::lead::Lead;
 
-    fn chosen(rule: &str, values: &[Value]) -> (Value, Option<u64>) {
-        let leads: Vec<Lead> = values
+    fn leads(values: &[Value]) -> Vec<Lead> {
+        values
             .iter()
             .zip(1..)
             .map(|(value, id)| {
@@ -228,9 +228,16 @@ mod tests {
                     .with("createdAt", format!("20{:02}-01-01T00:00:00Z", 30 - id))
                     .with("f", value.clone())
             })
-            .collect();
-        let in_order: Vec<&Lead> = leads.iter().collect();
-        let chosen = rule.parse::<FieldRule>().unwrap().choose("f", &in_order);
+            .collect()
+    }
+
+    fn try_choose(rule: &str, values: &[Value]) -> Result<Chosen, Unfit> {
+        let leads = leads(values);
+        rule.parse::<FieldRule>().unwrap().choose("f", &leads.iter().collect::<Vec<_>>())
+    }
+
+    fn chosen(rule: &str, values: &[Value]) -> (Value, Option<u64>) {
+        let chosen = try_choose(rule, values).unwrap();
         (chosen.value, chosen.from)
     }
 
@@ -254,9 +261,24 @@ mod tests {
             ("any_true", json!([false, true]), json!(true), Some(2)),
             ("all_true", json!([true, false]), json!(false), Some(2)),
             ("longest", json!(["ab", "ü€", "c"]), json!("ab"), Some(1)),
+            ("sum", json!([0.1, 0.2]), json!(0.3), None),
+            ("sum", json!([null, "4"]), json!(4), Some(2)),
             ("concat", json!(["a", "b", "a; c"]), json!("a; b; c"), None),
+            ("concat", json!(["a;b ", "a;b", null]), json!("a;b "), Some(1)),
         ] {
             assert_eq!(chosen(rule, values.as_array().unwrap()), (expected, from), "{rule} {values}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_a_rule_cannot_take_is_not_passed_over() {
+        let unfit = try_choose("sum", &[json!(1), json!("many")]).unwrap_err();
+        assert_eq!(
+            unfit.to_string(),
+            "the rule `sum` on `f` needs numbers, which lead 2 does not hold there"
+        );
+        for rule in ["any_true", "all_true"] {
+            assert!(try_choose(rule, &[json!(true), json!("maybe")]).is_err(), "{rule}");
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::key::{Key, normalise};
 use crate::lead::Lead;
 
@@ -45,7 +47,6 @@ const ROLES: &[&str] = &[
     "media",
     "news",
     "newsletter",
-    "no-reply",
     "noreply",
     "office",
     "orders",
@@ -64,6 +65,12 @@ const ROLES: &[&str] = &[
     "test",
     "webmaster",
 ];
+
+/// What stands between the words of an address.
+const SEPARATORS: &[char] = &['.', '-', '_'];
+
+/// Where a role may sit, beside the codes of countries.
+const REGIONS: &[&str] = &["apac", "dach", "emea", "global", "intl", "latam"];
 
 impl Group {
     /// Puts the leads in order.
@@ -99,15 +106,29 @@ pub(super) fn likely_shared(leads: &[Lead]) -> Option<String> {
             }
         }
     }
-    let email = leads.iter().find_map(|lead| normalise(lead.email()?))?;
-    let Some((local, domain)) = email.rsplit_once('@') else {
-        return Some(format!("`{email}` is no email address"));
-    };
-    if local.is_empty() || domain.is_empty() {
-        return Some(format!("`{email}` is no email address"));
+    leads.iter().filter_map(|lead| normalise(lead.email()?)).find_map(|email| not_a_persons(&email))
+}
+
+/// Why an address is not that of one person, where it is not.
+fn not_a_persons(email: &str) -> Option<String> {
+    match email.rsplit_once('@') {
+        Some((local, domain)) if !local.is_empty() && !domain.is_empty() => {
+            is_role(local).then(|| format!("`{email}` is the mailbox of a role, not of a person"))
+        }
+        _ => Some(format!("`{email}` is no email address")),
     }
-    let role = local.split('+').next().unwrap_or(local).trim_end_matches(|c: char| c.is_ascii_digit());
-    ROLES.contains(&role).then(|| format!("`{role}@` is the mailbox of a role, not of a person"))
+}
+
+/// `info`, `no-reply`, `support+de`, `sales2`, `sales-emea`: a role, and where it sits.
+fn is_role(local: &str) -> bool {
+    let name = local.split('+').next().unwrap_or(local).trim_end_matches(|c: char| c.is_ascii_digit());
+    let squashed: String = name.chars().filter(|c| !SEPARATORS.contains(c)).collect();
+    if ROLES.contains(&squashed.as_str()) {
+        return true;
+    }
+    let mut parts = name.split(SEPARATORS);
+    let role = parts.next().is_some_and(|first| ROLES.contains(&first));
+    role && parts.all(|part| part.len() <= 2 || REGIONS.contains(&part) || ROLES.contains(&part))
 }
 
 /// Both are there, and they are not the same name.
@@ -125,8 +146,14 @@ fn same_names_swapped(a: &Lead, b: &Lead) -> bool {
     names(a) == names(b)
 }
 
+/// A name without case, accents, and the marks and blanks in it: spellings of one name are one.
 fn fold(name: &str) -> String {
-    name.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
+    let accents = '\u{300}'..='\u{36f}';
+    name.nfkd()
+        .filter(|c| !accents.contains(c))
+        .flat_map(char::to_lowercase)
+        .filter(|c| c.is_alphanumeric())
+        .collect()
 }
 
 #[cfg(test)]
@@ -147,9 +174,15 @@ mod tests {
 
     #[test]
     fn one_name_in_two_spellings_is_one_person() {
-        for (first, last) in
-            [("ADA", "lovelace"), ("Lovelace", "Ada"), ("Ada", "King"), ("", ""), ("Ada ", "Lovelace")]
-        {
+        for (first, last) in [
+            ("ADA", "lovelace"),
+            ("Lovelace", "Ada"),
+            ("Ada", "King"),
+            ("", ""),
+            ("Ada ", "Lovelace"),
+            ("Ádà", "Love-lace"),
+            ("-", "?"),
+        ] {
             let leads =
                 [lead(1, "ada@example.com", "Ada", "Lovelace"), lead(2, "ada@example.com", first, last)];
             assert_eq!(likely_shared(&leads), None, "{first} {last}");
@@ -158,12 +191,20 @@ mod tests {
 
     #[test]
     fn the_mailbox_of_a_role_is_no_person() {
-        for email in
-            ["info@example.com", "Sales@example.com", "support+de@example.com", "noreply2@example.com"]
-        {
+        for email in [
+            "info@example.com",
+            "Sales@example.com",
+            "support+de@example.com",
+            "noreply2@example.com",
+            "do-not-reply@example.com",
+            "sales-emea@example.com",
+            "info.de@example.com",
+        ] {
             assert!(likely_shared(&[lead(1, email, "", ""), lead(2, email, "", "")]).is_some(), "{email}");
         }
-        assert_eq!(likely_shared(&[lead(1, "information.ada@example.com", "", "")]), None);
+        for email in ["information.ada@example.com", "salesman@example.com", "it.ada@example.com"] {
+            assert_eq!(likely_shared(&[lead(1, email, "", "")]), None, "{email}");
+        }
     }
 
     #[test]

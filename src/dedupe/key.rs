@@ -13,7 +13,7 @@ const SEPARATOR: &str = "\u{1f}";
 
 /// A key; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(into = "String", try_from = "String")]
 pub struct Key(String);
 
 impl Key {
@@ -24,7 +24,7 @@ impl Key {
 
     /// A key that was computed before and stored. Empty is still no key.
     pub fn stored(text: String) -> Option<Self> {
-        (!text.is_empty()).then_some(Self(text))
+        (!text.trim().is_empty()).then_some(Self(text))
     }
 
     /// The key as it is stored and compared.
@@ -37,6 +37,20 @@ impl Key {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.replace(SEPARATOR, " + "))
+    }
+}
+
+impl From<Key> for String {
+    fn from(key: Key) -> Self {
+        key.0
+    }
+}
+
+impl TryFrom<String> for Key {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::stored(text).ok_or("an empty key is no key")
     }
 }
 
@@ -56,17 +70,21 @@ impl Default for KeySpec {
 }
 
 impl KeySpec {
-    /// The lead's key; none where one of the fields is empty.
+    /// The lead's key; none where one of the fields is empty, or where the partition counts and is not known.
+    ///
+    /// Email addresses compare without regard to case, all else with it: that is how Marketo's own search for duplicates
+    /// is documented, and the CRM's short ids differ by case alone.
     pub fn key_of(&self, lead: &Lead) -> Option<Key> {
         let mut parts = Vec::with_capacity(self.fields.len() + 1);
         for field in &self.fields {
-            parts.push(normalise(&as_text(lead.value(field)?)?)?);
+            let text = visible(&as_text(lead.value(field)?)?)?;
+            parts.push(if field.to_ascii_lowercase().contains("email") { text.to_lowercase() } else { text });
         }
         if parts.is_empty() {
             return None;
         }
         if self.within_partition {
-            parts.push(lead.partition_id().map(|id| id.to_string()).unwrap_or_default());
+            parts.push(format!("partition {}", lead.partition_id()?));
         }
         Some(Key(parts.join(SEPARATOR)))
     }
@@ -77,23 +95,35 @@ impl KeySpec {
     }
 }
 
-/// A value as Marketo compares it: without regard to case and to blanks around it. `None` where nothing is left, and
+/// An address as Marketo compares it: without regard to case and to blanks around it. `None` where nothing is left, and
 /// for the literal `null`, which bulk extract writes for an empty field.
 pub fn normalise(value: &str) -> Option<String> {
-    let visible: String = value.chars().filter(|c| !c.is_control() && !is_invisible(*c)).collect();
-    let key = visible.trim().to_lowercase();
-    (!key.is_empty() && key != "null").then_some(key)
+    Some(visible(value)?.to_lowercase())
 }
 
-/// Zero-width characters that are pasted along with addresses and are no part of them.
+/// What can be seen of a value, without the blanks around it; `None` where that is nothing, or the literal `null`.
+fn visible(value: &str) -> Option<String> {
+    let visible: String = value.chars().filter(|c| !c.is_control() && !is_invisible(*c)).collect();
+    let visible = visible.trim();
+    (!visible.is_empty() && !visible.eq_ignore_ascii_case("null")).then(|| visible.to_owned())
+}
+
+/// Marks without width, or for the direction of writing, that are pasted along with addresses and are no part of them.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{00ad}')
+    matches!(
+        c,
+        '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+    )
 }
 
 fn as_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
+        // Exports write whole numbers with a fraction now and then: 5.0 and 5 are one value.
+        Value::Number(number) => {
+            let text = number.to_string();
+            Some(text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned))
+        }
         Value::Bool(flag) => Some(flag.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
@@ -132,7 +162,7 @@ mod tests {
         let spec = KeySpec { fields: vec!["email".into(), "region".into()], within_partition: false };
         let lead = Lead::new(1).with("email", "ada@example.com");
         assert_eq!(spec.key_of(&lead), None);
-        assert_eq!(spec.key_of(&lead.with("region", "EU")).unwrap().to_string(), "ada@example.com + eu");
+        assert_eq!(spec.key_of(&lead.with("region", "EU")).unwrap().to_string(), "ada@example.com + EU");
     }
 
     #[test]
@@ -141,6 +171,29 @@ mod tests {
         let lead = Lead::new(1).with("email", "ada@example.com");
         let (one, two) = (lead.clone().with("leadPartitionId", 1), lead.with("leadPartitionId", 2));
         assert_ne!(spec.key_of(&one), spec.key_of(&two));
+        assert_eq!(spec.key_of(&one).unwrap().to_string(), "ada@example.com + partition 1");
+    }
+
+    #[test]
+    fn where_the_partition_counts_a_lead_of_an_unknown_one_has_no_key() {
+        let spec = KeySpec { within_partition: true, ..KeySpec::default() };
+        assert_eq!(spec.key_of(&Lead::new(1).with("email", "ada@example.com")), None);
+    }
+
+    #[test]
+    fn ids_that_differ_by_case_alone_are_two() {
+        let spec = KeySpec { fields: vec!["sfdcContactId".into()], within_partition: false };
+        let key = |id: &str| spec.key_of(&Lead::new(1).with("sfdcContactId", id));
+        assert_ne!(key("003A000001abcDE"), key("003A000001ABCde"));
+        let spec = KeySpec { fields: vec!["accountNumber".into()], within_partition: false };
+        let key = |number: serde_json::Value| spec.key_of(&Lead::new(1).with("accountNumber", number));
+        assert_eq!(key(5.into()), key(5.0.into()));
+    }
+
+    #[test]
+    fn an_empty_key_cannot_be_read_back() {
+        assert!(serde_json::from_str::<Key>("\"\"").is_err());
+        assert_eq!(serde_json::from_str::<Key>("\"a\"").unwrap().as_str(), "a");
     }
 
     proptest! {

@@ -9,13 +9,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use super::field_rule::{Chosen, FieldRule, FieldRules, OPT_OUTS};
+use super::field_rule::FieldRules;
 use super::group::likely_shared;
 use super::key::{Key, KeySpec};
-use super::winner::{WinnerOrder, completeness, filled, is_empty};
+use super::value::completeness;
+use super::winner::WinnerOrder;
 use crate::lead::{Crm, Lead, LeadId};
+
+mod changes;
+mod seen;
+
+pub use changes::deviations;
+pub use seen::still_as_seen;
 
 /// Everything that decides what a plan does with a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +65,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Puts the groups in order and names the plan by its content.
+    /// Puts the groups in order and names the plan by its content. A group with a lead of an earlier one is left out: no
+    /// lead is merged twice.
     pub fn new(
         instance: String,
         made_at: DateTime<Utc>,
@@ -68,7 +75,18 @@ impl Plan {
         mut left_out: Vec<LeftOut>,
     ) -> Self {
         groups.sort_by(|a, b| a.key.cmp(&b.key));
-        left_out.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut taken = BTreeSet::new();
+        groups.retain(|group| {
+            let ids: Vec<LeadId> = group.seen.iter().map(|seen| seen.id).collect();
+            if ids.iter().any(|id| taken.contains(id)) {
+                let reason = "one of its leads is in another group of this plan".to_owned();
+                left_out.push(LeftOut { key: group.key.clone(), leads: ids, reason });
+                return false;
+            }
+            taken.extend(ids);
+            true
+        });
+        left_out.sort_by(|a, b| (&a.key, &a.leads).cmp(&(&b.key, &b.leads)));
         let mut plan = Self { id: String::new(), instance, made_at, policy, groups, left_out };
         plan.id = plan.digest();
         plan
@@ -82,7 +100,7 @@ impl Plan {
     fn digest(&self) -> String {
         // A plan is made of maps with text keys, texts and finite numbers, which always serialise.
         let body = serde_json::to_vec(self).unwrap_or_default();
-        short_digest(&[&body])
+        seen::short_digest(&[&body])
     }
 }
 
@@ -114,7 +132,8 @@ pub struct FieldChange {
     pub name: String,
     /// The winner's value, null where it has none.
     pub before: Value,
-    /// The value it gets.
+    /// The value it gets. It can be false where `before` reads false: Marketo shows an unset boolean as false, but in a
+    /// merge a loser's true would take the place of an unset one.
     pub after: Value,
     /// The lead that the value is from; none where it was made of several.
     pub from: Option<LeadId>,
@@ -154,8 +173,7 @@ pub fn plan_group(
         ids.sort_unstable();
         LeftOut { key: key.clone(), leads: ids, reason }
     };
-    let members: Vec<Lead> =
-        leads.iter().filter(|lead| policy.key.key_of(lead).as_ref() == Some(key)).cloned().collect();
+    let members = members(key, leads, policy);
     if members.len() < 2 {
         return Err(leave("fewer than two leads have this key any more; scan again".to_owned()));
     }
@@ -163,12 +181,13 @@ pub fn plan_group(
     if let Some(reason) = objection(&members, policy, in_crm) {
         return Err(leave(reason));
     }
-    let Some((winner, reason)) = choose_winner(&members, &policy.winner) else {
-        return Err(leave("no winner can be chosen".to_owned()));
+    let Some(winner) = policy.winner.winner(&members) else {
+        return Err(leave("it has no leads".to_owned()));
     };
+    let reason = policy.winner.why(winner, &members);
     let losers = losers_in_order(&members, winner.id);
     let in_order: Vec<&Lead> = std::iter::once(winner).chain(losers.iter().copied()).collect();
-    let (changes, expected) = field_changes(&in_order, policy, facts).map_err(leave)?;
+    let (changes, expected) = changes::field_changes(&in_order, policy, facts).map_err(leave)?;
     let losers = losers.iter().map(|lead| lead.id).collect();
     let mut group = PlannedGroup {
         key: key.clone(),
@@ -180,67 +199,15 @@ pub fn plan_group(
         reason,
         in_crm,
     };
-    let watched = watched_fields(&group, policy);
-    group.seen = members.iter().map(|lead| seen(lead, &watched)).collect();
-    group.seen.sort_by_key(|seen| seen.id);
+    group.seen = members.iter().map(|lead| seen::look(lead, &group, policy)).collect();
     Ok(group)
 }
 
-/// Whether the live leads are still what the plan looked at (law 2); otherwise what changed.
-pub fn still_as_seen(
-    planned: &PlannedGroup,
-    live: &[Lead],
-    policy: &Policy,
-    facts: &FieldFacts,
-) -> Result<(), String> {
-    let watched = watched_fields(planned, policy);
-    for before in &planned.seen {
-        let Some(lead) = live.iter().find(|lead| lead.id == before.id) else {
-            return Err(format!("lead {} is gone since the plan was made", before.id));
-        };
-        if lead.created_at() != before.created_at {
-            return Err(format!(
-                "lead {} is another one than when the plan was made: its creation time differs",
-                lead.id
-            ));
-        }
-        if policy.key.key_of(lead).as_ref() != Some(&planned.key) {
-            return Err(format!("lead {} has another key than when the plan was made", lead.id));
-        }
-        if seen(lead, &watched).digest != before.digest {
-            return Err(format!(
-                "lead {} changed since the plan was made, in a field that the plan leans on",
-                lead.id
-            ));
-        }
-    }
-    match plan_group(&planned.key, live, policy, facts) {
-        Ok(again) if again == *planned => Ok(()),
-        Ok(_) => {
-            Err("the group's leads changed since the plan was made, so that it would be merged otherwise"
-                .to_owned())
-        }
-        Err(left_out) => Err(left_out.reason),
-    }
-}
-
-/// What a survivor holds otherwise than the plan says, to be written again. An opt-out only ever counts where it was
-/// lost: one that came in meanwhile stays.
-pub fn deviations(planned: &PlannedGroup, survivor: &Lead) -> Vec<FieldChange> {
-    planned
-        .expected
-        .iter()
-        .filter_map(|(name, wanted)| {
-            let held = survivor.value(name).cloned().unwrap_or(Value::Null);
-            let gained_opt_out = OPT_OUTS.contains(&name.as_str()) && survivor.flag(name);
-            (!gained_opt_out && !same(&held, wanted)).then(|| FieldChange {
-                name: name.clone(),
-                before: held,
-                after: wanted.clone(),
-                from: None,
-            })
-        })
-        .collect()
+/// The leads that have the key, by id, each once.
+fn members(key: &Key, leads: &[Lead], policy: &Policy) -> Vec<Lead> {
+    let with_key = leads.iter().filter(|lead| policy.key.key_of(lead).as_ref() == Some(key));
+    let by_id: BTreeMap<LeadId, &Lead> = with_key.map(|lead| (lead.id, lead)).collect();
+    by_id.into_values().cloned().collect()
 }
 
 fn objection(members: &[Lead], policy: &Policy, in_crm: bool) -> Option<String> {
@@ -263,102 +230,10 @@ fn objection(members: &[Lead], policy: &Policy, in_crm: bool) -> Option<String> 
         .map(|why| format!("it may be several people: {why}; --include-shared would merge it"))
 }
 
-/// The CRM's precedence comes before the configured order: Marketo lets a contact survive, and then a CRM lead,
-/// whatever winner it is given, so the plan names the one that will.
-fn choose_winner<'a>(members: &'a [Lead], order: &WinnerOrder) -> Option<(&'a Lead, String)> {
-    let rank = members.iter().map(Lead::crm).max()?;
-    let winner = members.iter().filter(|lead| lead.crm() == rank).min_by(|a, b| order.compare(a, b))?;
-    let named: Vec<String> = order.0.iter().map(ToString::to_string).collect();
-    let reason = match rank {
-        Crm::None => format!("first by {}", named.join(", ")),
-        crm => format!("a CRM {} survives any merge; then {}", crm.label(), named.join(", ")),
-    };
-    Some((winner, reason))
-}
-
 fn losers_in_order(members: &[Lead], winner: LeadId) -> Vec<&Lead> {
     let mut losers: Vec<&Lead> = members.iter().filter(|lead| lead.id != winner).collect();
     losers.sort_by_key(|lead| (std::cmp::Reverse(completeness(lead)), lead.id));
     losers
-}
-
-type Changes = (Vec<FieldChange>, BTreeMap<String, Value>);
-
-/// What the winner gets, and what it must hold afterwards; or why the rules cannot be carried out.
-fn field_changes(in_order: &[&Lead], policy: &Policy, facts: &FieldFacts) -> Result<Changes, String> {
-    let Some(winner) = in_order.first() else { return Err("the group is empty".to_owned()) };
-    let mut fields: BTreeSet<&str> =
-        in_order.iter().flat_map(|lead| lead.fields.keys()).map(String::as_str).collect();
-    fields.extend(policy.fields.0.keys().map(String::as_str));
-    fields.extend(OPT_OUTS);
-    let (mut changes, mut expected) = (Vec::new(), BTreeMap::new());
-    for field in fields {
-        let rule = policy.fields.of(field);
-        let ruled = rule != FieldRule::Winner;
-        if ruled && in_order.iter().all(|lead| lead.value(field).is_none()) {
-            continue;
-        }
-        let Chosen { value: after, from } = rule.choose(field, in_order);
-        let before = winner.value(field).cloned().unwrap_or(Value::Null);
-        let writeable = facts.writeable.contains(field);
-        if same(&before, &after) {
-            if ruled && writeable {
-                expected.insert(field.to_owned(), before);
-            }
-            continue;
-        }
-        if writeable {
-            expected.insert(field.to_owned(), after.clone());
-            changes.push(FieldChange { name: field.to_owned(), before, after, from });
-        } else if ruled {
-            return Err(format!(
-                "the rule `{rule}` would change `{field}`, which cannot be written on this instance"
-            ));
-        }
-        // What cannot be written and has no rule is Marketo's to fill, from the first loser.
-    }
-    Ok((changes, expected))
-}
-
-/// Two ways to hold nothing are the same, and so are null and false, which Marketo shows alike.
-fn same(a: &Value, b: &Value) -> bool {
-    let nothing = |value: &Value| is_empty(value) || *value == Value::Bool(false);
-    a == b || (nothing(a) && nothing(b))
-}
-
-fn watched_fields(group: &PlannedGroup, policy: &Policy) -> BTreeSet<String> {
-    let mut fields: BTreeSet<String> = policy.winner.deciding_fields().into_iter().collect();
-    fields.extend(policy.key.fields.iter().cloned());
-    fields.extend(policy.fields.0.keys().cloned());
-    fields.extend(OPT_OUTS.iter().map(|field| (*field).to_owned()));
-    fields.extend(group.expected.keys().cloned());
-    fields.extend(["firstName", "lastName", "leadPartitionId"].map(str::to_owned));
-    fields
-}
-
-fn seen(lead: &Lead, watched: &BTreeSet<String>) -> Seen {
-    let values: Vec<String> = watched
-        .iter()
-        .map(|field| {
-            let value = filled(lead, field).filter(|value| **value != Value::Bool(false));
-            format!("{field}={}", value.map(Value::to_string).unwrap_or_default())
-        })
-        .collect();
-    Seen {
-        id: lead.id,
-        created_at: lead.created_at(),
-        digest: short_digest(&values.iter().map(String::as_bytes).collect::<Vec<_>>()),
-    }
-}
-
-/// The first 16 hexadecimal digits of the SHA-256 of the parts, each with its length before it.
-fn short_digest(parts: &[&[u8]]) -> String {
-    let mut digest = Sha256::new();
-    for part in parts {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part);
-    }
-    digest.finalize().iter().take(8).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]

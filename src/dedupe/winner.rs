@@ -4,10 +4,11 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::field_rule::compare_values;
+use super::did_you_mean;
+use super::value::{self, completeness, filled};
 use crate::lead::{Crm, Lead};
 
 /// One way to prefer a lead over another.
@@ -45,31 +46,54 @@ impl Default for WinnerOrder {
 
 impl WinnerOrder {
     /// The lead that stays; none of no leads.
+    ///
+    /// The CRM's precedence comes before every rule: in a merge Marketo lets a Salesforce contact survive before a
+    /// Salesforce lead, and that before a lead of its own, whatever winner it is given (documented by Adobe).
     pub fn winner<'a>(&self, leads: &'a [Lead]) -> Option<&'a Lead> {
         leads.iter().min_by(|a, b| self.compare(a, b))
     }
 
     /// The better lead is the lesser.
     pub fn compare(&self, a: &Lead, b: &Lead) -> Ordering {
-        self.0
-            .iter()
-            .map(|rule| rule.compare(a, b))
-            .find(|ordering| ordering.is_ne())
-            .unwrap_or_else(|| a.id.cmp(&b.id))
+        let by_rules = self.0.iter().map(|rule| rule.compare(a, b)).find(|ordering| ordering.is_ne());
+        b.crm().cmp(&a.crm()).then_with(|| by_rules.unwrap_or_else(|| a.id.cmp(&b.id)))
     }
 
-    /// The fields whose change could change the winner. Of `most_complete` and `last_updated` that is any field, for
-    /// which `updatedAt` stands.
+    /// Why this lead of them is the winner, in words: what told it from the last of its rivals.
+    pub(super) fn why(&self, winner: &Lead, leads: &[Lead]) -> String {
+        let mut rivals: Vec<&Lead> = leads.iter().filter(|lead| lead.id != winner.id).collect();
+        let all = rivals.len();
+        rivals.retain(|lead| lead.crm() == winner.crm());
+        let mut why = match winner.crm() {
+            crm if rivals.len() < all => format!("it is the CRM's {}, which survives any merge", crm.label()),
+            _ => "its id is the lowest".to_owned(),
+        };
+        for rule in &self.0 {
+            let before = rivals.len();
+            rivals.retain(|rival| rule.compare(winner, rival).is_eq());
+            if rivals.len() < before {
+                why = rule.in_words(winner);
+            }
+        }
+        if !rivals.is_empty() {
+            "its id is the lowest".clone_into(&mut why);
+        }
+        why
+    }
+
+    /// The fields whose change could change the winner; of `most_complete` that is any, which a digest cannot hold.
     pub fn deciding_fields(&self) -> Vec<String> {
-        let mut fields: Vec<String> = vec!["createdAt".to_owned()];
+        let mut fields = ["createdAt", "sfdcType", "sfdcLeadId", "sfdcContactId"].map(str::to_owned).to_vec();
         for rule in &self.0 {
             match rule {
-                WinnerRule::CrmContact | WinnerRule::CrmLead => {
-                    fields.extend(["sfdcType", "sfdcLeadId", "sfdcContactId"].map(str::to_owned));
-                }
                 WinnerRule::Max(field) => fields.push(field.clone()),
-                WinnerRule::MostComplete | WinnerRule::LastUpdated => fields.push("updatedAt".to_owned()),
-                WinnerRule::Oldest | WinnerRule::Newest | WinnerRule::LowestId => {}
+                WinnerRule::LastUpdated => fields.push("updatedAt".to_owned()),
+                WinnerRule::CrmContact
+                | WinnerRule::CrmLead
+                | WinnerRule::Oldest
+                | WinnerRule::Newest
+                | WinnerRule::LowestId
+                | WinnerRule::MostComplete => {}
             }
         }
         fields.sort();
@@ -93,29 +117,26 @@ impl WinnerRule {
             Self::MostComplete => completeness(b).cmp(&completeness(a)),
             Self::LastUpdated => b.updated_at().cmp(&a.updated_at()),
             Self::Max(field) => match (filled(a, field), filled(b, field)) {
-                (Some(a), Some(b)) => compare_values(b, a),
+                (Some(a), Some(b)) => value::compare(b, a),
                 (a, b) => b.is_some().cmp(&a.is_some()),
             },
         }
     }
-}
 
-/// How many fields have a value; `false` does not count, since over REST it may stand for null.
-pub(super) fn completeness(lead: &Lead) -> usize {
-    lead.fields.values().filter(|value| !is_empty(value) && **value != Value::Bool(false)).count()
-}
-
-/// A field's value, unless it is null or blank.
-pub(super) fn filled<'a>(lead: &'a Lead, field: &str) -> Option<&'a Value> {
-    lead.value(field).filter(|value| !is_empty(value))
-}
-
-/// Null, and text of which nothing is left when it is trimmed.
-pub(super) fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.trim().is_empty(),
-        _ => false,
+    fn in_words(&self, winner: &Lead) -> String {
+        let day = |time: Option<DateTime<Utc>>| {
+            time.map(|time| time.format(", on %Y-%m-%d").to_string()).unwrap_or_default()
+        };
+        match self {
+            Self::CrmContact | Self::CrmLead => format!("it is the CRM's {}", winner.crm().label()),
+            Self::Oldest => format!("it was created first{}", day(winner.created_at())),
+            Self::Newest => format!("it was created last{}", day(winner.created_at())),
+            Self::LowestId => "its id is the lowest".to_owned(),
+            Self::MostComplete => format!("it has the most fields filled, {}", completeness(winner)),
+            // Without the day, which moves when the plan itself writes to the winner.
+            Self::LastUpdated => "it was updated last".to_owned(),
+            Self::Max(field) => format!("its `{field}` is the highest"),
+        }
     }
 }
 
@@ -132,7 +153,9 @@ const NAMES: &[(&str, WinnerRule)] = &[
 /// A word that is no winner rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is no winner rule `{0}`; there are crm_contact, crm_lead, oldest, newest, lowest_id, most_complete, last_updated and max:FIELD"
+    "there is no winner rule `{word}`{hint}; there are crm_contact, crm_lead, oldest, newest, lowest_id, most_complete, last_updated and max:FIELD",
+    word = .0,
+    hint = did_you_mean(.0, NAMES.iter().map(|(name, _)| *name))
 )]
 pub struct UnknownWinnerRule(String);
 

@@ -5,7 +5,7 @@ use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Lin
 
 use super::plain::{count, counted, one_line};
 use super::{Report, ShownGroup};
-use crate::dedupe::Cause;
+use crate::dedupe::{Cause, span};
 use crate::lead::Lead;
 
 /// A rule below the header, and none elsewhere: what is not drawn leaves room for the data.
@@ -136,15 +136,6 @@ fn created(shown: &ShownGroup) -> Option<DateTime<Utc>> {
 fn within(shown: &ShownGroup) -> Option<String> {
     let last = shown.group.leads.iter().filter_map(Lead::created_at).max()?;
     Some(span((last - created(shown)?).num_seconds()))
-}
-
-fn span(seconds: i64) -> String {
-    match seconds {
-        ..=119 => format!("{seconds} s"),
-        120..=7_199 => format!("{} min", seconds / 60),
-        7_200..=172_799 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", count((seconds / 86_400).unsigned_abs())),
-    }
 }
 
 fn day(at: DateTime<Utc>) -> String {

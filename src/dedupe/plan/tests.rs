@@ -138,6 +138,67 @@ fn a_plan_that_was_tampered_with_is_not_intact() {
     assert!(!tampered.is_intact());
 }
 
+#[test]
+fn a_false_that_may_be_unset_is_written_out_before_a_true_can_replace_it() {
+    let leads = [lead(1).with("vip", false), lead(2).with("vip", true)];
+    let group = plan_group(&key(), &leads, &Policy::default(), &facts()).unwrap();
+    let [change] = group.changes.as_slice() else { panic!("{:?}", group.changes) };
+    assert_eq!((change.name.as_str(), &change.before, &change.after), ("vip", &json!(false), &json!(false)));
+    assert_eq!(deviations(&group, &lead(1).with("vip", true)).len(), 1);
+    assert_eq!(deviations(&group, &lead(1)), []);
+}
+
+#[test]
+fn a_rule_that_does_not_fit_a_value_keeps_the_group_out() {
+    let mut policy = Policy::default();
+    policy.fields.0.insert("title".to_owned(), FieldRule::Sum);
+    let leads = [lead(1), lead(2).with("title", "Countess")];
+    assert_eq!(
+        reason(&leads, &policy),
+        "the rule `sum` on `title` needs numbers, which lead 2 does not hold there"
+    );
+}
+
+#[test]
+fn the_spread_of_the_plans_own_opt_out_is_no_change_and_another_opt_out_is() {
+    let policy = Policy::default();
+    let leads = [lead(1), lead(2).with("unsubscribed", true), lead(3)];
+    let planned = plan_group(&key(), &leads, &policy, &facts()).unwrap();
+    let [a, b, c] = leads;
+    let check = |c: Lead| still_as_seen(&planned, &[a.clone(), b.clone(), c], &policy, &facts());
+    assert_eq!(check(c.clone().with("unsubscribed", true)), Ok(()));
+    assert!(check(c.clone().with("doNotCall", true)).is_err());
+    assert!(check(c.with("unsubscribed", true).with("firstName", "Augusta")).is_err());
+}
+
+#[test]
+fn the_last_updated_lead_may_be_updated_again_and_its_rival_may_not() {
+    let mut policy = Policy::default();
+    policy.winner.0 = vec![WinnerRule::LastUpdated];
+    let (old, new) = ("2026-02-01T00:00:00Z", "2026-02-02T00:00:00Z");
+    let leads = [lead(1).with("updatedAt", old), lead(2).with("updatedAt", new)];
+    let planned = plan_group(&key(), &leads, &policy, &facts()).unwrap();
+    assert_eq!(planned.winner, 2);
+    let [a, b] = leads;
+    let later = "2026-02-03T00:00:00Z";
+    assert_eq!(
+        still_as_seen(&planned, &[a.clone(), b.clone().with("updatedAt", later)], &policy, &facts()),
+        Ok(())
+    );
+    assert!(still_as_seen(&planned, &[a.with("updatedAt", later), b], &policy, &facts()).is_err());
+}
+
+#[test]
+fn a_number_or_a_time_that_is_written_otherwise_is_no_change() {
+    let policy = Policy::default();
+    let leads = [lead(1), lead(2).with("leadScore", 5)];
+    let planned = plan_group(&key(), &leads, &policy, &facts()).unwrap();
+    let created = "2026-01-02T00:00:00+0000";
+    let live = [lead(1), lead(2).with("leadScore", 5).with("createdAt", created)];
+    assert_eq!(still_as_seen(&planned, &live, &policy, &facts()), Ok(()));
+    assert_eq!(deviations(&planned, &lead(1).with("leadScore", 5.0)), []);
+}
+
 fn any_lead() -> impl Strategy<Value = Lead> {
     let text = prop_oneof![Just(Value::Null), "[ab]{0,2}".prop_map(Value::from)];
     (1..20_u64, text.clone(), text, any::<Option<bool>>(), 0..3_i64, 1..4_u32).prop_map(

@@ -1,0 +1,149 @@
+//! Each cause, told by what the leads hold.
+
+use proptest::prelude::*;
+
+use super::{Cause, Confidence, explain};
+use crate::lead::Lead;
+
+const API: &str = "Web service API";
+const FORM: &str = "Web form fillout";
+const CRM: &str = "Salesforce.com";
+
+fn lead(id: u64, second: u32, source: &str) -> Lead {
+    let created = format!("2026-01-01T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60);
+    Lead::new(id)
+        .with("email", "ada@example.com")
+        .with("createdAt", created)
+        .with("originalSourceType", source)
+}
+
+#[test]
+fn each_cause_is_told_by_what_the_leads_hold() {
+    let first = lead(1, 0, API);
+    for (second, cause, confidence) in [
+        (lead(2, 0, API), Cause::Race, Confidence::Medium),
+        (lead(2, 90, API), Cause::Race, Confidence::Medium),
+        (lead(2, 91, API), Cause::CreateDuplicate, Confidence::Low),
+        (lead(2, 1, FORM), Cause::Race, Confidence::Low),
+        (lead(2, 1, ""), Cause::Race, Confidence::Low),
+        (lead(2, 300, "List import"), Cause::Import, Confidence::Medium),
+        (lead(2, 1, "List import"), Cause::Import, Confidence::Medium),
+        (lead(2, 300, FORM), Cause::Unknown, Confidence::Low),
+        (lead(2, 1, CRM), Cause::Crm, Confidence::Medium),
+        (lead(2, 300, CRM).with("sfdcLeadId", "00Q1"), Cause::Crm, Confidence::Medium),
+        (lead(2, 1, "").with("sfdcLeadId", "00Q1"), Cause::Crm, Confidence::Medium),
+        (lead(2, 1, API).with("leadPartitionId", 2), Cause::Race, Confidence::Medium), // the first one's is not known
+    ] {
+        let told = explain(&[second.clone(), first.clone()]);
+        assert_eq!((told.cause, told.confidence), (cause, confidence), "{:?}", told.evidence);
+    }
+}
+
+#[test]
+fn the_evidence_is_in_words_with_numbers() {
+    for (second, evidence) in [
+        (
+            lead(18, 2, API),
+            "leads 17 and 18 were created 2 s apart, within the 90 s that a call may take, both by the API",
+        ),
+        (
+            lead(18, 0, API),
+            "leads 17 and 18 were created in the same second, within the 90 s that a call may take, both by the API",
+        ),
+        (lead(18, 180, "List import"), "lead 18 came by a list import, 3 min after lead 17"),
+        (
+            lead(18, 7_200, CRM),
+            "lead 18 came from the CRM, whose sync looks for no address, 2 h after lead 17",
+        ),
+        (
+            lead(18, 100, API),
+            "the API created lead 18 100 s after lead 17, when an upsert would have found that one; or an address was changed later",
+        ),
+        (lead(18, 100, FORM), "lead 18 was created 100 s after lead 17, and nothing that it holds says why"),
+    ] {
+        assert_eq!(explain(&[lead(17, 0, API), second]).evidence, [evidence]);
+    }
+}
+
+#[test]
+fn two_partitions_are_told_apart_from_a_race() {
+    let told =
+        explain(&[lead(1, 0, API).with("leadPartitionId", 1), lead(2, 0, API).with("leadPartitionId", 2)]);
+    assert_eq!((told.cause, told.confidence), (Cause::Partition, Confidence::High));
+    assert_eq!(
+        told.evidence,
+        ["lead 2 is in partition 2 and lead 1 in partition 1, each of which may hold an address"]
+    );
+}
+
+#[test]
+fn where_a_lead_came_from_weighs_more_than_where_it_is_synced() {
+    let (contact, crm_lead) =
+        (|lead: Lead| lead.with("sfdcContactId", "0031"), |lead: Lead| lead.with("sfdcLeadId", "00Q1"));
+    for (leads, cause, confidence) in [
+        // Both were born by the API within a second, and sent to the CRM afterwards.
+        ([crm_lead(lead(1, 0, API)), crm_lead(lead(2, 1, API))], Cause::Race, Confidence::Medium),
+        ([crm_lead(lead(1, 0, "")), contact(lead(2, 1, ""))], Cause::Crm, Confidence::High),
+        ([crm_lead(lead(1, 0, CRM)), contact(lead(2, 9_000, CRM))], Cause::Crm, Confidence::High),
+        ([lead(1, 0, FORM), contact(lead(2, 9_000, ""))], Cause::Crm, Confidence::Medium),
+        ([contact(lead(1, 0, CRM)), lead(2, 9_000, FORM)], Cause::Crm, Confidence::Low),
+        ([contact(lead(1, 0, CRM)), lead(2, 9_000, API)], Cause::CreateDuplicate, Confidence::Low),
+    ] {
+        let told = explain(&leads);
+        assert_eq!((told.cause, told.confidence), (cause, confidence), "{:?}", told.evidence);
+    }
+}
+
+#[test]
+fn a_group_of_several_causes_has_that_of_most_of_its_leads_and_names_the_others() {
+    let mut leads: Vec<Lead> = (1..=6).map(|id| lead(id, 0, API)).collect();
+    leads.push(lead(7, 300, "List import"));
+    let told = explain(&leads);
+    assert_eq!((told.cause, told.confidence), (Cause::Race, Confidence::Medium));
+    assert_eq!(told.evidence.len(), 5);
+    assert_eq!(told.evidence[3], "and 2 more of its leads likewise");
+    assert_eq!(
+        told.evidence[4],
+        "import for 1 of its leads: lead 7 came by a list import, 5 min after lead 6"
+    );
+}
+
+#[test]
+fn leads_without_creation_times_have_no_known_cause() {
+    let told = explain(&[Lead::new(1), Lead::new(2)]);
+    assert_eq!(told.cause, Cause::Unknown);
+    assert_eq!(told.evidence, ["lead 2 was created beside lead 1, and nothing that it holds says why"]);
+    assert_eq!(explain(&[]).cause, Cause::Unknown);
+}
+
+fn any_leads() -> impl Strategy<Value = (Vec<Lead>, Vec<Lead>)> {
+    let source = prop_oneof![Just(API), Just(FORM), Just(CRM), Just("List import"), Just("")];
+    let one = (0..400_u32, source, 0..3_u64, any::<bool>());
+    proptest::collection::vec(one, 0..8)
+        .prop_map(|leads| {
+            let leads = leads.into_iter().zip(1..).map(|((second, source, partition, crm), id)| {
+                let lead = lead(id, second, source).with("sfdcLeadId", if crm { "00Q1" } else { "" });
+                if partition == 0 { lead } else { lead.with("leadPartitionId", partition) }
+            });
+            leads.collect::<Vec<_>>()
+        })
+        .prop_flat_map(|leads| (Just(leads.clone()), Just(leads).prop_shuffle()))
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_arrival_changes_nothing((leads, shuffled) in any_leads()) {
+        prop_assert_eq!(explain(&leads), explain(&shuffled));
+    }
+
+    #[test]
+    fn without_request_ids_a_race_is_never_certain((leads, _) in any_leads()) {
+        let told = explain(&leads);
+        prop_assert!(told.cause != Cause::Race || told.confidence < Confidence::High);
+    }
+
+    #[test]
+    fn whatever_is_claimed_has_evidence((leads, _) in any_leads()) {
+        prop_assert_eq!(explain(&leads).evidence.is_empty(), leads.len() < 2);
+    }
+}
