@@ -139,3 +139,6 @@ pub enum Error {
         what: String,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,7 @@ const RECHECK_AGE: Duration = Duration::from_secs(60);
 pub(super) struct Run<'p, 'w> {
     confirmed: &'p Confirmed,
     written: Written,
-    /// How the groups that the run came to ended, by winner.
+    /// How the groups that the run came to ended, by the plan's winner.
     endings: BTreeMap<LeadId, GroupReport>,
     failures_in_a_row: usize,
     stopped: Option<Stopped>,
@@ -42,14 +42,9 @@ struct Calls<'p> {
 }
 
 impl Run<'_, '_> {
-    pub(super) fn end(&mut self, report: GroupReport) {
-        if report.outcome == Outcome::Failed || report.outcome == Outcome::Unknown {
-            self.failures_in_a_row += 1;
-        }
+    fn end(&mut self, group: &PlannedGroup, report: GroupReport) {
         self.watch.group(&report);
-        if let Some(winner) = report.winner {
-            self.endings.insert(winner, report);
-        }
+        self.endings.insert(group.winner, report);
     }
 
     /// Ends groups that have a reason, and gives the others.
@@ -62,7 +57,7 @@ impl Run<'_, '_> {
         let mut standing = Vec::new();
         for group in groups {
             match reasons.get(&group.winner) {
-                Some(reason) => self.end(GroupReport::ended(group, outcome, Some(reason.clone()))),
+                Some(reason) => self.end(group, GroupReport::ended(group, outcome, Some(reason.clone()))),
                 None => standing.push(group),
             }
         }
@@ -101,7 +96,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         for group in &confirmed.plan().groups {
             if group.losers.iter().all(|loser| earlier.contains_key(loser)) {
                 let reason = Some("merged by an earlier run".to_owned());
-                run.end(GroupReport::ended(group, Outcome::Merged, reason));
+                run.end(group, GroupReport::ended(group, Outcome::Merged, reason));
             } else {
                 to_do.push(group);
             }
@@ -174,7 +169,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         let plan = run.confirmed.plan();
         let mut records = Vec::new();
         for group in groups.iter().filter(|group| !group.changes.is_empty()) {
-            run.written.add(group, false);
+            run.written.add(group);
             records.push(Record { lead: group.winner, changes: group.changes.clone() });
         }
         let (mut calls, records): (Vec<NewCall>, Vec<_>) = Self::write_calls(records).into_iter().unzip();
@@ -204,7 +199,8 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
             if let Some(reason) = reasons.get(&ready.group.winner) {
                 let calls: Vec<_> = ready.steps.iter().map(|(call, _)| *call).collect();
                 self.skip(&calls, reason)?;
-                run.end(GroupReport::ended(ready.group, outcome, Some(reason.clone())));
+                run.failures_in_a_row += usize::from(outcome == Outcome::Failed);
+                run.end(ready.group, GroupReport::ended(ready.group, outcome, Some(reason.clone())));
             }
         }
         Ok(())
@@ -226,7 +222,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
             }
             if sent.contains(&ready.group.winner) {
                 let report = ending(ready, &settled);
-                run.end(report);
+                run.end(ready.group, report);
             } else if merged.is_ok() {
                 let calls: Vec<_> = ready.steps.iter().map(|(call, _)| *call).collect();
                 self.skip(&calls, "the run stopped before")?;

@@ -57,19 +57,8 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         policy: &Policy,
         written: &Written,
     ) -> Result<PlannedGroup, LeftOut> {
-        let members: Vec<Lead> = candidate
-            .leads
-            .iter()
-            .filter_map(|id| live.get(id))
-            .map(|lead| written.as_before(lead.clone()))
-            .collect();
-        let group = plan_group(&candidate.key, &members, policy, &self.facts)?;
-        match written.objection(&group, policy) {
-            None => Ok(group),
-            Some(reason) => {
-                Err(LeftOut { key: candidate.key.clone(), leads: candidate.leads.clone(), reason })
-            }
-        }
+        let members = candidate.leads.iter().filter_map(|id| live.get(id)).cloned().collect();
+        plan_group(&candidate.key, &written.as_before(members), policy, &self.facts)
     }
 
     async fn read_candidates(&self, candidates: &[Candidate]) -> Result<BTreeMap<LeadId, Lead>, Error> {

@@ -23,11 +23,8 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         let live = self.read(&ids).await?;
         let mut reasons = BTreeMap::new();
         for group in groups {
-            let leads: Vec<Lead> = members(group)
-                .filter_map(|id| live.get(&id))
-                .map(|lead| written.as_before(lead.clone()))
-                .collect();
-            if let Err(reason) = still_as_seen(group, &leads, policy, &self.facts) {
+            let leads = members(group).filter_map(|id| live.get(&id)).cloned().collect();
+            if let Err(reason) = still_as_seen(group, &written.as_before(leads), policy, &self.facts) {
                 reasons.insert(group.winner, reason);
             }
         }

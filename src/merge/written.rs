@@ -3,10 +3,12 @@
 //! For: the values that a run writes before a merge must not look like somebody else's change to the re-check, nor be
 //! added up a second time when a killed run's group is planned again. Never: I/O beyond the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Number, Value};
 
 use super::Error;
-use crate::dedupe::{FieldChange, FieldRule, Plan, PlannedGroup, Policy};
+use crate::dedupe::{FieldChange, FieldRule, Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::Ledger;
 
@@ -19,8 +21,10 @@ pub(super) struct Written {
 #[derive(Debug)]
 struct Change {
     fields: Vec<FieldChange>,
-    /// Some of the losers are gone; their part of the values must stay.
-    part_done: bool,
+    /// Those of the fields that hold a sum, where some of the losers are gone already.
+    part_done_sums: Option<BTreeSet<String>>,
+    /// The leads whose values are in what was written.
+    losers: Vec<LeadId>,
 }
 
 impl Written {
@@ -34,51 +38,68 @@ impl Written {
                 let plan = ledger.plan(&unfinished.plan)?.and_then(|body| serde_json::from_str(&body).ok());
                 plans.insert(unfinished.plan.clone(), plan);
             }
-            let plan = plans.get(&unfinished.plan).and_then(Option::as_ref);
-            let group = plan.and_then(|plan| {
-                plan.groups
-                    .iter()
-                    .find(|group| group.winner == unfinished.winner && !group.changes.is_empty())
-            });
-            if let Some(group) = group {
-                written.add(group, unfinished.part_done);
+            let Some(plan) = plans.get(&unfinished.plan).and_then(Option::as_ref) else { continue };
+            if let Some(group) = plan.groups.iter().find(|group| group.winner == unfinished.winner) {
+                let is_sum = |field: &&String| plan.policy.fields.of(field) == FieldRule::Sum;
+                let sums = group.changes.iter().map(|change| &change.name).filter(is_sum).cloned().collect();
+                written.insert(group, unfinished.part_done.then_some(sums));
             }
         }
         Ok(written)
     }
 
     /// A group's changes are about to be written.
-    pub(super) fn add(&mut self, group: &PlannedGroup, part_done: bool) {
-        self.changes.insert(group.winner, Change { fields: group.changes.clone(), part_done });
+    pub(super) fn add(&mut self, group: &PlannedGroup) {
+        self.insert(group, None);
     }
 
-    /// The lead as it would be had this program not written to it. A value that is not the one that was written is
-    /// somebody else's, and stays.
-    pub(super) fn as_before(&self, mut lead: Lead) -> Lead {
-        let Some(change) = self.changes.get(&lead.id).filter(|change| !change.part_done) else {
-            return lead;
-        };
-        for field in &change.fields {
-            if lead.value(&field.name).is_some_and(|held| same(held, &field.after)) {
-                lead.set(&field.name, field.before.clone());
+    fn insert(&mut self, group: &PlannedGroup, part_done_sums: Option<BTreeSet<String>>) {
+        let change = Change { fields: group.changes.clone(), part_done_sums, losers: group.losers.clone() };
+        self.changes.insert(group.winner, change);
+    }
+
+    /// The leads of a group as they would be had this program not written to them. A value that is not the one that was
+    /// written is somebody else's, and stays. Where losers are gone already, what came from them stays too: only of a
+    /// sum is taken away what the losers that are left would add a second time.
+    pub(super) fn as_before(&self, mut leads: Vec<Lead>) -> Vec<Lead> {
+        for place in 0..leads.len() {
+            let Some((lead, change)) =
+                leads.get(place).and_then(|lead| Some((lead, self.changes.get(&lead.id)?)))
+            else {
+                continue;
+            };
+            let mut before = lead.clone();
+            for field in &change.fields {
+                if !lead.value(&field.name).is_some_and(|held| same(held, &field.after)) {
+                    continue;
+                }
+                match &change.part_done_sums {
+                    None => before.set(&field.name, field.before.clone()),
+                    Some(sums) if sums.contains(&field.name) => {
+                        before.set(&field.name, change.sum_without_the_rest(field, &leads));
+                    }
+                    Some(_) => {}
+                }
+            }
+            if let Some(lead) = leads.get_mut(place) {
+                *lead = before;
             }
         }
-        lead
+        leads
     }
+}
 
-    /// Why a group cannot be planned on top of what was written: a sum holds its remaining losers' part already.
-    pub(super) fn objection(&self, group: &PlannedGroup, policy: &Policy) -> Option<String> {
-        let change = self.changes.get(&group.winner).filter(|change| change.part_done)?;
-        let summed = change.fields.iter().find(|field| policy.fields.of(&field.name) == FieldRule::Sum)?;
-        Some(format!(
-            "an earlier run merged a part of it, and `{}` holds the sum of all its leads already; set `fields.{} = \"winner\"` to merge the rest",
-            summed.name, summed.name
-        ))
+impl Change {
+    fn sum_without_the_rest(&self, field: &FieldChange, leads: &[Lead]) -> Value {
+        let number = |lead: &Lead| lead.value(&field.name).and_then(Value::as_f64);
+        let rest: f64 = leads.iter().filter(|lead| self.losers.contains(&lead.id)).filter_map(number).sum();
+        let value = field.after.as_f64().unwrap_or_default() - rest;
+        Number::from_f64(value).map_or(Value::Null, Value::Number)
     }
 }
 
 /// Marketo may answer a number that was written as a number with a fraction, or as text.
-pub(super) fn same(held: &serde_json::Value, written: &serde_json::Value) -> bool {
+pub(super) fn same(held: &Value, written: &Value) -> bool {
     held == written
         || match (held.as_f64(), written.as_f64()) {
             (Some(held), Some(written)) => (held - written).abs() < f64::EPSILON,

@@ -1,0 +1,414 @@
+//! The laws, against a Marketo in memory that fails on demand. Time is paused: waiting costs nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use self::fake::{Fake, Fate, Kill, Moment};
+use super::*;
+use crate::dedupe::{FieldRule, Key, Plan, Policy};
+use crate::lead::{Lead, LeadId};
+use crate::ledger::State;
+
+mod fake;
+
+const INSTANCE: &str = "000-aaa-000.mktorest.com";
+
+struct Bench {
+    fake: Fake,
+    folder: TempDir,
+    policy: Policy,
+    stop: CancellationToken,
+}
+
+/// A run from the opening of the ledger to its end: settle, plan, carry out.
+struct Ran {
+    resumed: Resumed,
+    report: Report,
+}
+
+impl Bench {
+    fn new(leads: impl IntoIterator<Item = Lead>) -> Self {
+        let fake = Fake::default();
+        fake.world().leads = leads.into_iter().map(|lead| (lead.id, lead)).collect();
+        fake.world().lists = BTreeMap::from([(1, BTreeSet::new()), (2, BTreeSet::new())]);
+        fake.world().programs = BTreeMap::from([(9, BTreeSet::new())]);
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        Self { fake, folder, policy: Policy::default(), stop: CancellationToken::new() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("ledger.db")
+    }
+
+    fn ledger(&self) -> Ledger {
+        Ledger::open(&self.path(), INSTANCE).expect("the ledger opens")
+    }
+
+    fn settings(&self) -> Settings {
+        let now = || "2026-11-24T12:00:00Z".parse().expect("a time");
+        Settings { clock: Clock::real(), now, stop: self.stop.clone(), stop_after_errors: 10 }
+    }
+
+    /// The groups of those that share an email, as a scan would find them.
+    fn candidates(&self) -> Vec<Candidate> {
+        let mut groups: BTreeMap<Key, Vec<LeadId>> = BTreeMap::new();
+        for lead in self.fake.world().leads.values() {
+            if let Some(key) = self.policy.key.key_of(lead) {
+                groups.entry(key).or_default().push(lead.id);
+            }
+        }
+        let groups = groups.into_iter().filter(|(_, leads)| leads.len() > 1);
+        groups.map(|(key, leads)| Candidate { key, leads }).collect()
+    }
+
+    async fn plan(&self) -> Plan {
+        let mut ledger = self.ledger();
+        let mut merge = Merge::new(&self.fake, &mut ledger, self.settings()).await.unwrap();
+        merge.plan(&self.candidates(), self.policy.clone(), INSTANCE.into(), 500).await.unwrap()
+    }
+
+    async fn carry_out(&self, plan: Plan) -> Report {
+        let mut ledger = self.ledger();
+        let mut merge = Merge::new(&self.fake, &mut ledger, self.settings()).await.unwrap();
+        merge.settle_open(&mut ()).await.unwrap();
+        merge.carry_out(Confirmed::by_its_owner(plan), &mut ()).await
+    }
+
+    async fn run(&self) -> Ran {
+        let mut ledger = self.ledger();
+        let mut merge = Merge::new(&self.fake, &mut ledger, self.settings()).await.unwrap();
+        let resumed = merge.settle_open(&mut ()).await.unwrap();
+        let candidates = self.candidates();
+        let plan = merge.plan(&candidates, self.policy.clone(), INSTANCE.into(), 500).await.unwrap();
+        let report = merge.carry_out(Confirmed::by_its_owner(plan), &mut ()).await;
+        Ran { resumed, report }
+    }
+
+    fn ids(&self) -> Vec<LeadId> {
+        self.fake.world().leads.keys().copied().collect()
+    }
+}
+
+fn lead(id: LeadId, email: &str) -> Lead {
+    Lead::new(id).with("email", email).with("createdAt", format!("2026-01-01T00:00:{:02}Z", id % 60))
+}
+
+fn pair() -> [Lead; 2] {
+    [lead(1, "a@example.com"), lead(2, "A@example.com ").with("phone", "7").with("unsubscribed", true)]
+}
+
+fn only(report: &Report) -> (Outcome, String) {
+    assert_eq!(report.groups.len(), 1, "{:?}", report.groups);
+    (report.groups[0].outcome, report.groups[0].reason.clone().unwrap_or_default())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merge_keeps_values_opt_outs_and_memberships_and_tells_where_the_loser_went() {
+    let bench = Bench::new(pair());
+    bench.fake.world().lists.get_mut(&2).unwrap().insert(2);
+    let Ran { report, .. } = bench.run().await;
+    assert_eq!((only(&report).0, report.removed()), (Outcome::Merged, 1));
+    assert!(report.stopped.is_none());
+
+    let world = bench.fake.world();
+    assert_eq!(world.leads[&1].value("phone"), Some(&json!("7")));
+    assert!(world.leads[&1].flag("unsubscribed"), "law 5");
+    let ledger = bench.ledger();
+    assert_eq!(ledger.merged_into().unwrap(), BTreeMap::from([(2, 1)]));
+    let backup = &ledger.backups_of(2).unwrap()[0];
+    assert_eq!(backup.lead, pair()[1], "law 3: the whole lead");
+    assert_eq!(backup.lists.as_ref().unwrap()[0].get("id"), Some(&json!(2)));
+    assert_eq!(ledger.open_calls().unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_without_an_email_are_never_merged() {
+    let blank = |id, email: Value| lead(id, "").with("email", email).with("firstName", format!("P{id}"));
+    let bench = Bench::new([
+        blank(1, Value::Null),
+        blank(2, Value::Null),
+        blank(3, json!(" ")),
+        blank(4, json!("null")),
+        blank(5, json!("null")),
+    ]);
+    // Even where a wrong cache says that they are a group.
+    let candidate = Candidate { key: Key::of("a@example.com").unwrap(), leads: vec![1, 2, 3, 4, 5] };
+    let mut ledger = bench.ledger();
+    let mut merge = Merge::new(&bench.fake, &mut ledger, bench.settings()).await.unwrap();
+    let plan = merge.plan(&[candidate], bench.policy.clone(), INSTANCE.into(), 9).await.unwrap();
+    assert_eq!((plan.groups.len(), plan.left_out.len()), (0, 1));
+    let report = merge.carry_out(Confirmed::by_its_owner(plan), &mut ()).await;
+    assert_eq!((report.count(Outcome::Skipped), bench.ids().len()), (1, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lead_whose_email_changed_since_the_plan_is_left_alone() {
+    let bench = Bench::new(pair());
+    let plan = bench.plan().await;
+    bench.fake.world().leads.get_mut(&2).unwrap().set("email", json!("other@example.com"));
+    let report = bench.carry_out(plan).await;
+    let (outcome, reason) = only(&report);
+    assert_eq!(outcome, Outcome::Skipped);
+    assert!(reason.contains("another key"), "{reason}");
+    assert_eq!(bench.ids(), [1, 2]);
+    assert_eq!(bench.fake.world().merges.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lead_that_is_gone_or_opted_out_since_the_plan_takes_its_group_out() {
+    for meddle in [(|leads| drop(leads.remove(&2))) as fn(&mut BTreeMap<LeadId, Lead>), |leads| {
+        leads.get_mut(&1).unwrap().set("doNotCall", json!(true));
+    }] {
+        let bench = Bench::new(pair());
+        let plan = bench.plan().await;
+        meddle(&mut bench.fake.world().leads);
+        assert_eq!(only(&bench.carry_out(plan).await).0, Outcome::Skipped);
+        let world = bench.fake.world();
+        assert_eq!((world.writes, world.merges.len()), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_changes_while_the_run_waits_is_looked_at_again_before_its_merge() {
+    let bench = Bench::new(
+        ["a@example.com", "b@example.com"]
+            .iter()
+            .zip([1, 3])
+            .flat_map(|(email, id)| [lead(id, email), lead(id + 1, email).with("phone", "7")]),
+    );
+    // Written, but the answer is lost: by the time that it was looked for, lead 4 is somebody else's.
+    bench.fake.world().write_fates = vec![Fate::AnswerLost];
+    bench.fake.world().meddling = Some(lead(4, "other@example.com"));
+    let Ran { report, .. } = bench.run().await;
+    assert_eq!(report.count(Outcome::Merged), 1, "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_of_a_custom_object_keep_a_group_out() {
+    let bench = Bench::new(pair());
+    bench.fake.world().rows.insert(2);
+    let (outcome, reason) = only(&bench.run().await.report);
+    assert_eq!(outcome, Outcome::Skipped);
+    assert!(reason.contains("car_c"), "{reason}");
+    assert_eq!(bench.ids(), [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unclear_merge_is_settled_by_looking_and_never_sent_again() {
+    for (fate, outcome, left) in [
+        (Fate::AnswerLost, Outcome::Merged, vec![1]),
+        (Fate::DoneLater(3), Outcome::Merged, vec![1]),
+        (Fate::DoneLater(179), Outcome::Merged, vec![1]),
+        (Fate::NeverDone, Outcome::Failed, vec![1, 2]),
+    ] {
+        let bench = Bench::new(pair());
+        bench.fake.world().merge_fates = vec![fate];
+        let Ran { report, .. } = bench.run().await;
+        assert_eq!(only(&report).0, outcome, "{fate:?}");
+        assert_eq!(bench.ids(), left, "{fate:?}");
+        assert_eq!(bench.fake.world().merges.len(), 1, "{fate:?}");
+        assert_eq!(bench.ledger().open_calls().unwrap(), [], "{fate:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merge_that_was_not_done_is_done_by_the_next_run() {
+    let bench = Bench::new(pair());
+    bench.fake.world().merge_fates = vec![Fate::NeverDone];
+    assert_eq!(only(&bench.run().await.report).0, Outcome::Failed);
+    assert_eq!(only(&bench.run().await.report).0, Outcome::Merged);
+    assert_eq!(bench.ids(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fits_no_outcome_stops_the_run_with_an_alarm() {
+    for fate in [Fate::AllVanish, Fate::AcceptedOnly] {
+        let groups = (0..8).flat_map(|n| {
+            let email = format!("{n}@example.com");
+            [lead(2 * n + 1, &email), lead(2 * n + 2, &email)]
+        });
+        let bench = Bench::new(groups);
+        bench.fake.world().merge_fates = vec![fate];
+        let Ran { report, .. } = bench.run().await;
+        assert!(matches!(report.stopped, Some(Stopped::Alarm(_))), "{fate:?}: {:?}", report.stopped);
+        assert_eq!(report.count(Outcome::Unknown), 1);
+        assert!(
+            bench.fake.world().merges.len() <= 5,
+            "{fate:?}: no more than the first, small batch was risked"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_opt_out_that_a_merge_drops_is_set_again() {
+    let bench = Bench::new(pair());
+    bench.fake.world().forgets_opt_outs = true;
+    assert_eq!(only(&bench.run().await.report).0, Outcome::Merged);
+    assert!(bench.fake.world().leads[&1].flag("unsubscribed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loser_that_survives_gets_the_planned_values_and_is_reported() {
+    let bench = Bench::new(pair().map(|lead| lead.with("score", 4)));
+    bench.fake.world().merge_fates = vec![Fate::LoserSurvives];
+    let Ran { report, .. } = bench.run().await;
+    let group = &report.groups[0];
+    assert_eq!((group.outcome, group.winner, group.losers.clone()), (Outcome::Merged, Some(2), vec![1]));
+    assert!(group.reason.as_ref().unwrap().contains("precedence"));
+    assert!(bench.fake.world().leads[&2].flag("unsubscribed"));
+    assert_eq!(bench.ledger().merged_into().unwrap(), BTreeMap::from([(1, 2)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_of_sixty_takes_three_calls_one_after_the_other() {
+    let bench = Bench::new((1..=60).map(|id| lead(id, "a@example.com")));
+    let Ran { report, .. } = bench.run().await;
+    assert_eq!((only(&report).0, report.removed()), (Outcome::Merged, 59));
+    let sizes: Vec<usize> = bench.fake.world().merges.iter().map(Vec::len).collect();
+    assert_eq!(sizes, [25, 25, 9]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merge_that_was_done_in_part_is_told_so_and_finished_by_the_next_run() {
+    let bench = Bench::new((1..=4).map(|id| lead(id, "a@example.com").with("phone", "7")));
+    bench.fake.world().merge_fates = vec![Fate::StopsAfterOne];
+    let (outcome, reason) = only(&bench.run().await.report);
+    assert_eq!(outcome, Outcome::Failed);
+    assert!(reason.starts_with("1 of 3 losers are merged"), "{reason}");
+    assert_eq!(only(&bench.run().await.report).0, Outcome::Merged);
+    assert_eq!(bench.ids(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_ends_stops_the_run_and_the_next_one_goes_on() {
+    let groups = (0..3).flat_map(|n| {
+        let email = format!("{n}@example.com");
+        [lead(2 * n + 1, &email), lead(2 * n + 2, &email)]
+    });
+    let bench = Bench::new(groups);
+    bench.fake.world().merge_fates = vec![Fate::Fine, Fate::Quota];
+    let Ran { report, .. } = bench.run().await;
+    assert!(matches!(report.stopped, Some(Stopped::Failed(Error::Marketo(marketo::Error::Quota { .. })))));
+    assert_eq!(report.count(Outcome::Merged), 1);
+    let Ran { report, .. } = bench.run().await;
+    assert_eq!((report.count(Outcome::Merged), bench.ids().len()), (2, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_in_a_row_stop_the_run() {
+    let groups = (0..30).flat_map(|n| {
+        let email = format!("{n}@example.com");
+        [lead(2 * n + 1, &email), lead(2 * n + 2, &email), lead(200 + n, &email)]
+    });
+    let bench = Bench::new(groups);
+    bench.fake.world().merge_fates = vec![Fate::StopsAfterOne; 30];
+    let Ran { report, .. } = bench.run().await;
+    assert!(matches!(report.stopped, Some(Stopped::Errors(_))), "{:?}", report.stopped);
+    assert_eq!(bench.fake.world().merges.len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_leaves_nothing_half_known() {
+    let bench = Bench::new(pair());
+    let plan = bench.plan().await;
+    bench.stop.cancel();
+    let report = bench.carry_out(plan).await;
+    assert!(matches!(report.stopped, Some(Stopped::Interrupted)));
+    assert_eq!((bench.ids(), report.groups.len()), (vec![1, 2], 0));
+    assert_eq!(bench.ledger().open_calls().unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_was_carried_out_merges_nothing_a_second_time() {
+    let bench = Bench::new(pair());
+    let plan = bench.plan().await;
+    bench.carry_out(plan.clone()).await;
+    let (outcome, reason) = only(&bench.carry_out(plan).await);
+    assert_eq!((outcome, reason.as_str()), (Outcome::Merged, "merged by an earlier run"));
+    assert_eq!(bench.fake.world().merges.len(), 1);
+}
+
+/// Killed at each of its calls, with Marketo's work done before, long after, or never, and run again: laws 2 to 5 hold.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_killed_at_any_call_loses_nothing() {
+    let mut survived = 0;
+    for call in 1.. {
+        let mut ended = true;
+        for moment in [Moment::Never, Moment::Before, Moment::LongAfter] {
+            let bench = crowd();
+            let before = bench.fake.world().leads.clone();
+            bench.fake.world().kill = Some(Kill { call, moment });
+            // Dropping the run in mid-call is what a kill leaves: whatever is in the ledger, and no more.
+            let killed = tokio::time::timeout(Duration::from_secs(60), bench.run()).await.is_err();
+            ended &= !killed;
+            bench.fake.world().kill = None;
+            let Ran { resumed, report } = bench.run().await;
+            assert_eq!((resumed.alarm, resumed.open), (None, 0), "call {call}");
+            assert!(report.stopped.is_none(), "call {call}: {:?}", report.stopped);
+            nothing_is_lost(&bench, &before, call);
+            survived += usize::from(killed);
+        }
+        if ended {
+            break;
+        }
+    }
+    assert!(survived > 20, "the run was killed at {survived} calls only");
+}
+
+fn crowd() -> Bench {
+    let mut leads = Vec::new();
+    for n in 0..7 {
+        let email = format!("{n}@example.com");
+        for copy in 0..2 + n % 3 {
+            let id = 10 * n + copy + 1;
+            let lead = lead(id, &email).with("score", 10).with("unsubscribed", copy == 1);
+            leads.push(if copy == 1 { lead.with("phone", format!("+{id}")) } else { lead });
+        }
+    }
+    leads.extend((100..130).map(|id| lead(id, "many@example.com").with("score", 1)));
+    let mut bench = Bench::new(leads);
+    bench.policy.fields.0.insert("score".into(), FieldRule::Sum);
+    for id in bench.ids() {
+        let mut world = bench.fake.world();
+        world.lists.get_mut(&(id % 2 + 1)).unwrap().insert(id);
+        if id % 3 == 0 {
+            world.programs.get_mut(&9).unwrap().insert(id);
+        }
+    }
+    bench
+}
+
+fn nothing_is_lost(bench: &Bench, before: &BTreeMap<LeadId, Lead>, call: usize) {
+    let world = bench.fake.world();
+    let ledger = bench.ledger();
+    let merged = ledger.merged_into().unwrap();
+    for (id, lead) in before {
+        let survivor = world.leads.values().find(|left| left.email() == lead.email()).expect("a survivor");
+        if *id != survivor.id {
+            assert_eq!(world.into.get(id), Some(&survivor.id), "call {call}: lead {id} into a stranger");
+            assert_eq!(merged.get(id), Some(&survivor.id), "call {call}: the ledger does not know of {id}");
+            let backups = ledger.backups_of(*id).unwrap();
+            assert!(backups.iter().any(|backup| backup.lead == *lead), "call {call}: no backup of {id}");
+            assert!(backups.iter().all(|backup| backup.lists.as_ref().is_some_and(|lists| lists.len() == 1)));
+        }
+        assert!(!lead.flag("unsubscribed") || survivor.flag("unsubscribed"), "call {call}: opt-out of {id}");
+        assert!(world.lists[&(id % 2 + 1)].contains(&survivor.id), "call {call}: list of {id}");
+        assert!(id % 3 != 0 || world.programs[&9].contains(&survivor.id), "call {call}: program of {id}");
+        if let Some(phone) = lead.value("phone") {
+            assert_eq!(survivor.value("phone"), Some(phone), "call {call}");
+        }
+        let total: u64 = before
+            .values()
+            .filter(|other| other.email() == lead.email())
+            .filter_map(|other| other.value("score").and_then(Value::as_u64))
+            .sum();
+        assert_eq!(survivor.value("score"), Some(&json!(total)), "call {call}: score of {}", survivor.id);
+    }
+    let left = ledger.open_calls().unwrap();
+    assert!(left.iter().all(|call| call.state == State::Skipped), "{left:?}");
+}

@@ -1,0 +1,412 @@
+//! A Marketo in memory: small, strict, and able to fail at any call in the ways that matter to a merge.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use crate::lead::{Lead, LeadId};
+use crate::marketo::{
+    Accepted, ActivityPage, ActivityType, CustomObjectType, Error, Field, MERGE_LIMIT, MERGE_LOSERS,
+    MergeLeads, MergeOrder, Program, ProgramMember, ReadLeads, RecordResult, RecordStatus, Result, Schema,
+    StaticList, SyncAction, SyncLeads, SyncRequest, Usage,
+};
+
+/// What befalls the next write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Fine,
+    /// Done, and the answer is lost.
+    AnswerLost,
+    /// The answer is lost, and it is done after so many seconds.
+    DoneLater(u64),
+    /// The answer is lost, and nothing is ever done.
+    NeverDone,
+    /// Accepted, and nothing is ever done.
+    AcceptedOnly,
+    /// Refused after one loser was merged.
+    StopsAfterOne,
+    /// The first loser survives in the winner's place.
+    LoserSurvives,
+    /// All leads of the merge vanish.
+    AllVanish,
+    /// The quota is used up.
+    Quota,
+}
+
+/// Where a run is killed: at its n-th call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kill {
+    pub(super) call: usize,
+    pub(super) moment: Moment,
+}
+
+/// When the work of the call is done that a run is killed at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// Never.
+    Never,
+    /// Before the kill.
+    Before,
+    /// Long after it, where the call is a merge.
+    LongAfter,
+}
+
+#[derive(Debug, Clone)]
+struct Merging {
+    winner: LeadId,
+    losers: Vec<LeadId>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct World {
+    pub(super) leads: BTreeMap<LeadId, Lead>,
+    pub(super) lists: BTreeMap<u64, BTreeSet<LeadId>>,
+    pub(super) programs: BTreeMap<u64, BTreeSet<LeadId>>,
+    /// Leads that have a row of the one custom object.
+    pub(super) rows: BTreeSet<LeadId>,
+    pub(super) merge_fates: Vec<Fate>,
+    pub(super) write_fates: Vec<Fate>,
+    pub(super) kill: Option<Kill>,
+    pub(super) calls: usize,
+    pub(super) merges: Vec<Vec<LeadId>>,
+    /// Merges whose answer was lost.
+    unclear: Vec<(Instant, Vec<LeadId>)>,
+    pub(super) writes: usize,
+    /// Who each lost lead went into.
+    pub(super) into: BTreeMap<LeadId, LeadId>,
+    /// Whose opt-out the next merge drops.
+    pub(super) forgets_opt_outs: bool,
+    /// What somebody else writes just after the first write.
+    pub(super) meddling: Option<Lead>,
+    late: Vec<(Instant, Merging)>,
+}
+
+/// The strict, small Marketo.
+#[derive(Debug, Default)]
+pub(super) struct Fake(Mutex<World>);
+
+impl Fake {
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().expect("no test panics while it holds the world")
+    }
+
+    /// Counts a call; at the call where the run is killed it never returns.
+    async fn arrive(&self) {
+        let dead = {
+            let mut world = self.world();
+            world.calls += 1;
+            world.commit_late_merges();
+            world.is_killed(&[Moment::Never])
+        };
+        if dead {
+            pending::<()>().await;
+        }
+    }
+
+    /// A write ends; at the call where the run is killed its answer never comes.
+    async fn answer(&self) {
+        let dead = self.world().is_killed(&[Moment::Before, Moment::LongAfter]);
+        if dead {
+            pending::<()>().await;
+        }
+    }
+}
+
+impl World {
+    fn is_killed(&self, moments: &[Moment]) -> bool {
+        self.kill.is_some_and(|kill| kill.call == self.calls && moments.contains(&kill.moment))
+    }
+
+    fn commit_late_merges(&mut self) {
+        let now = Instant::now();
+        let (due, late) = std::mem::take(&mut self.late).into_iter().partition(|(at, _)| *at <= now);
+        self.late = late;
+        for (_, merging) in due {
+            self.merge(&merging);
+        }
+    }
+
+    fn merge(&mut self, merging: &Merging) {
+        let present = |id: &LeadId| self.leads.contains_key(id);
+        if !present(&merging.winner) || !merging.losers.iter().all(present) {
+            return;
+        }
+        let first = merging.losers.first().and_then(|id| self.leads.get(id)).cloned();
+        for loser in &merging.losers {
+            self.leads.remove(loser);
+            self.into.insert(*loser, merging.winner);
+            for members in self.lists.values_mut().chain(self.programs.values_mut()) {
+                if members.remove(loser) {
+                    members.insert(merging.winner);
+                }
+            }
+        }
+        let Some(winner) = self.leads.get_mut(&merging.winner) else { return };
+        for (field, value) in first.iter().flat_map(|lead| &lead.fields) {
+            winner.fields.entry(field.clone()).or_insert_with(|| value.clone());
+        }
+        if self.forgets_opt_outs {
+            winner.set("unsubscribed", json!(false));
+        }
+    }
+}
+
+fn unclear(call: &str) -> Error {
+    Error::Unclear {
+        call: call.to_owned(),
+        what: "the connection was cut".to_owned(),
+        request_id: None,
+        sent_at: Instant::now(),
+    }
+}
+
+fn refused(call: &str, code: &str) -> Error {
+    Error::Refused {
+        call: call.to_owned(),
+        code: code.to_owned(),
+        message: "no".to_owned(),
+        request_id: Some("1#2".to_owned()),
+    }
+}
+
+impl MergeLeads for Fake {
+    async fn merge_leads(&self, order: &impl MergeOrder) -> Result<Accepted> {
+        const CALL: &str = "POST /rest/v1/leads/{id}/merge.json";
+        self.arrive().await;
+        let merging = Merging { winner: order.winner(), losers: order.losers().to_vec() };
+        let answer = {
+            let mut world = self.world();
+            assert!(merging.losers.len() <= MERGE_LOSERS, "1080");
+            let touched = |losers: &[LeadId]| losers.iter().any(|id| merging.losers.contains(id));
+            for (at, losers) in &world.unclear {
+                let over = at.elapsed() > MERGE_LIMIT;
+                assert!(over || !touched(losers), "a merge was sent again while the first may be under way");
+            }
+            let fate = match world.merge_fates.first() {
+                _ if world.is_killed(&[Moment::LongAfter]) => Fate::DoneLater(170),
+                None => Fate::Fine,
+                Some(_) => world.merge_fates.remove(0),
+            };
+            if matches!(fate, Fate::AnswerLost | Fate::DoneLater(_) | Fate::NeverDone) {
+                world.unclear.push((Instant::now(), merging.losers.clone()));
+            }
+            world.merges.push(merging.losers.clone());
+            let there = world.leads.contains_key(&merging.winner)
+                && merging.losers.iter().all(|id| world.leads.contains_key(id));
+            if there { world.meet(fate, &merging, CALL) } else { Err(refused(CALL, "1004")) }
+        };
+        self.answer().await;
+        answer
+    }
+}
+
+impl World {
+    fn meet(&mut self, fate: Fate, merging: &Merging, call: &str) -> Result<Accepted> {
+        let accepted = Ok(Accepted { request_id: Some("7#8".to_owned()) });
+        match fate {
+            Fate::Fine => {
+                self.merge(merging);
+                accepted
+            }
+            Fate::AcceptedOnly => accepted,
+            Fate::AnswerLost => {
+                self.merge(merging);
+                Err(unclear(call))
+            }
+            Fate::DoneLater(seconds) => {
+                assert!(seconds <= MERGE_LIMIT.as_secs());
+                self.late.push((Instant::now() + Duration::from_secs(seconds), merging.clone()));
+                Err(unclear(call))
+            }
+            Fate::NeverDone => Err(unclear(call)),
+            Fate::StopsAfterOne => {
+                self.merge(&Merging { winner: merging.winner, losers: merging.losers[..1].to_vec() });
+                Err(refused(call, "1078"))
+            }
+            Fate::LoserSurvives => {
+                let (winner, loser) = (merging.winner, merging.losers[0]);
+                let mut losers = merging.losers[1..].to_vec();
+                losers.push(winner);
+                self.merge(&Merging { winner: loser, losers });
+                accepted
+            }
+            Fate::AllVanish => {
+                self.merge(merging);
+                self.leads.remove(&merging.winner);
+                accepted
+            }
+            Fate::Quota => Err(Error::Quota { call: call.to_owned(), which: "607".to_owned() }),
+        }
+    }
+}
+
+impl SyncLeads for Fake {
+    async fn sync_leads(&self, request: &SyncRequest) -> Result<Vec<RecordResult>> {
+        const CALL: &str = "POST /rest/v1/leads.json";
+        self.arrive().await;
+        assert_eq!((request.action, request.lookup_field.as_str()), (SyncAction::UpdateOnly, "id"));
+        let answer = {
+            let mut world = self.world();
+            world.writes += 1;
+            let fate = if world.write_fates.is_empty() { Fate::Fine } else { world.write_fates.remove(0) };
+            match fate {
+                Fate::NeverDone => Err(unclear(CALL)),
+                Fate::AnswerLost => {
+                    world.write(request);
+                    Err(unclear(CALL))
+                }
+                _ => Ok(world.write(request)),
+            }
+        };
+        self.answer().await;
+        answer
+    }
+}
+
+impl World {
+    fn write(&mut self, request: &SyncRequest) -> Vec<RecordResult> {
+        let mut results = Vec::new();
+        for record in &request.input {
+            let id = record.get("id").and_then(Value::as_u64).expect("written by id");
+            let lead = self.leads.get_mut(&id);
+            let status = if lead.is_some() { RecordStatus::Updated } else { RecordStatus::Skipped };
+            if let Some(lead) = lead {
+                for (field, value) in record.iter().filter(|(field, _)| *field != "id") {
+                    lead.set(field, value.clone());
+                }
+            }
+            self.leads.extend(self.meddling.take().map(|lead| (lead.id, lead)));
+            results.push(RecordResult { status, id: Some(id), reasons: vec![], request_id: None });
+        }
+        results
+    }
+}
+
+impl ReadLeads for Fake {
+    async fn leads_by(&self, field: &str, values: &[String], _: &[String]) -> Result<Vec<Lead>> {
+        assert_eq!(field, "id");
+        assert!(values.len() <= 300);
+        self.arrive().await;
+        let world = self.world();
+        Ok(values.iter().filter_map(|id| world.leads.get(&id.parse().ok()?).cloned()).collect())
+    }
+
+    async fn describe(&self) -> Result<Schema> {
+        let field = |name: &str| {
+            let data_type = "string".to_owned();
+            let field = Field {
+                display_name: name.to_owned(),
+                data_type,
+                updateable: name != "createdAt",
+                crm_managed: false,
+            };
+            (name.to_owned(), field)
+        };
+        let names = [
+            "email",
+            "firstName",
+            "phone",
+            "title",
+            "score",
+            "createdAt",
+            "unsubscribed",
+            "doNotCall",
+            "blackListed",
+        ];
+        Ok(Schema {
+            fields: names.into_iter().chain(["marketingSuspended"]).map(field).collect(),
+            searchable: vec![],
+        })
+    }
+
+    async fn activity_types(&self) -> Result<Vec<ActivityType>> {
+        unreachable!("a merge reads no activities")
+    }
+
+    async fn paging_token(&self, _: DateTime<Utc>) -> Result<String> {
+        unreachable!("a merge reads no activities")
+    }
+
+    async fn activities(&self, _: &str, _: &[u32], _: &[LeadId]) -> Result<ActivityPage> {
+        unreachable!("a merge reads no activities")
+    }
+
+    async fn static_lists(&self) -> Result<Vec<StaticList>> {
+        self.arrive().await;
+        Ok(self.world().lists.keys().map(|id| StaticList { id: *id, name: format!("list {id}") }).collect())
+    }
+
+    async fn list_members(&self, list: u64, _: Option<&str>) -> Result<(Vec<LeadId>, Option<String>)> {
+        self.arrive().await;
+        Ok((self.world().lists[&list].iter().copied().collect(), None))
+    }
+
+    async fn list_membership(&self, lead: LeadId) -> Result<Vec<Map<String, Value>>> {
+        self.arrive().await;
+        Ok(of(&self.world().lists, lead))
+    }
+
+    async fn program_membership(&self, lead: LeadId) -> Result<Vec<Map<String, Value>>> {
+        self.arrive().await;
+        Ok(of(&self.world().programs, lead))
+    }
+
+    async fn programs(&self) -> Result<Vec<Program>> {
+        self.arrive().await;
+        Ok(self
+            .world()
+            .programs
+            .keys()
+            .map(|id| Program { id: *id, name: format!("program {id}") })
+            .collect())
+    }
+
+    async fn program_members(
+        &self,
+        program: u64,
+        _: Option<&str>,
+    ) -> Result<(Vec<ProgramMember>, Option<String>)> {
+        self.arrive().await;
+        let member = |lead: &LeadId| ProgramMember { lead: *lead, membership: Map::new() };
+        Ok((self.world().programs[&program].iter().map(member).collect(), None))
+    }
+
+    async fn lead_custom_objects(&self) -> Result<Vec<CustomObjectType>> {
+        self.arrive().await;
+        Ok(vec![CustomObjectType {
+            name: "car_c".to_owned(),
+            link_field: "leadId".to_owned(),
+            lead_field: "id".to_owned(),
+        }])
+    }
+
+    async fn custom_objects(
+        &self,
+        _: &str,
+        field: &str,
+        values: &[String],
+    ) -> Result<Vec<Map<String, Value>>> {
+        self.arrive().await;
+        let world = self.world();
+        let has_row = |id: &&String| id.parse().is_ok_and(|id: LeadId| world.rows.contains(&id));
+        Ok(values
+            .iter()
+            .filter(has_row)
+            .map(|id| Map::from_iter([(field.to_owned(), Value::from(id.clone()))]))
+            .collect())
+    }
+
+    async fn usage_today(&self) -> Result<Usage> {
+        unreachable!("a merge does not ask for the usage")
+    }
+}
+
+fn of(members: &BTreeMap<u64, BTreeSet<LeadId>>, lead: LeadId) -> Vec<Map<String, Value>> {
+    let on = members.iter().filter(|(_, members)| members.contains(&lead));
+    on.map(|(id, _)| Map::from_iter([("id".to_owned(), Value::from(*id))])).collect()
+}
