@@ -24,6 +24,14 @@ pub enum Failure {
     /// Output could not be written.
     #[error("the output could not be written")]
     Output(#[source] std::io::Error),
+    /// A file that was named for the output could not be written; what was there before is still there.
+    #[error("{} could not be written, and is what it was before", path.display())]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What stood in the way.
+        source: std::io::Error,
+    },
     /// Whoever read the output has seen enough.
     #[error("the reader closed the pipe")]
     BrokenPipe,
@@ -39,7 +47,7 @@ impl Failure {
             Self::Config(_) | Self::Usage { .. } => Exit::Usage,
             Self::Marketo(error) => exit_of(error),
             Self::BrokenPipe => Exit::Done,
-            Self::Output(_) | Self::Runtime(_) => Exit::Failed,
+            Self::Output(_) | Self::File { .. } | Self::Runtime(_) => Exit::Failed,
         }
     }
 
@@ -49,6 +57,9 @@ impl Failure {
             Self::Config(error) => error.hint(),
             Self::Marketo(error) => hint_of(error),
             Self::Usage { hint, .. } => hint.clone(),
+            Self::File { .. } => {
+                Some("name a file in a folder that you may write to, on a disk with room".to_owned())
+            }
             Self::Output(_) | Self::BrokenPipe | Self::Runtime(_) => None,
         }
     }

@@ -48,9 +48,19 @@ impl Ui {
 
     /// Prints the one document of `--json`.
     pub fn json(&mut self, document: &impl Serialize) -> Result<(), Failure> {
+        self.write(|out| {
+            serde_json::to_writer_pretty(&mut *out, document)?;
+            out.write_all(b"\n")
+        })
+    }
+
+    /// Hands standard output to somebody who writes more than fits a text.
+    pub fn write(
+        &mut self,
+        write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<(), Failure> {
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-        serde_json::to_writer_pretty(&mut out, document).map_err(std::io::Error::from)?;
-        out.write_all(b"\n")?;
+        write(&mut out)?;
         Ok(out.flush()?)
     }
 
