@@ -1,1 +1,15 @@
 //! End-to-end tests: the real binary, over real HTTP, against the sandbox.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    missing_docs,
+    missing_debug_implementations,
+    dead_code,
+    reason = "tests may panic, and are nobody's library"
+)]
+
+mod sandbox;
+mod support;

@@ -100,13 +100,14 @@ impl World {
     }
 
     /// The highest id that was ever given.
+    #[allow(dead_code, reason = "what fills the world needs it")]
     pub(super) fn last_id(&self) -> u64 {
         self.last_id
     }
 
-    /// Where a lead went: `None` if it lives or never was, `Some(None)` if it was deleted.
-    pub(super) fn gone(&self, id: u64) -> Option<Option<u64>> {
-        self.gone.get(&id).copied()
+    /// The lead that this one was merged into; none if it lives, was deleted, or never was.
+    pub(super) fn merged_into(&self, id: u64) -> Option<u64> {
+        self.gone.get(&id).copied().flatten()
     }
 
     /// Takes the next id without making a lead of it, as an anonymous visitor does.
@@ -160,6 +161,7 @@ impl World {
         Some(record)
     }
 
+    #[allow(dead_code, reason = "what fills the world needs it")]
     /// Remembers a lead that was born and gone before the instance's present.
     pub(super) fn bury(&mut self, id: u64, into: Option<u64>) {
         self.last_id = self.last_id.max(id);
@@ -229,5 +231,50 @@ impl Directory for World {
 
     fn program_name(&self, program: u64) -> Option<String> {
         self.programs.get(&program).map(|program| program.name.clone())
+    }
+}
+
+/// Puts a lead in from what a test or the demo says of it.
+pub(super) fn put(world: &mut World, fields: &Value, now: DateTime<Utc>) -> u64 {
+    let text = |name: &str| fields.get(name).and_then(Value::as_str);
+    let born = text("createdAt").and_then(|text| text.parse().ok()).unwrap_or(now);
+    let partition = fields.get("leadPartitionId").and_then(Value::as_u64).unwrap_or(DEFAULT_PARTITION);
+    let mut record = Record::new(world.next_id(), born, partition);
+    let id = record.id;
+    set_all(&mut record, fields);
+    world.insert(record);
+    world.record(id, born, What::NewLead(super::activities::log::Source::ByHand));
+    id
+}
+
+/// Sets a record's values and its place in the CRM.
+pub(super) fn set_all(record: &mut Record, fields: &Value) {
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        match (name.as_str(), value.as_str()) {
+            ("sfdcLeadId", Some(id)) => record.sfdc = Some((record::SfdcType::Lead, id.to_owned())),
+            ("sfdcContactId", Some(id)) => record.sfdc = Some((record::SfdcType::Contact, id.to_owned())),
+            ("sfdcAccountId", Some(id)) => {
+                record.sfdc = Some((record::SfdcType::PersonAccount, id.to_owned()));
+            }
+            ("id" | "createdAt" | "leadPartitionId", _) => {}
+            _ => record.set_named(name, value.clone()),
+        }
+    }
+}
+
+/// Gives a lead a row of a custom object.
+pub(super) fn put_object_row(world: &mut World, name: &str, lead: u64) {
+    let place = world.objects.iter().position(|object| object.name == name).unwrap_or_else(|| {
+        world.objects.push(CustomObject {
+            name: name.to_owned(),
+            display_name: name.to_owned(),
+            link_field: "leadId".to_owned(),
+            lead_field: "Id".to_owned(),
+            rows: BTreeMap::new(),
+        });
+        world.objects.len() - 1
+    });
+    if let Some(object) = world.objects.get_mut(place) {
+        super::objects::add_row(object, Map::from_iter([("leadId".to_owned(), Value::from(lead))]));
     }
 }

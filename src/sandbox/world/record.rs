@@ -61,11 +61,6 @@ impl Record {
         }
     }
 
-    /// The numbers of the fields that have a value.
-    pub(in crate::sandbox) fn filled(&self) -> impl Iterator<Item = u16> {
-        self.values.iter().map(|(number, _)| *number)
-    }
-
     /// What the API shows for a field: null where it is empty, but false for an unset boolean.
     pub(in crate::sandbox) fn shown(&self, field: u16) -> Value {
         let Some(facts) = schema::by_number(field) else { return Value::Null };

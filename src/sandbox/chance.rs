@@ -1,0 +1,64 @@
+//! What goes wrong next: by rate, drawn from the seed, or as a test ordered it.
+
+use std::collections::VecDeque;
+
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::options::{Fault, Faults};
+
+/// The faults to come.
+#[derive(Debug)]
+pub(super) struct Chance {
+    rng: ChaCha8Rng,
+    rates: Vec<(Fault, f64)>,
+    /// Faults for the next calls of an endpoint, whatever the rates say.
+    ordered: VecDeque<(String, Fault)>,
+}
+
+impl Chance {
+    pub(super) fn new(seed: u64, faults: &Faults) -> Self {
+        let rates = faults.rates.iter().map(|(fault, rate)| (*fault, *rate)).collect();
+        Self { rng: ChaCha8Rng::seed_from_u64(seed ^ 0xfa17), rates, ordered: VecDeque::new() }
+    }
+
+    /// The next call whose endpoint begins so goes wrong in this way.
+    pub(super) fn order(&mut self, endpoint: String, fault: Fault) {
+        self.ordered.push_back((endpoint, fault));
+    }
+
+    /// What goes wrong with a call of this endpoint. File faults wait for a file, partial merges for a merge.
+    pub(super) fn draw(&mut self, endpoint: &str) -> Option<Fault> {
+        if let Some(place) = self.ordered.iter().position(|(wanted, _)| endpoint.starts_with(wanted.as_str()))
+        {
+            return self.ordered.remove(place).map(|(_, fault)| fault);
+        }
+        let mut drawn = None;
+        for (fault, rate) in &self.rates {
+            // Every rate is drawn for every call, so that one fault's rate does not shift another's fate.
+            let hit = self.rng.random::<f64>() < *rate;
+            if hit && drawn.is_none() && concerns(*fault, endpoint) {
+                drawn = Some(*fault);
+            }
+        }
+        drawn
+    }
+
+    /// A number below `bound`, for delays.
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        if bound == 0 { 0 } else { self.rng.random_range(0..bound) }
+    }
+
+    /// The first half of a request id.
+    pub(super) fn request_number(&mut self) -> u32 {
+        self.rng.next_u32() & 0x1_ffff
+    }
+}
+
+fn concerns(fault: Fault, endpoint: &str) -> bool {
+    match fault {
+        Fault::HalfFile | Fault::BadChecksum => endpoint.ends_with("/file"),
+        Fault::PartialMerge => endpoint.ends_with("/merge"),
+        _ => true,
+    }
+}

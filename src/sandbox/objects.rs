@@ -1,0 +1,145 @@
+//! Custom objects: rows that belong to leads by the value of a lead's field.
+
+use serde_json::{Map, Value, json};
+
+use super::answer::{Answer, Refused, refused, skipped};
+use super::request::{BATCH, Request};
+use super::server::Shared;
+use super::world::CustomObject;
+
+/// The field that every row has.
+const GUID: &str = "marketoGUID";
+
+/// The objects, each with its relationship to the lead.
+pub(super) fn list(shared: &Shared) -> Answer {
+    Answer::Rows(shared.world().objects.iter().map(described).collect())
+}
+
+/// One object, with its fields.
+pub(super) fn describe(shared: &Shared, name: &str) -> Result<Answer, Refused> {
+    let world = shared.world();
+    let object = world.objects.iter().find(|object| object.name == name).ok_or_else(|| not_found(name))?;
+    let mut row = described(object);
+    if let Some(members) = row.as_object_mut() {
+        let link = json!({"name": object.link_field, "displayName": object.link_field, "dataType": "integer", "updateable": true});
+        let guid =
+            json!({"name": GUID, "displayName": "Marketo GUID", "dataType": "string", "updateable": false});
+        members.insert("fields".to_owned(), json!([guid, link]));
+    }
+    Ok(Answer::Rows(vec![row]))
+}
+
+/// Rows whose field has one of the values.
+pub(super) fn query(shared: &Shared, request: &Request, name: &str) -> Result<Answer, Refused> {
+    let filter =
+        request.param("filterType").ok_or_else(|| refused("1002", "Missing parameter 'filterType'"))?;
+    let values = request.param_list("filterValues");
+    if values.is_empty() || values.len() > BATCH {
+        return Err(refused("1003", "filterValues must hold 1 to 300 values"));
+    }
+    let world = shared.world();
+    let object = world.objects.iter().find(|object| object.name == name).ok_or_else(|| not_found(name))?;
+    if filter != object.link_field && filter != GUID {
+        return Err(refused("1003", format!("Field '{filter}' is not searchable")));
+    }
+    let rows = object
+        .rows
+        .values()
+        .filter(|row| row.get(filter).is_some_and(|held| values.iter().any(|value| *value == text(held))))
+        .cloned()
+        .zip(0_u64..)
+        .map(|(mut row, seq)| {
+            row.insert("seq".to_owned(), json!(seq));
+            Value::Object(row)
+        })
+        .collect();
+    Ok(Answer::Rows(rows))
+}
+
+/// Writes rows: by GUID where one is given, else anew.
+pub(super) fn sync(shared: &Shared, request: &Request, name: &str) -> Result<Answer, Refused> {
+    let body = request.json()?;
+    let input = Request::input(&body, "Records not specified")?;
+    let may_create = body.get("action").and_then(Value::as_str) != Some("updateOnly");
+    let mut world = shared.world();
+    let place = world.objects.iter().position(|object| object.name == name).ok_or_else(|| not_found(name))?;
+    let Some(object) = world.objects.get_mut(place) else { return Err(not_found(name)) };
+    let rows = input
+        .iter()
+        .zip(0_u64..)
+        .map(|(row, seq)| {
+            let Some(row) = row.as_object() else { return skipped("1003", "Invalid record") };
+            let known = row.get(GUID).and_then(Value::as_str).filter(|guid| object.rows.contains_key(*guid));
+            match known {
+                Some(guid) => {
+                    let guid = guid.to_owned();
+                    object.rows.entry(guid.clone()).or_default().extend(row.clone());
+                    json!({"seq": seq, "status": "updated", GUID: guid})
+                }
+                None if may_create => {
+                    let guid = add_row(object, row.clone());
+                    json!({"seq": seq, "status": "created", GUID: guid})
+                }
+                None => skipped("1013", "Record not found"),
+            }
+        })
+        .collect();
+    Ok(Answer::Rows(rows))
+}
+
+/// Deletes rows by GUID.
+pub(super) fn delete(shared: &Shared, request: &Request, name: &str) -> Result<Answer, Refused> {
+    let body = request.json()?;
+    let input = Request::input(&body, "Records not specified")?;
+    let mut world = shared.world();
+    let object =
+        world.objects.iter_mut().find(|object| object.name == name).ok_or_else(|| not_found(name))?;
+    let rows = input
+        .iter()
+        .zip(0_u64..)
+        .map(|(row, seq)| {
+            let guid = row.get(GUID).and_then(Value::as_str).unwrap_or_default();
+            match object.rows.remove(guid) {
+                Some(_) => json!({"seq": seq, "status": "deleted", GUID: guid}),
+                None => skipped("1013", "Record not found"),
+            }
+        })
+        .collect();
+    Ok(Answer::Rows(rows))
+}
+
+/// Adds a row under a GUID of its own.
+pub(super) fn add_row(object: &mut CustomObject, mut row: Map<String, Value>) -> String {
+    // One above the last, since a number that was deleted is not given again while a higher one lives.
+    let last = object.rows.keys().next_back().and_then(|guid| u32::from_str_radix(guid.get(..8)?, 16).ok());
+    let guid = format!("{:08x}-0000-4000-8000-{:012x}", last.unwrap_or(0) + 1, object.name.len());
+    row.insert(GUID.to_owned(), json!(guid));
+    object.rows.insert(guid.clone(), row);
+    guid
+}
+
+fn described(object: &CustomObject) -> Value {
+    json!({
+        "name": object.name,
+        "displayName": object.display_name,
+        "idField": GUID,
+        "dedupeFields": [],
+        "searchableFields": [[object.link_field], [GUID]],
+        "relationships": [{
+            "field": object.link_field,
+            "type": "child",
+            "relatedTo": {"name": "Lead", "field": object.lead_field},
+        }],
+    })
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn not_found(name: &str) -> Refused {
+    refused("1013", format!("Object '{name}' not found"))
+}

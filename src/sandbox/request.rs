@@ -1,0 +1,184 @@
+//! A call as the endpoints see it: method and path, the query or the form that stands for it, the JSON body.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::answer::{Refused, refused};
+
+/// The most values, ids or records that one call takes.
+pub(super) const BATCH: usize = 300;
+
+/// One call.
+#[derive(Debug)]
+pub(super) struct Request {
+    /// After `_method` was heeded.
+    pub(super) method: String,
+    /// Without `.json`, between the slashes.
+    pub(super) segments: Vec<String>,
+    /// The last of each name wins, but for `id`, of which all are kept.
+    params: BTreeMap<String, Vec<String>>,
+    pub(super) body: Vec<u8>,
+    pub(super) content_type: String,
+    pub(super) has_length: bool,
+    #[allow(dead_code, reason = "the file of an export needs it")]
+    pub(super) range: Option<String>,
+    /// Marketo's id of the call, whose second half is the time at which it arrived.
+    pub(super) call_id: String,
+    /// The API user whose token it carries.
+    pub(super) user: String,
+}
+
+/// What HTTP brought.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) query: String,
+    pub(super) body: Vec<u8>,
+    pub(super) content_type: String,
+    pub(super) has_length: bool,
+    pub(super) authorization: Option<String>,
+    pub(super) range: Option<String>,
+}
+
+impl Received {
+    /// The call that this is. A POST with `_method` stands for another method, with its query in a form body.
+    pub(super) fn into_request(self, call_id: String, user: String) -> Request {
+        let mut params: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut add = |text: &[u8]| {
+            for (name, value) in url::form_urlencoded::parse(text) {
+                params.entry(name.into_owned()).or_default().push(value.into_owned());
+            }
+        };
+        add(self.query.as_bytes());
+        let form = self.content_type.starts_with("application/x-www-form-urlencoded");
+        let overridden = self.query.contains("_method=");
+        if form && overridden {
+            add(&self.body);
+        }
+        let method = params
+            .get("_method")
+            .and_then(|values| values.last())
+            .filter(|_| self.method == "POST")
+            .cloned()
+            .unwrap_or(self.method);
+        let path = self.path.strip_suffix(".json").unwrap_or(&self.path);
+        let segments = path.trim_start_matches('/').split('/').map(str::to_owned).collect();
+        Request {
+            method,
+            segments,
+            params,
+            body: self.body,
+            content_type: self.content_type,
+            has_length: self.has_length,
+            range: self.range,
+            call_id,
+            user,
+        }
+    }
+}
+
+impl Request {
+    pub(super) fn param(&self, name: &str) -> Option<&str> {
+        self.params.get(name)?.last().map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// A parameter that may be repeated, or hold several values between commas.
+    pub(super) fn param_list(&self, name: &str) -> Vec<String> {
+        self.params
+            .get(name)
+            .into_iter()
+            .flatten()
+            .flat_map(|value| value.split(','))
+            .map(str::trim)
+            .filter(|value| !value.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// `batchSize`, at most 300.
+    pub(super) fn batch_size(&self) -> Result<usize, Refused> {
+        match self.param("batchSize") {
+            None => Ok(BATCH),
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|size| (1..=BATCH).contains(size))
+                .ok_or_else(|| refused("1003", format!("Invalid batchSize '{text}'"))),
+        }
+    }
+
+    /// The JSON body; an empty one only where the call may do without.
+    pub(super) fn json(&self) -> Result<Map<String, Value>, Refused> {
+        if !self.content_type.starts_with("application/json") {
+            return Err(refused("612", "Invalid Content Type"));
+        }
+        match serde_json::from_slice(&self.body) {
+            Ok(Value::Object(body)) => Ok(body),
+            _ => Err(refused("609", "Invalid JSON")),
+        }
+    }
+
+    /// The records of a JSON body's `input`, 1 to 300.
+    pub(super) fn input<'a>(
+        body: &'a Map<String, Value>,
+        nothing: &'static str,
+    ) -> Result<&'a [Value], Refused> {
+        let input = body.get("input").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        if input.is_empty() {
+            return Err(refused("1003", nothing));
+        }
+        if input.len() > BATCH {
+            return Err(refused(
+                "1003",
+                format!("Too many records: {}; at most {BATCH} are allowed", input.len()),
+            ));
+        }
+        Ok(input)
+    }
+
+    /// The ids of a call that names leads in its query or in its body.
+    pub(super) fn ids(&self, nothing: &'static str) -> Result<Vec<u64>, Refused> {
+        let mut ids: Vec<Option<u64>> = self.param_list("id").iter().map(|id| id.parse().ok()).collect();
+        if ids.is_empty() && !self.body.is_empty() {
+            let body = self.json()?;
+            ids = Self::input(&body, nothing)?
+                .iter()
+                .map(|row| row.get("id").and_then(Value::as_u64))
+                .collect();
+        }
+        let ids: Option<Vec<u64>> = ids.into_iter().collect();
+        match ids {
+            Some(ids) if !ids.is_empty() && ids.len() <= BATCH => Ok(ids),
+            _ => Err(refused("1003", nothing)),
+        }
+    }
+
+    /// A page of what is sorted by a number: the rows after the token, and the token of the next page.
+    pub(super) fn after(&self) -> Result<u64, Refused> {
+        match self.param("nextPageToken") {
+            None => Ok(0),
+            Some(token) => token
+                .strip_suffix("====")
+                .and_then(|text| u64::from_str_radix(text, 32).ok())
+                .ok_or_else(|| refused("1003", "Invalid nextPageToken")),
+        }
+    }
+}
+
+/// The token of the page that begins after `id`.
+pub(super) fn page_token(id: u64) -> String {
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
+    let mut text = Vec::new();
+    let mut rest = id;
+    loop {
+        text.extend(DIGITS.get((rest % 32) as usize));
+        rest /= 32;
+        if rest == 0 {
+            break;
+        }
+    }
+    text.reverse();
+    format!("{}====", String::from_utf8_lossy(&text))
+}

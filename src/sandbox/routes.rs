@@ -1,0 +1,99 @@
+//! Which endpoint a call is for, and which permission it takes.
+
+use super::answer::{Answer, refused};
+use super::options::Fault;
+use super::request::Request;
+use super::server::Shared;
+use super::{leads, lists, merge, objects, programs, sync};
+
+/// Does what a call asks for.
+pub(super) async fn dispatch(
+    shared: &Shared,
+    request: &Request,
+    endpoint: &str,
+    fault: Option<Fault>,
+) -> Answer {
+    let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
+    let method = request.method.as_str();
+    let permission = permission(method, &segments);
+    if shared.options.denied.iter().any(|denied| denied == permission) {
+        return refused("603", "Access denied").into();
+    }
+    match (method, segments.as_slice()) {
+        ("GET", ["rest", "v1", "leads"]) => leads::by_filter(shared, request).into(),
+        ("GET", ["rest", "v1", "lead", id]) => leads::by_id(shared, request, id).into(),
+        ("GET", ["rest", "v1", "leads", "describe"]) => leads::describe(),
+        ("GET", ["rest", "v1", "leads", "describe2"]) => leads::describe2(),
+        ("GET", ["rest", "v1", "leads", "partitions"]) => leads::partitions(shared),
+        ("POST", ["rest", "v1", "leads", "partitions"]) => leads::move_partition(shared, request).into(),
+        ("POST", ["rest", "v1", "leads", "delete"]) | ("DELETE", ["rest", "v1", "leads"]) => {
+            leads::delete(shared, request).into()
+        }
+        ("POST", ["rest", "v1", "leads"]) => sync::leads(shared, request).await.into(),
+        ("POST", ["rest", "v1", "leads", "push"]) => sync::push(shared, request).await.into(),
+        ("POST", ["rest", "v1", "leads", "submitForm"]) => sync::submit_form(shared, request).await.into(),
+        ("POST", ["rest", "v1", "leads", id, "merge"]) => merge::leads(shared, request, id, fault).await,
+        ("GET", ["rest", "v1", "leads", id, "listMembership"]) => lists::of_lead(shared, request, id).into(),
+        ("GET", ["rest", "v1", "leads", id, "programMembership"]) => {
+            programs::of_lead(shared, request, id).into()
+        }
+        ("GET", ["rest", "v1", "leads", _, "smartCampaignMembership"]) => Answer::Rows(Vec::new()),
+        ("GET", ["rest", "v1", "leads", "programs", id]) => programs::members(shared, request, id).into(),
+        (
+            "POST",
+            ["rest", "v1", "leads", "programs", id, "status"]
+            | ["rest", "v1", "programs", id, "members", "status"],
+        ) => programs::set_status(shared, request, id).into(),
+        ("GET", ["rest", "asset", "v1", "programs"]) => programs::browse(shared, request),
+        ("GET", ["rest", "asset", "v1", "folders"]) => programs::folders(shared),
+        ("GET", ["rest", "v1", "lists"]) => lists::browse(shared, request).into(),
+        ("GET", ["rest", "v1", "lists", id]) => lists::one(shared, id).into(),
+        ("GET", ["rest", "v1", "lists" | "list", id, "leads"]) => lists::members(shared, request, id).into(),
+        ("POST", ["rest", "v1", "lists", id, "leads"]) => lists::add(shared, request, id).into(),
+        ("DELETE", ["rest", "v1", "lists", id, "leads"]) => lists::remove(shared, request, id).into(),
+        ("GET", ["rest", "v1", "customobjects"]) => objects::list(shared),
+        ("GET", ["rest", "v1", "customobjects", name, "describe"]) => objects::describe(shared, name).into(),
+        ("GET", ["rest", "v1", "customobjects", name]) => objects::query(shared, request, name).into(),
+        ("POST", ["rest", "v1", "customobjects", name]) => objects::sync(shared, request, name).into(),
+        ("POST", ["rest", "v1", "customobjects", name, "delete"]) => {
+            objects::delete(shared, request, name).into()
+        }
+        ("GET", ["rest", "v1", "stats", "usage"]) => Answer::Rows(vec![shared.gate().usage()]),
+        ("GET", ["rest", "v1", "stats", "errors"]) => Answer::Rows(vec![shared.gate().error_usage()]),
+        (_, known) if is_known(known) => {
+            refused("605", format!("HTTP Method '{method}' is not supported")).into()
+        }
+        _ => refused("610", format!("Requested resource '{endpoint}' not found")).into(),
+    }
+}
+
+/// The permission of the API user's role that a call takes, as Adobe's list of endpoints names it.
+fn permission(method: &str, segments: &[&str]) -> &'static str {
+    match (method, segments) {
+        (_, ["rest", "v1", "stats", ..]) => "",
+        (_, ["rest", "v1", "activities", ..]) => "Read-Only Activity",
+        ("GET", ["rest", "v1", "customobjects", ..]) => "Read-Only Custom Object",
+        (_, ["rest", "v1", "customobjects", ..]) => "Read-Write Custom Object",
+        _ if is_asset(method, segments) => "Read-Only Assets",
+        (_, ["bulk", ..]) | ("GET", _) => "Read-Only Lead",
+        _ => "Read-Write Lead",
+    }
+}
+
+fn is_asset(method: &str, segments: &[&str]) -> bool {
+    match (method, segments) {
+        (_, ["rest", "asset", ..]) | ("GET", ["rest", "v1", "lists"] | ["rest", "v1", "lists", _]) => true,
+        ("GET", ["rest", "v1", "leads", _, what]) => what.ends_with("Membership"),
+        _ => false,
+    }
+}
+
+fn is_known(segments: &[&str]) -> bool {
+    matches!(
+        segments,
+        ["rest", "v1", "leads" | "lists" | "customobjects"]
+            | ["rest", "v1", "leads", "push" | "submitForm" | "delete" | "describe" | "describe2"]
+            | ["rest", "v1", "leads", _, "merge"]
+            | ["rest", "v1", "stats", "usage" | "errors"]
+    )
+}

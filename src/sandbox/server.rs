@@ -1,0 +1,354 @@
+//! HTTP: connections in, calls through the gate, faults, answers out.
+//!
+//! The work of a call runs in a task of its own: a caller that hangs up does not stop it, as it does not stop Marketo's.
+//! Hyper is used bare since a framework always answers, and a sandbox must be able to cut the line.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RANGE};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use super::answer::{Answer, Refused, Rendered, refused};
+use super::chance::Chance;
+use super::gate::{API_USER, Gate, Tokens};
+use super::options::{Fault, Options};
+use super::request::Received;
+use super::routes;
+use super::world::World;
+
+/// Longer URIs are answered with 414, larger bodies with 413.
+const URI_BYTES: usize = 8_192;
+const BODY_BYTES: usize = 1_048_576;
+
+/// How long at most the work of a call whose answer was lost still takes, in Marketo's time; its own limit is 90 s.
+const LOST_WORK: Duration = Duration::from_secs(60);
+
+/// How long at most a slow call takes, in Marketo's time.
+const SLOW: Duration = Duration::from_secs(40);
+
+/// One instance, shared by all its connections.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) options: Options,
+    world: Mutex<World>,
+    gate: Mutex<Gate>,
+    tokens: Mutex<Tokens>,
+    chance: Mutex<Chance>,
+    pub(super) client_id: String,
+    pub(super) client_secret: String,
+}
+
+impl Shared {
+    pub(super) fn new(options: Options, world: World) -> Self {
+        let gate = Mutex::new(Gate::new(&options));
+        let chance = Mutex::new(Chance::new(options.seed, &options.faults));
+        Self {
+            client_id: format!("sandbox-client-{}", options.seed),
+            client_secret: format!("sandbox-secret-{}", options.seed),
+            options,
+            world: Mutex::new(world),
+            gate,
+            tokens: Mutex::default(),
+            chance,
+        }
+    }
+
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+        lock(&self.world)
+    }
+
+    pub(super) fn gate(&self) -> MutexGuard<'_, Gate> {
+        lock(&self.gate)
+    }
+
+    pub(super) fn chance(&self) -> MutexGuard<'_, Chance> {
+        lock(&self.chance)
+    }
+}
+
+/// A panic in one call must not end the instance for the others.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The instance's clock: the machine's.
+#[expect(clippy::disallowed_methods, reason = "the one place where the sandbox looks at a clock")]
+pub(super) fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
+/// How a call ends on the wire.
+enum Ending {
+    Whole(Rendered),
+    /// Half of the body, and then the line is cut.
+    Half(Rendered),
+    Cut,
+}
+
+/// Why a connection is cut.
+#[derive(Debug, thiserror::Error)]
+#[error("the sandbox cuts the line")]
+struct Cut;
+
+type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, Cut>;
+
+/// Serves until the shutdown comes; connections under way are dropped then.
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, shutdown: impl Future<Output = ()>) {
+    tokio::pin!(shutdown);
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => return,
+            accepted = listener.accept() => accepted,
+        };
+        while connections.try_join_next().is_some() {}
+        // A connection that failed before it began concerns its caller alone.
+        let Ok((stream, _)) = accepted else { continue };
+        let shared = Arc::clone(&shared);
+        connections.spawn(async move {
+            let service = service_fn(move |request| answer(Arc::clone(&shared), request));
+            let served = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+            if let Err(error) = served {
+                tracing::debug!(%error, "connection ended");
+            }
+        });
+    }
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    request: hyper::Request<Incoming>,
+) -> Result<hyper::Response<Body>, Cut> {
+    let ending = match receive(request).await {
+        Ok(received) => call(shared, received).await,
+        Err(status) => Ending::Whole(bare(status)),
+    };
+    match ending {
+        Ending::Whole(rendered) => Ok(respond(rendered)),
+        Ending::Half(rendered) => Ok(respond_half(rendered)),
+        Ending::Cut => Err(Cut),
+    }
+}
+
+async fn receive(request: hyper::Request<Incoming>) -> Result<Received, u16> {
+    let (parts, body) = request.into_parts();
+    let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let path_and_query = parts.uri.path_and_query().map_or("", |both| both.as_str());
+    if path_and_query.len() > URI_BYTES {
+        return Err(414);
+    }
+    let body = Limited::new(body, BODY_BYTES).collect().await.map_err(|_too_large| 413_u16)?.to_bytes();
+    Ok(Received {
+        method: parts.method.as_str().to_owned(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        body: body.to_vec(),
+        content_type: header(CONTENT_TYPE).unwrap_or_default(),
+        has_length: parts.headers.contains_key(CONTENT_LENGTH),
+        authorization: header(AUTHORIZATION),
+        range: header(RANGE),
+    })
+}
+
+async fn call(shared: Arc<Shared>, received: Received) -> Ending {
+    if received.path == "/identity/oauth/token" {
+        return Ending::Whole(token(&shared, &received));
+    }
+    let arrived_ms = now().timestamp_millis();
+    let request_id = format!("{:x}#{arrived_ms:x}", shared.chance().request_number());
+    let endpoint = endpoint(&received);
+    if let Err(refused) = let_in(&shared, &received, &endpoint) {
+        shared.gate().count_error(refused.code);
+        return Ending::Whole(Answer::from(refused).render(&request_id));
+    }
+    let fault = shared.chance().draw(&endpoint);
+    let work = work(Arc::clone(&shared), received, endpoint, request_id, fault);
+    // In a task of its own: a caller that hangs up drops this future, and not the work.
+    tokio::spawn(work).await.unwrap_or_else(|_panicked| Ending::Whole(bare(500)))
+}
+
+/// Token, then limits.
+fn let_in(shared: &Shared, received: &Received, endpoint: &str) -> Result<(), Refused> {
+    if received.query.contains("access_token=") {
+        return Err(refused("603", "Access denied: the token belongs in the Authorization header"));
+    }
+    lock(&shared.tokens).check(received.authorization.as_deref(), Instant::now())?;
+    shared.gate().enter(Instant::now(), now(), API_USER, endpoint.to_owned())
+}
+
+async fn work(
+    shared: Arc<Shared>,
+    received: Received,
+    endpoint: String,
+    request_id: String,
+    fault: Option<Fault>,
+) -> Ending {
+    let request = received.into_request(request_id.clone(), API_USER.to_owned());
+    tokio::time::sleep(shared.options.answer_delay).await;
+    let say = |code: &'static str, message: &str| {
+        shared.gate().count_error(code);
+        Ending::Whole(Answer::from(refused(code, message)).render(&request_id))
+    };
+    let ending = match fault {
+        Some(Fault::BadGateway) => Ending::Whole(html(502, "Bad Gateway")),
+        Some(Fault::ServerError) => Ending::Whole(html(500, "Internal Server Error")),
+        Some(Fault::CutBefore) => Ending::Cut,
+        Some(Fault::TimedOut) => say("604", "Request timed out"),
+        Some(Fault::SystemError) => say("611", "System error"),
+        Some(Fault::Rate) => say("606", "Max rate limit '100' exceeded with in '20' secs"),
+        Some(Fault::Concurrency) => say("615", "Concurrent access limit reached"),
+        Some(Fault::TokenInvalid) => say("601", "Access token invalid"),
+        Some(Fault::TokenExpired) => say("602", "Access token expired"),
+        Some(fault @ (Fault::Lost604 | Fault::Lost502)) => {
+            work_later(Arc::clone(&shared), request);
+            if fault == Fault::Lost604 {
+                say("604", "Request timed out")
+            } else {
+                Ending::Whole(html(502, "Bad Gateway"))
+            }
+        }
+        _ => {
+            if fault == Some(Fault::Slow) {
+                tokio::time::sleep(some_time(&shared, SLOW)).await;
+            }
+            let answer = routes::dispatch(&shared, &request, &endpoint, fault).await;
+            if let Some(code) = answer.error_code() {
+                shared.gate().count_error(code);
+            }
+            let rendered = answer.render(&request_id);
+            match fault {
+                Some(Fault::CutAfter) => Ending::Cut,
+                Some(Fault::Html) => Ending::Whole(html(200, "We will be right back")),
+                Some(Fault::Truncated) => Ending::Whole(truncated(rendered)),
+                Some(Fault::HalfFile) => Ending::Half(rendered),
+                _ => Ending::Whole(rendered),
+            }
+        }
+    };
+    shared.gate().leave();
+    ending
+}
+
+/// Does the work of a call that was answered already.
+fn work_later(shared: Arc<Shared>, request: super::request::Request) {
+    tokio::spawn(async move {
+        tokio::time::sleep(some_time(&shared, LOST_WORK)).await;
+        drop(routes::dispatch(&shared, &request, "", None).await);
+    });
+}
+
+/// Some part of a span of Marketo's time, on this machine's clock.
+fn some_time(shared: &Shared, most: Duration) -> Duration {
+    let most_ms = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
+    let some = Duration::from_millis(most_ms / 4 + shared.chance().below(most_ms * 3 / 4));
+    shared.options.knobs.wall(some)
+}
+
+fn token(shared: &Shared, received: &Received) -> Rendered {
+    let mut given = std::collections::BTreeMap::new();
+    for text in [received.query.as_bytes(), received.body.as_slice()] {
+        given.extend(url::form_urlencoded::parse(text).into_owned());
+    }
+    let is = |name: &str, wanted: &str| given.get(name).is_some_and(|value| value == wanted);
+    let answer = |status, body: serde_json::Value| Rendered {
+        status,
+        content_type: "application/json;charset=UTF-8",
+        headers: Vec::new(),
+        body: body.to_string().into_bytes(),
+    };
+    if !is("grant_type", "client_credentials") {
+        return answer(
+            400,
+            json!({"error": "unsupported_grant_type", "error_description": "Unsupported grant type"}),
+        );
+    }
+    if !is("client_id", &shared.client_id) {
+        let description =
+            format!("No client with requested id: {}", given.get("client_id").map_or("", String::as_str));
+        return answer(401, json!({"error": "invalid_client", "error_description": description}));
+    }
+    if !is("client_secret", &shared.client_secret) {
+        return answer(401, json!({"error": "unauthorized", "error_description": "Bad client credentials"}));
+    }
+    let life = shared.options.knobs.token_life();
+    let (token, left) = lock(&shared.tokens).issue(Instant::now(), life, shared.options.seed);
+    answer(200, json!({"access_token": token, "token_type": "bearer", "expires_in": left, "scope": API_USER}))
+}
+
+/// `METHOD /path` with `{id}` for what is numbered, which is what calls are counted by.
+pub(super) fn endpoint(received: &Received) -> String {
+    let path = received.path.strip_suffix(".json").unwrap_or(&received.path);
+    let segments: Vec<&str> = path
+        .split('/')
+        .map(|segment| {
+            let numbered =
+                segment.len() > 20 || (!segment.is_empty() && segment.bytes().all(|b| b.is_ascii_digit()));
+            if numbered { "{id}" } else { segment }
+        })
+        .collect();
+    let method = if received.query.contains("_method=GET") { "GET" } else { &received.method };
+    format!("{method} {}", segments.join("/"))
+}
+
+fn html(status: u16, title: &str) -> Rendered {
+    let body = format!(
+        "<html>\r\n<head><title>{status} {title}</title></head>\r\n<body><h1>{title}</h1></body>\r\n</html>\r\n"
+    );
+    Rendered { status, content_type: "text/html", headers: Vec::new(), body: body.into_bytes() }
+}
+
+fn bare(status: u16) -> Rendered {
+    Rendered { status, content_type: "text/plain", headers: Vec::new(), body: Vec::new() }
+}
+
+fn truncated(mut rendered: Rendered) -> Rendered {
+    rendered.body.truncate(rendered.body.len() / 2);
+    rendered
+}
+
+fn respond(rendered: Rendered) -> hyper::Response<Body> {
+    let Rendered { status, content_type, headers, body } = rendered;
+    let full = Full::new(Bytes::from(body)).map_err(|never: Infallible| match never {}).boxed_unsync();
+    build(status, content_type, &headers, full)
+}
+
+/// Announces the whole body, sends half of it, and cuts the line.
+fn respond_half(rendered: Rendered) -> hyper::Response<Body> {
+    let Rendered { status, content_type, mut headers, body } = rendered;
+    headers.push(("content-length", body.len().to_string()));
+    let mut half = body;
+    half.truncate(half.len() / 2);
+    let frames = futures::stream::iter([Ok(Frame::data(Bytes::from(half))), Err(Cut)]);
+    build(status, content_type, &headers, StreamBody::new(frames).boxed_unsync())
+}
+
+fn build(
+    status: u16,
+    content_type: &str,
+    headers: &[(&'static str, String)],
+    body: Body,
+) -> hyper::Response<Body> {
+    let mut response = hyper::Response::builder()
+        .status(status)
+        .header("server", "nginx")
+        .header(CONTENT_TYPE, content_type);
+    for (name, value) in headers {
+        response = response.header(*name, value);
+    }
+    // Every status and header here is one of ours and well-formed.
+    response.body(body).unwrap_or_else(|_| {
+        hyper::Response::new(Full::default().map_err(|never: Infallible| match never {}).boxed_unsync())
+    })
+}

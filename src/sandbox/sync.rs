@@ -1,0 +1,325 @@
+//! Sync Leads, Push Lead and Submit Form: look up, take a while, write.
+//!
+//! **The race is here, and real.** Each call looks its keys up when it arrives, and writes what it then decided after the
+//! race window, without looking again: nothing in Marketo keeps two inserts of one email apart.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::activities::log::{Call, Source, What};
+use super::answer::{Answer, Refused, refused, skipped};
+use super::request::Request;
+use super::schema::{self, Kind, Owner};
+use super::server::{Shared, now};
+use super::values;
+use super::world::{DEFAULT_PARTITION, Membership, Record, World};
+
+/// What a call does with its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    CreateOrUpdate,
+    CreateOnly,
+    UpdateOnly,
+    CreateDuplicate,
+}
+
+/// What a call asks for, its records aside.
+struct Order {
+    action: Action,
+    lookup: (u16, &'static schema::Field),
+    partition: Option<u64>,
+    /// Whether several matches mean the one that was updated last.
+    newest_of_many: bool,
+    method: &'static str,
+}
+
+/// What the look-up decided for a record.
+enum Decision {
+    Insert(Vec<(u16, Value)>),
+    Update(u64, Vec<(u16, Value)>),
+    Skip(Value),
+}
+
+/// Sync Leads.
+pub(super) async fn leads(shared: &Shared, request: &Request) -> Result<Answer, Refused> {
+    let body = request.json()?;
+    let order = order(shared, &body)?;
+    let input = Request::input(&body, "Leads not specified")?;
+    let results = write(shared, request, &order, input).await;
+    Ok(Answer::Rows(results))
+}
+
+/// Push Lead: an upsert that also puts the lead into a program.
+pub(super) async fn push(shared: &Shared, request: &Request) -> Result<Answer, Refused> {
+    let body = request.json()?;
+    let name = body.get("programName").and_then(Value::as_str).unwrap_or_default();
+    let program = shared.world().programs.iter().find(|(_, program)| program.name == name).map(|(id, _)| *id);
+    let program = program.ok_or_else(|| refused("1013", format!("Program '{name}' not found")))?;
+    let newest_of_many = shared.options.knobs.is("push_multi", "newest");
+    let order = Order { method: "pushLead", newest_of_many, ..order(shared, &body)? };
+    let input = Request::input(&body, "Leads not specified")?;
+    let results = write(shared, request, &order, input).await;
+    let mut world = shared.world();
+    for id in results.iter().filter_map(|row| row.get("id")?.as_u64()) {
+        join(&mut world, program, id);
+    }
+    Ok(Answer::Rows(results))
+}
+
+/// Submit Form: one lead; of several matches the one that was updated last.
+pub(super) async fn submit_form(shared: &Shared, request: &Request) -> Result<Answer, Refused> {
+    let body = request.json()?;
+    if body.get("formId").is_none() {
+        return Err(refused("1002", "Missing parameter 'formId'"));
+    }
+    let fields: Vec<Value> = Request::input(&body, "Leads not specified")?
+        .iter()
+        .take(1)
+        .map(|row| row.get("leadFormFields").cloned().unwrap_or_default())
+        .collect();
+    let order = Order { method: "submitForm", newest_of_many: true, ..order(shared, &Map::new())? };
+    Ok(Answer::Rows(write(shared, request, &order, &fields).await))
+}
+
+async fn write(shared: &Shared, request: &Request, order: &Order, input: &[Value]) -> Vec<Value> {
+    let decisions: Vec<Decision> = {
+        let world = shared.world();
+        input.iter().map(|record| decide(shared, &world, order, record)).collect()
+    };
+    tokio::time::sleep(shared.options.race_window).await;
+    let call = Call {
+        method: order.method,
+        user: request.user.as_str().into(),
+        request_id: request.call_id.as_str().into(),
+    };
+    let looks_again = |key: &str, seen: &BTreeSet<String>| {
+        (order.action == Action::CreateOnly && shared.options.knobs.is("create_only_races", "false"))
+            || (shared.options.knobs.is("batch_dupes", "sequential") && seen.contains(key))
+    };
+    let mut world = shared.world();
+    let mut seen = BTreeSet::new();
+    let mut results = Vec::with_capacity(input.len());
+    for (decision, record) in decisions.into_iter().zip(input) {
+        let key = record.get(order.lookup.1.name).map(values::shown).unwrap_or_default().to_lowercase();
+        let again = looks_again(&key, &seen);
+        let decision = if again { decide(shared, &world, order, record) } else { decision };
+        seen.insert(key);
+        results.push(commit(&mut world, order, &call, decision));
+    }
+    results
+}
+
+fn order(shared: &Shared, body: &Map<String, Value>) -> Result<Order, Refused> {
+    let known = [
+        "action",
+        "lookupField",
+        "partitionName",
+        "asyncProcessing",
+        "input",
+        "programName",
+        "programStatus",
+        "source",
+        "reason",
+    ];
+    if let Some(unknown) = body.keys().find(|name| !known.contains(&name.as_str())) {
+        return Err(refused("1006", format!("Field '{unknown}' not found")));
+    }
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
+    let action = match text("action").unwrap_or("createOrUpdate") {
+        "createOrUpdate" => Action::CreateOrUpdate,
+        "createOnly" => Action::CreateOnly,
+        "updateOnly" => Action::UpdateOnly,
+        "createDuplicate" => Action::CreateDuplicate,
+        other => return Err(refused("1003", format!("Invalid action '{other}'"))),
+    };
+    if body.get("asyncProcessing").and_then(Value::as_bool) == Some(true) {
+        return Err(refused(
+            "1003",
+            "asyncProcessing is not supported by the sandbox, since its results are not documented",
+        ));
+    }
+    let name = text("lookupField").unwrap_or("email");
+    let lookup = schema::find(name)
+        .filter(|(_, field)| field.searchable)
+        .ok_or_else(|| refused("1011", format!("Field '{name}' is not supported as a lookup field")))?;
+    if lookup.1.name == "id" && action != Action::UpdateOnly {
+        return Err(refused("1003", "The lookup field 'id' goes with updateOnly alone"));
+    }
+    let partition = match text("partitionName") {
+        None => None,
+        Some(_) if matches!(action, Action::UpdateOnly | Action::CreateDuplicate) => {
+            return Err(refused("1003", "partitionName goes with createOnly and createOrUpdate alone"));
+        }
+        Some(name) => {
+            let world = shared.world();
+            let found = world.partitions.iter().find(|(_, known)| *known == name).map(|(id, _)| *id);
+            Some(found.ok_or_else(|| refused("1008", format!("Partition '{name}' is not accessible")))?)
+        }
+    };
+    Ok(Order { action, lookup, partition, newest_of_many: false, method: "syncLead" })
+}
+
+fn decide(shared: &Shared, world: &World, order: &Order, record: &Value) -> Decision {
+    let Some(record) = record.as_object() else { return Decision::Skip(skipped("1003", "Invalid record")) };
+    let values = match accept(order, record) {
+        Ok(values) => values,
+        Err(skip) => return Decision::Skip(skip),
+    };
+    if order.action == Action::CreateDuplicate {
+        return Decision::Insert(values);
+    }
+    let Some(key) = record.get(order.lookup.1.name) else {
+        return Decision::Skip(skipped(
+            "1003",
+            &format!("Lookup field '{}' is missing", order.lookup.1.name),
+        ));
+    };
+    let found = world.find(order.lookup.0, &values::shown(key));
+    match (found.as_slice(), order.action) {
+        ([], Action::UpdateOnly) => Decision::Skip(skipped("1004", "Lead not found")),
+        ([], _) => Decision::Insert(values),
+        ([_], Action::CreateOnly) => Decision::Skip(skipped("1005", "Lead already exists")),
+        ([id], _) => {
+            let elsewhere = world
+                .lead(*id)
+                .is_some_and(|lead| order.partition.is_some_and(|asked| asked != lead.partition));
+            if elsewhere {
+                return Decision::Skip(skipped("1010", "Lead exists in a different partition"));
+            }
+            Decision::Update(*id, values)
+        }
+        (many, _) if order.newest_of_many => {
+            let newest =
+                many.iter().filter_map(|id| world.lead(*id)).max_by_key(|lead| (lead.updated_at, lead.id));
+            newest.map_or_else(
+                || Decision::Skip(skipped("1004", "Lead not found")),
+                |lead| Decision::Update(lead.id, values),
+            )
+        }
+        (_, Action::CreateOnly) if shared.options.knobs.is("create_only_multi", "1005") => {
+            Decision::Skip(skipped("1005", "Lead already exists"))
+        }
+        _ => Decision::Skip(skipped("1007", "Multiple lead match lookup criteria")),
+    }
+}
+
+/// The record's values as they are to be stored, or why the whole record is skipped.
+fn accept(order: &Order, record: &Map<String, Value>) -> Result<Vec<(u16, Value)>, Value> {
+    let by_id = order.lookup.1.name == "id";
+    let mut accepted = Vec::with_capacity(record.len());
+    for (name, value) in record {
+        let Some((number, field)) = schema::find(name) else {
+            return Err(skipped("1006", &format!("Field '{name}' not found")));
+        };
+        if field.name == "id" {
+            if by_id {
+                continue;
+            }
+            return Err(skipped("1003", "Invalid record: 'id' goes with the lookup field 'id' alone"));
+        }
+        if field.owner == Owner::Marketo {
+            return Err(skipped("1003", &format!("Field '{name}' is read-only")));
+        }
+        let Some(value) = values::accept(field.kind, value) else {
+            return Err(skipped(
+                "1003",
+                &format!("Invalid value for field '{name}' and value '{}'", values::shown(value)),
+            ));
+        };
+        accepted.push((number, value));
+    }
+    Ok(accepted)
+}
+
+fn commit(world: &mut World, order: &Order, call: &Call, decision: Decision) -> Value {
+    match decision {
+        Decision::Skip(skip) => skip,
+        Decision::Insert(values) => {
+            let born = now();
+            let mut record = Record::new(world.next_id(), born, order.partition.unwrap_or(DEFAULT_PARTITION));
+            let id = record.id;
+            for (number, value) in values {
+                record.set(number, value);
+            }
+            for field in ["originalSourceType", "registrationSourceType"] {
+                record.set_named(field, "Web service API");
+            }
+            world.insert(record);
+            world.record(id, born, What::NewLead(Source::Api(Some(call.clone()))));
+            spread_opt_out(world, id, call);
+            json!({"id": id, "status": "created"})
+        }
+        Decision::Update(id, values) => {
+            if update(world, id, values, call) {
+                json!({"id": id, "status": "updated"})
+            } else {
+                skipped("1004", "Lead not found")
+            }
+        }
+    }
+}
+
+/// Writes values to a lead that still lives, and each that differs into the log.
+fn update(world: &mut World, id: u64, values: Vec<(u16, Value)>, call: &Call) -> bool {
+    let changed = world.change(id, now(), |record| {
+        let mut changed = Vec::new();
+        for (number, value) in values {
+            let old = record.shown(number);
+            record.set(number, value);
+            let new = record.shown(number);
+            if old != new {
+                changed.push((number, old, new));
+            }
+        }
+        changed
+    });
+    let Some(changed) = changed else { return false };
+    for (number, old, new) in changed {
+        note_change(world, id, number, &old, &new, call);
+    }
+    spread_opt_out(world, id, call);
+    true
+}
+
+/// Unsubscribing is durable: it spreads to every lead with the email, with an activity on each; reported by users.
+fn spread_opt_out(world: &mut World, id: u64, call: &Call) {
+    let (Some((email, _)), Some((unsubscribed, _))) = (schema::find("email"), schema::find("unsubscribed"))
+    else {
+        return;
+    };
+    let Some(lead) = world.lead(id).filter(|lead| lead.get(unsubscribed) == Some(&Value::Bool(true))) else {
+        return;
+    };
+    let Some(address) = lead.text_of(email) else { return };
+    for other in world.find(email, &address) {
+        let opted_in =
+            world.lead(other).is_some_and(|lead| lead.get(unsubscribed) != Some(&Value::Bool(true)));
+        if opted_in
+            && world.change(other, now(), |record| record.set(unsubscribed, Value::Bool(true))).is_some()
+        {
+            note_change(world, other, unsubscribed, &Value::Bool(false), &Value::Bool(true), call);
+        }
+    }
+}
+
+fn note_change(world: &mut World, id: u64, number: u16, old: &Value, new: &Value, call: &Call) {
+    let Some(field) = schema::by_number(number) else { return };
+    let text = |value: &Value| (!value.is_null()).then(|| values::shown(value).as_str().into());
+    let what = match (field.kind, old.as_i64(), new.as_i64()) {
+        (Kind::Score, Some(old), Some(new)) if field.name == "leadScore" => What::ChangeScore { old, new },
+        _ => What::ChangeDataValue {
+            field: field.name.into(),
+            old: text(old),
+            new: text(new),
+            by: Some(call.clone()),
+        },
+    };
+    world.record(id, now(), what);
+}
+
+fn join(world: &mut World, program: u64, lead: u64) {
+    let Some(program) = world.programs.get_mut(&program) else { return };
+    let status = program.statuses.first().cloned().unwrap_or_default();
+    program.members.entry(lead).or_insert(Membership { status, since: now(), reached_success: false });
+}
