@@ -10,13 +10,15 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Environment, Flags};
+use crate::config::{Config, Credentials, Environment, Flags};
+use crate::marketo::{self, Client, ClientOptions, Clock};
 
 mod completions;
 mod doctor;
 mod exit;
 mod failure;
 mod interrupt;
+mod sandbox;
 mod ui;
 
 pub use exit::Exit;
@@ -63,6 +65,7 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Sandbox(sandbox::SandboxArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -112,7 +115,11 @@ fn run(cli: Cli, environment: &Environment, ui: Ui) -> Result<Exit, Failure> {
     // A command that needs neither configuration nor a signal must work where the configuration is broken.
     runtime.block_on(async move {
         match command {
-            Command::Doctor(args) => doctor::run(&mut Context::load(&flags, environment, ui)?, &args),
+            Command::Doctor(args) => doctor::run(&mut Context::load(&flags, environment, ui)?, &args).await,
+            Command::Sandbox(args) => {
+                let interrupt = interrupt::watch(ui.clone());
+                sandbox::run(&args, &mut ui.clone(), &interrupt).await
+            }
             Command::Completions(args) => completions::run(&args, &mut ui.clone(), &mut Cli::command()),
         }
     })
@@ -125,6 +132,27 @@ impl Context {
         let interrupt = interrupt::watch(ui.clone());
         Ok(Self { config, ui, interrupt })
     }
+
+    /// A client of the configured instance. Calls nothing yet.
+    pub fn client(&self) -> Result<Client, Failure> {
+        Ok(client(&self.config, self.config.credentials()?)?)
+    }
+}
+
+/// A client within the configured limits.
+fn client(config: &Config, credentials: Credentials) -> marketo::Result<Client> {
+    let Credentials { base_url, identity_url, client_id, client_secret } = credentials;
+    Client::new(ClientOptions {
+        base_url,
+        identity_url,
+        client_id,
+        client_secret,
+        calls: config.limits.calls,
+        window: config.limits.window,
+        concurrency: config.limits.concurrency,
+        daily_calls: config.limits.daily_calls,
+        clock: Clock::sped_up(config.clock_speed),
+    })
 }
 
 #[cfg(test)]

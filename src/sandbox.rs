@@ -111,6 +111,11 @@ impl Sandbox {
         }
     }
 
+    /// How many leads live.
+    pub fn leads_living(&self) -> usize {
+        self.shared.world().leads().count()
+    }
+
     /// Every living lead, by id.
     pub fn leads(&self) -> Vec<LeadView> {
         let world = self.shared.world();

@@ -5,8 +5,12 @@ use serde::Serialize;
 
 use super::{Context, Exit, Failure};
 use crate::config::{self, Config};
+use crate::marketo::{self, Client, ReadLeads, Schema, SyncAction, SyncLeads, SyncRequest};
 
-/// Check the configuration
+/// Check the configuration, the credentials, the permissions and the quota left today
+///
+/// Changes nothing in Marketo: the permission to write is checked with an empty call, which Marketo refuses for being
+/// empty where it would allow a full one.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: mkto-audit doctor")]
 pub(super) struct DoctorArgs {
@@ -36,8 +40,8 @@ struct Document<'a> {
     check: &'a [Check],
 }
 
-pub(super) fn run(context: &mut Context, args: &DoctorArgs) -> Result<Exit, Failure> {
-    let checks = examine(&context.config);
+pub(super) async fn run(context: &mut Context, args: &DoctorArgs) -> Result<Exit, Failure> {
+    let checks = examine(&context.config).await;
     let exit = checks.iter().find(|check| !check.ok).map_or(Exit::Done, |check| check.exit);
     if args.json {
         context.ui.json(&Document {
@@ -64,24 +68,98 @@ pub(super) fn run(context: &mut Context, args: &DoctorArgs) -> Result<Exit, Fail
     Ok(exit)
 }
 
-/// Looks at one thing after another.
-fn examine(config: &Config) -> Vec<Check> {
-    vec![files(config), credentials(config)]
+/// Looks at one thing after another; what cannot work without an earlier one is not tried.
+async fn examine(config: &Config) -> Vec<Check> {
+    let mut checks = vec![files(config)];
+    let client = match client(config) {
+        Ok(client) => client,
+        Err(check) => {
+            checks.push(check);
+            return checks;
+        }
+    };
+    let schema = client.describe().await;
+    let credentials = match &schema {
+        Err(error @ (marketo::Error::Credentials { .. } | marketo::Error::Unavailable { .. })) => {
+            checks.push(failed("credentials", error));
+            return checks;
+        }
+        _ => passed("credentials", format!("Marketo gave a token for client id {}", shown_id(config))),
+    };
+    checks.push(credentials);
+    checks.push(permission("Read-Only Lead", &schema, |schema: &Schema| {
+        format!("{} fields of leads can be read", schema.fields.len())
+    }));
+    checks.push(permission("Read-Only Activity", &client.activity_types().await, |types| {
+        format!("{} activity types", types.len())
+    }));
+    checks.push(permission("Read-Only Assets", &client.static_lists().await, |lists| {
+        format!("{} static lists", lists.len())
+    }));
+    checks.push(permission("Read-Only Custom Object", &client.lead_custom_objects().await, |objects| {
+        format!("{} custom objects that belong to leads", objects.len())
+    }));
+    checks.push(may_write(&client).await);
+    checks.push(quota(config, &client).await);
+    checks
 }
 
 fn files(config: &Config) -> Check {
     match (config.cache_file(), config.ledger_file()) {
         (Ok(cache), Ok(ledger)) => {
-            passed("files", format!("cache {}, ledger {}", cache.display(), ledger.display()))
+            passed("configuration", format!("cache {}, ledger {}", cache.display(), ledger.display()))
         }
-        (Err(error), _) | (_, Err(error)) => misconfigured("files", &error),
+        (Err(error), _) | (_, Err(error)) => misconfigured(&error),
     }
 }
 
-fn credentials(config: &Config) -> Check {
-    match config.credentials() {
-        Ok(credentials) => passed("configuration", format!("Marketo at {}", credentials.base_url)),
-        Err(error) => misconfigured("configuration", &error),
+fn client(config: &Config) -> Result<Client, Check> {
+    let credentials = config.credentials().map_err(|error| misconfigured(&error))?;
+    super::client(config, credentials).map_err(|error| failed("configuration", &error))
+}
+
+/// An empty call of Sync Leads: with the permission Marketo answers that no leads were given, without it 603.
+async fn may_write(client: &Client) -> Check {
+    let request = SyncRequest {
+        action: SyncAction::UpdateOnly,
+        lookup_field: "id".to_owned(),
+        partition: None,
+        input: Vec::new(),
+    };
+    let name = "Read-Write Lead";
+    match client.sync_leads(&request).await {
+        Ok(_) | Err(marketo::Error::Refused { .. }) => {
+            passed(name, "leads may be written and merged".to_owned())
+        }
+        Err(error) => failed(name, &error),
+    }
+}
+
+async fn quota(config: &Config, client: &Client) -> Check {
+    let name = "quota";
+    match client.usage_today().await {
+        Ok(usage) => {
+            let mut detail = format!(
+                "{} calls today by all integrations together; this program keeps to {} a day, {} in {}, {} at once",
+                usage.total,
+                config.limits.daily_calls,
+                config.limits.calls,
+                humantime::format_duration(config.limits.window),
+                config.limits.concurrency,
+            );
+            let users: Vec<String> =
+                usage.by_user.iter().map(|(user, calls)| format!("\n      {calls:>7} by {user}")).collect();
+            detail.push_str(&users.concat());
+            passed(name, detail)
+        }
+        Err(error) => failed(name, &error),
+    }
+}
+
+fn permission<T>(name: &'static str, answer: &marketo::Result<T>, describe: impl Fn(&T) -> String) -> Check {
+    match answer {
+        Ok(found) => passed(name, describe(found)),
+        Err(error) => failed(name, error),
     }
 }
 
@@ -89,6 +167,46 @@ fn passed(name: &'static str, detail: String) -> Check {
     Check { name, ok: true, detail, mend: None, exit: Exit::Done }
 }
 
-fn misconfigured(name: &'static str, error: &config::Error) -> Check {
-    Check { name, ok: false, detail: error.to_string(), mend: error.hint(), exit: Exit::Usage }
+fn misconfigured(error: &config::Error) -> Check {
+    Check {
+        name: "configuration",
+        ok: false,
+        detail: error.to_string(),
+        mend: error.hint(),
+        exit: Exit::Usage,
+    }
+}
+
+fn failed(name: &'static str, error: &marketo::Error) -> Check {
+    let mend = match error {
+        marketo::Error::Credentials { .. } => {
+            "compare MARKETO_CLIENT_ID and MARKETO_CLIENT_SECRET with Admin > LaunchPoint > View Details".to_owned()
+        }
+        marketo::Error::Permission { .. } => format!(
+            "give the API user's role the permission `{name}` (Admin > Users & Roles > Roles > Access API), \
+             and look whether an IP allow-list keeps this machine out (Admin > Web Services)"
+        ),
+        marketo::Error::Quota { .. } => {
+            "wait until midnight US Central, or raise limits.daily_calls if it is this program's own budget".to_owned()
+        }
+        marketo::Error::Unavailable { .. } => {
+            "look whether MARKETO_BASE_URL is the Endpoint of Admin > Web Services, without /rest, and whether this \
+             machine reaches it"
+                .to_owned()
+        }
+        _ => "try again; if it stays, the log of -v says which call it is".to_owned(),
+    };
+    Check {
+        name,
+        ok: false,
+        detail: error.to_string(),
+        mend: Some(mend),
+        exit: super::failure::exit_of(error),
+    }
+}
+
+/// The client id's first characters: enough to compare, not enough to use.
+fn shown_id(config: &Config) -> String {
+    let id = config.instance.client_id.as_deref().unwrap_or_default();
+    id.chars().take(8).chain("…".chars()).collect()
 }
