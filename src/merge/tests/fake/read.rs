@@ -1,0 +1,135 @@
+//! What of the Marketo in memory can be read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use super::Fake;
+use crate::lead::{Lead, LeadId};
+use crate::marketo::{
+    ActivityPage, ActivityType, CustomObjectType, Field, Program, ProgramMember, ReadLeads, Result, Schema,
+    StaticList, Usage,
+};
+
+impl ReadLeads for Fake {
+    async fn leads_by(&self, field: &str, values: &[String], _: &[String]) -> Result<Vec<Lead>> {
+        assert_eq!(field, "id");
+        assert!(values.len() <= 300);
+        self.arrive().await;
+        let world = self.world();
+        Ok(values.iter().filter_map(|id| world.leads.get(&id.parse().ok()?).cloned()).collect())
+    }
+
+    async fn describe(&self) -> Result<Schema> {
+        let field = |name: &str| {
+            let data_type = "string".to_owned();
+            let field = Field {
+                display_name: name.to_owned(),
+                data_type,
+                updateable: name != "createdAt",
+                crm_managed: false,
+            };
+            (name.to_owned(), field)
+        };
+        let names = [
+            "email",
+            "firstName",
+            "phone",
+            "title",
+            "score",
+            "createdAt",
+            "unsubscribed",
+            "doNotCall",
+            "blackListed",
+        ];
+        Ok(Schema {
+            fields: names.into_iter().chain(["marketingSuspended"]).map(field).collect(),
+            searchable: vec![],
+        })
+    }
+
+    async fn activity_types(&self) -> Result<Vec<ActivityType>> {
+        unreachable!("a merge reads no activities")
+    }
+    async fn paging_token(&self, _: DateTime<Utc>) -> Result<String> {
+        unreachable!("a merge reads no activities")
+    }
+    async fn activities(&self, _: &str, _: &[u32], _: &[LeadId]) -> Result<ActivityPage> {
+        unreachable!("a merge reads no activities")
+    }
+
+    async fn static_lists(&self) -> Result<Vec<StaticList>> {
+        self.arrive().await;
+        Ok(self.world().lists.keys().map(|id| StaticList { id: *id, name: format!("list {id}") }).collect())
+    }
+
+    async fn list_members(&self, list: u64, _: Option<&str>) -> Result<(Vec<LeadId>, Option<String>)> {
+        self.arrive().await;
+        Ok((self.world().lists[&list].iter().copied().collect(), None))
+    }
+
+    async fn list_membership(&self, lead: LeadId) -> Result<Vec<Map<String, Value>>> {
+        self.arrive().await;
+        Ok(of(&self.world().lists, lead))
+    }
+
+    async fn program_membership(&self, lead: LeadId) -> Result<Vec<Map<String, Value>>> {
+        self.arrive().await;
+        Ok(of(&self.world().programs, lead))
+    }
+
+    async fn programs(&self) -> Result<Vec<Program>> {
+        self.arrive().await;
+        Ok(self
+            .world()
+            .programs
+            .keys()
+            .map(|id| Program { id: *id, name: format!("program {id}") })
+            .collect())
+    }
+
+    async fn program_members(
+        &self,
+        program: u64,
+        _: Option<&str>,
+    ) -> Result<(Vec<ProgramMember>, Option<String>)> {
+        self.arrive().await;
+        let member = |lead: &LeadId| ProgramMember { lead: *lead, membership: Map::new() };
+        Ok((self.world().programs[&program].iter().map(member).collect(), None))
+    }
+
+    async fn lead_custom_objects(&self) -> Result<Vec<CustomObjectType>> {
+        self.arrive().await;
+        Ok(vec![CustomObjectType {
+            name: "car_c".to_owned(),
+            link_field: "leadId".to_owned(),
+            lead_field: "id".to_owned(),
+        }])
+    }
+
+    async fn custom_objects(
+        &self,
+        _: &str,
+        field: &str,
+        values: &[String],
+    ) -> Result<Vec<Map<String, Value>>> {
+        self.arrive().await;
+        let world = self.world();
+        let has_row = |id: &&String| id.parse().is_ok_and(|id: LeadId| world.rows.contains(&id));
+        Ok(values
+            .iter()
+            .filter(has_row)
+            .map(|id| Map::from_iter([(field.to_owned(), Value::from(id.clone()))]))
+            .collect())
+    }
+
+    async fn usage_today(&self) -> Result<Usage> {
+        unreachable!("a merge does not ask for the usage")
+    }
+}
+
+fn of(members: &BTreeMap<u64, BTreeSet<LeadId>>, lead: LeadId) -> Vec<Map<String, Value>> {
+    let on = members.iter().filter(|(_, members)| members.contains(&lead));
+    on.map(|(id, _)| Map::from_iter([("id".to_owned(), Value::from(*id))])).collect()
+}
