@@ -14,15 +14,20 @@ use serde_json::{Map, Value};
 
 use crate::lead::{Lead, LeadId};
 
+mod call;
 mod classify;
 mod client;
 mod clock;
 mod envelope;
 mod error;
 mod pacer;
+mod quota;
 mod read;
 mod token;
 mod write;
+
+#[cfg(test)]
+mod tests;
 
 pub use client::{Client, ClientOptions};
 pub use clock::Clock;

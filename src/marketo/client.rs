@@ -11,11 +11,13 @@ use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
-use url::Url;
+use url::{Host, Url};
 
+use super::call::{Body, Call};
 use super::classify::{Kind, Verdict, of_code, of_status};
-use super::envelope::Envelope;
+use super::envelope::{Answer, Envelope};
 use super::pacer::{BudgetSpent, Pacer};
+use super::quota::filled_again;
 use super::token::TokenSource;
 use super::{Clock, Error, Reason, Result};
 
@@ -75,58 +77,6 @@ struct Inner {
     clock: Clock,
 }
 
-/// One call to be made.
-#[derive(Debug)]
-pub(super) struct Call {
-    pub(super) kind: Kind,
-    pub(super) method: &'static str,
-    pub(super) path: String,
-    pub(super) query: Vec<(&'static str, String)>,
-    pub(super) body: Body,
-    /// How long Marketo lets it run.
-    pub(super) limit: Duration,
-}
-
-#[derive(Debug)]
-pub(super) enum Body {
-    /// None at all, and said so: Marketo answers 400 to a POST without a length.
-    Empty,
-    Json(Vec<u8>),
-}
-
-impl Call {
-    pub(super) fn get(path: impl Into<String>) -> Self {
-        Self {
-            kind: Kind::Read,
-            method: "GET",
-            path: path.into(),
-            query: Vec::new(),
-            body: Body::Empty,
-            limit: Duration::from_secs(30),
-        }
-    }
-
-    pub(super) fn post(path: impl Into<String>, body: Body, limit: Duration) -> Self {
-        Self { kind: Kind::Write, method: "POST", path: path.into(), query: Vec::new(), body, limit }
-    }
-
-    #[must_use]
-    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.query.push((name, value.into()));
-        self
-    }
-
-    #[must_use]
-    pub(super) fn within(mut self, limit: Duration) -> Self {
-        self.limit = limit;
-        self
-    }
-
-    pub(super) fn name(&self) -> String {
-        format!("{} {}", self.method, self.path)
-    }
-}
-
 /// What came back, before it is judged.
 enum Reply {
     Envelope(Envelope),
@@ -139,17 +89,11 @@ enum Reply {
 }
 
 impl Client {
-    /// Sets a client up; calls nothing.
+    /// Sets a client up; calls nothing. [`Error::Setup`] where the secret would travel in the clear, or where Marketo's
+    /// time limits are shortened against anything but this machine.
     pub fn new(options: ClientOptions) -> Result<Self> {
-        // A redirect would carry the token to wherever it points.
-        let http = reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("mkto-audit/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(20))
-            .build()
-            .map_err(|error| Error::Setup {
-                what: format!("HTTP cannot be set up: {}", describe_transport(error)),
-            })?;
+        let http =
+            check(&options).and_then(|()| transport(&options)).map_err(|what| Error::Setup { what })?;
         let ClientOptions {
             base_url,
             identity_url,
@@ -177,7 +121,7 @@ impl Client {
     }
 
     /// Makes a call until it has an answer, is refused, or must not be sent again.
-    pub(super) async fn call(&self, call: Call) -> Result<Envelope> {
+    pub(super) async fn call(&self, call: Call) -> Result<Answer> {
         let (mut attempts, mut renewals, mut crowded) = (0, 0, 0);
         loop {
             attempts += 1;
@@ -187,7 +131,7 @@ impl Client {
             let reply = self.send(&call, &token).await;
             drop(slot);
             let trouble = match judge(&call, reply, sent_at) {
-                Ok(envelope) => return Ok(envelope),
+                Ok(answer) => return Ok(answer),
                 Err(trouble) => trouble,
             };
             match trouble.verdict {
@@ -268,6 +212,42 @@ impl Client {
     }
 }
 
+/// The credentials must not be readable on the way, and only a sandbox may be hurried.
+fn check(options: &ClientOptions) -> Result<(), String> {
+    for url in [&options.base_url, &options.identity_url] {
+        if url.scheme() != "https" && !is_loopback(url) {
+            let host = url.host_str().unwrap_or_default();
+            return Err(format!("`{host}` would be sent the client secret in the clear: use https://"));
+        }
+    }
+    if options.clock != Clock::real() && !is_loopback(&options.base_url) {
+        return Err("only a sandbox on this machine can be given a faster clock".to_owned());
+    }
+    Ok(())
+}
+
+fn transport(options: &ClientOptions) -> Result<reqwest::Client, String> {
+    // A redirect would carry the token to wherever it points.
+    let mut builder = reqwest::Client::builder()
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("mkto-audit/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(20));
+    // What is meant for this machine must not leave it in the clear by way of the system's proxy.
+    if is_loopback(&options.base_url) || is_loopback(&options.identity_url) {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| format!("HTTP cannot be set up: {}", describe_transport(error)))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        None => false,
+    }
+}
+
 /// A verdict with what was seen.
 struct Trouble {
     verdict: Verdict,
@@ -276,7 +256,7 @@ struct Trouble {
     request_id: Option<String>,
 }
 
-fn judge(call: &Call, reply: Reply, sent_at: Instant) -> Result<Envelope, Trouble> {
+fn judge(call: &Call, reply: Reply, sent_at: Instant) -> Result<Answer, Trouble> {
     let doubtful = match call.kind {
         Kind::Read => Verdict::TryAgain,
         Kind::Write => Verdict::Unclear,
@@ -285,7 +265,7 @@ fn judge(call: &Call, reply: Reply, sent_at: Instant) -> Result<Envelope, Troubl
     let trouble = match reply {
         Reply::Envelope(envelope) if envelope.success => {
             tracing::info!(call = %call.name(), request_id = envelope.request_id, elapsed_ms = millis(sent_at), "answered");
-            return Ok(envelope);
+            return Ok(envelope.into_answer(call.name(), sent_at));
         }
         Reply::Envelope(envelope) => {
             let request_id = envelope.request_id.clone();
@@ -332,7 +312,13 @@ impl Trouble {
             },
             Verdict::Quota => Error::Quota {
                 call,
-                which: "Marketo's daily quota of calls for the whole instance is used up (607); it is filled again at midnight US Central".to_owned(),
+                which: format!(
+                    "Marketo's daily quota of calls for the whole instance is used up (607); it is filled again at {}",
+                    request_id.as_deref().and_then(filled_again).map_or_else(
+                        || "midnight US Central".to_owned(),
+                        |at| format!("{} UTC, midnight US Central", at.format("%Y-%m-%d %H:%M")),
+                    )
+                ),
             },
             Verdict::RenewToken => Error::Credentials {
                 url: identity.to_owned(),

@@ -1,31 +1,47 @@
 //! The envelope that every answer comes in, and what may be wrong with it.
+//!
+//! Never: reads a row that it does not understand as no row at all. That a lead is missing from an answer is what proves
+//! a merge, so an answer in which something cannot be read is an error as a whole.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use tokio::time::Instant;
 
-use super::Reason;
+use super::{Error, Reason, Result};
 
-/// An answer, read. Members that have nothing to say are left out by Marketo.
+/// An answer as it comes over the wire. Members that have nothing to say are left out by Marketo, or null.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Envelope {
     pub(super) request_id: Option<String>,
     pub(super) success: bool,
     #[serde(default)]
-    pub(super) result: Value,
-    #[serde(default)]
+    result: Value,
+    #[serde(default, deserialize_with = "null_as_default")]
     errors: Vec<RawReason>,
-    pub(super) next_page_token: Option<String>,
-    #[serde(default)]
-    pub(super) more_result: bool,
+    next_page_token: Option<String>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    more_result: bool,
 }
 
 /// A code and a text. Codes are texts, by Adobe's documentation; a number is accepted too.
 #[derive(Debug, Deserialize)]
 pub(super) struct RawReason {
     code: Value,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     message: String,
+}
+
+/// A successful answer, with the call that it answers.
+#[derive(Debug)]
+pub(super) struct Answer {
+    call: String,
+    pub(super) sent_at: Instant,
+    pub(super) request_id: Option<String>,
+    /// Whether there is more; only activities are to be paged by it.
+    pub(super) more: bool,
+    next: Option<String>,
+    result: Value,
 }
 
 impl Envelope {
@@ -34,17 +50,45 @@ impl Envelope {
         self.errors.first().map(Reason::from)
     }
 
+    pub(super) fn into_answer(self, call: String, sent_at: Instant) -> Answer {
+        let Self { request_id, result, next_page_token, more_result, .. } = self;
+        let next = next_page_token.filter(|token| !token.is_empty());
+        Answer { call, sent_at, request_id, more: more_result, next, result }
+    }
+}
+
+impl Answer {
     /// The rows of the result; none where the member is absent.
-    pub(super) fn rows(self) -> Vec<Value> {
-        match self.result {
-            Value::Array(rows) => rows,
-            _ => Vec::new(),
+    pub(super) fn rows(&mut self) -> Result<Vec<Value>> {
+        match self.result.take() {
+            Value::Array(rows) => Ok(rows),
+            Value::Null => Ok(Vec::new()),
+            _ => Err(self.senseless("its result is no list")),
         }
+    }
+
+    /// The rows, read; one that cannot be read fails the answer.
+    pub(super) fn read<T>(&mut self, row: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>> {
+        let rows = self.rows()?;
+        rows.iter()
+            .map(row)
+            .collect::<Option<_>>()
+            .ok_or_else(|| self.senseless("a row of it cannot be read"))
     }
 
     /// The token of the next page; an empty one is none.
     pub(super) fn next(&self) -> Option<String> {
-        self.next_page_token.clone().filter(|token| !token.is_empty())
+        self.next.clone()
+    }
+
+    /// The error that this answer is.
+    pub(super) fn senseless(&self, what: &str) -> Error {
+        Error::Answer { call: self.call.clone(), what: what.to_owned(), request_id: self.request_id.clone() }
+    }
+
+    /// The error that this answer is to a write: it does not say what was written.
+    pub(super) fn unclear(self, what: String) -> Error {
+        Error::Unclear { call: self.call, what, request_id: self.request_id, sent_at: self.sent_at }
     }
 }
 
@@ -56,4 +100,11 @@ impl From<&RawReason> for Reason {
         };
         Self { code, message: raw.message.clone() }
     }
+}
+
+/// Reads null as if the member were absent.
+pub(super) fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> std::result::Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }

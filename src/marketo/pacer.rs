@@ -4,8 +4,8 @@
 //! and its answer, so a slot is given back one window after the **answer**: whatever the network does, two calls that
 //! share a slot arrive at least a window apart. With answers of 400 ms and a window of 20 s that costs 2% of the rate;
 //! a token bucket would cost nothing and break the limit at the edges of bursts. When Marketo says that the limit
-//! is reached all the same (others share it), everybody here waits, and the rate falls by a quarter, to grow back
-//! slowly.
+//! is reached all the same (others share it), everybody here waits, and the rate falls by a quarter, to grow back by
+//! about a tenth a window.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,6 +13,9 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex as Gate, Notify, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
+
+/// After so many answers without a complaint one more call is allowed in a window.
+const GROWTH: usize = 10;
 
 /// The right to make calls, shared by all clones of a client.
 #[derive(Debug)]
@@ -98,9 +101,13 @@ impl Pacer {
     /// Marketo said that there are too many calls: everybody waits, and goes on more slowly.
     pub(super) fn slow_down(&self, pause: Duration) {
         let mut state = self.state();
-        state.allowed = (state.allowed * 3 / 4).max(1);
-        state.since_change = 0;
-        let until = Instant::now() + pause;
+        let now = Instant::now();
+        // Calls that were in flight together are turned away together: that is one reason to slow down, not many.
+        if state.paused_until.is_none_or(|until| until <= now) {
+            state.allowed = (state.allowed * 3 / 4).max(1);
+            state.since_change = 0;
+        }
+        let until = now + pause;
         state.paused_until = Some(state.paused_until.map_or(until, |already| already.max(until)));
     }
 
@@ -147,7 +154,7 @@ impl State {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.answers.push_back(now);
         self.since_change += 1;
-        if self.allowed < window.calls && self.since_change >= self.allowed {
+        if self.allowed < window.calls && self.since_change >= GROWTH {
             self.allowed += 1;
             self.since_change = 0;
         }
@@ -236,18 +243,26 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn after_too_many_everybody_waits_and_goes_on_more_slowly() {
         let pacer = Pacer::new(8, Duration::from_secs(20), 8, 1_000);
+        // Turned away together, hence one reason to slow down.
         pacer.slow_down(Duration::from_secs(5));
+        pacer.slow_down(Duration::from_secs(3));
         let start = Instant::now();
-        let mut slots = Vec::new();
         for _ in 0..6 {
-            slots.push(pacer.slot().await.unwrap());
+            drop(pacer.slot().await.unwrap());
         }
         assert_eq!(start.elapsed().as_secs(), 5);
-        drop(slots);
         drop(pacer.slot().await.unwrap());
-        assert_eq!(start.elapsed().as_secs(), 5, "six good answers let the rate grow by one");
-        drop(pacer.slot().await.unwrap());
-        assert_eq!(start.elapsed().as_secs(), 25, "the eighth call waits for the window");
+        assert_eq!(start.elapsed().as_secs(), 25, "the seventh of now six waits for the window");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rate_grows_back_to_what_is_configured_and_no_further() {
+        let pacer = Pacer::new(8, Duration::from_secs(20), 8, 1_000);
+        pacer.slow_down(Duration::ZERO);
+        for _ in 0..100 {
+            drop(pacer.slot().await.unwrap());
+        }
+        assert_eq!(pacer.state().allowed, 8);
     }
 
     #[tokio::test]

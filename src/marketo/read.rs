@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 
-use super::client::Call;
+use super::call::Call;
 use super::{
     Activity, ActivityPage, ActivityType, BATCH, Client, CustomObjectType, Error, Field, Program,
     ProgramMember, ReadLeads, Result, Schema, StaticList, Usage,
@@ -37,8 +37,8 @@ impl ReadLeads for Client {
                 .with("fields", fields.join(","))
                 .with("batchSize", BATCH.to_string())
                 .within(FILTER_LIMIT);
-            match self.pages(call).await {
-                Ok(rows) => leads.extend(rows.into_iter().filter_map(lead).map(|lead| (lead.id, lead))),
+            match self.pages(call, lead).await {
+                Ok(found) => leads.extend(found.into_iter().map(|lead| (lead.id, lead))),
                 Err(error) if found_too_much(&error) && chunk.len() > 1 => {
                     let (first, second) = chunk.split_at(chunk.len() / 2);
                     chunks.extend([second, first]);
@@ -50,36 +50,24 @@ impl ReadLeads for Client {
     }
 
     async fn describe(&self) -> Result<Schema> {
-        let call = Call::get("/rest/v1/leads/describe2.json");
-        let name = call.name();
-        let envelope = self.call(call).await?;
-        let request_id = envelope.request_id.clone();
-        let row = envelope.rows().into_iter().next().ok_or_else(|| Error::Answer {
-            call: name,
-            what: "it describes no fields".to_owned(),
-            request_id,
-        })?;
-        Ok(schema(&row))
+        let mut answer = self.call(Call::get("/rest/v1/leads/describe2.json")).await?;
+        let rows = answer.rows()?;
+        rows.first().map(schema).ok_or_else(|| answer.senseless("it describes no fields"))
     }
 
     async fn activity_types(&self) -> Result<Vec<ActivityType>> {
-        let rows = self.call(Call::get("/rest/v1/activities/types.json")).await?.rows();
-        Ok(rows
-            .iter()
-            .filter_map(|row| {
-                let id = u32::try_from(number(row.get("id")?)?).ok()?;
-                Some(ActivityType { id, name: text(row, "name") })
-            })
-            .collect())
+        self.call(Call::get("/rest/v1/activities/types.json")).await?.read(|row| {
+            let id = u32::try_from(number(row.get("id")?)?).ok()?;
+            Some(ActivityType { id, name: text(row, "name") })
+        })
     }
 
     async fn paging_token(&self, since: DateTime<Utc>) -> Result<String> {
         let call = Call::get("/rest/v1/activities/pagingtoken.json")
             .with("sinceDatetime", since.to_rfc3339_opts(SecondsFormat::Secs, true))
             .within(PAGING_TOKEN_LIMIT);
-        let name = call.name();
-        let envelope = self.call(call).await?;
-        envelope.next().ok_or_else(|| no_token(name, envelope.request_id))
+        let answer = self.call(call).await?;
+        answer.next().ok_or_else(|| answer.senseless("it carries no paging token"))
     }
 
     async fn activities(&self, token: &str, types: &[u32], leads: &[LeadId]) -> Result<ActivityPage> {
@@ -90,19 +78,15 @@ impl ReadLeads for Client {
         if !leads.is_empty() {
             call = call.with("leadIds", joined(leads));
         }
-        let name = call.name();
-        let envelope = self.call(call).await?;
-        let more = envelope.more_result;
-        let next = envelope.next().ok_or_else(|| no_token(name, envelope.request_id.clone()))?;
-        Ok(ActivityPage { activities: envelope.rows().iter().filter_map(activity).collect(), next, more })
+        let mut answer = self.call(call).await?;
+        let next = answer.next().ok_or_else(|| answer.senseless("it carries no paging token"))?;
+        Ok(ActivityPage { activities: answer.read(activity)?, next, more: answer.more })
     }
 
     async fn static_lists(&self) -> Result<Vec<StaticList>> {
-        let rows = self.pages(Call::get("/rest/v1/lists.json").with("batchSize", BATCH.to_string())).await?;
-        Ok(rows
-            .iter()
-            .filter_map(|row| Some(StaticList { id: number(row.get("id")?)?, name: text(row, "name") }))
-            .collect())
+        let call = Call::get("/rest/v1/lists.json").with("batchSize", BATCH.to_string());
+        self.pages(call, |row| Some(StaticList { id: number(row.get("id")?)?, name: text(row, "name") }))
+            .await
     }
 
     async fn list_members(&self, list: u64, token: Option<&str>) -> Result<(Vec<LeadId>, Option<String>)> {
@@ -113,17 +97,16 @@ impl ReadLeads for Client {
         if let Some(token) = token {
             call = call.with("nextPageToken", token);
         }
-        let envelope = self.call(call).await?;
-        let next = envelope.next();
-        Ok((envelope.rows().iter().filter_map(|row| number(row.get("id")?)).collect(), next))
+        let mut answer = self.call(call).await?;
+        Ok((answer.read(|row| number(row.get("id")?))?, answer.next()))
     }
 
     async fn list_membership(&self, lead: LeadId) -> Result<Vec<Map<String, Value>>> {
-        self.objects(Call::get(format!("/rest/v1/leads/{lead}/listMembership.json"))).await
+        self.pages(Call::get(format!("/rest/v1/leads/{lead}/listMembership.json")), members).await
     }
 
     async fn program_membership(&self, lead: LeadId) -> Result<Vec<Map<String, Value>>> {
-        self.objects(Call::get(format!("/rest/v1/leads/{lead}/programMembership.json"))).await
+        self.pages(Call::get(format!("/rest/v1/leads/{lead}/programMembership.json")), members).await
     }
 
     async fn programs(&self) -> Result<Vec<Program>> {
@@ -132,13 +115,13 @@ impl ReadLeads for Client {
             let call = Call::get("/rest/asset/v1/programs.json")
                 .with("maxReturn", PROGRAM_PAGE.to_string())
                 .with("offset", programs.len().to_string());
-            let rows = self.call(call).await?.rows();
-            let page = rows.len();
-            programs
-                .extend(rows.iter().filter_map(|row| {
-                    Some(Program { id: number(row.get("id")?)?, name: text(row, "name") })
-                }));
-            if page < PROGRAM_PAGE {
+            let page = self
+                .call(call)
+                .await?
+                .read(|row| Some(Program { id: number(row.get("id")?)?, name: text(row, "name") }))?;
+            let found = page.len();
+            programs.extend(page);
+            if found < PROGRAM_PAGE {
                 return Ok(programs);
             }
         }
@@ -156,23 +139,18 @@ impl ReadLeads for Client {
         if let Some(token) = token {
             call = call.with("nextPageToken", token);
         }
-        let envelope = self.call(call).await?;
-        let next = envelope.next();
-        let members = envelope
-            .rows()
-            .iter()
-            .filter_map(|row| {
-                let membership =
-                    row.get("membership").and_then(Value::as_object).cloned().unwrap_or_default();
-                Some(ProgramMember { lead: number(row.get("id")?)?, membership })
-            })
-            .collect();
-        Ok((members, next))
+        let mut answer = self.call(call).await?;
+        let members = answer.read(|row| {
+            let membership = row.get("membership").and_then(Value::as_object).cloned().unwrap_or_default();
+            Some(ProgramMember { lead: number(row.get("id")?)?, membership })
+        })?;
+        Ok((members, answer.next()))
     }
 
     async fn lead_custom_objects(&self) -> Result<Vec<CustomObjectType>> {
-        let rows = self.pages(Call::get("/rest/v1/customobjects.json")).await?;
-        Ok(rows.iter().flat_map(links_to_leads).collect())
+        let links =
+            self.pages(Call::get("/rest/v1/customobjects.json"), |row| Some(links_to_leads(row))).await?;
+        Ok(links.concat())
     }
 
     async fn custom_objects(
@@ -191,13 +169,13 @@ impl ReadLeads for Client {
                 .with("filterValues", chunk.join(","))
                 .with("fields", field)
                 .with("batchSize", BATCH.to_string());
-            found.extend(self.objects(call).await?);
+            found.extend(self.pages(call, members).await?);
         }
         Ok(found)
     }
 
     async fn usage_today(&self) -> Result<Usage> {
-        let rows = self.call(Call::get("/rest/v1/stats/usage.json")).await?.rows();
+        let rows = self.call(Call::get("/rest/v1/stats/usage.json")).await?.rows()?;
         let Some(row) = rows.first() else { return Ok(Usage::default()) };
         let by_user = row
             .get("users")
@@ -211,37 +189,28 @@ impl ReadLeads for Client {
 }
 
 impl Client {
-    /// All pages of an answer: while there is a token there is more, whatever `moreResult` says.
-    async fn pages(&self, call: Call) -> Result<Vec<Value>> {
-        let Call { kind, method, path, query, limit, .. } = call;
-        let (mut rows, mut token) = (Vec::new(), None::<String>);
+    /// All pages of an answer, read: while there is a token there is more, whatever `moreResult` says.
+    async fn pages<T>(&self, call: Call, row: impl Fn(&Value) -> Option<T> + Copy) -> Result<Vec<T>> {
+        let Call { path, query, limit, .. } = call;
+        let (mut found, mut token) = (Vec::new(), None::<String>);
         loop {
             let mut page = Call::get(path.clone()).within(limit);
             page.query.clone_from(&query);
-            debug_assert!(page.kind == kind && page.method == method, "only reads have pages");
             if let Some(token) = &token {
                 page = page.with("nextPageToken", token);
             }
-            let envelope = self.call(page).await?;
-            let next = envelope.next();
-            rows.extend(envelope.rows());
-            // A token that repeats itself would page for ever.
-            if next.is_none() || next == token {
-                return Ok(rows);
+            let mut answer = self.call(page).await?;
+            let rows = answer.read(row)?;
+            let (end, next) = (rows.is_empty(), answer.next());
+            found.extend(rows);
+            match next {
+                None => return Ok(found),
+                // A token that repeats itself would page for ever; with rows it leaves open what is missing.
+                same if same == token && end => return Ok(found),
+                same if same == token => return Err(answer.senseless("its paging token leads nowhere")),
+                next => token = next,
             }
-            token = next;
         }
-    }
-
-    async fn objects(&self, call: Call) -> Result<Vec<Map<String, Value>>> {
-        let rows = self.pages(call).await?;
-        Ok(rows
-            .into_iter()
-            .filter_map(|row| match row {
-                Value::Object(object) => Some(object),
-                _ => None,
-            })
-            .collect())
     }
 }
 
@@ -250,19 +219,17 @@ fn found_too_much(error: &Error) -> bool {
     matches!(error, Error::Refused { code, message, .. } if code == "1003" && message.to_lowercase().contains("too many results"))
 }
 
-fn no_token(call: String, request_id: Option<String>) -> Error {
-    Error::Answer { call, what: "it carries no paging token".to_owned(), request_id }
-}
-
-fn lead(row: Value) -> Option<Lead> {
-    let Value::Object(fields) = row else { return None };
+fn lead(row: &Value) -> Option<Lead> {
+    let fields = row.as_object()?;
     let mut lead = Lead::new(number(fields.get("id")?)?);
-    for (field, value) in fields {
-        if field != "id" {
-            lead.set(&field, value);
-        }
+    for (field, value) in fields.iter().filter(|(field, _)| *field != "id") {
+        lead.set(field, value.clone());
     }
     Some(lead)
+}
+
+fn members(row: &Value) -> Option<Map<String, Value>> {
+    row.as_object().cloned()
 }
 
 fn schema(row: &Value) -> Schema {
@@ -307,7 +274,10 @@ fn activity(row: &Value) -> Option<Activity> {
         })
         .collect();
     Some(Activity {
-        guid: text(row, "marketoGUID"),
+        // `id` is what `marketoGUID` is replacing.
+        guid: Some(text(row, "marketoGUID"))
+            .filter(|guid| !guid.is_empty())
+            .unwrap_or_else(|| text(row, "id")),
         lead: number(row.get("leadId")?)?,
         at: row.get("activityDate").and_then(Value::as_str).and_then(parse_time),
         kind: u32::try_from(number(row.get("activityTypeId")?)?).ok()?,

@@ -20,6 +20,9 @@ const ATTEMPTS: u32 = 5;
 /// A token with less than this left is not worth a call.
 const LEAST_LIFE: Duration = Duration::from_secs(2);
 
+/// A token lives an hour; whatever is said beyond a day is not believed.
+const LONGEST_LIFE: u64 = 86_400;
+
 /// The credentials, and the token that they last gave.
 pub(super) struct TokenSource {
     url: Url,
@@ -78,7 +81,7 @@ impl TokenSource {
         if let Some(token) = kept.as_ref().filter(|token| token.expires > Instant::now()) {
             return Ok(token.value.clone());
         }
-        loop {
+        for _ in 0..ATTEMPTS {
             let token = self.fetch(http).await?;
             if token.expires > Instant::now() + LEAST_LIFE {
                 *kept = Some(token.clone());
@@ -86,6 +89,10 @@ impl TokenSource {
             }
             tokio::time::sleep_until(token.expires + Duration::from_millis(500)).await;
         }
+        Err(Error::Credentials {
+            url: self.url.to_string(),
+            what: "every token that it gives has expired already".to_owned(),
+        })
     }
 
     /// Forgets a token that Marketo refused, unless another has come meanwhile.
@@ -148,7 +155,8 @@ impl TokenSource {
         }
         let answer: Answer = serde_json::from_slice(&body)
             .map_err(|_unshown| Trouble::Passing("the answer carries no token".to_owned()))?;
-        Ok(Token { value: answer.access_token, expires: asked_at + Duration::from_secs(answer.expires_in) })
+        let life = Duration::from_secs(answer.expires_in.min(LONGEST_LIFE));
+        Ok(Token { value: answer.access_token, expires: asked_at + life })
     }
 }
 

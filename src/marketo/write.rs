@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::time::Instant;
 
-use super::client::{Body, Call};
-use super::envelope::RawReason;
+use super::call::{Body, Call};
+use super::envelope::{RawReason, null_as_default};
 use super::{
     Accepted, Client, Error, MERGE_LIMIT, MergeLeads, MergeOrder, Reason, RecordResult, RecordStatus, Result,
     SYNC_LIMIT, SyncAction, SyncLeads, SyncRequest,
@@ -26,7 +25,7 @@ struct SyncBody<'a> {
 struct SyncRow {
     id: Option<Value>,
     status: String,
-    #[serde(default, alias = "reason")]
+    #[serde(default, alias = "reason", deserialize_with = "null_as_default")]
     reasons: Vec<RawReason>,
 }
 
@@ -42,25 +41,16 @@ impl SyncLeads for Client {
             what: format!("the records cannot be written as JSON: {error}"),
         })?;
         let call = Call::post("/rest/v1/leads.json", Body::Json(body), SYNC_LIMIT);
-        let name = call.name();
-        let sent_at = Instant::now();
-        let envelope = self.call(call).await?;
-        let request_id = envelope.request_id.clone();
-        let rows: Option<Vec<RecordResult>> =
-            envelope.rows().into_iter().map(|row| record_result(row, request_id.as_ref())).collect();
-        match rows {
-            Some(rows) if rows.len() == request.input.len() => Ok(rows),
-            // Without a row for each record nobody knows which of them were written.
-            _ => Err(Error::Unclear {
-                call: name,
-                what: format!(
-                    "the answer does not say what became of each of the {} records",
-                    request.input.len()
-                ),
-                request_id,
-                sent_at,
-            }),
+        let mut answer = self.call(call).await?;
+        let request_id = answer.request_id.clone();
+        let rows = answer.read(|row| record_result(row, request_id.as_ref())).unwrap_or_default();
+        if rows.len() == request.input.len() {
+            return Ok(rows);
         }
+        // Without a row for each record nobody knows which of them were written.
+        let what =
+            format!("the answer does not say what became of each of the {} records", request.input.len());
+        Err(answer.unclear(what))
     }
 }
 
@@ -73,13 +63,12 @@ impl MergeLeads for Client {
         if order.in_crm() {
             call = call.with("mergeInCRM", "true");
         }
-        let envelope = self.call(call).await?;
-        Ok(Accepted { request_id: envelope.request_id })
+        Ok(Accepted { request_id: self.call(call).await?.request_id })
     }
 }
 
-fn record_result(row: Value, request_id: Option<&String>) -> Option<RecordResult> {
-    let row: SyncRow = serde_json::from_value(row).ok()?;
+fn record_result(row: &Value, request_id: Option<&String>) -> Option<RecordResult> {
+    let row: SyncRow = SyncRow::deserialize(row).ok()?;
     let status = match row.status.as_str() {
         "created" => RecordStatus::Created,
         "updated" => RecordStatus::Updated,
