@@ -11,5 +11,6 @@
     reason = "tests may panic, and are nobody's library"
 )]
 
+mod client;
 mod sandbox;
 mod support;

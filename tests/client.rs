@@ -1,0 +1,197 @@
+//! The client's public face against the sandbox: limits that are never reached, calls that never happen twice.
+
+use std::time::Duration;
+
+use mkto_audit::lead::LeadId;
+use mkto_audit::marketo::{
+    Client, ClientOptions, Clock, Error, MergeLeads, MergeOrder, Outcome, ReadLeads, SYNC_LIMIT, SyncAction,
+    SyncLeads, SyncRequest,
+};
+use mkto_audit::sandbox::Options;
+use serde_json::{Value, json};
+
+use crate::support::{CLOCK_SPEED, Instance, quick};
+
+fn client_with(instance: &Instance, change: impl FnOnce(&mut ClientOptions)) -> Client {
+    let base = instance.sandbox.base_url();
+    let mut options = ClientOptions {
+        base_url: base.parse().unwrap(),
+        identity_url: format!("{base}/identity").parse().unwrap(),
+        client_id: instance.sandbox.client_id().to_owned(),
+        client_secret: instance.sandbox.client_secret().to_owned().into(),
+        calls: 100_000,
+        window: Duration::from_secs(20),
+        concurrency: 8,
+        daily_calls: 1_000_000,
+        clock: Clock::sped_up(CLOCK_SPEED),
+    };
+    change(&mut options);
+    Client::new(options).unwrap()
+}
+
+fn create_duplicate(email: &str) -> SyncRequest {
+    let Value::Object(record) = json!({"email": email}) else { unreachable!() };
+    SyncRequest {
+        action: SyncAction::CreateDuplicate,
+        lookup_field: "email".to_owned(),
+        partition: None,
+        input: vec![record],
+    }
+}
+
+fn with_faults(faults: &[&str]) -> Instance {
+    let mut options = quick();
+    for fault in faults {
+        options.set_fault(fault).unwrap();
+    }
+    Instance::start(options)
+}
+
+#[test]
+fn a_client_that_takes_the_whole_limit_is_never_one_call_too_many() {
+    let limits =
+        Options { rate_limit: 40, rate_window: Duration::from_secs(2), concurrency: 4, ..Options::default() };
+    let instance = Instance::start(Options { answer_delay: Duration::from_millis(40), ..limits });
+    let client = client_with(&instance, |options| {
+        options.calls = 40;
+        options.window = Duration::from_secs(2);
+        options.concurrency = 4;
+    });
+    instance.block_on(async {
+        let calls = (0..121).map(|_| client.usage_today());
+        for usage in futures::future::join_all(calls).await {
+            usage.unwrap();
+        }
+    });
+    assert_eq!(instance.sandbox.errors(), std::collections::BTreeMap::new());
+    assert_eq!((client.calls_made(), instance.sandbox.calls_made()), (121, 121));
+}
+
+#[test]
+fn reads_come_through_whatever_goes_wrong() {
+    let instance = with_faults(&[
+        "601=0.05",
+        "602=0.05",
+        "606=0.05",
+        "615=0.05",
+        "611=0.05",
+        "502=0.05",
+        "500=0.05",
+        "604=0.05",
+        "cut_before=0.05",
+        "cut_after=0.05",
+        "html=0.05",
+        "truncated=0.05",
+    ]);
+    let ids: Vec<LeadId> =
+        (0..40).map(|n| instance.sandbox.put_lead(&json!({"email": format!("{n}@example.com")}))).collect();
+    let client = client_with(&instance, |_| {});
+    instance.block_on(async {
+        for id in &ids {
+            let found = client.leads_by_id(&[*id], &["id".to_owned(), "email".to_owned()]).await.unwrap();
+            assert_eq!(found.iter().map(|lead| lead.id).collect::<Vec<_>>(), [*id]);
+        }
+    });
+}
+
+/// The law that everything rests on: what is said to be done was done once, what is said not to be done was not, and
+/// what is unclear happened at most once.
+#[test]
+fn no_write_happens_twice_and_what_is_said_of_it_is_true() {
+    let instance = with_faults(&[
+        "cut_before=0.08",
+        "cut_after=0.08",
+        "lost_604=0.08",
+        "lost_502=0.08",
+        "html=0.08",
+        "truncated=0.08",
+        "606=0.08",
+        "615=0.08",
+        "601=0.08",
+    ]);
+    let client = client_with(&instance, |_| {});
+    let emails: Vec<String> = (0..60).map(|n| format!("{n}@example.com")).collect();
+    let said: Vec<Option<Outcome>> = instance.block_on(async {
+        let calls = emails.iter().map(|email| {
+            let client = &client;
+            async move { client.sync_leads(&create_duplicate(email)).await.err() }
+        });
+        let errors = futures::future::join_all(calls).await;
+        for error in errors.iter().flatten() {
+            if let Error::Unclear { sent_at, .. } = error {
+                client.clock().sleep_since(*sent_at, SYNC_LIMIT).await;
+            }
+        }
+        errors.iter().map(|error| error.as_ref().map(Error::outcome)).collect()
+    });
+    let leads = instance.sandbox.leads();
+    let mut unclear = 0;
+    for (email, said) in emails.iter().zip(&said) {
+        let made = leads.iter().filter(|lead| lead.fields["email"] == email.as_str()).count();
+        match said {
+            None => assert_eq!(made, 1, "{email}"),
+            Some(Outcome::NotDone) => assert_eq!(made, 0, "{email}"),
+            Some(Outcome::Unclear) => assert!(made <= 1, "{email} was made {made} times"),
+        }
+        unclear += usize::from(*said == Some(Outcome::Unclear));
+    }
+    assert!(unclear > 0, "the faults did not occur");
+}
+
+struct Order(LeadId, Vec<LeadId>);
+
+impl MergeOrder for Order {
+    fn winner(&self) -> LeadId {
+        self.0
+    }
+    fn losers(&self) -> &[LeadId] {
+        &self.1
+    }
+    fn in_crm(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn memberships_objects_and_merges_are_understood_by_the_sandbox() {
+    let instance = Instance::start(quick());
+    let sandbox = &instance.sandbox;
+    let put = |email: &str| sandbox.put_lead(&json!({"email": email}));
+    let (winner, loser) = (put("ada+1@example.com"), put("ada+1@example.com"));
+    sandbox.put_list(7, "Newsletter", &[loser]);
+    sandbox.put_program(3, "Webinar", &["Invited", "Attended"], &[(loser, "Attended")]);
+    sandbox.put_custom_object("car_c", loser);
+    let client = client_with(&instance, |_| {});
+    instance.block_on(async {
+        let schema = client.describe().await.unwrap();
+        assert!(schema.fields["email"].updateable && schema.searchable.contains(&"email".to_owned()));
+        let (email, fields) = (["ada+1@example.com".to_owned()], ["id".to_owned()]);
+        assert_eq!(client.leads_by("email", &email, &fields).await.unwrap().len(), 2);
+
+        assert_eq!(client.static_lists().await.unwrap()[0].name, "Newsletter");
+        assert_eq!(client.list_members(7, None).await.unwrap(), (vec![loser], None));
+        assert_eq!(client.list_membership(loser).await.unwrap()[0]["id"], 7);
+        assert_eq!(client.programs().await.unwrap()[0].id, 3);
+        let (members, next) = client.program_members(3, None).await.unwrap();
+        assert_eq!((members[0].lead, next), (loser, None));
+        assert_eq!(client.program_membership(loser).await.unwrap().len(), 1);
+
+        let object = client.lead_custom_objects().await.unwrap().remove(0);
+        assert_eq!((object.name.as_str(), object.lead_field.as_str()), ("car_c", "id"));
+        let rows = client.custom_objects("car_c", &object.link_field, &[loser.to_string()]).await.unwrap();
+        assert_eq!(rows.len(), 1);
+
+        client.merge_leads(&Order(winner, vec![loser])).await.unwrap();
+        let left = client.leads_by_id(&[winner, loser], &fields).await.unwrap();
+        assert_eq!(left.iter().map(|lead| lead.id).collect::<Vec<_>>(), [winner]);
+        assert_eq!(client.usage_today().await.unwrap().total, client.calls_made());
+    });
+}
+
+#[test]
+fn the_wrong_secret_is_a_matter_of_credentials() {
+    let instance = Instance::start(quick());
+    let client = client_with(&instance, |options| options.client_secret = "wrong".to_owned().into());
+    let error = instance.block_on(client.describe()).unwrap_err();
+    assert!(matches!(error, Error::Credentials { .. }) && error.stops_the_run(), "{error}");
+}
