@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,7 @@ mod failure;
 mod interrupt;
 mod sandbox;
 mod ui;
+mod upsert;
 
 pub use exit::Exit;
 pub use failure::Failure;
@@ -65,6 +67,7 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Upsert(upsert::UpsertArgs),
     Sandbox(sandbox::SandboxArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
@@ -116,6 +119,7 @@ fn run(cli: Cli, environment: &Environment, ui: Ui) -> Result<Exit, Failure> {
     runtime.block_on(async move {
         match command {
             Command::Doctor(args) => doctor::run(&mut Context::load(&flags, environment, ui)?, &args).await,
+            Command::Upsert(args) => upsert::run(&mut Context::load(&flags, environment, ui)?, &args).await,
             Command::Sandbox(args) => {
                 let interrupt = interrupt::watch(ui.clone());
                 sandbox::run(&args, &mut ui.clone(), &interrupt).await
@@ -137,6 +141,12 @@ impl Context {
     pub fn client(&self) -> Result<Client, Failure> {
         Ok(client(&self.config, self.config.credentials()?)?)
     }
+}
+
+/// The time of day, for what is written down. The command line is where the clock is read.
+#[expect(clippy::disallowed_methods, reason = "the one place where the commands look at a clock")]
+fn now() -> DateTime<Utc> {
+    Utc::now()
 }
 
 /// A client within the configured limits.

@@ -1,1 +1,39 @@
-//! The write path on which duplicates cannot arise.
+//! The write path on which duplicates cannot arise, in one process.
+//!
+//! Marketo's `createOrUpdate` looks up and then inserts, so two of them that overlap both insert. Here every record goes
+//! another way: all records of one key become one ([`coalesce`]), the key is looked up, a new one is written by
+//! `createOnly` and a known one by `updateOnly` with its id ([`decide`]), and no second call with a key leaves while the
+//! first may still be writing ([`upsert`]). A call whose answer was lost is settled by waiting out Marketo's time limit
+//! and looking (law 4); the ledger remembers calls in flight, so that this holds across a killed process too.
+//!
+//! Never: sends a record twice on a guess, writes to a key that has several leads, or stops half-way through a call.
+//! What it cannot see: writers that do not go through it. Against those `createOnly` narrows the window, no more.
+
+mod coalesce;
+mod decide;
+mod read;
+mod slice;
+mod upsert;
+
+pub use read::{Format, InputError, Record, check_fields, read_records};
+pub use upsert::{Ended, Guard, GuardSettings, LineResult, Status, UpsertReport, Watch};
+
+/// Why a guarded write could not begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// What the instance looks like could not be read. Nothing was written.
+    #[error(transparent)]
+    Marketo(#[from] crate::marketo::Error),
+    /// The ledger failed; without it nothing may be sent.
+    #[error(transparent)]
+    Ledger(#[from] crate::ledger::Error),
+    /// The field cannot be looked up by. Nothing was written.
+    #[error("leads cannot be looked up by `{field}` on this instance; by: {known}")]
+    LookupField {
+        /// The field asked for.
+        field: String,
+        /// Those that can.
+        known: String,
+    },
+}

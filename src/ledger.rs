@@ -17,10 +17,12 @@ mod backup;
 mod call;
 mod open;
 mod state;
+mod upsert;
 
 pub use backup::{Backup, Role};
 pub use call::{Call, CallId, CallKind, CallLead, NewCall, Started, Unfinished};
 pub use state::{Event, IllegalEvent, State};
+pub use upsert::{OpenUpserts, UpsertId};
 
 /// The open ledger of one instance. While it lives no other process can open the same file.
 #[derive(Debug)]
@@ -83,7 +85,7 @@ impl Ledger {
 #[non_exhaustive]
 pub enum Error {
     /// Another process has it open.
-    #[error("the ledger {} is in use: another merge is running; wait for it to end", path.display())]
+    #[error("the ledger {} is in use: another merge or upsert is running; wait for it to end", path.display())]
     InUse {
         /// The file.
         path: PathBuf,

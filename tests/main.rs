@@ -14,3 +14,4 @@
 mod client;
 mod sandbox;
 mod support;
+mod upsert;

@@ -1,7 +1,7 @@
 //! Why a command failed: the one error type that knows exit codes and hints.
 
 use super::Exit;
-use crate::{config, marketo};
+use crate::{config, guard, ledger, marketo};
 
 /// A command's failure. Each source keeps its own words; this type adds the exit code and the next step.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,20 @@ pub enum Failure {
     /// A call to Marketo failed.
     #[error(transparent)]
     Marketo(#[from] marketo::Error),
+    /// The ledger could not be opened, read or written.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    /// The records to be written are not as they must be.
+    #[error(transparent)]
+    Input(#[from] guard::InputError),
+    /// The field to look up by is not one.
+    #[error("leads cannot be looked up by `{field}` on this instance")]
+    LookupField {
+        /// The field asked for.
+        field: String,
+        /// Those that can.
+        known: String,
+    },
     /// A flag's value, or flags that do not go together.
     #[error("{what}")]
     Usage {
@@ -44,10 +58,10 @@ impl Failure {
     /// The exit code of the contract.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Usage { .. } => Exit::Usage,
+            Self::Config(_) | Self::Usage { .. } | Self::Input(_) | Self::LookupField { .. } => Exit::Usage,
             Self::Marketo(error) => exit_of(error),
             Self::BrokenPipe => Exit::Done,
-            Self::Output(_) | Self::File { .. } | Self::Runtime(_) => Exit::Failed,
+            Self::Ledger(_) | Self::Output(_) | Self::File { .. } | Self::Runtime(_) => Exit::Failed,
         }
     }
 
@@ -60,7 +74,19 @@ impl Failure {
             Self::File { .. } => {
                 Some("name a file in a folder that you may write to, on a disk with room".to_owned())
             }
-            Self::Output(_) | Self::BrokenPipe | Self::Runtime(_) => None,
+            Self::Input(_) => Some("nothing was sent; mend the file and run it again".to_owned()),
+            Self::LookupField { known, .. } => Some(format!("--lookup-field takes one of {known}")),
+            Self::Ledger(_) | Self::Output(_) | Self::BrokenPipe | Self::Runtime(_) => None,
+        }
+    }
+}
+
+impl From<guard::Error> for Failure {
+    fn from(error: guard::Error) -> Self {
+        match error {
+            guard::Error::Marketo(error) => error.into(),
+            guard::Error::Ledger(error) => error.into(),
+            guard::Error::LookupField { field, known } => Self::LookupField { field, known },
         }
     }
 }

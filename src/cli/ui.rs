@@ -79,6 +79,7 @@ impl Ui {
             // These stand for their source, and print as it.
             Failure::Config(error) => error.source(),
             Failure::Marketo(error) => error.source(),
+            Failure::Ledger(error) => error.source(),
             other => other.source(),
         };
         while let Some(cause) = source {

@@ -1,0 +1,208 @@
+//! `mkto-audit upsert`: write people so that no duplicate can arise.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::{Context, Exit, Failure, Progress};
+use crate::guard::{
+    self, Ended, Format, Guard, GuardSettings, LineResult, Record, Status, UpsertReport, Watch,
+};
+use crate::ledger::Ledger;
+use crate::marketo::{Client, ReadLeads, Schema};
+
+/// Write people to Marketo so that no duplicate can arise
+///
+/// Each record is looked up live; a new one is created, a known one updated by its id, never two calls with one email at
+/// once. Records of one email in the file are joined in their order, later values winning. An answer that gets lost is
+/// settled by looking, never by sending again. An email that several leads have is left alone and reported.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The file is CSV with a header of REST API names (email,firstName,…), or JSON Lines; an empty CSV \
+    cell leaves the field alone, a JSON null clears it.\n\nExample: mkto-audit upsert people.csv --dry-run"
+)]
+pub(super) struct UpsertArgs {
+    /// The file; - for standard input
+    file: PathBuf,
+    /// The field that makes two records the same
+    #[arg(long, value_name = "FIELD", default_value = "email")]
+    lookup_field: String,
+    /// The partition that new leads go to
+    #[arg(long, value_name = "NAME")]
+    partition: Option<String>,
+    /// How the file is written; by default its name or its first character says
+    #[arg(long)]
+    format: Option<FormatArg>,
+    /// Look up and say what would be done; write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FormatArg {
+    Csv,
+    Jsonl,
+}
+
+/// The document of `--json`.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    records: usize,
+    created: usize,
+    updated: usize,
+    unchanged: usize,
+    coalesced: usize,
+    skipped: usize,
+    failed: usize,
+    calls: u64,
+    record: &'a [LineResult],
+}
+
+pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit, Failure> {
+    let (name, records) = read(args)?;
+    let client = context.client()?;
+    let schema = client.describe().await?;
+    check(&name, &records, &args.lookup_field, &schema)?;
+    let mut ledger = if args.dry_run {
+        None
+    } else {
+        Some(Ledger::open(&context.config.ledger_file()?, &context.config.instance_name())?)
+    };
+    let watcher = Watcher { progress: context.ui.progress("writing", Some(records.len() as u64)) };
+    let settings = GuardSettings {
+        lookup_field: args.lookup_field.clone(),
+        lookup_is_email: is_email(&schema, &args.lookup_field),
+        partition: args.partition.clone(),
+        dry_run: args.dry_run,
+        concurrency: context.config.limits.concurrency,
+        clock: client.clock(),
+        now: super::now,
+        stop: context.interrupt.clone(),
+    };
+    let report = Guard::new(&client, ledger.as_mut(), &watcher, settings).upsert(records).await?;
+    drop(watcher);
+    show(context, args, &report, &client)?;
+    match report.ended {
+        Ended::Failed(error) => Err(error.into()),
+        Ended::Interrupted => Ok(Exit::Stopped),
+        Ended::Complete if report.record.iter().all(|result| result.status.is_done()) => Ok(Exit::Done),
+        Ended::Complete => Ok(Exit::Partial),
+    }
+}
+
+fn read(args: &UpsertArgs) -> Result<(String, Vec<Record>), Failure> {
+    let format = args.format.map(|format| match format {
+        FormatArg::Csv => Format::Csv,
+        FormatArg::Jsonl => Format::JsonLines,
+    });
+    if args.file.as_os_str() == "-" {
+        let name = "standard input".to_owned();
+        let records = guard::read_records(&name, std::io::stdin().lock(), format)?;
+        return Ok((name, records));
+    }
+    let name = args.file.display().to_string();
+    let file = File::open(&args.file).map_err(|error| Failure::Usage {
+        what: format!("{name} cannot be read: {error}"),
+        hint: Some("name a CSV or JSON Lines file, or - for standard input".to_owned()),
+    })?;
+    let records = guard::read_records(&name, file, format)?;
+    Ok((name, records))
+}
+
+fn check(name: &str, records: &[Record], lookup_field: &str, schema: &Schema) -> Result<(), Failure> {
+    let searchable = schema.searchable.iter().any(|field| field == lookup_field);
+    if !searchable || lookup_field == "id" {
+        let known: Vec<&str> =
+            schema.searchable.iter().map(String::as_str).filter(|field| *field != "id").collect();
+        let known = known.join(", ");
+        return Err(guard::Error::LookupField { field: lookup_field.to_owned(), known }.into());
+    }
+    if records.iter().all(|record| !record.fields.contains_key(lookup_field)) {
+        return Err(Failure::Usage {
+            what: format!("{name} has no `{lookup_field}`, by which the records are looked up"),
+            hint: Some("add the column, or name another with --lookup-field".to_owned()),
+        });
+    }
+    // An update by id may set an email that another lead has, and Marketo does not look: that is how duplicates arise.
+    if lookup_field != "email" && records.iter().any(|record| record.fields.contains_key("email")) {
+        return Err(Failure::Usage {
+            what: format!(
+                "{name} has an `email`, but its records are looked up by `{lookup_field}`: written so, two leads could get one email"
+            ),
+            hint: Some("look up by email, or leave the email out".to_owned()),
+        });
+    }
+    Ok(guard::check_fields(name, records, lookup_field, schema)?)
+}
+
+fn is_email(schema: &Schema, field: &str) -> bool {
+    schema.fields.get(field).is_some_and(|field| field.data_type == "email")
+}
+
+fn show(
+    context: &mut Context,
+    args: &UpsertArgs,
+    report: &UpsertReport,
+    client: &Client,
+) -> Result<(), Failure> {
+    let count = |status| report.count(status);
+    if args.json {
+        return context.ui.json(&Document {
+            schema: "mkto-audit/upsert/1",
+            records: report.records,
+            created: count(Status::Created),
+            updated: count(Status::Updated),
+            unchanged: count(Status::Unchanged),
+            coalesced: count(Status::Coalesced),
+            skipped: count(Status::Skipped),
+            failed: count(Status::Failed),
+            calls: client.calls_made(),
+            record: &report.record,
+        });
+    }
+    let lines: Vec<String> = report.record.iter().map(line).collect();
+    if !lines.is_empty() {
+        context.ui.print(&lines.join("\n"))?;
+    }
+    let would = if args.dry_run { " would be" } else { "" };
+    context.ui.note(&format!(
+        "{} records:{would} {} created, {} updated, {} unchanged, {} joined with a later line, {} skipped, {} failed; {} calls",
+        report.records,
+        count(Status::Created),
+        count(Status::Updated),
+        count(Status::Unchanged),
+        count(Status::Coalesced),
+        count(Status::Skipped),
+        count(Status::Failed),
+        client.calls_made(),
+    ));
+    Ok(())
+}
+
+fn line(result: &LineResult) -> String {
+    let id = result.id.map(|id| format!(" lead {id}")).unwrap_or_default();
+    let reason = result.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let key = result.key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+    format!("line {}: {}{key}{id}{reason}", result.line, result.status.as_str())
+}
+
+struct Watcher {
+    progress: Progress,
+}
+
+impl Watch for Watcher {
+    fn lines_done(&self, done: u64) {
+        self.progress.at(done, None);
+    }
+
+    fn waiting(&self, span: Duration) {
+        self.progress.say(&format!("waiting {} s for a call whose answer was lost", span.as_secs()));
+    }
+}

@@ -1,0 +1,189 @@
+//! The guarded write: look up, decide, write, and settle what is unclear, until every line has a result.
+//!
+//! Records are cut into chunks of keys. No key is in two chunks, and within a chunk no key is in two calls at once, so
+//! several chunks may be under way together and still never two calls with one key. A chunk goes in rounds: look all its
+//! open keys up, write what the look-up asks for, and begin again with those whose outcome is open.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures::StreamExt;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Error;
+use super::coalesce::{KeyRule, KeyWork, coalesce};
+use super::read::Record;
+use crate::ledger::{Ledger, OpenUpserts, UpsertId};
+use crate::marketo::{BATCH, Clock, ReadLeads, SYNC_LIMIT, SyncLeads};
+
+mod chunk;
+mod result;
+
+pub use result::{LineResult, Status, UpsertReport};
+
+/// Added to Marketo's time limit, for clocks and networks, before a call counts as over.
+const MARGIN: Duration = Duration::from_secs(20);
+
+/// Keys in a chunk. Three look-ups and, since creates and updates leave apart, at most four writes: 7 calls for 900 keys.
+const CHUNK: usize = 3 * BATCH;
+
+/// A call that was written down may be held back by limits before it leaves, but no longer than this.
+const HELD_BACK: Duration = Duration::from_secs(15 * 60);
+
+/// How a guarded write goes about it.
+#[derive(Debug, Clone)]
+pub struct GuardSettings {
+    /// The field that makes two records the same, by which leads are looked up.
+    pub lookup_field: String,
+    /// Whether that is an email, which compares without regard to case.
+    pub lookup_is_email: bool,
+    /// The partition that new leads go to.
+    pub partition: Option<String>,
+    /// Look up and say what would be done; write nothing.
+    pub dry_run: bool,
+    /// Chunks under way at once.
+    pub concurrency: usize,
+    /// How fast Marketo's time passes.
+    pub clock: Clock,
+    /// What the ledger's times are read from.
+    pub now: fn() -> DateTime<Utc>,
+    /// Cancelled: the calls in flight are finished, and the run stops.
+    pub stop: CancellationToken,
+}
+
+/// Why a run ended before every line was written.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Ended {
+    /// Every line has its result.
+    Complete,
+    /// A signal came.
+    Interrupted,
+    /// A call failed in a way that the next one would not survive either.
+    Failed(Error),
+}
+
+/// What a watcher is told while lines get their results.
+pub trait Watch: Send + Sync {
+    /// So many lines have a result by now.
+    fn lines_done(&self, done: u64);
+    /// The run waits for a call whose answer was lost.
+    fn waiting(&self, span: Duration);
+}
+
+/// A guarded writer on one instance. It holds the ledger, and so is the only one on this machine.
+pub struct Guard<'a, M> {
+    marketo: &'a M,
+    /// None for a dry run, which sends nothing that would have to be written down.
+    ledger: Option<Mutex<&'a mut Ledger>>,
+    watch: &'a dyn Watch,
+    rule: KeyRule,
+    settings: GuardSettings,
+    /// From here on no earlier run can still be sending: the ledger is held.
+    opened_at: Instant,
+}
+
+impl<M> std::fmt::Debug for Guard<'_, M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl<'a, M: ReadLeads + SyncLeads> Guard<'a, M> {
+    /// Sets a writer up; calls nothing. The ledger must have been opened for this run; a dry run takes none.
+    pub fn new(
+        marketo: &'a M,
+        ledger: Option<&'a mut Ledger>,
+        watch: &'a dyn Watch,
+        settings: GuardSettings,
+    ) -> Self {
+        // One chunk that has to stop stops the others, and nobody beyond this run.
+        let stop = settings.stop.child_token();
+        // Without a ledger nothing may be sent.
+        let dry_run = settings.dry_run || ledger.is_none();
+        let rule = KeyRule { field: settings.lookup_field.clone(), is_email: settings.lookup_is_email };
+        let settings = GuardSettings { dry_run, stop, ..settings };
+        Self { marketo, ledger: ledger.map(Mutex::new), watch, rule, settings, opened_at: Instant::now() }
+    }
+
+    /// Writes the records, and gives a result for each line, in the order of the lines.
+    pub async fn upsert(&self, records: Vec<Record>) -> Result<UpsertReport, Error> {
+        self.outwait_earlier_runs().await?;
+        let mut report = UpsertReport::new(records.len());
+        let (works, keyless) = coalesce(records, &self.rule);
+        for (line, reason) in keyless {
+            report.add(LineResult {
+                line,
+                key: None,
+                status: Status::Skipped,
+                id: None,
+                reason: Some(reason),
+            });
+        }
+        let mut chunks: Vec<Vec<KeyWork>> = Vec::new();
+        let mut works = works.into_iter().peekable();
+        while works.peek().is_some() {
+            chunks.push(works.by_ref().take(CHUNK).collect());
+        }
+        let under_way = self.settings.concurrency.max(1);
+        let mut chunks = futures::stream::iter(chunks.into_iter().map(|chunk| self.chunk(chunk)))
+            .buffer_unordered(under_way);
+        while let Some((results, ended)) = chunks.next().await {
+            for result in results {
+                report.add(result);
+            }
+            self.watch.lines_done(report.record.len() as u64);
+            if !matches!(ended, Ended::Complete) {
+                // The other chunks see it before their next call.
+                self.settings.stop.cancel();
+                report.end(ended);
+            }
+        }
+        report.in_order();
+        Ok(report)
+    }
+
+    /// A call of a killed run may still be writing: until it cannot be any more, nothing is looked up. It left before this
+    /// run had the ledger, so that Marketo's time limit counts from then at the latest.
+    async fn outwait_earlier_runs(&self) -> Result<(), Error> {
+        let open = match self.ledger() {
+            Some(ledger) => ledger.open_upserts()?,
+            None => None,
+        };
+        let Some(OpenUpserts { calls, last_sent_at }) = open else { return Ok(()) };
+        let limit = SYNC_LIMIT + MARGIN;
+        let since = ((self.settings.now)() - last_sent_at).to_std().unwrap_or_default();
+        if since < limit + HELD_BACK {
+            self.watch.waiting(self.settings.clock.wall(limit));
+            tokio::select! {
+                () = self.settings.clock.sleep_since(self.opened_at, limit) => {}
+                () = self.settings.stop.cancelled() => return Ok(()),
+            }
+        }
+        for call in calls {
+            self.end(Some(call))?;
+        }
+        Ok(())
+    }
+
+    /// Writes down that a call is about to leave.
+    fn begin(&self) -> Result<Option<UpsertId>, Error> {
+        let Some(mut ledger) = self.ledger() else { return Ok(None) };
+        Ok(Some(ledger.begin_upsert((self.settings.now)())?))
+    }
+
+    /// Writes down that a call cannot write any more.
+    fn end(&self, call: Option<UpsertId>) -> Result<(), Error> {
+        if let (Some(call), Some(mut ledger)) = (call, self.ledger()) {
+            ledger.end_upsert(call, (self.settings.now)())?;
+        }
+        Ok(())
+    }
+
+    fn ledger(&self) -> Option<MutexGuard<'_, &'a mut Ledger>> {
+        // Each use is one transaction, so that a panic in another leaves nothing half-done.
+        self.ledger.as_ref().map(|ledger| ledger.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

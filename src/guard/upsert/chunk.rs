@@ -1,0 +1,306 @@
+//! One chunk of keys, round by round, until each of its lines has a result.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::{Ended, Guard, LineResult, MARGIN, Status};
+use crate::dedupe::Key;
+use crate::guard::Error;
+use crate::guard::coalesce::{KeyRule, KeyWork, Write};
+use crate::guard::decide::{Decision, decide};
+use crate::guard::slice::slices;
+use crate::lead::{Lead, LeadId};
+use crate::marketo::{
+    self, BATCH, ReadLeads, RecordResult, RecordStatus, SYNC_LIMIT, SyncAction, SyncLeads, SyncRequest,
+};
+
+/// How often a key is written before it is said that its outcome stays open.
+const TRIES: u32 = 6;
+
+/// A chunk under way.
+struct Chunk<'a> {
+    rule: &'a KeyRule,
+    open: Vec<KeyWork>,
+    results: Vec<LineResult>,
+}
+
+/// A key's write that is to leave in a call.
+struct Sending {
+    /// Its place among the open keys.
+    place: usize,
+    record: Map<String, Value>,
+}
+
+/// Whether the look-up of a round still holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LookUp {
+    Fresh,
+    /// A call took its time, or the run is to stop: look again before anything else leaves.
+    Stale,
+}
+
+impl<M: ReadLeads + SyncLeads> Guard<'_, M> {
+    /// Brings every line of these keys to a result; also where the run has to stop.
+    pub(super) async fn chunk(&self, open: Vec<KeyWork>) -> (Vec<LineResult>, Ended) {
+        let mut chunk = Chunk { rule: &self.rule, open, results: Vec::new() };
+        let ended = loop {
+            chunk.open.retain(|work| !work.writes.is_empty());
+            if chunk.open.is_empty() {
+                break Ended::Complete;
+            }
+            if self.settings.stop.is_cancelled() {
+                break Ended::Interrupted;
+            }
+            if let Err(error) = self.round(&mut chunk).await {
+                break Ended::Failed(error);
+            }
+        };
+        let why = match &ended {
+            Ended::Failed(error) => format!("the run stopped before this line was written: {error}"),
+            Ended::Complete | Ended::Interrupted => {
+                "the run was stopped before this line was written".to_owned()
+            }
+        };
+        chunk.give_up_all(&why);
+        (chunk.results, ended)
+    }
+
+    /// Looks the open keys up, and writes what that asks for.
+    async fn round(&self, chunk: &mut Chunk<'_>) -> Result<(), Error> {
+        let found = self.look_up(chunk).await?;
+        let (mut creates, mut updates) = (Vec::new(), Vec::new());
+        for place in 0..chunk.open.len() {
+            let Some(work) = chunk.open.get(place) else { continue };
+            let Some(write) = work.writes.front() else { continue };
+            let leads = found.get(&work.key).map(Vec::as_slice).unwrap_or_default();
+            let (status, id) = match decide(&write.fields, leads) {
+                Decision::Several(ids) => {
+                    chunk.finish(place, Status::Skipped, None, Some(&several(&ids)));
+                    continue;
+                }
+                Decision::Unchanged(id) => {
+                    let status = write.done_as(Status::Unchanged);
+                    chunk.finish(place, status, Some(id), None);
+                    continue;
+                }
+                Decision::Create => (Status::Created, None),
+                Decision::Update(id) => (Status::Updated, Some(id)),
+            };
+            if self.settings.dry_run {
+                chunk.finish(place, status, id, None);
+            } else if write.tries >= TRIES {
+                let said = write.last_word.clone().unwrap_or_default();
+                let reason = format!(
+                    "tried {TRIES} times, and its outcome stays open ({said}); look the lead up, then run it again"
+                );
+                chunk.finish(place, Status::Failed, id, Some(&reason));
+            } else {
+                let mut record = write.fields.clone();
+                match id {
+                    Some(id) => record.insert("id".to_owned(), Value::from(id)),
+                    None => record.insert(self.rule.field.clone(), Value::from(work.key.as_str())),
+                };
+                if id.is_some() { &mut updates } else { &mut creates }.push(Sending { place, record });
+            }
+        }
+        if self.send_all(chunk, SyncAction::CreateOnly, creates).await? == LookUp::Fresh {
+            self.send_all(chunk, SyncAction::UpdateOnly, updates).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_up(&self, chunk: &Chunk<'_>) -> Result<BTreeMap<Key, Vec<Lead>>, Error> {
+        let lookup_field = &self.rule.field;
+        let writes = || chunk.open.iter().filter_map(|work| work.writes.front());
+        let mut fields: Vec<String> = writes().flat_map(|write| write.fields.keys().cloned()).collect();
+        fields.extend(["id".to_owned(), lookup_field.clone()]);
+        fields.sort_unstable();
+        fields.dedup();
+        let mut found: BTreeMap<Key, Vec<Lead>> = BTreeMap::new();
+        for keys in chunk.open.chunks(BATCH) {
+            let values: Vec<String> = keys.iter().map(|work| work.key.as_str().to_owned()).collect();
+            for lead in self.marketo.leads_by(lookup_field, &values, &fields).await? {
+                if let Some(key) = lead.value(lookup_field).and_then(|value| self.rule.key(value)) {
+                    found.entry(key).or_default().push(lead);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    async fn send_all(
+        &self,
+        chunk: &mut Chunk<'_>,
+        action: SyncAction,
+        sendings: Vec<Sending>,
+    ) -> Result<LookUp, Error> {
+        let (places, records): (Vec<usize>, Vec<Map<String, Value>>) =
+            sendings.into_iter().map(|sending| (sending.place, sending.record)).unzip();
+        for slice in slices(&records) {
+            if self.settings.stop.is_cancelled() {
+                return Ok(LookUp::Stale);
+            }
+            let input: Vec<_> = records.get(slice.clone()).unwrap_or_default().to_vec();
+            let places = places.get(slice).unwrap_or_default();
+            if self.send(chunk, action, places, input).await? == LookUp::Stale {
+                return Ok(LookUp::Stale);
+            }
+        }
+        Ok(LookUp::Fresh)
+    }
+
+    /// One call: written down before it leaves, its outcome applied, and only then written off.
+    async fn send(
+        &self,
+        chunk: &mut Chunk<'_>,
+        action: SyncAction,
+        places: &[usize],
+        input: Vec<Map<String, Value>>,
+    ) -> Result<LookUp, Error> {
+        let creates = action == SyncAction::CreateOnly;
+        let request = SyncRequest {
+            action,
+            lookup_field: if creates { self.rule.field.clone() } else { "id".to_owned() },
+            partition: self.settings.partition.clone().filter(|_| creates),
+            input,
+        };
+        let call = self.begin()?;
+        let answer = self.marketo.sync_leads(&request).await;
+        let mut look_up = LookUp::Fresh;
+        let mut failed = None;
+        match answer {
+            Ok(rows) => {
+                for (place, row) in places.iter().zip(&rows) {
+                    chunk.answered(*place, row);
+                }
+            }
+            Err(marketo::Error::Unclear { sent_at, what, .. }) => {
+                chunk.unclear(places, creates, &what);
+                look_up = LookUp::Stale;
+                // Stopped while waiting: the ledger keeps the call open, and the next run waits in this one's place.
+                if !self.outwait(sent_at).await {
+                    return Ok(look_up);
+                }
+            }
+            Err(marketo::Error::Refused { code, message, .. }) => {
+                for place in places {
+                    chunk.refused(*place, &format!("Marketo refused the call: {code} {message}"));
+                }
+            }
+            Err(error) => failed = Some(error),
+        }
+        self.end(call)?;
+        failed.map_or(Ok(look_up), |error| Err(error.into()))
+    }
+
+    /// Law 4: nothing of a call's keys leaves before it cannot write any more. False where the run is to stop first.
+    async fn outwait(&self, sent_at: Instant) -> bool {
+        self.watch.waiting(self.settings.clock.wall(SYNC_LIMIT + MARGIN));
+        tokio::select! {
+            () = self.settings.clock.sleep_since(sent_at, SYNC_LIMIT + MARGIN) => true,
+            () = self.settings.stop.cancelled() => false,
+        }
+    }
+}
+
+impl Write {
+    /// What a look-up that found everything in place says of a write, given what may have been done before.
+    fn done_as(&self, otherwise: Status) -> Status {
+        match (self.may_have_created, self.may_have_written) {
+            (true, _) => Status::Created,
+            (false, true) => Status::Updated,
+            (false, false) => otherwise,
+        }
+    }
+}
+
+impl Chunk<'_> {
+    /// What Marketo said of a record; where it leaves the outcome open the key stays, for the next round.
+    fn answered(&mut self, place: usize, row: &RecordResult) {
+        let reasons: Vec<String> =
+            row.reasons.iter().map(|reason| format!("{} {}", reason.code, reason.message)).collect();
+        let reasons = reasons.join(", ");
+        let Some(write) = self.front_mut(place) else { return };
+        write.tries += 1;
+        match row.status {
+            RecordStatus::Created => self.finish(place, Status::Created, row.id, None),
+            RecordStatus::Updated => {
+                let status = if write.may_have_created { Status::Created } else { Status::Updated };
+                self.finish(place, status, row.id, None);
+            }
+            // Somebody else was first; the lead is gone meanwhile; it became several: look again.
+            RecordStatus::Skipped if ["1004", "1005", "1007"].iter().any(|code| row.has_code(code)) => {
+                write.last_word = Some(reasons);
+            }
+            RecordStatus::Skipped => self.refused(place, &format!("Marketo refused it: {reasons}")),
+        }
+    }
+
+    fn unclear(&mut self, places: &[usize], creates: bool, what: &str) {
+        for place in places {
+            if let Some(write) = self.front_mut(*place) {
+                write.tries += 1;
+                write.may_have_created |= creates;
+                write.may_have_written = true;
+                write.last_word = Some(what.to_owned());
+            }
+        }
+    }
+
+    /// A write that stood for several lines is tried again line by line; another one has failed.
+    fn refused(&mut self, place: usize, reason: &str) {
+        let rule = self.rule;
+        let Some(work) = self.open.get_mut(place) else { return };
+        match work.writes.front().and_then(|write| write.line_by_line(rule)) {
+            Some(lines) => work.writes = lines,
+            None => self.finish(place, Status::Failed, None, Some(reason)),
+        }
+    }
+
+    fn front_mut(&mut self, place: usize) -> Option<&mut Write> {
+        self.open.get_mut(place)?.writes.front_mut()
+    }
+
+    /// Gives the lines of a key's write their result. Only what was done takes earlier lines in.
+    fn finish(&mut self, place: usize, status: Status, id: Option<LeadId>, reason: Option<&str>) {
+        let Some(work) = self.open.get_mut(place) else { return };
+        let Some(write) = work.writes.pop_front() else { return };
+        let last = write.last_line();
+        for record in &write.lines {
+            let taken_in = status.is_done() && record.line != last;
+            let (status, reason) = if taken_in {
+                (Status::Coalesced, Some(format!("line {last} has the same key and comes later")))
+            } else {
+                (status, reason.map(str::to_owned))
+            };
+            self.results.push(LineResult {
+                line: record.line,
+                key: Some(work.key.to_string()),
+                status,
+                id,
+                reason,
+            });
+        }
+    }
+
+    fn give_up_all(&mut self, why: &str) {
+        for place in 0..self.open.len() {
+            while let Some(write) = self.front_mut(place) {
+                if write.may_have_written {
+                    let reason =
+                        format!("{why}; whether an earlier call wrote it is not known, run it again");
+                    self.finish(place, Status::Failed, None, Some(&reason));
+                } else {
+                    self.finish(place, Status::Skipped, None, Some(why));
+                }
+            }
+        }
+    }
+}
+
+fn several(ids: &[LeadId]) -> String {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    format!("leads {} have this key, and which is meant cannot be known; merge them first", ids.join(", "))
+}

@@ -1,0 +1,95 @@
+//! What became of each line.
+
+use serde::Serialize;
+
+use super::Ended;
+use crate::lead::LeadId;
+
+/// What became of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// A new lead holds it.
+    Created,
+    /// An existing lead was written to.
+    Updated,
+    /// An existing lead held it already; nothing was written.
+    Unchanged,
+    /// A later line of the same key took it in.
+    Coalesced,
+    /// Nothing was sent, or nothing was written, and the reason says why.
+    Skipped,
+    /// Marketo refused it, or its outcome stayed unclear.
+    Failed,
+}
+
+impl Status {
+    /// The word of the JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Unchanged => "unchanged",
+            Self::Coalesced => "coalesced",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether the line's values are in Marketo.
+    pub fn is_done(self) -> bool {
+        matches!(self, Self::Created | Self::Updated | Self::Unchanged | Self::Coalesced)
+    }
+}
+
+/// The result of one line of the input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LineResult {
+    /// Counted from 1.
+    pub line: u64,
+    /// What was looked up; none where the line has none.
+    pub key: Option<String>,
+    /// What became of it.
+    pub status: Status,
+    /// The lead, where there is one.
+    pub id: Option<LeadId>,
+    /// Why, where it was not written as it stands.
+    pub reason: Option<String>,
+}
+
+/// The result of a run.
+#[derive(Debug)]
+pub struct UpsertReport {
+    /// Lines in the input.
+    pub records: usize,
+    /// The results, by line.
+    pub record: Vec<LineResult>,
+    /// Whether the run came to its end, and if not, why.
+    pub ended: Ended,
+}
+
+impl UpsertReport {
+    pub(super) fn new(records: usize) -> Self {
+        Self { records, record: Vec::with_capacity(records), ended: Ended::Complete }
+    }
+
+    pub(super) fn add(&mut self, result: LineResult) {
+        self.record.push(result);
+    }
+
+    /// The first reason to stop is the one that is told, but a failure is told before an interruption that it caused.
+    pub(super) fn end(&mut self, ended: Ended) {
+        if matches!((&self.ended, &ended), (Ended::Complete, _) | (Ended::Interrupted, Ended::Failed(_))) {
+            self.ended = ended;
+        }
+    }
+
+    pub(super) fn in_order(&mut self) {
+        self.record.sort_by_key(|result| result.line);
+    }
+
+    /// How many lines ended so.
+    pub fn count(&self, status: Status) -> usize {
+        self.record.iter().filter(|result| result.status == status).count()
+    }
+}

@@ -1,0 +1,249 @@
+//! `mkto-audit upsert`: no duplicate, whatever the weather; every line has its result.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::Stdio;
+
+use mkto_audit::sandbox::Fault;
+use serde_json::{Value, json};
+
+use crate::assert_picture;
+use crate::support::{Instance, Run, quick};
+
+/// Emails that several living leads have.
+fn duplicates(instance: &Instance) -> Vec<String> {
+    let mut leads: BTreeMap<String, usize> = BTreeMap::new();
+    for lead in instance.sandbox.leads() {
+        let email = lead.fields.get("email").and_then(Value::as_str).unwrap_or_default().to_lowercase();
+        *leads.entry(email).or_default() += 1;
+    }
+    leads.into_iter().filter(|(_, count)| *count > 1).map(|(email, _)| email).collect()
+}
+
+/// Writes that arrived.
+fn writes(instance: &Instance) -> u64 {
+    instance.sandbox.calls().get("POST /rest/v1/leads").copied().unwrap_or(0)
+}
+
+fn people(count: usize) -> String {
+    let rows: Vec<String> = (0..count).map(|n| format!("p{n}@example.com,First {n}")).collect();
+    format!("email,firstName\n{}\n", rows.join("\n"))
+}
+
+#[test]
+fn new_people_are_created_known_ones_updated_and_equal_ones_left_alone() {
+    let instance = Instance::start(quick());
+    instance.sandbox.put_lead(&json!({"email": "known@example.com", "firstName": "Ada"}));
+    instance.sandbox.put_lead(&json!({"email": "equal@example.com", "firstName": "Alan"}));
+    for _ in 0..2 {
+        instance.sandbox.put_lead(&json!({"email": "twice@example.com"}));
+    }
+    let file = "email,firstName,title\n\
+        new@example.com,Grace,\n\
+        Known@Example.com,Augusta,\n\
+        equal@example.com,Alan,\n\
+        twice@example.com,Bob,\n\
+        ,Nobody,\n\
+        NEW@example.com,,Rear Admiral\n";
+    let file = instance.file("people.csv", file);
+    let run = instance.run(["upsert", file.to_str().unwrap()]).expect_code(3);
+    assert_picture!("upsert", instance.redactions(), run.picture());
+    let created =
+        instance.sandbox.leads().into_iter().find(|lead| lead.fields["email"] == "new@example.com").unwrap();
+    assert_eq!(
+        (&created.fields["firstName"], &created.fields["title"]),
+        (&json!("Grace"), &json!("Rear Admiral"))
+    );
+    assert_eq!(instance.sandbox.lead(1).unwrap().fields["firstName"], "Augusta");
+    assert_eq!(instance.sandbox.lead(1).unwrap().fields["email"], "known@example.com");
+
+    let again = instance.run(["upsert", file.to_str().unwrap(), "--json"]).expect_code(3).json();
+    let counts: Vec<u64> = ["records", "created", "updated", "unchanged", "coalesced", "skipped", "failed"]
+        .iter()
+        .map(|name| again[name].as_u64().unwrap())
+        .collect();
+    assert_eq!(counts, [6, 0, 0, 3, 1, 2, 0], "the second run finds everything in place");
+    assert_eq!(again["schema"], "mkto-audit/upsert/1");
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
+    let instance = Instance::start(quick());
+    let file = instance.file("people.csv", people(3));
+    let run = instance.run(["upsert", file.to_str().unwrap(), "--dry-run", "--json"]).expect_code(0).json();
+    assert_eq!((run["created"].as_u64(), writes(&instance)), (Some(3), 0));
+    assert!(instance.sandbox.leads().is_empty());
+    assert!(!instance.path(".local").exists(), "a dry run keeps no ledger");
+}
+
+#[test]
+fn standard_input_is_taken_as_json_lines_and_null_clears() {
+    let instance = Instance::start(quick());
+    instance.sandbox.put_lead(&json!({"email": "ada@example.com", "title": "Miss"}));
+    let mut child = instance
+        .command(["upsert", "-", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"{\"email\": \"ada@example.com\", \"title\": null}\n").unwrap();
+    let run = Run::from(child.wait_with_output().unwrap()).expect_code(0);
+    assert_eq!(
+        run.json()["record"],
+        json!([{"line": 1, "key": "ada@example.com", "status": "updated", "id": 1, "reason": null}])
+    );
+    assert_eq!(instance.sandbox.lead(1).unwrap().fields.get("title"), None);
+}
+
+#[test]
+fn thirty_calls_write_three_thousand_mixed_records() {
+    let instance = Instance::start(quick());
+    for n in 0..1_500 {
+        instance.sandbox.put_lead(&json!({"email": format!("p{}@example.com", n * 2)}));
+    }
+    let file = instance.file("people.csv", people(3_000));
+    let run = instance.run(["upsert", file.to_str().unwrap(), "--json"]).expect_code(0).json();
+    assert_eq!((run["created"].as_u64(), run["updated"].as_u64()), (Some(1_500), Some(1_500)));
+    assert!(run["calls"].as_u64().unwrap() <= 30, "{} calls", run["calls"]);
+    assert_eq!(duplicates(&instance), [""; 0]);
+}
+
+#[test]
+fn no_fault_makes_a_duplicate_and_every_line_that_is_done_is_there() {
+    for fault in Fault::names() {
+        let mut options = quick();
+        options.set_knob("clock_speed=200").unwrap();
+        options.set_fault(&format!("{fault}=0.3")).unwrap();
+        let instance = Instance::start(options);
+        let file = instance.file("people.csv", people(40));
+        let mut command = instance.command(["upsert", file.to_str().unwrap(), "--json"]);
+        let run = Run::of(command.env("MKTO_AUDIT_CLOCK_SPEED", "200"));
+        assert_eq!(duplicates(&instance), [""; 0], "{fault}");
+        let document = run.json();
+        assert_eq!(document["record"].as_array().unwrap().len(), 40, "{fault}: {}", run.picture());
+        for row in document["record"].as_array().unwrap() {
+            if matches!(row["status"].as_str(), Some("created" | "updated" | "unchanged")) {
+                let lead = instance.sandbox.lead(row["id"].as_u64().unwrap()).unwrap();
+                let line = row["line"].as_u64().unwrap();
+                assert_eq!(lead.fields["firstName"], format!("First {}", line - 2), "{fault}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_was_lost_is_settled_by_looking() {
+    for fault in
+        [Fault::Lost604, Fault::Lost502, Fault::CutAfter, Fault::Html, Fault::Truncated, Fault::CutBefore]
+    {
+        let instance = Instance::start(quick());
+        instance.sandbox.fail_next("POST /rest/v1/leads", fault);
+        let file = instance.file("people.csv", people(3));
+        let run = instance.run(["upsert", file.to_str().unwrap(), "--json"]).expect_code(0).json();
+        assert_eq!(run["created"], 3, "{fault:?}");
+        assert_eq!(instance.sandbox.leads().len(), 3, "{fault:?}");
+        // What was done needs no second write; what was not needs one.
+        let expected = if fault == Fault::CutBefore { 2 } else { 1 };
+        assert_eq!(writes(&instance), expected, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_with_a_call_in_flight_is_outwaited_by_the_next() {
+    let mut options = quick();
+    options.race_window = std::time::Duration::from_millis(900);
+    let instance = Instance::start(options);
+    let file = instance.file("people.csv", people(3));
+    let mut child = instance
+        .command(["upsert", file.to_str().unwrap()])
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    while writes(&instance) == 0 {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(instance.sandbox.leads().is_empty(), "the call is still under way");
+    let run = instance.run(["upsert", file.to_str().unwrap(), "--json"]).expect_code(0).json();
+    assert_eq!(run["unchanged"], 3, "the killed run's call had written them");
+    assert_eq!(duplicates(&instance), [""; 0]);
+}
+
+#[test]
+fn one_bad_line_fails_alone_even_among_lines_of_the_same_person() {
+    let instance = Instance::start(quick());
+    let file = "email,numberOfEmployees\na@example.com,7\na@example.com,many\nb@example.com,8\n";
+    let file = instance.file("people.csv", file);
+    let run = instance.run(["upsert", file.to_str().unwrap(), "--json"]).expect_code(3).json();
+    let statuses: Vec<&str> =
+        run["record"].as_array().unwrap().iter().map(|row| row["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["created", "failed", "created"]);
+    assert!(run["record"][1]["reason"].as_str().unwrap().contains("1003"));
+    assert_eq!(instance.sandbox.leads().len(), 2);
+}
+
+#[test]
+fn a_quota_that_ends_in_mid_run_stops_it_and_every_line_is_accounted_for() {
+    let mut options = quick();
+    options.daily_quota = 4;
+    let instance = Instance::start(options);
+    let file = instance.file("people.csv", people(1_000));
+    let run = instance.run(["upsert", file.to_str().unwrap(), "--json"]).expect_code(4);
+    let document = run.json();
+    assert_eq!(document["record"].as_array().unwrap().len(), 1_000);
+    let created = document["created"].as_u64().unwrap();
+    assert_eq!(created, instance.sandbox.leads().len() as u64);
+    assert_eq!(created + document["skipped"].as_u64().unwrap(), 1_000);
+}
+
+#[test]
+fn two_runs_at_once_are_one_run_and_a_refusal() {
+    let mut options = quick();
+    options.race_window = std::time::Duration::from_millis(600);
+    let instance = Instance::start(options);
+    let file = instance.file("people.csv", people(2));
+    let mut first = instance
+        .command(["upsert", file.to_str().unwrap()])
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    while writes(&instance) == 0 {
+        std::thread::yield_now();
+    }
+    let second = instance.run(["upsert", file.to_str().unwrap()]).expect_code(1);
+    assert!(second.stderr.contains("is in use"), "{}", second.stderr);
+    assert!(first.wait().unwrap().success());
+    assert_eq!(duplicates(&instance), [""; 0]);
+}
+
+#[test]
+fn what_is_wrong_with_a_call_is_said_before_anything_is_sent() {
+    let instance = Instance::start(quick());
+    let mut pictures = Vec::new();
+    for (name, content, arguments) in [
+        ("missing.csv", None, vec![]),
+        ("empty.csv", Some(""), vec![]),
+        ("nocolumn.csv", Some("firstName\nAda\n"), vec![]),
+        ("typo.csv", Some("email,fristName\na@example.com,Ada\n"), vec![]),
+        ("ragged.csv", Some("email,firstName\na@example.com\n"), vec![]),
+        ("bad.jsonl", Some("{\"email\": \"a@example.com\"}\n{oops\n"), vec![]),
+        ("field.csv", Some("phone\n1\n"), vec!["--lookup-field", "phone"]),
+        (
+            "other.csv",
+            Some("externalPersonId,email\n1,a@example.com\n"),
+            vec!["--lookup-field", "externalPersonId"],
+        ),
+    ] {
+        if let Some(content) = content {
+            instance.file(name, content);
+        }
+        let run = instance.run([vec!["upsert", name], arguments].concat()).expect_code(2);
+        pictures.push(format!("{name}\n{}", run.picture()));
+    }
+    assert_eq!(writes(&instance), 0);
+    assert_picture!("upsert_errors", instance.redactions(), pictures.join("\n"));
+}
