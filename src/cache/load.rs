@@ -1,0 +1,75 @@
+//! A whole file of leads in one transaction: all of it takes the cache's place, or nothing does.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, params};
+
+use super::row::{self, Row};
+use super::scan::{self, Seen};
+use super::{Cache, Error, ScanSpec, ScanTotals};
+
+/// Takes the leads of a file, one by one. Memory stays bounded: SQLite spills into its log.
+#[derive(Debug)]
+pub struct Loader<'a> {
+    cache: &'a Connection,
+    path: &'a std::path::Path,
+    number: i64,
+    /// Into an empty table rows go without a look at what was there before.
+    was_empty: bool,
+    added: i64,
+    changed: i64,
+}
+
+impl Loader<'_> {
+    /// Stores a lead. One that comes again takes the place of its earlier row.
+    pub fn add(&mut self, row: &Row) -> Result<(), Error> {
+        self.store(row).map_err(|source| Error::of(self.path, source))
+    }
+
+    fn store(&mut self, row: &Row) -> rusqlite::Result<()> {
+        if self.was_empty {
+            return row::put(self.cache, row, self.number);
+        }
+        match scan::store(self.cache, row, self.number)? {
+            Seen::New => self.added += 1,
+            Seen::Changed => self.changed += 1,
+            Seen::Same => {}
+        }
+        Ok(())
+    }
+}
+
+impl Cache {
+    /// Runs a closure that hands in every lead there is. If it fails, or the process ends before it returns, the cache
+    /// is as it was; a scan that was interrupted can still go on then. If it succeeds, the cache is complete.
+    pub fn load<E: From<Error>>(
+        &mut self,
+        spec: &ScanSpec,
+        now: DateTime<Utc>,
+        fill: impl FnOnce(&mut Loader<'_>) -> Result<(), E>,
+    ) -> Result<ScanTotals, E> {
+        let path = self.path.clone();
+        let failed = |source| E::from(Error::of(&path, source));
+        let transaction = self.db.transaction().map_err(failed)?;
+        let mut loader = begin(&transaction, &path, spec).map_err(failed)?;
+        fill(&mut loader)?;
+        let totals = end(&loader, now).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+        totals.ok_or_else(|| E::from(Error::NoScan { path: path.clone() }))
+    }
+}
+
+fn begin<'a>(db: &'a Connection, path: &'a std::path::Path, spec: &ScanSpec) -> rusqlite::Result<Loader<'a>> {
+    let number = scan::start(db, spec)?;
+    let was_empty = !db.query_row("SELECT EXISTS (SELECT 1 FROM lead)", [], |row| row.get::<_, bool>(0))?;
+    // An index that is made after the rows costs two thirds of one that grows with them.
+    db.execute("DROP INDEX lead_by_key", [])?;
+    Ok(Loader { cache: db, path, number, was_empty, added: 0, changed: 0 })
+}
+
+fn end(loader: &Loader<'_>, now: DateTime<Utc>) -> rusqlite::Result<Option<ScanTotals>> {
+    let Loader { cache: db, was_empty, added, changed, .. } = *loader;
+    db.execute("CREATE INDEX lead_by_key ON lead (key, id) WHERE key IS NOT NULL", [])?;
+    db.execute("UPDATE running SET added = ?1, changed = ?2", params![added, changed])?;
+    let totals = scan::finish(db, now)?;
+    Ok(totals.map(|totals| if was_empty { ScanTotals { new: totals.leads, ..totals } } else { totals }))
+}

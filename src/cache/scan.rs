@@ -1,0 +1,155 @@
+//! Scans: begun, stored page by page, gone on with after an interruption, ended.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::row::{self, Row};
+use super::{Cache, Error};
+
+/// What a scan reads. One that was interrupted goes on only where all of this is the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScanSpec {
+    /// `pages`, `bulk` or `file`.
+    pub strategy: String,
+    /// The fields that are read, in their order.
+    pub fields: Vec<String>,
+    /// The rule that the rows' keys are computed by.
+    pub key_signature: String,
+}
+
+/// A scan that is under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// Where to go on: the cursor of the last stored page. None at the start.
+    pub cursor: Option<String>,
+}
+
+/// What a complete scan found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScanTotals {
+    /// Leads in the cache now.
+    pub leads: u64,
+    /// Leads that were not in it before.
+    pub new: u64,
+    /// Leads with another value than before.
+    pub changed: u64,
+    /// Leads that are no longer there.
+    pub removed: u64,
+}
+
+impl Cache {
+    /// Goes on with the scan that was interrupted, where it reads the same; else begins a new one. The leads of
+    /// earlier scans stay until this one is complete.
+    pub fn begin_scan(&mut self, spec: &ScanSpec) -> Result<Begun, Error> {
+        self.write(|db| {
+            if let Some(begun) = interrupted(db, spec)? {
+                return Ok(begun);
+            }
+            start(db, spec)?;
+            Ok(Begun { cursor: None })
+        })
+    }
+
+    /// Stores a page and the cursor that leads beyond it, both or neither. A lead that comes again takes the place of
+    /// its earlier row.
+    pub fn save_page(&mut self, rows: &[Row], cursor: &str) -> Result<(), Error> {
+        let stored = self.write(|db| {
+            let Some(number) = running(db)? else { return Ok(false) };
+            let (mut added, mut changed) = (0_i64, 0_i64);
+            for row in rows {
+                match store(db, row, number)? {
+                    Seen::New => added += 1,
+                    Seen::Changed => changed += 1,
+                    Seen::Same => {}
+                }
+            }
+            db.execute(
+                "UPDATE running SET cursor = ?1, added = added + ?2, changed = changed + ?3",
+                params![cursor, added, changed],
+            )?;
+            Ok(true)
+        })?;
+        if stored { Ok(()) } else { Err(Error::NoScan { path: self.path.clone() }) }
+    }
+
+    /// Ends the scan: the leads that it has not seen are removed, and the cache is complete.
+    pub fn finish_scan(&mut self, now: DateTime<Utc>) -> Result<ScanTotals, Error> {
+        self.write(|db| finish(db, now))?.ok_or_else(|| Error::NoScan { path: self.path.clone() })
+    }
+}
+
+/// What a stored row was compared with the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    New,
+    Changed,
+    Same,
+}
+
+/// Stores a row under the scan with this number. A lead that the scan has seen already was counted then.
+pub(super) fn store(db: &Connection, row: &Row, number: i64) -> rusqlite::Result<Seen> {
+    let before = row::get(db, row.lead.id)?;
+    let seen = match &before {
+        None => Seen::New,
+        Some(before) if before.scan != number && before.row.lead != row.lead => Seen::Changed,
+        Some(_) => Seen::Same,
+    };
+    row::put(db, row, number)?;
+    Ok(seen)
+}
+
+/// The interrupted scan that reads what `spec` says.
+fn interrupted(db: &Connection, spec: &ScanSpec) -> rusqlite::Result<Option<Begun>> {
+    db.query_row(
+        "SELECT cursor FROM running WHERE strategy = ?1 AND fields = ?2 AND key_signature = ?3",
+        params![spec.strategy, fields_text(spec)?, spec.key_signature],
+        |row| Ok(Begun { cursor: row.get(0)? }),
+    )
+    .optional()
+}
+
+/// Begins a scan in place of one that was interrupted, and gives its number.
+pub(super) fn start(db: &Connection, spec: &ScanSpec) -> rusqlite::Result<i64> {
+    let number = db.query_row("UPDATE meta SET scans = scans + 1 RETURNING scans", [], |row| row.get(0))?;
+    db.execute(
+        "INSERT OR REPLACE INTO running (only, number, strategy, fields, key_signature, added, changed) \
+         VALUES (1, ?1, ?2, ?3, ?4, 0, 0)",
+        params![number, spec.strategy, fields_text(spec)?, spec.key_signature],
+    )?;
+    Ok(number)
+}
+
+fn running(db: &Connection) -> rusqlite::Result<Option<i64>> {
+    db.query_row("SELECT number FROM running", [], |row| row.get(0)).optional()
+}
+
+/// Ends the running scan; none where there is none.
+pub(super) fn finish(db: &Connection, now: DateTime<Utc>) -> rusqlite::Result<Option<ScanTotals>> {
+    let Some((number, new, changed)) = db
+        .query_row("SELECT number, added, changed FROM running", [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        })
+        .optional()?
+    else {
+        return Ok(None);
+    };
+    let removed = db.execute("DELETE FROM lead WHERE scan <> ?1", [number])?;
+    db.execute(
+        "UPDATE meta SET scanned_at = ?1, \
+         (strategy, key_signature) = (SELECT strategy, key_signature FROM running)",
+        [now.to_rfc3339_opts(SecondsFormat::Secs, true)],
+    )?;
+    db.execute("DELETE FROM running", [])?;
+    let leads: i64 = db.query_row("SELECT count(*) FROM lead", [], |row| row.get(0))?;
+    Ok(Some(ScanTotals {
+        leads: leads.unsigned_abs(),
+        new: new.unsigned_abs(),
+        changed: changed.unsigned_abs(),
+        removed: removed as u64,
+    }))
+}
+
+fn fields_text(spec: &ScanSpec) -> rusqlite::Result<String> {
+    serde_json::to_string(&spec.fields)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
