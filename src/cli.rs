@@ -19,6 +19,7 @@ mod doctor;
 mod exit;
 mod failure;
 mod interrupt;
+mod merge;
 mod sandbox;
 mod ui;
 mod upsert;
@@ -67,6 +68,7 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Merge(merge::MergeArgs),
     Upsert(upsert::UpsertArgs),
     Sandbox(sandbox::SandboxArgs),
     Doctor(doctor::DoctorArgs),
@@ -118,6 +120,7 @@ fn run(cli: Cli, environment: &Environment, ui: Ui) -> Result<Exit, Failure> {
     // A command that needs neither configuration nor a signal must work where the configuration is broken.
     runtime.block_on(async move {
         match command {
+            Command::Merge(args) => merge::run(&mut Context::load(&flags, environment, ui)?, &args).await,
             Command::Doctor(args) => doctor::run(&mut Context::load(&flags, environment, ui)?, &args).await,
             Command::Upsert(args) => upsert::run(&mut Context::load(&flags, environment, ui)?, &args).await,
             Command::Sandbox(args) => {
@@ -163,6 +166,12 @@ fn client(config: &Config, credentials: Credentials) -> marketo::Result<Client> 
         daily_calls: config.limits.daily_calls,
         clock: Clock::sped_up(config.clock_speed),
     })
+}
+
+/// The wall clock; the core takes the time as an argument.
+#[expect(clippy::disallowed_methods, reason = "the command line is where the time comes in")]
+fn now() -> DateTime<Utc> {
+    Utc::now()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 )]
 
 mod client;
+mod merge;
 mod sandbox;
 mod support;
 mod upsert;

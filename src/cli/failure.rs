@@ -1,7 +1,7 @@
 //! Why a command failed: the one error type that knows exit codes and hints.
 
 use super::Exit;
-use crate::{config, guard, ledger, marketo};
+use crate::{cache, config, guard, ledger, marketo, merge};
 
 /// A command's failure. Each source keeps its own words; this type adds the exit code and the next step.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,15 @@ pub enum Failure {
         field: String,
         /// Those that can.
         known: String,
+    },
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] cache::Error),
+    /// A plan cannot be carried out.
+    #[error("{what}")]
+    Plan {
+        /// Which, and why.
+        what: String,
     },
     /// A flag's value, or flags that do not go together.
     #[error("{what}")]
@@ -58,10 +67,19 @@ impl Failure {
     /// The exit code of the contract.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Usage { .. } | Self::Input(_) | Self::LookupField { .. } => Exit::Usage,
+            // Each of them is mended by another flag, setting or command, and nothing was called.
+            Self::Config(_)
+            | Self::Usage { .. }
+            | Self::Plan { .. }
+            | Self::Input(_)
+            | Self::LookupField { .. }
+            | Self::Cache(cache::Error::Missing { .. } | cache::Error::OtherInstance { .. })
+            | Self::Ledger(ledger::Error::OtherInstance { .. }) => Exit::Usage,
             Self::Marketo(error) => exit_of(error),
             Self::BrokenPipe => Exit::Done,
-            Self::Ledger(_) | Self::Output(_) | Self::File { .. } | Self::Runtime(_) => Exit::Failed,
+            Self::Cache(_) | Self::Ledger(_) | Self::Output(_) | Self::File { .. } | Self::Runtime(_) => {
+                Exit::Failed
+            }
         }
     }
 
@@ -76,7 +94,13 @@ impl Failure {
             }
             Self::Input(_) => Some("nothing was sent; mend the file and run it again".to_owned()),
             Self::LookupField { known, .. } => Some(format!("--lookup-field takes one of {known}")),
-            Self::Ledger(_) | Self::Output(_) | Self::BrokenPipe | Self::Runtime(_) => None,
+            // The messages of the stores and of plans end with what to do.
+            Self::Cache(_)
+            | Self::Ledger(_)
+            | Self::Plan { .. }
+            | Self::Output(_)
+            | Self::BrokenPipe
+            | Self::Runtime(_) => None,
         }
     }
 }
@@ -95,6 +119,18 @@ impl From<guard::Error> for Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::BrokenPipe { Self::BrokenPipe } else { Self::Output(error) }
+    }
+}
+
+impl From<merge::Error> for Failure {
+    fn from(error: merge::Error) -> Self {
+        match error {
+            merge::Error::Marketo(error) => Self::Marketo(error),
+            merge::Error::Ledger(error) => Self::Ledger(error),
+            plan @ (merge::Error::NoSuchPlan { .. } | merge::Error::UnusablePlan { .. }) => {
+                Self::Plan { what: plan.to_string() }
+            }
+        }
     }
 }
 

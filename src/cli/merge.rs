@@ -1,0 +1,241 @@
+//! `mkto-audit merge`: what would be merged, and with `--confirm` the merging of it.
+
+use std::ops::ControlFlow;
+
+use clap::Args;
+
+use super::{Context, Exit, Failure, Progress, Ui};
+use crate::cache::{Cache, Row};
+use crate::config::Config;
+use crate::dedupe::{Cause, Key, KeySpec, Plan, Policy, explain, normalise};
+use crate::lead::{Lead, LeadId};
+use crate::ledger::Ledger;
+use crate::marketo::Client;
+use crate::merge::{
+    Candidate, Confirmed, GroupReport, Merge, Outcome, Report, Resumed, Settings, Stopped, Watch,
+};
+
+mod show;
+
+/// Show what would be merged; merge it with --confirm
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mkto-audit merge                       show what would be merged, and keep it as a plan\n  \
+    mkto-audit merge --plan ID --confirm   carry out exactly that plan\n  \
+    mkto-audit merge --confirm --limit 5   plan afresh, and merge the first five groups\n\n\
+    A merge cannot be undone. Before each one the losing leads are kept whole in the ledger."
+)]
+pub(super) struct MergeArgs {
+    /// Merge. Without it nothing at Marketo is changed
+    #[arg(long)]
+    confirm: bool,
+    /// Carry out, or show, the plan that an earlier run printed
+    #[arg(long, value_name = "ID", conflicts_with_all = ["limit", "cause", "email", "include_shared", "merge_in_crm", "across_partitions"])]
+    plan: Option<String>,
+    /// Merge at most so many groups [default: `merge.max_groups`]
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Only groups that came about so: race, `create_duplicate`, crm, import, partition, unknown
+    #[arg(long, value_name = "CAUSE")]
+    cause: Option<Cause>,
+    /// Only the group of this address
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+    #[command(flatten)]
+    allowed: Allowed,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Groups that are left alone unless asked for.
+#[derive(Debug, Args)]
+struct Allowed {
+    /// Merge groups that look like several people behind one mailbox, too
+    #[arg(long)]
+    include_shared: bool,
+    /// Have Salesforce merge its records, too, where several of a group are there
+    #[arg(long)]
+    merge_in_crm: bool,
+    /// Merge groups that span lead partitions, too
+    #[arg(long)]
+    across_partitions: bool,
+}
+
+pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit, Failure> {
+    let instance = context.config.instance_name();
+    let client = context.client()?;
+    let mut cache = open_cache(&context.config, &instance)?;
+    let mut ledger = Ledger::open(&context.config.ledger_file()?, &instance)?;
+    let kept = args.plan.as_ref().map(|id| Merge::<Client>::plan_of(&ledger, id, &instance)).transpose()?;
+    let settings = Settings {
+        clock: client.clock(),
+        now: super::now,
+        stop: context.interrupt.clone(),
+        stop_after_errors: context.config.merge.stop_after_errors,
+    };
+    let mut merge = Merge::new(&client, &mut ledger, settings).await?;
+    let mut follow = Follow {
+        cache: &mut cache,
+        key: &context.config.key,
+        progress: context.ui.progress("merging", None),
+        ended: 0,
+        unrecorded: false,
+    };
+    if args.confirm {
+        let resumed = merge.settle_open(&mut follow).await?;
+        if let Some(exit) = tell_resumed(&mut context.ui, &resumed) {
+            return Ok(exit);
+        }
+    }
+    let plan = if let Some(plan) = kept {
+        plan
+    } else {
+        let candidates = candidates(follow.cache, args)?;
+        let limit = args.limit.unwrap_or(usize::MAX).min(context.config.merge.max_groups);
+        merge.plan(&candidates, policy(&context.config, args), instance, limit).await?
+    };
+    let id = plan.id.clone();
+    let report = if args.confirm {
+        merge.carry_out(Confirmed::by_its_owner(plan), &mut follow).await
+    } else {
+        dry_run(&plan)
+    };
+    if follow.unrecorded {
+        context.ui.note(
+            "the cache could not take over what was merged; run `mkto-audit scan` before the next report",
+        );
+    }
+    drop(follow);
+    let shown =
+        show::Shown { plan: &id, dry_run: !args.confirm, report: &report, calls: client.calls_made() };
+    if args.json {
+        context.ui.json(&shown.document())?;
+    } else {
+        context.ui.print(&shown.text())?;
+    }
+    Ok(ending(&mut context.ui, report, args.confirm))
+}
+
+fn open_cache(config: &Config, instance: &str) -> Result<Cache, Failure> {
+    let mut cache = Cache::open_existing(&config.cache_file()?, instance)?;
+    let signature = config.key.signature();
+    if cache.summary()?.key_signature != signature {
+        cache.rekey(&signature, |lead| key_of(&config.key, lead))?;
+    }
+    Ok(cache)
+}
+
+fn key_of(spec: &KeySpec, lead: &Lead) -> Option<String> {
+    spec.key_of(lead).map(|key| key.as_str().to_owned())
+}
+
+fn policy(config: &Config, args: &MergeArgs) -> Policy {
+    Policy {
+        key: config.key.clone(),
+        winner: config.winner.clone(),
+        fields: config.fields.clone(),
+        include_shared: args.allowed.include_shared,
+        merge_in_crm: args.allowed.merge_in_crm,
+        across_partitions: args.allowed.across_partitions,
+    }
+}
+
+/// The groups of the cache that the flags ask for, by key.
+fn candidates(cache: &Cache, args: &MergeArgs) -> Result<Vec<Candidate>, Failure> {
+    let email = args.email.as_deref().map(normalise);
+    let mut candidates = Vec::new();
+    cache.for_each_group(|key, leads| {
+        let asked_for = email.as_ref().is_none_or(|email| {
+            leads.iter().any(|lead| email.is_some() && lead.email().and_then(normalise) == *email)
+        });
+        if asked_for && args.cause.is_none_or(|cause| explain(&leads).cause == cause) {
+            let ids = leads.iter().map(|lead| lead.id).collect();
+            candidates.extend(Key::stored(key.to_owned()).map(|key| Candidate { key, leads: ids }));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(candidates)
+}
+
+/// A plan as a report of what it would do.
+fn dry_run(plan: &Plan) -> Report {
+    let mut groups: Vec<GroupReport> = plan.groups.iter().map(GroupReport::planned).collect();
+    groups.extend(plan.left_out.iter().map(GroupReport::left_out));
+    groups.sort_by(|a, b| a.key.cmp(&b.key));
+    Report { groups, stopped: None }
+}
+
+/// Says what an earlier run had left open. An exit code means that nothing more may be done now.
+fn tell_resumed(ui: &mut Ui, resumed: &Resumed) -> Option<Exit> {
+    if resumed.settled > 0 {
+        ui.note(&format!(
+            "an earlier run had left {} calls open; Marketo was asked, and all is known now: {} leads were merged by them",
+            resumed.settled, resumed.removed
+        ));
+    }
+    if let Some(alarm) = &resumed.alarm {
+        ui.note(&format!("STOPPED, nothing more was sent: {alarm}"));
+        return Some(Exit::Failed);
+    }
+    if resumed.open > 0 {
+        ui.note("stopped while calls of an earlier run were still unclear; run the same command again");
+        return Some(Exit::Stopped);
+    }
+    None
+}
+
+/// Says why the run stopped, and gives its exit code.
+fn ending(ui: &mut Ui, report: Report, confirmed: bool) -> Exit {
+    let all_merged = report.groups.iter().all(|group| group.outcome == Outcome::Merged);
+    match report.stopped {
+        None if !confirmed || all_merged => Exit::Done,
+        None => Exit::Partial,
+        Some(Stopped::Interrupted) => {
+            ui.note("stopped as asked, between two merges; the same command goes on");
+            Exit::Stopped
+        }
+        Some(Stopped::Errors(count)) => {
+            ui.note(&format!(
+                "stopped after {count} groups in a row that failed; the reasons are in the output"
+            ));
+            Exit::Partial
+        }
+        Some(Stopped::Alarm(what)) => {
+            ui.note(&format!("STOPPED, nothing more was sent: {what}"));
+            Exit::Failed
+        }
+        Some(Stopped::Failed(error)) => {
+            let failure = Failure::from(error);
+            ui.failure(&failure);
+            failure.exit()
+        }
+    }
+}
+
+/// Keeps the cache and the progress bar up to date.
+struct Follow<'a> {
+    cache: &'a mut Cache,
+    key: &'a KeySpec,
+    progress: Progress,
+    ended: u64,
+    unrecorded: bool,
+}
+
+impl Watch for Follow<'_> {
+    fn group(&mut self, _: &GroupReport) {
+        self.ended += 1;
+        self.progress.at(self.ended, None);
+    }
+
+    fn merged(&mut self, survivor: &Lead, gone: &[LeadId]) {
+        let row = Row { lead: survivor.clone(), key: key_of(self.key, survivor) };
+        if self.cache.record_merge(&row, gone).is_err() {
+            self.unrecorded = true;
+        }
+    }
+
+    fn waiting(&mut self, calls: usize) {
+        self.progress.say(&format!("waiting for {calls} calls whose outcome is not clear"));
+    }
+}

@@ -1,0 +1,139 @@
+//! What `merge` prints: for a person, and for a program.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::dedupe::FieldChange;
+use crate::lead::LeadId;
+use crate::merge::{GroupReport, Outcome, Report};
+
+/// What is to be shown.
+pub(super) struct Shown<'a> {
+    pub(super) plan: &'a str,
+    pub(super) dry_run: bool,
+    pub(super) report: &'a Report,
+    pub(super) calls: u64,
+}
+
+/// The document of `--json`, as the contract has it.
+#[derive(Debug, Serialize)]
+pub(super) struct Document<'a> {
+    schema: &'static str,
+    plan: &'a str,
+    dry_run: bool,
+    groups: usize,
+    merged: usize,
+    skipped: usize,
+    failed: usize,
+    removed: usize,
+    calls: u64,
+    complete: bool,
+    group: Vec<GroupDocument<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct GroupDocument<'a> {
+    key: &'a str,
+    winner: Option<LeadId>,
+    losers: &'a [LeadId],
+    outcome: &'static str,
+    reason: Option<&'a str>,
+    fields: &'a [FieldChange],
+}
+
+impl<'a> GroupDocument<'a> {
+    fn of(group: &'a GroupReport) -> Self {
+        let GroupReport { key, winner, losers, outcome, reason, fields, merged: _ } = group;
+        Self { key, winner: *winner, losers, outcome: outcome.as_str(), reason: reason.as_deref(), fields }
+    }
+}
+
+impl Shown<'_> {
+    pub(super) fn document(&self) -> Document<'_> {
+        let report = self.report;
+        Document {
+            schema: "mkto-audit/merge/1",
+            plan: self.plan,
+            dry_run: self.dry_run,
+            groups: report.groups.len(),
+            merged: report.count(Outcome::Merged),
+            skipped: report.count(Outcome::Skipped),
+            failed: report.count(Outcome::Failed) + report.count(Outcome::Unknown),
+            removed: report.removed(),
+            calls: self.calls,
+            complete: report.stopped.is_none(),
+            group: report.groups.iter().map(GroupDocument::of).collect(),
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut lines: Vec<String> = self.report.groups.iter().flat_map(group_lines).collect();
+        lines.push(String::new());
+        lines.extend(self.totals());
+        lines.join("\n")
+    }
+
+    fn totals(&self) -> Vec<String> {
+        let report = self.report;
+        let left_alone = counted(report.count(Outcome::Skipped), "group");
+        if self.dry_run {
+            let planned = report.groups.iter().filter(|group| group.outcome == Outcome::WouldMerge);
+            let leads: usize = planned.clone().map(|group| group.losers.len()).sum();
+            let groups = counted(planned.count(), "group");
+            let total = format!(
+                "{groups} would be merged, {} removed; {left_alone} left alone",
+                counted(leads, "lead")
+            );
+            return vec![
+                total,
+                "nothing was changed".to_owned(),
+                format!("to carry out exactly this: mkto-audit merge --plan {} --confirm", self.plan),
+            ];
+        }
+        let failed = report.count(Outcome::Failed) + report.count(Outcome::Unknown);
+        vec![format!(
+            "{} merged, {} removed, {left_alone} left alone, {failed} failed, in {}",
+            counted(report.count(Outcome::Merged), "group"),
+            counted(report.removed(), "lead"),
+            counted(usize::try_from(self.calls).unwrap_or(usize::MAX), "call"),
+        )]
+    }
+}
+
+fn group_lines(group: &GroupReport) -> Vec<String> {
+    let losers: Vec<String> = group.losers.iter().map(ToString::to_string).collect();
+    let losers = losers.join(", ");
+    let what = match (group.outcome, group.winner) {
+        (Outcome::WouldMerge, Some(winner)) => format!("would keep {winner} and merge {losers} into it"),
+        (Outcome::Merged, Some(winner)) => format!("kept {winner}, merged {losers} into it"),
+        (Outcome::Skipped, Some(winner)) => format!("left alone: {winner}, {losers}"),
+        (_, Some(winner)) => format!("NOT MERGED: {winner}, {losers}"),
+        (_, None) => format!("left alone: {losers}"),
+    };
+    let mut lines = vec![format!("{}  {what}", group.key)];
+    lines.extend(group.reason.iter().map(|reason| format!("    {reason}")));
+    if matches!(group.outcome, Outcome::WouldMerge | Outcome::Merged) {
+        lines.extend(group.fields.iter().map(field_line));
+    }
+    lines
+}
+
+fn field_line(change: &FieldChange) -> String {
+    let shown =
+        |value: &Value| if value.is_null() { "nothing".to_owned() } else { harmless(&value.to_string()) };
+    let from = change.from.map(|lead| format!(" (from {lead})")).unwrap_or_default();
+    format!("    {}: {} -> {}{from}", change.name, shown(&change.before), shown(&change.after))
+}
+
+/// JSON escapes what a terminal would obey, except the marks that turn the direction of writing and the C1 controls.
+fn harmless(json: &str) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    json.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+fn counted(number: usize, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,238 @@
+//! `mkto-audit merge`, and the laws that it keeps, against the sandbox's own view of its leads.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mkto_audit::cache::{Cache, Row, ScanSpec};
+use mkto_audit::dedupe::KeySpec;
+use mkto_audit::lead::Lead;
+use mkto_audit::sandbox::{LeadView, Options};
+use serde_json::{Value, json};
+
+use crate::support::{Instance, Run, quick};
+
+/// Every kind of fault that a call of a merge can meet.
+const FAULTS: &[&str] = &[
+    "502",
+    "500",
+    "cut_before",
+    "cut_after",
+    "lost_604",
+    "lost_502",
+    "604",
+    "slow",
+    "606",
+    "615",
+    "611",
+    "601",
+    "602",
+    "html",
+    "truncated",
+    "partial_merge",
+];
+
+/// What a scan would store.
+fn fill_cache(instance: &Instance) {
+    let name = instance.sandbox.base_url().trim_start_matches("http://").to_owned();
+    let spec = KeySpec::default();
+    let mut cache = Cache::open(&instance.path("cache.db"), &name).unwrap();
+    let scan = ScanSpec { strategy: "pages".into(), fields: vec![], key_signature: spec.signature() };
+    cache
+        .load(&scan, "2026-11-24T12:00:00Z".parse().unwrap(), |loader| {
+            for view in instance.sandbox.leads() {
+                let lead = Lead { id: view.id, fields: view.fields.into_iter().collect() };
+                let key = spec.key_of(&lead).map(|key| key.as_str().to_owned());
+                loader.add(&Row { lead, key })?;
+            }
+            Ok::<_, mkto_audit::cache::Error>(())
+        })
+        .unwrap();
+}
+
+fn merge(instance: &Instance, flags: &[&str]) -> Run {
+    Run::of(&mut command(instance, flags))
+}
+
+fn command(instance: &Instance, flags: &[&str]) -> std::process::Command {
+    let mut arguments = vec!["merge"];
+    arguments.extend(flags);
+    let mut command = instance.command(arguments);
+    command.env("MKTO_AUDIT_DB", instance.path("cache.db"));
+    command
+}
+
+/// An instance with `groups` groups of 2 to 5, lists, a program, opt-outs and gaps; and one of 60 where asked for.
+fn crowd(options: Options, groups: usize, sixty: bool) -> Instance {
+    let instance = Instance::start(options);
+    let (mut evens, mut thirds) = (Vec::new(), Vec::new());
+    let mut put = |email: &str, n: usize, copy: usize| {
+        let mut fields =
+            json!({ "email": email, "firstName": "Ada", "unsubscribed": copy == 1 && n.is_multiple_of(3) });
+        if copy == 1 {
+            fields["phone"] = json!(format!("+44 {n}"));
+        }
+        let id = instance.sandbox.put_lead(&fields);
+        if id.is_multiple_of(2) {
+            evens.push(id);
+        }
+        if id.is_multiple_of(3) {
+            thirds.push((id, "Invited"));
+        }
+    };
+    for n in 0..groups {
+        for copy in 0..2 + n % 4 {
+            put(&format!("p{n}@example.com"), n, copy);
+        }
+    }
+    for copy in 0..if sixty { 60 } else { 0 } {
+        put("sixty@example.com", 0, copy);
+    }
+    instance.sandbox.put_list(1, "Evens", &evens);
+    instance.sandbox.put_program(7, "Thirds", &["Invited", "Attended"], &thirds);
+    fill_cache(&instance);
+    instance
+}
+
+/// Laws 3 and 5, by the sandbox's own books: every lead that is gone went into one with its email, which has its list,
+/// its program, its opt-out and, where the group had one, its phone.
+#[track_caller]
+fn nothing_is_lost(instance: &Instance, before: &[LeadView]) {
+    let after: BTreeMap<u64, LeadView> =
+        instance.sandbox.leads().into_iter().map(|view| (view.id, view)).collect();
+    for lead in before {
+        let mut at = lead.id;
+        while let Some(into) = instance.sandbox.merged_into(at) {
+            at = into;
+        }
+        let survivor =
+            after.get(&at).unwrap_or_else(|| panic!("lead {} went into {at}, which is gone", lead.id));
+        assert_eq!(survivor.fields["email"], lead.fields["email"], "lead {} went into a stranger", lead.id);
+        for list in &lead.lists {
+            assert!(survivor.lists.contains(list), "list {list} of lead {}", lead.id);
+        }
+        for program in lead.programs.keys() {
+            assert!(survivor.programs.contains_key(program), "program {program} of lead {}", lead.id);
+        }
+        if lead.fields.get("unsubscribed") == Some(&Value::Bool(true)) {
+            assert_eq!(survivor.fields["unsubscribed"], true, "opt-out of lead {}", lead.id);
+        }
+        if let Some(phone) = lead.fields.get("phone").filter(|_| at == lead.id) {
+            assert_eq!(survivor.fields.get("phone"), Some(phone), "phone of lead {}", lead.id);
+        } else if lead.fields.contains_key("phone") {
+            assert!(survivor.fields.contains_key("phone"), "phone of lead {}", lead.id);
+        }
+    }
+}
+
+fn emails_are_unique(instance: &Instance) -> bool {
+    let leads = instance.sandbox.leads();
+    let emails: std::collections::BTreeSet<String> =
+        leads.iter().map(|view| view.fields["email"].to_string()).collect();
+    emails.len() == leads.len()
+}
+
+#[test]
+fn without_confirm_nothing_is_changed_and_the_plan_can_be_carried_out_as_it_was_shown() {
+    let instance = crowd(quick(), 3, false);
+    let before = instance.sandbox.leads();
+    let dry = merge(&instance, &["--json"]).expect_code(0).json();
+    assert_eq!((&dry["dry_run"], &dry["groups"], &dry["merged"]), (&json!(true), &json!(3), &json!(0)));
+    assert_eq!(dry["group"][0]["outcome"], "would_merge");
+    assert_eq!(instance.sandbox.leads(), before);
+
+    let plan = dry["plan"].as_str().unwrap();
+    let done = merge(&instance, &["--plan", plan, "--confirm", "--json"]).expect_code(0).json();
+    assert_eq!((&done["merged"], &done["plan"], &done["complete"]), (&json!(3), &json!(plan), &json!(true)));
+    assert!(emails_are_unique(&instance));
+    nothing_is_lost(&instance, &before);
+}
+
+#[test]
+fn a_lead_whose_email_changed_between_plan_and_confirm_is_left_alone() {
+    let instance = crowd(quick(), 2, false);
+    let dry = merge(&instance, &["--json"]).expect_code(0).json();
+    let changed = dry["group"][0]["losers"][0].as_u64().unwrap();
+    instance.sandbox.change_lead(changed, &json!({"email": "else@example.com"}));
+    let plan = dry["plan"].as_str().unwrap();
+    let done = merge(&instance, &["--plan", plan, "--confirm", "--json"]).expect_code(3).json();
+    assert_eq!((&done["merged"], &done["skipped"]), (&json!(1), &json!(1)));
+    assert_eq!(instance.sandbox.lead(changed).unwrap().fields["email"], "else@example.com");
+}
+
+#[test]
+fn a_group_of_sixty_and_many_small_ones_are_merged_with_nothing_lost() {
+    let instance = crowd(quick(), 12, true);
+    let before = instance.sandbox.leads();
+    let done = merge(&instance, &["--confirm", "--json"]).expect_code(0).json();
+    assert_eq!(done["merged"], 13, "{done}");
+    assert!(emails_are_unique(&instance));
+    nothing_is_lost(&instance, &before);
+}
+
+#[test]
+fn every_fault_is_survived_with_nothing_lost() {
+    // Each spends its time waiting for Marketo's time limits: side by side they take as long as the slowest.
+    std::thread::scope(|scope| {
+        for fault in FAULTS {
+            scope.spawn(move || survives(fault));
+        }
+    });
+}
+
+fn survives(fault: &str) {
+    let mut options = quick();
+    options.set_fault(&format!("{fault}=0.15")).unwrap();
+    let instance = crowd(options, 8, false);
+    let before = instance.sandbox.leads();
+    for _ in 0..12 {
+        let run = merge(&instance, &["--confirm", "--json"]);
+        assert!(matches!(run.code, Some(0 | 1 | 3 | 4)), "{fault}: {}", run.picture());
+        nothing_is_lost(&instance, &before);
+        if emails_are_unique(&instance) {
+            return;
+        }
+    }
+    panic!("{fault}: groups are left after twelve runs");
+}
+
+#[test]
+fn a_merge_that_is_killed_at_random_moments_loses_nothing() {
+    let instance = crowd(quick(), 60, true);
+    let before = instance.sandbox.leads();
+    let mut kills = 0;
+    for moment in 0..50_u64 {
+        let mut child = command(&instance, &["--confirm"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // The moments are spread over a whole run, in an order that no phase of it can hide from.
+        let wait = Duration::from_millis(20 + (moment * 37) % 400);
+        let ended = instance.block_on(async {
+            tokio::time::sleep(wait).await;
+            child.try_wait().unwrap()
+        });
+        if ended.is_none() {
+            kills += 1;
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        nothing_is_lost(&instance, &before);
+    }
+    let last = merge(&instance, &["--confirm", "--json"]);
+    assert!(matches!(last.code, Some(0)), "{}", last.picture());
+    assert!(emails_are_unique(&instance));
+    nothing_is_lost(&instance, &before);
+    assert!(kills >= 25, "only {kills} runs were killed before they ended");
+}
+
+#[test]
+fn a_second_merge_is_kept_out_while_one_runs() {
+    let instance = crowd(quick(), 2, false);
+    let name = instance.sandbox.base_url().trim_start_matches("http://").to_owned();
+    let held = mkto_audit::ledger::Ledger::open(&instance.path("cache.ledger.db"), &name).unwrap();
+    let run = merge(&instance, &["--confirm"]).expect_code(1);
+    assert!(run.stderr.contains("another merge is running"), "{}", run.picture());
+    drop(held);
+    merge(&instance, &["--confirm"]).expect_code(0);
+}
