@@ -9,6 +9,7 @@ use mkto_audit::lead::Lead;
 use mkto_audit::sandbox::{LeadView, Options};
 use serde_json::{Value, json};
 
+use crate::assert_picture;
 use crate::support::{Instance, Run, quick};
 
 /// Every kind of fault that a call of a merge can meet.
@@ -235,4 +236,90 @@ fn a_second_merge_is_kept_out_while_one_runs() {
     assert!(run.stderr.contains("another merge is running"), "{}", run.picture());
     drop(held);
     merge(&instance, &["--confirm"]).expect_code(0);
+}
+
+#[test]
+fn a_thousand_groups_cost_at_most_eleven_calls_for_ten_groups() {
+    let mut options = quick();
+    options.set_knob("merge_ms=0").unwrap();
+    let instance = crowd(options, 1000, false);
+    let mut command = command(&instance, &["--confirm", "--json"]);
+    let done = Run::of(command.env("MKTO_AUDIT__MERGE__MAX_GROUPS", "1000")).expect_code(0).json();
+    assert_eq!(done["merged"], 1000);
+    assert!(done["calls"].as_u64().unwrap() <= 1100, "{} calls", done["calls"]);
+    assert!(emails_are_unique(&instance));
+}
+
+#[test]
+fn a_contact_of_the_crm_survives_and_several_crm_records_are_left_alone() {
+    let instance = Instance::start(quick());
+    let plain = instance.sandbox.put_lead(&json!({"email": "a@example.com"}));
+    let contact = instance.sandbox.put_lead(&json!({"email": "a@example.com", "sfdcContactId": "0031"}));
+    for id in ["00Q1", "00Q2"] {
+        instance.sandbox.put_lead(&json!({"email": "b@example.com", "sfdcLeadId": id}));
+    }
+    fill_cache(&instance);
+    let done = merge(&instance, &["--confirm", "--json"]).expect_code(3).json();
+    assert_eq!((&done["merged"], &done["skipped"]), (&json!(1), &json!(1)), "{done}");
+    assert_eq!(instance.sandbox.merged_into(plain), Some(contact));
+    assert!(done["group"][1]["reason"].as_str().unwrap().contains("--merge-in-crm"), "{done}");
+
+    let done = merge(&instance, &["--confirm", "--merge-in-crm", "--json"]).expect_code(0).json();
+    assert_eq!(done["merged"], 1, "{done}");
+    assert!(emails_are_unique(&instance));
+}
+
+#[test]
+fn rows_of_a_custom_object_keep_a_group_out() {
+    let instance = crowd(quick(), 1, false);
+    let loser = instance.sandbox.leads()[1].id;
+    instance.sandbox.put_custom_object("car_c", loser);
+    let done = merge(&instance, &["--confirm", "--json"]).expect_code(3).json();
+    assert_eq!(done["skipped"], 1);
+    assert!(instance.sandbox.lead(loser).is_some());
+}
+
+#[test]
+fn a_quota_that_ends_in_mid_run_stops_it_and_the_same_command_goes_on() {
+    let instance = crowd(quick(), 12, false);
+    let before = instance.sandbox.leads();
+    let mut first = command(&instance, &["--confirm", "--json"]);
+    let stopped = Run::of(first.env("MKTO_AUDIT__LIMITS__DAILY_CALLS", "20")).expect_code(4);
+    assert_eq!(stopped.json()["complete"], false, "{}", stopped.picture());
+    nothing_is_lost(&instance, &before);
+    merge(&instance, &["--confirm"]).expect_code(0);
+    assert!(emails_are_unique(&instance));
+    nothing_is_lost(&instance, &before);
+}
+
+#[test]
+fn what_is_shown_before_and_after_reads_well() {
+    let instance = Instance::start(quick());
+    for (email, more) in [
+        ("ada@example.com", json!({"firstName": "Ada"})),
+        ("ada@example.com", json!({"phone": "+44 1", "unsubscribed": true})),
+        ("info@example.com", json!({"firstName": "Grace"})),
+        ("info@example.com", json!({"firstName": "Alan"})),
+    ] {
+        let mut fields = more;
+        fields["email"] = json!(email);
+        fields["createdAt"] = json!("2026-01-02T03:04:05Z");
+        instance.sandbox.put_lead(&fields);
+    }
+    fill_cache(&instance);
+    let mut redactions = instance.redactions();
+    redactions.push((r"--plan [0-9a-f]+".to_owned(), "--plan [PLAN]"));
+    assert_picture!("merge_dry_run", redactions.clone(), merge(&instance, &[]).picture());
+    assert_picture!("merge_confirmed", redactions, merge(&instance, &["--confirm"]).picture());
+}
+
+#[test]
+fn a_plan_that_is_not_there_and_flags_that_contradict_a_plan_are_refused() {
+    let instance = crowd(quick(), 1, false);
+    let run = merge(&instance, &["--plan", "0123", "--confirm"]).expect_code(2);
+    assert!(run.stderr.contains("no plan 0123"), "{}", run.picture());
+    merge(&instance, &["--plan", "0123", "--limit", "3"]).expect_code(2);
+    let elsewhere =
+        Run::of(instance.command(["merge"]).env("MKTO_AUDIT_DB", instance.path("none.db"))).expect_code(2);
+    assert!(elsewhere.stderr.contains("mkto-audit scan"), "{}", elsewhere.picture());
 }
