@@ -99,7 +99,7 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
     let report = if args.confirm {
         merge.carry_out(Confirmed::by_its_owner(plan), &mut follow).await
     } else {
-        dry_run(&plan)
+        Report { stopped: context.interrupt.is_cancelled().then_some(Stopped::Interrupted), ..dry_run(&plan) }
     };
     if follow.unrecorded {
         context.ui.note(
@@ -192,7 +192,7 @@ fn ending(ui: &mut Ui, report: Report, confirmed: bool) -> Exit {
         None if !confirmed || all_merged => Exit::Done,
         None => Exit::Partial,
         Some(Stopped::Interrupted) => {
-            ui.note("stopped as asked, between two merges; the same command goes on");
+            ui.note("stopped as asked; the same command goes on");
             Exit::Stopped
         }
         Some(Stopped::Errors(count)) => {
