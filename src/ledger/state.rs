@@ -44,7 +44,7 @@ pub enum Event {
         /// What was seen in place of an answer.
         what: String,
     },
-    /// A look at Marketo showed that it was done, wholly or in part.
+    /// It was done, wholly or in part: a look at Marketo showed it, or, of a write, Marketo's answer record by record.
     Verified {
         /// The lead that a merge left; none for a write.
         survivor: Option<LeadId>,
