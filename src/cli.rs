@@ -168,12 +168,6 @@ fn client(config: &Config, credentials: Credentials) -> marketo::Result<Client> 
     })
 }
 
-/// The wall clock; the core takes the time as an argument.
-#[expect(clippy::disallowed_methods, reason = "the command line is where the time comes in")]
-fn now() -> DateTime<Utc> {
-    Utc::now()
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;

@@ -233,7 +233,7 @@ fn a_second_merge_is_kept_out_while_one_runs() {
     let name = instance.sandbox.base_url().trim_start_matches("http://").to_owned();
     let held = mkto_audit::ledger::Ledger::open(&instance.path("cache.ledger.db"), &name).unwrap();
     let run = merge(&instance, &["--confirm"]).expect_code(1);
-    assert!(run.stderr.contains("another merge is running"), "{}", run.picture());
+    assert!(run.stderr.contains("another merge or upsert is running"), "{}", run.picture());
     drop(held);
     merge(&instance, &["--confirm"]).expect_code(0);
 }
