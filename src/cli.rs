@@ -20,7 +20,9 @@ mod exit;
 mod failure;
 mod interrupt;
 mod merge;
+mod report;
 mod sandbox;
+mod scan;
 mod ui;
 mod upsert;
 
@@ -68,6 +70,8 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Scan(scan::ScanArgs),
+    Report(report::ReportArgs),
     Merge(merge::MergeArgs),
     Upsert(upsert::UpsertArgs),
     Sandbox(sandbox::SandboxArgs),
@@ -120,6 +124,8 @@ fn run(cli: Cli, environment: &Environment, ui: Ui) -> Result<Exit, Failure> {
     // A command that needs neither configuration nor a signal must work where the configuration is broken.
     runtime.block_on(async move {
         match command {
+            Command::Scan(args) => scan::run(&mut Context::load(&flags, environment, ui)?, &args).await,
+            Command::Report(args) => report::run(&mut Context::load(&flags, environment, ui)?, &args),
             Command::Merge(args) => merge::run(&mut Context::load(&flags, environment, ui)?, &args).await,
             Command::Doctor(args) => doctor::run(&mut Context::load(&flags, environment, ui)?, &args).await,
             Command::Upsert(args) => upsert::run(&mut Context::load(&flags, environment, ui)?, &args).await,

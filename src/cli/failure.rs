@@ -1,7 +1,7 @@
 //! Why a command failed: the one error type that knows exit codes and hints.
 
 use super::Exit;
-use crate::{cache, config, guard, ledger, marketo, merge};
+use crate::{cache, config, guard, ledger, marketo, merge, scan};
 
 /// A command's failure. Each source keeps its own words; this type adds the exit code and the next step.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,9 @@ pub enum Failure {
     /// The cache cannot be used.
     #[error(transparent)]
     Cache(#[from] cache::Error),
+    /// The file to be read is not as it must be, or the instance lacks what a scan needs.
+    #[error(transparent)]
+    Scan(scan::Error),
     /// A plan cannot be carried out.
     #[error("{what}")]
     Plan {
@@ -72,6 +75,7 @@ impl Failure {
             | Self::Usage { .. }
             | Self::Plan { .. }
             | Self::Input(_)
+            | Self::Scan(_)
             | Self::LookupField { .. }
             | Self::Cache(cache::Error::Missing { .. } | cache::Error::OtherInstance { .. })
             | Self::Ledger(ledger::Error::OtherInstance { .. }) => Exit::Usage,
@@ -92,10 +96,17 @@ impl Failure {
             Self::File { .. } => {
                 Some("name a file in a folder that you may write to, on a disk with room".to_owned())
             }
+            Self::Scan(scan::Error::File(_)) => {
+                Some("nothing was changed; mend the file, or make the export anew".to_owned())
+            }
+            Self::Scan(scan::Error::UnknownField { .. }) => {
+                Some("correct scan.fields, match.key, winner.order or the rule of `fields`".to_owned())
+            }
             Self::Input(_) => Some("nothing was sent; mend the file and run it again".to_owned()),
             Self::LookupField { known, .. } => Some(format!("--lookup-field takes one of {known}")),
             // The messages of the stores and of plans end with what to do.
             Self::Cache(_)
+            | Self::Scan(_)
             | Self::Ledger(_)
             | Self::Plan { .. }
             | Self::Output(_)
@@ -119,6 +130,16 @@ impl From<guard::Error> for Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::BrokenPipe { Self::BrokenPipe } else { Self::Output(error) }
+    }
+}
+
+impl From<scan::Error> for Failure {
+    fn from(error: scan::Error) -> Self {
+        match error {
+            scan::Error::Marketo(error) => error.into(),
+            scan::Error::Cache(error) => error.into(),
+            other => Self::Scan(other),
+        }
     }
 }
 

@@ -1,0 +1,174 @@
+//! `mkto-audit scan`: the whole instance into the cache.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::{Context, Exit, Failure, Progress, Ui};
+use crate::cache::Cache;
+use crate::config::{Config, Strategy};
+use crate::dedupe::WinnerRule;
+use crate::lead::AUDIT_FIELDS;
+use crate::marketo::ReadLeads;
+use crate::scan::{self, ColumnUse, Ended, PageScan, Watch};
+
+/// Read every lead of the instance into the cache
+///
+/// Page upon page is kept as it arrives: interrupted at any point, the same command goes on where it stopped. What is in
+/// the cache stays until the scan is complete.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: mkto-audit scan\n         mkto-audit scan --file leads.csv")]
+pub(super) struct ScanArgs {
+    /// Read a CSV file instead: a bulk extract, or an export of a smart list from Marketo's screens
+    #[arg(long, value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// The document of `--json`.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    instance: &'a str,
+    strategy: &'static str,
+    full: bool,
+    leads: u64,
+    new: u64,
+    changed: u64,
+    removed: u64,
+    calls: u64,
+    bytes: u64,
+    seconds: f64,
+    complete: bool,
+}
+
+/// What a way of scanning came to.
+struct Run {
+    strategy: &'static str,
+    ended: Result<Ended, scan::Error>,
+    calls: u64,
+    bytes: u64,
+}
+
+pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, Failure> {
+    let begun = Instant::now();
+    let instance = context.config.instance_name();
+    let mut cache = Cache::open(&context.config.cache_file()?, &instance)?;
+    let run = match &args.file {
+        Some(file) => from_file(context, &mut cache, file)?,
+        None => by_pages(context, &mut cache).await?,
+    };
+    let complete = matches!(run.ended, Ok(Ended::Complete(_)));
+    let totals = match run.ended {
+        Ok(Ended::Complete(totals)) => totals,
+        Ok(Ended::Interrupted) | Err(_) => {
+            crate::cache::ScanTotals { leads: cache.summary()?.leads, ..Default::default() }
+        }
+    };
+    let document = Document {
+        schema: "mkto-audit/scan/1",
+        instance: &instance,
+        strategy: run.strategy,
+        full: true,
+        leads: totals.leads,
+        new: totals.new,
+        changed: totals.changed,
+        removed: totals.removed,
+        calls: run.calls,
+        bytes: run.bytes,
+        seconds: (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+        complete,
+    };
+    show(&mut context.ui, args.json, &document)?;
+    match run.ended {
+        Ok(Ended::Complete(_)) => Ok(Exit::Done),
+        Ok(Ended::Interrupted) => Ok(Exit::Stopped),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn by_pages(context: &mut Context, cache: &mut Cache) -> Result<Run, Failure> {
+    if context.config.scan.strategy == Strategy::Bulk {
+        return Err(Failure::Usage {
+            what: "scan.strategy is `bulk`, which this version does not have".to_owned(),
+            hint: Some(
+                "set it to `auto` or `pages`; or make a bulk extract, and read it with `scan --file`"
+                    .to_owned(),
+            ),
+        });
+    }
+    let client = context.client()?;
+    let wanted = configured_fields(&context.config);
+    let fields = scan::fields_to_read(&wanted, &client.describe().await?)?;
+    let watcher = Watcher(context.ui.progress("reading ids", Some(0)));
+    let pages = PageScan {
+        fields: &fields,
+        key: &context.config.key,
+        concurrency: context.config.limits.concurrency,
+        now: super::now,
+        stop: context.interrupt.clone(),
+    };
+    let ended = scan::scan_pages(&client, cache, &pages, &watcher).await;
+    Ok(Run { strategy: "pages", ended, calls: client.calls_made(), bytes: 0 })
+}
+
+fn from_file(context: &mut Context, cache: &mut Cache, file: &PathBuf) -> Result<Run, Failure> {
+    let bytes = std::fs::metadata(file).map_or(0, |file| file.len());
+    let watcher = Watcher(context.ui.progress("reading bytes", Some(bytes)));
+    let mut ui = context.ui.clone();
+    let told = |columns: &[ColumnUse]| tell_columns(&mut ui, columns);
+    let ended = scan::scan_file(file, cache, &context.config.key, super::now, &watcher, told);
+    Ok(Run { strategy: "file", ended: Ok(ended?), calls: 0, bytes })
+}
+
+/// The fields that the configuration leans on: those to cache, and those by which groups and winners are found.
+fn configured_fields(config: &Config) -> Vec<String> {
+    let mut fields = config.scan.fields.clone();
+    fields.extend(config.key.fields.iter().cloned());
+    fields.extend(config.winner.0.iter().filter_map(|rule| match rule {
+        WinnerRule::Max(field) => Some(field.clone()),
+        _ => None,
+    }));
+    fields.extend(config.fields.0.keys().filter(|field| !AUDIT_FIELDS.contains(&field.as_str())).cloned());
+    fields
+}
+
+fn tell_columns(ui: &mut Ui, columns: &[ColumnUse]) {
+    let lines: Vec<String> = columns
+        .iter()
+        .map(|column| match &column.field {
+            Some(field) => format!("  {} -> {field}", column.header),
+            None => format!("  {} (not kept)", column.header),
+        })
+        .collect();
+    ui.note(&format!("columns:\n{}", lines.join("\n")));
+}
+
+fn show(ui: &mut Ui, json: bool, document: &Document<'_>) -> Result<(), Failure> {
+    if json {
+        return ui.json(document);
+    }
+    let Document { leads, new, changed, removed, calls, seconds, .. } = document;
+    if document.complete {
+        ui.print(&format!(
+            "{leads} leads in the cache: {new} new, {changed} changed, {removed} removed; {calls} calls in {seconds} s"
+        ))?;
+        ui.note("next: mkto-audit report");
+    } else {
+        ui.print(&format!("stopped early: {leads} leads in the cache so far; {calls} calls in {seconds} s"))?;
+        ui.note("run the same command again: it goes on where it stopped");
+    }
+    Ok(())
+}
+
+struct Watcher(Progress);
+
+impl Watch for Watcher {
+    fn at(&self, done: u64, total: Option<u64>) {
+        self.0.at(done, total);
+    }
+}

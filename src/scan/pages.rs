@@ -1,0 +1,67 @@
+//! The whole instance in runs of 300 ids, from 1 to the highest and beyond it until nothing comes any more.
+
+use futures::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use super::highest::highest_id;
+use super::{Ended, Error, Now, Watch, row, spec};
+use crate::cache::Cache;
+use crate::dedupe::KeySpec;
+use crate::lead::LeadId;
+use crate::marketo::{BATCH, ReadLeads};
+
+/// So many runs without a lead, above the highest id that is known, are the end: 3,000 ids, more than any instance gives
+/// out within the seconds by which activities are late.
+const EMPTY_RUNS_AT_THE_END: u32 = 10;
+
+/// What a scan by pages is to read, and how.
+#[derive(Debug)]
+pub struct PageScan<'a> {
+    /// The fields, from [`super::fields_to_read`].
+    pub fields: &'a [String],
+    /// What makes leads the same.
+    pub key: &'a KeySpec,
+    /// Calls under way at once.
+    pub concurrency: usize,
+    /// What the time is read from.
+    pub now: Now,
+    /// Cancelled: what has arrived is stored, and the scan stops.
+    pub stop: CancellationToken,
+}
+
+/// Reads every lead into the cache, or goes on with a scan that was interrupted. Runs are asked for several at once, and
+/// stored in their order, so that the cursor never passes a run that has not arrived.
+pub async fn scan_pages(
+    marketo: &impl ReadLeads,
+    cache: &mut Cache,
+    scan: &PageScan<'_>,
+    watch: &dyn Watch,
+) -> Result<Ended, Error> {
+    let begun = cache.begin_scan(&spec("pages", scan.fields, scan.key))?;
+    let first: LeadId = begun.cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(1);
+    let highest = highest_id(marketo, (scan.now)()).await?;
+    watch.at(first.saturating_sub(1), Some(highest));
+    let run = |start: LeadId| async move {
+        let ids: Vec<LeadId> = (start..start + BATCH as LeadId).collect();
+        (start, marketo.leads_by_id(&ids, scan.fields).await)
+    };
+    let starts = (0..).map(|n| first + n * BATCH as LeadId);
+    let mut runs = std::pin::pin!(futures::stream::iter(starts.map(run)).buffered(scan.concurrency.max(1)));
+    let mut empty_runs = 0;
+    while let Some((start, leads)) = runs.next().await {
+        let leads = leads?;
+        let next = start + BATCH as LeadId;
+        empty_runs = if leads.is_empty() { empty_runs + 1 } else { 0 };
+        let rows: Vec<_> = leads.into_iter().map(|lead| row(lead, scan.key)).collect();
+        cache.save_page(&rows, &next.to_string())?;
+        watch.at((next - 1).min(highest.max(start)), Some(highest.max(start)));
+        if start > highest && empty_runs >= EMPTY_RUNS_AT_THE_END {
+            return Ok(Ended::Complete(cache.finish_scan((scan.now)())?));
+        }
+        if scan.stop.is_cancelled() {
+            return Ok(Ended::Interrupted);
+        }
+    }
+    // The runs never end by themselves.
+    Ok(Ended::Interrupted)
+}
