@@ -148,7 +148,7 @@ impl Sandbox {
         self.shared.gate().errors().clone()
     }
 
-    /// The next call whose `METHOD /path/{id}` begins so goes wrong in this way.
+    /// The next call with this `METHOD /path/{id}` goes wrong in this way.
     pub fn fail_next(&self, endpoint: &str, fault: Fault) {
         self.shared.chance().order(endpoint.to_owned(), fault);
     }

@@ -301,3 +301,60 @@ fn request_ids_carry_the_time_of_arrival() {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
     assert!(i64::try_from(now).unwrap() - arrived < 60_000, "{id}");
 }
+
+#[test]
+fn a_blind_retry_of_a_lost_upsert_makes_a_duplicate() {
+    for fault in [Fault::Lost604, Fault::Lost502, Fault::Slow] {
+        let instance = Instance::start(quick());
+        let caller = Caller::new(&instance);
+        instance.sandbox.fail_next("POST /rest/v1/leads", fault);
+        let send = || {
+            let request =
+                caller.request(Method::POST, "/rest/v1/leads.json").json(&upsert("ada@example.com"));
+            async move { request.send().await.map(drop) }
+        };
+        instance.block_on(async {
+            // The first is answered at once, or slowly; the retry does not wait for what it still does.
+            let (first, second) = tokio::join!(send(), async {
+                tokio::task::yield_now().await;
+                send().await
+            });
+            first.unwrap();
+            second.unwrap();
+        });
+        let both = (0..100_000).any(|_| {
+            caller.get("/rest/v1/stats/usage.json");
+            instance.sandbox.leads_living() == 2
+        });
+        assert!(both, "{fault:?}");
+    }
+}
+
+#[test]
+fn an_opt_out_spreads_when_it_is_made_and_not_whenever_its_lead_is_written() {
+    let instance = Instance::start(quick());
+    let caller = Caller::new(&instance);
+    let out = instance.sandbox.put_lead(&json!({"email": "ada@example.com", "unsubscribed": true}));
+    let other = instance.sandbox.put_lead(&json!({"email": "ada@example.com"}));
+    let write = |id: u64, fields: Value| {
+        let mut record = fields;
+        record["id"] = json!(id);
+        caller.post(
+            "/rest/v1/leads.json",
+            &json!({"action": "updateOnly", "lookupField": "id", "input": [record]}),
+        );
+        instance.sandbox.lead(other).unwrap().fields["unsubscribed"].clone()
+    };
+    assert_eq!(write(out, json!({"firstName": "Ada"})), false);
+    assert_eq!(write(out, json!({"unsubscribed": true})), true);
+}
+
+#[test]
+fn an_empty_lookup_value_matches_nobody() {
+    let instance = Instance::start(quick());
+    let caller = Caller::new(&instance);
+    instance.sandbox.put_lead(&json!({"email": "ada@example.com", "externalPersonId": "null"}));
+    let body = json!({"lookupField": "externalPersonId", "input": [{"externalPersonId": null}, {"externalPersonId": " "}]});
+    let rows = caller.post("/rest/v1/leads.json", &body)["result"].clone();
+    assert_eq!((&rows[0]["status"], &rows[1]["status"]), (&json!("created"), &json!("created")));
+}

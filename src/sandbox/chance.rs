@@ -22,15 +22,14 @@ impl Chance {
         Self { rng: ChaCha8Rng::seed_from_u64(seed ^ 0xfa17), rates, ordered: VecDeque::new() }
     }
 
-    /// The next call whose endpoint begins so goes wrong in this way.
+    /// The next call of this endpoint goes wrong in this way.
     pub(super) fn order(&mut self, endpoint: String, fault: Fault) {
         self.ordered.push_back((endpoint, fault));
     }
 
     /// What goes wrong with a call of this endpoint. File faults wait for a file, partial merges for a merge.
     pub(super) fn draw(&mut self, endpoint: &str) -> Option<Fault> {
-        if let Some(place) = self.ordered.iter().position(|(wanted, _)| endpoint.starts_with(wanted.as_str()))
-        {
+        if let Some(place) = self.ordered.iter().position(|(wanted, _)| wanted == endpoint) {
             return self.ordered.remove(place).map(|(_, fault)| fault);
         }
         let mut drawn = None;

@@ -39,7 +39,7 @@ pub(super) async fn leads(shared: &Shared, request: &Request, winner: &str, faul
         Ok(order) => order,
         Err(refused) => return refused.into(),
     };
-    tokio::time::sleep(shared.options.knobs.merge_time()).await;
+    tokio::time::sleep(request.delay + shared.options.knobs.merge_time()).await;
     let mut world = shared.world();
     let stop_after = (fault == Some(Fault::PartialMerge)).then_some(order.losers.len() / 2);
     let result = carry_out(&mut world, &shared.options.knobs, &order, stop_after);

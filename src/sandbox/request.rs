@@ -1,6 +1,7 @@
 //! A call as the endpoints see it: method and path, the query or the form that stands for it, the JSON body.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -27,6 +28,8 @@ pub(super) struct Request {
     pub(super) call_id: String,
     /// The API user whose token it carries.
     pub(super) user: String,
+    /// How long it takes beyond its own time. A write has looked up by then, and has not written.
+    pub(super) delay: Duration,
 }
 
 /// What HTTP brought.
@@ -44,7 +47,7 @@ pub(super) struct Received {
 
 impl Received {
     /// The call that this is. A POST with `_method` stands for another method, with its query in a form body.
-    pub(super) fn into_request(self, call_id: String, user: String) -> Request {
+    pub(super) fn into_request(self, call_id: String, user: String, delay: Duration) -> Request {
         let mut params: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut add = |text: &[u8]| {
             for (name, value) in url::form_urlencoded::parse(text) {
@@ -74,6 +77,7 @@ impl Received {
             has_length: self.has_length,
             range: self.range,
             call_id,
+            delay,
             user,
         }
     }

@@ -19,6 +19,10 @@ pub(super) async fn dispatch(
     if shared.options.denied.iter().any(|denied| denied == permission) {
         return refused("603", "Access denied").into();
     }
+    // Writes wait between their look-up and their writing; everything else waits before it looks.
+    if !waits_itself(method, &segments) {
+        tokio::time::sleep(request.delay).await;
+    }
     match (method, segments.as_slice()) {
         ("GET", ["rest", "v1", "leads"]) => leads::by_filter(shared, request).into(),
         ("GET", ["rest", "v1", "lead", id]) => leads::by_id(shared, request, id).into(),
@@ -78,6 +82,16 @@ fn permission(method: &str, segments: &[&str]) -> &'static str {
         (_, ["bulk", ..]) | ("GET", _) => "Read-Only Lead",
         _ => "Read-Write Lead",
     }
+}
+
+fn waits_itself(method: &str, segments: &[&str]) -> bool {
+    method == "POST"
+        && matches!(
+            segments,
+            ["rest", "v1", "leads"]
+                | ["rest", "v1", "leads", "push" | "submitForm"]
+                | ["rest", "v1", "leads", _, "merge"]
+        )
 }
 
 fn is_asset(method: &str, segments: &[&str]) -> bool {

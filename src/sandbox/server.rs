@@ -195,13 +195,18 @@ async fn work(
     request_id: String,
     fault: Option<Fault>,
 ) -> Ending {
-    let request = received.into_request(request_id.clone(), API_USER.to_owned());
-    tokio::time::sleep(shared.options.answer_delay).await;
+    let _slot = Slot(&shared);
+    let takes = match fault {
+        Some(Fault::Lost604 | Fault::Lost502) => some_time(&shared, LOST_WORK),
+        Some(Fault::Slow) => some_time(&shared, SLOW),
+        _ => shared.options.answer_delay,
+    };
+    let request = received.into_request(request_id.clone(), API_USER.to_owned(), takes);
     let say = |code: &'static str, message: &str| {
         shared.gate().count_error(code);
         Ending::Whole(Answer::from(refused(code, message)).render(&request_id))
     };
-    let ending = match fault {
+    match fault {
         Some(Fault::BadGateway) => Ending::Whole(html(502, "Bad Gateway")),
         Some(Fault::ServerError) => Ending::Whole(html(500, "Internal Server Error")),
         Some(Fault::CutBefore) => Ending::Cut,
@@ -220,9 +225,6 @@ async fn work(
             }
         }
         _ => {
-            if fault == Some(Fault::Slow) {
-                tokio::time::sleep(some_time(&shared, SLOW)).await;
-            }
             let answer = routes::dispatch(&shared, &request, &endpoint, fault).await;
             if let Some(code) = answer.error_code() {
                 shared.gate().count_error(code);
@@ -236,15 +238,21 @@ async fn work(
                 _ => Ending::Whole(rendered),
             }
         }
-    };
-    shared.gate().leave();
-    ending
+    }
 }
 
-/// Does the work of a call that was answered already.
+/// A call's place among those in flight, given back however it ends.
+struct Slot<'a>(&'a Shared);
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.0.gate().leave();
+    }
+}
+
+/// Does the work of a call that was answered already: it has looked up when it arrived, and writes much later.
 fn work_later(shared: Arc<Shared>, request: super::request::Request) {
     tokio::spawn(async move {
-        tokio::time::sleep(some_time(&shared, LOST_WORK)).await;
         drop(routes::dispatch(&shared, &request, "", None).await);
     });
 }
@@ -293,13 +301,17 @@ pub(super) fn endpoint(received: &Received) -> String {
     let segments: Vec<&str> = path
         .split('/')
         .map(|segment| {
-            let numbered =
-                segment.len() > 20 || (!segment.is_empty() && segment.bytes().all(|b| b.is_ascii_digit()));
+            let numbered = is_number(segment) || (segment.len() == 36 && segment.matches('-').count() == 4);
             if numbered { "{id}" } else { segment }
         })
         .collect();
-    let method = if received.query.contains("_method=GET") { "GET" } else { &received.method };
+    let asked = url::form_urlencoded::parse(received.query.as_bytes()).find(|(name, _)| name == "_method");
+    let method = asked.map_or_else(|| received.method.clone(), |(_, method)| method.into_owned());
     format!("{method} {}", segments.join("/"))
+}
+
+fn is_number(segment: &str) -> bool {
+    !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn html(status: u16, title: &str) -> Rendered {

@@ -1,7 +1,8 @@
 //! Sync Leads, Push Lead and Submit Form: look up, take a while, write.
 //!
 //! **The race is here, and real.** Each call looks its keys up when it arrives, and writes what it then decided after the
-//! race window, without looking again: nothing in Marketo keeps two inserts of one email apart.
+//! race window and whatever else delays it, without looking again: nothing in Marketo keeps two inserts of one email
+//! apart, and a call whose answer was lost still writes what it decided long ago.
 
 use std::collections::BTreeSet;
 
@@ -87,7 +88,7 @@ async fn write(shared: &Shared, request: &Request, order: &Order, input: &[Value
         let world = shared.world();
         input.iter().map(|record| decide(shared, &world, order, record)).collect()
     };
-    tokio::time::sleep(shared.options.race_window).await;
+    tokio::time::sleep(request.delay + shared.options.race_window).await;
     let call = Call {
         method: order.method,
         user: request.user.as_str().into(),
@@ -175,7 +176,8 @@ fn decide(shared: &Shared, world: &World, order: &Order, record: &Value) -> Deci
             &format!("Lookup field '{}' is missing", order.lookup.1.name),
         ));
     };
-    let found = world.find(order.lookup.0, &values::shown(key));
+    let is_empty = key.is_null() || key.as_str().is_some_and(|text| text.trim().is_empty());
+    let found = if is_empty { Vec::new() } else { world.find(order.lookup.0, &values::shown(key)) };
     match (found.as_slice(), order.action) {
         ([], Action::UpdateOnly) => Decision::Skip(skipped("1004", "Lead not found")),
         ([], _) => Decision::Insert(values),
@@ -239,6 +241,7 @@ fn commit(world: &mut World, order: &Order, call: &Call, decision: Decision) -> 
             let born = now();
             let mut record = Record::new(world.next_id(), born, order.partition.unwrap_or(DEFAULT_PARTITION));
             let id = record.id;
+            let opts_out = values.iter().any(is_opt_out);
             for (number, value) in values {
                 record.set(number, value);
             }
@@ -247,7 +250,9 @@ fn commit(world: &mut World, order: &Order, call: &Call, decision: Decision) -> 
             }
             world.insert(record);
             world.record(id, born, What::NewLead(Source::Api(Some(call.clone()))));
-            spread_opt_out(world, id, call);
+            if opts_out {
+                spread_opt_out(world, id, call);
+            }
             json!({"id": id, "status": "created"})
         }
         Decision::Update(id, values) => {
@@ -262,6 +267,7 @@ fn commit(world: &mut World, order: &Order, call: &Call, decision: Decision) -> 
 
 /// Writes values to a lead that still lives, and each that differs into the log.
 fn update(world: &mut World, id: u64, values: Vec<(u16, Value)>, call: &Call) -> bool {
+    let opts_out = values.iter().any(is_opt_out);
     let changed = world.change(id, now(), |record| {
         let mut changed = Vec::new();
         for (number, value) in values {
@@ -278,8 +284,16 @@ fn update(world: &mut World, id: u64, values: Vec<(u16, Value)>, call: &Call) ->
     for (number, old, new) in changed {
         note_change(world, id, number, &old, &new, call);
     }
-    spread_opt_out(world, id, call);
+    if opts_out {
+        spread_opt_out(world, id, call);
+    }
     true
+}
+
+/// Whether a write says that the person unsubscribes.
+fn is_opt_out((number, value): &(u16, Value)) -> bool {
+    *value == Value::Bool(true)
+        && schema::by_number(*number).is_some_and(|field| field.name == "unsubscribed")
 }
 
 /// Unsubscribing is durable: it spreads to every lead with the email, with an activity on each; reported by users.
