@@ -83,7 +83,7 @@ pub(in crate::sandbox) struct Call {
 }
 
 impl What {
-    pub(super) fn activity_type(&self) -> &'static Type {
+    pub(in crate::sandbox) fn activity_type(&self) -> &'static Type {
         use super::types::{
             ADD_TO_LIST, CHANGE_DATA_VALUE, CHANGE_SCORE, CHANGE_STATUS, DELETE_LEAD, FILL_OUT_FORM,
             MERGE_LEADS, NEW_LEAD, REMOVE_FROM_LIST, VISIT_WEB_PAGE,

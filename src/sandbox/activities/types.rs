@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 /// One activity type.
 #[derive(Debug)]
-pub(super) struct Type {
-    pub(super) id: u32,
+pub(in crate::sandbox) struct Type {
+    pub(in crate::sandbox) id: u32,
     pub(super) name: &'static str,
     description: &'static str,
     /// The name of the attribute whose value identifies what the activity is about.

@@ -100,6 +100,11 @@ impl Birth {
     }
 }
 
+/// The time without its fraction of a second, as Marketo shows times.
+pub(super) fn whole_second(time: i64) -> i64 {
+    time - time.rem_euclid(SECOND)
+}
+
 /// A call of an integration that arrives at the given time.
 pub(super) fn call(user: &'static str, arrived: i64, dice: &mut Dice) -> Origin {
     Origin::Api { user, arrived, number: dice.below(0x1_ffff) }
@@ -109,7 +114,7 @@ pub(super) fn call(user: &'static str, arrived: i64, dice: &mut Dice) -> Origin 
 pub(super) fn any_origin(born: i64, dice: &mut Dice) -> Origin {
     match dice.below(100) {
         0..=44 => {
-            let user = *dice.pick(INTEGRATIONS);
+            let user = dice.word(INTEGRATIONS);
             let arrived = born - dice.between(100, 3_600);
             call(user, arrived, dice)
         }
@@ -124,14 +129,12 @@ pub(super) fn any_origin(born: i64, dice: &mut Dice) -> Origin {
 
 /// One of the forms.
 pub(super) fn form(dice: &mut Dice) -> Origin {
-    let form: &&str = dice.pick(FORMS);
-    Origin::Form(form)
+    Origin::Form(dice.word(FORMS))
 }
 
 /// One of the imports.
 pub(super) fn list_import(dice: &mut Dice) -> Origin {
-    let list: &&str = dice.pick(IMPORT_LISTS);
-    Origin::ListImport(list)
+    Origin::ListImport(dice.word(IMPORT_LISTS))
 }
 
 /// Names of forms.

@@ -7,7 +7,7 @@
 use super::SeedCause;
 use super::births::{
     Birth, CARELESS_INTEGRATION, CrmType, DAY, HISTORY, HOUR, INTEGRATIONS, MINUTE, Origin, PRESENT, SECOND,
-    any_origin, call, form, list_import,
+    any_origin, call, form, list_import, whole_second,
 };
 use super::dice::Dice;
 use super::people::{Person, Register};
@@ -195,10 +195,6 @@ pub(super) fn a_time(dice: &mut Dice, room: i64) -> i64 {
     let span = (HISTORY - room).max(DAY);
     let drawn = dice.between(0, span).max(dice.between(0, span));
     PRESENT - HISTORY + drawn
-}
-
-fn whole_second(time: i64) -> i64 {
-    time - time.rem_euclid(SECOND)
 }
 
 fn size_in_time(size: usize) -> i64 {

@@ -28,6 +28,12 @@ impl Dice {
         low.saturating_add(i64::try_from(drawn).unwrap_or(0))
     }
 
+    /// One of the texts, evenly drawn.
+    pub(super) fn word(&mut self, texts: &[&'static str]) -> &'static str {
+        let word: &&'static str = self.pick(texts);
+        word
+    }
+
     /// True in `percent` of a hundred draws.
     pub(super) fn percent(&mut self, percent: u32) -> bool {
         self.below(100) < percent

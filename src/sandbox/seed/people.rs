@@ -46,7 +46,7 @@ impl Register {
     /// A mailbox that belongs to a company, for people who share it.
     pub(super) fn role_mailbox(&mut self, dice: &mut Dice) -> String {
         let domain = format!("{}.{}", dice.pick(COMPANIES).1, dice.pick(ROOTS));
-        let role: &&str = dice.pick(ROLES);
+        let role = dice.word(ROLES);
         self.unique(role, &domain)
     }
 
@@ -92,7 +92,7 @@ fn local_part(first: &str, last: &str, dice: &mut Dice) -> String {
 
 /// People whose form or import wrote `null` for a name are in every large instance.
 fn rarely_null(name: &'static str, dice: &mut Dice) -> &'static str {
-    let without_name: &&str = dice.pick(&["null", "NULL", "Null", "N/A", "-"]);
+    let without_name = dice.word(&["null", "NULL", "Null", "N/A", "-"]);
     if dice.permille(3) { without_name } else { name }
 }
 
