@@ -16,11 +16,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-#[allow(dead_code, reason = "its endpoints follow")]
 mod activities;
 mod answer;
 mod chance;
-#[allow(dead_code, reason = "its endpoints follow")]
 mod extract;
 mod gate;
 mod leads;
@@ -32,7 +30,6 @@ mod programs;
 mod request;
 mod routes;
 mod schema;
-#[allow(dead_code, reason = "what fills the world with it follows")]
 mod seed;
 mod server;
 mod sync;
@@ -50,6 +47,7 @@ use world::World;
 pub struct Sandbox {
     address: SocketAddr,
     shared: Arc<Shared>,
+    labels: Vec<SeedLabel>,
     stop: CancellationToken,
     server: Option<JoinHandle<()>>,
 }
@@ -80,11 +78,12 @@ impl Sandbox {
         let delay = chrono::Duration::from_std(options.knobs.activity_delay()).unwrap_or_default();
         let mut world = World::new(delay);
         world.email_trim = options.knobs.is("email_trim", "true");
+        let labels = seed::fill(&mut world, &Seed::of(&options));
         let shared = Arc::new(Shared::new(options, world));
         let stop = CancellationToken::new();
         let server =
             tokio::spawn(server::serve(listener, Arc::clone(&shared), stop.clone().cancelled_owned()));
-        Ok(Self { address, shared, stop, server: Some(server) })
+        Ok(Self { address, shared, labels, stop, server: Some(server) })
     }
 
     /// `http://127.0.0.1:PORT`
@@ -109,6 +108,11 @@ impl Sandbox {
             // It ends by itself; a panic in it was reported when it happened.
             drop(server.await);
         }
+    }
+
+    /// The truth about the duplicate groups that it was filled with.
+    pub fn labels(&self) -> &[SeedLabel] {
+        &self.labels
     }
 
     /// How many leads live.

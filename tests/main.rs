@@ -14,5 +14,6 @@
 mod client;
 mod merge;
 mod sandbox;
+mod sandbox_data;
 mod support;
 mod upsert;

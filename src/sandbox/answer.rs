@@ -9,6 +9,8 @@ pub(super) enum Answer {
     Rows(Vec<Value>),
     /// Success with a token of the next page and what goes with it.
     Page { rows: Vec<Value>, next: Option<String>, more: Option<bool> },
+    /// Success with nothing but a token to begin with.
+    Token(String),
     /// Success of an asset call: `errors` and `warnings` are always there.
     Asset { rows: Vec<Value>, warnings: Vec<&'static str> },
     /// `success: false`.
@@ -75,6 +77,9 @@ impl Answer {
                 if let Some(more) = more {
                     members.insert("moreResult".to_owned(), json!(more));
                 }
+            }
+            Self::Token(token) => {
+                members.insert("nextPageToken".to_owned(), json!(token));
             }
             Self::Asset { rows, warnings } => {
                 members.insert("errors".to_owned(), json!([]));

@@ -22,7 +22,6 @@ pub(super) struct Request {
     pub(super) body: Vec<u8>,
     pub(super) content_type: String,
     pub(super) has_length: bool,
-    #[allow(dead_code, reason = "the file of an export needs it")]
     pub(super) range: Option<String>,
     /// Marketo's id of the call, whose second half is the time at which it arrived.
     pub(super) call_id: String,

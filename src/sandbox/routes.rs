@@ -4,7 +4,7 @@ use super::answer::{Answer, refused};
 use super::options::Fault;
 use super::request::Request;
 use super::server::Shared;
-use super::{leads, lists, merge, objects, programs, sync};
+use super::{activities, extract, leads, lists, merge, objects, programs, sync};
 
 /// Does what a call asks for.
 pub(super) async fn dispatch(
@@ -62,11 +62,43 @@ pub(super) async fn dispatch(
         ("POST", ["rest", "v1", "customobjects", name, "delete"]) => {
             objects::delete(shared, request, name).into()
         }
+        ("GET", ["rest", "v1", "activities", "types"]) => activities::activity_types(),
+        ("GET", ["rest", "v1", "activities", "pagingtoken"]) => {
+            activities::paging_token(shared, request).into()
+        }
+        ("GET", ["rest", "v1", "activities"]) => activities::browse(shared, request).into(),
+        ("GET", ["rest", "v1", "activities", "leadchanges"]) => {
+            activities::lead_changes(shared, request).into()
+        }
+        ("GET", ["rest", "v1", "activities", "deletedleads"]) => {
+            activities::deleted_leads(shared, request).into()
+        }
+        (_, ["bulk", "v1", "leads", export @ ..]) => bulk(shared, request, endpoint, export, fault),
         ("GET", ["rest", "v1", "stats", "usage"]) => Answer::Rows(vec![shared.gate().usage()]),
         ("GET", ["rest", "v1", "stats", "errors"]) => Answer::Rows(vec![shared.gate().error_usage()]),
         (_, known) if is_known(known) => {
             refused("605", format!("HTTP Method '{method}' is not supported")).into()
         }
+        _ => refused("610", format!("Requested resource '{endpoint}' not found")).into(),
+    }
+}
+
+/// Bulk lead extract.
+fn bulk(
+    shared: &Shared,
+    request: &Request,
+    endpoint: &str,
+    segments: &[&str],
+    fault: Option<Fault>,
+) -> Answer {
+    match (request.method.as_str(), segments) {
+        ("GET", ["export"]) => extract::list(shared, request).into(),
+        ("POST", ["export", "create"]) => extract::create(shared, request).into(),
+        ("POST", ["export", id, "enqueue"]) => extract::enqueue(shared, request, id).into(),
+        ("POST", ["export", id, "cancel"]) => extract::cancel(shared, request, id).into(),
+        ("GET", ["export", id, "status"]) => extract::status(shared, request, id).into(),
+        ("GET", ["export", id, "file"]) => extract::file(shared, request, id, fault),
+        (method, ["export", ..]) => refused("605", format!("HTTP Method '{method}' is not supported")).into(),
         _ => refused("610", format!("Requested resource '{endpoint}' not found")).into(),
     }
 }
@@ -105,9 +137,10 @@ fn is_asset(method: &str, segments: &[&str]) -> bool {
 fn is_known(segments: &[&str]) -> bool {
     matches!(
         segments,
-        ["rest", "v1", "leads" | "lists" | "customobjects"]
+        ["rest", "v1", "leads" | "lists" | "customobjects" | "activities"]
             | ["rest", "v1", "leads", "push" | "submitForm" | "delete" | "describe" | "describe2"]
             | ["rest", "v1", "leads", _, "merge"]
+            | ["rest", "v1", "activities", "types" | "pagingtoken" | "leadchanges" | "deletedleads"]
             | ["rest", "v1", "stats", "usage" | "errors"]
     )
 }

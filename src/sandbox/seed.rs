@@ -8,21 +8,25 @@
 mod births;
 mod causes;
 mod dice;
+mod fill;
 mod history;
 mod names;
 mod people;
 mod population;
-pub(super) mod profile;
+mod profile;
 
 use chrono::{DateTime, Duration, Utc};
 use serde_json::Value;
 
 use self::births::Fate;
 use self::dice::Dice;
+pub(super) use self::fill::fill;
 use self::history::time;
 use self::population::{Group, Population};
 use self::profile::Membership;
 use super::activities::log::Activity;
+use super::options::Options;
+use super::world::record::SfdcType;
 
 /// How to fill a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,6 +40,11 @@ pub struct Seed {
 }
 
 impl Seed {
+    /// What a sandbox's options say of its filling.
+    pub(super) fn of(options: &Options) -> Self {
+        Self { leads: options.leads, duplicates: options.duplicates, number: options.seed }
+    }
+
     /// How many leads belong to a group, by the share that was asked for.
     fn leads_in_groups(&self) -> u32 {
         let grouped = (f64::from(self.leads) * self.duplicates.clamp(0.0, 1.0)).round();
@@ -99,9 +108,11 @@ pub(super) struct SeededLead {
     pub(super) id: u64,
     pub(super) created_at: DateTime<Utc>,
     pub(super) updated_at: DateTime<Utc>,
-    pub(super) partition: u32,
+    pub(super) partition: u64,
     /// Fields by their REST names; what is not there is null.
     pub(super) fields: Vec<(&'static str, Value)>,
+    /// What it is in Salesforce, and its id there.
+    pub(super) sfdc: Option<(SfdcType, String)>,
     /// The static lists that it is on.
     pub(super) lists: Vec<u64>,
     /// The programs that it is a member of, with its status in each.
@@ -152,8 +163,9 @@ impl Instance {
                 id: *id,
                 created_at,
                 updated_at,
-                partition: birth.partition,
+                partition: u64::from(birth.partition),
                 fields: profile::fields(birth, *id, of, dice),
+                sfdc: profile::crm(birth, *id),
                 lists: profile::lists(dice),
                 programs: profile::programs(dice),
                 custom_objects: if dice.percent(2) { 1 + dice.below(3) } else { 0 },

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::answer::{Answer, Refused, Rendered, refused};
 use super::chance::Chance;
+use super::extract::jobs::Jobs;
 use super::gate::{API_USER, Gate, Tokens};
 use super::options::{Fault, Options};
 use super::request::Received;
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     gate: Mutex<Gate>,
     tokens: Mutex<Tokens>,
     chance: Mutex<Chance>,
+    jobs: Mutex<Jobs>,
     pub(super) client_id: String,
     pub(super) client_secret: String,
 }
@@ -52,6 +54,7 @@ impl Shared {
     pub(super) fn new(options: Options, world: World) -> Self {
         let gate = Mutex::new(Gate::new(&options));
         let chance = Mutex::new(Chance::new(options.seed, &options.faults));
+        let jobs = Mutex::new(Jobs::new(options.daily_export, options.knobs.clock_speed()));
         Self {
             client_id: format!("sandbox-client-{}", options.seed),
             client_secret: format!("sandbox-secret-{}", options.seed),
@@ -60,6 +63,7 @@ impl Shared {
             gate,
             tokens: Mutex::default(),
             chance,
+            jobs,
         }
     }
 
@@ -69,6 +73,11 @@ impl Shared {
 
     pub(super) fn gate(&self) -> MutexGuard<'_, Gate> {
         lock(&self.gate)
+    }
+
+    /// Taken before the world wherever both are.
+    pub(super) fn jobs(&self) -> MutexGuard<'_, Jobs> {
+        lock(&self.jobs)
     }
 
     pub(super) fn chance(&self) -> MutexGuard<'_, Chance> {
@@ -342,7 +351,13 @@ fn respond_half(rendered: Rendered) -> hyper::Response<Body> {
     headers.push(("content-length", body.len().to_string()));
     let mut half = body;
     half.truncate(half.len() / 2);
-    let frames = futures::stream::iter([Ok(Frame::data(Bytes::from(half))), Err(Cut)]);
+    let sent = futures::stream::once(async { Ok(Frame::data(Bytes::from(half))) });
+    // Hyper writes what it has when there is nothing more to be had; without a pause the cut would swallow the half.
+    let cut = futures::stream::once(async {
+        tokio::task::yield_now().await;
+        Err(Cut)
+    });
+    let frames = futures::StreamExt::chain(sent, cut);
     build(status, content_type, &headers, StreamBody::new(frames).boxed_unsync())
 }
 

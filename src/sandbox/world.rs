@@ -99,12 +99,6 @@ impl World {
         self.leads.values()
     }
 
-    /// The highest id that was ever given.
-    #[allow(dead_code, reason = "what fills the world needs it")]
-    pub(super) fn last_id(&self) -> u64 {
-        self.last_id
-    }
-
     /// The lead that this one was merged into; none if it lives, was deleted, or never was.
     pub(super) fn merged_into(&self, id: u64) -> Option<u64> {
         self.gone.get(&id).copied().flatten()
@@ -161,7 +155,6 @@ impl World {
         Some(record)
     }
 
-    #[allow(dead_code, reason = "what fills the world needs it")]
     /// Remembers a lead that was born and gone before the instance's present.
     pub(super) fn bury(&mut self, id: u64, into: Option<u64>) {
         self.last_id = self.last_id.max(id);

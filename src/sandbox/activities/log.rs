@@ -4,6 +4,7 @@
 //! resolved when entries are read, through [`Directory`]; nothing is rewritten at a merge. Entries are never removed
 //! either: what Marketo purges after some weeks or months is hidden by age.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
@@ -127,8 +128,8 @@ pub(in crate::sandbox) struct Log {
 /// Which entries a reader wants.
 pub(super) struct Wanted<'a> {
     pub(super) types: &'a [u32],
-    /// All leads when empty.
-    pub(super) leads: &'a [u64],
+    /// Only what happened to these, by the ids that they have today; to any lead when none.
+    pub(super) leads: Option<&'a BTreeSet<u64>>,
     /// For Change Data Value, only these fields; every field when none.
     pub(super) fields: Option<&'a [String]>,
     /// Whether what happened to leads that are deleted by now is wanted: only the deletions themselves are.
@@ -162,11 +163,6 @@ impl Log {
     /// Ends the history that a seed wrote: what was recorded before stops ageing at `present`.
     pub(in crate::sandbox) fn end_history(&mut self, present: DateTime<Utc>) {
         self.ages_from = Some(present);
-    }
-
-    /// How many entries there are, hidden ones included.
-    pub(in crate::sandbox) fn len(&self) -> usize {
-        self.entries.len()
     }
 
     /// Where entries since that time begin. Later commits of earlier events may lie behind it, as in Marketo.
@@ -228,7 +224,7 @@ impl Wanted<'_> {
             return None;
         }
         let lead = if self.of_deleted { Some(entry.lead) } else { directory.survivor(entry.lead) };
-        lead.filter(|lead| self.leads.is_empty() || self.leads.contains(lead))
+        lead.filter(|lead| self.leads.is_none_or(|leads| leads.contains(lead)))
     }
 }
 

@@ -14,7 +14,7 @@ const LENGTH: usize = 8 + 8 + 4;
 
 /// Why a token is not taken.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum Unusable {
     Invalid,
     Expired,
 }
@@ -34,19 +34,19 @@ pub(super) fn write(place: usize, now: DateTime<Utc>) -> String {
 }
 
 /// The place in the log that a token stands for.
-pub(super) fn read(token: &str, now: DateTime<Utc>) -> Result<usize, Refused> {
-    let bytes = decode(token.trim_end_matches('=')).ok_or(Refused::Invalid)?;
-    let (blended, check) = bytes.split_at_checked(LENGTH - 4).ok_or(Refused::Invalid)?;
+pub(super) fn read(token: &str, now: DateTime<Utc>) -> Result<usize, Unusable> {
+    let bytes = decode(token.trim_end_matches('=')).ok_or(Unusable::Invalid)?;
+    let (blended, check) = bytes.split_at_checked(LENGTH - 4).ok_or(Unusable::Invalid)?;
     let plain: Vec<u8> = blended.iter().zip(check.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
     if check.len() != 4 || !Sha256::digest(&plain).starts_with(check) {
-        return Err(Refused::Invalid);
+        return Err(Unusable::Invalid);
     }
     let number = |part: Option<&[u8]>| part.and_then(|part| part.try_into().ok()).map(u64::from_be_bytes);
     let place =
-        number(plain.get(..8)).and_then(|place| usize::try_from(place).ok()).ok_or(Refused::Invalid)?;
+        number(plain.get(..8)).and_then(|place| usize::try_from(place).ok()).ok_or(Unusable::Invalid)?;
     let made = number(plain.get(8..)).and_then(|made| DateTime::from_timestamp(made.cast_signed(), 0));
-    let made = made.ok_or(Refused::Invalid)?;
-    if now - made > LIFE { Err(Refused::Expired) } else { Ok(place) }
+    let made = made.ok_or(Unusable::Invalid)?;
+    if now - made > LIFE { Err(Unusable::Expired) } else { Ok(place) }
 }
 
 #[expect(clippy::indexing_slicing, reason = "five bits never exceed the alphabet's 32 letters")]
@@ -91,7 +91,7 @@ mod tests {
         for place in [0, 1, 299, 70_000, usize::MAX] {
             let token = write(place, at(0));
             assert_eq!(read(&token, at(86_400)), Ok(place));
-            assert_eq!(read(&token, at(86_401)), Err(Refused::Expired));
+            assert_eq!(read(&token, at(86_401)), Err(Unusable::Expired));
         }
     }
 
@@ -107,7 +107,7 @@ mod tests {
             "ü",
             &token[..8],
         ] {
-            assert_eq!(read(token, at(0)), Err(Refused::Invalid), "{token}");
+            assert_eq!(read(token, at(0)), Err(Unusable::Invalid), "{token}");
         }
     }
 

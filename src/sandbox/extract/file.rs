@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     fn file(order: &serde_json::Value, rows: &[&[Option<&str>]]) -> String {
-        let order = Order::parse(order).unwrap();
+        let order = Order::parse(order.as_object().unwrap()).unwrap();
         let mut file = FileWriter::new(&order);
         for row in rows {
             file.row(row.iter().copied());

@@ -10,8 +10,8 @@ use chrono_tz::America::Chicago;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Refusal;
 use super::order::Order;
+use crate::sandbox::answer::{Refused, refused};
 
 /// How many jobs run at once.
 const RUNNING: usize = 2;
@@ -26,7 +26,7 @@ const FILE_KEPT: Duration = Duration::days(7);
 
 /// All export jobs of an instance.
 #[derive(Debug)]
-pub(super) struct Jobs {
+pub(in crate::sandbox) struct Jobs {
     all: Vec<Job>,
     daily_bytes: u64,
     /// What Marketo's durations are divided by.
@@ -90,12 +90,12 @@ impl Status {
 
 impl Jobs {
     /// No jobs yet; `speed` divides Marketo's durations.
-    pub(super) fn new(daily_bytes: u64, speed: u32) -> Self {
+    pub(in crate::sandbox) fn new(daily_bytes: u64, speed: u32) -> Self {
         Self { all: Vec::new(), daily_bytes, speed: i32::try_from(speed).unwrap_or(i32::MAX).max(1) }
     }
 
     /// Takes an order; the job waits for being enqueued.
-    pub(super) fn create(&mut self, order: Order, owner: &str, now: DateTime<Utc>) -> Result<&Job, Refusal> {
+    pub(super) fn create(&mut self, order: Order, owner: &str, now: DateTime<Utc>) -> Result<&Job, Refused> {
         self.check_quota(now)?;
         let number = self.all.len();
         let seconds = 20 + 25 * i32::try_from(number % 4).unwrap_or(0);
@@ -116,7 +116,7 @@ impl Jobs {
     }
 
     /// Puts a job in the queue.
-    pub(super) fn enqueue(&mut self, id: &str, owner: &str, now: DateTime<Utc>) -> Result<&Job, Refusal> {
+    pub(super) fn enqueue(&mut self, id: &str, owner: &str, now: DateTime<Utc>) -> Result<&Job, Refused> {
         let job = self.find(id, owner)?;
         if job.cancelled.is_some() {
             return Err(invalid(format!("Export job '{id}' is Cancelled")));
@@ -137,7 +137,7 @@ impl Jobs {
     }
 
     /// Takes a job out, whether it is created, waits or runs.
-    pub(super) fn cancel(&mut self, id: &str, owner: &str, now: DateTime<Utc>) -> Result<&Job, Refusal> {
+    pub(super) fn cancel(&mut self, id: &str, owner: &str, now: DateTime<Utc>) -> Result<&Job, Refused> {
         let place = self.place(id, owner)?;
         if let Some(job) = self.all.get_mut(place) {
             if job.timetable.is_some_and(|timetable| timetable.finishes <= now) && job.cancelled.is_none() {
@@ -150,9 +150,9 @@ impl Jobs {
     }
 
     /// A job of this API user. Jobs of others do not exist for them.
-    pub(super) fn find(&self, id: &str, owner: &str) -> Result<&Job, Refusal> {
+    pub(super) fn find(&self, id: &str, owner: &str) -> Result<&Job, Refused> {
         let found = self.all.iter().find(|job| job.id == id && job.owner == owner);
-        found.ok_or_else(|| Refusal { code: "1013", message: format!("Export job '{id}' not found") })
+        found.ok_or_else(|| refused("1013", format!("Export job '{id}' not found")))
     }
 
     /// This API user's jobs of the last seven days, newest first.
@@ -180,7 +180,7 @@ impl Jobs {
         of_today.filter_map(|job| job.file.as_ref()).map(|file| file.bytes.len() as u64).sum()
     }
 
-    fn check_quota(&self, now: DateTime<Utc>) -> Result<(), Refusal> {
+    fn check_quota(&self, now: DateTime<Utc>) -> Result<(), Refused> {
         if self.bytes_today(now) >= self.daily_bytes {
             Err(busy("Export daily quota exceeded"))
         } else {
@@ -217,7 +217,7 @@ impl Jobs {
         }
     }
 
-    fn place(&self, id: &str, owner: &str) -> Result<usize, Refusal> {
+    fn place(&self, id: &str, owner: &str) -> Result<usize, Refused> {
         let sought = self.find(id, owner)?;
         Ok(self.all.iter().position(|job| job.id == sought.id).unwrap_or(usize::MAX))
     }
@@ -306,12 +306,12 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn busy(message: &str) -> Refusal {
-    Refusal { code: "1029", message: message.to_owned() }
+fn busy(message: &str) -> Refused {
+    refused("1029", message)
 }
 
-fn invalid(message: String) -> Refusal {
-    Refusal { code: "1003", message }
+fn invalid(message: String) -> Refused {
+    refused("1003", message)
 }
 
 #[cfg(test)]

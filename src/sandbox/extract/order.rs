@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Duration, NaiveDateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::Refusal;
+use crate::sandbox::answer::{Refused, refused};
 
 /// One export, as ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Format {
         }
     }
 
-    fn parse(body: &Map<String, Value>) -> Result<Self, Refusal> {
+    fn parse(body: &Map<String, Value>) -> Result<Self, Refused> {
         match body.get("format").and_then(Value::as_str) {
             None => Ok(Self::Csv),
             Some(name) if name.eq_ignore_ascii_case("csv") => Ok(Self::Csv),
@@ -78,8 +78,7 @@ impl Format {
 
 impl Order {
     /// Reads the body of `create.json`.
-    pub(super) fn parse(body: &Value) -> Result<Self, Refusal> {
-        let body = body.as_object().ok_or_else(|| invalid("The body must be a JSON object".to_owned()))?;
+    pub(super) fn parse(body: &Map<String, Value>) -> Result<Self, Refused> {
         Ok(Self {
             fields: fields(body)?,
             format: Format::parse(body)?,
@@ -90,7 +89,7 @@ impl Order {
 }
 
 impl Filter {
-    fn parse(body: &Map<String, Value>) -> Result<Self, Refusal> {
+    fn parse(body: &Map<String, Value>) -> Result<Self, Refused> {
         let filters = body.get("filter").and_then(Value::as_object);
         let mut filters = filters.into_iter().flatten();
         let (Some((name, value)), None) = (filters.next(), filters.next()) else {
@@ -116,7 +115,7 @@ impl Window {
         self.start <= time && time <= self.end
     }
 
-    fn parse(filter: &str, value: &Value) -> Result<Self, Refusal> {
+    fn parse(filter: &str, value: &Value) -> Result<Self, Refused> {
         let end_of = |name: &str| {
             let written = value.get(name).and_then(Value::as_str);
             let written = written.ok_or_else(|| invalid(format!("Filter '{filter}' must have '{name}'")))?;
@@ -146,13 +145,13 @@ fn parse_time(written: &str) -> Option<DateTime<Utc>> {
     zoned.or_else(|_| unzoned()).ok()
 }
 
-fn fields(body: &Map<String, Value>) -> Result<Vec<String>, Refusal> {
+fn fields(body: &Map<String, Value>) -> Result<Vec<String>, Refused> {
     let fields = body.get("fields").and_then(Value::as_array).filter(|fields| !fields.is_empty());
     let fields = fields.ok_or_else(|| invalid("'fields' must name at least one field".to_owned()))?;
     fields.iter().map(|field| text("fields", field)).collect()
 }
 
-fn headers(body: &Map<String, Value>) -> Result<BTreeMap<String, String>, Refusal> {
+fn headers(body: &Map<String, Value>) -> Result<BTreeMap<String, String>, Refused> {
     let headers = body.get("columnHeaderNames").and_then(Value::as_object);
     headers
         .into_iter()
@@ -161,17 +160,17 @@ fn headers(body: &Map<String, Value>) -> Result<BTreeMap<String, String>, Refusa
         .collect()
 }
 
-fn text(name: &str, value: &Value) -> Result<String, Refusal> {
+fn text(name: &str, value: &Value) -> Result<String, Refused> {
     let text = value.as_str().filter(|text| !text.is_empty());
     text.map(str::to_owned).ok_or_else(|| invalid(format!("Invalid value for '{name}'")))
 }
 
-fn number(name: &str, value: &Value) -> Result<u64, Refusal> {
+fn number(name: &str, value: &Value) -> Result<u64, Refused> {
     value.as_u64().ok_or_else(|| invalid(format!("Invalid value for '{name}'")))
 }
 
-fn invalid(message: String) -> Refusal {
-    Refusal { code: "1003", message }
+fn invalid(message: String) -> Refused {
+    refused("1003", message)
 }
 
 #[cfg(test)]
@@ -180,8 +179,12 @@ mod tests {
 
     use super::*;
 
-    fn refused(body: &Value) -> String {
-        let refusal = Order::parse(body).unwrap_err();
+    fn parse(body: &Value) -> Result<Order, Refused> {
+        Order::parse(body.as_object().unwrap())
+    }
+
+    fn message(body: &Value) -> String {
+        let refusal = parse(body).unwrap_err();
         assert_eq!(refusal.code, "1003");
         refusal.message
     }
@@ -192,15 +195,15 @@ mod tests {
 
     #[test]
     fn a_window_of_thirty_one_days_is_taken_and_one_second_more_is_not() {
-        assert!(Order::parse(&window("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z")).is_ok());
-        let message = refused(&window("2026-01-01T00:00:00Z", "2026-02-01T00:00:01Z"));
-        assert_eq!(message, "Filter 'createdAt' spans more than 31 days");
+        assert!(parse(&window("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z")).is_ok());
+        let refusal = message(&window("2026-01-01T00:00:00Z", "2026-02-01T00:00:01Z"));
+        assert_eq!(refusal, "Filter 'createdAt' spans more than 31 days");
     }
 
     #[test]
     fn both_ends_belong_to_a_window() {
         let Filter::CreatedAt(window) =
-            Order::parse(&window("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z")).unwrap().filter
+            parse(&window("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z")).unwrap().filter
         else {
             panic!("not a window")
         };
@@ -221,21 +224,21 @@ mod tests {
 
     #[test]
     fn exactly_one_filter_is_taken() {
-        assert_eq!(refused(&json!({"fields": ["id"]})), "Exactly one filter must be given");
+        assert_eq!(message(&json!({"fields": ["id"]})), "Exactly one filter must be given");
         let two = json!({"fields": ["id"], "filter": {"staticListId": 1, "staticListName": "x"}});
-        assert_eq!(refused(&two), "Exactly one filter must be given");
+        assert_eq!(message(&two), "Exactly one filter must be given");
         assert_eq!(
-            refused(&json!({"fields": ["id"], "filter": {"email": "x"}})),
+            message(&json!({"fields": ["id"], "filter": {"email": "x"}})),
             "Unsupported filter 'email'"
         );
     }
 
     #[test]
     fn fields_are_required_and_formats_are_three() {
-        assert_eq!(refused(&json!({"filter": {"staticListId": 1}})), "'fields' must name at least one field");
+        assert_eq!(message(&json!({"filter": {"staticListId": 1}})), "'fields' must name at least one field");
         let xml = json!({"fields": ["id"], "format": "XML", "filter": {"staticListId": 1}});
-        assert_eq!(refused(&xml), "Invalid value for 'format': 'XML'");
+        assert_eq!(message(&xml), "Invalid value for 'format': 'XML'");
         let ssv = json!({"fields": ["id"], "format": "SSV", "filter": {"staticListId": 1}});
-        assert_eq!(Order::parse(&ssv).unwrap().format.separator(), b';');
+        assert_eq!(parse(&ssv).unwrap().format.separator(), b';');
     }
 }

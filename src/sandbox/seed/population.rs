@@ -126,7 +126,7 @@ impl Crowd {
         birth.partition = *self.dice.weighted(&[(1, 80), (2, 14), (3, 6)]);
         birth.email = match self.dice.below(1000) {
             0..=29 => None,
-            30..=34 => Some((*self.dice.pick(&["", " ", "\t"])).to_owned()),
+            30..=34 => Some((*self.dice.pick(&[" ", "  ", "\t"])).to_owned()),
             _ => Some(spell(&who.email, &mut self.dice)),
         };
         self.births.push(birth);

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::births::{Birth, CrmType, Origin};
 use super::dice::Dice;
 use super::names::TITLES;
+use crate::sandbox::world::record::SfdcType;
 
 /// A static list of the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub(super) struct Membership {
     pub(super) place: usize,
 }
 
-/// Field names and values of one record, without what the sandbox keeps itself: id, dates, partition.
+/// Field names and values of one record, without what the sandbox keeps apart: id, dates, partition, Salesforce's id.
 pub(super) fn fields(
     birth: &Birth,
     id: u64,
@@ -88,8 +89,8 @@ pub(super) fn fields(
     }
     add("leadSource", dice.word(SOURCES).into());
     opt_outs(of, dice, &mut add);
-    if let Origin::Salesforce(kind) = birth.origin {
-        crm(kind, id, &mut add);
+    if birth.origin == Origin::Salesforce(CrmType::Contact) {
+        add("sfdcAccountId", format!("001{:015}", id / 7).into());
     }
     fields
 }
@@ -145,8 +146,7 @@ fn contact_data(birth: &Birth, dice: &mut Dice, add: &mut impl FnMut(&'static st
         add("country", birth.who.country.into());
     }
     match dice.below(100) {
-        0..=2 => add("city", "".into()),
-        3..=4 => add("city", "  ".into()),
+        0..=4 => add("city", "  ".into()),
         5..=40 => add("city", dice.word(CITIES).into()),
         _ => {}
     }
@@ -177,16 +177,12 @@ fn opt_outs(of: Option<Membership>, dice: &mut Dice, add: &mut impl FnMut(&'stat
     }
 }
 
-fn crm(kind: CrmType, id: u64, add: &mut impl FnMut(&'static str, Value)) {
-    let (name, id_field, record) = match kind {
-        CrmType::Lead => ("Lead", "sfdcLeadId", format!("00Q{id:015}")),
-        CrmType::Contact => ("Contact", "sfdcContactId", format!("003{id:015}")),
-    };
-    add("sfdcType", name.into());
-    add("sfdcId", record.clone().into());
-    add(id_field, record.into());
-    if kind == CrmType::Contact {
-        add("sfdcAccountId", format!("001{:015}", id / 7).into());
+/// The record's type and id in Salesforce, which the sandbox keeps apart from the fields.
+pub(super) fn crm(birth: &Birth, id: u64) -> Option<(SfdcType, String)> {
+    match birth.origin {
+        Origin::Salesforce(CrmType::Lead) => Some((SfdcType::Lead, format!("00Q{id:015}"))),
+        Origin::Salesforce(CrmType::Contact) => Some((SfdcType::Contact, format!("003{id:015}"))),
+        _ => None,
     }
 }
 

@@ -47,7 +47,7 @@ fn log(entries: impl IntoIterator<Item = Activity>) -> Log {
 }
 
 fn wanted(types: &[u32]) -> Wanted<'_> {
-    Wanted { types, leads: &[], fields: None, of_deleted: false }
+    Wanted { types, leads: None, fields: None, of_deleted: false }
 }
 
 /// The leads of all pages to the end, and the number of entries of each page.
@@ -117,9 +117,9 @@ fn entries_of_a_merged_lead_are_its_survivors_and_those_of_a_deleted_one_are_gon
     let leads = Leads(BTreeMap::from([(2, Some(1)), (3, None)]));
     let log = log([1, 2, 3].map(|lead| entry(lead, day(0), born())));
     assert_eq!(walk(&log, day(1), 300, &wanted(&[NEW_LEAD.id]), &leads).0, [1, 1]);
-    let of_survivor = Wanted { leads: &[1], ..wanted(&[12]) };
+    let of_survivor = Wanted { leads: Some(&[1].into()), ..wanted(&[12]) };
     assert_eq!(walk(&log, day(1), 300, &of_survivor, &leads).0, [1, 1]);
-    let of_loser = Wanted { leads: &[2], ..wanted(&[12]) };
+    let of_loser = Wanted { leads: Some(&[2].into()), ..wanted(&[12]) };
     assert_eq!(walk(&log, day(1), 300, &of_loser, &leads).0, [0_u64; 0]);
 }
 

@@ -9,7 +9,8 @@ fn at(seconds: i64) -> DateTime<Utc> {
 }
 
 fn order() -> Order {
-    Order::parse(&json!({"fields": ["id"], "filter": {"staticListId": 1}})).unwrap()
+    let body = json!({"fields": ["id"], "filter": {"staticListId": 1}});
+    Order::parse(body.as_object().unwrap()).unwrap()
 }
 
 fn jobs() -> Jobs {
