@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
+use crate::cache::Cache;
 use crate::config::{Config, Credentials, Environment, Flags};
 use crate::marketo::{self, Client, ClientOptions, Clock};
 
@@ -125,7 +126,7 @@ fn run(cli: Cli, environment: &Environment, ui: Ui) -> Result<Exit, Failure> {
     runtime.block_on(async move {
         match command {
             Command::Scan(args) => scan::run(&mut Context::load(&flags, environment, ui)?, &args).await,
-            Command::Report(args) => report::run(&mut Context::load(&flags, environment, ui)?, &args),
+            Command::Report(args) => report::run(&mut Context::load(&flags, environment, ui)?, args),
             Command::Merge(args) => merge::run(&mut Context::load(&flags, environment, ui)?, &args).await,
             Command::Doctor(args) => doctor::run(&mut Context::load(&flags, environment, ui)?, &args).await,
             Command::Upsert(args) => upsert::run(&mut Context::load(&flags, environment, ui)?, &args).await,
@@ -149,6 +150,21 @@ impl Context {
     /// A client of the configured instance. Calls nothing yet.
     pub fn client(&self) -> Result<Client, Failure> {
         Ok(client(&self.config, self.config.credentials()?)?)
+    }
+
+    /// The cache that a scan has filled, with the keys of today's configuration. Where no instance is configured, the one
+    /// whose cache it is.
+    fn cache(&self) -> Result<Cache, Failure> {
+        let path = self.config.cache_file()?;
+        let mut cache = match &self.config.instance.base_url {
+            Some(_) => Cache::open_existing(&path, &self.config.instance_name())?,
+            None => Cache::open_found(&path)?,
+        };
+        let key = &self.config.key;
+        if cache.summary()?.key_signature != key.signature() {
+            cache.rekey(&key.signature(), |lead| key.key_of(lead).map(String::from))?;
+        }
+        Ok(cache)
     }
 }
 

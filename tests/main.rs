@@ -13,6 +13,7 @@
 
 mod client;
 mod merge;
+mod report;
 mod sandbox;
 mod sandbox_data;
 mod support;

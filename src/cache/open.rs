@@ -26,14 +26,15 @@ impl Cache {
 
     /// Opens the cache of `instance`; where there is none, the error says how to make one.
     pub fn open_existing(path: &Path, instance: &str) -> Result<Self, Error> {
-        match std::fs::metadata(path) {
-            Ok(file) if file.len() > 0 => Self::open_file(path, instance),
-            Ok(_) => Err(Error::Missing { path: path.to_owned() }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err(Error::Missing { path: path.to_owned() })
-            }
-            Err(source) => Err(Error::Open { path: path.to_owned(), source }),
-        }
+        must_exist(path)?;
+        Self::open_file(path, instance)
+    }
+
+    /// Opens the cache that is there, of whatever instance; [`Cache::summary`] names it.
+    pub fn open_found(path: &Path) -> Result<Self, Error> {
+        must_exist(path)?;
+        let instance = instance_of(path)?;
+        Self::open_file(path, &instance)
     }
 
     fn open_file(path: &Path, instance: &str) -> Result<Self, Error> {
@@ -59,6 +60,33 @@ impl Cache {
         }
         Ok(Self { db, path: path.to_owned() })
     }
+}
+
+/// A file that holds nothing yet is none.
+fn must_exist(path: &Path) -> Result<(), Error> {
+    match std::fs::metadata(path) {
+        Ok(file) if file.len() > 0 => Ok(()),
+        Ok(_) => Err(Error::Missing { path: path.to_owned() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(Error::Missing { path: path.to_owned() })
+        }
+        Err(source) => Err(Error::Open { path: path.to_owned(), source }),
+    }
+}
+
+/// The instance that a cache belongs to. A file without one was never filled.
+fn instance_of(path: &Path) -> Result<String, Error> {
+    let failed = |source| Error::of(path, source);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).map_err(failed)?;
+    check_format(&db, path)?;
+    let filled: bool = db
+        .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'meta')", [], |row| row.get(0))
+        .map_err(failed)?;
+    if !filled {
+        return Err(Error::Missing { path: path.to_owned() });
+    }
+    db.query_row("SELECT instance FROM meta", [], |row| row.get(0)).map_err(failed)
 }
 
 /// Makes an empty file that only its owner can read, unless there is a file already. SQLite gives its WAL the same

@@ -51,7 +51,7 @@ pub enum Failure {
     #[error("the output could not be written")]
     Output(#[source] std::io::Error),
     /// A file that was named for the output could not be written; what was there before is still there.
-    #[error("{} could not be written, and is what it was before", path.display())]
+    #[error("{} could not be written; what was there before is unchanged", path.display())]
     File {
         /// The file.
         path: std::path::PathBuf,

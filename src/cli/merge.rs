@@ -65,7 +65,7 @@ struct Allowed {
 pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit, Failure> {
     let instance = context.config.instance_name();
     let client = context.client()?;
-    let mut cache = open_cache(&context.config, &instance)?;
+    let mut cache = context.cache()?;
     let mut ledger = Ledger::open(&context.config.ledger_file()?, &instance)?;
     let kept = args.plan.as_ref().map(|id| Merge::<Client>::plan_of(&ledger, id, &instance)).transpose()?;
     let settings = Settings {
@@ -115,15 +115,6 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
         context.ui.print(&shown.text())?;
     }
     Ok(ending(&mut context.ui, report, args.confirm))
-}
-
-fn open_cache(config: &Config, instance: &str) -> Result<Cache, Failure> {
-    let mut cache = Cache::open_existing(&config.cache_file()?, instance)?;
-    let signature = config.key.signature();
-    if cache.summary()?.key_signature != signature {
-        cache.rekey(&signature, |lead| key_of(&config.key, lead))?;
-    }
-    Ok(cache)
 }
 
 fn key_of(spec: &KeySpec, lead: &Lead) -> Option<String> {

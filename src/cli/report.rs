@@ -1,109 +1,122 @@
-//! `mkto-audit report`: what the cache holds of duplicates.
+//! `mkto-audit report`: what the cache holds of duplicates. Asks nobody, and needs no credentials.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 
 use super::{Context, Exit, Failure};
-use crate::cache::Cache;
-use crate::config::Config;
-use crate::dedupe::{Cause, Group, Key};
-use crate::report::{self, Collector, Filter, Report, Source};
+use crate::cache::Summary;
+use crate::dedupe::{Cause, Group, Key, normalise};
+use crate::report::{
+    Collector, Filter, Report, Source, parse_since, render, write_beside, write_csv, write_json,
+};
 
-/// How many groups a table shows unless told otherwise.
-const SHOWN: usize = 20;
+/// How many groups the table shows where nothing else is asked for; CSV and JSON hold all.
+const TABLE_LIMIT: usize = 20;
+
+/// Stands for standard output where a file can be named.
+const STANDARD_OUTPUT: &str = "-";
 
 /// Show the duplicates that the last scan found
-///
-/// Totals, groups by cause, and the largest groups. It reads the cache alone: no call to Marketo, no credentials.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: mkto-audit report --cause race --min-size 3\n         mkto-audit report --csv groups.csv"
-)]
+#[command(after_help = "Examples:\n  \
+    mkto-audit report\n  \
+    mkto-audit report --cause race --since 2026-01-01 --limit 50\n  \
+    mkto-audit report --csv duplicates.csv\n  \
+    mkto-audit report --json | jq '.group[0]'")]
 pub(super) struct ReportArgs {
-    /// Write every lead of every group as CSV, to FILE or to standard output
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", conflicts_with = "json")]
-    pub(super) csv: Option<PathBuf>,
+    /// Write every group as CSV, a row a lead, to FILE, or to standard output where no FILE is named
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STANDARD_OUTPUT)]
+    csv: Option<PathBuf>,
     /// Print one JSON document
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// Only groups of this cause: race, `create_duplicate`, crm, import, partition or unknown
     #[arg(long)]
-    pub(super) json: bool,
-    /// Only groups of this cause: `race`, `create_duplicate`, `crm`, `import`, `partition` or `unknown`
-    #[arg(long, value_name = "CAUSE", value_parser = |text: &str| text.parse::<Cause>().map_err(|error| error.to_string()))]
-    pub(super) cause: Option<Cause>,
+    cause: Option<Cause>,
     /// Only groups of at least so many leads
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    pub(super) min_size: usize,
-    /// Only groups that got another lead since then: a date or an RFC 3339 time
-    #[arg(long, value_name = "TIME", value_parser = |text: &str| report::parse_since(text).map_err(|error| error.to_string()))]
-    pub(super) since: Option<chrono::DateTime<chrono::Utc>>,
-    /// Only groups with an email of this domain
-    #[arg(long, value_name = "DOMAIN")]
-    pub(super) domain: Option<String>,
-    /// Only the group of this email
-    #[arg(long, value_name = "EMAIL")]
-    pub(super) email: Option<String>,
-    /// Show at most so many groups, the largest; 20 in the table, all in CSV and JSON
+    #[arg(long, value_name = "N", default_value_t = 2, hide_default_value = true)]
+    min_size: usize,
+    /// Only groups that got another lead since this date, or this time
+    #[arg(long, value_name = "DATE", value_parser = parse_since)]
+    since: Option<DateTime<Utc>>,
+    /// Only groups with an address of this domain
+    #[arg(long, value_parser = some_text)]
+    domain: Option<String>,
+    /// Only the group of this address
+    #[arg(long, value_parser = some_text)]
+    email: Option<String>,
+    /// Show at most so many groups, the largest; without it the table shows 20, CSV and JSON all
     #[arg(long, value_name = "N")]
-    pub(super) limit: Option<usize>,
+    limit: Option<usize>,
 }
 
-pub(super) fn run(context: &mut Context, args: &ReportArgs) -> Result<Exit, Failure> {
-    let report = build(context, args)?;
-    match (&args.csv, args.json) {
-        (Some(file), _) if file.as_os_str() == "-" => {
-            context.ui.write(|out| report::write_csv(&report, out))?;
-        }
-        (Some(file), _) => {
-            report::write_beside(file, |out| report::write_csv(&report, out))
+pub(super) fn run(context: &mut Context, args: ReportArgs) -> Result<Exit, Failure> {
+    let to_table = args.csv.is_none() && !args.json;
+    let limit = args.limit.or(to_table.then_some(TABLE_LIMIT));
+    let filter = Filter {
+        cause: args.cause,
+        min_size: args.min_size,
+        since: args.since,
+        domain: args.domain,
+        email: args.email,
+    };
+    let report = collect(context, &filter, limit)?;
+    match args.csv {
+        Some(file) if file.as_os_str() != STANDARD_OUTPUT => {
+            write_beside(&file, |out| write_csv(&report, out))
                 .map_err(|source| Failure::File { path: file.clone(), source })?;
-            context.ui.note(&format!("{} groups are in {}", report.shown.len(), file.display()));
+            let groups = report.shown.len();
+            context.ui.note(&format!(
+                "{groups} group{} written to {}",
+                if groups == 1 { "" } else { "s" },
+                file.display()
+            ));
         }
-        (None, true) => context.ui.write(|out| report::write_json(&report, out))?,
-        (None, false) => {
+        Some(_) => context.ui.write(|out| write_csv(&report, out))?,
+        None if args.json => context.ui.write(|out| write_json(&report, out))?,
+        None => {
             let width = context.ui.width();
-            context.ui.print(&report::render(&report, width))?;
+            context.ui.print(&render(&report, width))?;
+            if report.groups > 0 {
+                context.ui.note("next: `mkto-audit merge` says what a merge would do, and changes nothing");
+            }
         }
     }
     Ok(Exit::Done)
 }
 
-fn build(context: &mut Context, args: &ReportArgs) -> Result<Report, Failure> {
-    let config = &context.config;
-    let cache = open_cache(config)?;
+/// Counts the cache's groups, and keeps those that are to be shown.
+fn collect(context: &mut Context, filter: &Filter, limit: Option<usize>) -> Result<Report, Failure> {
+    let cache = context.cache()?;
     let summary = cache.summary()?;
     if !summary.complete {
-        context.ui.note("note: the scan is not complete, so that groups may be missing; run `mkto-audit scan` again, it goes on where it stopped");
+        context.ui.note(&unfinished(&summary));
     }
-    let filter = Filter {
-        cause: args.cause,
-        min_size: args.min_size,
-        since: args.since,
-        domain: args.domain.clone(),
-        email: args.email.clone(),
-    };
-    let is_table = args.csv.is_none() && !args.json;
-    let limit = args.limit.or_else(|| is_table.then_some(SHOWN));
-    let mut collector = Collector::new(&filter, &config.winner, limit);
+    let mut collector = Collector::new(filter, &context.config.winner, limit);
     cache.for_each_group(|key, leads| {
         if let Some(key) = Key::stored(key.to_owned()) {
             collector.add(Group::new(key, leads));
         }
         ControlFlow::Continue(())
     })?;
-    Ok(collector.finish(Source {
-        instance: summary.instance,
-        scanned_at: summary.scanned_at,
-        leads: summary.leads,
-    }))
+    let Summary { instance, scanned_at, leads, .. } = summary;
+    Ok(collector.finish(Source { instance, scanned_at, leads }))
 }
 
-/// Opens the cache that a scan made, its keys by the rule that is configured now.
-pub(super) fn open_cache(config: &Config) -> Result<Cache, Failure> {
-    let mut cache = Cache::open_existing(&config.cache_file()?, &config.instance_name())?;
-    let signature = config.key.signature();
-    if cache.summary()?.key_signature != signature {
-        cache.rekey(&signature, |lead| config.key.key_of(lead).map(|key| key.as_str().to_owned()))?;
-    }
-    Ok(cache)
+fn unfinished(summary: &Summary) -> String {
+    let seen = match summary.scanned_at {
+        Some(_) => {
+            "a newer scan was begun and did not end, so that some leads may be as the last one saw them"
+        }
+        None => "the first scan did not end, so that there may be more duplicates than these",
+    };
+    format!("note: {seen}; `mkto-audit scan` goes on where it stopped")
+}
+
+/// A filter's text; an empty one would match nothing, and is a slip.
+fn some_text(text: &str) -> Result<String, &'static str> {
+    normalise(text).map(|_| text.to_owned()).ok_or("it is empty")
 }

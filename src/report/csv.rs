@@ -30,13 +30,21 @@ const HEADER: [&str; 16] = [
 /// Writes the report's groups as CSV, the leads of a group by creation. Lines end as RFC 4180 wants them, with CR LF.
 pub fn write_csv(report: &Report, out: impl Write) -> io::Result<()> {
     let mut csv = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
-    csv.write_record(HEADER)?;
+    csv.write_record(HEADER).map_err(as_io)?;
     for shown in &report.shown {
         for lead in &shown.group.leads {
-            csv.write_record(row(shown, lead).iter().map(|cell| cell.as_bytes()))?;
+            csv.write_record(row(shown, lead).iter().map(|cell| cell.as_bytes())).map_err(as_io)?;
         }
     }
     csv.flush()
+}
+
+/// The writer's own reason, so that a closed pipe is known as one.
+fn as_io(error: ::csv::Error) -> io::Error {
+    match error.into_kind() {
+        ::csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
 }
 
 fn row<'a>(shown: &'a ShownGroup, lead: &'a Lead) -> [Cow<'a, str>; HEADER.len()] {

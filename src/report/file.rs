@@ -19,7 +19,15 @@ pub fn write_beside(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resul
     }
     // Renaming over a symbolic link would replace the link, not what it points to.
     let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mut beside = tempfile::Builder::new().prefix(".mkto-audit-").tempfile_in(folder_of(&place))?;
+    let folder = folder_of(&place);
+    if !folder.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "its folder does not exist"));
+    }
+    // The name of the file beside it would only puzzle whoever reads the error.
+    let mut beside = tempfile::Builder::new()
+        .prefix(".mkto-audit-")
+        .tempfile_in(folder)
+        .map_err(|error| io::Error::from(error.kind()))?;
     let mut out = BufWriter::new(beside.as_file_mut());
     write(&mut out)?;
     out.flush()?;

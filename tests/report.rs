@@ -1,0 +1,283 @@
+//! `mkto-audit report`: from the cache alone, in three forms, for a person, a spreadsheet and a program.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use mkto_audit::cache::{Cache, Row, ScanSpec};
+use mkto_audit::dedupe::KeySpec;
+use mkto_audit::lead::Lead;
+use mkto_audit::sandbox::{Options, Sandbox};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::assert_picture;
+use crate::support::{Run, binary};
+
+const INSTANCE: &str = "123-abc-456.mktorest.com";
+
+/// A folder with a cache in it, and no Marketo anywhere.
+struct Audit {
+    folder: TempDir,
+}
+
+impl Audit {
+    fn of(leads: impl IntoIterator<Item = Lead>) -> Self {
+        let audit = Self { folder: tempfile::tempdir().unwrap() };
+        let mut cache = Cache::open(&audit.cache(), INSTANCE).unwrap();
+        cache
+            .load(&spec(), "2026-03-02T10:00:00Z".parse().unwrap(), |loader| {
+                leads.into_iter().try_for_each(|lead| loader.add(&row(lead)))
+            })
+            .unwrap();
+        audit
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.path("cache.db")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command<S: AsRef<OsStr>>(&self, flags: impl IntoIterator<Item = S>) -> Command {
+        let mut command = binary(self.folder.path(), ["report"]);
+        command.args(flags).env("MKTO_AUDIT_DB", self.cache());
+        command
+    }
+
+    fn run<S: AsRef<OsStr>>(&self, flags: impl IntoIterator<Item = S>) -> Run {
+        Run::of(&mut self.command(flags))
+    }
+
+    fn keys(&self, flags: &[&str]) -> Vec<String> {
+        let report = self.run(flags.iter().chain(&["--json"])).expect_code(0).json();
+        let groups = report["group"].as_array().unwrap();
+        groups.iter().map(|group| group["key"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn redactions(&self) -> Vec<(String, &'static str)> {
+        vec![(self.folder.path().display().to_string().replace('.', r"\."), "[FOLDER]")]
+    }
+}
+
+fn spec() -> ScanSpec {
+    ScanSpec { strategy: "pages".into(), fields: vec![], key_signature: KeySpec::default().signature() }
+}
+
+fn row(lead: Lead) -> Row {
+    let key = KeySpec::default().key_of(&lead).map(String::from);
+    Row { lead, key }
+}
+
+fn lead(id: u64, email: &str, created: &str, source: &str) -> Lead {
+    Lead::new(id)
+        .with("email", email)
+        .with("createdAt", created)
+        .with("updatedAt", created)
+        .with("originalSourceType", source)
+        .with("leadPartitionId", 1)
+}
+
+const API: &str = "Web service API";
+
+/// Groups of several causes, values that bite, and people who are no duplicates.
+fn people() -> Vec<Lead> {
+    vec![
+        lead(17, "ada@example.com", "2026-03-01T08:00:00Z", API).with("firstName", "Ada"),
+        lead(18, "Ada@Example.com ", "2026-03-01T08:00:02Z", API).with("company", "=HYPERLINK(\"x\")"),
+        lead(20, "grace@example.org", "2025-01-01T00:00:00Z", "Web form fillout"),
+        lead(21, "grace@example.org", "2025-06-01T12:00:00Z", "Salesforce.com").with("sfdcContactId", "0031"),
+        lead(22, "grace@example.org", "2025-07-01T00:00:00Z", "List import")
+            .with("lastName", "O'Neil, \"Ed\"\nJr."),
+        lead(30, "王小明@mail.example.net", "2024-01-01T00:00:00Z", API).with("firstName", "👩‍💻 王"),
+        lead(31, "王小明@mail.example.net", "2026-02-01T00:00:00Z", API).with("leadPartitionId", 2),
+        lead(40, "=cmd()@example.com", "2024-05-01T00:00:00Z", API).with("lastName", "\u{1b}[31mred"),
+        lead(41, "=cmd()@example.com", "2024-05-09T00:00:00Z", API),
+        lead(50, "alone@example.com", "2024-05-01T00:00:00Z", API),
+        lead(51, "null", "2024-05-01T00:00:00Z", API),
+        lead(52, "null", "2024-05-01T00:00:00Z", API),
+        lead(53, " ", "2024-05-01T00:00:00Z", API),
+        lead(54, " ", "2024-05-01T00:00:00Z", API),
+    ]
+}
+
+#[test]
+fn without_credentials_the_table_the_csv_and_the_json_show_the_cache() {
+    let audit = Audit::of(people());
+    assert_picture!("report", audit.redactions(), audit.run([""; 0]).picture());
+    assert_picture!(
+        "report_csv_stdout",
+        audit.redactions(),
+        audit.run(["--csv"]).picture().replace('\r', "")
+    );
+    assert_picture!(
+        "report_json_one",
+        audit.redactions(),
+        audit.run(["--json", "--email", "ADA@example.com"]).picture()
+    );
+}
+
+#[test]
+fn a_csv_file_holds_what_standard_output_would_and_is_its_owners_alone() {
+    let audit = Audit::of(people());
+    let file = audit.path("out.csv");
+    let run = audit.run(["--csv", file.to_str().unwrap(), "--cause", "race"]).expect_code(0);
+    assert_eq!(run.stdout, "");
+    assert_eq!(run.stderr, format!("1 group written to {}\n", file.display()));
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(written, audit.run(["--cause", "race", "--csv"]).stdout);
+    assert_eq!(written.lines().count(), 3);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn each_filter_narrows_groups_and_totals() {
+    let audit = Audit::of(people());
+    let (ada, cmd, grace, wang) =
+        ("ada@example.com", "=cmd()@example.com", "grace@example.org", "王小明@mail.example.net");
+    for (flags, expected) in [
+        (&[][..], &[grace, cmd, ada, wang][..]),
+        (&["--cause", "race"], &[ada]),
+        (&["--cause", "create_duplicate"], &[cmd]),
+        (&["--cause", "partition"], &[wang]),
+        (&["--min-size", "3"], &[grace]),
+        (&["--since", "2026-02-01"], &[ada, wang]),
+        (&["--since", "2026-03-01T08:00:03Z"], &[]),
+        (&["--domain", "EXAMPLE.com"], &[cmd, ada]),
+        (&["--domain", "example.net"], &[]),
+        (&["--email", "ada@EXAMPLE.com", "--domain", "example.com"], &[ada]),
+        (&["--limit", "1"], &[grace]),
+        (&["--limit", "0"], &[]),
+    ] {
+        assert_eq!(audit.keys(flags), expected, "{flags:?}");
+    }
+    let report = audit.run(["--json", "--cause", "race", "--limit", "0"]).json();
+    assert_eq!(
+        (&report["groups"], &report["duplicates"], &report["excess"]),
+        (&json!(1), &json!(2), &json!(1))
+    );
+}
+
+#[test]
+fn another_rule_for_what_is_the_same_holds_without_another_scan() {
+    let audit = Audit::of(people());
+    let mut command = audit.command(["--json"]);
+    command.env("MKTO_AUDIT__MATCH__WITHIN_PARTITION", "true");
+    let report = Run::of(&mut command).expect_code(0).json();
+    assert_eq!(report["groups"], 3, "the two partitions of one group are apart now");
+    assert_eq!(report["group"][0]["key"], "grace@example.org + partition 1");
+    assert_eq!(audit.keys(&[]).len(), 4, "and together again");
+}
+
+#[test]
+fn a_scan_that_did_not_end_is_told_on_standard_error() {
+    let audit = Audit::of([]);
+    let path = audit.path("half.db");
+    let mut cache = Cache::open(&path, INSTANCE).unwrap();
+    cache.begin_scan(&spec()).unwrap();
+    let rows: Vec<Row> = people().into_iter().take(2).map(row).collect();
+    cache.save_page(&rows, "300").unwrap();
+    drop(cache);
+    let run = audit.run(["--json", "--db", path.to_str().unwrap()]).expect_code(0);
+    assert!(run.stderr.contains("the first scan did not end"), "{}", run.stderr);
+    assert_eq!((&run.json()["scanned_at"], &run.json()["groups"]), (&Value::Null, &json!(1)));
+}
+
+#[test]
+fn what_is_wrong_is_said_with_the_way_out() {
+    let audit = Audit::of(people());
+    std::fs::write(audit.path("notes.txt"), "these are my notes, and no database at all").unwrap();
+    let missing = audit.path("missing.db");
+    let notes = audit.path("notes.txt");
+    let nowhere = audit.path("no/such/folder/out.csv");
+    let mut pictures = Vec::new();
+    for flags in [
+        vec!["--db", missing.to_str().unwrap()],
+        vec!["--db", notes.to_str().unwrap()],
+        vec!["--base-url", "https://999-xyz-999.mktorest.com"],
+        vec!["--csv", nowhere.to_str().unwrap()],
+        vec!["--csv", audit.folder.path().to_str().unwrap()],
+        vec!["--cause", "racing"],
+        vec!["--since", "yesterday"],
+        vec!["--min-size", "two"],
+        vec!["--email", " "],
+        vec!["--csv", "--json"],
+    ] {
+        pictures.push(format!("$ mkto-audit report {}\n{}", flags.join(" "), audit.run(&flags).picture()));
+    }
+    assert_picture!("report_errors", audit.redactions(), pictures.join("\n"));
+    assert!(!missing.exists(), "a report makes no cache");
+    assert_eq!(std::fs::read_to_string(notes).unwrap(), "these are my notes, and no database at all");
+}
+
+#[test]
+fn a_cache_in_use_is_left_to_who_uses_it() {
+    let audit = Audit::of(people());
+    let _open = Cache::open(&audit.cache(), INSTANCE).unwrap();
+    let run = audit.run([""; 0]).expect_code(1);
+    assert!(run.stderr.contains("is in use by another mkto-audit"), "{}", run.stderr);
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_the_report_quietly() {
+    let audit = Audit::of(
+        (0..20_000).map(|n| lead(n + 1, &format!("p{}@example.com", n / 2), "2026-01-01T00:00:00Z", API)),
+    );
+    let mut child = audit.command(["--csv"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let run = Run::from(child.wait_with_output().unwrap());
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn every_duplicate_of_a_believable_instance_is_found_and_nobody_else() {
+    let (leads, groups) = believable();
+    let audit = Audit::of(leads);
+    let report = audit.run(["--json"]).expect_code(0).json();
+    let found: BTreeMap<String, Vec<u64>> = report["group"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|group| {
+            let ids = group["leads"].as_array().unwrap().iter().map(|lead| lead["id"].as_u64().unwrap());
+            let mut ids: Vec<u64> = ids.collect();
+            ids.sort_unstable();
+            (group["key"].as_str().unwrap().to_owned(), ids)
+        })
+        .collect();
+    assert!(groups.len() > 20, "the instance has duplicates");
+    assert_eq!(found, groups);
+    let csv = audit.run(["--csv"]).expect_code(0).stdout;
+    let rows = csv::Reader::from_reader(csv.as_bytes()).into_records().map(Result::unwrap).count();
+    assert_eq!(rows, groups.values().map(Vec::len).sum::<usize>());
+    let table = audit.run(["--limit", "1000"]).expect_code(0).stdout;
+    assert!(!table.contains(|c: char| c.is_control() && c != '\n'), "a value steers the terminal");
+}
+
+/// The sandbox's population, and its groups as counted by hand.
+fn believable() -> (Vec<Lead>, BTreeMap<String, Vec<u64>>) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let views = runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let options = Options { leads: 3_000, duplicates: 0.05, seed: 7, ..Options::default() };
+        Sandbox::start(listener, options).unwrap().leads()
+    });
+    let mut groups: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for view in &views {
+        let email =
+            view.fields.get("email").and_then(Value::as_str).unwrap_or_default().trim().to_lowercase();
+        if !email.is_empty() && email != "null" {
+            groups.entry(email).or_default().push(view.id);
+        }
+    }
+    groups.retain(|_, ids| ids.len() > 1);
+    let leads = views.into_iter().map(|view| Lead { id: view.id, fields: view.fields.into_iter().collect() });
+    (leads.collect(), groups)
+}
