@@ -44,7 +44,7 @@ pub(super) struct Job {
     timetable: Option<Timetable>,
     cancelled: Option<DateTime<Utc>>,
     file: Option<File>,
-    /// What a look may see, made coarse: a sixtieth of an hour in Marketo, less at speed.
+    /// How often the status that callers see is refreshed, on this machine's clock.
     refresh: Duration,
     /// How long the job runs.
     runs_for: Duration,

@@ -12,22 +12,21 @@ use crate::sandbox::world::record::SfdcType;
 
 /// A static list of the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::sandbox) struct StaticList {
-    pub(in crate::sandbox) id: u64,
-    pub(in crate::sandbox) name: &'static str,
+pub(super) struct StaticList {
+    pub(super) id: u64,
+    pub(super) name: &'static str,
 }
 
 /// A program of the instance, with the statuses that its members go through, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::sandbox) struct Program {
-    pub(in crate::sandbox) id: u64,
-    pub(in crate::sandbox) name: &'static str,
-    pub(in crate::sandbox) channel: &'static str,
-    pub(in crate::sandbox) statuses: &'static [&'static str],
+pub(super) struct Program {
+    pub(super) id: u64,
+    pub(super) name: &'static str,
+    pub(super) statuses: &'static [&'static str],
 }
 
 /// The static lists of every seeded instance.
-pub(in crate::sandbox) const LISTS: &[StaticList] = &[
+pub(super) const LISTS: &[StaticList] = &[
     StaticList { id: 1001, name: "Trade fair 2024, booth 12" },
     StaticList { id: 1002, name: "Webinar \"Scale\" attendees" },
     StaticList { id: 1003, name: "Alte Kundendatei" },
@@ -37,25 +36,14 @@ pub(in crate::sandbox) const LISTS: &[StaticList] = &[
 ];
 
 /// The programs of every seeded instance.
-pub(in crate::sandbox) const PROGRAMS: &[Program] = &[
-    Program {
-        id: 2001,
-        name: "Newsletter 2026",
-        channel: "Newsletter",
-        statuses: &["Sent", "Opened", "Clicked"],
-    },
+pub(super) const PROGRAMS: &[Program] = &[
+    Program { id: 2001, name: "Newsletter 2026", statuses: &["Sent", "Opened", "Clicked"] },
     Program {
         id: 2002,
         name: "Webinar: Scale, safely",
-        channel: "Webinar",
         statuses: &["Invited", "Registered", "No Show", "Attended"],
     },
-    Program {
-        id: 2005,
-        name: "Messe Köln",
-        channel: "Tradeshow",
-        statuses: &["Invited", "Visited Booth", "Influenced"],
-    },
+    Program { id: 2005, name: "Messe Köln", statuses: &["Invited", "Visited Booth", "Influenced"] },
 ];
 
 /// A record's place in a duplicate group: the group's number, and the record's in it by age.
