@@ -1,6 +1,6 @@
 //! Bulk lead extract over HTTP: create, enqueue, status, list, cancel, file.
 //!
-//! Jobs and their timetable stand in [`jobs`], what may be ordered in [`order`], the file's form in [`file`]; here they
+//! Jobs and their timetable stand in [`jobs`], what may be ordered in [`order`], the file's form in [`mod@file`]; here they
 //! meet the instance. An export never holds merged, deleted or anonymous leads.
 
 use chrono::{DateTime, Utc};
