@@ -16,6 +16,7 @@ use crate::config::{Config, Credentials, Environment, Flags};
 use crate::marketo::{self, Client, ClientOptions, Clock};
 
 mod completions;
+mod demo;
 mod doctor;
 mod exit;
 mod failure;
@@ -71,13 +72,21 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Configured(Configured),
+    Sandbox(sandbox::SandboxArgs),
+    Demo(demo::DemoArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// The commands that work on the configured instance.
+#[derive(Debug, Subcommand)]
+enum Configured {
     Scan(scan::ScanArgs),
     Report(report::ReportArgs),
     Merge(merge::MergeArgs),
     Upsert(upsert::UpsertArgs),
-    Sandbox(sandbox::SandboxArgs),
     Doctor(doctor::DoctorArgs),
-    Completions(completions::CompletionsArgs),
 }
 
 /// What a command works with.
@@ -122,21 +131,33 @@ fn run(cli: Cli, environment: &Environment, ui: Ui) -> Result<Exit, Failure> {
         .enable_all()
         .build()
         .map_err(Failure::Runtime)?;
-    // A command that needs neither configuration nor a signal must work where the configuration is broken.
     runtime.block_on(async move {
         match command {
-            Command::Scan(args) => scan::run(&mut Context::load(&flags, environment, ui)?, &args).await,
-            Command::Report(args) => report::run(&mut Context::load(&flags, environment, ui)?, args),
-            Command::Merge(args) => merge::run(&mut Context::load(&flags, environment, ui)?, &args).await,
-            Command::Doctor(args) => doctor::run(&mut Context::load(&flags, environment, ui)?, &args).await,
-            Command::Upsert(args) => upsert::run(&mut Context::load(&flags, environment, ui)?, &args).await,
+            // These need no configuration, and must work where there is a broken one.
+            Command::Demo(args) => demo::run(&args, ui).await,
             Command::Sandbox(args) => {
                 let interrupt = interrupt::watch(ui.clone());
                 sandbox::run(&args, &mut ui.clone(), &interrupt).await
             }
             Command::Completions(args) => completions::run(&args, &mut ui.clone(), &mut Cli::command()),
+            Command::Configured(command) => {
+                let mut context = Context::load(&flags, environment, ui)?;
+                command.run(&mut context).await
+            }
         }
     })
+}
+
+impl Configured {
+    async fn run(self, context: &mut Context) -> Result<Exit, Failure> {
+        match self {
+            Self::Scan(args) => scan::run(context, &args).await,
+            Self::Report(args) => report::run(context, args),
+            Self::Merge(args) => merge::run(context, &args).await,
+            Self::Upsert(args) => upsert::run(context, &args).await,
+            Self::Doctor(args) => doctor::run(context, &args).await,
+        }
+    }
 }
 
 impl Context {

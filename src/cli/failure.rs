@@ -47,6 +47,12 @@ pub enum Failure {
         /// What to type instead.
         hint: Option<String>,
     },
+    /// The demo did not end as it must: a defect of this program.
+    #[error("the demo went wrong: {lost}")]
+    Demo {
+        /// What was lost, or arose.
+        lost: String,
+    },
     /// Output could not be written.
     #[error("the output could not be written")]
     Output(#[source] std::io::Error),
@@ -81,9 +87,12 @@ impl Failure {
             | Self::Ledger(ledger::Error::OtherInstance { .. }) => Exit::Usage,
             Self::Marketo(error) => exit_of(error),
             Self::BrokenPipe => Exit::Done,
-            Self::Cache(_) | Self::Ledger(_) | Self::Output(_) | Self::File { .. } | Self::Runtime(_) => {
-                Exit::Failed
-            }
+            Self::Demo { .. }
+            | Self::Cache(_)
+            | Self::Ledger(_)
+            | Self::Output(_)
+            | Self::File { .. }
+            | Self::Runtime(_) => Exit::Failed,
         }
     }
 
@@ -109,6 +118,7 @@ impl Failure {
             | Self::Scan(_)
             | Self::Ledger(_)
             | Self::Plan { .. }
+            | Self::Demo { .. }
             | Self::Output(_)
             | Self::BrokenPipe
             | Self::Runtime(_) => None,

@@ -19,6 +19,18 @@ const DEFAULT_WIDTH: usize = 100;
 pub struct Ui {
     terminal_width: Option<usize>,
     shows_progress: bool,
+    audience: Audience,
+}
+
+/// Who reads what a command prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// Results go to standard output, all else to standard error.
+    Caller,
+    /// Everything goes to standard output, in one story.
+    Story,
+    /// The same without the results, of which the story tells enough.
+    StoryInShort,
 }
 
 impl Ui {
@@ -28,7 +40,20 @@ impl Ui {
         Self {
             terminal_width: std::io::stdout().is_terminal().then_some(width).flatten(),
             shows_progress: std::io::stderr().is_terminal(),
+            audience: Audience::Caller,
         }
+    }
+
+    /// The same for commands that are run to be watched: results and notes in one stream.
+    #[must_use]
+    pub(super) fn telling_a_story(self) -> Self {
+        Self { audience: Audience::Story, ..self }
+    }
+
+    /// The same without results.
+    #[must_use]
+    pub(super) fn in_short(self) -> Self {
+        Self { audience: Audience::StoryInShort, ..self }
     }
 
     /// Columns that a table may take.
@@ -38,6 +63,9 @@ impl Ui {
 
     /// Prints a result, and ends the line.
     pub fn print(&mut self, text: &str) -> Result<(), Failure> {
+        if self.audience == Audience::StoryInShort {
+            return Ok(());
+        }
         let mut out = std::io::stdout().lock();
         out.write_all(text.as_bytes())?;
         if !text.ends_with('\n') {
@@ -66,7 +94,10 @@ impl Ui {
 
     /// Says something beside the result, on standard error. A reader that is gone misses nothing that matters.
     pub fn note(&mut self, text: &str) {
-        drop(writeln!(std::io::stderr().lock(), "{text}"));
+        match self.audience {
+            Audience::Caller => drop(writeln!(std::io::stderr().lock(), "{text}")),
+            Audience::Story | Audience::StoryInShort => drop(writeln!(std::io::stdout().lock(), "{text}")),
+        }
     }
 
     /// Says why the command failed: one line, its causes, the next step.
