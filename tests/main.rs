@@ -12,9 +12,12 @@
 )]
 
 mod client;
+mod demo;
+mod doctor;
 mod merge;
 mod report;
 mod sandbox;
 mod sandbox_data;
+mod scan;
 mod support;
 mod upsert;

@@ -72,6 +72,7 @@ impl Instance {
             (regex_literal(&self.folder.path().display().to_string()), "[FOLDER]"),
             (regex_literal(&address), "[BASE URL]"),
             (regex_literal(&host), "[INSTANCE]"),
+            (regex_literal(&host.replace(':', "_")), "[INSTANCE]"),
             (r"[0-9a-f]{1,6}#[0-9a-f]{11}".to_owned(), "[REQUEST]"),
         ]
     }

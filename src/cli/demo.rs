@@ -50,7 +50,7 @@ impl Demo {
     async fn make_duplicates(&mut self) -> Result<Known, Failure> {
         self.say(&format!(
             "A practice Marketo runs on {}, with {} people in it. Like the real one it promises that the REST action\n\
-             createOrUpdate makes no second lead for an email, and looks up before it inserts, which takes it a moment.\n",
+             createOrUpdate makes no second lead for an email, and looks up before it inserts, which takes it a moment.",
             self.sandbox.base_url(),
             self.sandbox.leads_living()
         ))?;
@@ -62,7 +62,7 @@ impl Demo {
         people::enlist(&self.sandbox);
         self.say(&format!(
             "{PEOPLE} people signed up. The web form, the webinar tool and the shop each sent one upsert for each of them.\n\
-             Marketo answered `created` {created} times: {PEOPLE} people are {made} leads now, and nobody was told.\n",
+             Marketo answered `created` {created} times: {PEOPLE} people are {made} leads now, and nobody was told.",
         ))?;
         Ok(Known::of(&self.sandbox))
     }
@@ -93,7 +93,7 @@ impl Demo {
         if made != PEOPLE {
             return Err(Failure::Demo { lost: format!("{PEOPLE} people became {made} leads") });
         }
-        self.say(&format!("{PEOPLE} new people, three upserts for each: {made} leads. No duplicate arose.\n"))
+        self.say(&format!("{PEOPLE} new people, three upserts for each: {made} leads. No duplicate arose."))
     }
 
     fn say_what_next(&mut self) -> Result<(), Failure> {
@@ -107,7 +107,7 @@ impl Demo {
     }
 
     fn chapter(&mut self, title: &str) -> Result<(), Failure> {
-        self.say(&format!("== {title}\n"))
+        self.say(&format!("\n== {title}\n\n"))
     }
 
     fn say(&mut self, text: &str) -> Result<(), Failure> {
@@ -166,6 +166,8 @@ fn context(sandbox: &Sandbox, folder: &TempDir, ui: Ui) -> Result<Context, Failu
         ("MKTO_AUDIT_CLOCK_SPEED", "20".to_owned()),
         ("MKTO_AUDIT__LIMITS__CALLS", "100000".to_owned()),
         ("MKTO_AUDIT__LIMITS__CONCURRENCY", "24".to_owned()),
+        // A rule for a field of this instance's own: who attended once, attended.
+        ("MKTO_AUDIT__FIELDS__attendedWebinar", "any_true".to_owned()),
     ];
     let environment: Environment = settings.map(|(name, value)| (name.to_owned(), value)).into();
     let interrupt = interrupt::watch(ui.clone());

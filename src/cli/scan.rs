@@ -1,6 +1,7 @@
 //! `mkto-audit scan`: the whole instance into the cache.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -57,10 +58,9 @@ struct Run {
 pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, Failure> {
     let begun = Instant::now();
     let instance = context.config.instance_name();
-    let mut cache = Cache::open(&context.config.cache_file()?, &instance)?;
-    let run = match &args.file {
-        Some(file) => from_file(context, &mut cache, file)?,
-        None => by_pages(context, &mut cache).await?,
+    let (run, cache) = match &args.file {
+        Some(file) => from_file(context, file)?,
+        None => by_pages(context).await?,
     };
     let complete = matches!(run.ended, Ok(Ended::Complete(_)));
     let totals = match run.ended {
@@ -91,7 +91,8 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
     }
 }
 
-async fn by_pages(context: &mut Context, cache: &mut Cache) -> Result<Run, Failure> {
+/// The cache is opened, and where there is none made, once it is known that there is something to read.
+async fn by_pages(context: &mut Context) -> Result<(Run, Cache), Failure> {
     if context.config.scan.strategy == Strategy::Bulk {
         return Err(Failure::Usage {
             what: "scan.strategy is `bulk`, which this version does not have".to_owned(),
@@ -104,6 +105,7 @@ async fn by_pages(context: &mut Context, cache: &mut Cache) -> Result<Run, Failu
     let client = context.client()?;
     let wanted = configured_fields(&context.config);
     let fields = scan::fields_to_read(&wanted, &client.describe().await?)?;
+    let mut cache = open(&context.config)?;
     let watcher = Watcher(context.ui.progress("reading ids", Some(0)));
     let pages = PageScan {
         fields: &fields,
@@ -112,17 +114,26 @@ async fn by_pages(context: &mut Context, cache: &mut Cache) -> Result<Run, Failu
         now: super::now,
         stop: context.interrupt.clone(),
     };
-    let ended = scan::scan_pages(&client, cache, &pages, &watcher).await;
-    Ok(Run { strategy: "pages", ended, calls: client.calls_made(), bytes: 0 })
+    let ended = scan::scan_pages(&client, &mut cache, &pages, &watcher).await;
+    Ok((Run { strategy: "pages", ended, calls: client.calls_made(), bytes: 0 }, cache))
 }
 
-fn from_file(context: &mut Context, cache: &mut Cache, file: &PathBuf) -> Result<Run, Failure> {
-    let bytes = std::fs::metadata(file).map_or(0, |file| file.len());
+fn from_file(context: &mut Context, file: &Path) -> Result<(Run, Cache), Failure> {
+    let bytes = std::fs::metadata(file).and_then(|facts| File::open(file).map(|_readable| facts.len()));
+    let bytes = bytes.map_err(|error| Failure::Usage {
+        what: format!("{} cannot be read: {error}", file.display()),
+        hint: Some("name a bulk extract, or an export of a smart list, as CSV".to_owned()),
+    })?;
+    let mut cache = open(&context.config)?;
     let watcher = Watcher(context.ui.progress("reading bytes", Some(bytes)));
     let mut ui = context.ui.clone();
     let told = |columns: &[ColumnUse]| tell_columns(&mut ui, columns);
-    let ended = scan::scan_file(file, cache, &context.config.key, super::now, &watcher, told);
-    Ok(Run { strategy: "file", ended: Ok(ended?), calls: 0, bytes })
+    let ended = scan::scan_file(file, &mut cache, &context.config.key, super::now, &watcher, told);
+    Ok((Run { strategy: "file", ended: Ok(ended?), calls: 0, bytes }, cache))
+}
+
+fn open(config: &Config) -> Result<Cache, Failure> {
+    Ok(Cache::open(&config.cache_file()?, &config.instance_name())?)
 }
 
 /// The fields that the configuration leans on: those to cache, and those by which groups and winners are found.

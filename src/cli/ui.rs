@@ -29,7 +29,7 @@ enum Audience {
     Caller,
     /// Everything goes to standard output, in one story.
     Story,
-    /// The same without the results, of which the story tells enough.
+    /// The same, of the results the summary alone.
     StoryInShort,
 }
 
@@ -50,7 +50,7 @@ impl Ui {
         Self { audience: Audience::Story, ..self }
     }
 
-    /// The same without results.
+    /// The same, of the results the summary alone.
     #[must_use]
     pub(super) fn in_short(self) -> Self {
         Self { audience: Audience::StoryInShort, ..self }
@@ -63,7 +63,8 @@ impl Ui {
 
     /// Prints a result, and ends the line.
     pub fn print(&mut self, text: &str) -> Result<(), Failure> {
-        if self.audience == Audience::StoryInShort {
+        let text = if self.audience == Audience::StoryInShort { summary(text) } else { text };
+        if text.is_empty() && self.audience == Audience::StoryInShort {
             return Ok(());
         }
         let mut out = std::io::stdout().lock();
@@ -170,6 +171,12 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// The last paragraph of a result, where it is a short one.
+fn summary(text: &str) -> &str {
+    let last = text.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    if last.lines().count() <= 4 { last } else { "" }
 }
 
 /// Logs to standard error: nothing, each call (`-v`), or everything of ours (`-vv`).

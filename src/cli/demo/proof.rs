@@ -85,7 +85,7 @@ impl Known {
         Ok(format!(
             "Counted in Marketo itself: {} people are {} leads again. All {fields} filled fields, {lists} list and \
              {programs} program\nmemberships and {opt_outs} opt-outs that any of their leads had are on the lead that \
-             stayed. Nothing was lost.\n",
+             stayed. Nothing was lost.",
             self.people.len(),
             after.people.len(),
         ))

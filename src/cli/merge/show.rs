@@ -122,6 +122,14 @@ fn field_line(change: &FieldChange) -> String {
     let shown =
         |value: &Value| if value.is_null() { "nothing".to_owned() } else { harmless(&value.to_string()) };
     let from = change.from.map(|lead| format!(" (from {lead})")).unwrap_or_default();
+    if change.before == change.after {
+        // Marketo shows an empty boolean as false, and would fill it from a loser.
+        return format!(
+            "    {}: stays {}, and is written so that no loser's value takes its place",
+            change.name,
+            shown(&change.after)
+        );
+    }
     format!("    {}: {} -> {}{from}", change.name, shown(&change.before), shown(&change.after))
 }
 

@@ -1,0 +1,206 @@
+//! `mkto-audit scan`: every lead once, whatever interrupts it.
+
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use mkto_audit::sandbox::Fault;
+use serde_json::{Value, json};
+
+use crate::assert_picture;
+use crate::support::{Instance, Run, quick};
+
+/// Every lead of the report's groups, which is what a scan is for.
+fn groups(instance: &Instance) -> Value {
+    instance.run(["report", "--json"]).expect_code(0).json()["group"].clone()
+}
+
+fn seeded(leads: u32) -> Instance {
+    let mut options = quick();
+    options.leads = leads;
+    options.duplicates = 0.2;
+    Instance::start(options)
+}
+
+fn spawn(instance: &Instance, arguments: &[&str]) -> Child {
+    instance.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn reads(instance: &Instance) -> u64 {
+    instance.sandbox.calls().get("GET /rest/v1/leads").copied().unwrap_or(0)
+}
+
+#[test]
+fn every_lead_of_the_instance_is_in_the_cache_and_a_rescan_says_what_changed() {
+    let instance = seeded(2_000);
+    let scan = instance.run(["scan", "--json"]).expect_code(0).json();
+    assert_eq!(scan["schema"], "mkto-audit/scan/1");
+    assert_eq!(scan["leads"].as_u64(), Some(instance.sandbox.leads_living() as u64));
+    assert_eq!(
+        (&scan["new"], &scan["complete"], &scan["strategy"]),
+        (&scan["leads"], &json!(true), &json!("pages"))
+    );
+
+    let known = instance.sandbox.leads();
+    instance.sandbox.change_lead(known[0].id, &json!({"lastName": "Changed"}));
+    instance.sandbox.delete_lead(known[1].id);
+    instance.sandbox.put_lead(&json!({"email": "new@example.com"}));
+    let scan = instance.run(["scan", "--json"]).expect_code(0).json();
+    assert_eq!([&scan["new"], &scan["changed"], &scan["removed"]], [&json!(1), &json!(1), &json!(1)]);
+}
+
+#[test]
+fn what_a_person_sees() {
+    let instance = seeded(500);
+    let mut redactions = instance.redactions();
+    redactions.push((r"in \d+(\.\d+)? s".to_owned(), "in [TIME] s"));
+    redactions.push((r"\d+ calls".to_owned(), "[N] calls"));
+    let run = instance.run(["scan"]).expect_code(0);
+    assert_picture!("scan", redactions, run.picture());
+}
+
+#[test]
+fn killed_at_any_moment_it_goes_on_and_ends_as_if_nothing_had_happened() {
+    let instance = seeded(3_000);
+    instance.run(["scan"]).expect_code(0);
+    let whole = groups(&instance);
+    for reads_before in [1, 4, 9] {
+        std::fs::remove_dir_all(instance.path(".cache")).unwrap();
+        let already = reads(&instance);
+        let mut child = spawn(&instance, &["scan"]);
+        while reads(&instance) < already + reads_before && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        instance.run(["scan"]).expect_code(0);
+        assert_eq!(groups(&instance), whole);
+    }
+}
+
+#[test]
+fn ctrl_c_stops_it_with_4_and_the_same_command_goes_on() {
+    let mut options = quick();
+    options.leads = 3_000;
+    options.answer_delay = Duration::from_millis(100);
+    let instance = Instance::start(options);
+    let child = spawn(&instance, &["scan", "--json"]);
+    while reads(&instance) < 3 {
+        std::thread::yield_now();
+    }
+    let interrupted =
+        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let run = Run::from(child.wait_with_output().unwrap()).expect_code(4);
+    assert_eq!(run.json()["complete"], false);
+    assert!(run.stderr.contains("stopping after the call in flight"), "{}", run.stderr);
+    let scan = instance.run(["scan", "--json"]).expect_code(0).json();
+    assert_eq!(scan["leads"].as_u64(), Some(instance.sandbox.leads_living() as u64));
+}
+
+#[test]
+fn a_daily_quota_that_ends_in_mid_run_stops_it_with_4_and_what_was_read_is_kept() {
+    let mut options = quick();
+    options.leads = 3_000;
+    options.daily_quota = 24;
+    let instance = Instance::start(options);
+    let run = instance.run(["scan", "--json"]).expect_code(4);
+    assert!(run.stderr.contains("607"), "{}", run.stderr);
+    assert!(run.json()["leads"].as_u64().unwrap() > 0, "{}", run.picture());
+    assert_eq!(run.json()["complete"], false);
+    let report = instance.run(["report"]).expect_code(0);
+    assert!(report.stderr.contains("the scan is not complete"), "{}", report.stderr);
+}
+
+#[test]
+fn every_fault_is_outlasted() {
+    let whole = seeded(900);
+    whole.run(["scan"]).expect_code(0);
+    let whole = groups(&whole);
+    for fault in Fault::names() {
+        let mut options = quick();
+        options.leads = 900;
+        options.duplicates = 0.2;
+        options.set_knob("clock_speed=600").unwrap();
+        options.set_fault(&format!("{fault}=0.2")).unwrap();
+        let instance = Instance::start(options);
+        Run::of(instance.command(["scan"]).env("MKTO_AUDIT_CLOCK_SPEED", "600")).expect_code(0);
+        assert_eq!(groups(&instance), whole, "{fault}");
+    }
+}
+
+#[test]
+fn the_cache_of_another_instance_is_refused_and_two_scans_at_once_are_one() {
+    let (one, other) = (seeded(50), seeded(50));
+    let db = one.path("shared.db");
+    let db = db.to_str().unwrap();
+    one.run(["scan", "--db", db]).expect_code(0);
+    let run = other.run(["scan", "--db", db]).expect_code(2);
+    assert!(run.stderr.contains("belongs to"), "{}", run.stderr);
+    one.run(["report", "--db", db]).expect_code(0);
+
+    let mut options = quick();
+    options.leads = 300;
+    options.answer_delay = Duration::from_millis(150);
+    let instance = Instance::start(options);
+    let mut first = spawn(&instance, &["scan"]);
+    while reads(&instance) == 0 {
+        std::thread::yield_now();
+    }
+    let second = instance.run(["scan"]).expect_code(1);
+    assert!(second.stderr.contains("in use"), "{}", second.stderr);
+    assert!(first.wait().unwrap().success());
+}
+
+#[test]
+fn a_full_disk_is_told_as_one_and_nothing_is_half_done() {
+    let instance = seeded(2_000);
+    let disk = instance.path("small");
+    std::fs::create_dir(&disk).unwrap();
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=300k", "tmpfs", disk.to_str().unwrap()])
+        .stderr(Stdio::null())
+        .status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: a small disk can be mounted by root alone");
+        return;
+    }
+    let db = disk.join("cache.db");
+    let run = instance.run(["scan", "--db", db.to_str().unwrap()]);
+    let unmounted = std::process::Command::new("umount").arg(&disk).status().unwrap();
+    assert!(unmounted.success());
+    let run = run.expect_code(1);
+    assert!(run.stderr.contains("is full"), "{}", run.stderr);
+}
+
+#[test]
+fn a_file_from_the_screens_is_read_without_credentials_and_its_columns_are_told() {
+    let home = tempfile::tempdir().unwrap();
+    let file = "Id,Email Address,First Name,Favourite Colour\n\
+        1,Ada@example.com,Ada,red\n2,ada@example.com,Ada,blue\n3,,Nobody,\n4,,Nobody,\n";
+    std::fs::write(home.path().join("leads.csv"), file).unwrap();
+    let run = |arguments: &[&str]| Run::of(&mut crate::support::binary(home.path(), arguments));
+    let mut redactions = vec![(r"in \d+(\.\d+)? s".to_owned(), "in [TIME] s")];
+    redactions.push((home.path().display().to_string(), "[FOLDER]"));
+    let scan = run(&["scan", "--file", "leads.csv"]).expect_code(0);
+    assert_picture!("scan_file", redactions, scan.picture());
+    let report = run(&["report", "--json"]).expect_code(0).json();
+    assert_eq!((&report["groups"], &report["group"][0]["key"]), (&json!(1), &json!("ada@example.com")));
+
+    std::fs::write(home.path().join("broken.csv"), "Id,Email Address\n1,a@example.com\nx,b@example.com\n")
+        .unwrap();
+    let broken = run(&["scan", "--file", "broken.csv"]).expect_code(2);
+    assert!(broken.stderr.contains("broken.csv line 3: the id `x`"), "{}", broken.stderr);
+    let report = run(&["report", "--json"]).expect_code(0).json();
+    assert_eq!(report["leads"], 4, "the cache is what it was before");
+    run(&["scan", "--file", "missing.csv"]).expect_code(2);
+}
+
+#[test]
+fn a_field_that_the_instance_does_not_have_is_refused_before_anything_is_read() {
+    let instance = Instance::start(quick());
+    let run = Run::of(instance.command(["scan"]).env("MKTO_AUDIT__SCAN__FIELDS", "leadScor")).expect_code(2);
+    assert!(run.stderr.contains("no lead field `leadScor`; did you mean `leadScore`?"), "{}", run.stderr);
+    assert_eq!(reads(&instance), 0);
+    let run = Run::of(instance.command(["scan"]).env("MKTO_AUDIT__SCAN__STRATEGY", "bulk")).expect_code(2);
+    assert!(run.stderr.contains("which this version does not have"), "{}", run.stderr);
+}
