@@ -108,7 +108,7 @@ fn a_daily_quota_that_ends_in_mid_run_stops_it_with_4_and_what_was_read_is_kept(
     assert!(run.json()["leads"].as_u64().unwrap() > 0, "{}", run.picture());
     assert_eq!(run.json()["complete"], false);
     let report = instance.run(["report"]).expect_code(0);
-    assert!(report.stderr.contains("the scan is not complete"), "{}", report.stderr);
+    assert!(report.stderr.contains("the first scan did not end"), "{}", report.stderr);
 }
 
 #[test]
