@@ -1,9 +1,9 @@
 //! The write path on which duplicates cannot arise, in one process.
 //!
 //! Marketo's `createOrUpdate` looks up and then inserts, so two of them that overlap both insert. Here every record goes
-//! another way: all records of one key become one ([`coalesce`]), the key is looked up, a new one is written by
-//! `createOnly` and a known one by `updateOnly` with its id ([`decide`]), and no second call with a key leaves while the
-//! first may still be writing ([`upsert`]). A call whose answer was lost is settled by waiting out Marketo's time limit
+//! another way: all records of one key become one (`coalesce`), the key is looked up, a new one is written by
+//! `createOnly` and a known one by `updateOnly` with its id (`decide`), and no second call with a key leaves while the
+//! first may still be writing (`upsert`). A call whose answer was lost is settled by waiting out Marketo's time limit
 //! and looking (law 4); the ledger remembers calls in flight, so that this holds across a killed process too.
 //!
 //! Never: sends a record twice on a guess, writes to a key that has several leads, or stops half-way through a call.

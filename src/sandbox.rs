@@ -2,7 +2,7 @@
 //! where the documents are silent, in the way that is harder on its client.
 //!
 //! For: the tests, the demo, and anybody who wants to see what a command does before it does it for real. The race is real
-//! in it ([`sync`]), merges follow Marketo's rules to the letter ([`merge`]), calls are limited and counted ([`gate`]), and
+//! in it (`sync`), merges follow Marketo's rules to the letter (`merge`), calls are limited and counted (`gate`), and
 //! what can go wrong does go wrong when asked to ([`Fault`]). Never: real people, another address than loopback, or a line
 //! of code shared with the client, since a misreading in the one must not hide in the other.
 
