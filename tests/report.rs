@@ -1,6 +1,6 @@
 //! `mkto-audit report`: from the cache alone, in three forms, for a person, a spreadsheet and a program.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use mkto_audit::cache::{Cache, Row, ScanSpec};
 use mkto_audit::dedupe::KeySpec;
 use mkto_audit::lead::Lead;
-use mkto_audit::sandbox::{Options, Sandbox};
+use mkto_audit::sandbox::{Options, Sandbox, SeedCause, SeedLabel};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -238,46 +238,66 @@ fn a_reader_that_has_seen_enough_ends_the_report_quietly() {
 
 #[test]
 fn every_duplicate_of_a_believable_instance_is_found_and_nobody_else() {
-    let (leads, groups) = believable();
+    let (leads, labels) = believable();
+    let groups = counted_by_hand(&leads);
     let audit = Audit::of(leads);
     let report = audit.run(["--json"]).expect_code(0).json();
-    let found: BTreeMap<String, Vec<u64>> = report["group"]
-        .as_array()
-        .unwrap()
+    let shown = report["group"].as_array().unwrap();
+    let key = |group: &Value| group["key"].as_str().unwrap().to_owned();
+    let found: BTreeMap<String, BTreeSet<u64>> = shown
         .iter()
         .map(|group| {
-            let ids = group["leads"].as_array().unwrap().iter().map(|lead| lead["id"].as_u64().unwrap());
-            let mut ids: Vec<u64> = ids.collect();
-            ids.sort_unstable();
-            (group["key"].as_str().unwrap().to_owned(), ids)
+            let leads = group["leads"].as_array().unwrap();
+            (key(group), leads.iter().map(|lead| lead["id"].as_u64().unwrap()).collect())
         })
         .collect();
-    assert!(groups.len() > 20, "the instance has duplicates");
+    assert!(groups.len() > 50, "the instance has duplicates");
     assert_eq!(found, groups);
+
+    let told: BTreeMap<String, &Value> = shown.iter().map(|group| (key(group), &group["cause"])).collect();
+    for label in labels.iter().filter(|label| !label.shared) {
+        assert_eq!(*told[&label.key], word_for(label.cause), "{}", label.key);
+    }
+
     let csv = audit.run(["--csv"]).expect_code(0).stdout;
     let rows = csv::Reader::from_reader(csv.as_bytes()).into_records().map(Result::unwrap).count();
-    assert_eq!(rows, groups.values().map(Vec::len).sum::<usize>());
+    assert_eq!(rows, groups.values().map(BTreeSet::len).sum::<usize>());
     let table = audit.run(["--limit", "1000"]).expect_code(0).stdout;
     assert!(!table.contains(|c: char| c.is_control() && c != '\n'), "a value steers the terminal");
 }
 
-/// The sandbox's population, and its groups as counted by hand.
-fn believable() -> (Vec<Lead>, BTreeMap<String, Vec<u64>>) {
+/// The sandbox's population, and the truth about its groups.
+fn believable() -> (Vec<Lead>, Vec<SeedLabel>) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let views = runtime.block_on(async {
+    let sandbox = runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let options = Options { leads: 3_000, duplicates: 0.05, seed: 7, ..Options::default() };
-        Sandbox::start(listener, options).unwrap().leads()
+        let options = Options { leads: 5_000, duplicates: 0.08, seed: 7, ..Options::default() };
+        Sandbox::start(listener, options).unwrap()
     });
-    let mut groups: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    for view in &views {
-        let email =
-            view.fields.get("email").and_then(Value::as_str).unwrap_or_default().trim().to_lowercase();
+    let leads = sandbox.leads().into_iter();
+    let leads = leads.map(|view| Lead { id: view.id, fields: view.fields.into_iter().collect() });
+    (leads.collect(), sandbox.labels().to_vec())
+}
+
+fn counted_by_hand(leads: &[Lead]) -> BTreeMap<String, BTreeSet<u64>> {
+    let mut groups: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+    for lead in leads {
+        let email = lead.value("email").and_then(Value::as_str).unwrap_or_default().trim().to_lowercase();
         if !email.is_empty() && email != "null" {
-            groups.entry(email).or_default().push(view.id);
+            groups.entry(email).or_default().insert(lead.id);
         }
     }
     groups.retain(|_, ids| ids.len() > 1);
-    let leads = views.into_iter().map(|view| Lead { id: view.id, fields: view.fields.into_iter().collect() });
-    (leads.collect(), groups)
+    groups
+}
+
+fn word_for(cause: SeedCause) -> &'static str {
+    match cause {
+        SeedCause::Race => "race",
+        SeedCause::CreateDuplicate => "create_duplicate",
+        SeedCause::Crm => "crm",
+        SeedCause::Import => "import",
+        SeedCause::Partition => "partition",
+        SeedCause::Unknown => "unknown",
+    }
 }

@@ -314,6 +314,7 @@ impl Member<'_> {
 fn after(late: &Member, earlier: &[Member]) -> String {
     let Some(last) = earlier.last() else { return String::new() };
     match (last.at, late.at) {
+        (Some(before), Some(at)) if at == before => format!("in the same second as lead {}", last.id()),
         (Some(before), Some(at)) => format!("{} after lead {}", span((at - before).num_seconds()), last.id()),
         _ => format!("beside lead {}", last.id()),
     }
