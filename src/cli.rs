@@ -185,6 +185,17 @@ impl Context {
         if cache.summary()?.key_signature != key.signature() {
             cache.rekey(&key.signature(), |lead| key.key_of(lead).map(String::from))?;
         }
+        if cache.summary()?.leads > 0 && !cache.has_keys()? {
+            return Err(Failure::Usage {
+                what: format!(
+                    "no lead in the cache has a value for what makes leads the same ({})",
+                    key.fields.join(", ")
+                ),
+                hint: Some(
+                    "run `mkto-audit scan` again: it reads the fields that match.key names".to_owned(),
+                ),
+            });
+        }
         Ok(cache)
     }
 }

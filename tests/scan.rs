@@ -204,3 +204,28 @@ fn a_field_that_the_instance_does_not_have_is_refused_before_anything_is_read() 
     let run = Run::of(instance.command(["scan"]).env("MKTO_AUDIT__SCAN__STRATEGY", "bulk")).expect_code(2);
     assert!(run.stderr.contains("which this version does not have"), "{}", run.stderr);
 }
+
+#[test]
+fn a_key_that_is_changed_and_changed_back_during_a_scan_loses_no_group() {
+    let mut options = quick();
+    options.leads = 2_000;
+    options.duplicates = 0.3;
+    options.answer_delay = Duration::from_millis(30);
+    let instance = Instance::start(options);
+    instance.run(["scan"]).expect_code(0);
+    let whole = groups(&instance);
+    std::fs::remove_dir_all(instance.path(".cache")).unwrap();
+    let already = reads(&instance);
+    let mut child = spawn(&instance, &["scan"]);
+    while reads(&instance) < already + 8 {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let report = Run::of(instance.command(["report", "--json"]).env("MKTO_AUDIT__MATCH__KEY", "lastName"));
+    assert!(report.expect_code(0).json()["leads"].as_u64().unwrap() > 0);
+    instance.run(["scan"]).expect_code(0);
+    assert_eq!(groups(&instance), whole);
+    let unread = Run::of(instance.command(["report"]).env("MKTO_AUDIT__MATCH__KEY", "region")).expect_code(2);
+    assert!(unread.stderr.contains("no lead in the cache has a value"), "{}", unread.stderr);
+}

@@ -66,7 +66,14 @@ impl Cache {
         })
     }
 
-    /// Computes every key anew, by the rule that `signature` names.
+    /// Whether any lead has a key.
+    pub fn has_keys(&self) -> Result<bool, Error> {
+        self.read(|db| {
+            db.query_row("SELECT EXISTS (SELECT 1 FROM lead WHERE key IS NOT NULL)", [], |row| row.get(0))
+        })
+    }
+
+    /// Computes every key anew, by the rule that `signature` names. All keys in the cache are by one rule at any time.
     pub fn rekey(&mut self, signature: &str, key_of: impl Fn(&Lead) -> Option<String>) -> Result<(), Error> {
         self.write(|db| {
             let mut last = -1_i64;

@@ -39,7 +39,7 @@ pub struct ScanTotals {
 
 impl Cache {
     /// Goes on with the scan that was interrupted, where it reads the same; else begins a new one. The leads of
-    /// earlier scans stay until this one is complete.
+    /// earlier scans stay until this one is complete; their keys must be by the rule of this one, see [`Cache::rekey`].
     pub fn begin_scan(&mut self, spec: &ScanSpec) -> Result<Begun, Error> {
         self.write(|db| {
             if let Some(begun) = interrupted(db, spec)? {
@@ -101,7 +101,8 @@ pub(super) fn store(db: &Connection, row: &Row, number: i64) -> rusqlite::Result
 /// The interrupted scan that reads what `spec` says.
 fn interrupted(db: &Connection, spec: &ScanSpec) -> rusqlite::Result<Option<Begun>> {
     db.query_row(
-        "SELECT cursor FROM running WHERE strategy = ?1 AND fields = ?2 AND key_signature = ?3",
+        "SELECT cursor FROM running WHERE strategy = ?1 AND fields = ?2 AND key_signature = ?3 \
+         AND key_signature = (SELECT key_signature FROM meta)",
         params![spec.strategy, fields_text(spec)?, spec.key_signature],
         |row| Ok(Begun { cursor: row.get(0)? }),
     )

@@ -28,19 +28,16 @@ impl Cache {
     pub fn summary(&self) -> Result<Summary, Error> {
         self.read(|db| {
             let leads: i64 = db.query_row("SELECT count(*) FROM lead", [], |row| row.get(0))?;
-            // While the first scan is under way, the keys that are there are by its rule.
-            let running: Option<String> =
-                db.query_row("SELECT key_signature FROM running", [], |row| row.get(0)).optional()?;
+            let running = db.query_row("SELECT 1 FROM running", [], |_| Ok(())).optional()?;
             db.query_row("SELECT instance, scanned_at, strategy, key_signature FROM meta", [], |row| {
                 let scanned_at: Option<String> = row.get(1)?;
-                let signature: String = row.get(3)?;
                 Ok(Summary {
                     instance: row.get(0)?,
                     complete: running.is_none() && scanned_at.is_some(),
                     scanned_at: scanned_at.as_deref().and_then(parse_time),
                     leads: leads.unsigned_abs(),
                     strategy: row.get(2)?,
-                    key_signature: running.unwrap_or(signature),
+                    key_signature: row.get(3)?,
                 })
             })
         })

@@ -48,6 +48,14 @@ fn now() -> chrono::DateTime<chrono::Utc> {
     "2026-11-01T00:00:00Z".parse().unwrap()
 }
 
+/// As the scan does it before it begins.
+fn begin(cache: &mut Cache, spec: &ScanSpec) -> super::Begun {
+    if cache.summary().unwrap().key_signature != spec.key_signature {
+        cache.rekey(&spec.key_signature, |lead| lead.email().map(str::to_owned)).unwrap();
+    }
+    cache.begin_scan(spec).unwrap()
+}
+
 fn groups(cache: &Cache) -> Vec<(String, Vec<u64>)> {
     let mut groups = Vec::new();
     cache
@@ -63,12 +71,12 @@ fn groups(cache: &Cache) -> Vec<(String, Vec<u64>)> {
 fn an_interrupted_scan_goes_on_where_its_last_page_ended() {
     let place = Place::new();
     let mut cache = place.open();
-    assert_eq!(cache.begin_scan(&spec()).unwrap().cursor, None);
+    assert_eq!(begin(&mut cache, &spec()).cursor, None);
     cache.save_page(&[row(1, "a@example.com"), row(2, "a@example.com")], "300").unwrap();
     drop(cache);
     let mut cache = place.open();
     assert!(!cache.summary().unwrap().complete);
-    assert_eq!(cache.begin_scan(&spec()).unwrap().cursor.as_deref(), Some("300"));
+    assert_eq!(begin(&mut cache, &spec()).cursor.as_deref(), Some("300"));
     cache.save_page(&[row(301, "b@example.com"), row(302, "")], "600").unwrap();
     let totals = cache.finish_scan(now()).unwrap();
     assert_eq!((totals.leads, totals.new, totals.changed, totals.removed), (4, 4, 0, 0));
@@ -86,15 +94,15 @@ fn an_interrupted_scan_goes_on_where_its_last_page_ended() {
 fn a_scan_that_reads_otherwise_begins_anew_and_a_rescan_says_what_is_new_changed_and_gone() {
     let place = Place::new();
     let mut cache = place.open();
-    cache.begin_scan(&spec()).unwrap();
+    begin(&mut cache, &spec());
     cache
         .save_page(&[row(1, "a@example.com"), row(2, "b@example.com"), row(3, "c@example.com")], "300")
         .unwrap();
     cache.finish_scan(now()).unwrap();
-    cache.begin_scan(&spec()).unwrap();
+    begin(&mut cache, &spec());
     cache.save_page(&[row(1, "a@example.com")], "300").unwrap();
     let other = ScanSpec { key_signature: "email+region".to_owned(), ..spec() };
-    assert_eq!(cache.begin_scan(&other).unwrap().cursor, None);
+    assert_eq!(begin(&mut cache, &other).cursor, None);
     cache
         .save_page(&[row(1, "a@example.com"), row(2, "new@example.com"), row(4, "d@example.com")], "300")
         .unwrap();
@@ -154,7 +162,7 @@ fn only_its_owner_can_read_it() {
     use std::os::unix::fs::PermissionsExt as _;
     let place = Place::new();
     let mut cache = place.open();
-    cache.begin_scan(&spec()).unwrap();
+    begin(&mut cache, &spec());
     cache.save_page(&[row(1, "a@example.com")], "300").unwrap();
     for entry in std::fs::read_dir(place.folder.path()).unwrap() {
         let entry = entry.unwrap();
@@ -166,7 +174,7 @@ fn only_its_owner_can_read_it() {
 fn a_merge_takes_the_losers_out_and_another_rule_gives_other_keys() {
     let place = Place::new();
     let mut cache = place.open();
-    cache.begin_scan(&spec()).unwrap();
+    begin(&mut cache, &spec());
     let rows: Vec<Row> = (1..=3).map(|id| row(id, "a@example.com")).collect();
     cache.save_page(&rows, "300").unwrap();
     cache.finish_scan(now()).unwrap();
@@ -202,7 +210,7 @@ proptest! {
         for (field, value) in values {
             lead.set(field, value);
         }
-        cache.begin_scan(&spec()).unwrap();
+        begin(&mut cache, &spec());
         cache.save_page(&[Row { lead: lead.clone(), key: None }], "300").unwrap();
         prop_assert_eq!(cache.lead(7).unwrap(), Some(lead));
     }

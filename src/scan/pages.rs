@@ -37,6 +37,10 @@ pub async fn scan_pages(
     scan: &PageScan<'_>,
     watch: &dyn Watch,
 ) -> Result<Ended, Error> {
+    // Rows of an earlier scan stay until this one ends, and must not be grouped by another rule than its own.
+    if cache.summary()?.key_signature != scan.key.signature() {
+        cache.rekey(&scan.key.signature(), |lead| scan.key.key_of(lead).map(String::from))?;
+    }
     let begun = cache.begin_scan(&spec("pages", scan.fields, scan.key))?;
     let first: LeadId = begun.cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(1);
     let highest = highest_id(marketo, (scan.now)()).await?;
