@@ -1,6 +1,6 @@
 //! `mkto-audit doctor` and what every command says of a wrong configuration.
 
-use mkto_audit::sandbox::Options;
+use mkto_audit::sandbox::{Fault, Options};
 
 use crate::assert_picture;
 use crate::support::{Instance, Run, binary, quick};
@@ -96,4 +96,16 @@ fn every_command_explains_itself_with_an_example() {
     }
     let run = Run::of(&mut binary(home.path(), ["--help"])).expect_code(0);
     assert_picture!("help", Vec::<(String, &str)>::new(), run.picture());
+}
+
+#[test]
+fn a_fault_of_a_moment_is_no_finding() {
+    for fault in Fault::names() {
+        let mut options = quick();
+        options.set_knob("clock_speed=600").unwrap();
+        options.set_fault(&format!("{fault}=0.2")).unwrap();
+        let instance = Instance::start(options);
+        let run = Run::of(instance.command(["doctor"]).env("MKTO_AUDIT_CLOCK_SPEED", "600"));
+        assert_eq!(run.code, Some(0), "{fault}: {}", run.picture());
+    }
 }

@@ -5,7 +5,13 @@ use serde::Serialize;
 
 use super::{Context, Exit, Failure};
 use crate::config::{self, Config};
-use crate::marketo::{self, Client, ReadLeads, Schema, SyncAction, SyncLeads, SyncRequest};
+use crate::marketo::{self, Client, Outcome, ReadLeads, Schema, SyncAction, SyncLeads, SyncRequest};
+
+/// How often the empty call that checks the permission to write is made.
+const WRITE_ATTEMPTS: u32 = 5;
+
+/// What most contracts allow a day, by Adobe; what this one allows cannot be asked for.
+const USUAL_QUOTA: u64 = 50_000;
 
 /// Check the configuration, the credentials, the permissions and the quota left today
 ///
@@ -127,7 +133,15 @@ async fn may_write(client: &Client) -> Check {
         input: Vec::new(),
     };
     let name = "Read-Write Lead";
-    match client.sync_leads(&request).await {
+    let mut answer = client.sync_leads(&request).await;
+    // A call without records can do nothing, so that this one may be sent again whatever became of it.
+    for _ in 1..WRITE_ATTEMPTS {
+        if !answer.as_ref().is_err_and(|error| error.outcome() == Outcome::Unclear) {
+            break;
+        }
+        answer = client.sync_leads(&request).await;
+    }
+    match answer {
         Ok(_) | Err(marketo::Error::Refused { .. }) => {
             passed(name, "leads may be written and merged".to_owned())
         }
@@ -140,8 +154,10 @@ async fn quota(config: &Config, client: &Client) -> Check {
     match client.usage_today().await {
         Ok(usage) => {
             let mut detail = format!(
-                "{} calls today by all integrations together; this program keeps to {} a day, {} in {}, {} at once",
+                "{} calls today by all integrations together; of the usual {USUAL_QUOTA} a day {} are left; \
+                 this program keeps to {} a day, {} in {}, {} at once",
                 usage.total,
+                USUAL_QUOTA.saturating_sub(usage.total),
                 config.limits.daily_calls,
                 config.limits.calls,
                 humantime::format_duration(config.limits.window),

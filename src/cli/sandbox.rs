@@ -46,6 +46,9 @@ pub(super) struct SandboxArgs {
     /// Calls a day; above it 607
     #[arg(long, value_name = "N", default_value_t = 50_000)]
     daily_quota: u64,
+    /// Bytes of bulk extract a day; above it 1029
+    #[arg(long, value_name = "N", default_value_t = 500_000_000)]
+    daily_export: u64,
     /// A permission that the API user lacks, for example "Read-Only Activity"
     #[arg(long, value_name = "PERMISSION")]
     deny: Vec<String>,
@@ -102,6 +105,7 @@ fn options(args: &SandboxArgs) -> Result<Options, Failure> {
         rate_window: args.rate_window,
         concurrency: args.concurrency,
         daily_quota: args.daily_quota,
+        daily_export: args.daily_export,
         denied: args.deny.clone(),
         ..Options::default()
     };
