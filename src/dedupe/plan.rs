@@ -21,7 +21,7 @@ mod changes;
 mod seen;
 
 pub use changes::deviations;
-pub use seen::still_as_seen;
+pub use seen::{rest_as_seen, still_as_seen};
 
 /// Everything that decides what a plan does with a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

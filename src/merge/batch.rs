@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::call::{Ready, Sent};
 use super::ending::ending;
+use super::memberships::Rows;
 use super::recheck::members;
 use super::report::{GroupReport, Outcome, Report, Stopped, Watch};
 use super::settle::{Pending, Settled};
@@ -16,13 +17,13 @@ use super::slices::batches;
 use super::write::Record;
 use super::written::Written;
 use super::{Confirmed, Error, Merge};
-use crate::dedupe::PlannedGroup;
+use crate::dedupe::{Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Backup, CallId, CallKind, CallLead, NewCall, Role};
 use crate::marketo::{MergeLeads, ReadLeads, SyncLeads};
 
-/// How old a re-check may be when a merge leaves.
-const RECHECK_AGE: Duration = Duration::from_secs(60);
+/// How old a re-check may be when a write or a merge leaves.
+pub(super) const RECHECK_AGE: Duration = Duration::from_secs(60);
 
 /// What a run carries from batch to batch.
 pub(super) struct Run<'p, 'w> {
@@ -118,14 +119,19 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         let confirmed = run.confirmed;
         let plan = confirmed.plan();
         let mut checked_at = Instant::now();
-        let (live, changed) = self.recheck(&groups, &plan.policy, &run.written).await?;
-        let groups = run.without(groups, Outcome::Skipped, &changed);
-        let rows = self.custom_object_rows(&groups, &live).await?;
-        let groups = run.without(groups, Outcome::Skipped, &rows);
+        let (mut live, mut groups) = self.check(groups, run).await?;
         if groups.is_empty() {
             return Ok(());
         }
-        self.back_up(&groups, &live, confirmed).await?;
+        let of_run = plan.groups.iter().map(|group| group.losers.len() + 1).sum();
+        let ids: Vec<LeadId> = groups.iter().flat_map(|group| members(group)).collect();
+        let memberships = self.memberships.of(self.marketo, &ids, of_run).await?;
+        // Reading them can take minutes, and what is written next rests on the check as much as the merge does.
+        if checked_at.elapsed() >= self.clock.wall(RECHECK_AGE) {
+            checked_at = Instant::now();
+            (live, groups) = self.check(groups, run).await?;
+        }
+        self.back_up(&groups, &live, memberships, plan)?;
         let Calls { writes, ready } = self.plan_calls(&groups, run)?;
         for (call, records) in writes {
             let result = self.write(call, &records).await?;
@@ -137,17 +143,27 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         self.merge_and_settle(&ready, checked_at, run).await
     }
 
+    /// Reads the groups live; gives the leads, and the groups that may be merged now. The others end.
+    async fn check<'p>(
+        &mut self,
+        groups: Vec<&'p PlannedGroup>,
+        run: &mut Run<'p, '_>,
+    ) -> Result<(BTreeMap<LeadId, Lead>, Vec<&'p PlannedGroup>), Error> {
+        let (live, changed) = self.recheck(&groups, &run.confirmed.plan().policy, &run.written).await?;
+        let groups = run.without(groups, Outcome::Skipped, &changed);
+        let rows = self.custom_object_rows(&groups, &live).await?;
+        let groups = run.without(groups, Outcome::Skipped, &rows);
+        Ok((live, groups))
+    }
+
     /// Law 3: the whole leads go into the ledger before anything of them is changed.
-    async fn back_up(
+    fn back_up(
         &mut self,
         groups: &[&PlannedGroup],
         live: &BTreeMap<LeadId, Lead>,
-        confirmed: &Confirmed,
+        mut memberships: BTreeMap<LeadId, (Rows, Rows)>,
+        plan: &Plan,
     ) -> Result<(), Error> {
-        let plan = confirmed.plan();
-        let of_run = plan.groups.iter().map(|group| group.losers.len() + 1).sum();
-        let ids: Vec<LeadId> = groups.iter().flat_map(|group| members(group)).collect();
-        let mut memberships = self.memberships.of(self.marketo, &ids, of_run).await?;
         let mut backups = Vec::new();
         for group in groups {
             for id in members(group) {
@@ -269,7 +285,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                 break;
             }
             sent.insert(next.group.winner);
-            match self.send(next, pending, settled, &mut *run.watch).await? {
+            match self.send(next, policy, checked_at, pending, settled, &mut *run.watch).await? {
                 Sent::Accepted => run.failures_in_a_row = 0,
                 Sent::Otherwise => run.failures_in_a_row += 1,
                 Sent::Nothing => {

@@ -58,7 +58,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         written: &Written,
     ) -> Result<PlannedGroup, LeftOut> {
         let members = candidate.leads.iter().filter_map(|id| live.get(id)).cloned().collect();
-        plan_group(&candidate.key, &written.as_before(members), policy, &self.facts)
+        plan_group(&candidate.key, &written.as_before(members, &policy.key), policy, &self.facts)
     }
 
     async fn read_candidates(&self, candidates: &[Candidate]) -> Result<BTreeMap<LeadId, Lead>, Error> {

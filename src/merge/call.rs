@@ -2,11 +2,13 @@
 
 use tokio::time::Instant;
 
+use super::batch::RECHECK_AGE;
 use super::confirmed::Step;
 use super::settle::{Finding, Pending, Settled};
 use super::write::{refused_event, request_id, sent_at};
 use super::{Error, MARGIN, Merge, Watch};
-use crate::dedupe::PlannedGroup;
+use crate::dedupe::{PlannedGroup, Policy, rest_as_seen};
+use crate::lead::{Lead, LeadId};
 use crate::ledger::{CallId, Event, State};
 use crate::marketo::{MERGE_LIMIT, MergeLeads, Outcome, ReadLeads, SyncLeads};
 
@@ -31,10 +33,13 @@ pub(super) enum Sent {
 
 impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
     /// Sends a group's calls, one after the other. What was sent last is left in `pending`, to be settled with others in
-    /// one look; but between two calls of a group the first is settled, since the second rests on it.
+    /// one look; but between two calls of a group the first is settled, since the second rests on it, and the leads of the
+    /// second are looked at again where the check has become old.
     pub(super) async fn send<'p>(
         &mut self,
         ready: &Ready<'p>,
+        policy: &Policy,
+        mut checked_at: Instant,
         pending: &mut Vec<Pending<'p>>,
         settled: &mut Vec<Settled<'p>>,
         watch: &mut dyn Watch,
@@ -63,8 +68,30 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                 self.skip(&rest, "the call before it did not end as planned")?;
                 return failed.map_or(Ok(sent), Err);
             }
+            if checked_at.elapsed() >= self.clock.wall(RECHECK_AGE) {
+                checked_at = Instant::now();
+                let losers: Vec<LeadId> =
+                    steps.clone().flat_map(|(_, step)| step.losers()).copied().collect();
+                if let Err(why) = self.check_rest(ready.group, &losers, policy).await? {
+                    let rest: Vec<CallId> = steps.map(|(call, _)| *call).collect();
+                    self.skip(&rest, &why)?;
+                    return Ok(sent);
+                }
+            }
         }
         Ok(sent)
+    }
+
+    /// Whether the losers that are left, and their winner, are still what the plan looked at.
+    async fn check_rest(
+        &self,
+        group: &PlannedGroup,
+        losers: &[LeadId],
+        policy: &Policy,
+    ) -> Result<Result<(), String>, Error> {
+        let ids: Vec<LeadId> = std::iter::once(group.winner).chain(losers.iter().copied()).collect();
+        let live: Vec<Lead> = self.read(&ids).await?.into_values().collect();
+        Ok(rest_as_seen(group, losers, &live, policy))
     }
 
     /// Sends one call once, and writes down what came of it. The error is one that stops the run.

@@ -24,7 +24,9 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         let mut reasons = BTreeMap::new();
         for group in groups {
             let leads = members(group).filter_map(|id| live.get(&id)).cloned().collect();
-            if let Err(reason) = still_as_seen(group, &written.as_before(leads), policy, &self.facts) {
+            if let Err(reason) =
+                still_as_seen(group, &written.as_before(leads, &policy.key), policy, &self.facts)
+            {
                 reasons.insert(group.winner, reason);
             }
         }

@@ -14,6 +14,7 @@ use crate::lead::{Lead, LeadId};
 
 mod fake;
 mod killed;
+mod meddled;
 
 const INSTANCE: &str = "000-aaa-000.mktorest.com";
 
@@ -206,7 +207,7 @@ async fn an_unclear_merge_is_settled_by_looking_and_never_sent_again() {
         (Fate::NeverDone, Outcome::Failed, vec![1, 2]),
     ] {
         let bench = Bench::new(pair());
-        bench.fake.world().merge_fates = vec![fate];
+        bench.fake.world().merge_fates = vec![fate.clone()];
         let Ran { report, .. } = bench.run().await;
         assert_eq!(only(&report).0, outcome, "{fate:?}");
         assert_eq!(bench.ids(), left, "{fate:?}");
@@ -232,7 +233,7 @@ async fn what_fits_no_outcome_stops_the_run_with_an_alarm() {
             [lead(2 * n + 1, &email), lead(2 * n + 2, &email)]
         });
         let bench = Bench::new(groups);
-        bench.fake.world().merge_fates = vec![fate];
+        bench.fake.world().merge_fates = vec![fate.clone()];
         let Ran { report, .. } = bench.run().await;
         assert!(matches!(report.stopped, Some(Stopped::Alarm(_))), "{fate:?}: {:?}", report.stopped);
         assert_eq!(report.count(Outcome::Unknown), 1);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Number, Value};
 
 use super::Error;
-use crate::dedupe::{FieldChange, FieldRule, Plan, PlannedGroup};
+use crate::dedupe::{FieldChange, FieldRule, KeySpec, OPT_OUTS, Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::Ledger;
 
@@ -60,8 +60,9 @@ impl Written {
 
     /// The leads of a group as they would be had this program not written to them. A value that is not the one that was
     /// written is somebody else's, and stays. Where losers are gone already, what came from them stays too: only of a
-    /// sum is taken away what the losers that are left would add a second time.
-    pub(super) fn as_before(&self, mut leads: Vec<Lead>) -> Vec<Lead> {
+    /// sum is taken away what the losers that are left would add a second time. An opt-out stays as well, unless another
+    /// lead of the key still says it (law 5).
+    pub(super) fn as_before(&self, mut leads: Vec<Lead>, key: &KeySpec) -> Vec<Lead> {
         for place in 0..leads.len() {
             let Some((lead, change)) =
                 leads.get(place).and_then(|lead| Some((lead, self.changes.get(&lead.id)?)))
@@ -71,6 +72,10 @@ impl Written {
             let mut before = lead.clone();
             for field in &change.fields {
                 if !lead.value(&field.name).is_some_and(|held| same(held, &field.after)) {
+                    continue;
+                }
+                if OPT_OUTS.contains(&field.name.as_str()) && !said_by_another(&field.name, lead, &leads, key)
+                {
                     continue;
                 }
                 match &change.part_done_sums {
@@ -96,6 +101,12 @@ impl Change {
         let value = field.after.as_f64().unwrap_or_default() - rest;
         Number::from_f64(value).map_or(Value::Null, Value::Number)
     }
+}
+
+/// Whether another lead of the same key has the opt-out, so that the group keeps it whatever this lead has.
+fn said_by_another(opt_out: &str, lead: &Lead, leads: &[Lead], key: &KeySpec) -> bool {
+    let of_lead = key.key_of(lead);
+    leads.iter().any(|other| other.id != lead.id && other.flag(opt_out) && key.key_of(other) == of_lead)
 }
 
 /// Marketo may answer a number that was written as a number with a fraction, or as text.

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::{FieldFacts, PlannedGroup, Policy, Seen, plan_group};
 use crate::dedupe::field_rule::OPT_OUTS;
 use crate::dedupe::value::canonical;
-use crate::lead::Lead;
+use crate::lead::{Lead, LeadId};
 
 /// What the plan has to remember of a lead of the group.
 pub(super) fn look(lead: &Lead, group: &PlannedGroup, policy: &Policy) -> Seen {
@@ -48,27 +48,11 @@ pub fn still_as_seen(
 ) -> Result<(), String> {
     let mut leads = live.to_vec();
     for before in &planned.seen {
-        let Some(lead) = leads.iter_mut().find(|lead| lead.id == before.id) else {
-            return Err(format!("lead {} is gone since the plan was made", before.id));
-        };
-        if lead.created_at() != before.created_at {
-            return Err(format!(
-                "lead {} is another one than when the plan was made: its creation time differs",
-                lead.id
-            ));
-        }
-        if policy.key.key_of(lead).as_ref() != Some(&planned.key) {
-            return Err(format!("lead {} has another key than when the plan was made", lead.id));
-        }
+        let lead = same_lead(planned, before, &mut leads, policy)?;
         if look(lead, planned, policy) != *before {
             *lead = without_spread_opt_out(lead, planned)
                 .filter(|lead| look(lead, planned, policy) == *before)
-                .ok_or_else(|| {
-                    format!(
-                        "lead {} changed since the plan was made, in a field that the plan leans on",
-                        before.id
-                    )
-                })?;
+                .ok_or_else(|| changed(before))?;
         }
     }
     match plan_group(&planned.key, &leads, policy, facts) {
@@ -79,6 +63,58 @@ pub fn still_as_seen(
         }
         Err(left_out) => Err(left_out.reason),
     }
+}
+
+/// The same between two calls of a group, of which others are merged already: whether the losers that are left are what
+/// the plan looked at, and the winner, whose values have changed by the merges, is the same lead with the same key.
+pub fn rest_as_seen(
+    planned: &PlannedGroup,
+    losers: &[LeadId],
+    live: &[Lead],
+    policy: &Policy,
+) -> Result<(), String> {
+    let mut leads = live.to_vec();
+    for before in &planned.seen {
+        let is_loser = losers.contains(&before.id);
+        if !is_loser && before.id != planned.winner {
+            continue;
+        }
+        let lead = same_lead(planned, before, &mut leads, policy)?;
+        let as_seen = |lead: &Lead| look(lead, planned, policy) == *before;
+        if is_loser
+            && !as_seen(lead)
+            && !without_spread_opt_out(lead, planned).is_some_and(|lead| as_seen(&lead))
+        {
+            return Err(changed(before));
+        }
+    }
+    Ok(())
+}
+
+/// The live lead that was seen; or why it is none of the group any more.
+fn same_lead<'l>(
+    planned: &PlannedGroup,
+    before: &Seen,
+    leads: &'l mut [Lead],
+    policy: &Policy,
+) -> Result<&'l mut Lead, String> {
+    let Some(lead) = leads.iter_mut().find(|lead| lead.id == before.id) else {
+        return Err(format!("lead {} is gone since the plan was made", before.id));
+    };
+    if lead.created_at() != before.created_at {
+        return Err(format!(
+            "lead {} is another one than when the plan was made: its creation time differs",
+            lead.id
+        ));
+    }
+    if policy.key.key_of(lead).as_ref() != Some(&planned.key) {
+        return Err(format!("lead {} has another key than when the plan was made", lead.id));
+    }
+    Ok(lead)
+}
+
+fn changed(before: &Seen) -> String {
+    format!("lead {} changed since the plan was made, in a field that the plan leans on", before.id)
 }
 
 /// The loser as it was before the plan's own opt-out reached it: Marketo spreads `unsubscribed` to every lead of the same

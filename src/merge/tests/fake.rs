@@ -17,7 +17,7 @@ use crate::marketo::{
 };
 
 /// What befalls the next write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Fate {
     Fine,
     /// Done, and the answer is lost.
@@ -36,6 +36,8 @@ pub(super) enum Fate {
     AllVanish,
     /// The quota is used up.
     Quota,
+    /// It takes a hundred seconds, and meanwhile somebody else writes this lead.
+    Slow(Lead),
 }
 
 /// Where a run is killed: at its n-th call.
@@ -83,6 +85,8 @@ pub(super) struct World {
     pub(super) forgets_opt_outs: bool,
     /// What somebody else writes just after the first write.
     pub(super) meddling: Option<Lead>,
+    /// What somebody else writes while a lead's lists are read, which takes two minutes.
+    pub(super) slow_memberships: Option<Lead>,
     late: Vec<(Instant, Merging)>,
 }
 
@@ -179,6 +183,7 @@ impl MergeLeads for Fake {
         const CALL: &str = "POST /rest/v1/leads/{id}/merge.json";
         self.arrive().await;
         let merging = Merging { winner: order.winner(), losers: order.losers().to_vec() };
+        let mut slow = false;
         let answer = {
             let mut world = self.world();
             assert!(merging.losers.len() <= MERGE_LOSERS, "1080");
@@ -195,11 +200,15 @@ impl MergeLeads for Fake {
             if matches!(fate, Fate::AnswerLost | Fate::DoneLater(_) | Fate::NeverDone) {
                 world.unclear.push((Instant::now(), merging.losers.clone()));
             }
+            slow |= matches!(fate, Fate::Slow(_));
             world.merges.push(merging.losers.clone());
             let there = world.leads.contains_key(&merging.winner)
                 && merging.losers.iter().all(|id| world.leads.contains_key(id));
             if there { world.meet(fate, &merging, CALL) } else { Err(refused(CALL, "1004")) }
         };
+        if slow {
+            tokio::time::sleep(Duration::from_secs(100)).await;
+        }
         self.answer().await;
         answer
     }
@@ -209,8 +218,11 @@ impl World {
     fn meet(&mut self, fate: Fate, merging: &Merging, call: &str) -> Result<Accepted> {
         let accepted = Ok(Accepted { request_id: Some("7#8".to_owned()) });
         match fate {
-            Fate::Fine => {
+            Fate::Fine | Fate::Slow(_) => {
                 self.merge(merging);
+                if let Fate::Slow(lead) = fate {
+                    self.leads.insert(lead.id, lead);
+                }
                 accepted
             }
             Fate::AcceptedOnly => accepted,

@@ -1,6 +1,7 @@
 //! What of the Marketo in memory can be read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -71,6 +72,11 @@ impl ReadLeads for Fake {
 
     async fn list_membership(&self, lead: LeadId) -> Result<Vec<Map<String, Value>>> {
         self.arrive().await;
+        let meddling = self.world().slow_memberships.take();
+        if let Some(lead) = meddling {
+            tokio::time::sleep(Duration::from_secs(120)).await;
+            self.world().leads.insert(lead.id, lead);
+        }
         Ok(of(&self.world().lists, lead))
     }
 
