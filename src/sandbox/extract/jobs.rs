@@ -4,7 +4,7 @@
 //! in the queue and made anew when a cancelled job leaves a slot; its file is made by the first look after it finished.
 //! This is where the three meanings of error 1029 come from.
 
-use axum::body::Bytes;
+use hyper::body::Bytes;
 use chrono::{DateTime, Duration, NaiveDate, Utc};
 use chrono_tz::America::Chicago;
 use serde_json::{Value, json};
