@@ -106,7 +106,17 @@ pub(super) fn likely_shared(leads: &[Lead]) -> Option<String> {
             }
         }
     }
-    leads.iter().filter_map(|lead| normalise(lead.email()?)).find_map(|email| not_a_persons(&email))
+    let mailbox =
+        leads.iter().filter_map(|lead| normalise(lead.email()?)).find_map(|email| not_a_persons(&email));
+    mailbox.or_else(|| {
+        leads.iter().enumerate().find_map(|(position, a)| {
+            let b = leads.iter().skip(position + 1).find(|b| first_names_alone_differ(a, b))?;
+            Some(format!(
+                "leads {} and {} have different first names, and no last names that would tell whose they are",
+                a.id, b.id
+            ))
+        })
+    })
 }
 
 /// Why an address is not that of one person, where it is not.
@@ -137,6 +147,19 @@ fn differ(a: Option<&str>, b: Option<&str>) -> bool {
         (Some(a), Some(b)) => !a.is_empty() && !b.is_empty() && a != b,
         _ => false,
     }
+}
+
+/// Different first names where one of the leads has no last name: nothing says that they are one person. A short form or
+/// an initial is no other name, nor is one that the other lead has as its last name.
+fn first_names_alone_differ(a: &Lead, b: &Lead) -> bool {
+    let names = |lead: &Lead| {
+        let name = |name: Option<&str>| name.map(fold).filter(|name| !name.is_empty());
+        (name(lead.first_name()), name(lead.last_name()))
+    };
+    let ((Some(a), a_last), (Some(b), b_last)) = (names(a), names(b)) else { return false };
+    let short_form = a.starts_with(&b) || b.starts_with(&a);
+    let swapped = a_last.as_ref() == Some(&b) || b_last.as_ref() == Some(&a);
+    (a_last.is_none() || b_last.is_none()) && !short_form && !swapped
 }
 
 fn same_names_swapped(a: &Lead, b: &Lead) -> bool {
@@ -186,6 +209,25 @@ mod tests {
             let leads =
                 [lead(1, "ada@example.com", "Ada", "Lovelace"), lead(2, "ada@example.com", first, last)];
             assert_eq!(likely_shared(&leads), None, "{first} {last}");
+        }
+    }
+
+    #[test]
+    fn first_names_that_differ_are_two_people_unless_a_last_name_can_tell() {
+        let shared = |a: (&str, &str), b: (&str, &str)| {
+            let email = "us@example.com";
+            likely_shared(&[lead(1, email, a.0, a.1), lead(2, email, b.0, b.1)]).is_some()
+        };
+        assert!(shared(("Ada", ""), ("Alan", "")));
+        assert!(shared(("Ada", "Lovelace"), ("Alan", "")));
+        for (a, b) in [
+            (("Rob", ""), ("Robert", "Smith")),
+            (("A.", ""), ("Ada", "")),
+            (("Ada Lovelace", ""), ("Ada", "")),
+            (("Lovelace", ""), ("Ada", "Lovelace")),
+            (("", ""), ("Ada", "")),
+        ] {
+            assert!(!shared(a, b), "{a:?} {b:?}");
         }
     }
 
