@@ -160,6 +160,63 @@ fn a_lead_whose_email_changed_between_plan_and_confirm_is_left_alone() {
     assert_eq!(instance.sandbox.lead(changed).unwrap().fields["email"], "else@example.com");
 }
 
+/// Starts a merge in which each call takes so many seconds of Marketo's, and gives it once the first call has arrived.
+fn in_its_first_merge(instance: &Instance) -> std::process::Child {
+    let mut child = command(instance, &["--confirm", "--json"]);
+    let child =
+        child.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    instance.block_on(async {
+        while !instance.sandbox.calls().keys().any(|call| call.ends_with("/merge")) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    child
+}
+
+fn merges_that_take(seconds: u32) -> Options {
+    let mut options = quick();
+    options.set_knob(&format!("merge_ms={}", seconds * 1000)).unwrap();
+    options
+}
+
+#[test]
+fn a_loser_that_becomes_somebody_else_while_its_group_is_half_merged_is_left_alone() {
+    let instance = crowd(merges_that_take(90), 0, true);
+    let dry = merge(&instance, &["--json"]).expect_code(0).json();
+    let last = dry["group"][0]["losers"].as_array().unwrap().last().unwrap().as_u64().unwrap();
+    let child = in_its_first_merge(&instance);
+    instance.sandbox.change_lead(last, &json!({"email": "else@example.com"}));
+    let run = Run::from(child.wait_with_output().unwrap()).expect_code(3);
+    assert_eq!(instance.sandbox.merged_into(last), None, "{}", run.picture());
+    assert_eq!(instance.sandbox.lead(last).unwrap().fields["email"], "else@example.com");
+    let group = &run.json()["group"][0];
+    assert_eq!(group["outcome"], "failed");
+    let reason = group["reason"].as_str().unwrap();
+    assert!(reason.contains("25 of 59") && reason.contains("another key"), "{reason}");
+}
+
+#[test]
+fn what_a_loser_holds_when_its_merge_leaves_is_in_the_ledger() {
+    let instance = Instance::start(merges_that_take(90));
+    let mut ids = Vec::new();
+    for email in ["a@example.com", "b@example.com"] {
+        for title in ["Countess", "Miss"] {
+            ids.push(instance.sandbox.put_lead(&json!({"email": email, "title": title})));
+        }
+    }
+    fill_cache(&instance);
+    let loser = *ids.last().unwrap();
+    let child = in_its_first_merge(&instance);
+    instance.sandbox.change_lead(loser, &json!({"title": "Doctor"}));
+    Run::from(child.wait_with_output().unwrap()).expect_code(0);
+    assert!(instance.sandbox.merged_into(loser).is_some());
+    let name = instance.sandbox.base_url().trim_start_matches("http://").to_owned();
+    let ledger = mkto_audit::ledger::Ledger::open(&instance.path("cache.ledger.db"), &name).unwrap();
+    let titles: Vec<_> =
+        ledger.backups_of(loser).unwrap().iter().map(|kept| kept.lead.fields["title"].clone()).collect();
+    assert_eq!(titles, ["Miss", "Doctor"]);
+}
+
 #[test]
 fn a_group_of_sixty_and_many_small_ones_are_merged_with_nothing_lost() {
     let instance = crowd(quick(), 12, true);

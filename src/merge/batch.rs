@@ -27,13 +27,23 @@ pub(super) const RECHECK_AGE: Duration = Duration::from_secs(60);
 
 /// What a run carries from batch to batch.
 pub(super) struct Run<'p, 'w> {
-    confirmed: &'p Confirmed,
+    pub(super) confirmed: &'p Confirmed,
     written: Written,
     /// How the groups that the run came to ended, by the plan's winner.
     endings: BTreeMap<LeadId, GroupReport>,
+    /// Why the rest of a group was left after its first calls were made, by the plan's winner.
+    pub(super) cut_short: BTreeMap<LeadId, String>,
     failures_in_a_row: usize,
     stopped: Option<Stopped>,
-    watch: &'w mut dyn Watch,
+    pub(super) watch: &'w mut dyn Watch,
+}
+
+/// The last look at the leads of a batch.
+pub(super) struct Checked {
+    /// When it began.
+    pub(super) at: Instant,
+    /// The leads as they were, and as the ledger has them.
+    pub(super) live: BTreeMap<LeadId, Lead>,
 }
 
 /// The calls of a batch, all of them in the ledger.
@@ -73,6 +83,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
             confirmed: &confirmed,
             written: Written::default(),
             endings: BTreeMap::new(),
+            cut_short: BTreeMap::new(),
             failures_in_a_row: 0,
             stopped: None,
             watch,
@@ -131,7 +142,8 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
             checked_at = Instant::now();
             (live, groups) = self.check(groups, run).await?;
         }
-        self.back_up(&groups, &live, memberships, plan)?;
+        let leads: Vec<_> = groups.iter().flat_map(|group| members(group).map(|id| (*group, id))).collect();
+        self.back_up(&leads, &live, memberships, plan)?;
         let Calls { writes, ready } = self.plan_calls(&groups, run)?;
         for (call, records) in writes {
             let result = self.write(call, &records).await?;
@@ -140,7 +152,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
             }
             self.drop_groups(&ready, Outcome::Failed, &result.refused, run)?;
         }
-        self.merge_and_settle(&ready, checked_at, run).await
+        self.merge_and_settle(&ready, Checked { at: checked_at, live }, run).await
     }
 
     /// Reads the groups live; gives the leads, and the groups that may be merged now. The others end.
@@ -159,21 +171,40 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
     /// Law 3: the whole leads go into the ledger before anything of them is changed.
     fn back_up(
         &mut self,
-        groups: &[&PlannedGroup],
+        leads: &[(&PlannedGroup, LeadId)],
         live: &BTreeMap<LeadId, Lead>,
         mut memberships: BTreeMap<LeadId, (Rows, Rows)>,
         plan: &Plan,
     ) -> Result<(), Error> {
         let mut backups = Vec::new();
-        for group in groups {
-            for id in members(group) {
-                let (lists, programs) = memberships.remove(&id).unzip();
-                let role = if id == group.winner { Role::Winner } else { Role::Loser };
-                let Some(lead) = live.get(&id).cloned() else { continue };
-                backups.push(Backup { key: group.key.as_str().to_owned(), role, lead, lists, programs });
-            }
+        for (group, id) in leads {
+            let (lists, programs) = memberships.remove(id).unzip();
+            let role = if *id == group.winner { Role::Winner } else { Role::Loser };
+            let Some(lead) = live.get(id).cloned() else { continue };
+            backups.push(Backup { key: group.key.as_str().to_owned(), role, lead, lists, programs });
         }
         Ok(self.ledger.back_up(&plan.id, &backups, &self.at())?)
+    }
+
+    /// Backs losers up again that changed since the last look in fields that the plan does not lean on: a merge destroys
+    /// what they are now, not what they were then.
+    pub(super) async fn back_up_changed(
+        &mut self,
+        groups: &[&PlannedGroup],
+        before: &BTreeMap<LeadId, Lead>,
+        live: &BTreeMap<LeadId, Lead>,
+        plan: &Plan,
+    ) -> Result<(), Error> {
+        let losers = groups.iter().flat_map(|group| group.losers.iter().map(|id| (*group, *id)));
+        let changed: Vec<_> =
+            losers.filter(|(_, id)| live.contains_key(id) && live.get(id) != before.get(id)).collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let of_run = plan.groups.iter().map(|group| group.losers.len() + 1).sum();
+        let ids: Vec<LeadId> = changed.iter().map(|(_, id)| *id).collect();
+        let memberships = self.memberships.of(self.marketo, &ids, of_run).await?;
+        self.back_up(&changed, live, memberships, plan)
     }
 
     /// Writes every call of the batch down, in one step, before the first of them leaves.
@@ -225,11 +256,11 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
     async fn merge_and_settle<'p>(
         &mut self,
         ready: &[Ready<'p>],
-        checked_at: Instant,
+        checked: Checked,
         run: &mut Run<'p, '_>,
     ) -> Result<(), Error> {
         let (mut pending, mut settled, mut sent) = (Vec::new(), Vec::new(), BTreeSet::new());
-        let merged = self.merge_all(ready, checked_at, &mut pending, &mut settled, &mut sent, run).await;
+        let merged = self.merge_all(ready, checked, &mut pending, &mut settled, &mut sent, run).await;
         // Even after a failure: what was sent before it is looked at, if it still can be.
         let looked = self.settle(pending, &mut settled, &mut *run.watch).await;
         for ready in ready {
@@ -237,7 +268,8 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                 continue;
             }
             if sent.contains(&ready.group.winner) {
-                let report = ending(ready, &settled);
+                let cut_short = run.cut_short.get(&ready.group.winner);
+                let report = ending(ready, &settled, cut_short.map(String::as_str));
                 run.end(ready.group, report);
             } else if merged.is_ok() {
                 let calls: Vec<_> = ready.steps.iter().map(|(call, _)| *call).collect();
@@ -255,27 +287,29 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
     async fn merge_all<'p>(
         &mut self,
         ready: &[Ready<'p>],
-        mut checked_at: Instant,
+        mut checked: Checked,
         pending: &mut Vec<Pending<'p>>,
         settled: &mut Vec<Settled<'p>>,
         sent: &mut BTreeSet<LeadId>,
         run: &mut Run<'p, '_>,
     ) -> Result<(), Error> {
-        let policy = &run.confirmed.plan().policy;
+        let plan = run.confirmed.plan();
         for (place, next) in ready.iter().enumerate() {
             if self.stop.is_cancelled() || settled.iter().any(|settled| settled.alarm().is_some()) {
                 break;
             }
-            if checked_at.elapsed() >= self.clock.wall(RECHECK_AGE) {
-                checked_at = Instant::now();
+            if checked.at.elapsed() >= self.clock.wall(RECHECK_AGE) {
+                let at = Instant::now();
                 let rest: Vec<&Ready<'p>> = ready
                     .iter()
                     .skip(place)
                     .filter(|ready| !run.endings.contains_key(&ready.group.winner))
                     .collect();
                 let groups: Vec<&PlannedGroup> = rest.iter().map(|ready| ready.group).collect();
-                let (_, changed) = self.recheck(&groups, policy, &run.written).await?;
+                let (live, changed) = self.recheck(&groups, &plan.policy, &run.written).await?;
                 self.drop_groups(ready, Outcome::Skipped, &changed, run)?;
+                self.back_up_changed(&groups, &checked.live, &live, plan).await?;
+                checked = Checked { at, live };
             }
             if run.endings.contains_key(&next.group.winner) {
                 continue;
@@ -285,7 +319,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                 break;
             }
             sent.insert(next.group.winner);
-            match self.send(next, policy, checked_at, pending, settled, &mut *run.watch).await? {
+            match self.send(next, &checked, pending, settled, run).await? {
                 Sent::Accepted => run.failures_in_a_row = 0,
                 Sent::Otherwise => run.failures_in_a_row += 1,
                 Sent::Nothing => {

@@ -2,12 +2,12 @@
 
 use tokio::time::Instant;
 
-use super::batch::RECHECK_AGE;
+use super::batch::{Checked, RECHECK_AGE, Run};
 use super::confirmed::Step;
 use super::settle::{Finding, Pending, Settled};
 use super::write::{refused_event, request_id, sent_at};
-use super::{Error, MARGIN, Merge, Watch};
-use crate::dedupe::{PlannedGroup, Policy, rest_as_seen};
+use super::{Error, MARGIN, Merge};
+use crate::dedupe::{Plan, PlannedGroup, rest_as_seen};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{CallId, Event, State};
 use crate::marketo::{MERGE_LIMIT, MergeLeads, Outcome, ReadLeads, SyncLeads};
@@ -38,13 +38,13 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
     pub(super) async fn send<'p>(
         &mut self,
         ready: &Ready<'p>,
-        policy: &Policy,
-        mut checked_at: Instant,
+        checked: &Checked,
         pending: &mut Vec<Pending<'p>>,
         settled: &mut Vec<Settled<'p>>,
-        watch: &mut dyn Watch,
+        run: &mut Run<'p, '_>,
     ) -> Result<Sent, Error> {
         let mut sent = Sent::Nothing;
+        let mut checked_at = checked.at;
         let mut steps = ready.steps.iter().peekable();
         while let Some((call, step)) = steps.next() {
             if self.stop.is_cancelled() {
@@ -58,7 +58,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                 pending.push(one);
                 false
             } else {
-                self.settle(vec![one], settled, watch).await?;
+                self.settle(vec![one], settled, &mut *run.watch).await?;
                 settled.last().is_some_and(|last| {
                     last.pending.call == *call && merged_as_asked(last) && last.alarm().is_none()
                 })
@@ -72,9 +72,11 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                 checked_at = Instant::now();
                 let losers: Vec<LeadId> =
                     steps.clone().flat_map(|(_, step)| step.losers()).copied().collect();
-                if let Err(why) = self.check_rest(ready.group, &losers, policy).await? {
+                let plan = run.confirmed.plan();
+                if let Err(why) = self.check_rest(ready.group, &losers, checked, plan).await? {
                     let rest: Vec<CallId> = steps.map(|(call, _)| *call).collect();
                     self.skip(&rest, &why)?;
+                    run.cut_short.insert(ready.group.winner, why);
                     return Ok(sent);
                 }
             }
@@ -82,16 +84,23 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         Ok(sent)
     }
 
-    /// Whether the losers that are left, and their winner, are still what the plan looked at.
+    /// Whether the losers that are left, and their winner, are still what the plan looked at; where they are, the ledger
+    /// has the losers as they are now.
     async fn check_rest(
-        &self,
+        &mut self,
         group: &PlannedGroup,
         losers: &[LeadId],
-        policy: &Policy,
+        checked: &Checked,
+        plan: &Plan,
     ) -> Result<Result<(), String>, Error> {
         let ids: Vec<LeadId> = std::iter::once(group.winner).chain(losers.iter().copied()).collect();
-        let live: Vec<Lead> = self.read(&ids).await?.into_values().collect();
-        Ok(rest_as_seen(group, losers, &live, policy))
+        let live = self.read(&ids).await?;
+        let leads: Vec<Lead> = live.values().cloned().collect();
+        let as_seen = rest_as_seen(group, losers, &leads, &plan.policy);
+        if as_seen.is_ok() {
+            self.back_up_changed(&[group], &checked.live, &live, plan).await?;
+        }
+        Ok(as_seen)
     }
 
     /// Sends one call once, and writes down what came of it. The error is one that stops the run.

@@ -6,21 +6,26 @@ use super::report::{GroupReport, Outcome};
 use super::settle::{Finding, Settled};
 use crate::lead::LeadId;
 
-/// How a group ended, from its settled calls.
-pub(super) fn ending(ready: &Ready<'_>, settled: &[Settled<'_>]) -> GroupReport {
+/// How a group ended, from its settled calls, and from why the rest was left where it was cut short.
+pub(super) fn ending(ready: &Ready<'_>, settled: &[Settled<'_>], cut_short: Option<&str>) -> GroupReport {
     let group = ready.group;
     let of_group: Vec<&Settled<'_>> =
         settled.iter().filter(|settled| settled.pending.group.winner == group.winner).collect();
     let merged: Vec<LeadId> = of_group.iter().flat_map(|settled| settled.finding.gone()).copied().collect();
     let survivor = of_group.iter().rev().find_map(|settled| settled.finding.survivor());
-    let (outcome, reason) = outcome(ready, &of_group, &merged);
+    let (outcome, reason) = outcome(ready, &of_group, &merged, cut_short);
     let winner = survivor.map_or(group.winner, |survivor| survivor.id);
     let losers = members(group).filter(|id| *id != winner).collect();
     let losers = if winner == group.winner { group.losers.clone() } else { losers };
     GroupReport { winner: Some(winner), losers, merged, ..GroupReport::ended(group, outcome, reason) }
 }
 
-fn outcome(ready: &Ready<'_>, settled: &[&Settled<'_>], merged: &[LeadId]) -> (Outcome, Option<String>) {
+fn outcome(
+    ready: &Ready<'_>,
+    settled: &[&Settled<'_>],
+    merged: &[LeadId],
+    cut_short: Option<&str>,
+) -> (Outcome, Option<String>) {
     let group = ready.group;
     let total = group.losers.len();
     let in_part =
@@ -46,7 +51,9 @@ fn outcome(ready: &Ready<'_>, settled: &[&Settled<'_>], merged: &[LeadId]) -> (O
         Finding::Merged { survivor, .. } if survivor.id != group.winner => {
             in_part("another lead than the plan's survived; plan the rest anew")
         }
-        Finding::Merged { .. } => in_part("the run stopped before the rest; run it again"),
+        Finding::Merged { .. } => {
+            in_part(cut_short.unwrap_or("the run stopped before the rest; run it again"))
+        }
         Finding::Partly { .. } => in_part("Marketo did not merge the others; run it again"),
         Finding::NotDone(why) if merged.is_empty() => {
             (Outcome::Failed, Some(format!("Marketo did not merge it, {why}")))
