@@ -187,13 +187,17 @@ impl Config {
         }
     }
 
-    /// The ledger's file: the one that was named; else beside a cache that was named; else one for each instance in the
-    /// user's data folder, which nothing clears.
+    /// The ledger's file: the one that was named, else one for each instance in the user's data folder, which nothing clears.
+    /// It is the same whatever cache is named, since it is what keeps two runs on one instance apart, and what tells a run
+    /// of the calls that a killed one left open. Only where there is no home folder does it lie beside a cache that was
+    /// named.
     pub fn ledger_file(&self) -> Result<PathBuf, Error> {
-        match (&self.ledger_path, &self.cache_path) {
-            (Some(path), _) => Ok(path.clone()),
-            (None, Some(cache)) => Ok(cache.with_extension("ledger.db")),
-            (None, None) => self.places.ledger_file(&self.instance_name()),
+        if let Some(path) = &self.ledger_path {
+            return Ok(path.clone());
+        }
+        match (self.places.ledger_file(&self.instance_name()), &self.cache_path) {
+            (Err(_), Some(cache)) => Ok(cache.with_extension("ledger.db")),
+            (place, _) => place,
         }
     }
 

@@ -288,7 +288,11 @@ fn a_merge_that_is_killed_at_random_moments_loses_nothing() {
 fn a_second_merge_is_kept_out_while_one_runs() {
     let instance = crowd(quick(), 2, false);
     let name = instance.sandbox.base_url().trim_start_matches("http://").to_owned();
-    let held = mkto_audit::ledger::Ledger::open(&instance.path("cache.ledger.db"), &name).unwrap();
+    let held = mkto_audit::ledger::Ledger::open(
+        &instance.path(&format!(".local/share/mkto-audit/{}.ledger.db", name.replace(':', "_"))),
+        &name,
+    )
+    .unwrap();
     let run = merge(&instance, &["--confirm"]).expect_code(1);
     assert!(run.stderr.contains("another merge or upsert is running"), "{}", run.picture());
     drop(held);

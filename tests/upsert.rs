@@ -214,7 +214,7 @@ fn two_runs_at_once_are_one_run_and_a_refusal() {
     while writes(&instance) == 0 {
         std::thread::yield_now();
     }
-    let second = instance.run(["upsert", file.to_str().unwrap()]).expect_code(1);
+    let second = instance.run(["upsert", file.to_str().unwrap(), "--db", "other.db"]).expect_code(1);
     assert!(second.stderr.contains("is in use"), "{}", second.stderr);
     assert!(first.wait().unwrap().success());
     assert_eq!(duplicates(&instance), [""; 0]);

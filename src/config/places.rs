@@ -46,9 +46,14 @@ impl Places {
     }
 }
 
-/// The name that binds a cache and a ledger to an instance: its base URL without the scheme, lower-cased.
+/// The name that binds a cache and a ledger to an instance: its base URL without the scheme, in one spelling, so that one
+/// instance never has two ledgers.
 pub fn instance_name(base_url: &Url) -> String {
     let host = base_url.host_str().unwrap_or_default().to_ascii_lowercase();
+    let host = match host.trim_end_matches('.') {
+        "localhost" => "127.0.0.1",
+        host => host,
+    };
     let port = base_url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{host}{port}{}", base_url.path().trim_end_matches('/'))
 }

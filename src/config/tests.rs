@@ -170,7 +170,28 @@ fn files_lie_where_they_are_expected() {
     );
     let flags = Flags { db: Some("here/audit.db".into()), ..Flags::default() };
     let config = Config::load(&flags, &environment(&[sandbox])).unwrap();
+    assert_eq!(config.cache_file().unwrap().to_str(), Some("here/audit.db"));
+    assert_eq!(
+        config.ledger_file().unwrap().to_str(),
+        Some("/nowhere/.local/share/mkto-audit/127.0.0.1_8701.ledger.db"),
+        "whatever cache is named, an instance has one ledger"
+    );
+    let homeless = [("HOME", ""), sandbox];
+    let config = Config::load(&flags, &environment(&homeless)).unwrap();
     assert_eq!(config.ledger_file().unwrap().to_str(), Some("here/audit.ledger.db"));
+}
+
+#[test]
+fn an_instance_has_one_name_however_its_address_is_spelled() {
+    for (url, name) in [
+        ("https://123-ABC-456.mktorest.com", "123-abc-456.mktorest.com"),
+        ("https://123-abc-456.mktorest.com./rest/", "123-abc-456.mktorest.com"),
+        ("http://localhost:8701", "127.0.0.1:8701"),
+        ("http://127.0.0.1:8701/", "127.0.0.1:8701"),
+    ] {
+        let config = Config::load(&Flags::default(), &environment(&[("MARKETO_BASE_URL", url)])).unwrap();
+        assert_eq!(config.instance_name(), name, "{url}");
+    }
 }
 
 #[test]

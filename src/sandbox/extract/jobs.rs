@@ -4,9 +4,9 @@
 //! in the queue and made anew when a cancelled job leaves a slot; its file is made by the first look after it finished.
 //! This is where the three meanings of error 1029 come from.
 
-use hyper::body::Bytes;
 use chrono::{DateTime, Duration, NaiveDate, Utc};
 use chrono_tz::America::Chicago;
+use hyper::body::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
