@@ -195,6 +195,13 @@ fn a_loser_that_becomes_somebody_else_while_its_group_is_half_merged_is_left_alo
     assert!(reason.contains("25 of 59") && reason.contains("another key"), "{reason}");
 }
 
+/// The instance's ledger, where the binary keeps it.
+fn open_ledger(instance: &Instance) -> mkto_audit::ledger::Ledger {
+    let name = instance.sandbox.base_url().trim_start_matches("http://").to_owned();
+    let file = format!(".local/share/mkto-audit/{}.ledger.db", name.replace(':', "_"));
+    mkto_audit::ledger::Ledger::open(&instance.path(&file), &name).unwrap()
+}
+
 #[test]
 fn what_a_loser_holds_when_its_merge_leaves_is_in_the_ledger() {
     let instance = Instance::start(merges_that_take(90));
@@ -210,8 +217,7 @@ fn what_a_loser_holds_when_its_merge_leaves_is_in_the_ledger() {
     instance.sandbox.change_lead(loser, &json!({"title": "Doctor"}));
     Run::from(child.wait_with_output().unwrap()).expect_code(0);
     assert!(instance.sandbox.merged_into(loser).is_some());
-    let name = instance.sandbox.base_url().trim_start_matches("http://").to_owned();
-    let ledger = mkto_audit::ledger::Ledger::open(&instance.path("cache.ledger.db"), &name).unwrap();
+    let ledger = open_ledger(&instance);
     let titles: Vec<_> =
         ledger.backups_of(loser).unwrap().iter().map(|kept| kept.lead.fields["title"].clone()).collect();
     assert_eq!(titles, ["Miss", "Doctor"]);
@@ -287,12 +293,7 @@ fn a_merge_that_is_killed_at_random_moments_loses_nothing() {
 #[test]
 fn a_second_merge_is_kept_out_while_one_runs() {
     let instance = crowd(quick(), 2, false);
-    let name = instance.sandbox.base_url().trim_start_matches("http://").to_owned();
-    let held = mkto_audit::ledger::Ledger::open(
-        &instance.path(&format!(".local/share/mkto-audit/{}.ledger.db", name.replace(':', "_"))),
-        &name,
-    )
-    .unwrap();
+    let held = open_ledger(&instance);
     let run = merge(&instance, &["--confirm"]).expect_code(1);
     assert!(run.stderr.contains("another merge or upsert is running"), "{}", run.picture());
     drop(held);
