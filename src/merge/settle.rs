@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::write::Record;
+use super::written::same;
 use super::{Error, Merge, Watch};
 use crate::dedupe::{FieldChange, OPT_OUTS, PlannedGroup, deviations};
 use crate::lead::{Crm, Lead, LeadId};
@@ -143,12 +145,37 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         }
     }
 
+    /// What a survivor holds otherwise than planned, as far as the merge can have done it: it is empty, a value of one of
+    /// the merged leads, or their numbers added up. Anything else somebody wrote since, maybe long ago where an earlier
+    /// run was killed, and it stays.
+    fn taken_by_merge(&self, pending: &Pending<'_>, survivor: &Lead) -> Result<Vec<FieldChange>, Error> {
+        let mut changes = deviations(pending.group, survivor);
+        if changes.is_empty() {
+            return Ok(changes);
+        }
+        let backups = leads(pending).map(|id| Ok((id, self.ledger.backups_of(id)?)));
+        let backups: Vec<_> = backups.collect::<Result<_, Error>>()?;
+        changes.retain(|FieldChange { name, before: held, after: wanted, .. }| {
+            let mut values =
+                backups.iter().flat_map(|(_, kept)| kept).filter_map(|kept| kept.lead.value(name));
+            let added: f64 = backups
+                .iter()
+                .filter(|(id, _)| pending.losers.contains(id))
+                .filter_map(|(_, kept)| kept.last()?.lead.value(name)?.as_f64())
+                .sum();
+            let sum = wanted.as_f64().map(|wanted| Value::from(wanted + added));
+            is_unset(held) || values.any(|value| same(held, value)) || sum.is_some_and(|sum| same(held, &sum))
+        });
+        Ok(changes)
+    }
+
     /// Writes again what survivors do not hold as planned, and looks once more.
     async fn keep_values(&mut self, found: &mut [Settled<'_>]) -> Result<(), Error> {
         let mut by_plan: BTreeMap<&str, Vec<Record>> = BTreeMap::new();
         for found in found.iter() {
-            let changes = missing(found.pending.group, found.finding.survivor());
-            if let Some(lead) = found.finding.survivor().filter(|_| !changes.is_empty()) {
+            let Some(lead) = found.finding.survivor() else { continue };
+            let changes = self.taken_by_merge(&found.pending, lead)?;
+            if !changes.is_empty() {
                 let record = Record { lead: lead.id, changes };
                 by_plan.entry(found.pending.plan).or_default().push(record);
             }
@@ -169,7 +196,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
             let Some(survivor) = found.finding.survivor().and_then(|lead| live.get(&lead.id)).cloned() else {
                 continue;
             };
-            let lost = missing(found.pending.group, Some(&survivor));
+            let lost = self.taken_by_merge(&found.pending, &survivor)?;
             found.lost = lost.into_iter().map(|change| change.name).collect();
             if let Finding::Merged { survivor: held, .. } | Finding::Partly { survivor: held, .. } =
                 &mut found.finding
@@ -181,8 +208,10 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
     }
 }
 
-fn missing(group: &PlannedGroup, survivor: Option<&Lead>) -> Vec<FieldChange> {
-    survivor.map(|survivor| deviations(group, survivor)).unwrap_or_default()
+/// Marketo shows an unset boolean as false.
+fn is_unset(value: &Value) -> bool {
+    matches!(value, Value::Null | Value::Bool(false))
+        || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
 fn leads(pending: &Pending<'_>) -> impl Iterator<Item = LeadId> {

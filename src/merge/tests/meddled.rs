@@ -1,5 +1,6 @@
 //! Somebody else writes while a run, or between two runs, has a group half-done.
 
+use super::fake::{Kill, Moment};
 use super::*;
 use crate::dedupe::FieldRule;
 
@@ -53,4 +54,30 @@ async fn a_winner_that_changes_while_memberships_are_read_is_not_written_to() {
     assert_eq!(only(&bench.run().await.report).0, Outcome::Skipped);
     let world = bench.fake.world();
     assert_eq!((world.writes, world.leads[&1].value("phone")), (0, Some(&json!("my own"))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_wrote_after_a_merge_is_not_taken_back_by_the_run_that_settles_it() {
+    let mut settled = 0;
+    for call in 0..25 {
+        let bench = Bench::new(pair());
+        bench.fake.world().kill = Some(Kill { call, moment: Moment::Before });
+        let _killed = tokio::time::timeout(std::time::Duration::from_secs(60), bench.run()).await;
+        bench.fake.world().kill = None;
+        if bench.ids() != [1] || bench.ledger().open_calls().unwrap().is_empty() {
+            continue;
+        }
+        {
+            let mut world = bench.fake.world();
+            let survivor = world.leads.get_mut(&1).unwrap();
+            survivor.set("phone", json!("by its owner"));
+            survivor.set("unsubscribed", json!(false));
+        }
+        bench.run().await;
+        let world = bench.fake.world();
+        assert_eq!(world.leads[&1].value("phone"), Some(&json!("by its owner")));
+        assert!(world.leads[&1].flag("unsubscribed"), "law 5");
+        settled += 1;
+    }
+    assert!(settled > 0, "no kill left a merge open that was done");
 }
