@@ -6,7 +6,6 @@ use std::time::Duration;
 use mkto_audit::cache::{Cache, Row, ScanSpec};
 use mkto_audit::dedupe::KeySpec;
 use mkto_audit::lead::Lead;
-use mkto_audit::ledger::Ledger;
 use mkto_audit::sandbox::{LeadView, Options};
 use serde_json::{Value, json};
 
@@ -159,13 +158,6 @@ fn a_lead_whose_email_changed_between_plan_and_confirm_is_left_alone() {
     let done = merge(&instance, &["--plan", plan, "--confirm", "--json"]).expect_code(3).json();
     assert_eq!((&done["merged"], &done["skipped"]), (&json!(1), &json!(1)));
     assert_eq!(instance.sandbox.lead(changed).unwrap().fields["email"], "else@example.com");
-}
-
-/// The ledger that the binary keeps for this instance.
-fn open_ledger(instance: &Instance) -> Ledger {
-    let name = instance.sandbox.base_url().trim_start_matches("http://").to_owned();
-    let file = format!(".local/share/mkto-audit/{}.ledger.db", name.replace(':', "_"));
-    Ledger::open(&instance.path(&file), &name).unwrap()
 }
 
 /// Starts a merge in which each call takes so many seconds of Marketo's, and gives it once the first call has arrived.
