@@ -16,13 +16,14 @@ pub struct Group {
     pub leads: Vec<Lead>,
 }
 
-/// Mailboxes that stand for a role, and are read by whoever has it.
+/// Mailboxes that stand for a role and are read by whoever has it, or, as placeholders, for nobody.
 const ROLES: &[&str] = &[
     "abuse",
     "accounting",
     "accounts",
     "admin",
     "administrator",
+    "anonymous",
     "billing",
     "careers",
     "contact",
@@ -45,9 +46,15 @@ const ROLES: &[&str] = &[
     "mail",
     "marketing",
     "media",
+    "na",
     "news",
     "newsletter",
+    "nobody",
+    "noemail",
+    "nomail",
+    "none",
     "noreply",
+    "null",
     "office",
     "orders",
     "payments",
@@ -63,6 +70,7 @@ const ROLES: &[&str] = &[
     "support",
     "team",
     "test",
+    "unknown",
     "webmaster",
 ];
 
@@ -238,6 +246,8 @@ mod tests {
             "Sales@example.com",
             "support+de@example.com",
             "noreply2@example.com",
+            "none@example.com",
+            "no-email@example.com",
             "do-not-reply@example.com",
             "sales-emea@example.com",
             "info.de@example.com",
