@@ -52,7 +52,12 @@ pub async fn scan_pages(
     let starts = (0..).map(|n| first + n * BATCH as LeadId);
     let mut runs = std::pin::pin!(futures::stream::iter(starts.map(run)).buffered(scan.concurrency.max(1)));
     let mut empty_runs = 0;
-    while let Some((start, leads)) = runs.next().await {
+    // A signal is heeded while a call waits for its place among the limits, too; a read that is dropped harms nobody.
+    while let Some((start, leads)) = tokio::select! {
+        biased;
+        () = scan.stop.cancelled() => None,
+        run = runs.next() => run,
+    } {
         let leads = leads?;
         let next = start + BATCH as LeadId;
         empty_runs = if leads.is_empty() { empty_runs + 1 } else { 0 };
@@ -62,10 +67,7 @@ pub async fn scan_pages(
         if start > highest && empty_runs >= EMPTY_RUNS_AT_THE_END {
             return Ok(Ended::Complete(cache.finish_scan((scan.now)())?));
         }
-        if scan.stop.is_cancelled() {
-            return Ok(Ended::Interrupted);
-        }
     }
-    // The runs never end by themselves.
+    // The runs never end by themselves, only by a signal.
     Ok(Ended::Interrupted)
 }
