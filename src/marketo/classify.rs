@@ -6,14 +6,14 @@
 
 /// Whether a call changes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Read,
     Write,
 }
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// The token is no good: a new one, and the call again.
     RenewToken,
     /// Too many calls: wait, slow down, and the call again. It was turned away before it was executed.
@@ -31,7 +31,7 @@ pub(super) enum Verdict {
 }
 
 /// The verdict on a code of Marketo's.
-pub(super) fn of_code(kind: Kind, code: &str) -> Verdict {
+pub(crate) fn of_code(kind: Kind, code: &str) -> Verdict {
     let doubtful = match kind {
         Kind::Read => Verdict::TryAgain,
         Kind::Write => Verdict::Unclear,
@@ -53,7 +53,7 @@ pub(super) fn of_code(kind: Kind, code: &str) -> Verdict {
 }
 
 /// The verdict on an HTTP status other than 200: a 4xx or a redirect was turned away at the door.
-pub(super) fn of_status(kind: Kind, status: u16) -> Verdict {
+pub(crate) fn of_status(kind: Kind, status: u16) -> Verdict {
     match (status, kind) {
         (429, _) => Verdict::SlowDown,
         // A gateway that gave up waiting says nothing about what Marketo did.

@@ -73,7 +73,7 @@ struct Inner {
     base_url: Url,
     http: reqwest::Client,
     token: TokenSource,
-    pacer: Pacer,
+    pacer: Arc<Pacer>,
     clock: Clock,
 }
 
@@ -106,7 +106,7 @@ impl Client {
             clock,
         } = options;
         let token = TokenSource::new(&identity_url, client_id, client_secret, clock);
-        let pacer = Pacer::new(calls, window, concurrency, daily_calls);
+        let pacer = Arc::new(Pacer::new(calls, window, concurrency, daily_calls));
         Ok(Self { inner: Arc::new(Inner { base_url, http, token, pacer, clock }) })
     }
 

@@ -8,24 +8,24 @@
 //! about a tenth a window.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex as Gate, Notify, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex as Gate, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// After so many answers without a complaint one more call is allowed in a window.
 const GROWTH: usize = 10;
 
-/// The right to make calls, shared by all clones of a client.
+/// The right to make calls, shared by all clones of a client, or by all callers of a proxy.
 #[derive(Debug)]
-pub(super) struct Pacer {
+pub(crate) struct Pacer {
     window: Window,
     state: Mutex<State>,
     /// Those who wait stand in line here, first come first served.
     gate: Gate<()>,
     answered: Notify,
-    at_once: Semaphore,
+    at_once: Arc<Semaphore>,
     a_day: u64,
 }
 
@@ -50,19 +50,20 @@ struct State {
 
 /// One call's right to be in flight; given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Slot<'a> {
-    pacer: &'a Pacer,
-    _permit: SemaphorePermit<'a>,
+pub(crate) struct Slot {
+    pacer: Arc<Pacer>,
+    _permit: OwnedSemaphorePermit,
+    used: bool,
 }
 
 /// The day's budget of this program is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BudgetSpent {
-    pub(super) budget: u64,
+pub(crate) struct BudgetSpent {
+    pub(crate) budget: u64,
 }
 
 impl Pacer {
-    pub(super) fn new(calls: usize, length: Duration, at_once: usize, a_day: u64) -> Self {
+    pub(crate) fn new(calls: usize, length: Duration, at_once: usize, a_day: u64) -> Self {
         Self {
             window: Window { calls: calls.max(1), length },
             state: Mutex::new(State {
@@ -75,16 +76,17 @@ impl Pacer {
             }),
             gate: Gate::new(()),
             answered: Notify::new(),
-            at_once: Semaphore::new(at_once.max(1)),
+            at_once: Arc::new(Semaphore::new(at_once.max(1))),
             a_day,
         }
     }
 
     /// Waits for the right to make a call.
-    pub(super) async fn slot(&self) -> Result<Slot<'_>, BudgetSpent> {
+    pub(crate) async fn slot(self: &Arc<Self>) -> Result<Slot, BudgetSpent> {
         let gate = self.gate.lock().await;
         // The semaphore is never closed, so that waiting for it cannot fail; if it did, the budget is what is left.
-        let permit = self.at_once.acquire().await.map_err(|_closed| BudgetSpent { budget: self.a_day })?;
+        let at_once = Arc::clone(&self.at_once).acquire_owned().await;
+        let permit = at_once.map_err(|_closed| BudgetSpent { budget: self.a_day })?;
         loop {
             let answered = self.answered.notified();
             let admission = self.state().admit(Instant::now(), self.window, self.a_day)?;
@@ -95,11 +97,11 @@ impl Pacer {
             }
         }
         drop(gate);
-        Ok(Slot { pacer: self, _permit: permit })
+        Ok(Slot { pacer: Arc::clone(self), _permit: permit, used: true })
     }
 
     /// Marketo said that there are too many calls: everybody waits, and goes on more slowly.
-    pub(super) fn slow_down(&self, pause: Duration) {
+    pub(crate) fn slow_down(&self, pause: Duration) {
         let mut state = self.state();
         let now = Instant::now();
         // Calls that were in flight together are turned away together: that is one reason to slow down, not many.
@@ -112,7 +114,7 @@ impl Pacer {
     }
 
     /// Calls made so far.
-    pub(super) fn made(&self) -> u64 {
+    pub(crate) fn made(&self) -> u64 {
         self.state().made
     }
 
@@ -150,6 +152,11 @@ impl State {
             .map_or(Admission::AfterAnAnswer, |oldest| Admission::At(*oldest + window.length)))
     }
 
+    fn not_used(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.made = self.made.saturating_sub(1);
+    }
+
     fn answered(&mut self, now: Instant, window: Window) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.answers.push_back(now);
@@ -161,9 +168,21 @@ impl State {
     }
 }
 
-impl Drop for Slot<'_> {
+impl Slot {
+    /// Gives the right back: nothing was sent by it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for who asks for a right before knowing what to send"))]
+    pub(crate) fn unused(mut self) {
+        self.used = false;
+    }
+}
+
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.pacer.state().answered(Instant::now(), self.pacer.window);
+        if self.used {
+            self.pacer.state().answered(Instant::now(), self.pacer.window);
+        } else {
+            self.pacer.state().not_used();
+        }
         self.pacer.answered.notify_waiters();
     }
 }
@@ -242,7 +261,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_too_many_everybody_waits_and_goes_on_more_slowly() {
-        let pacer = Pacer::new(8, Duration::from_secs(20), 8, 1_000);
+        let pacer = Arc::new(Pacer::new(8, Duration::from_secs(20), 8, 1_000));
         // Turned away together, hence one reason to slow down.
         pacer.slow_down(Duration::from_secs(5));
         pacer.slow_down(Duration::from_secs(3));
@@ -257,7 +276,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_rate_grows_back_to_what_is_configured_and_no_further() {
-        let pacer = Pacer::new(8, Duration::from_secs(20), 8, 1_000);
+        let pacer = Arc::new(Pacer::new(8, Duration::from_secs(20), 8, 1_000));
         pacer.slow_down(Duration::ZERO);
         for _ in 0..100 {
             drop(pacer.slot().await.unwrap());
@@ -265,9 +284,20 @@ mod tests {
         assert_eq!(pacer.state().allowed, 8);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_right_that_was_not_used_takes_no_place_in_the_window_and_none_of_the_budget() {
+        let pacer = Arc::new(Pacer::new(1, Duration::from_secs(20), 1, 1));
+        let start = Instant::now();
+        for _ in 0..3 {
+            pacer.slot().await.unwrap().unused();
+        }
+        drop(pacer.slot().await.unwrap());
+        assert_eq!((start.elapsed(), pacer.made()), (Duration::ZERO, 1));
+    }
+
     #[tokio::test]
     async fn the_days_budget_is_never_exceeded() {
-        let pacer = Pacer::new(100, Duration::from_secs(20), 5, 2);
+        let pacer = Arc::new(Pacer::new(100, Duration::from_secs(20), 5, 2));
         drop((pacer.slot().await.unwrap(), pacer.slot().await.unwrap()));
         assert_eq!(pacer.slot().await.unwrap_err(), BudgetSpent { budget: 2 });
         assert_eq!(pacer.made(), 2);
