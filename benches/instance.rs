@@ -57,6 +57,7 @@ pub(crate) async fn start(options: Options, rate: Rate) -> (Sandbox, Client) {
         window: rate.window,
         concurrency: rate.concurrency,
         daily_calls: u64::MAX,
+        daily_export: u64::MAX,
         clock: Clock::sped_up(CLOCK_SPEED),
     });
     (sandbox, client.unwrap())

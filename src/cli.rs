@@ -218,6 +218,7 @@ fn client(config: &Config, credentials: Credentials) -> marketo::Result<Client> 
         window: config.limits.window,
         concurrency: config.limits.concurrency,
         daily_calls: config.limits.daily_calls,
+        daily_export: config.limits.daily_export,
         clock: Clock::sped_up(config.clock_speed),
     })
 }

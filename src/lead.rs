@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 mod time;
+mod window;
 
 pub use time::parse_time;
+pub use window::Window;
 
 /// Marketo's number of a lead. Ids only grow, but are sparse; one freed by a purge may, by a user's report, come back,
 /// so that id and creation time together are the identity.

@@ -20,10 +20,12 @@ mod client;
 mod clock;
 mod envelope;
 mod error;
+mod export;
 mod pacer;
 mod quota;
 mod read;
 mod token;
+mod trouble;
 mod write;
 
 #[cfg(test)]
@@ -32,6 +34,7 @@ mod tests;
 pub use client::{Client, ClientOptions};
 pub use clock::Clock;
 pub use error::{Error, Outcome};
+pub use export::{Download, ExportBudget, ExportJob, ExportLeads, ExportStatus, Ordered};
 
 /// Most records, ids or filter values that one call takes, and most leads on a page.
 pub const BATCH: usize = 300;

@@ -23,6 +23,7 @@ fn client_with(instance: &Instance, change: impl FnOnce(&mut ClientOptions)) -> 
         window: Duration::from_secs(20),
         concurrency: 8,
         daily_calls: 1_000_000,
+        daily_export: 1_000_000,
         clock: Clock::sped_up(CLOCK_SPEED),
     };
     change(&mut options);

@@ -1,9 +1,9 @@
 //! The one door to Marketo: address, token, pacing, sending, reading the envelope, and what may be sent again.
 //!
-//! Every verb of the API is a few lines on [`Client::call`]. What goes wrong is judged by one table ([`super::classify`]).
-//! A log line carries method, path, code, request id and milliseconds; never a query, a body, a token.
+//! Every verb of the API is a few lines on [`Client::call`]; the one answer that is no envelope, the file of an export, on
+//! [`Client::until_settled`] as well. What goes wrong is judged in [`super::trouble`].
 
-use std::error::Error as _;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +14,13 @@ use tokio::time::Instant;
 use url::{Host, Url};
 
 use super::call::{Body, Call};
-use super::classify::{Kind, Verdict, of_code, of_status};
+use super::classify::{Kind, Verdict};
 use super::envelope::{Answer, Envelope};
-use super::pacer::{BudgetSpent, Pacer};
-use super::quota::filled_again;
+use super::export::ExportBudget;
+use super::pacer::{BudgetSpent, Pacer, Slot};
 use super::token::TokenSource;
-use super::{Clock, Error, Reason, Result};
+use super::trouble::{Reply, Trouble, describe_transport, judge};
+use super::{Clock, Error, Result};
 
 /// How often a read is tried, and any call that was turned away.
 const ATTEMPTS: u32 = 8;
@@ -31,7 +32,7 @@ const CROWDED_ATTEMPTS: u32 = 60;
 const RENEWALS: u32 = 3;
 
 /// How much longer than Marketo's own limit an answer is waited for, so that it is Marketo that gives up first.
-const MARGIN: Duration = Duration::from_secs(10);
+pub(super) const MARGIN: Duration = Duration::from_secs(10);
 
 /// An answer on this machine may be slow too, however fast the clock.
 const LEAST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,6 +59,8 @@ pub struct ClientOptions {
     pub concurrency: usize,
     /// Calls a day.
     pub daily_calls: u64,
+    /// Bytes of bulk extract a day.
+    pub daily_export: u64,
     /// How fast Marketo's time limits pass.
     pub clock: Clock,
 }
@@ -75,17 +78,7 @@ struct Inner {
     token: TokenSource,
     pacer: Arc<Pacer>,
     clock: Clock,
-}
-
-/// What came back, before it is judged.
-enum Reply {
-    Envelope(Envelope),
-    Status(u16),
-    NotAnEnvelope(String),
-    /// Nothing was sent.
-    NotSent(String),
-    /// It was sent, and no whole answer came.
-    Lost(String),
+    export: ExportBudget,
 }
 
 impl Client {
@@ -103,11 +96,13 @@ impl Client {
             window,
             concurrency,
             daily_calls,
+            daily_export,
             clock,
         } = options;
         let token = TokenSource::new(&identity_url, client_id, client_secret, clock);
         let pacer = Arc::new(Pacer::new(calls, window, concurrency, daily_calls));
-        Ok(Self { inner: Arc::new(Inner { base_url, http, token, pacer, clock }) })
+        let export = ExportBudget::new(daily_export);
+        Ok(Self { inner: Arc::new(Inner { base_url, http, token, pacer, clock, export }) })
     }
 
     /// Calls made so far by this client and its clones; asking for a token does not count.
@@ -120,18 +115,48 @@ impl Client {
         self.inner.clock
     }
 
+    /// A span of Marketo's time to wait for an answer, and never too little of the wall's.
+    pub(super) fn patience(&self, span: Duration) -> Duration {
+        self.inner.clock.wall(span).max(LEAST_TIMEOUT)
+    }
+
+    /// The day's bytes of bulk extract.
+    pub(super) fn export_budget(&self) -> &ExportBudget {
+        &self.inner.export
+    }
+
+    /// Sends a request that was built with [`Client::request`].
+    pub(super) async fn execute(&self, request: reqwest::Request) -> reqwest::Result<reqwest::Response> {
+        self.inner.http.execute(request).await
+    }
+
     /// Makes a call until it has an answer, is refused, or must not be sent again.
     pub(super) async fn call(&self, call: Call) -> Result<Answer> {
+        let call = &call;
+        self.until_settled(call, |token, slot| async move {
+            let sent_at = Instant::now();
+            let reply = self.send(call, &token).await;
+            drop(slot);
+            judge(call, reply, sent_at)
+        })
+        .await
+    }
+
+    /// Sends until there is a result, or the verdict on what went wrong ends it. Each attempt is handed a token and the
+    /// right to one call, which it gives back when the call is over.
+    pub(super) async fn until_settled<T, F: Future<Output = Result<T, Trouble>>>(
+        &self,
+        call: &Call,
+        attempt: impl Fn(SecretString, Slot) -> F,
+    ) -> Result<T> {
         let (mut attempts, mut renewals, mut crowded) = (0, 0, 0);
         loop {
             attempts += 1;
             let token = self.inner.token.get(&self.inner.http).await?;
-            let slot = self.inner.pacer.slot().await.map_err(|spent| over_budget(&call, spent))?;
+            let slot = self.inner.pacer.slot().await.map_err(|spent| over_budget(call, spent))?;
             let sent_at = Instant::now();
-            let reply = self.send(&call, &token).await;
-            drop(slot);
-            let trouble = match judge(&call, reply, sent_at) {
-                Ok(answer) => return Ok(answer),
+            let trouble = match attempt(token.clone(), slot).await {
+                Ok(result) => return Ok(result),
                 Err(trouble) => trouble,
             };
             match trouble.verdict {
@@ -151,7 +176,7 @@ impl Client {
                     let pause = Duration::from_secs(1 << (attempts - 1).min(5)).mul_f64(jitter());
                     self.inner.clock.sleep(pause).await;
                 }
-                _ => return Err(trouble.into_error(&call, attempts, sent_at, self.inner.token.url())),
+                _ => return Err(trouble.into_error(call, attempts, sent_at, self.inner.token.url())),
             }
         }
     }
@@ -161,7 +186,7 @@ impl Client {
             Ok(request) => request,
             Err(what) => return Reply::NotSent(what),
         };
-        let response = match self.inner.http.execute(request).await {
+        let response = match self.execute(request).await {
             Ok(response) => response,
             Err(error) if error.is_connect() => return Reply::NotSent(describe_transport(error)),
             Err(error) => return Reply::Lost(describe_transport(error)),
@@ -180,7 +205,7 @@ impl Client {
         }
     }
 
-    fn request(&self, call: &Call, token: &SecretString) -> Result<reqwest::Request, String> {
+    pub(super) fn request(&self, call: &Call, token: &SecretString) -> Result<reqwest::Request, String> {
         let mut url = self.inner.base_url.clone();
         url.set_path(&format!("{}{}", self.inner.base_url.path().trim_end_matches('/'), call.path));
         let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -207,7 +232,7 @@ impl Client {
         let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
             .map_err(|_unshown| "the token has characters that no header may have".to_owned())?;
         bearer.set_sensitive(true);
-        let timeout = self.inner.clock.wall(call.limit + MARGIN).max(LEAST_TIMEOUT);
+        let timeout = self.patience(call.limit + MARGIN);
         request.header(AUTHORIZATION, bearer).timeout(timeout).build().map_err(describe_transport)
     }
 }
@@ -248,91 +273,6 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// A verdict with what was seen.
-struct Trouble {
-    verdict: Verdict,
-    what: String,
-    reason: Option<Reason>,
-    request_id: Option<String>,
-}
-
-fn judge(call: &Call, reply: Reply, sent_at: Instant) -> Result<Answer, Trouble> {
-    let doubtful = match call.kind {
-        Kind::Read => Verdict::TryAgain,
-        Kind::Write => Verdict::Unclear,
-    };
-    let bare = |verdict, what: String| Trouble { verdict, what, reason: None, request_id: None };
-    let trouble = match reply {
-        Reply::Envelope(envelope) if envelope.success => {
-            tracing::info!(call = %call.name(), request_id = envelope.request_id, elapsed_ms = millis(sent_at), "answered");
-            return Ok(envelope.into_answer(call.name(), sent_at));
-        }
-        Reply::Envelope(envelope) => {
-            let request_id = envelope.request_id.clone();
-            match envelope.error() {
-                Some(reason) => Trouble {
-                    verdict: of_code(call.kind, &reason.code),
-                    what: format!("{} {}", reason.code, reason.message),
-                    reason: Some(reason),
-                    request_id,
-                },
-                None => Trouble {
-                    verdict: doubtful,
-                    what: "neither success nor an error".to_owned(),
-                    reason: None,
-                    request_id,
-                },
-            }
-        }
-        Reply::Status(status) => bare(of_status(call.kind, status), format!("HTTP {status}")),
-        Reply::NotAnEnvelope(what) | Reply::Lost(what) => bare(doubtful, what),
-        Reply::NotSent(what) => bare(Verdict::TryAgain, what),
-    };
-    tracing::info!(
-        call = %call.name(),
-        code = trouble.reason.as_ref().map(|reason| reason.code.as_str()),
-        verdict = ?trouble.verdict,
-        request_id = trouble.request_id,
-        elapsed_ms = millis(sent_at),
-        "not answered"
-    );
-    Err(trouble)
-}
-
-impl Trouble {
-    fn into_error(self, call: &Call, attempts: u32, sent_at: Instant, identity: &str) -> Error {
-        let Self { verdict, what, reason, request_id } = self;
-        let call = call.name();
-        match verdict {
-            Verdict::Unclear => Error::Unclear { call, what, request_id, sent_at },
-            Verdict::Deny => Error::Permission {
-                call,
-                message: reason.map(|reason| reason.message).unwrap_or_default(),
-                request_id,
-            },
-            Verdict::Quota => Error::Quota {
-                call,
-                which: format!(
-                    "Marketo's daily quota of calls for the whole instance is used up (607); it is filled again at {}",
-                    request_id.as_deref().and_then(filled_again).map_or_else(
-                        || "midnight US Central".to_owned(),
-                        |at| format!("{} UTC, midnight US Central", at.format("%Y-%m-%d %H:%M")),
-                    )
-                ),
-            },
-            Verdict::RenewToken => Error::Credentials {
-                url: identity.to_owned(),
-                what: format!("the token that it gave is refused right away ({what})"),
-            },
-            Verdict::Refuse => {
-                let reason = reason.unwrap_or_else(|| Reason { code: what, message: String::new() });
-                Error::Refused { call, code: reason.code, message: reason.message, request_id }
-            }
-            Verdict::SlowDown | Verdict::TryAgain => Error::Unavailable { call, what, attempts },
-        }
-    }
-}
-
 fn over_budget(call: &Call, spent: BudgetSpent) -> Error {
     Error::Quota {
         call: call.name(),
@@ -343,24 +283,7 @@ fn over_budget(call: &Call, spent: BudgetSpent) -> Error {
     }
 }
 
-/// What went wrong on the wire, without the URL, whose query may hold people's data.
-pub(super) fn describe_transport(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut words = vec![if error.is_timeout() { "no answer in time".to_owned() } else { error.to_string() }];
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words.push(cause.to_string());
-        source = cause.source();
-    }
-    words.dedup();
-    words.join(": ")
-}
-
 /// Between half and one and a half, so that those who were turned away together do not come back together.
 fn jitter() -> f64 {
     0.5 + rand::random::<f64>()
-}
-
-fn millis(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

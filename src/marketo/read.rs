@@ -190,7 +190,11 @@ impl ReadLeads for Client {
 
 impl Client {
     /// All pages of an answer, read: while there is a token there is more, whatever `moreResult` says.
-    async fn pages<T>(&self, call: Call, row: impl Fn(&Value) -> Option<T> + Copy) -> Result<Vec<T>> {
+    pub(super) async fn pages<T>(
+        &self,
+        call: Call,
+        row: impl Fn(&Value) -> Option<T> + Copy,
+    ) -> Result<Vec<T>> {
         let Call { path, query, limit, .. } = call;
         let (mut found, mut token) = (Vec::new(), None::<String>);
         loop {

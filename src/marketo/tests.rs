@@ -12,6 +12,7 @@ use super::{
 };
 use crate::lead::LeadId;
 
+mod exporting;
 mod reading;
 mod scripted;
 

@@ -136,12 +136,12 @@ impl TokenSource {
             .timeout(Duration::from_secs(30))
             .send()
             .await
-            .map_err(|error| Trouble::Passing(super::client::describe_transport(error)))?;
+            .map_err(|error| Trouble::Passing(super::trouble::describe_transport(error)))?;
         let status = answer.status();
         let body = answer
             .bytes()
             .await
-            .map_err(|error| Trouble::Passing(super::client::describe_transport(error)))?;
+            .map_err(|error| Trouble::Passing(super::trouble::describe_transport(error)))?;
         if matches!(status.as_u16(), 400 | 401 | 403) {
             let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
             let what = format!("HTTP {} {} {}", status.as_u16(), refusal.error, refusal.error_description);

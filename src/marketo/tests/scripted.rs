@@ -96,6 +96,7 @@ impl Scripted {
             window: Duration::from_secs(20),
             concurrency: 5,
             daily_calls: 1_000,
+            daily_export: 1_000_000,
             clock: Clock::sped_up(SPEED),
         }
     }

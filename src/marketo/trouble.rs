@@ -1,0 +1,136 @@
+//! What came back of a call, and what is to be done where it is no answer.
+//!
+//! Leans on the table of [`super::classify`]. A log line carries method, path, code, request id and milliseconds; never a
+//! query, a body, a token.
+
+use std::error::Error as _;
+
+use tokio::time::Instant;
+
+use super::call::Call;
+use super::classify::{Kind, Verdict, of_code, of_status};
+use super::envelope::{Answer, Envelope};
+use super::quota::filled_again;
+use super::{Error, Reason, Result};
+
+/// What came back, before it is judged.
+pub(super) enum Reply {
+    Envelope(Envelope),
+    Status(u16),
+    NotAnEnvelope(String),
+    /// Nothing was sent.
+    NotSent(String),
+    /// It was sent, and no whole answer came.
+    Lost(String),
+}
+
+/// A verdict with what was seen.
+pub(super) struct Trouble {
+    pub(super) verdict: Verdict,
+    what: String,
+    reason: Option<Reason>,
+    request_id: Option<String>,
+}
+
+/// The answer, or what is to be done without one.
+pub(super) fn judge(call: &Call, reply: Reply, sent_at: Instant) -> Result<Answer, Trouble> {
+    match reply {
+        Reply::Envelope(envelope) if envelope.success => {
+            tracing::info!(call = %call.name(), request_id = envelope.request_id, elapsed_ms = millis(sent_at), "answered");
+            Ok(envelope.into_answer(call.name(), sent_at))
+        }
+        reply => Err(trouble(call, reply, sent_at)),
+    }
+}
+
+/// What is to be done after a reply that is not what was asked for.
+pub(super) fn trouble(call: &Call, reply: Reply, sent_at: Instant) -> Trouble {
+    let doubtful = match call.kind {
+        Kind::Read => Verdict::TryAgain,
+        Kind::Write => Verdict::Unclear,
+    };
+    let bare = |verdict, what: String| Trouble { verdict, what, reason: None, request_id: None };
+    let trouble = match reply {
+        Reply::Envelope(envelope) => {
+            let request_id = envelope.request_id.clone();
+            match envelope.error() {
+                Some(reason) => Trouble {
+                    verdict: of_code(call.kind, &reason.code),
+                    what: format!("{} {}", reason.code, reason.message),
+                    reason: Some(reason),
+                    request_id,
+                },
+                None => Trouble {
+                    verdict: doubtful,
+                    what: "neither success nor an error".to_owned(),
+                    reason: None,
+                    request_id,
+                },
+            }
+        }
+        Reply::Status(status) => bare(of_status(call.kind, status), format!("HTTP {status}")),
+        Reply::NotAnEnvelope(what) | Reply::Lost(what) => bare(doubtful, what),
+        Reply::NotSent(what) => bare(Verdict::TryAgain, what),
+    };
+    tracing::info!(
+        call = %call.name(),
+        code = trouble.reason.as_ref().map(|reason| reason.code.as_str()),
+        verdict = ?trouble.verdict,
+        request_id = trouble.request_id,
+        elapsed_ms = millis(sent_at),
+        "not answered"
+    );
+    trouble
+}
+
+impl Trouble {
+    /// What the caller is told when nothing more is tried.
+    pub(super) fn into_error(self, call: &Call, attempts: u32, sent_at: Instant, identity: &str) -> Error {
+        let Self { verdict, what, reason, request_id } = self;
+        let call = call.name();
+        match verdict {
+            Verdict::Unclear => Error::Unclear { call, what, request_id, sent_at },
+            Verdict::Deny => Error::Permission {
+                call,
+                message: reason.map(|reason| reason.message).unwrap_or_default(),
+                request_id,
+            },
+            Verdict::Quota => Error::Quota {
+                call,
+                which: format!(
+                    "Marketo's daily quota of calls for the whole instance is used up (607); it is filled again at {}",
+                    request_id.as_deref().and_then(filled_again).map_or_else(
+                        || "midnight US Central".to_owned(),
+                        |at| format!("{} UTC, midnight US Central", at.format("%Y-%m-%d %H:%M")),
+                    )
+                ),
+            },
+            Verdict::RenewToken => Error::Credentials {
+                url: identity.to_owned(),
+                what: format!("the token that it gave is refused right away ({what})"),
+            },
+            Verdict::Refuse => {
+                let reason = reason.unwrap_or_else(|| Reason { code: what, message: String::new() });
+                Error::Refused { call, code: reason.code, message: reason.message, request_id }
+            }
+            Verdict::SlowDown | Verdict::TryAgain => Error::Unavailable { call, what, attempts },
+        }
+    }
+}
+
+/// What went wrong on the wire, without the URL, whose query may hold people's data.
+pub(super) fn describe_transport(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut words = vec![if error.is_timeout() { "no answer in time".to_owned() } else { error.to_string() }];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words.push(cause.to_string());
+        source = cause.source();
+    }
+    words.dedup();
+    words.join(": ")
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
