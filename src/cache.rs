@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Transaction};
 
 mod error;
+mod export;
 mod group;
 mod load;
 mod open;
@@ -21,6 +22,7 @@ mod scan;
 mod summary;
 
 pub use error::Error;
+pub use export::{ExportWindow, Loaded};
 pub use load::Loader;
 pub use row::Row;
 pub use scan::{Begun, ScanSpec, ScanTotals};

@@ -181,7 +181,7 @@ fn a_scan_that_did_not_end_is_told_on_standard_error() {
     let audit = Audit::of([]);
     let path = audit.path("half.db");
     let mut cache = Cache::open(&path, INSTANCE).unwrap();
-    cache.begin_scan(&spec()).unwrap();
+    cache.begin_scan(&spec(), "2026-11-01T00:00:00Z".parse().unwrap()).unwrap();
     let rows: Vec<Row> = people().into_iter().take(2).map(row).collect();
     cache.save_page(&rows, "300").unwrap();
     drop(cache);

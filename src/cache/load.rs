@@ -19,7 +19,17 @@ pub struct Loader<'a> {
     changed: i64,
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
+    /// Into the scan with this number, which other rows have gone into before.
+    pub(super) fn into_scan(cache: &'a Connection, path: &'a std::path::Path, number: i64) -> Self {
+        Self { cache, path, number, was_empty: false, added: 0, changed: 0 }
+    }
+
+    /// How many leads were new, and how many had other values before.
+    pub(super) fn counted(&self) -> (i64, i64) {
+        (self.added, self.changed)
+    }
+
     /// Stores a lead. One that comes again takes the place of its earlier row.
     pub fn add(&mut self, row: &Row) -> Result<(), Error> {
         self.store(row).map_err(|source| Error::of(self.path, source))
@@ -59,7 +69,7 @@ impl Cache {
 }
 
 fn begin<'a>(db: &'a Connection, path: &'a std::path::Path, spec: &ScanSpec) -> rusqlite::Result<Loader<'a>> {
-    let number = scan::start(db, spec)?;
+    let number = scan::start(db, spec, None)?;
     let was_empty = !db.query_row("SELECT EXISTS (SELECT 1 FROM lead)", [], |row| row.get::<_, bool>(0))?;
     // An index that is made after the rows costs two thirds of one that grows with them.
     db.execute("DROP INDEX lead_by_key", [])?;

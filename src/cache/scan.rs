@@ -40,12 +40,13 @@ pub struct ScanTotals {
 impl Cache {
     /// Goes on with the scan that was interrupted, where it reads the same; else begins a new one. The leads of
     /// earlier scans stay until this one is complete; their keys must be by the rule of this one, see [`Cache::rekey`].
-    pub fn begin_scan(&mut self, spec: &ScanSpec) -> Result<Begun, Error> {
+    /// `now` is when a new one begins: a refresh after it has to look from there on.
+    pub fn begin_scan(&mut self, spec: &ScanSpec, now: DateTime<Utc>) -> Result<Begun, Error> {
         self.write(|db| {
             if let Some(begun) = interrupted(db, spec)? {
                 return Ok(begun);
             }
-            start(db, spec)?;
+            start(db, spec, Some(now))?;
             Ok(Begun { cursor: None })
         })
     }
@@ -109,18 +110,24 @@ fn interrupted(db: &Connection, spec: &ScanSpec) -> rusqlite::Result<Option<Begu
     .optional()
 }
 
-/// Begins a scan in place of one that was interrupted, and gives its number.
-pub(super) fn start(db: &Connection, spec: &ScanSpec) -> rusqlite::Result<i64> {
+/// Begins a scan in place of one that was interrupted, and gives its number. Of a file nobody knows when it was made.
+pub(super) fn start(
+    db: &Connection,
+    spec: &ScanSpec,
+    begun_at: Option<DateTime<Utc>>,
+) -> rusqlite::Result<i64> {
+    db.execute("DELETE FROM export_job", [])?;
     let number = db.query_row("UPDATE meta SET scans = scans + 1 RETURNING scans", [], |row| row.get(0))?;
     db.execute(
-        "INSERT OR REPLACE INTO running (only, number, strategy, fields, key_signature, added, changed) \
-         VALUES (1, ?1, ?2, ?3, ?4, 0, 0)",
-        params![number, spec.strategy, fields_text(spec)?, spec.key_signature],
+        "INSERT OR REPLACE INTO running (only, number, strategy, fields, key_signature, added, changed, begun_at) \
+         VALUES (1, ?1, ?2, ?3, ?4, 0, 0, ?5)",
+        params![number, spec.strategy, fields_text(spec)?, spec.key_signature, begun_at.map(written)],
     )?;
     Ok(number)
 }
 
-fn running(db: &Connection) -> rusqlite::Result<Option<i64>> {
+/// The number of the scan under way.
+pub(super) fn running(db: &Connection) -> rusqlite::Result<Option<i64>> {
     db.query_row("SELECT number FROM running", [], |row| row.get(0)).optional()
 }
 
@@ -137,10 +144,11 @@ pub(super) fn finish(db: &Connection, now: DateTime<Utc>) -> rusqlite::Result<Op
     let removed = db.execute("DELETE FROM lead WHERE scan <> ?1", [number])?;
     db.execute(
         "UPDATE meta SET scanned_at = ?1, \
-         (strategy, key_signature) = (SELECT strategy, key_signature FROM running)",
-        [now.to_rfc3339_opts(SecondsFormat::Secs, true)],
+         (strategy, key_signature, refresh_from) = (SELECT strategy, key_signature, begun_at FROM running)",
+        [written(now)],
     )?;
     db.execute("DELETE FROM running", [])?;
+    db.execute("DELETE FROM export_job", [])?;
     let leads: i64 = db.query_row("SELECT count(*) FROM lead", [], |row| row.get(0))?;
     Ok(Some(ScanTotals {
         leads: leads.unsigned_abs(),
@@ -153,4 +161,8 @@ pub(super) fn finish(db: &Connection, now: DateTime<Utc>) -> rusqlite::Result<Op
 fn fields_text(spec: &ScanSpec) -> rusqlite::Result<String> {
     serde_json::to_string(&spec.fields)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+fn written(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -19,6 +19,8 @@ pub struct Summary {
     pub complete: bool,
     /// How the last complete scan read.
     pub strategy: Option<String>,
+    /// When the last complete scan began: what changed since then it may not have seen. None where it read a file.
+    pub refresh_from: Option<DateTime<Utc>>,
     /// The rule by which the keys are computed; empty before the first scan.
     pub key_signature: String,
 }
@@ -29,17 +31,23 @@ impl Cache {
         self.read(|db| {
             let leads: i64 = db.query_row("SELECT count(*) FROM lead", [], |row| row.get(0))?;
             let running = db.query_row("SELECT 1 FROM running", [], |_| Ok(())).optional()?;
-            db.query_row("SELECT instance, scanned_at, strategy, key_signature FROM meta", [], |row| {
-                let scanned_at: Option<String> = row.get(1)?;
-                Ok(Summary {
-                    instance: row.get(0)?,
-                    complete: running.is_none() && scanned_at.is_some(),
-                    scanned_at: scanned_at.as_deref().and_then(parse_time),
-                    leads: leads.unsigned_abs(),
-                    strategy: row.get(2)?,
-                    key_signature: row.get(3)?,
-                })
-            })
+            db.query_row(
+                "SELECT instance, scanned_at, strategy, key_signature, refresh_from FROM meta",
+                [],
+                |row| {
+                    let scanned_at: Option<String> = row.get(1)?;
+                    let refresh_from: Option<String> = row.get(4)?;
+                    Ok(Summary {
+                        instance: row.get(0)?,
+                        complete: running.is_none() && scanned_at.is_some(),
+                        scanned_at: scanned_at.as_deref().and_then(parse_time),
+                        leads: leads.unsigned_abs(),
+                        strategy: row.get(2)?,
+                        key_signature: row.get(3)?,
+                        refresh_from: refresh_from.as_deref().and_then(parse_time),
+                    })
+                },
+            )
         })
     }
 }

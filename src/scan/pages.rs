@@ -41,7 +41,7 @@ pub async fn scan_pages(
     if cache.summary()?.key_signature != scan.key.signature() {
         cache.rekey(&scan.key.signature(), |lead| scan.key.key_of(lead).map(String::from))?;
     }
-    let begun = cache.begin_scan(&spec("pages", scan.fields, scan.key))?;
+    let begun = cache.begin_scan(&spec("pages", scan.fields, scan.key), (scan.now)())?;
     let first: LeadId = begun.cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(1);
     let highest = highest_id(marketo, (scan.now)()).await?;
     watch.at(first.saturating_sub(1), Some(highest));
