@@ -20,6 +20,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod failure;
+mod guard;
 mod interrupt;
 mod merge;
 mod report;
@@ -86,6 +87,7 @@ enum Configured {
     Report(report::ReportArgs),
     Merge(merge::MergeArgs),
     Upsert(upsert::UpsertArgs),
+    Guard(guard::GuardArgs),
     Doctor(doctor::DoctorArgs),
 }
 
@@ -106,7 +108,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
         Ok(cli) => cli,
         Err(error) => return exit::of_clap(&error),
     };
-    ui::start_log(cli.global.verbose);
+    ui::start_log(cli.log());
     let mut ui = Ui::of_process();
     match run(cli, environment, ui.clone()) {
         Ok(exit) => exit.into(),
@@ -148,6 +150,17 @@ fn run(cli: Cli, environment: &Environment, ui: Ui) -> Result<Exit, Failure> {
     })
 }
 
+impl Cli {
+    /// What is logged, and how.
+    fn log(&self) -> ui::Log {
+        match &self.command {
+            // A server tells what it does without being asked.
+            Command::Configured(Configured::Guard(args)) => args.log(self.global.verbose),
+            _ => ui::Log { verbose: self.global.verbose, json: false },
+        }
+    }
+}
+
 impl Configured {
     async fn run(self, context: &mut Context) -> Result<Exit, Failure> {
         match self {
@@ -155,6 +168,7 @@ impl Configured {
             Self::Report(args) => report::run(context, args),
             Self::Merge(args) => merge::run(context, &args).await,
             Self::Upsert(args) => upsert::run(context, &args).await,
+            Self::Guard(args) => guard::run(context, &args).await,
             Self::Doctor(args) => doctor::run(context, &args).await,
         }
     }

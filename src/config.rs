@@ -13,12 +13,14 @@ use crate::dedupe::{FieldRules, KeySpec, WinnerOrder};
 
 mod error;
 mod file;
+mod guard;
 mod instance;
 mod places;
 mod settings;
 mod value;
 
 pub use error::Error;
+pub use guard::GuardConfig;
 pub use instance::{Credentials, Instance};
 pub use places::instance_name;
 pub use settings::known_keys;
@@ -64,6 +66,8 @@ pub struct Config {
     pub fields: FieldRules,
     /// How far one run of `merge` goes.
     pub merge: MergeSettings,
+    /// How the proxy guards writes.
+    pub guard: GuardConfig,
     /// How many times as fast as the wall's Marketo's time passes; above 1 only towards a sandbox on this machine.
     pub clock_speed: u32,
     /// Where the default files lie.
@@ -201,9 +205,19 @@ impl Config {
         }
     }
 
+    /// Where a guard in shadow mode keeps its counts.
+    pub fn tally_file(&self) -> Result<PathBuf, Error> {
+        self.places.tally_file(&self.instance_name())
+    }
+
     /// What the cache and the ledger are bound to: the base URL without its scheme, or `file` where none is configured.
     pub fn instance_name(&self) -> String {
         self.instance.base_url.as_ref().map_or_else(|| "file".to_owned(), instance_name)
+    }
+
+    /// Base URL and identity URL, or that they are missing.
+    pub fn addresses(&self) -> Result<(url::Url, url::Url), Error> {
+        self.instance.addresses()
     }
 
     /// The credentials, or which of them is missing. Runs `instance.client_secret_command` where that is the source.

@@ -11,11 +11,16 @@
 
 mod coalesce;
 mod decide;
+pub mod lease;
+mod proxy;
 mod read;
 mod slice;
+mod tally;
 mod upsert;
 
+pub use proxy::{CreateDuplicate, Mode, OnDuplicates, ProxySettings, ServeError, serve};
 pub use read::{Format, InputError, Record, check_fields, read_records};
+pub use tally::{Counts, Tally, TallyError};
 pub use upsert::{Ended, Guard, GuardSettings, LineResult, Status, UpsertReport, Watch};
 
 /// Why a guarded write could not begin.

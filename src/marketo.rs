@@ -31,10 +31,12 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use classify::{Kind, Verdict, of_code, of_status};
 pub use client::{Client, ClientOptions};
 pub use clock::Clock;
 pub use error::{Error, Outcome};
 pub use export::{Download, ExportBudget, ExportJob, ExportLeads, ExportStatus, Ordered};
+pub(crate) use pacer::{BudgetSpent, Pacer, Slot};
 
 /// Most records, ids or filter values that one call takes, and most leads on a page.
 pub const BATCH: usize = 300;

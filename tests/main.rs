@@ -14,6 +14,8 @@
 mod client;
 mod demo;
 mod doctor;
+mod guard;
+mod guard_many;
 mod merge;
 mod report;
 mod sandbox;

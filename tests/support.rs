@@ -78,6 +78,132 @@ impl Instance {
     }
 }
 
+/// A running `mkto-audit guard` in front of an instance's sandbox. It is killed when it goes.
+pub struct Guard {
+    child: std::process::Child,
+    url: String,
+    client: reqwest::blocking::Client,
+    identity: [(&'static str, String); 3],
+    log: PathBuf,
+}
+
+impl Guard {
+    /// Starts one on a free port, with these variables.
+    pub fn start<'a>(instance: &Instance, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self::start_with(instance, variables, &[])
+    }
+
+    /// The same, with more arguments.
+    pub fn start_with<'a>(
+        instance: &Instance,
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+        arguments: &[&str],
+    ) -> Self {
+        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let log = instance.path(&format!("guard-{number}.log"));
+        let listen = ["guard", "--listen", "127.0.0.1:0"];
+        let mut child = instance
+            .command(listen.iter().chain(arguments))
+            // A guard has no credentials of its own.
+            .env_remove("MARKETO_CLIENT_ID")
+            .env_remove("MARKETO_CLIENT_SECRET")
+            .env("MKTO_AUDIT__LIMITS__CONCURRENCY", "10")
+            .envs(variables)
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut url = String::new();
+        let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut stdout, &mut url).unwrap();
+        let url = url.trim().to_owned();
+        assert!(url.starts_with("http"), "{}", std::fs::read_to_string(&log).unwrap());
+        let client = reqwest::blocking::Client::builder()
+            .danger_accept_invalid_certs(true)
+            .timeout(std::time::Duration::from_secs(60))
+            .build()
+            .unwrap();
+        let identity = [
+            ("grant_type", "client_credentials".to_owned()),
+            ("client_id", instance.sandbox.client_id().to_owned()),
+            ("client_secret", instance.sandbox.client_secret().to_owned()),
+        ];
+        Self { child, url, client, identity, log }
+    }
+
+    /// Where integrations reach it.
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to stop, as a service manager does.
+    pub fn stop(&self) {
+        let killed = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
+        assert!(killed.success());
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
+    /// A token, fetched through it.
+    pub fn token(&self) -> String {
+        let answer =
+            self.client.post(format!("{}/identity/oauth/token", self.url)).form(&self.identity).send();
+        let answer: serde_json::Value = answer.unwrap().json().unwrap();
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// A write through it, and its answer.
+    pub fn sync(&self, body: &serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
+        self.post("/rest/v1/leads.json", body)
+    }
+
+    /// Any JSON call through it, and its answer.
+    pub fn post(&self, path: &str, body: &serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
+        let call = self.client.post(format!("{}{path}", self.url)).bearer_auth(self.token()).json(body);
+        call.send().unwrap().json().unwrap()
+    }
+
+    /// A GET through it: status and body.
+    pub fn get(&self, path: &str, token: &str) -> (u16, serde_json::Value) {
+        let answer = self.client.get(format!("{}{path}", self.url)).bearer_auth(token).send().unwrap();
+        (answer.status().as_u16(), answer.json().unwrap_or_default())
+    }
+
+    /// One of its own pages.
+    pub fn page(&self, path: &str) -> (u16, String) {
+        let answer = self.client.get(format!("{}{path}", self.url)).send().unwrap();
+        (answer.status().as_u16(), answer.text().unwrap())
+    }
+
+    /// A figure of its metrics, by name and labels as they are shown; nothing counted is 0.
+    pub fn metric(&self, name: &str) -> f64 {
+        let (_, page) = self.page("/-/metrics");
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// Everything that it logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
 /// Options of a sandbox for tests: nothing limits the rate, Marketo's time limits pass as fast as the binary's.
 pub fn quick() -> Options {
     let mut options =

@@ -47,6 +47,12 @@ pub enum Failure {
         /// What to type instead.
         hint: Option<String>,
     },
+    /// The proxy could not be started.
+    #[error(transparent)]
+    Guard(#[from] guard::ServeError),
+    /// What a guard saw in shadow mode cannot be read.
+    #[error(transparent)]
+    Tally(#[from] guard::TallyError),
     /// The demo did not end as it must: a defect of this program.
     #[error("the demo went wrong: {lost}")]
     Demo {
@@ -88,6 +94,8 @@ impl Failure {
             Self::Marketo(error) => exit_of(error),
             Self::BrokenPipe => Exit::Done,
             Self::Demo { .. }
+            | Self::Guard(_)
+            | Self::Tally(_)
             | Self::Cache(_)
             | Self::Ledger(_)
             | Self::Output(_)
@@ -119,6 +127,8 @@ impl Failure {
             | Self::Ledger(_)
             | Self::Plan { .. }
             | Self::Demo { .. }
+            | Self::Guard(_)
+            | Self::Tally(_)
             | Self::Output(_)
             | Self::BrokenPipe
             | Self::Runtime(_) => None,

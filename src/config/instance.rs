@@ -78,11 +78,22 @@ impl Instance {
         self.base_url.as_ref().is_some_and(is_loopback)
     }
 
-    pub(super) fn credentials(&self) -> Result<Credentials, Error> {
+    /// Base URL and identity URL.
+    pub(super) fn addresses(&self) -> Result<(Url, Url), Error> {
         let base_url = self
             .base_url
             .clone()
             .ok_or(Error::Missing { what: "the Marketo base URL", how: HOW_BASE_URL })?;
+        let identity_url = self.identity_url.clone().unwrap_or_else(|| {
+            let mut url = base_url.clone();
+            url.set_path(&format!("{}/identity", base_url.path().trim_end_matches('/')));
+            url
+        });
+        Ok((base_url, identity_url))
+    }
+
+    pub(super) fn credentials(&self) -> Result<Credentials, Error> {
+        let (base_url, identity_url) = self.addresses()?;
         let client_id =
             self.client_id.clone().ok_or(Error::Missing { what: "the client id", how: HOW_CLIENT_ID })?;
         let client_secret = match (&self.client_secret, &self.client_secret_command) {
@@ -90,11 +101,6 @@ impl Instance {
             (None, Some(command)) => secret_from(command)?,
             (None, None) => return Err(Error::Missing { what: "the client secret", how: HOW_SECRET }),
         };
-        let identity_url = self.identity_url.clone().unwrap_or_else(|| {
-            let mut url = base_url.clone();
-            url.set_path(&format!("{}/identity", base_url.path().trim_end_matches('/')));
-            url
-        });
         Ok(Credentials { base_url, identity_url, client_id, client_secret })
     }
 }

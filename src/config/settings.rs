@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::value::RawValue;
-use super::{Config, Environment, Error, PollInterval, Strategy};
+use super::{Config, Environment, Error, PollInterval, Strategy, guard};
 use crate::dedupe::{FieldRule, WinnerOrder, WinnerRule};
 
 type Setter = fn(&mut Config, &RawValue) -> Result<(), String>;
@@ -78,6 +78,15 @@ const SETTINGS: &[(&str, Setter)] = &[
     ("merge.stop_after_errors", |config, value| {
         value.number().map(|number| config.merge.stop_after_errors = number)
     }),
+    ("guard.mode", |config, value| guard::mode(value).map(|mode| config.guard.mode = mode)),
+    ("guard.create_duplicate", |config, value| {
+        guard::create_duplicate(value).map(|what| config.guard.create_duplicate = what)
+    }),
+    ("guard.on_duplicates", |config, value| {
+        guard::on_duplicates(value).map(|what| config.guard.on_duplicates = what)
+    }),
+    ("guard.queue", |config, value| value.number().map(|number| config.guard.queue = number)),
+    ("guard.max_wait", |config, value| value.duration().map(|wait| config.guard.max_wait = wait)),
 ];
 
 /// Variables with names of their own, and the key that each sets.

@@ -34,7 +34,7 @@ pub(super) fn decide(fields: &Map<String, Value>, found: &[Lead]) -> Decision {
 }
 
 /// Whether a lead holds a value already, as Marketo would show it after writing. In doubt it does not, and is written.
-fn holds(lead: &Lead, field: &str, wanted: &Value) -> bool {
+pub(super) fn holds(lead: &Lead, field: &str, wanted: &Value) -> bool {
     let held = lead.value(field).unwrap_or(&Value::Null);
     let (held_text, wanted_text) = (text(held), text(wanted));
     if held_text == wanted_text {

@@ -170,7 +170,6 @@ impl State {
 
 impl Slot {
     /// Gives the right back: nothing was sent by it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for who asks for a right before knowing what to send"))]
     pub(crate) fn unused(mut self) {
         self.used = false;
     }

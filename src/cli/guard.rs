@@ -1,0 +1,153 @@
+//! `mkto-audit guard`: the proxy through which writers make no duplicates.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, Subcommand, ValueEnum};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::ui::Log;
+use super::{Context, Exit, Failure};
+use crate::guard::lease::{MemoryLeases, Terms};
+use crate::guard::{self, Mode, ProxySettings};
+use crate::marketo::Clock;
+
+mod report;
+
+/// Run a proxy for the Marketo REST API on which duplicates cannot arise
+///
+/// An integration changes its base URL to the proxy and nothing else; its own token is what Marketo sees. Writes of one
+/// email (or of any other look-up key) leave one at a time, in the order in which they came; writes that wait leave
+/// together. An answer that gets lost is settled by looking, never by sending again. Everything else passes as it comes.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Pages of its own: /-/healthz, /-/readyz, /-/metrics (Prometheus).\n\n\
+    Example: mkto-audit guard --listen 127.0.0.1:8700, and then MARKETO_BASE_URL=http://127.0.0.1:8700 for the integration"
+)]
+pub(super) struct GuardArgs {
+    #[command(subcommand)]
+    command: Option<GuardCommand>,
+    /// The address to listen on; port 0 for any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8700")]
+    listen: SocketAddr,
+    /// The certificate chain, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Listen beyond this machine without TLS: tokens and people travel in the clear
+    #[arg(long)]
+    insecure_listen: bool,
+    /// How the log on standard error is written; it names API users and hashes, never a person
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum GuardCommand {
+    Report(report::ReportArgs),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+impl GuardArgs {
+    /// A server logs each call without being asked.
+    pub(super) fn log(&self, verbose: u8) -> Log {
+        let verbose = if self.command.is_some() { verbose } else { verbose.saturating_add(1) };
+        Log { verbose, json: self.log_format == LogFormat::Json }
+    }
+}
+
+pub(super) async fn run(context: &mut Context, args: &GuardArgs) -> Result<Exit, Failure> {
+    if let Some(GuardCommand::Report(args)) = &args.command {
+        return report::run(context, args);
+    }
+    let tls = tls(args)?;
+    if !args.listen.ip().is_loopback() && tls.is_none() && !args.insecure_listen {
+        return Err(Failure::Usage {
+            what: format!("{} can be reached from other machines, and there is no TLS", args.listen),
+            hint: Some(
+                "give --tls-cert and --tls-key; or --insecure-listen where something in front of it speaks TLS"
+                    .to_owned(),
+            ),
+        });
+    }
+    let settings = settings(context)?;
+    let leases = MemoryLeases::new(Terms::at(settings.clock));
+    let listener = TcpListener::bind(args.listen).await.map_err(|error| Failure::Usage {
+        what: format!("the guard cannot listen on {}: {error}", args.listen),
+        hint: Some("another one may be running; choose another port with --listen".to_owned()),
+    })?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let address = listener.local_addr().map_err(Failure::Output)?;
+    context.ui.print(&format!("{scheme}://{address}"))?;
+    let what = match settings.mode {
+        Mode::Shadow => "watching, and changing nothing of, what is written to",
+        Mode::Serialize | Mode::Strict => "guarding writes to",
+    };
+    context.ui.note(&format!(
+        "{what} {}; point integrations at the address above, Ctrl-C ends it",
+        settings.instance
+    ));
+    let stopped = context.interrupt.clone();
+    guard::serve(listener, tls, settings, leases, stopped.cancelled_owned()).await?;
+    Ok(Exit::Done)
+}
+
+fn settings(context: &Context) -> Result<ProxySettings, Failure> {
+    let config = &context.config;
+    let (base_url, identity_url) = config.addresses()?;
+    Ok(ProxySettings {
+        base_url,
+        identity_url,
+        instance: config.instance_name(),
+        mode: config.guard.mode,
+        create_duplicate: config.guard.create_duplicate,
+        on_duplicates: config.guard.on_duplicates,
+        winner: config.winner.clone(),
+        queue: config.guard.queue,
+        max_wait: config.guard.max_wait,
+        calls: config.limits.calls,
+        window: config.limits.window,
+        concurrency: config.limits.concurrency,
+        daily_calls: config.limits.daily_calls,
+        clock: Clock::sped_up(config.clock_speed),
+        tally: match config.guard.mode {
+            Mode::Shadow => Some(config.tally_file()?),
+            Mode::Serialize | Mode::Strict => None,
+        },
+        now: super::now,
+    })
+}
+
+fn tls(args: &GuardArgs) -> Result<Option<TlsAcceptor>, Failure> {
+    let (Some(chain), Some(key)) = (&args.tls_cert, &args.tls_key) else { return Ok(None) };
+    let certificates = CertificateDer::pem_file_iter(chain)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| unusable(chain, &error))?;
+    let private_key = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, &error))?;
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(certificates, private_key)
+        .map_err(|error| unusable(chain, &io::Error::other(error)))?;
+    Ok(Some(TlsAcceptor::from(Arc::new(config))))
+}
+
+fn unusable(file: &Path, error: &dyn std::error::Error) -> Failure {
+    Failure::Usage {
+        what: format!("{} cannot be used for TLS: {error}", file.display()),
+        hint: Some("give a PEM file with the certificate chain, and one with its private key".to_owned()),
+    }
+}

@@ -1,0 +1,88 @@
+//! `mkto-audit guard report`: what a guard in shadow mode saw.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use clap::Args;
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use serde::Serialize;
+
+use crate::cli::{Context, Exit, Failure};
+use crate::guard::{Counts, Tally};
+
+/// Say what a guard in shadow mode saw
+///
+/// By API user: calls, records, and records that would have raced, since their key was being written by another call at
+/// that moment. Each of those is a duplicate that could have arisen.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: mkto-audit guard report --json")]
+pub(super) struct ReportArgs {
+    /// Print one JSON document, by day
+    #[arg(long)]
+    json: bool,
+}
+
+/// No frame but a line under the header.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// The document of `--json`.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    instance: &'a str,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+    #[serde(flatten)]
+    all: Counts,
+    by_user: BTreeMap<&'a str, Counts>,
+    by_day: &'a BTreeMap<NaiveDate, BTreeMap<String, Counts>>,
+}
+
+pub(super) fn run(context: &mut Context, args: &ReportArgs) -> Result<Exit, Failure> {
+    let instance = context.config.instance_name();
+    let Some(tally) = Tally::read(&context.config.tally_file()?)? else {
+        return Err(Failure::Usage {
+            what: format!("no guard has watched {instance} in shadow mode on this machine"),
+            hint: Some("run one: MKTO_AUDIT__GUARD__MODE=shadow mkto-audit guard".to_owned()),
+        });
+    };
+    let by_user = tally.by_user();
+    let mut all = Counts::default();
+    for counts in by_user.values() {
+        all.add(*counts);
+    }
+    if args.json {
+        context.ui.json(&Document {
+            schema: "mkto-audit/guard-report/1",
+            instance: &instance,
+            since: tally.since,
+            until: tally.until,
+            all,
+            by_user,
+            by_day: &tally.days,
+        })?;
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new();
+    table.load_style(STYLE).set_header(["API user", "calls", "records", "would have raced"]);
+    for (user, counts) in &by_user {
+        table.add_row([
+            (*user).to_owned(),
+            counts.calls.to_string(),
+            counts.records.to_string(),
+            counts.raced.to_string(),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let minute = "%Y-%m-%d %H:%M";
+    context.ui.print(&format!(
+        "{table}\n\n{} of {} records would have raced with another write of their key, from {} to {} UTC.",
+        all.raced,
+        all.records,
+        tally.since.format(minute),
+        tally.until.format(minute)
+    ))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,59 @@
+//! `guard.*`: how the proxy guards writes.
+
+use std::time::Duration;
+
+use super::value::RawValue;
+use crate::guard::{CreateDuplicate, Mode, OnDuplicates};
+
+/// The settings of `mkto-audit guard`.
+#[derive(Debug, Clone)]
+pub struct GuardConfig {
+    /// How writes are guarded.
+    pub mode: Mode,
+    /// What is done with `createDuplicate`.
+    pub create_duplicate: CreateDuplicate,
+    /// What is done with a write to a key that several leads have.
+    pub on_duplicates: OnDuplicates,
+    /// Most calls of one API user that wait.
+    pub queue: usize,
+    /// How long a caller is kept waiting at most.
+    pub max_wait: Duration,
+}
+
+impl Default for GuardConfig {
+    fn default() -> Self {
+        Self {
+            mode: Mode::default(),
+            create_duplicate: CreateDuplicate::default(),
+            on_duplicates: OnDuplicates::default(),
+            queue: 1_000,
+            // As long as Marketo itself lets a write run, and a look-up more.
+            max_wait: Duration::from_secs(120),
+        }
+    }
+}
+
+pub(super) fn mode(value: &RawValue) -> Result<Mode, String> {
+    match value.text()? {
+        "serialize" => Ok(Mode::Serialize),
+        "strict" => Ok(Mode::Strict),
+        "shadow" => Ok(Mode::Shadow),
+        other => Err(format!("takes strict, serialize or shadow, not `{other}`")),
+    }
+}
+
+pub(super) fn create_duplicate(value: &RawValue) -> Result<CreateDuplicate, String> {
+    match value.text()? {
+        "pass" => Ok(CreateDuplicate::Pass),
+        "forbid" => Ok(CreateDuplicate::Forbid),
+        other => Err(format!("takes pass or forbid, not `{other}`")),
+    }
+}
+
+pub(super) fn on_duplicates(value: &RawValue) -> Result<OnDuplicates, String> {
+    match value.text()? {
+        "error" => Ok(OnDuplicates::Error),
+        "winner" => Ok(OnDuplicates::Winner),
+        other => Err(format!("takes error or winner, not `{other}`")),
+    }
+}

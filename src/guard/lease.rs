@@ -1,0 +1,166 @@
+//! The right to write a key: one owner at a time, first come first served, and longer than its owner lives.
+//!
+//! Marketo's upsert looks up and then inserts, so two of them with one key that overlap both insert. Whoever holds the
+//! lease of a key may have one call with it in flight; everybody else waits. A lock that dies with its process would
+//! not do: the process is gone, and its call may be running at Marketo for a while yet. So a lease ends in one of two
+//! ways, and in no third one:
+//!
+//! 1. its owner releases it, since it knows what came of the call, or knows that nothing was sent;
+//! 2. its time is over. A lease that was only granted lasts [`Terms::unsent`]. Just before a call leaves, its owner
+//!    renews it for the longest that Marketo lets that call run, and a margin; so the time counts from the last moment
+//!    at which the call may have left, by the clock of the store and not of the owner.
+//!
+//! An owner that slept through its time (a suspended machine) learns of it from [`Leases::renew`], which then says
+//! [`LeaseError::Lost`]: nothing may be sent. What remains is the instant between a renewal and the bytes leaving; the
+//! margin is for it. Each grant has a number, [`Lease::fence`], that only grows: an owner whose lease went to another
+//! can neither renew nor release the other's.
+//!
+//! [`memory`] keeps the leases of one process.
+//!
+//! Never: a key's own value in a store, a log or an error, only its hash; a write without a lease because the store
+//! cannot be reached ([`LeaseError::Unavailable`]).
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::marketo::Clock;
+
+mod memory;
+
+pub use memory::MemoryLeases;
+
+/// What is leased: the hash of an instance's key, so that no address is in a store or a log.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeaseKey([u8; 32]);
+
+impl LeaseKey {
+    /// The key of a lead that is looked up by `field`. `value` must be normalised as Marketo compares it; `partition` is
+    /// given where equal values in two partitions are two leads.
+    pub fn new(instance: &str, field: &str, value: &str, partition: Option<&str>) -> Self {
+        let mut hash = Sha256::new();
+        for part in [Some(instance), Some(field), Some(value), partition] {
+            // Lengths first, so that no two lists of parts run together into the same bytes.
+            hash.update(part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
+            hash.update(part.unwrap_or_default());
+        }
+        Self(hash.finalize().into())
+    }
+
+    /// The hash.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for LeaseKey {
+    /// Eight hexadecimal digits: enough to tell the keys of a log apart.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for LeaseKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LeaseKey({self})")
+    }
+}
+
+/// The right to one key. Dropping it gives nothing back: it then ends when its time is over.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[must_use = "a lease that is dropped keeps everybody else waiting until its time is over"]
+pub struct Lease {
+    key: LeaseKey,
+    fence: u64,
+}
+
+impl Lease {
+    /// What is leased.
+    pub fn key(&self) -> LeaseKey {
+        self.key
+    }
+
+    /// The number of this grant: larger than that of any earlier grant of the key in this store.
+    pub fn fence(&self) -> u64 {
+        self.fence
+    }
+}
+
+/// Why a key could not be leased, or a lease not renewed. In every case nothing may be sent.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeaseError {
+    /// The time of a lease was over before the call left, and the key may be somebody else's by now.
+    #[error(
+        "the right to write the key {key} ended before its call left; nothing was sent, and the record has to be looked up again"
+    )]
+    Lost {
+        /// The first key whose lease is over.
+        key: LeaseKey,
+    },
+    /// The store cannot be reached, or does not do what it is asked for.
+    #[error("the lease store ({store}) cannot be used; without it nothing is written to Marketo")]
+    Unavailable {
+        /// Which one.
+        store: &'static str,
+        /// Its reason.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+}
+
+/// A store of leases, shared by all who write to an instance.
+pub trait Leases: Send + Sync + 'static {
+    /// Waits until all of the keys are the caller's. First come, first served, key by key; all keys are taken at one
+    /// moment, so that nobody holds one while waiting for another. Dropping the future gives back what it took, and its
+    /// place.
+    fn acquire(
+        &self,
+        keys: &BTreeSet<LeaseKey>,
+    ) -> impl Future<Output = Result<Vec<Lease>, LeaseError>> + Send;
+
+    /// Those of the keys that are free at this moment, and that nobody waits for, in order. Never waits for an owner.
+    fn try_acquire(
+        &self,
+        keys: &BTreeSet<LeaseKey>,
+    ) -> impl Future<Output = Result<Vec<Lease>, LeaseError>> + Send;
+
+    /// Makes the leases last at least `span` (of the wall's time) from now on; it never shortens them. Asked for just
+    /// before a call leaves, with Marketo's limit of that call and a margin; and, with [`Terms::unsent`], every now and
+    /// then while the call is not ready to leave yet. On [`LeaseError::Lost`] none was renewed, and nothing may be sent.
+    fn renew(&self, leases: &[Lease], span: Duration) -> impl Future<Output = Result<(), LeaseError>> + Send;
+
+    /// Gives the keys to the next in line: what came of the call is known, or nothing was sent. Leases that are over
+    /// already are passed over. Where the store cannot be reached the release is tried again in the background, until
+    /// the leases have ended by themselves.
+    fn release(&self, leases: Vec<Lease>) -> impl Future<Output = Result<(), LeaseError>> + Send;
+
+    /// Whether leases can be had at all.
+    fn ready(&self) -> impl Future<Output = Result<(), LeaseError>> + Send;
+}
+
+/// How long a store keeps what nobody speaks for any more, in the wall's time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// The life of a lease that was granted and not renewed yet: its owner looks up, or waits for its place among the
+    /// limits. An owner that may take longer renews it in time.
+    pub unsent: Duration,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { unsent: Duration::from_secs(30) }
+    }
+}
+
+impl Terms {
+    /// The terms where Marketo's time passes faster, for practising: a tenth of the usual at most, since a process on a
+    /// busy machine may be slow, however fast the clock.
+    pub fn at(clock: Clock) -> Self {
+        let usual = Self::default().unsent;
+        Self { unsent: clock.wall(usual).max(usual / 10) }
+    }
+}

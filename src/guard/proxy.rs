@@ -1,0 +1,179 @@
+//! The guard as an HTTP proxy: an integration changes its base URL, and its upserts can make no duplicate.
+//!
+//! What passes (`pass`) goes through as it comes. A lead write (`incoming`) is taken apart into its records, which wait on
+//! the `board` until no other write of their key is under way, and leave together with whatever else waits and agrees
+//! (`work`), as asked or looked up first (`write`). A lost answer is settled by looking (`settle`). Callers are given
+//! turns by API user (`turn`) above the limits of the instance, and every caller gets Marketo's answer for its own
+//! records in their order (`caller`). In shadow mode nothing of this is done; it is counted what would have raced (`shadow`).
+//!
+//! Never: two writes of one key in flight; a write without the right to its key, whatever the lease store says; a second
+//! try of what may be under way; a person, a token or a body in a log line.
+//!
+//! What it cannot see: writers that do not come through it. Against those strict mode narrows the window, no more.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use super::lease::Leases;
+use crate::dedupe::WinnerOrder;
+use crate::marketo::{Clock, Pacer};
+
+mod answer;
+mod board;
+mod call;
+mod caller;
+mod guarded;
+mod incoming;
+mod look;
+mod metrics;
+mod pass;
+mod places;
+mod route;
+mod server;
+mod settle;
+mod shadow;
+mod stream;
+mod turn;
+mod upstream;
+mod user;
+mod winner;
+mod work;
+mod write;
+
+pub use server::{ServeError, serve};
+
+use board::Board;
+use metrics::Metrics;
+use places::Places;
+use shadow::Shadow;
+use turn::Turns;
+use upstream::Upstream;
+use user::ApiUsers;
+
+/// How writes are guarded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// One write of a key at a time, as its caller asked.
+    Serialize,
+    /// One at a time, looked up first, and then written by `createOnly`, or by `updateOnly` with the id.
+    #[default]
+    Strict,
+    /// Not at all: everything passes as it comes, and what would have raced is counted.
+    Shadow,
+}
+
+/// What is done with `createDuplicate`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CreateDuplicate {
+    /// It is passed on, and counted.
+    #[default]
+    Pass,
+    /// It is refused, record by record.
+    Forbid,
+}
+
+/// What is done with a write to a key that several leads have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnDuplicates {
+    /// The error that Marketo gives: 1007.
+    #[default]
+    Error,
+    /// It goes to the lead that a merge would keep.
+    Winner,
+}
+
+/// What a proxy is made of.
+#[derive(Debug, Clone)]
+pub struct ProxySettings {
+    /// `https://<munchkin-id>.mktorest.com`
+    pub base_url: Url,
+    /// `<base URL>/identity`
+    pub identity_url: Url,
+    /// The name of the instance, which keys are leased under.
+    pub instance: String,
+    /// How writes are guarded.
+    pub mode: Mode,
+    /// What is done with `createDuplicate`.
+    pub create_duplicate: CreateDuplicate,
+    /// What is done with a write to a key that several leads have.
+    pub on_duplicates: OnDuplicates,
+    /// How the lead that a merge would keep is chosen.
+    pub winner: WinnerOrder,
+    /// Most calls of one API user that wait.
+    pub queue: usize,
+    /// How long a caller is kept waiting at most.
+    pub max_wait: Duration,
+    /// Calls in any window.
+    pub calls: usize,
+    /// The window.
+    pub window: Duration,
+    /// Calls in flight at once.
+    pub concurrency: usize,
+    /// Calls a day.
+    pub daily_calls: u64,
+    /// How fast Marketo's time limits pass.
+    pub clock: Clock,
+    /// Where shadow mode keeps its counts; no other mode needs it.
+    pub tally: Option<PathBuf>,
+    /// The time of day, for the request ids of answers that Marketo had no part in.
+    pub now: fn() -> DateTime<Utc>,
+}
+
+/// A running proxy, shared by its connections and tasks.
+#[derive(Debug)]
+struct Proxy<L> {
+    settings: ProxySettings,
+    upstream: Upstream,
+    turns: Turns,
+    leases: L,
+    users: ApiUsers,
+    places: Places,
+    board: Mutex<Board>,
+    /// Only in shadow mode.
+    shadow: Option<Arc<Shadow>>,
+    metrics: Metrics,
+    /// What the winners' look-up asks for; known after the first.
+    winner_fields: tokio::sync::OnceCell<BTreeSet<String>>,
+    /// Calls under way, which outlive their callers.
+    tasks: TaskTracker,
+}
+
+impl<L: Leases> Proxy<L> {
+    fn new(settings: ProxySettings, leases: L) -> Result<Self, String> {
+        let upstream = Upstream::new(&settings.base_url, &settings.identity_url)?;
+        let shadow = match (settings.mode, settings.tally.clone()) {
+            (Mode::Shadow, Some(tally)) => Some(Arc::new(Shadow::new(tally, settings.now))),
+            (Mode::Shadow, None) => return Err("shadow mode needs a file for its counts".to_owned()),
+            (Mode::Serialize | Mode::Strict, _) => None,
+        };
+        let pacer = Pacer::new(settings.calls, settings.window, settings.concurrency, settings.daily_calls);
+        Ok(Self {
+            upstream,
+            turns: Turns::new(Arc::new(pacer)),
+            leases,
+            users: ApiUsers::default(),
+            places: Places::new(settings.queue),
+            board: Mutex::default(),
+            shadow,
+            metrics: Metrics::new(),
+            winner_fields: tokio::sync::OnceCell::new(),
+            tasks: TaskTracker::new(),
+            settings,
+        })
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        // The board is whole after each of its methods, so that a panic elsewhere leaves it usable.
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn request_id(&self) -> String {
+        answer::request_id((self.settings.now)())
+    }
+}

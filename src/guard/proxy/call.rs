@@ -1,0 +1,290 @@
+//! One call to Marketo within the limits: its turn, its rights renewed, sent, and what was said, judged by the same table
+//! as every other call of this crate.
+//!
+//! That there are too many calls is waited out here, and so is a connection that cannot be made: in both cases nothing
+//! was done. Never: sends a write again of which that is not certain.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue};
+use hyper::{Method, Request, StatusCode};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::Proxy;
+use super::answer::Answer;
+use super::board::Unit;
+use super::upstream::{NoAnswer, Whole};
+use super::user::ApiUser;
+use crate::guard::lease::{Lease, LeaseError, Leases};
+use crate::marketo::{Kind, Slot, Verdict, of_code, of_status};
+
+/// How often a call is repeated for being one too many; others share the limit, so it can take a while.
+const CROWDED_ATTEMPTS: u32 = 60;
+
+/// How often a read is tried, and a connection.
+const ATTEMPTS: u32 = 5;
+
+/// How much longer than Marketo's own limit an answer is waited for, so that it is Marketo that gives up first.
+pub(super) const MARGIN: Duration = Duration::from_secs(10);
+
+/// An answer on this machine may be slow too, however fast the clock.
+const LEAST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A call to be made.
+#[derive(Debug)]
+pub(super) struct Order<'a> {
+    pub(super) user: &'a ApiUser,
+    /// The caller's headers, its Authorization among them.
+    pub(super) headers: &'a HeaderMap,
+    pub(super) kind: Kind,
+    pub(super) method: Method,
+    pub(super) target: String,
+    pub(super) content_type: Option<&'static str>,
+    pub(super) body: Bytes,
+    /// How long Marketo lets it run.
+    pub(super) limit: Duration,
+}
+
+/// What was said.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// `success: true`.
+    Rows(Answered),
+    /// No: nothing was done.
+    Refused(Refusal),
+    /// It may have been done, or be under way since this moment.
+    Unclear { what: String, sent_at: Instant },
+    /// The rights to the keys ended before it left: nothing was sent.
+    RightsLost,
+}
+
+/// The rows of an answer, and what came with them.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) request_id: Arc<str>,
+    pub(super) rows: Vec<Value>,
+    pub(super) warnings: Arc<[Value]>,
+    pub(super) next: Option<String>,
+    /// When the call left.
+    pub(super) sent_at: Instant,
+    /// The time of day that the answer bears.
+    pub(super) date: Option<HeaderValue>,
+}
+
+/// A refusal, as it can be passed on.
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    pub(super) answer: Answer,
+    pub(super) code: Arc<str>,
+    pub(super) message: Arc<str>,
+}
+
+/// Members that have nothing to say are left out by Marketo, or null.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope {
+    request_id: Option<String>,
+    success: bool,
+    result: Option<Vec<Value>>,
+    errors: Option<Vec<Reason>>,
+    warnings: Option<Vec<Value>>,
+    next_page_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Reason {
+    code: Value,
+    #[serde(default)]
+    message: Option<String>,
+}
+
+impl<L: Leases> Proxy<L> {
+    /// Makes a call until it has an answer, is refused, or must not be sent again. The rights of `units` are renewed right
+    /// before it leaves; there are none where it only reads.
+    pub(super) async fn call(&self, order: &Order<'_>, units: &mut [Unit], mut slot: Option<Slot>) -> Said {
+        let (mut attempts, mut crowded) = (0, 0_u32);
+        loop {
+            attempts += 1;
+            let turn = match slot.take() {
+                Some(slot) => Ok(slot),
+                None => self.turns.next(order.user).await,
+            };
+            let slot = match turn {
+                Ok(slot) => slot,
+                Err(spent) => return Said::Refused(self.over_budget(spent)),
+            };
+            match self.renew(units, self.settings.clock.wall(order.limit + MARGIN * 2)).await {
+                Ok(()) => {}
+                Err(LeaseError::Lost { .. }) => {
+                    slot.unused();
+                    return Said::RightsLost;
+                }
+                Err(error) => {
+                    slot.unused();
+                    return Said::Refused(self.no_leases(&error));
+                }
+            }
+            let sent_at = Instant::now();
+            let patience = self.settings.clock.wall(order.limit + MARGIN).max(LEAST_PATIENCE);
+            let answer = self.upstream.ask(order.request(), patience).await;
+            drop(slot);
+            self.metrics.upstream(order.kind, sent_at.elapsed());
+            match judge(order.kind, answer, sent_at) {
+                Judged::Said(said) => return said,
+                Judged::TooMany(_) if crowded < CROWDED_ATTEMPTS => {
+                    crowded += 1;
+                    attempts -= 1;
+                    self.metrics.crowded();
+                    let pause =
+                        Duration::from_secs(u64::from(crowded.min(5))).mul_f64(0.5 + rand::random::<f64>());
+                    self.turns.slow_down(self.settings.clock.wall(pause));
+                }
+                Judged::NotNow(_) if attempts < ATTEMPTS => {
+                    self.settings.clock.sleep(Duration::from_secs(1 << (attempts - 1))).await;
+                }
+                Judged::TooMany(refusal) => return Said::Refused(refusal),
+                Judged::NotNow(what) => {
+                    tracing::warn!(what, "marketo cannot be reached; nothing was sent");
+                    return Said::Refused(self.refusal("608", "API Temporarily Unavailable"));
+                }
+            }
+        }
+    }
+
+    /// Makes the rights of these units last for a call that leaves now.
+    async fn renew(&self, units: &mut [Unit], span: Duration) -> Result<(), LeaseError> {
+        let mut leases: Vec<Lease> =
+            units.iter_mut().flat_map(|unit| std::mem::take(&mut unit.leases)).collect();
+        if leases.is_empty() {
+            return Ok(());
+        }
+        leases.sort_unstable();
+        let renewed = self.leases.renew(&leases, span).await;
+        for lease in leases {
+            let key = lease.key();
+            let has = |unit: &&mut Unit| unit.record().is_some_and(|record| record.leases.contains(&key));
+            match units.iter_mut().find(has) {
+                Some(unit) => unit.leases.push(lease),
+                // Every lease was a unit's a moment ago; one that were not would end by itself.
+                None => drop(lease),
+            }
+        }
+        renewed
+    }
+
+    /// A refusal of the proxy's own, in Marketo's shape.
+    pub(super) fn refusal(&self, code: &'static str, message: &str) -> Refusal {
+        let answer = Answer::refused(&self.request_id(), code, message);
+        Refusal { answer, code: code.into(), message: message.into() }
+    }
+
+    /// The lease store does not answer: nothing is let through.
+    pub(super) fn no_leases(&self, error: &LeaseError) -> Refusal {
+        tracing::error!(%error, "a write is refused");
+        self.refusal(
+            "608",
+            "API Temporarily Unavailable: the guard's lease store cannot be reached, nothing was written",
+        )
+    }
+
+    pub(super) fn over_budget(&self, spent: crate::marketo::BudgetSpent) -> Refusal {
+        let message =
+            format!("Daily quota reached: the guard's own budget (limits.daily_calls) of {}", spent.budget);
+        self.refusal("607", &message)
+    }
+}
+
+impl Order<'_> {
+    fn request(&self) -> Request<Bytes> {
+        let mut request = Request::new(self.body.clone());
+        *request.method_mut() = self.method.clone();
+        // Targets come from requests that were parsed, or are built of escaped parts.
+        if let Ok(target) = self.target.parse() {
+            *request.uri_mut() = target;
+        }
+        *request.headers_mut() = self.headers.clone();
+        let headers = request.headers_mut();
+        // The answer has to be read here, and the length is that of another body.
+        for name in [ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT] {
+            headers.remove(name);
+        }
+        if self.method == Method::GET {
+            headers.remove(CONTENT_TYPE);
+        } else if let Some(content_type) = self.content_type {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        request
+    }
+}
+
+enum Judged {
+    Said(Said),
+    /// Turned away for being one too many.
+    TooMany(Refusal),
+    /// Nothing was done, and it may go better later.
+    NotNow(String),
+}
+
+fn judge(kind: Kind, answer: Result<Whole, NoAnswer>, sent_at: Instant) -> Judged {
+    let doubtful = |what: String| match kind {
+        Kind::Read => Judged::NotNow(what),
+        Kind::Write => Judged::Said(Said::Unclear { what, sent_at }),
+    };
+    let whole = match answer {
+        Ok(whole) => whole,
+        Err(NoAnswer::NotSent(what)) => return Judged::NotNow(what),
+        Err(NoAnswer::Lost(what)) => return doubtful(what),
+    };
+    let Whole { status, headers, body } = whole;
+    let passed_on = |code: &str, message: &str| {
+        let content_type = headers.get(CONTENT_TYPE).cloned();
+        let content_type =
+            content_type.unwrap_or_else(|| HeaderValue::from_static("application/json;charset=UTF-8"));
+        Refusal {
+            answer: Answer { status, content_type, body: body.clone() },
+            code: code.into(),
+            message: message.into(),
+        }
+    };
+    let (verdict, refusal) = if status == StatusCode::OK {
+        let Ok(envelope) = serde_json::from_slice::<Envelope>(&body) else {
+            return doubtful(format!("{} bytes that are no answer of Marketo's", body.len()));
+        };
+        if envelope.success {
+            return Judged::Said(Said::Rows(Answered {
+                request_id: envelope.request_id.unwrap_or_default().into(),
+                rows: envelope.result.unwrap_or_default(),
+                warnings: envelope.warnings.unwrap_or_default().into(),
+                next: envelope.next_page_token.filter(|token| !token.is_empty()),
+                sent_at,
+                date: headers.get("date").cloned(),
+            }));
+        }
+        let errors = envelope.errors.unwrap_or_default();
+        let Some(reason) = errors.first() else {
+            return doubtful("neither success nor an error".to_owned());
+        };
+        let code = reason.code.as_str().map_or_else(|| reason.code.to_string(), str::to_owned);
+        (of_code(kind, &code), passed_on(&code, reason.message.as_deref().unwrap_or_default()))
+    } else {
+        (
+            of_status(kind, status.as_u16()),
+            passed_on(status.as_str(), status.canonical_reason().unwrap_or_default()),
+        )
+    };
+    match verdict {
+        Verdict::SlowDown => Judged::TooMany(refusal),
+        Verdict::TryAgain => Judged::NotNow(format!("{} {}", refusal.code, refusal.message)),
+        Verdict::Unclear => {
+            Judged::Said(Said::Unclear { what: format!("{} {}", refusal.code, refusal.message), sent_at })
+        }
+        // The token is the caller's, and so is what to do about it.
+        Verdict::RenewToken | Verdict::Refuse | Verdict::Deny | Verdict::Quota => {
+            Judged::Said(Said::Refused(refusal))
+        }
+    }
+}

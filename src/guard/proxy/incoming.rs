@@ -1,0 +1,293 @@
+//! A lead write as a caller sent it: its records, their keys, and what it must agree in with another write to leave in
+//! one call with it. Pure.
+//!
+//! Values are kept as the bytes that came, so that no number changes on its way. Of a name that is given twice the last
+//! counts, for the key and for what is sent alike.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Serialize as _;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use super::route::Verb;
+use crate::dedupe::normalise;
+use crate::guard::lease::LeaseKey;
+use crate::marketo::BATCH;
+
+/// The members of a JSON object, by name.
+pub(super) type Members = BTreeMap<String, Box<RawValue>>;
+
+/// What Sync Leads is asked to do; Push Lead and Submit Form always do the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Action {
+    CreateOrUpdate,
+    CreateOnly,
+    UpdateOnly,
+    CreateDuplicate,
+    /// A word that is none of these: Marketo refuses it.
+    Unknown,
+}
+
+/// Everything of a write but its records. Writes that agree in it may leave as one call.
+#[derive(Debug)]
+pub(super) struct Envelope {
+    pub(super) verb: Verb,
+    pub(super) action: Action,
+    /// The field that is looked up; `email` where none is named.
+    pub(super) lookup: String,
+    /// Whether a partition is named: then what Marketo does depends on where the lead is.
+    pub(super) in_partition: bool,
+    /// The members beside `input`, as they came.
+    pub(super) members: Members,
+    /// Path and query, as they came.
+    pub(super) target: String,
+}
+
+/// One record of a write.
+#[derive(Debug, Clone)]
+pub(super) struct Record {
+    /// As it is to be sent, where it is an object.
+    pub(super) shape: Shape,
+    /// What is looked up, as Marketo compares it; none where it is empty (law 1).
+    pub(super) key: Option<String>,
+    /// The rights that writing it takes: to the key, and to an email that it sets.
+    pub(super) leases: BTreeSet<LeaseKey>,
+    /// Its size in a body.
+    pub(super) bytes: usize,
+}
+
+/// How a record is written.
+#[derive(Debug, Clone)]
+pub(super) enum Shape {
+    /// The values of a lead, by field.
+    Fields(Members),
+    /// A form's values, with what goes with them; or something that is no object, which Marketo refuses.
+    Whole(Box<RawValue>),
+}
+
+/// Why a write cannot be one: what Marketo says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) code: &'static str,
+    pub(super) message: &'static str,
+}
+
+/// A write, taken apart.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) envelope: Arc<Envelope>,
+    pub(super) records: Vec<Record>,
+}
+
+/// Takes a body apart.
+pub(super) fn read(verb: Verb, target: &str, body: &[u8], instance: &str) -> Result<Incoming, Refused> {
+    let invalid = Refused { code: "609", message: "Invalid JSON" };
+    let unspecified = Refused { code: "1003", message: "Leads not specified" };
+    let mut members: Members = serde_json::from_slice(body).map_err(|_no_object| invalid)?;
+    let input = members.remove("input").ok_or(unspecified)?;
+    let input: Vec<Box<RawValue>> = serde_json::from_str(input.get()).map_err(|_no_list| unspecified)?;
+    if input.is_empty() {
+        return Err(unspecified);
+    }
+    if input.len() > BATCH {
+        return Err(Refused { code: "1003", message: "Max allowed leads per request is 300" });
+    }
+    let text = |name: &str| members.get(name).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+    let lookup = match verb {
+        Verb::Sync | Verb::Push => text("lookupField").unwrap_or_else(|| "email".to_owned()),
+        Verb::Form => "email".to_owned(),
+    };
+    let envelope = Envelope {
+        verb,
+        action: match verb {
+            Verb::Sync => action(members.get("action").map(|raw| &**raw)),
+            Verb::Push | Verb::Form => Action::CreateOrUpdate,
+        },
+        lookup,
+        in_partition: members.get("partitionName").is_some_and(|raw| raw.get() != "null"),
+        members,
+        target: target.to_owned(),
+    };
+    let records = input.into_iter().map(|raw| Record::read(raw, &envelope, instance)).collect();
+    Ok(Incoming { envelope: Arc::new(envelope), records })
+}
+
+fn action(raw: Option<&RawValue>) -> Action {
+    let Some(raw) = raw else { return Action::CreateOrUpdate };
+    match serde_json::from_str(raw.get()) {
+        Ok(Value::Null) => Action::CreateOrUpdate,
+        Ok(Value::String(word)) => match word.as_str() {
+            "createOrUpdate" => Action::CreateOrUpdate,
+            "createOnly" => Action::CreateOnly,
+            "updateOnly" => Action::UpdateOnly,
+            "createDuplicate" => Action::CreateDuplicate,
+            _ => Action::Unknown,
+        },
+        _ => Action::Unknown,
+    }
+}
+
+impl Envelope {
+    /// What writes must agree in, together with their token and headers, to leave as one call.
+    pub(super) fn agreement(&self, authorization: &[u8]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        let members = self.members.iter().flat_map(|(name, raw)| [name.as_bytes(), raw.get().as_bytes()]);
+        for part in
+            [authorization, self.target.as_bytes(), self.verb.name().as_bytes()].into_iter().chain(members)
+        {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+
+    /// Whether records of one key may become one record: what is left is what each of them would have left, one after
+    /// another.
+    pub(super) fn coalesces(&self) -> bool {
+        self.verb == Verb::Sync && matches!(self.action, Action::CreateOrUpdate | Action::UpdateOnly)
+    }
+
+    /// The body of a call with these records.
+    pub(super) fn body<'a>(&self, records: impl IntoIterator<Item = &'a Shape>) -> Vec<u8> {
+        body(&self.members, records)
+    }
+
+    /// The body of a call that asks for the same in other words: by this action and look-up field.
+    pub(super) fn rewritten<'a>(
+        &self,
+        action: &'static str,
+        lookup: &str,
+        records: impl IntoIterator<Item = &'a Shape>,
+    ) -> Vec<u8> {
+        let mut members = self.members.clone();
+        members.insert("action".to_owned(), raw(&action));
+        members.insert("lookupField".to_owned(), raw(&lookup));
+        body(&members, records)
+    }
+}
+
+fn body<'a>(members: &Members, records: impl IntoIterator<Item = &'a Shape>) -> Vec<u8> {
+    let mut body = Vec::from(*b"{");
+    for (name, value) in members {
+        body.extend(raw(name).get().bytes());
+        body.push(b':');
+        body.extend(value.get().bytes());
+        body.push(b',');
+    }
+    body.extend(b"\"input\":[");
+    for (position, record) in records.into_iter().enumerate() {
+        if position > 0 {
+            body.push(b',');
+        }
+        body.extend(record.json());
+    }
+    body.extend(b"]}");
+    body
+}
+
+/// A string or number as JSON.
+pub(super) fn raw(value: &(impl serde::Serialize + ?Sized)) -> Box<RawValue> {
+    // Strings and numbers have a JSON form; null stands where a value had none.
+    serde_json::value::to_raw_value(value).unwrap_or_default()
+}
+
+impl Shape {
+    fn json(&self) -> Vec<u8> {
+        match self {
+            Self::Whole(raw) => raw.get().as_bytes().to_vec(),
+            Self::Fields(members) => {
+                let mut json = Vec::new();
+                // Writing to memory cannot fail, and raw values are JSON by their type.
+                drop(members.serialize(&mut serde_json::Serializer::new(&mut json)));
+                json
+            }
+        }
+    }
+
+    /// The lead's values, for comparing.
+    pub(super) fn values(&self) -> Map<String, Value> {
+        let parse = |members: &Members| {
+            members
+                .iter()
+                .filter_map(|(name, raw)| Some((name.clone(), serde_json::from_str(raw.get()).ok()?)))
+                .collect()
+        };
+        match self {
+            Self::Fields(members) => parse(members),
+            Self::Whole(raw) => form_fields(raw).as_ref().map(parse).unwrap_or_default(),
+        }
+    }
+
+    /// Whether a field is given, by exactly this name.
+    pub(super) fn has(&self, field: &str) -> bool {
+        matches!(self, Self::Fields(members) if members.contains_key(field))
+    }
+
+    /// The same record with what a later one of the same key says on top.
+    #[must_use]
+    pub(super) fn then(mut self, later: &Self) -> Self {
+        if let (Self::Fields(earlier), Self::Fields(later)) = (&mut self, later) {
+            earlier.extend(later.iter().map(|(name, value)| (name.clone(), value.clone())));
+        }
+        self
+    }
+
+    /// The same record without a field, and with another one.
+    #[must_use]
+    pub(super) fn addressed(mut self, without: &str, field: &str, value: Box<RawValue>) -> Self {
+        if let Self::Fields(members) = &mut self {
+            members.remove(without);
+            members.insert(field.to_owned(), value);
+        }
+        self
+    }
+}
+
+impl Record {
+    fn read(raw: Box<RawValue>, envelope: &Envelope, instance: &str) -> Self {
+        let bytes = raw.get().len() + 1;
+        let (shape, fields) = match envelope.verb {
+            Verb::Form => {
+                let fields = form_fields(&raw);
+                (Shape::Whole(raw), fields)
+            }
+            Verb::Sync | Verb::Push => match serde_json::from_str::<Members>(raw.get()) {
+                Ok(members) => (Shape::Fields(members.clone()), Some(members)),
+                Err(_) => (Shape::Whole(raw), None),
+            },
+        };
+        let fields = fields.unwrap_or_default();
+        // Whether Marketo minds the case of a field's name is not documented; a right too many does no harm.
+        let mut leases = BTreeSet::new();
+        for (name, value) in &fields {
+            let name = name.to_ascii_lowercase();
+            if (name == envelope.lookup.to_ascii_lowercase() || name == "email")
+                && let Some(key) = key_of(value)
+            {
+                leases.insert(LeaseKey::new(instance, &name, &key, None));
+            }
+        }
+        let key = fields.get(&envelope.lookup).and_then(|value| key_of(value));
+        Self { shape, key, leases, bytes }
+    }
+}
+
+fn form_fields(raw: &RawValue) -> Option<Members> {
+    let members: Members = serde_json::from_str(raw.get()).ok()?;
+    serde_json::from_str(members.get("leadFormFields")?.get()).ok()
+}
+
+/// A value as Marketo compares it; an empty one is no key.
+fn key_of(raw: &RawValue) -> Option<String> {
+    match serde_json::from_str(raw.get()).ok()? {
+        Value::String(text) => normalise(&text),
+        Value::Number(_) => normalise(raw.get()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

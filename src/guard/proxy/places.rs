@@ -1,0 +1,76 @@
+//! How much may wait: so many calls of each API user, and so many bytes of all together. Beyond that a caller is told so
+//! at once, which costs nobody anything, rather than after it has waited in vain.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::user::ApiUser;
+
+/// Bytes of all bodies that wait.
+const BYTES: usize = 256 * 1024 * 1024;
+
+/// Users with nobody waiting are forgotten when there are more than so many.
+const REMEMBERED: usize = 10_000;
+
+/// The bounded queues' places.
+#[derive(Debug)]
+pub(super) struct Places {
+    each: usize,
+    users: Mutex<BTreeMap<ApiUser, Arc<Semaphore>>>,
+    bytes: Arc<Semaphore>,
+}
+
+impl Places {
+    /// So many calls of each user.
+    pub(super) fn new(each: usize) -> Self {
+        Self {
+            each: each.min(Semaphore::MAX_PERMITS),
+            users: Mutex::default(),
+            bytes: Arc::new(Semaphore::new(BYTES)),
+        }
+    }
+
+    /// A place for a call, where there is one.
+    pub(super) fn enter(&self, user: &ApiUser) -> Option<OwnedSemaphorePermit> {
+        // The map is whole between statements, so that a panic elsewhere leaves it usable.
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if users.len() > REMEMBERED {
+            users.retain(|_, places| places.available_permits() < self.each);
+        }
+        let places = users.entry(user.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.each)));
+        Arc::clone(places).try_acquire_owned().ok()
+    }
+
+    /// Room for a body, where there is some.
+    pub(super) fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.bytes).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BYTES, Places};
+    use crate::guard::proxy::user::ApiUser;
+
+    #[test]
+    fn each_user_has_its_own_places_and_a_place_that_is_left_is_free_again() {
+        let places = Places::new(2);
+        let (crm, web) = (ApiUser::named("crm"), ApiUser::named("web"));
+        let held = [places.enter(&crm).unwrap(), places.enter(&crm).unwrap()];
+        assert!(places.enter(&crm).is_none());
+        assert!(places.enter(&web).is_some());
+        drop(held);
+        assert!(places.enter(&crm).is_some());
+    }
+
+    #[test]
+    fn the_bytes_that_wait_are_bounded() {
+        let places = Places::new(1);
+        let held = places.room(BYTES).unwrap();
+        assert!(places.room(1).is_none());
+        drop(held);
+        assert!(places.room(1).is_some());
+    }
+}

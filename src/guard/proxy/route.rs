@@ -1,0 +1,150 @@
+//! What a request is: a lead write, which is guarded, or anything else, which passes. Pure.
+//!
+//! A path is judged as a lenient server might read it, and a method as `_method` overrides it: a write that slipped past
+//! for its spelling would be one that nobody guards.
+
+use hyper::{Method, Uri};
+use url::form_urlencoded;
+
+/// The three endpoints that write people one call at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Verb {
+    /// Sync Leads.
+    Sync,
+    /// Push Lead.
+    Push,
+    /// Submit Form.
+    Form,
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route {
+    /// A lead write.
+    Write(Verb),
+    /// The token endpoint: Marketo does not count it.
+    Token,
+    /// The proxy's own pages, under `/-/`.
+    Own,
+    /// Everything else.
+    Pass,
+}
+
+impl Verb {
+    /// As log lines and counters name it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Sync => "sync_leads",
+            Self::Push => "push_lead",
+            Self::Form => "submit_form",
+        }
+    }
+}
+
+/// Judges a request by its method and target.
+pub(super) fn route(method: &Method, uri: &Uri) -> Route {
+    let path = plain(uri.path());
+    if path == "/-" || path.starts_with("/-/") {
+        return Route::Own;
+    }
+    if path.starts_with("/identity/") {
+        return Route::Token;
+    }
+    if !is_post(method, uri.query().unwrap_or_default()) {
+        return Route::Pass;
+    }
+    match path.as_str() {
+        "/rest/v1/leads" => Route::Write(Verb::Sync),
+        "/rest/v1/leads/push" => Route::Write(Verb::Push),
+        "/rest/v1/leads/submitform" => Route::Write(Verb::Form),
+        _ => Route::Pass,
+    }
+}
+
+/// Whether the call is a POST in the end: `_method` says what it really is, and only where it says that it is something
+/// that cannot write people is that believed.
+fn is_post(method: &Method, query: &str) -> bool {
+    let said =
+        form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name.eq_ignore_ascii_case("_method"));
+    let said = said.map(|(_, said)| said.trim().to_ascii_uppercase());
+    match said.as_deref() {
+        Some("GET" | "DELETE" | "HEAD") => false,
+        Some(_) => true,
+        None => !matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS),
+    }
+}
+
+/// The path decoded, in lower case, without empty segments, `;parameters`, `.json` and a slash at its end.
+fn plain(path: &str) -> String {
+    let decoded = decode(path).to_ascii_lowercase();
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in decoded.split('/').map(|segment| segment.split(';').next().unwrap_or_default()) {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            segment => segments.push(segment),
+        }
+    }
+    let joined = format!("/{}", segments.join("/"));
+    joined.strip_suffix(".json").map_or_else(|| joined.clone(), str::to_owned)
+}
+
+/// Percent-decoding of a path, in which `+` is a plus.
+fn decode(path: &str) -> String {
+    let escaped = path.replace('+', "%2B");
+    form_urlencoded::parse(escaped.as_bytes()).next().map_or_else(String::new, |(name, value)| {
+        // A path with `=` or `&` in it is none of the guarded ones, whatever it decodes to.
+        if value.is_empty() { name.into_owned() } else { format!("{name}={value}") }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::{Method, Uri};
+
+    use super::{Route, Verb, route};
+
+    fn of(method: &str, target: &str) -> Route {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        route(&method, &target.parse::<Uri>().unwrap())
+    }
+
+    #[test]
+    fn the_three_writes_are_seen_in_every_spelling() {
+        for target in [
+            "/rest/v1/leads.json",
+            "/rest/v1/leads",
+            "/rest/v1/leads.json/",
+            "//rest//v1/leads.json",
+            "/rest/v1/%6Ceads.json",
+            "/REST/v1/Leads.JSON",
+            "/rest/v1/leads.json;jsessionid=1",
+            "/rest/v1/x/../leads.json",
+            "/rest/v1/leads.json?partitionName=A",
+        ] {
+            assert_eq!(of("POST", target), Route::Write(Verb::Sync), "{target}");
+        }
+        assert_eq!(of("POST", "/rest/v1/leads/push.json"), Route::Write(Verb::Push));
+        assert_eq!(of("POST", "/rest/v1/leads/submitForm.json"), Route::Write(Verb::Form));
+        assert_eq!(of("GET", "/rest/v1/leads.json?_method=POST"), Route::Write(Verb::Sync));
+        assert_eq!(of("PUT", "/rest/v1/leads.json"), Route::Write(Verb::Sync));
+    }
+
+    #[test]
+    fn reads_deletions_and_every_other_endpoint_pass() {
+        for (method, target) in [
+            ("GET", "/rest/v1/leads.json?filterType=email&filterValues=a%40example.com"),
+            ("POST", "/rest/v1/leads.json?_method=GET"),
+            ("POST", "/rest/v1/leads.json?_method=DELETE"),
+            ("DELETE", "/rest/v1/leads.json?id=1"),
+            ("POST", "/rest/v1/leads/delete.json"),
+            ("POST", "/rest/v1/leads/7/merge.json?leadId=8"),
+            ("POST", "/bulk/v1/leads.json?format=csv"),
+            ("POST", "/rest/v1/lists/1/leads.json?id=2"),
+        ] {
+            assert_eq!(of(method, target), Route::Pass, "{method} {target}");
+        }
+        assert_eq!(of("POST", "/identity/oauth/token"), Route::Token);
+        assert_eq!(of("GET", "/-/metrics"), Route::Own);
+    }
+}

@@ -1,0 +1,190 @@
+//! Connections in, answers out, and an end that loses nothing: on shutdown no connection is taken any more, those under
+//! way are answered, and calls in flight are brought to their outcome.
+//!
+//! A caller that is slow to send its head or its body, or to take its answer, is cut off.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::{Bytes, Incoming};
+use hyper::header::HeaderValue;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::{Answer, Body};
+use super::metrics::Standing;
+use super::route::{Route, route};
+use super::{Proxy, ProxySettings};
+use crate::guard::lease::Leases;
+
+/// Connections at once; more wait to be accepted.
+const CONNECTIONS: usize = 1_000;
+
+/// How long a head may take to come, and a connection may idle.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+
+/// Most headers, and most bytes of a head.
+const HEADERS: usize = 100;
+const HEAD_BYTES: usize = 64 * 1024;
+
+/// How long TLS may take to agree.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// Why the proxy could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("the guard cannot be started: {what}")]
+pub struct ServeError {
+    /// What stands in the way.
+    what: String,
+}
+
+/// Serves on the listener until the shutdown comes, and until what was under way then has ended. Needs a runtime.
+pub async fn serve<L: Leases>(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    settings: ProxySettings,
+    leases: L,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let proxy = Arc::new(Proxy::new(settings, leases).map_err(|what| ServeError { what })?);
+    let stopping = CancellationToken::new();
+    let connections = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    if let Some(shadow) = &proxy.shadow {
+        proxy.tasks.spawn(Arc::clone(shadow).keep(stopping.clone()));
+    }
+    tokio::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        // A connection that failed before it began concerns its caller alone.
+        let Ok((stream, place)) = accepted else { continue };
+        let (proxy, tls, stopping) = (Arc::clone(&proxy), tls.clone(), stopping.clone());
+        let watcher = connections.watcher();
+        tokio::spawn(async move {
+            drop(stream.set_nodelay(true));
+            match tls {
+                None => attend(proxy, stream, stopping, watcher).await,
+                Some(tls) => match tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => attend(proxy, stream, stopping, watcher).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
+                    Err(_elapsed) => tracing::debug!("TLS did not come about in time"),
+                },
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    stopping.cancel();
+    tracing::info!("stopping: no new connections; calls under way are brought to their end");
+    connections.shutdown().await;
+    proxy.tasks.close();
+    proxy.tasks.wait().await;
+    if let Some(shadow) = &proxy.shadow {
+        shadow.save().await;
+    }
+    Ok(())
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    match listener.accept().await {
+        Ok((stream, _)) => Ok((stream, place)),
+        Err(error) => {
+            // Out of file descriptors, most likely: they come back when callers leave.
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Err(error)
+        }
+    }
+}
+
+async fn attend<L: Leases>(
+    proxy: Arc<Proxy<L>>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    stopping: CancellationToken,
+    watcher: hyper_util::server::graceful::Watcher,
+) {
+    let service = service_fn(move |request| {
+        let (proxy, stopping) = (Arc::clone(&proxy), stopping.clone());
+        async move { Ok::<_, Infallible>(answer(&proxy, request, &stopping).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_headers(HEADERS)
+        .max_buf_size(HEAD_BYTES)
+        .preserve_header_case(true)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+async fn answer<L: Leases>(
+    proxy: &Arc<Proxy<L>>,
+    request: Request<Incoming>,
+    stopping: &CancellationToken,
+) -> Response<Body> {
+    match route(request.method(), request.uri()) {
+        Route::Own => own(proxy, request.uri().path(), stopping).await,
+        Route::Token => proxy.pass_token(request).await,
+        Route::Write(verb) => match &proxy.shadow {
+            Some(shadow) => proxy.watch(shadow, verb, request).await,
+            None => proxy.guard(verb, request).await,
+        },
+        Route::Pass => proxy.pass(request).await,
+    }
+}
+
+/// The proxy's own pages.
+async fn own<L: Leases>(proxy: &Proxy<L>, path: &str, stopping: &CancellationToken) -> Response<Body> {
+    let answer = match path {
+        "/-/healthz" => Answer::http(StatusCode::OK, "ok\n"),
+        "/-/readyz" if stopping.is_cancelled() => Answer::http(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+        "/-/readyz" => match proxy.leases.ready().await {
+            Ok(()) => Answer::http(StatusCode::OK, "ready\n"),
+            Err(error) => {
+                tracing::warn!(%error, "not ready");
+                Answer::http(StatusCode::SERVICE_UNAVAILABLE, "the lease store cannot be reached\n")
+            }
+        },
+        "/-/metrics" => Answer {
+            status: StatusCode::OK,
+            content_type: HeaderValue::from_static(
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            ),
+            body: Bytes::from(proxy.metrics.page(proxy.standing())),
+        },
+        _ => Answer::http(StatusCode::NOT_FOUND, "the guard has /-/healthz, /-/readyz and /-/metrics\n"),
+    };
+    answer.into_response()
+}
+
+impl<L: Leases> Proxy<L> {
+    fn standing(&self) -> Standing {
+        let board = self.board();
+        Standing {
+            queue: board.waiting(),
+            oldest: board.oldest().map_or(Duration::ZERO, |caller| caller.since.elapsed()),
+            calls_today: self.turns.made(),
+            budget: self.settings.daily_calls,
+        }
+    }
+}

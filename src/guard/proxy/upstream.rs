@@ -1,0 +1,208 @@
+//! The way to Marketo: one connection pool, requests as they came but for what concerns a single hop.
+//!
+//! Never: follows a redirect, decompresses, adds a header, or logs a target, whose query may hold people's data.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName};
+use hyper::http::uri::{Authority, PathAndQuery, Scheme};
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use url::Url;
+
+use super::answer::{Body, whole};
+
+/// Answers to writes and look-ups are small; more than this is none.
+const ANSWER_BYTES: usize = 32 * 1024 * 1024;
+
+/// What concerns one hop alone, beside what `Connection` names (RFC 9110, 7.6.1).
+const HOP_BY_HOP: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Marketo's addresses, and the connections to them.
+#[derive(Debug, Clone)]
+pub(super) struct Upstream {
+    base: Origin,
+    identity: Origin,
+    client: Client<HttpsConnector<HttpConnector>, Body>,
+}
+
+#[derive(Debug, Clone)]
+struct Origin {
+    scheme: Scheme,
+    authority: Authority,
+    /// Without a slash at its end.
+    prefix: String,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// Nothing was sent.
+    NotSent(String),
+    /// It was sent, and no whole answer came.
+    Lost(String),
+}
+
+/// An answer, all of it.
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Upstream {
+    /// Loads the system's certificates; connects to nothing yet.
+    pub(super) fn new(base_url: &Url, identity_url: &Url) -> Result<Self, String> {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(Duration::from_secs(20)));
+        let https = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_native_roots()
+            .map_err(|error| format!("the system's certificates cannot be read: {error}"))?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            // Marketo's own servers close idle connections; one that is not used for a while is not trusted.
+            .pool_idle_timeout(Duration::from_secs(20))
+            .http1_preserve_header_case(true)
+            .build(https);
+        Ok(Self { base: Origin::of(base_url)?, identity: Origin::of(identity_url)?, client })
+    }
+
+    /// Sends a request on, and gives the answer as soon as its head is there.
+    pub(super) async fn forward(&self, mut request: Request<Body>) -> Result<Response<Incoming>, NoAnswer> {
+        let target = self.target(request.uri()).map_err(NoAnswer::NotSent)?;
+        *request.uri_mut() = target;
+        request.headers_mut().remove(HOST);
+        without_hop_by_hop(request.headers_mut());
+        let mut response = self.client.request(request).await.map_err(|error| {
+            let words = in_words(&error);
+            if error.is_connect() { NoAnswer::NotSent(words) } else { NoAnswer::Lost(words) }
+        })?;
+        without_hop_by_hop(response.headers_mut());
+        Ok(response)
+    }
+
+    /// Sends a request on, and waits for the whole answer, no longer than this.
+    pub(super) async fn ask(&self, request: Request<Bytes>, patience: Duration) -> Result<Whole, NoAnswer> {
+        let asking = async {
+            let response = self.forward(request.map(whole)).await?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES).collect().await;
+            let body = body.map_err(|error| NoAnswer::Lost(format!("the answer broke off: {error}")))?;
+            Ok(Whole { status: head.status, headers: head.headers, body: body.to_bytes() })
+        };
+        let late = || NoAnswer::Lost("no answer in time".to_owned());
+        tokio::time::timeout(patience, asking).await.unwrap_or_else(|_elapsed| Err(late()))
+    }
+
+    /// Where a target of a caller's is at Marketo's.
+    fn target(&self, uri: &Uri) -> Result<Uri, String> {
+        let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let (origin, rest) = match target.strip_prefix("/identity") {
+            Some(rest) if rest.starts_with('/') => (&self.identity, rest),
+            _ => (&self.base, target),
+        };
+        Uri::builder()
+            .scheme(origin.scheme.clone())
+            .authority(origin.authority.clone())
+            .path_and_query(format!("{}{rest}", origin.prefix))
+            .build()
+            .map_err(|_unshown| "the target is no path".to_owned())
+    }
+}
+
+impl Origin {
+    fn of(url: &Url) -> Result<Self, String> {
+        let uri: Uri = url.as_str().parse().map_err(|error| format!("`{url}` cannot be used: {error}"))?;
+        let missing = || format!("`{url}` has no host");
+        Ok(Self {
+            scheme: uri.scheme().cloned().ok_or_else(missing)?,
+            authority: uri.authority().cloned().ok_or_else(missing)?,
+            prefix: url.path().trim_end_matches('/').to_owned(),
+        })
+    }
+}
+
+/// Takes out what concerns the hop that a message came by.
+pub(super) fn without_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .filter(|name| name != CONTENT_LENGTH)
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// What went wrong on the wire, with its causes.
+fn in_words(error: &hyper_util::client::legacy::Error) -> String {
+    let mut words = vec![error.to_string()];
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        words.push(cause.to_string());
+        source = cause.source();
+    }
+    words.dedup();
+    words.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::{HeaderMap, HeaderValue};
+    use url::Url;
+
+    use super::{Upstream, without_hop_by_hop};
+
+    #[tokio::test]
+    async fn paths_stay_byte_for_byte_and_the_token_endpoint_has_its_own_place() {
+        let base = Url::parse("https://base.example.com/tenant/").unwrap();
+        let identity = Url::parse("https://id.example.com/identity").unwrap();
+        let upstream = Upstream::new(&base, &identity).unwrap();
+        let target = |path: &str| upstream.target(&path.parse().unwrap()).unwrap().to_string();
+        assert_eq!(
+            target("/rest/v1//leads.json?filterValues=O'Brien%2B1@example.com&x=a|b"),
+            "https://base.example.com/tenant/rest/v1//leads.json?filterValues=O'Brien%2B1@example.com&x=a|b"
+        );
+        assert_eq!(target("/identity/oauth/token?a=b"), "https://id.example.com/identity/oauth/token?a=b");
+        assert_eq!(target("/identityx"), "https://base.example.com/tenant/identityx");
+    }
+
+    #[test]
+    fn what_concerns_one_hop_stays_there() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in
+            [("connection", "close, x-hop"), ("x-hop", "1"), ("te", "trailers"), ("x-end", "2")]
+        {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        without_hop_by_hop(&mut headers);
+        assert_eq!(headers.keys().map(hyper::header::HeaderName::as_str).collect::<Vec<_>>(), ["x-end"]);
+    }
+}
