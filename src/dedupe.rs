@@ -13,7 +13,7 @@ mod value;
 mod winner;
 
 pub(crate) use cause::span;
-pub use cause::{Cause, Confidence, Explanation, explain};
+pub use cause::{Cause, Confidence, Explanation, LateLead, advice, explain};
 pub use field_rule::{FieldRule, FieldRules, OPT_OUTS};
 pub use group::Group;
 pub use key::{Key, KeySpec, normalise};

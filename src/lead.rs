@@ -10,10 +10,12 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+mod birth;
 mod time;
 mod window;
 
-pub use time::parse_time;
+pub use birth::Birth;
+pub use time::{parse_time, request_arrival};
 pub use window::Window;
 
 /// Marketo's number of a lead. Ids only grow, but are sparse; one freed by a purge may, by a user's report, come back,

@@ -5,17 +5,18 @@ use std::ops::ControlFlow;
 use rusqlite::{Connection, params};
 
 use super::row::{self, Row};
-use super::{Cache, Error};
-use crate::lead::{Lead, LeadId};
+use super::{Cache, Error, birth};
+use crate::lead::{Birth, Lead, LeadId};
 
 impl Cache {
-    /// Hands out every group of two or more leads with one key, by key, its leads by id, until the closure breaks.
+    /// Hands out every group of two or more leads with one key, by key, its leads by id, with what is known of their
+    /// births, until the closure breaks.
     ///
     /// The index is read in order and holds keys and ids alone; rows are read for groups only, and one group at a time
     /// is in memory.
     pub fn for_each_group(
         &self,
-        mut each: impl FnMut(&str, Vec<Lead>) -> ControlFlow<()>,
+        mut each: impl FnMut(&str, Vec<Lead>, Vec<Birth>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         self.read(|db| {
             let mut statement =
@@ -52,9 +53,15 @@ impl Cache {
         self.read(|db| Ok(row::get(db, id)?.map(|stored| stored.row.lead)))
     }
 
+    /// The births that are known of this lead, by time, then by the id at birth.
+    pub fn births_of(&self, lead: LeadId) -> Result<Vec<Birth>, Error> {
+        self.read(|db| birth::of_lead(db, row::id_of(lead)?))
+    }
+
     /// Takes a verified merge over: the losers go, and the winner is as it was read after the merge.
     pub fn record_merge(&mut self, winner: &Row, losers: &[LeadId]) -> Result<(), Error> {
         self.write(|db| {
+            birth::merged(db, winner.lead.id, losers)?;
             for loser in losers {
                 row::remove(db, *loser)?;
             }
@@ -104,15 +111,17 @@ fn hand_out(
     db: &Connection,
     key: &str,
     ids: &[i64],
-    each: &mut impl FnMut(&str, Vec<Lead>) -> ControlFlow<()>,
+    each: &mut impl FnMut(&str, Vec<Lead>, Vec<Birth>) -> ControlFlow<()>,
 ) -> rusqlite::Result<ControlFlow<()>> {
     if ids.len() < 2 {
         return Ok(ControlFlow::Continue(()));
     }
     let mut statement = db.prepare_cached("SELECT * FROM lead WHERE id = ?1")?;
     let mut leads = Vec::with_capacity(ids.len());
+    let mut births = Vec::new();
     for id in ids {
         leads.push(statement.query_row([id], row::read)?.row.lead);
+        births.extend(birth::of_lead(db, *id)?);
     }
-    Ok(each(key, leads))
+    Ok(each(key, leads, births))
 }

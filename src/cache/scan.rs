@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::row::{self, Row};
-use super::{Cache, Error};
+use super::{Cache, Error, birth};
 
 /// What a scan reads. One that was interrupted goes on only where all of this is the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +142,7 @@ pub(super) fn finish(db: &Connection, now: DateTime<Utc>) -> rusqlite::Result<Op
         return Ok(None);
     };
     let removed = db.execute("DELETE FROM lead WHERE scan <> ?1", [number])?;
+    birth::forget_gone(db)?;
     db.execute(
         "UPDATE meta SET scanned_at = ?1, \
          (strategy, key_signature, refresh_from) = (SELECT strategy, key_signature, begun_at FROM running)",

@@ -59,7 +59,7 @@ fn begin(cache: &mut Cache, spec: &ScanSpec) -> super::Begun {
 fn groups(cache: &Cache) -> Vec<(String, Vec<u64>)> {
     let mut groups = Vec::new();
     cache
-        .for_each_group(|key, leads| {
+        .for_each_group(|key, leads, _births| {
             groups.push((key.to_owned(), leads.iter().map(|lead| lead.id).collect()));
             ControlFlow::Continue(())
         })

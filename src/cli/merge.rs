@@ -136,11 +136,11 @@ fn policy(config: &Config, args: &MergeArgs) -> Policy {
 fn candidates(cache: &Cache, args: &MergeArgs) -> Result<Vec<Candidate>, Failure> {
     let email = args.email.as_deref().map(normalise);
     let mut candidates = Vec::new();
-    cache.for_each_group(|key, leads| {
+    cache.for_each_group(|key, leads, births| {
         let asked_for = email.as_ref().is_none_or(|email| {
             leads.iter().any(|lead| email.is_some() && lead.email().and_then(normalise) == *email)
         });
-        if asked_for && args.cause.is_none_or(|cause| explain(&leads).cause == cause) {
+        if asked_for && args.cause.is_none_or(|cause| explain(&leads, &births).cause == cause) {
             let ids = leads.iter().map(|lead| lead.id).collect();
             candidates.extend(Key::stored(key.to_owned()).map(|key| Candidate { key, leads: ids }));
         }

@@ -96,9 +96,9 @@ fn collect(context: &mut Context, filter: &Filter, limit: Option<usize>) -> Resu
         context.ui.note(&unfinished(&summary));
     }
     let mut collector = Collector::new(filter, &context.config.winner, limit);
-    cache.for_each_group(|key, leads| {
+    cache.for_each_group(|key, leads, births| {
         if let Some(key) = Key::stored(key.to_owned()) {
-            collector.add(Group::new(key, leads));
+            collector.add(Group::new(key, leads).with_births(births));
         }
         ControlFlow::Continue(())
     })?;

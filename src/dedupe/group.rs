@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use unicode_normalization::UnicodeNormalization;
 
 use super::key::{Key, normalise};
-use crate::lead::Lead;
+use crate::lead::{Birth, Lead};
 
 /// Two or more leads with one key, by creation, then by id.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +14,8 @@ pub struct Group {
     pub key: Key,
     /// The leads.
     pub leads: Vec<Lead>,
+    /// What is known of their births, and of those of leads that were merged into them before; by time, then by id.
+    pub births: Vec<Birth>,
 }
 
 /// Mailboxes that stand for a role and are read by whoever has it, or, as placeholders, for nobody.
@@ -84,7 +86,15 @@ impl Group {
     /// Puts the leads in order.
     pub fn new(key: Key, mut leads: Vec<Lead>) -> Self {
         sort_by_creation(&mut leads);
-        Self { key, leads }
+        Self { key, leads, births: Vec::new() }
+    }
+
+    /// The same group, with what the activity log says of how its leads came to be.
+    #[must_use]
+    pub fn with_births(mut self, mut births: Vec<Birth>) -> Self {
+        births.sort_by_key(|birth| (birth.at, birth.born_as, birth.lead));
+        self.births = births;
+        self
     }
 
     /// How many leads a perfect merge would remove.

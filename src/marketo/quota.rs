@@ -5,16 +5,11 @@
 use chrono::{DateTime, Days, TimeZone, Utc};
 use chrono_tz::America::Chicago;
 
-/// The time in a request id such as `16b#16cba8ea16a`: what follows `#` is milliseconds since 1970 in hexadecimal. Adobe
-/// documents no such thing; every known id bears it out.
-fn arrival(request_id: &str) -> Option<DateTime<Utc>> {
-    let (_, millis) = request_id.split_once('#')?;
-    DateTime::from_timestamp_millis(i64::from_str_radix(millis, 16).ok()?)
-}
+use crate::lead::request_arrival;
 
 /// The midnight that follows the call with this request id.
 pub(super) fn filled_again(request_id: &str) -> Option<DateTime<Utc>> {
-    let today = arrival(request_id)?.with_timezone(&Chicago).date_naive();
+    let today = request_arrival(request_id)?.with_timezone(&Chicago).date_naive();
     let midnight = today.checked_add_days(Days::new(1))?.and_hms_opt(0, 0, 0)?;
     // Clocks there change at two in the morning, so that midnight exists, and once.
     Chicago.from_local_datetime(&midnight).earliest().map(|midnight| midnight.with_timezone(&Utc))

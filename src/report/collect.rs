@@ -87,7 +87,7 @@ impl<'a> Collector<'a> {
         if group.excess() == 0 || !self.filter.passes(&group) {
             return;
         }
-        let explanation = explain(&group.leads);
+        let explanation = explain(&group.leads, &group.births);
         if self.filter.cause.is_some_and(|cause| cause != explanation.cause) {
             return;
         }

@@ -133,7 +133,7 @@ fn groups_come_out_of_a_file_by_the_key() {
     scan_file(&path, &mut cache, &KeySpec::default(), now, &Nobody, |_| {}).unwrap();
     let mut groups = Vec::new();
     cache
-        .for_each_group(|key, leads| {
+        .for_each_group(|key, leads, _births| {
             groups.push((key.to_owned(), leads.len()));
             ControlFlow::Continue(())
         })
