@@ -37,6 +37,7 @@ pub use clock::Clock;
 pub use error::{Error, Outcome};
 pub use export::{Download, ExportBudget, ExportJob, ExportLeads, ExportStatus, Ordered};
 pub(crate) use pacer::{BudgetSpent, Pacer, Slot};
+pub(crate) use quota::day;
 
 /// Most records, ids or filter values that one call takes, and most leads on a page.
 pub const BATCH: usize = 300;

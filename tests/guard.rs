@@ -165,7 +165,9 @@ fn what_is_too_many_is_waited_out_and_not_passed_on() {
     options.rate_limit = 4;
     options.rate_window = Duration::from_secs(1);
     let instance = Instance::start(options);
-    let guard = Guard::start(&instance, []);
+    // The guard is told of one more than there is, and has to find out.
+    let limits = [("MKTO_AUDIT__LIMITS__CALLS", "5"), ("MKTO_AUDIT__LIMITS__WINDOW", "1s")];
+    let guard = Guard::start(&instance, limits);
     let token = guard.token();
     for n in 0..4 {
         let answer = guard.sync(&json!({"input": [{"email": format!("p{n}@example.com")}]}));

@@ -16,6 +16,7 @@ mod demo;
 mod doctor;
 mod guard;
 mod guard_many;
+mod guard_passing;
 mod merge;
 mod report;
 mod sandbox;

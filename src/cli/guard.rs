@@ -117,6 +117,7 @@ fn settings(context: &Context) -> Result<ProxySettings, Failure> {
         create_duplicate: config.guard.create_duplicate,
         on_duplicates: config.guard.on_duplicates,
         winner: config.winner.clone(),
+        unsent: Terms::at(Clock::sped_up(config.clock_speed)).unsent,
         queue: config.guard.queue,
         max_wait: config.guard.max_wait,
         calls: config.limits.calls,

@@ -105,6 +105,8 @@ pub struct ProxySettings {
     pub on_duplicates: OnDuplicates,
     /// How the lead that a merge would keep is chosen.
     pub winner: WinnerOrder,
+    /// How long a right to a key lasts that was taken and not renewed.
+    pub unsent: Duration,
     /// Most calls of one API user that wait.
     pub queue: usize,
     /// How long a caller is kept waiting at most.
@@ -155,7 +157,7 @@ impl<L: Leases> Proxy<L> {
         let pacer = Pacer::new(settings.calls, settings.window, settings.concurrency, settings.daily_calls);
         Ok(Self {
             upstream,
-            turns: Turns::new(Arc::new(pacer)),
+            turns: Turns::new(Arc::new(pacer), settings.now),
             leases,
             users: ApiUsers::default(),
             places: Places::new(settings.queue),

@@ -113,6 +113,11 @@ impl Pacer {
         state.paused_until = Some(state.paused_until.map_or(until, |already| already.max(until)));
     }
 
+    /// A new day has begun: its budget is whole.
+    pub(crate) fn new_day(&self) {
+        self.state().made = 0;
+    }
+
     /// Calls made so far.
     pub(crate) fn made(&self) -> u64 {
         self.state().made

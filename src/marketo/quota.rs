@@ -7,9 +7,14 @@ use chrono_tz::America::Chicago;
 
 use crate::lead::request_arrival;
 
+/// The day of the instance's quota that a moment belongs to.
+pub(crate) fn day(at: DateTime<Utc>) -> chrono::NaiveDate {
+    at.with_timezone(&Chicago).date_naive()
+}
+
 /// The midnight that follows the call with this request id.
 pub(super) fn filled_again(request_id: &str) -> Option<DateTime<Utc>> {
-    let today = request_arrival(request_id)?.with_timezone(&Chicago).date_naive();
+    let today = day(request_arrival(request_id)?);
     let midnight = today.checked_add_days(Days::new(1))?.and_hms_opt(0, 0, 0)?;
     // Clocks there change at two in the morning, so that midnight exists, and once.
     Chicago.from_local_datetime(&midnight).earliest().map(|midnight| midnight.with_timezone(&Utc))

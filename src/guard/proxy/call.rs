@@ -111,7 +111,7 @@ impl<L: Leases> Proxy<L> {
             attempts += 1;
             let turn = match slot.take() {
                 Some(slot) => Ok(slot),
-                None => self.turns.next(order.user).await,
+                None => self.keeping(units, self.turns.next(order.user)).await,
             };
             let slot = match turn {
                 Ok(slot) => slot,
@@ -151,6 +151,19 @@ impl<L: Leases> Proxy<L> {
                     tracing::warn!(what, "marketo cannot be reached; nothing was sent");
                     return Said::Refused(self.refusal("608", "API Temporarily Unavailable"));
                 }
+            }
+        }
+    }
+
+    /// Waits for something, and keeps the rights of these units meanwhile.
+    pub(super) async fn keeping<T>(&self, units: &mut [Unit], work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        let unsent = self.settings.unsent;
+        loop {
+            match tokio::time::timeout(unsent / 3, &mut work).await {
+                Ok(done) => return done,
+                // What cannot be kept is found lost before anything is sent.
+                Err(_elapsed) => drop(self.renew(units, unsent).await),
             }
         }
     }

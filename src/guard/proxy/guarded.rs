@@ -83,12 +83,7 @@ impl<L: Leases> Proxy<L> {
             (board.enter(caller, records), behind)
         };
         self.metrics.prevented(behind);
-        tracing::info!(
-            user = %caller.user,
-            call = caller.envelope.verb.name(),
-            behind,
-            "a write came in"
-        );
+        tracing::debug!(user = %caller.user, call = caller.envelope.verb.name(), behind, "a write came in");
         if attend {
             self.attend(caller.user.clone());
         }

@@ -134,12 +134,12 @@ impl Metrics {
         );
         registry.register(
             "quota_used",
-            "Calls made since the guard was started",
+            "Calls made today, or since the guard was started today",
             metrics.calls_today.clone(),
         );
         registry.register(
             "quota_budget",
-            "Calls that it may make (limits.daily_calls)",
+            "Calls that it may make a day (limits.daily_calls)",
             metrics.budget.clone(),
         );
         metrics.registry = registry;

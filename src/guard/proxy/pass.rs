@@ -144,6 +144,12 @@ fn is_read(head: &Parts) -> bool {
 
 /// What an answer says of its call, where it is small enough to be an error; and the answer, whole again.
 async fn judge(response: Response<Body>, kind: Kind) -> (Response<Body>, Option<Verdict>) {
+    // A part of a file, a redirect, what has not changed: all of them are answers.
+    if response.status().is_success() && response.status() != StatusCode::OK
+        || response.status().is_redirection()
+    {
+        return (response, None);
+    }
     if response.status() != StatusCode::OK {
         let verdict = of_status(kind, response.status().as_u16());
         return (response, Some(verdict));

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use super::user::ApiUser;
-use crate::marketo::{BudgetSpent, Pacer, Slot};
+use crate::marketo::{BudgetSpent, Pacer, Slot, day};
 
 /// The lines in front of the pacer. Dropping it ends its task.
 #[derive(Debug)]
@@ -36,9 +37,9 @@ struct Waiting {
 
 impl Turns {
     /// Starts the task that gives out the turns. Needs a runtime.
-    pub(super) fn new(pacer: Arc<Pacer>) -> Self {
+    pub(super) fn new(pacer: Arc<Pacer>, now: fn() -> DateTime<Utc>) -> Self {
         let lines = Arc::new(Lines::default());
-        let usher = tokio::spawn(usher(Arc::clone(&pacer), Arc::clone(&lines)));
+        let usher = tokio::spawn(usher(Arc::clone(&pacer), Arc::clone(&lines), now));
         Self { pacer, lines, usher }
     }
 
@@ -56,7 +57,7 @@ impl Turns {
         self.pacer.slow_down(pause);
     }
 
-    /// Calls made so far.
+    /// Calls made so far today.
     pub(super) fn made(&self) -> u64 {
         self.pacer.made()
     }
@@ -68,10 +69,17 @@ impl Drop for Turns {
     }
 }
 
-async fn usher(pacer: Arc<Pacer>, lines: Arc<Lines>) {
+async fn usher(pacer: Arc<Pacer>, lines: Arc<Lines>, now: fn() -> DateTime<Utc>) {
+    let mut today = day(now());
     loop {
         while lines.waiting().is_empty() {
             lines.somebody_came.notified().await;
+        }
+        // A server outlives days; the budget is of one.
+        let day = day(now());
+        if day != today {
+            today = day;
+            pacer.new_day();
         }
         // The right to call comes first and the user second: whoever came meanwhile has its turn too.
         let mut right = pacer.slot().await;
@@ -128,17 +136,38 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
+    use chrono::{DateTime, Utc};
     use tokio::time::Instant;
 
     use super::Turns;
     use crate::guard::proxy::user::ApiUser;
     use crate::marketo::Pacer;
 
+    /// A noon on one day, and with it every later look on another.
+    fn noons() -> DateTime<Utc> {
+        static LOOKS: AtomicU32 = AtomicU32::new(0);
+        let days = i64::from(LOOKS.fetch_add(1, Ordering::Relaxed).min(3)) / 3;
+        DateTime::UNIX_EPOCH + chrono::Duration::hours(18) + chrono::Duration::days(days)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_budget_is_of_one_day() {
+        let turns = Turns::new(Arc::new(Pacer::new(10, Duration::from_secs(1), 1, 1)), noons);
+        let user = ApiUser::named("crm");
+        drop(turns.next(&user).await.unwrap());
+        assert!(turns.next(&user).await.is_err());
+        drop(turns.next(&user).await.unwrap());
+        assert_eq!(turns.made(), 1);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_user_that_floods_does_not_keep_another_waiting() {
-        let turns = Arc::new(Turns::new(Arc::new(Pacer::new(2, Duration::from_secs(1), 2, 1_000))));
+        let turns = Arc::new(Turns::new(Arc::new(Pacer::new(2, Duration::from_secs(1), 2, 1_000)), || {
+            DateTime::UNIX_EPOCH
+        }));
         for _ in 0..100 {
             let turns = Arc::clone(&turns);
             tokio::spawn(async move { drop(turns.next(&ApiUser::named("flood")).await.unwrap()) });
@@ -153,7 +182,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_nobody_waits_for_any_more_is_the_next_ones() {
-        let turns = Turns::new(Arc::new(Pacer::new(1, Duration::from_secs(20), 1, 10)));
+        let turns =
+            Turns::new(Arc::new(Pacer::new(1, Duration::from_secs(20), 1, 10)), || DateTime::UNIX_EPOCH);
         let user = ApiUser::named("crm");
         let held = turns.next(&user).await.unwrap();
         assert!(tokio::time::timeout(Duration::from_secs(1), turns.next(&user)).await.is_err());

@@ -13,7 +13,7 @@ use super::Proxy;
 use super::answer::written;
 use super::board::{Company, Item, Unit};
 use super::call::{Answered, Refusal};
-use super::caller::Outcome;
+use super::caller::{Caller, Outcome};
 use super::user::ApiUser;
 use crate::guard::lease::{Lease, LeaseKey, Leases};
 use crate::marketo::Slot;
@@ -125,6 +125,7 @@ impl<L: Leases> Proxy<L> {
     /// What Marketo said of each of these units.
     pub(super) async fn answered(self: &Arc<Self>, units: Vec<Unit>, said: Answered) {
         let mut done = Vec::new();
+        log(&units, &said);
         for (unit, row) in units.into_iter().zip(said.rows) {
             if unit.items.len() > 1 && is_skipped(&row) && !has_code(&row, &SAME_FOR_KEY) {
                 // One of the values is bad: each record by itself, so that it takes no other with it.
@@ -248,6 +249,35 @@ fn keys(unit: &Unit) -> impl Iterator<Item = LeaseKey> + '_ {
     unit.record().into_iter().flat_map(|record| record.leases.iter().copied())
 }
 
+/// One line for the call, and on demand one for each record, by the hash of its key.
+fn log(units: &[Unit], said: &Answered) {
+    let Some(caller) = units.first().and_then(|unit| unit.items.first()).map(|item| &item.caller) else {
+        return;
+    };
+    let with = |wanted: &str| said.rows.iter().filter(|row| status(row) == wanted).count();
+    let callers: BTreeSet<*const Caller> =
+        units.iter().flat_map(|unit| &unit.items).map(|item| Arc::as_ptr(&item.caller)).collect();
+    tracing::info!(
+        user = %caller.user,
+        call = caller.envelope.verb.name(),
+        request_id = %said.request_id,
+        callers = callers.len(),
+        created = with("created"),
+        updated = with("updated"),
+        skipped = with("skipped"),
+        "written"
+    );
+    for (unit, row) in units.iter().zip(&said.rows) {
+        if let Some(key) = keys(unit).next() {
+            tracing::debug!(%key, status = status(row), records = unit.items.len(), "a key was written");
+        }
+    }
+}
+
+fn status(row: &Value) -> &str {
+    row.get("status").and_then(Value::as_str).unwrap_or_default()
+}
+
 fn are_of_several_callers(units: &[Unit]) -> bool {
     let mut callers = units.iter().flat_map(|unit| &unit.items).map(|item| &item.caller);
     let Some(first) = callers.next() else { return false };
@@ -256,7 +286,7 @@ fn are_of_several_callers(units: &[Unit]) -> bool {
 
 /// Whether a row says that nothing was written.
 pub(super) fn is_skipped(row: &Value) -> bool {
-    row.get("status").and_then(Value::as_str) == Some("skipped")
+    status(row) == "skipped"
 }
 
 /// Whether one of a row's reasons has one of these codes. Adobe's definitions name them `reason`, its answers `reasons`.

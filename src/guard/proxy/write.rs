@@ -43,12 +43,12 @@ impl<L: Leases> Proxy<L> {
             && caller.envelope.verb == Verb::Sync
             && caller.envelope.action == Action::CreateOrUpdate
             && caller.envelope.lookup != "id";
-        let (rewritable, as_asked): (Vec<Unit>, Vec<Unit>) =
+        let (mut rewritable, as_asked): (Vec<Unit>, Vec<Unit>) =
             units.into_iter().partition(|unit| may_rewrite && is_rewritable(unit, &caller.envelope.lookup));
         if rewritable.is_empty() {
             return self.send_all(as_asked, How::AsAsked, Some(slot)).await;
         }
-        match self.look_up_units(&caller, &rewritable, slot).await {
+        match self.look_up_units(&caller, &mut rewritable, &BTreeSet::new(), Some(slot)).await {
             Ok(found) => self.by_what_was_found(&caller, &found, rewritable, as_asked).await,
             Err(refusal) if &*refusal.code == "603" => {
                 tracing::warn!(
@@ -62,10 +62,17 @@ impl<L: Leases> Proxy<L> {
         }
     }
 
-    async fn look_up_units(&self, caller: &Caller, units: &[Unit], slot: Slot) -> Result<Found, Refusal> {
-        let keys: BTreeSet<&str> = units.iter().filter_map(Unit::key).collect();
-        let fields = BTreeSet::from(["createdAt"]);
-        self.look_up(caller, &caller.envelope.lookup, &keys, &fields, Some(slot)).await
+    async fn look_up_units(
+        &self,
+        caller: &Caller,
+        units: &mut [Unit],
+        fields: &BTreeSet<&str>,
+        slot: Option<Slot>,
+    ) -> Result<Found, Refusal> {
+        let keys: BTreeSet<String> = units.iter().filter_map(Unit::key).map(str::to_owned).collect();
+        let keys = keys.iter().map(String::as_str).collect();
+        let look = self.look_up(caller, &caller.envelope.lookup, &keys, fields, slot);
+        self.keeping(units, look).await
     }
 
     async fn by_what_was_found(
@@ -124,15 +131,14 @@ impl<L: Leases> Proxy<L> {
     }
 
     /// Writes to the lead of each group that a merge would keep.
-    pub(super) async fn write_to_winners(self: &Arc<Self>, caller: &Caller, units: Vec<Unit>) {
-        let keys: BTreeSet<&str> = units.iter().filter_map(Unit::key).collect();
+    pub(super) async fn write_to_winners(self: &Arc<Self>, caller: &Caller, mut units: Vec<Unit>) {
         let lookup = &caller.envelope.lookup;
-        let fields = match self.winner_fields(caller).await {
+        let fields = match self.keeping(&mut units, self.winner_fields(caller)).await {
             Ok(fields) => fields,
             Err(refusal) => return self.refused(units, &refusal).await,
         };
         let fields = fields.iter().map(String::as_str).collect();
-        let found = match self.look_up(caller, lookup, &keys, &fields, None).await {
+        let found = match self.look_up_units(caller, &mut units, &fields, None).await {
             Ok(found) => found,
             Err(refusal) => return self.refused(units, &refusal).await,
         };
@@ -192,10 +198,12 @@ impl<L: Leases> Proxy<L> {
                 tracing::warn!(user = %caller.user, what, records = units.len(), "an outcome is unclear, and is settled by looking");
                 self.settle(&caller, units, how, sent_at).await;
             }
+            // Nothing was sent, so that it is no try.
             Said::RightsLost => {
-                let (again, spent) = units.into_iter().partition(may_try_again);
-                self.again(again, Company::Anybody).await;
-                self.leave_open(spent).await;
+                for item in units.iter_mut().flat_map(|unit| &mut unit.items) {
+                    item.tries -= 1;
+                }
+                self.again(units, Company::Anybody).await;
             }
         }
     }
