@@ -15,9 +15,11 @@ use crate::marketo::{self, Schema};
 mod file;
 mod highest;
 mod pages;
+mod rows;
 
-pub use file::{ColumnUse, FileError, scan_file};
+pub use file::{FileError, scan_file};
 pub use pages::{PageScan, scan_pages};
+pub use rows::ColumnUse;
 
 /// How a scan ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

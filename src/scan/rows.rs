@@ -1,0 +1,127 @@
+//! Rows of a CSV file as leads, one by one, wherever the bytes come from.
+//!
+//! For: files on disk and bulk extracts on their way from Marketo alike. Memory does not grow with the file. A byte order
+//! mark is left behind; line breaks and carriage returns within quotes are kept; columns come in any order. Never: reads
+//! what it cannot be sure of. A row with too many or too few cells, a quote that is not doubled or not closed, text that is
+//! not UTF-8: each refuses the file, with line and column.
+
+use std::io::{BufRead, BufReader, Read};
+
+use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder, Terminator};
+
+use crate::lead::Lead;
+
+mod cell;
+mod columns;
+mod quotes;
+
+pub(super) use cell::Kind;
+pub use columns::ColumnUse;
+pub(super) use columns::Columns;
+
+use quotes::Quotes;
+
+/// What is wrong with a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RowError {
+    /// Counted from 1, where it concerns one.
+    pub(super) line: Option<u64>,
+    /// What is wrong, with the column where it concerns one.
+    pub(super) what: String,
+}
+
+/// The rows of a file.
+#[derive(Debug)]
+pub(super) struct Rows<R: Read> {
+    reader: Reader<Quotes<BufReader<R>>>,
+    record: ByteRecord,
+    columns: Columns,
+    last_line: Option<u64>,
+}
+
+impl<R: Read> Rows<R> {
+    /// Reads the header, and has `columns` say what it means.
+    pub(super) fn open(
+        input: R,
+        columns: impl FnOnce(&ByteRecord) -> Result<Columns, String>,
+    ) -> Result<Self, RowError> {
+        let mut input = BufReader::with_capacity(1 << 16, input);
+        let delimiter = delimiter(&mut input)
+            .map_err(|error| RowError { line: None, what: format!("cannot be read: {error}") })?;
+        let mut reader = ReaderBuilder::new()
+            .delimiter(delimiter)
+            .terminator(Terminator::Any(b'\n'))
+            .has_headers(false)
+            .flexible(false)
+            .buffer_capacity(1 << 16)
+            .from_reader(Quotes::new(input, delimiter));
+        let mut record = ByteRecord::new();
+        match reader.read_byte_record(&mut record) {
+            Ok(true) => {}
+            Ok(false) => return Err(RowError { line: None, what: "is empty".to_owned() }),
+            Err(error) => return Err(describe(&error)),
+        }
+        let columns = columns(&record).map_err(|what| RowError { line: Some(1), what })?;
+        Ok(Self { reader, record, columns, last_line: None })
+    }
+
+    /// How the columns are read.
+    pub(super) fn uses(&self) -> &[ColumnUse] {
+        self.columns.uses()
+    }
+
+    /// How many bytes the rows so far took.
+    pub(super) fn byte(&self) -> u64 {
+        self.reader.position().byte()
+    }
+
+    /// The next row as a lead; none at the end.
+    pub(super) fn next(&mut self) -> Result<Option<Lead>, RowError> {
+        match self.reader.read_byte_record(&mut self.record) {
+            Ok(true) => {}
+            Ok(false) if self.reader.get_ref().is_open() => {
+                let what = "a quote is opened and never closed, so that rows may have been swallowed; this is where \
+                            the last row begins";
+                return Err(RowError { line: self.last_line, what: what.to_owned() });
+            }
+            Ok(false) => return Ok(None),
+            Err(error) => return Err(self.quotes().unwrap_or_else(|| describe(&error))),
+        }
+        self.last_line = self.record.position().map(csv::Position::line);
+        let refused = |what| RowError { line: self.last_line, what };
+        self.columns.lead(&self.record).map(Some).map_err(refused)
+    }
+
+    /// What is wrong with the quotes, where that is why reading failed.
+    fn quotes(&self) -> Option<RowError> {
+        let trouble = self.reader.get_ref().trouble()?;
+        let what = match self.columns.uses().get(trouble.cell) {
+            Some(column) => format!("`{}` {}", column.header, trouble.what),
+            None => format!("cell {} {}", trouble.cell + 1, trouble.what),
+        };
+        Some(RowError { line: Some(trouble.line), what })
+    }
+}
+
+/// Tabs, semicolons or commas, by what the header has most of; and the byte order mark is left behind.
+fn delimiter<R: Read>(input: &mut BufReader<R>) -> std::io::Result<u8> {
+    if input.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
+        input.consume(3);
+    }
+    let start = input.fill_buf()?;
+    let header = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let count = |delimiter: u8| header.split(|byte| *byte == delimiter).count();
+    Ok([b',', b';', b'\t'].into_iter().rev().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b','))
+}
+
+fn describe(error: &csv::Error) -> RowError {
+    match error.kind() {
+        ErrorKind::UnequalLengths { pos, expected_len, len } => RowError {
+            line: pos.as_ref().map(csv::Position::line),
+            what: format!(
+                "has {len} cells where the header has {expected_len}; a separator or a line break in a value needs quotes around it"
+            ),
+        },
+        _ => RowError { line: error.position().map(csv::Position::line), what: error.to_string() },
+    }
+}

@@ -1,0 +1,66 @@
+//! A cell as a value.
+//!
+//! An empty cell is empty, and so is the bare word `null` that a bulk extract writes for an empty field; nothing in a file
+//! tells it from a value that reads `null`. A person named `Null` is not empty.
+
+use serde_json::Value;
+
+/// What a field's values are, which decides how its cells are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::scan) enum Kind {
+    /// Kept as it is, blanks included.
+    Text,
+    /// True or false, and nothing else.
+    Flag,
+    /// A number; what is none is kept as text, since integer columns of files were seen to hold anything.
+    Number,
+}
+
+impl Kind {
+    /// By Marketo's data type.
+    pub(in crate::scan) fn of(data_type: &str) -> Self {
+        match data_type {
+            "boolean" => Self::Flag,
+            "integer" | "score" | "float" | "currency" | "percent" => Self::Number,
+            _ => Self::Text,
+        }
+    }
+}
+
+/// A cell as a value, or why it is none. NUL bytes, which were seen inside values, are dropped.
+pub(super) fn value(field: &str, kind: Kind, bytes: &[u8]) -> Result<Value, String> {
+    let bytes: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
+    let text = String::from_utf8(bytes)
+        .map_err(|error| format!("`{field}` is not UTF-8 ({})", error.utf8_error()))?;
+    if text.is_empty() || text == "null" {
+        return Ok(Value::Null);
+    }
+    Ok(match kind {
+        Kind::Text => Value::String(text),
+        Kind::Number => number(text.trim()).unwrap_or(Value::String(text)),
+        Kind::Flag => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" => Value::Bool(true),
+            "false" | "0" | "no" => Value::Bool(false),
+            _ => return Err(format!("`{field}` holds `{text}`, which is neither true nor false")),
+        },
+    })
+}
+
+/// An id; some exports write whole numbers with decimals.
+pub(super) fn id(bytes: &[u8]) -> Result<u64, String> {
+    let text = String::from_utf8_lossy(bytes);
+    let whole = text.trim().trim_end_matches('0').strip_suffix('.').unwrap_or_else(|| text.trim());
+    whole
+        .parse()
+        .ok()
+        .filter(|id| *id > 0)
+        .ok_or_else(|| format!("the id `{}` is not a whole number above zero", text.trim()))
+}
+
+fn number(text: &str) -> Option<Value> {
+    if let Ok(whole) = text.parse::<i64>() {
+        return Some(whole.into());
+    }
+    // Not `inf` or `NaN`, which JSON has no numbers for.
+    text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from)
+}
