@@ -46,7 +46,7 @@ async fn share(rate: Rate) -> [Goal; 2] {
     let arrivals = Arrivals { times: Mutex::default(), enough: pages - calls, stop: stop.clone() };
     let fields = ["id", "email", "createdAt"].map(str::to_owned);
     let key = KeySpec::default();
-    let scan = PageScan { fields: &fields, key: &key, concurrency, now: instance::now, stop };
+    let scan = PageScan { fields: &fields, key: &key, highest: None, concurrency, now: instance::now, stop };
     scan_pages(&client, &mut cache, &scan, &arrivals).await.unwrap();
 
     let times = arrivals.times.into_inner().unwrap();

@@ -1,4 +1,4 @@
-//! Fills the cache: by paging through a whole instance, or from a file.
+//! Fills the cache: by bulk extract or by paging through a whole instance, or from a file.
 //!
 //! For: every lead there is, once, whatever interrupts it. A page and the cursor that leads beyond it are stored together,
 //! so that a scan that was cut short goes on where it stopped; a file goes in whole or not at all. Never: decides about
@@ -9,14 +9,18 @@ use chrono::{DateTime, Utc};
 
 use crate::cache::{self, Row, ScanSpec, ScanTotals};
 use crate::dedupe::KeySpec;
-use crate::lead::{AUDIT_FIELDS, Lead};
+use crate::lead::{AUDIT_FIELDS, Lead, Window};
 use crate::marketo::{self, Schema};
 
+mod bulk;
+mod estimate;
 mod file;
 mod highest;
 mod pages;
 mod rows;
 
+pub use bulk::{BulkScan, SharedCache, scan_bulk};
+pub use estimate::{Cost, Estimate, ScanLimits, Way, estimate};
 pub use file::{FileError, scan_file};
 pub use pages::{PageScan, scan_pages};
 pub use rows::ColumnUse;
@@ -32,7 +36,7 @@ pub enum Ended {
 
 /// What a watcher is told while a scan runs.
 pub trait Watch: Send + Sync {
-    /// So much is read, of so much where that is known: ids of an instance, bytes of a file.
+    /// So much is read, of so much where that is known: ids or windows of an instance, bytes of a file.
     fn at(&self, done: u64, total: Option<u64>);
 }
 
@@ -57,6 +61,17 @@ pub enum Error {
         /// The field that looks most like it.
         nearest: Option<String>,
     },
+    /// A window cannot be read by bulk extract. Nothing of its file is in the cache; the windows before it are.
+    #[error("the bulk extract of leads created from {window} {what}")]
+    Export {
+        /// The creation times.
+        window: Window,
+        /// Why, with line and column where it concerns a row.
+        what: String,
+    },
+    /// Nothing says when the first lead can have been created.
+    #[error("this instance shows no folder, by whose age it is found out how old its first lead can be")]
+    NoBeginning,
     /// The instance has no activity type of this name, by which its newest lead is found.
     #[error("this instance has no activity type `New Lead`, by which the highest id is found out")]
     NoNewLeadType,

@@ -61,11 +61,11 @@ impl Cache {
         })
     }
 
-    /// Writes down that a job is about to be ordered.
-    pub fn ask_export(&mut self, window: Window, now: DateTime<Utc>) -> Result<(), Error> {
+    /// Writes down that a job is about to be ordered, and when; or that none was.
+    pub fn ask_export(&mut self, window: Window, asked_at: Option<DateTime<Utc>>) -> Result<(), Error> {
         self.write(|db| {
             let sql = "UPDATE export_job SET asked_at = ?2 WHERE start_at = ?1";
-            db.execute(sql, params![written(window.start), written(now)]).map(drop)
+            db.execute(sql, params![written(window.start), asked_at.map(written)]).map(drop)
         })
     }
 
@@ -187,7 +187,7 @@ mod tests {
     fn a_window_goes_from_planned_to_loaded_and_a_finished_scan_leaves_none() {
         let (_folder, mut cache) = planned();
         let now = at("2026-02-01T00:00:05Z");
-        cache.ask_export(window(), now).unwrap();
+        cache.ask_export(window(), Some(now)).unwrap();
         cache.keep_export(window(), "one").unwrap();
         cache.lose_export(window()).unwrap();
         cache.keep_export(window(), "two").unwrap();

@@ -87,13 +87,16 @@ impl Failure {
             | Self::Usage { .. }
             | Self::Plan { .. }
             | Self::Input(_)
-            | Self::Scan(_)
+            | Self::Scan(
+                scan::Error::File(_) | scan::Error::UnknownField { .. } | scan::Error::NoNewLeadType,
+            )
             | Self::LookupField { .. }
             | Self::Cache(cache::Error::Missing { .. } | cache::Error::OtherInstance { .. })
             | Self::Ledger(ledger::Error::OtherInstance { .. }) => Exit::Usage,
-            Self::Marketo(error) => exit_of(error),
+            Self::Marketo(error) | Self::Scan(scan::Error::Marketo(error)) => exit_of(error),
             Self::BrokenPipe => Exit::Done,
-            Self::Demo { .. }
+            Self::Scan(scan::Error::Export { .. } | scan::Error::NoBeginning | scan::Error::Cache(_))
+            | Self::Demo { .. }
             | Self::Guard(_)
             | Self::Tally(_)
             | Self::Cache(_)
@@ -119,6 +122,10 @@ impl Failure {
             Self::Scan(scan::Error::UnknownField { .. }) => {
                 Some("correct scan.fields, match.key, winner.order or the rule of `fields`".to_owned())
             }
+            Self::Scan(scan::Error::Export { .. } | scan::Error::NoBeginning) => Some(
+                "what was read before is kept; set scan.strategy to `pages`, which reads the same leads without a file"
+                    .to_owned(),
+            ),
             Self::Input(_) => Some("nothing was sent; mend the file and run it again".to_owned()),
             Self::LookupField { known, .. } => Some(format!("--lookup-field takes one of {known}")),
             // The messages of the stores and of plans end with what to do.

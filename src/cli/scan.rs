@@ -9,22 +9,33 @@ use tokio::time::Instant;
 
 use super::{Context, Exit, Failure, Progress, Ui};
 use crate::cache::Cache;
-use crate::config::{Config, Strategy};
+use crate::config::Config;
 use crate::dedupe::WinnerRule;
-use crate::lead::AUDIT_FIELDS;
-use crate::marketo::ReadLeads;
-use crate::scan::{self, ColumnUse, Ended, PageScan, Watch};
+use crate::lead::{AUDIT_FIELDS, LeadId};
+use crate::marketo::{Client, ReadLeads};
+use crate::scan::{self, ColumnUse, Ended, PageScan, Watch, Way};
+
+mod bulk;
+
+use bulk::Chosen;
 
 /// Read every lead of the instance into the cache
 ///
-/// Page upon page is kept as it arrives: interrupted at any point, the same command goes on where it stopped. What is in
-/// the cache stays until the scan is complete.
+/// The leads come by bulk extract, a file for each month of creation, or by pages of 300 ids; `scan.strategy` says which,
+/// and by default the one that is cheaper here. What has arrived is kept: interrupted at any point, or stopped by the end
+/// of a daily budget, the same command goes on where it stopped, with the export jobs that it has ordered. What is in the
+/// cache stays until the scan is complete.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: mkto-audit scan\n         mkto-audit scan --file leads.csv")]
+#[command(
+    after_help = "Example: mkto-audit scan\n         mkto-audit scan --estimate\n         mkto-audit scan --file leads.csv"
+)]
 pub(super) struct ScanArgs {
     /// Read a CSV file instead: a bulk extract, or an export of a smart list from Marketo's screens
     #[arg(long, value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
+    /// Only say what a scan would cost: calls, megabytes, time
+    #[arg(long, conflicts_with = "file")]
+    pub(super) estimate: bool,
     /// Print one JSON document
     #[arg(long)]
     pub(super) json: bool,
@@ -56,11 +67,14 @@ struct Run {
 }
 
 pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, Failure> {
+    if args.estimate {
+        return bulk::only_estimate(context, args.json).await;
+    }
     let begun = Instant::now();
     let instance = context.config.instance_name();
     let (run, cache) = match &args.file {
         Some(file) => from_file(context, file)?,
-        None => by_pages(context).await?,
+        None => live(context).await?,
     };
     let complete = matches!(run.ended, Ok(Ended::Complete(_)));
     let totals = match run.ended {
@@ -92,29 +106,35 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
 }
 
 /// The cache is opened, and where there is none made, once it is known that there is something to read.
-async fn by_pages(context: &mut Context) -> Result<(Run, Cache), Failure> {
-    if context.config.scan.strategy == Strategy::Bulk {
-        return Err(Failure::Usage {
-            what: "scan.strategy is `bulk`, which this version does not have".to_owned(),
-            hint: Some(
-                "set it to `auto` or `pages`; or make a bulk extract, and read it with `scan --file`"
-                    .to_owned(),
-            ),
-        });
-    }
+async fn live(context: &mut Context) -> Result<(Run, Cache), Failure> {
     let client = context.client()?;
-    let wanted = configured_fields(&context.config);
-    let fields = scan::fields_to_read(&wanted, &client.describe().await?)?;
-    let mut cache = open(&context.config)?;
+    let schema = client.describe().await?;
+    let fields = scan::fields_to_read(&configured_fields(&context.config), &schema)?;
+    let cache = open(&context.config)?;
+    let chosen = bulk::choose(context, &client, &fields, &schema, &cache).await?;
+    match chosen {
+        Chosen { way: Way::Bulk, .. } => bulk::run(context, &client, &fields, &schema, cache).await,
+        Chosen { way: Way::Pages, highest } => by_pages(context, &client, &fields, highest, cache).await,
+    }
+}
+
+async fn by_pages(
+    context: &Context,
+    client: &Client,
+    fields: &[String],
+    highest: Option<LeadId>,
+    mut cache: Cache,
+) -> Result<(Run, Cache), Failure> {
     let watcher = Watcher(context.ui.progress("reading ids", Some(0)));
     let pages = PageScan {
-        fields: &fields,
+        fields,
         key: &context.config.key,
+        highest,
         concurrency: context.config.limits.concurrency,
         now: super::now,
         stop: context.interrupt.clone(),
     };
-    let ended = scan::scan_pages(&client, &mut cache, &pages, &watcher).await;
+    let ended = scan::scan_pages(client, &mut cache, &pages, &watcher).await;
     Ok((Run { strategy: "pages", ended, calls: client.calls_made(), bytes: 0 }, cache))
 }
 

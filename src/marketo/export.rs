@@ -55,7 +55,10 @@ pub trait ExportLeads: Send + Sync {
     /// instance shows no folder.
     fn first_possible_creation(&self) -> impl Future<Output = Result<Option<DateTime<Utc>>>> + Send;
 
-    /// How many bytes of files may still be fetched today.
+    /// How many bytes of files may be fetched in a day.
+    fn export_a_day(&self) -> u64;
+
+    /// How many of them are left today.
     fn export_left(&self) -> u64;
 
     /// Takes the bytes of a file out of the day's budget, before it is fetched; [`Error::Quota`] where less is left.
@@ -151,6 +154,10 @@ impl ExportLeads for Client {
         let call = Call::get("/rest/asset/v1/folders.json").with("maxDepth", "1").with("maxReturn", "200");
         let times = self.call(call).await?.read(|row| parse_time(row.get("createdAt")?.as_str()?))?;
         Ok(times.into_iter().min())
+    }
+
+    fn export_a_day(&self) -> u64 {
+        self.export_budget().a_day()
     }
 
     fn export_left(&self) -> u64 {

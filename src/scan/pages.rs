@@ -21,6 +21,8 @@ pub struct PageScan<'a> {
     pub fields: &'a [String],
     /// What makes leads the same.
     pub key: &'a KeySpec,
+    /// The highest id, where it was found out already.
+    pub highest: Option<LeadId>,
     /// Calls under way at once.
     pub concurrency: usize,
     /// What the time is read from.
@@ -43,7 +45,10 @@ pub async fn scan_pages(
     }
     let begun = cache.begin_scan(&spec("pages", scan.fields, scan.key), (scan.now)())?;
     let first: LeadId = begun.cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(1);
-    let highest = highest_id(marketo, (scan.now)()).await?;
+    let highest = match scan.highest {
+        Some(highest) => highest,
+        None => highest_id(marketo, (scan.now)()).await?,
+    };
     watch.at(first.saturating_sub(1), Some(highest));
     let run = |start: LeadId| async move {
         let ids: Vec<LeadId> = (start..start + BATCH as LeadId).collect();

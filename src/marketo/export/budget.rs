@@ -18,6 +18,11 @@ impl ExportBudget {
         Self { daily, spent: Mutex::new(0) }
     }
 
+    /// Bytes of a whole day.
+    pub fn a_day(&self) -> u64 {
+        self.daily
+    }
+
     /// Bytes that are left.
     pub fn left(&self) -> u64 {
         self.daily.saturating_sub(*self.spent.lock().unwrap_or_else(PoisonError::into_inner))

@@ -1,0 +1,172 @@
+//! Bulk extract or pages: which is the cheaper one, what either costs, and a scan by the former.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
+use super::{Run, Watcher, configured_fields, open};
+use crate::cache::Cache;
+use crate::cli::{Context, Exit, Failure, now};
+use crate::config::Strategy;
+use crate::lead::LeadId;
+use crate::marketo::{Client, ExportLeads, ReadLeads, Schema};
+use crate::scan::{self, BulkScan, Cost, Estimate, ScanLimits, Way};
+
+/// How a scan goes, and what was found out on the way to it.
+pub(super) struct Chosen {
+    pub(super) way: Way,
+    pub(super) highest: Option<LeadId>,
+}
+
+/// The way that the configuration names; with `auto` that of the scan that was interrupted, else the cheaper one.
+pub(super) async fn choose(
+    context: &mut Context,
+    client: &Client,
+    fields: &[String],
+    schema: &Schema,
+    cache: &Cache,
+) -> Result<Chosen, Failure> {
+    let named = |way| Ok(Chosen { way, highest: None });
+    match context.config.scan.strategy {
+        Strategy::Bulk => return named(Way::Bulk),
+        Strategy::Pages => return named(Way::Pages),
+        Strategy::Auto => {}
+    }
+    match cache.interrupted_strategy()?.as_deref() {
+        Some("bulk") => return named(Way::Bulk),
+        Some("pages") => return named(Way::Pages),
+        _ => {}
+    }
+    let estimate = ask(context, client, fields, schema).await?;
+    context.ui.note(&told(&estimate));
+    Ok(Chosen { way: estimate.way, highest: Some(estimate.highest_id) })
+}
+
+/// A scan by bulk extract.
+pub(super) async fn run(
+    context: &Context,
+    client: &Client,
+    fields: &[String],
+    schema: &Schema,
+    cache: Cache,
+) -> Result<(Run, Cache), Failure> {
+    let watcher = Watcher(context.ui.progress("reading windows", Some(0)));
+    let bulk = BulkScan {
+        fields,
+        schema,
+        key: &context.config.key,
+        poll_interval: context.config.bulk_poll_interval.0,
+        clock: client.clock(),
+        now,
+        stop: context.interrupt.clone(),
+    };
+    let left = client.export_left();
+    let shared = Arc::new(Mutex::new(cache));
+    let ended = scan::scan_bulk(client, &shared, &bulk, &watcher).await;
+    let bytes = left.saturating_sub(client.export_left());
+    let run = Run { strategy: "bulk", ended, calls: client.calls_made(), bytes };
+    Ok((run, take_back(context, shared)?))
+}
+
+/// The cache, alone again. A thread that still loads a file which was given up ends within moments.
+fn take_back(context: &Context, shared: Arc<Mutex<Cache>>) -> Result<Cache, Failure> {
+    drop(shared.lock().unwrap_or_else(PoisonError::into_inner));
+    match Arc::try_unwrap(shared) {
+        Ok(cache) => Ok(cache.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        Err(shared) => {
+            drop(shared);
+            open(&context.config)
+        }
+    }
+}
+
+/// The document of `--estimate --json`.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    instance: &'a str,
+    strategy: Way,
+    reason: &'static str,
+    highest_id: LeadId,
+    calls_left: u64,
+    export_left: u64,
+    pages: Cost,
+    bulk: Option<Cost>,
+}
+
+/// `scan --estimate`: says, and reads no lead.
+pub(super) async fn only_estimate(context: &mut Context, json: bool) -> Result<Exit, Failure> {
+    let client = context.client()?;
+    let schema = client.describe().await?;
+    let fields = scan::fields_to_read(&configured_fields(&context.config), &schema)?;
+    let estimate = ask(context, &client, &fields, &schema).await?;
+    if json {
+        let Estimate { highest_id, calls_left, export_left, pages, bulk, way, reason } = estimate;
+        context.ui.json(&Document {
+            schema: "mkto-audit/scan-estimate/1",
+            instance: &context.config.instance_name(),
+            strategy: way,
+            reason,
+            highest_id,
+            calls_left,
+            export_left,
+            pages,
+            bulk,
+        })?;
+    } else {
+        context.ui.print(&told(&estimate))?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn ask(
+    context: &Context,
+    client: &Client,
+    fields: &[String],
+    schema: &Schema,
+) -> Result<Estimate, Failure> {
+    let limits = &context.config.limits;
+    let limits = ScanLimits {
+        calls: limits.calls,
+        window: limits.window,
+        concurrency: limits.concurrency,
+        daily_calls: limits.daily_calls,
+    };
+    Ok(scan::estimate(client, fields, schema, &limits, client.calls_made(), now).await?)
+}
+
+/// An estimate in words.
+fn told(estimate: &Estimate) -> String {
+    let Estimate { highest_id, calls_left, export_left, pages, bulk, way, reason } = estimate;
+    let mut lines = vec![
+        format!(
+            "the highest id is {highest_id}; left today: {calls_left} calls, {}",
+            megabytes(*export_left)
+        ),
+        format!("  by pages:        {}", cost(pages)),
+    ];
+    lines.extend(bulk.as_ref().map(|bulk| format!("  by bulk extract: {}", cost(bulk))));
+    lines.push(match way {
+        Way::Pages => format!("by pages is cheaper here: {reason}"),
+        Way::Bulk => format!("by bulk extract is cheaper here: {reason}"),
+    });
+    lines.join("\n")
+}
+
+fn cost(cost: &Cost) -> String {
+    let Cost { calls, bytes, seconds, days } = *cost;
+    let days = if days > 1 { format!(", spread over {days} days") } else { String::new() };
+    format!("about {calls} calls, {}, {}{days}", megabytes(bytes), span(seconds))
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", bytes.div_ceil(1_000_000))
+}
+
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..90 => format!("{seconds} s"),
+        90..5_400 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
+    }
+}

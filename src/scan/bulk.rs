@@ -1,0 +1,230 @@
+//! The whole instance by bulk extract: a file for each window of creation times.
+//!
+//! For: reading millions of leads with a few hundred calls. What is planned, ordered and loaded is in the cache from the
+//! moment on at which it is decided, so that a scan that was cut short goes on with the jobs that it has ordered, and no
+//! file is paid for twice. Two jobs run at Marketo while others wait in its queue; a file goes into the cache as it
+//! arrives (`fetch`), and counts once it is proved whole.
+//!
+//! Never: more bytes a day than configured. What a window's file will weigh is expected from the window before it; one
+//! that would not fit is cut. A file that turns out larger than what is left today is left for tomorrow, and one larger
+//! than a whole day's bytes is ordered anew in parts. Leads that are born after the scan began are the next refresh's.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+use super::rows::Kind;
+use super::{Ended, Error, Now, Watch, spec};
+use crate::cache::{Cache, ExportWindow, Loaded};
+use crate::dedupe::KeySpec;
+use crate::lead::Window;
+use crate::marketo::{self, Clock, ExportJob, ExportLeads, ExportStatus, Schema};
+
+mod budget;
+mod fetch;
+mod order;
+mod pieces;
+mod windows;
+
+use fetch::{Fetched, FileFacts, fetch};
+
+/// Marketo updates the status of a job no more often.
+const POLL_AT_MOST: Duration = Duration::from_secs(60);
+
+/// How many of an instance's jobs run at once; only they can complete.
+const RUNNING: usize = 2;
+
+/// A cache that a thread can load a file into while calls are awaited elsewhere. Nobody else waits for the lock long.
+pub type SharedCache = Arc<Mutex<Cache>>;
+
+/// What a scan by bulk extract is to read, and how.
+#[derive(Debug)]
+pub struct BulkScan<'a> {
+    /// The fields, from [`super::fields_to_read`].
+    pub fields: &'a [String],
+    /// What their values are.
+    pub schema: &'a Schema,
+    /// What makes leads the same.
+    pub key: &'a KeySpec,
+    /// Between two looks at a job, in Marketo's time; less than a minute counts as one.
+    pub poll_interval: Duration,
+    /// What waiting is done by.
+    pub clock: Clock,
+    /// What the time is read from.
+    pub now: Now,
+    /// Cancelled: the file on its way is given up, what was stored is kept, and the scan stops.
+    pub stop: CancellationToken,
+}
+
+/// Reads every lead into the cache, or goes on with a scan that was interrupted.
+pub async fn scan_bulk(
+    marketo: &impl ExportLeads,
+    cache: &SharedCache,
+    scan: &BulkScan<'_>,
+    watch: &dyn Watch,
+) -> Result<Ended, Error> {
+    let mut run = Run { marketo, cache, scan, queued: BTreeSet::new(), kept: BTreeSet::new(), over: None };
+    tokio::select! {
+        biased;
+        // A job whose order is not waited for is found again, and a file on its way is undone by its reader.
+        () = scan.stop.cancelled() => Ok(Ended::Interrupted),
+        ended = run.until_done(watch) => ended,
+    }
+}
+
+/// The windows of a scan that begins now, of an instance whose oldest folder is of this age.
+pub(super) fn windows_since(oldest_folder: DateTime<Utc>, now: DateTime<Utc>) -> Vec<Window> {
+    windows::cover(windows::beginning(oldest_folder), now)
+}
+
+/// A scan under way.
+struct Run<'a, M> {
+    marketo: &'a M,
+    cache: &'a SharedCache,
+    scan: &'a BulkScan<'a>,
+    /// Jobs that are known to be in Marketo's queue, or to have left it with a file that is not loaded yet.
+    queued: BTreeSet<String>,
+    /// Jobs whose files are left for another day.
+    kept: BTreeSet<String>,
+    /// Why nothing more is ordered today.
+    over: Option<marketo::Error>,
+}
+
+impl<M: ExportLeads> Run<'_, M> {
+    async fn until_done(&mut self, watch: &dyn Watch) -> Result<Ended, Error> {
+        self.begin().await?;
+        loop {
+            let windows = self.windows(watch)?;
+            if windows.iter().all(|known| known.loaded.is_some()) {
+                return Ok(Ended::Complete(self.cache().finish_scan((self.scan.now)())?));
+            }
+            self.order(&windows).await?;
+            if self.look(watch).await? {
+                continue;
+            }
+            let waited_for = self.queued.difference(&self.kept).next().is_some();
+            match self.over.take() {
+                Some(error) if !waited_for => return Err(error.into()),
+                over => self.over = over,
+            }
+            self.scan.pause(self.scan.poll_interval.max(POLL_AT_MOST)).await;
+        }
+    }
+
+    /// Begins a scan, or goes on with one; its windows are fixed once.
+    async fn begin(&mut self) -> Result<(), Error> {
+        let (scan, now) = (self.scan, (self.scan.now)());
+        {
+            let mut cache = self.cache();
+            // Rows of an earlier scan stay until this one ends, and must not be grouped by another rule than its own.
+            if cache.summary()?.key_signature != scan.key.signature() {
+                cache.rekey(&scan.key.signature(), |lead| scan.key.key_of(lead).map(String::from))?;
+            }
+            cache.begin_scan(&spec("bulk", scan.fields, scan.key), now)?;
+            if !cache.export_windows()?.is_empty() {
+                return Ok(());
+            }
+        }
+        let oldest = self.marketo.first_possible_creation().await?.ok_or(Error::NoBeginning)?;
+        Ok(self.cache().plan_exports(&windows_since(oldest, now))?)
+    }
+
+    /// Looks at the jobs that can have completed, oldest first, and fetches the files of those that have; whether
+    /// anything went on.
+    async fn look(&mut self, watch: &dyn Watch) -> Result<bool, Error> {
+        let (mut moved, mut waiting) = (false, 0);
+        for known in self.windows(watch)? {
+            let Some(id) = known.export_id.as_deref().filter(|id| known.loaded.is_none() && self.waits(id))
+            else {
+                continue;
+            };
+            let job = self.marketo.export(id).await?;
+            match job.status {
+                ExportStatus::Completed if self.completed(known.window, &job).await? => {
+                    self.queued.remove(&job.id);
+                    moved = true;
+                }
+                // Its file is left for another day.
+                ExportStatus::Completed => {}
+                ExportStatus::Failed | ExportStatus::Cancelled => {
+                    self.lose(known.window, &job)?;
+                    moved = true;
+                }
+                ExportStatus::Created | ExportStatus::Queued | ExportStatus::Processing => waiting += 1,
+            }
+            self.windows(watch)?;
+            if waiting >= RUNNING {
+                break;
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Takes a completed job's file, unless it does not fit into the day; whether anything went on.
+    async fn completed(&mut self, window: Window, job: &ExportJob) -> Result<bool, Error> {
+        if job.records == Some(0) {
+            let nothing = Loaded { rows: 0, bytes: 0 };
+            return self.cache().load_export(window, |_| Ok::<_, Error>(nothing)).map(|_loaded| true);
+        }
+        let Some(file) = FileFacts::of(job) else {
+            let what =
+                "is complete, and Marketo tells neither size nor checksum to prove its file by".to_owned();
+            return Err(Error::Export { window, what });
+        };
+        if file.size > self.marketo.export_a_day() {
+            return self.split_for_good(window, file.size).map(|()| true);
+        }
+        if let Err(error) = self.marketo.spend_export(file.size) {
+            self.kept.insert(job.id.clone());
+            self.over = Some(error);
+            return Ok(false);
+        }
+        match fetch(self.marketo, self.cache, self.scan, window, &file).await? {
+            Fetched::Loaded => {}
+            Fetched::Lost => self.lose(window, job)?,
+        }
+        Ok(true)
+    }
+
+    /// Forgets a job that came to nothing; its window is ordered anew, a few times.
+    fn lose(&mut self, window: Window, job: &ExportJob) -> Result<(), Error> {
+        tracing::warn!(export = job.id, status = ?job.status, message = job.message, "an export came to nothing");
+        self.queued.remove(&job.id);
+        Ok(self.cache().lose_export(window)?)
+    }
+
+    fn waits(&self, id: &str) -> bool {
+        self.queued.contains(id) && !self.kept.contains(id)
+    }
+
+    /// The windows as they stand, told to whoever watches.
+    fn windows(&self, watch: &dyn Watch) -> Result<Vec<ExportWindow>, Error> {
+        let windows = self.cache().export_windows()?;
+        let loaded = windows.iter().filter(|known| known.loaded.is_some()).count();
+        watch.at(loaded as u64, Some(windows.len() as u64));
+        Ok(windows)
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        // A transaction that a panic interrupted was undone, so that the cache is whole.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl BulkScan<'_> {
+    /// The columns of its files.
+    fn columns(&self) -> Vec<(String, Kind)> {
+        let kind = |field: &String| {
+            self.schema.fields.get(field).map_or(Kind::Text, |facts| Kind::of(&facts.data_type))
+        };
+        self.fields.iter().map(|field| (field.clone(), kind(field))).collect()
+    }
+
+    /// Waits for a span of Marketo's time.
+    async fn pause(&self, span: Duration) {
+        self.clock.sleep(span).await;
+    }
+}
