@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::json;
@@ -161,10 +161,11 @@ fn a_caller_that_is_killed_leaves_its_key_protected() {
     options.race_window = Duration::from_millis(600);
     let instance = Instance::start(options);
     let guard = Guard::start(&instance, []);
-    let body = json!({"input": [{"email": "ada@example.com", "firstName": "First"}]}).to_string();
-    let mut caller = Command::new("python3")
-        .args(["-c", "import sys, urllib.request as u; u.urlopen(u.Request(sys.argv[1] + '/rest/v1/leads.json', sys.argv[3].encode(), {'Authorization': 'Bearer ' + sys.argv[2], 'Content-Type': 'application/json'}))"])
-        .args([&guard.url(), &guard.token(), &body])
+    let file = instance.file("people.csv", "email,firstName\nada@example.com,First\n");
+    let mut caller = instance
+        .command(["upsert", file.to_str().unwrap()])
+        .env("MARKETO_BASE_URL", guard.url())
+        .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
@@ -206,27 +207,9 @@ fn a_hundred_callers_that_dawdle_keep_nobody_else_waiting() {
 #[test]
 fn it_speaks_tls_and_refuses_to_be_reached_from_elsewhere_without() {
     let instance = Instance::start(quick());
-    let (certificate, key) = (instance.path("cert.pem"), instance.path("key.pem"));
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "1",
-            "-subj",
-            "/CN=localhost",
-            "-keyout",
-        ])
-        .arg(&key)
-        .arg("-out")
-        .arg(&certificate)
-        .stderr(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(made.success());
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = instance.file("cert.pem", made.cert.pem());
+    let key = instance.file("key.pem", made.signing_key.serialize_pem());
     let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
     let guard = Guard::start_with(&instance, [], &["--tls-cert", certificate, "--tls-key", key]);
     assert!(guard.url().starts_with("https://"));

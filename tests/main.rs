@@ -18,6 +18,7 @@ mod doctor;
 mod guard;
 mod guard_many;
 mod guard_passing;
+mod guard_storm;
 mod merge;
 mod report;
 mod sandbox;
