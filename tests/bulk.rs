@@ -140,6 +140,17 @@ fn cut_downloads_and_a_wrong_checksum_are_made_good() {
 }
 
 #[test]
+fn a_file_whose_bytes_are_not_those_of_its_checksum_is_fetched_again() {
+    let instance = seeded(quick());
+    scan(&instance).expect_code(0);
+    let files = calls(&instance, FILE);
+    forget(&instance);
+    instance.sandbox.fail_next(FILE, Fault::BadChecksum);
+    scan(&instance).expect_code(0);
+    assert_eq!(calls(&instance, FILE), 2 * files + 1);
+}
+
+#[test]
 fn an_order_whose_answer_is_lost_is_found_in_the_list_of_jobs() {
     let instance = seeded(quick());
     scan(&instance).expect_code(0);
@@ -168,13 +179,14 @@ fn where_the_days_bytes_end_it_stops_with_4_and_goes_on_another_day() {
 
 #[test]
 fn leads_at_the_edges_of_windows_are_neither_lost_nor_repeated() {
+    // The first window begins two days before the first lead: a day before the oldest folder, which is a day older.
     let births = [
         "2026-01-01T00:00:00Z",
-        "2026-01-30T23:59:59Z",
-        "2026-01-31T00:00:00Z",
-        "2026-01-31T23:59:59Z",
-        "2026-03-03T00:00:00Z",
-        "2026-03-02T23:59:59Z",
+        "2026-01-29T23:59:59Z",
+        "2026-01-30T00:00:00Z",
+        "2026-01-30T00:00:01Z",
+        "2026-03-01T23:59:59Z",
+        "2026-03-02T00:00:00Z",
     ];
     let (instance, ids) = with_births(quick(), &births);
     let scan = scan(&instance).expect_code(0).json();
