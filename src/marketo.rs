@@ -97,6 +97,17 @@ pub trait ReadLeads: Send + Sync {
         leads: &[LeadId],
     ) -> impl Future<Output = Result<ActivityPage>> + Send;
 
+    /// One page of changes of these fields, by REST name, and of births, which come whatever the fields.
+    fn lead_changes(
+        &self,
+        token: &str,
+        fields: &[String],
+    ) -> impl Future<Output = Result<ActivityPage>> + Send;
+
+    /// One page of deletions, which Marketo keeps for 14 days. Whether leads that were merged away are among them is not
+    /// documented.
+    fn deleted_leads(&self, token: &str) -> impl Future<Output = Result<ActivityPage>> + Send;
+
     /// The static lists, all pages.
     fn static_lists(&self) -> impl Future<Output = Result<Vec<StaticList>>> + Send;
 

@@ -39,6 +39,7 @@ mod world;
 pub use options::{Fault, Faults, Knobs, OptionError, Options};
 pub use seed::{Seed, SeedCause, SeedLabel};
 
+use activities::log::What;
 use server::Shared;
 use world::World;
 
@@ -164,15 +165,28 @@ impl Sandbox {
         world::put(&mut world, fields, server::now())
     }
 
-    /// Changes a lead, past the API; whether it lives.
+    /// Changes a lead, as somebody on Marketo's screens does; whether it lives.
     pub fn change_lead(&self, id: u64, fields: &Value) -> bool {
         let mut world = self.shared.world();
-        world.change(id, server::now(), |record| world::set_all(record, fields)).is_some()
+        world::change(&mut world, id, fields, server::now())
     }
 
-    /// Deletes a lead, past the API.
+    /// Deletes a lead, as somebody on Marketo's screens does.
     pub fn delete_lead(&self, id: u64) {
-        self.shared.world().remove(id, None);
+        self.shared.world().delete(id, server::now(), What::DeleteLead);
+    }
+
+    /// Deletes a lead, as Salesforce's sync does: it never is among the deleted leads.
+    pub fn delete_lead_in_crm(&self, id: u64) {
+        self.shared.world().delete(id, server::now(), What::DeleteLeadFromSfdc);
+    }
+
+    /// Lets an anonymous visitor turn out to be this lead: a merge in the log, of an id that nobody could read.
+    pub fn join_visitor(&self, id: u64) {
+        let mut world = self.shared.world();
+        let visitor = world.next_id();
+        world.bury(visitor, Some(id));
+        world.record(id, server::now(), What::JoinVisitor { visitor });
     }
 
     /// Makes a static list with these leads on it.

@@ -17,19 +17,21 @@ mod estimate;
 mod file;
 mod highest;
 mod pages;
+mod refresh;
 mod rows;
 
 pub use bulk::{BulkScan, SharedCache, scan_bulk};
 pub use estimate::{Cost, Estimate, ScanLimits, Way, estimate};
 pub use file::{FileError, scan_file};
 pub use pages::{PageScan, scan_pages};
+pub use refresh::{REFRESH_MARGIN, Refresh, Start, WhyFull, how_to_start, refresh};
 pub use rows::ColumnUse;
 
 /// How a scan ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum Ended<T = ScanTotals> {
     /// The cache is the whole instance, with what changed since the scan before.
-    Complete(ScanTotals),
+    Complete(T),
     /// A signal came; the same scan goes on another time.
     Interrupted,
 }

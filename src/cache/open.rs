@@ -11,8 +11,12 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::{Cache, Error};
 
 /// What each format adds to the one before.
-const MIGRATIONS: &[&str] =
-    &[include_str!("0001_cache.sql"), include_str!("0002_export.sql"), include_str!("0003_birth.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("0001_cache.sql"),
+    include_str!("0002_export.sql"),
+    include_str!("0003_birth.sql"),
+    include_str!("0004_refresh.sql"),
+];
 
 /// `mkaC`: tells a cache from any other SQLite file.
 const APPLICATION_ID: i32 = 0x6d6b_6143;

@@ -142,21 +142,29 @@ pub(super) fn finish(db: &Connection, now: DateTime<Utc>) -> rusqlite::Result<Op
         return Ok(None);
     };
     let removed = db.execute("DELETE FROM lead WHERE scan <> ?1", [number])?;
-    birth::forget_gone(db)?;
-    db.execute(
-        "UPDATE meta SET scanned_at = ?1, \
-         (strategy, key_signature, refresh_from) = (SELECT strategy, key_signature, begun_at FROM running)",
-        [written(now)],
-    )?;
-    db.execute("DELETE FROM running", [])?;
-    db.execute("DELETE FROM export_job", [])?;
-    let leads: i64 = db.query_row("SELECT count(*) FROM lead", [], |row| row.get(0))?;
+    keep_point(db, &written(now))?;
     Ok(Some(ScanTotals {
-        leads: leads.unsigned_abs(),
+        leads: count_leads(db)?,
         new: new.unsigned_abs(),
         changed: changed.unsigned_abs(),
         removed: removed as u64,
     }))
+}
+
+/// The running scan becomes the last complete one, what was kept of leads that are gone goes with them, and where it began the point from which a refresh has to look.
+pub(super) fn keep_point(db: &Connection, now: &str) -> rusqlite::Result<()> {
+    birth::forget_gone(db)?;
+    db.execute(
+        "UPDATE meta SET scanned_at = ?1, (strategy, key_signature, refresh_from, fields) = \
+         (SELECT strategy, key_signature, begun_at, fields FROM running)",
+        [now],
+    )?;
+    db.execute("DELETE FROM running", [])?;
+    db.execute("DELETE FROM export_job", []).map(drop)
+}
+
+pub(super) fn count_leads(db: &Connection) -> rusqlite::Result<u64> {
+    db.query_row("SELECT count(*) FROM lead", [], |row| row.get(0)).map(i64::unsigned_abs)
 }
 
 fn fields_text(spec: &ScanSpec) -> rusqlite::Result<String> {
@@ -164,6 +172,6 @@ fn fields_text(spec: &ScanSpec) -> rusqlite::Result<String> {
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
-fn written(time: DateTime<Utc>) -> String {
+pub(super) fn written(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -21,6 +21,10 @@ pub struct Summary {
     pub strategy: Option<String>,
     /// When the last complete scan began: what changed since then it may not have seen. None where it read a file.
     pub refresh_from: Option<DateTime<Utc>>,
+    /// The fields that the last complete scan read; none before there is one, or where an earlier format kept it.
+    pub fields: Option<Vec<String>>,
+    /// How the scan reads that was begun and did not end.
+    pub running: Option<String>,
     /// The rule by which the keys are computed; empty before the first scan.
     pub key_signature: String,
 }
@@ -30,13 +34,15 @@ impl Cache {
     pub fn summary(&self) -> Result<Summary, Error> {
         self.read(|db| {
             let leads: i64 = db.query_row("SELECT count(*) FROM lead", [], |row| row.get(0))?;
-            let running = db.query_row("SELECT 1 FROM running", [], |_| Ok(())).optional()?;
+            let running: Option<String> =
+                db.query_row("SELECT strategy FROM running", [], |row| row.get(0)).optional()?;
             db.query_row(
-                "SELECT instance, scanned_at, strategy, key_signature, refresh_from FROM meta",
+                "SELECT instance, scanned_at, strategy, key_signature, refresh_from, fields FROM meta",
                 [],
                 |row| {
                     let scanned_at: Option<String> = row.get(1)?;
                     let refresh_from: Option<String> = row.get(4)?;
+                    let fields: Option<String> = row.get(5)?;
                     Ok(Summary {
                         instance: row.get(0)?,
                         complete: running.is_none() && scanned_at.is_some(),
@@ -44,6 +50,8 @@ impl Cache {
                         leads: leads.unsigned_abs(),
                         strategy: row.get(2)?,
                         key_signature: row.get(3)?,
+                        fields: fields.and_then(|fields| serde_json::from_str(&fields).ok()),
+                        running,
                         refresh_from: refresh_from.as_deref().and_then(parse_time),
                     })
                 },

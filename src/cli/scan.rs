@@ -19,15 +19,23 @@ mod bulk;
 
 use bulk::Chosen;
 
-/// Read every lead of the instance into the cache
+mod refresh;
+
+/// Read every lead of the instance into the cache, and later only what changed
 ///
 /// The leads come by bulk extract, a file for each month of creation, or by pages of 300 ids; `scan.strategy` says which,
 /// and by default the one that is cheaper here. What has arrived is kept: interrupted at any point, or stopped by the end
 /// of a daily budget, the same command goes on where it stopped, with the export jobs that it has ordered. What is in the
 /// cache stays until the scan is complete.
+///
+/// A second scan is a refresh: Marketo's activities name the leads that were created, changed in a cached field, merged or
+/// deleted since a day before the last scan began, and those alone are read again. It is a full scan, and says why, where
+/// the last one is more than 13 days old (Marketo keeps deletions for 14), where other fields are to be cached, or where
+/// a file was read. A refresh does not notice what Marketo writes no activity for: updatedAt by itself, formula fields,
+/// company fields that change with the company, leads that Adobe purged. A --full scan from time to time does.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: mkto-audit scan\n         mkto-audit scan --estimate\n         mkto-audit scan --file leads.csv"
+    after_help = "Example: mkto-audit scan\n         mkto-audit scan --full\n         mkto-audit scan --estimate\n         mkto-audit scan --file leads.csv"
 )]
 pub(super) struct ScanArgs {
     /// Read a CSV file instead: a bulk extract, or an export of a smart list from Marketo's screens
@@ -36,6 +44,9 @@ pub(super) struct ScanArgs {
     /// Only say what a scan would cost: calls, megabytes, time
     #[arg(long, conflicts_with = "file")]
     pub(super) estimate: bool,
+    /// Read everything, whatever is in the cache; one that was interrupted goes on
+    #[arg(long, conflicts_with = "file")]
+    pub(super) full: bool,
     /// Print one JSON document
     #[arg(long)]
     pub(super) json: bool,
@@ -61,7 +72,11 @@ struct Document<'a> {
 /// What a way of scanning came to.
 struct Run {
     strategy: &'static str,
+    /// Whether everything was read.
+    full: bool,
     ended: Result<Ended, scan::Error>,
+    /// Those of the removed leads that a merge took, as far as a refresh knows.
+    merged: u64,
     calls: u64,
     bytes: u64,
 }
@@ -74,7 +89,7 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
     let instance = context.config.instance_name();
     let (run, cache) = match &args.file {
         Some(file) => from_file(context, file)?,
-        None => live(context).await?,
+        None => live(context, args.full).await?,
     };
     let complete = matches!(run.ended, Ok(Ended::Complete(_)));
     let totals = match run.ended {
@@ -87,7 +102,7 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
         schema: "mkto-audit/scan/1",
         instance: &instance,
         strategy: run.strategy,
-        full: true,
+        full: run.full,
         leads: totals.leads,
         new: totals.new,
         changed: totals.changed,
@@ -97,7 +112,7 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
         seconds: (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0,
         complete,
     };
-    show(&mut context.ui, args.json, &document)?;
+    show(&mut context.ui, args.json, &document, run.merged)?;
     match run.ended {
         Ok(Ended::Complete(_)) => Ok(Exit::Done),
         Ok(Ended::Interrupted) => Ok(Exit::Stopped),
@@ -106,11 +121,14 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
 }
 
 /// The cache is opened, and where there is none made, once it is known that there is something to read.
-async fn live(context: &mut Context) -> Result<(Run, Cache), Failure> {
+async fn live(context: &mut Context, full: bool) -> Result<(Run, Cache), Failure> {
     let client = context.client()?;
     let schema = client.describe().await?;
     let fields = scan::fields_to_read(&configured_fields(&context.config), &schema)?;
     let cache = open(&context.config)?;
+    if !full && let Some(since) = refresh::since(context, &cache, &client, &fields)? {
+        return Ok(refresh::run(context, cache, &client, &schema, &fields, since).await);
+    }
     let chosen = bulk::choose(context, &client, &fields, &schema, &cache).await?;
     match chosen {
         Chosen { way: Way::Bulk, .. } => bulk::run(context, &client, &fields, &schema, cache).await,
@@ -135,7 +153,7 @@ async fn by_pages(
         stop: context.interrupt.clone(),
     };
     let ended = scan::scan_pages(client, &mut cache, &pages, &watcher).await;
-    Ok((Run { strategy: "pages", ended, calls: client.calls_made(), bytes: 0 }, cache))
+    Ok((Run { strategy: "pages", full: true, ended, merged: 0, calls: client.calls_made(), bytes: 0 }, cache))
 }
 
 fn from_file(context: &mut Context, file: &Path) -> Result<(Run, Cache), Failure> {
@@ -149,7 +167,7 @@ fn from_file(context: &mut Context, file: &Path) -> Result<(Run, Cache), Failure
     let mut ui = context.ui.clone();
     let told = |columns: &[ColumnUse]| tell_columns(&mut ui, columns);
     let ended = scan::scan_file(file, &mut cache, &context.config.key, super::now, &watcher, told);
-    Ok((Run { strategy: "file", ended: Ok(ended?), calls: 0, bytes }, cache))
+    Ok((Run { strategy: "file", full: true, ended: Ok(ended?), merged: 0, calls: 0, bytes }, cache))
 }
 
 fn open(config: &Config) -> Result<Cache, Failure> {
@@ -179,19 +197,23 @@ fn tell_columns(ui: &mut Ui, columns: &[ColumnUse]) {
     ui.note(&format!("columns:\n{}", lines.join("\n")));
 }
 
-fn show(ui: &mut Ui, json: bool, document: &Document<'_>) -> Result<(), Failure> {
+fn show(ui: &mut Ui, json: bool, document: &Document<'_>, merged: u64) -> Result<(), Failure> {
     if json {
         return ui.json(document);
     }
     let Document { leads, new, changed, removed, calls, seconds, .. } = document;
     if document.complete {
+        let removed =
+            if document.full { format!("{removed} removed") } else { refresh::removed(*removed, merged) };
         ui.print(&format!(
-            "{leads} leads in the cache: {new} new, {changed} changed, {removed} removed; {calls} calls in {seconds} s"
+            "{leads} leads in the cache: {new} new, {changed} changed, {removed}; {calls} calls in {seconds} s"
         ))?;
         ui.note("next: mkto-audit report");
     } else {
         ui.print(&format!("stopped early: {leads} leads in the cache so far; {calls} calls in {seconds} s"))?;
-        ui.note("run the same command again: it goes on where it stopped");
+        let again =
+            if document.full { "it goes on where it stopped" } else { "it looks for all changes again" };
+        ui.note(&format!("run the same command again: {again}"));
     }
     Ok(())
 }

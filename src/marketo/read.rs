@@ -78,9 +78,22 @@ impl ReadLeads for Client {
         if !leads.is_empty() {
             call = call.with("leadIds", joined(leads));
         }
-        let mut answer = self.call(call).await?;
-        let next = answer.next().ok_or_else(|| answer.senseless("it carries no paging token"))?;
-        Ok(ActivityPage { activities: answer.read(activity)?, next, more: answer.more })
+        self.activity_page(call).await
+    }
+
+    async fn lead_changes(&self, token: &str, fields: &[String]) -> Result<ActivityPage> {
+        let call = Call::get("/rest/v1/activities/leadchanges.json")
+            .with("nextPageToken", token)
+            .with("fields", fields.join(","))
+            .with("batchSize", BATCH.to_string());
+        self.activity_page(call).await
+    }
+
+    async fn deleted_leads(&self, token: &str) -> Result<ActivityPage> {
+        let call = Call::get("/rest/v1/activities/deletedleads.json")
+            .with("nextPageToken", token)
+            .with("batchSize", BATCH.to_string());
+        self.activity_page(call).await
     }
 
     async fn static_lists(&self) -> Result<Vec<StaticList>> {
@@ -189,6 +202,19 @@ impl ReadLeads for Client {
 }
 
 impl Client {
+    /// One page of activities: while `moreResult` is true there is more, however few came.
+    async fn activity_page(&self, call: Call) -> Result<ActivityPage> {
+        let asked =
+            call.query.iter().find(|(name, _)| *name == "nextPageToken").map(|(_, token)| token.clone());
+        let mut answer = self.call(call).await?;
+        let next = answer.next().ok_or_else(|| answer.senseless("it carries no paging token"))?;
+        // A token that repeats itself would page for ever.
+        if answer.more && asked.as_ref() == Some(&next) {
+            return Err(answer.senseless("its paging token leads nowhere"));
+        }
+        Ok(ActivityPage { activities: answer.read(activity)?, next, more: answer.more })
+    }
+
     /// All pages of an answer, read: while there is a token there is more, whatever `moreResult` says.
     pub(super) async fn pages<T>(
         &self,

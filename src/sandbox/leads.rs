@@ -167,8 +167,13 @@ pub(super) fn move_partition(shared: &Shared, request: &Request) -> Result<Answe
             let name = row.get("partitionName").and_then(Value::as_str).unwrap_or_default();
             let partition = world.partitions.iter().find(|(_, known)| *known == name).map(|(id, _)| *id);
             let Some(partition) = partition else { return skipped_id(id, "1003", "Partition not found") };
-            match world.change(id, now(), |record| record.partition = partition) {
-                Some(()) => json!({"id": id, "status": "updated"}),
+            match world.change(id, now(), |record| std::mem::replace(&mut record.partition, partition)) {
+                Some(old) => {
+                    if old != partition {
+                        world.record(id, now(), What::ChangePartition { old, new: partition });
+                    }
+                    json!({"id": id, "status": "updated"})
+                }
                 None => skipped_id(id, "1004", "Lead not found"),
             }
         })

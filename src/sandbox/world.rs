@@ -155,6 +155,13 @@ impl World {
         Some(record)
     }
 
+    /// Deletes a lead, in the words of whoever does it.
+    pub(super) fn delete(&mut self, id: u64, at: DateTime<Utc>, what: What) {
+        if self.remove(id, None).is_some() {
+            self.record(id, at, what);
+        }
+    }
+
     /// Remembers a lead that was born and gone before the instance's present.
     pub(super) fn bury(&mut self, id: u64, into: Option<u64>) {
         self.last_id = self.last_id.max(id);
@@ -238,6 +245,31 @@ pub(super) fn put(world: &mut World, fields: &Value, now: DateTime<Utc>) -> u64 
     world.insert(record);
     world.record(id, born, What::NewLead(super::activities::log::Source::ByHand));
     id
+}
+
+/// Changes a lead as somebody on the screens does, with an activity for each value that differs; whether it lives.
+pub(super) fn change(world: &mut World, id: u64, fields: &Value, now: DateTime<Utc>) -> bool {
+    let numbers: Vec<u16> = fields
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, _)| schema::find(name))
+        .map(|(number, _)| number)
+        .collect();
+    let shown = |record: &Record| numbers.iter().map(|number| record.text_of(*number)).collect::<Vec<_>>();
+    let changed = world.change(id, now, |record| {
+        let before = shown(record);
+        set_all(record, fields);
+        (before, shown(record))
+    });
+    let Some((before, after)) = changed else { return false };
+    for ((number, old), new) in numbers.into_iter().zip(before).zip(after) {
+        if let Some(field) = schema::by_number(number).filter(|_| old != new) {
+            let (old, new) = (old.map(Into::into), new.map(Into::into));
+            world.record(id, now, What::ChangeDataValue { field: field.name.into(), old, new, by: None });
+        }
+    }
+    true
 }
 
 /// Sets a record's values and its place in the CRM.

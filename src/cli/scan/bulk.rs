@@ -64,7 +64,7 @@ pub(super) async fn run(
     let shared = Arc::new(Mutex::new(cache));
     let ended = scan::scan_bulk(client, &shared, &bulk, &watcher).await;
     let bytes = left.saturating_sub(client.export_left());
-    let run = Run { strategy: "bulk", ended, calls: client.calls_made(), bytes };
+    let run = Run { strategy: "bulk", full: true, ended, merged: 0, calls: client.calls_made(), bytes };
     Ok((run, take_back(context, shared)?))
 }
 

@@ -39,8 +39,14 @@ pub(in crate::sandbox) enum What {
     },
     /// The lead took in others.
     MergeLeads { losers: Box<[u64]>, in_sales: bool },
+    /// An anonymous visitor turned out to be this lead.
+    JoinVisitor { visitor: u64 },
     /// The lead was deleted.
     DeleteLead,
+    /// The lead was deleted by Salesforce's sync.
+    DeleteLeadFromSfdc,
+    /// The lead was moved to another partition.
+    ChangePartition { old: u64, new: u64 },
     /// The lead was put on a static list.
     AddToList { list: u64 },
     /// The lead was taken off a static list.
@@ -86,14 +92,16 @@ pub(in crate::sandbox) struct Call {
 impl What {
     pub(in crate::sandbox) fn activity_type(&self) -> &'static Type {
         use super::types::{
-            ADD_TO_LIST, CHANGE_DATA_VALUE, CHANGE_SCORE, CHANGE_STATUS, DELETE_LEAD, FILL_OUT_FORM,
-            MERGE_LEADS, NEW_LEAD, REMOVE_FROM_LIST, VISIT_WEB_PAGE,
+            ADD_TO_LIST, CHANGE_DATA_VALUE, CHANGE_PARTITION, CHANGE_SCORE, CHANGE_STATUS, DELETE_FROM_SFDC,
+            DELETE_LEAD, FILL_OUT_FORM, MERGE_LEADS, NEW_LEAD, REMOVE_FROM_LIST, VISIT_WEB_PAGE,
         };
         match self {
             Self::NewLead(_) => &NEW_LEAD,
             Self::ChangeDataValue { .. } => &CHANGE_DATA_VALUE,
-            Self::MergeLeads { .. } => &MERGE_LEADS,
+            Self::MergeLeads { .. } | Self::JoinVisitor { .. } => &MERGE_LEADS,
             Self::DeleteLead => &DELETE_LEAD,
+            Self::DeleteLeadFromSfdc => &DELETE_FROM_SFDC,
+            Self::ChangePartition { .. } => &CHANGE_PARTITION,
             Self::AddToList { .. } => &ADD_TO_LIST,
             Self::RemoveFromList { .. } => &REMOVE_FROM_LIST,
             Self::FillOutForm { .. } => &FILL_OUT_FORM,
@@ -223,7 +231,9 @@ impl Wanted<'_> {
         {
             return None;
         }
-        let lead = if self.of_deleted { Some(entry.lead) } else { directory.survivor(entry.lead) };
+        // A deletion tells of a lead that is gone; anything else is shown under the id that the lead has today.
+        let is_deletion = self.of_deleted || entry.what == What::DeleteLeadFromSfdc;
+        let lead = if is_deletion { Some(entry.lead) } else { directory.survivor(entry.lead) };
         lead.filter(|lead| self.leads.is_none_or(|leads| leads.contains(lead)))
     }
 }

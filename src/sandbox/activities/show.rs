@@ -48,7 +48,12 @@ pub(super) fn lead_change(number: usize, lead: u64, entry: &Activity, directory:
 /// merged away later.
 fn primary(entry: &Activity, directory: &impl Directory) -> (Option<u64>, Option<String>) {
     match &entry.what {
-        What::NewLead(_) | What::MergeLeads { .. } | What::DeleteLead => (Some(entry.lead), None),
+        What::NewLead(_)
+        | What::MergeLeads { .. }
+        | What::JoinVisitor { .. }
+        | What::DeleteLead
+        | What::DeleteLeadFromSfdc => (Some(entry.lead), None),
+        What::ChangePartition { new, .. } => (Some(*new), None),
         What::ChangeDataValue { field, .. } => {
             let (id, display_name) = directory.field(field);
             (Some(id), Some(display_name))
@@ -87,6 +92,9 @@ fn attributes(entry: &Activity) -> Vec<Value> {
             written.add("Merged in Sales", *in_sales);
             written.add("Merge Source", "leaddb");
         }
+        // Of these nothing but the visitor's id has been seen.
+        What::JoinVisitor { visitor } => written.add("Merge IDs", json!([visitor]).to_string()),
+        What::ChangePartition { old, .. } => written.add("Old Partition ID", *old),
         What::ChangeScore { old, new } => {
             written.add("Change Value", format!("{:+}", new - old));
             written.add("New Value", *new);
@@ -95,7 +103,10 @@ fn attributes(entry: &Activity) -> Vec<Value> {
         What::ChangeStatus { new, .. } => written.add("New Status", &**new),
         What::FillOutForm { .. } => written.add("Query Parameters", ""),
         What::VisitWebPage { page } => written.add("Webpage URL", &**page),
-        What::AddToList { .. } | What::RemoveFromList { .. } | What::DeleteLead => {}
+        What::AddToList { .. }
+        | What::RemoveFromList { .. }
+        | What::DeleteLead
+        | What::DeleteLeadFromSfdc => {}
     }
     written.0
 }

@@ -76,6 +76,22 @@ pub(super) const DELETE_LEAD: Type = Type {
     attributes: &[("Campaign", "string")],
     kept: WEEKS_2,
 };
+pub(super) const DELETE_FROM_SFDC: Type = Type {
+    id: 29,
+    name: "Delete Lead from SFDC",
+    description: "Delete lead from SFDC",
+    primary: Some("Lead ID"),
+    attributes: &[],
+    kept: MONTHS_25,
+};
+pub(super) const CHANGE_PARTITION: Type = Type {
+    id: 100,
+    name: "Change Lead Partition",
+    description: "Lead partition is changed",
+    primary: Some("New Partition ID"),
+    attributes: &[("Old Partition ID", "integer"), ("Reason", "string")],
+    kept: MONTHS_25,
+};
 pub(super) const ADD_TO_LIST: Type = Type {
     id: 24,
     name: "Add to List",
@@ -131,7 +147,7 @@ pub(super) const CHANGE_STATUS: Type = Type {
 };
 
 /// Every type, by id.
-pub(super) const ALL: [&Type; 10] = [
+pub(super) const ALL: [&Type; 12] = [
     &VISIT_WEB_PAGE,
     &FILL_OUT_FORM,
     &NEW_LEAD,
@@ -139,8 +155,10 @@ pub(super) const ALL: [&Type; 10] = [
     &CHANGE_SCORE,
     &ADD_TO_LIST,
     &REMOVE_FROM_LIST,
+    &DELETE_FROM_SFDC,
     &MERGE_LEADS,
     &DELETE_LEAD,
+    &CHANGE_PARTITION,
     &CHANGE_STATUS,
 ];
 

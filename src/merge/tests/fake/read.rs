@@ -56,6 +56,12 @@ impl ReadLeads for Fake {
     async fn paging_token(&self, _: DateTime<Utc>) -> Result<String> {
         unreachable!("a merge reads no activities")
     }
+    async fn lead_changes(&self, _: &str, _: &[String]) -> Result<ActivityPage> {
+        unreachable!("a merge reads no activities")
+    }
+    async fn deleted_leads(&self, _: &str) -> Result<ActivityPage> {
+        unreachable!("a merge reads no activities")
+    }
     async fn activities(&self, _: &str, _: &[u32], _: &[LeadId]) -> Result<ActivityPage> {
         unreachable!("a merge reads no activities")
     }

@@ -1,0 +1,86 @@
+//! Refreshes: rows that were read again, leads that are gone, and the moment from which the next one has to look.
+//!
+//! A refresh is a scan that is under way like any other, so that its rows carry its number and each lead is counted once,
+//! however often it is interrupted. It never removes what it has not looked at, and the refresh point moves in the
+//! transaction that ends it, or not at all.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::row::{self, Row};
+use super::scan::{Seen, count_leads, running, store, written};
+use super::{Cache, Error, ScanTotals};
+use crate::lead::LeadId;
+
+/// A lead that is not there any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone {
+    /// Its id.
+    pub id: LeadId,
+    /// Whether a merge is known to have taken it; it counts as deleted otherwise.
+    pub merged: bool,
+}
+
+/// What a complete refresh found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RefreshTotals {
+    /// As of any scan.
+    pub scan: ScanTotals,
+    /// Those of the removed leads that a merge took.
+    pub merged: u64,
+}
+
+impl Cache {
+    /// The highest id in it; 0 where it is empty.
+    pub fn highest_id(&self) -> Result<LeadId, Error> {
+        let highest: i64 =
+            self.read(|db| db.query_row("SELECT coalesce(max(id), 0) FROM lead", [], |row| row.get(0)))?;
+        Ok(highest.unsigned_abs())
+    }
+
+    /// Stores leads as they were just read, and removes those that were found to be gone; all of it or nothing.
+    pub fn renew(&mut self, rows: &[Row], gone: &[Gone]) -> Result<(), Error> {
+        let renewed = self.write(|db| {
+            let Some(number) = running(db)? else { return Ok(false) };
+            let (mut added, mut changed, mut removed, mut merged) = (0_i64, 0_i64, 0_i64, 0_i64);
+            for row in rows {
+                match store(db, row, number)? {
+                    Seen::New => added += 1,
+                    Seen::Changed => changed += 1,
+                    Seen::Same => {}
+                }
+            }
+            for gone in gone {
+                if row::remove(db, gone.id)? {
+                    removed += 1;
+                    merged += i64::from(gone.merged);
+                }
+            }
+            db.execute(
+                "UPDATE running SET added = added + ?1, changed = changed + ?2, removed = removed + ?3, merged = merged + ?4",
+                params![added, changed, removed, merged],
+            )?;
+            Ok(true)
+        })?;
+        if renewed { Ok(()) } else { Err(Error::NoScan { path: self.path.clone() }) }
+    }
+
+    /// Ends the refresh: the cache is complete, and the next refresh looks from where this one began.
+    pub fn finish_refresh(&mut self, now: DateTime<Utc>) -> Result<RefreshTotals, Error> {
+        self.write(|db| finish(db, now))?.ok_or_else(|| Error::NoScan { path: self.path.clone() })
+    }
+}
+
+fn finish(db: &Connection, now: DateTime<Utc>) -> rusqlite::Result<Option<RefreshTotals>> {
+    let found: Option<[i64; 4]> = db
+        .query_row("SELECT added, changed, removed, merged FROM running", [], |row| {
+            Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
+        })
+        .optional()?;
+    let Some([new, changed, removed, merged]) = found.map(|found| found.map(i64::unsigned_abs)) else {
+        return Ok(None);
+    };
+    super::scan::keep_point(db, &written(now))?;
+    let scan = ScanTotals { leads: count_leads(db)?, new, changed, removed };
+    Ok(Some(RefreshTotals { scan, merged }))
+}

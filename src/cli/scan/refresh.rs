@@ -1,0 +1,67 @@
+//! A scan that only looks at what changed: whether it can be one, and how it went.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Run, Watcher};
+use crate::cache::{Cache, RefreshTotals};
+use crate::cli::{Context, Failure, now};
+use crate::marketo::{Client, Schema};
+use crate::scan::{self, Ended, REFRESH_MARGIN, Refresh, Start};
+
+/// Where a refresh begins; none where everything is to be read, which is explained where it is not expected.
+pub(super) fn since(
+    context: &mut Context,
+    cache: &Cache,
+    client: &Client,
+    fields: &[String],
+) -> Result<Option<DateTime<Utc>>, Failure> {
+    let margin = TimeDelta::from_std(client.clock().wall(REFRESH_MARGIN)).unwrap_or(TimeDelta::days(1));
+    Ok(match scan::how_to_start(&cache.summary()?, fields, now(), margin) {
+        Start::Refresh(since) => Some(since),
+        Start::First => None,
+        Start::Full(why) => {
+            context.ui.note(&format!("scanning in full: {why}"));
+            None
+        }
+    })
+}
+
+/// Looks at what changed since then.
+pub(super) async fn run(
+    context: &mut Context,
+    mut cache: Cache,
+    client: &Client,
+    schema: &Schema,
+    fields: &[String],
+    since: DateTime<Utc>,
+) -> (Run, Cache) {
+    let watcher = Watcher(context.ui.progress("reading changed leads", Some(0)));
+    let refresh = Refresh {
+        fields,
+        schema,
+        key: &context.config.key,
+        since,
+        concurrency: context.config.limits.concurrency,
+        now,
+        stop: context.interrupt.clone(),
+    };
+    let ended = scan::refresh(client, &mut cache, &refresh, &watcher).await;
+    let merged = match &ended {
+        Ok(Ended::Complete(totals)) => totals.merged,
+        _ => 0,
+    };
+    let ended = ended.map(|ended| match ended {
+        Ended::Complete(RefreshTotals { scan, .. }) => Ended::Complete(scan),
+        Ended::Interrupted => Ended::Interrupted,
+    });
+    let calls = client.calls_made();
+    (Run { strategy: "refresh", full: false, ended, merged, calls, bytes: 0 }, cache)
+}
+
+/// The removed leads of a refresh, by how they went.
+pub(super) fn removed(removed: u64, merged: u64) -> String {
+    match removed {
+        0 => "0 removed".to_owned(),
+        _ => format!("{removed} removed ({} deleted, {merged} merged away)", removed.saturating_sub(merged)),
+    }
+}
