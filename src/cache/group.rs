@@ -100,6 +100,22 @@ impl Cache {
     }
 }
 
+#[cfg(test)]
+impl Cache {
+    /// Every row, by id.
+    pub(crate) fn rows(&self) -> Result<Vec<Row>, Error> {
+        self.read(|db| {
+            let (mut rows, mut last) = (Vec::new(), -1_i64);
+            loop {
+                let part = part_after(db, last)?;
+                let Some(row) = part.last() else { return Ok(rows) };
+                last = row::id_of(row.lead.id)?;
+                rows.extend(part);
+            }
+        })
+    }
+}
+
 /// The next thousand rows by id.
 fn part_after(db: &Connection, id: i64) -> rusqlite::Result<Vec<Row>> {
     let mut statement = db.prepare_cached("SELECT * FROM lead WHERE id > ?1 ORDER BY id LIMIT 1000")?;

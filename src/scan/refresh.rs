@@ -15,7 +15,8 @@
 //! What it cannot notice, since Marketo writes no activity for it: `updatedAt` alone, which moves with any field and with
 //! fields that nobody cached, is as old as the last change that was noticed; formula fields and others that Marketo computes
 //! on reading; company fields that change with the company rather than with the lead; a lead that vanishes without a
-//! deletion or merge, as in a purge by Adobe. `scan --full` notices all of that. Merges lean on none of it: they read each lead
+//! deletion or merge, as in a purge by Adobe; a lead that was merged into one that was deleted before the next refresh, whose
+//! activities are gone with it. `scan --full` notices all of that. Merges lean on none of it: they read each lead
 //! live.
 //!
 //! Never: writes to Marketo, or removes a lead that it has not asked for by its id.
