@@ -1,6 +1,6 @@
-//! What the cache holds of duplicates, as a table, CSV or JSON.
+//! What the cache holds of duplicates, as a table, CSV, JSON or a page.
 //!
-//! For: groups that stream past, counted all and kept as few as are shown ([`Collector`]), and the three forms in which
+//! For: groups that stream past, counted all and kept as few as are shown ([`Collector`]), and the four forms in which
 //! the result goes out. The winner is the one that a merge would choose, the cause the one that the leads show.
 //! Never: asks Marketo, needs credentials, reads the cache itself (whoever has it hands the groups in), or prints;
 //! writers are handed in.
@@ -11,6 +11,7 @@ mod csv;
 mod document;
 mod file;
 mod filter;
+mod html;
 mod plain;
 mod table;
 
@@ -19,6 +20,7 @@ pub use csv::write_csv;
 pub use document::write_json;
 pub use file::write_beside;
 pub use filter::{BadSince, Filter, parse_since};
+pub use html::{BadPrice, Price, write_html};
 pub use table::render;
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod guard_passing;
 mod guard_storm;
 mod merge;
 mod report;
+mod report_html;
 mod sandbox;
 mod sandbox_data;
 mod scan;

@@ -1,7 +1,8 @@
 //! `mkto-audit report`: what the cache holds of duplicates. Asks nobody, and needs no credentials.
 
+use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -10,7 +11,8 @@ use super::{Context, Exit, Failure};
 use crate::cache::Summary;
 use crate::dedupe::{Cause, Group, Key, normalise};
 use crate::report::{
-    Collector, Filter, Report, Source, parse_since, render, write_beside, write_csv, write_json,
+    Collector, Filter, Price, Report, Source, parse_since, render, write_beside, write_csv, write_html,
+    write_json,
 };
 
 /// How many groups the table shows where nothing else is asked for; CSV and JSON hold all.
@@ -25,6 +27,7 @@ const STANDARD_OUTPUT: &str = "-";
     mkto-audit report\n  \
     mkto-audit report --cause race --since 2026-01-01 --limit 50\n  \
     mkto-audit report --csv duplicates.csv\n  \
+    mkto-audit report --html duplicates.html --cost-per-record '0.12 EUR'\n  \
     mkto-audit report --json | jq '.group[0]'")]
 pub(super) struct ReportArgs {
     /// Write every group as CSV, a row a lead, to FILE, or to standard output where no FILE is named
@@ -33,6 +36,12 @@ pub(super) struct ReportArgs {
     /// Print one JSON document
     #[arg(long, conflicts_with = "csv")]
     json: bool,
+    /// Write one page for a browser, or for paper, to FILE; it needs no network, and is readable by you alone
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["csv", "json", "limit"])]
+    html: Option<PathBuf>,
+    /// What one record costs, as the page is to say it, such as `0.12 EUR`; without it the page names no cost
+    #[arg(long, value_name = "PRICE", requires = "html")]
+    cost_per_record: Option<Price>,
     /// Only groups of this cause: race, `create_duplicate`, crm, import, partition or unknown
     #[arg(long)]
     cause: Option<Cause>,
@@ -54,7 +63,7 @@ pub(super) struct ReportArgs {
 }
 
 pub(super) fn run(context: &mut Context, args: ReportArgs) -> Result<Exit, Failure> {
-    let to_table = args.csv.is_none() && !args.json;
+    let to_table = args.csv.is_none() && args.html.is_none() && !args.json;
     let limit = args.limit.or(to_table.then_some(TABLE_LIMIT));
     let filter = Filter {
         cause: args.cause,
@@ -64,16 +73,14 @@ pub(super) fn run(context: &mut Context, args: ReportArgs) -> Result<Exit, Failu
         email: args.email,
     };
     let report = collect(context, &filter, limit)?;
+    if let Some(file) = args.html {
+        return to_file(context, &file, &report, |out| {
+            write_html(&report, args.cost_per_record.as_ref(), out)
+        });
+    }
     match args.csv {
         Some(file) if file.as_os_str() != STANDARD_OUTPUT => {
-            write_beside(&file, |out| write_csv(&report, out))
-                .map_err(|source| Failure::File { path: file.clone(), source })?;
-            let groups = report.shown.len();
-            context.ui.note(&format!(
-                "{groups} group{} written to {}",
-                if groups == 1 { "" } else { "s" },
-                file.display()
-            ));
+            return to_file(context, &file, &report, |out| write_csv(&report, out));
         }
         Some(_) => context.ui.write(|out| write_csv(&report, out))?,
         None if args.json => context.ui.write(|out| write_json(&report, out))?,
@@ -85,6 +92,20 @@ pub(super) fn run(context: &mut Context, args: ReportArgs) -> Result<Exit, Failu
             }
         }
     }
+    Ok(Exit::Done)
+}
+
+/// Writes what is shown to a file, and says so.
+fn to_file(
+    context: &mut Context,
+    file: &Path,
+    report: &Report,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<Exit, Failure> {
+    write_beside(file, write).map_err(|source| Failure::File { path: file.to_owned(), source })?;
+    let groups = report.shown.len();
+    let plural = if groups == 1 { "" } else { "s" };
+    context.ui.note(&format!("{groups} group{plural} written to {}", file.display()));
     Ok(Exit::Done)
 }
 

@@ -69,7 +69,8 @@ fn causes(report: &Report, width: usize) -> String {
     finished(&table)
 }
 
-fn meaning(cause: Cause) -> &'static str {
+/// A cause in a few words.
+pub(super) fn meaning(cause: Cause) -> &'static str {
     match cause {
         Cause::Race => "writes that overlapped, all inserted",
         Cause::CreateDuplicate => "a program inserted, and did not look",

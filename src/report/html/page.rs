@@ -1,0 +1,184 @@
+//! What the page shows, as text that the template only has to place.
+
+use std::cmp::Reverse;
+
+use askama::Template;
+use sha2::{Digest as _, Sha256};
+
+use super::chart::Chart;
+use super::figures::Figures;
+use super::price::Price;
+use super::rows::{integrations, name_of, newest};
+use crate::report::plain::{count, counted};
+use crate::report::table::meaning;
+use crate::report::{Report, ShownGroup};
+
+const STYLE: &str = include_str!("../../../templates/report.css");
+pub(super) const SCRIPT: &str = include_str!("../../../templates/report.js");
+
+/// How many of the largest groups stand in the page itself, for whoever prints it or has no script.
+const LARGEST: usize = 20;
+/// How wide the longest bar of the causes is drawn.
+const BAR: u64 = 120;
+
+/// The page, up to the rows of the table of all groups.
+#[derive(Template)]
+#[template(path = "report.html")]
+pub(super) struct Page {
+    style: &'static str,
+    /// What the policy lets run: the digests of the style and of the script, and nothing else.
+    style_digest: String,
+    script_digest: String,
+    instance: String,
+    scanned: String,
+    leads: String,
+    groups: String,
+    any: bool,
+    duplicates: String,
+    excess: String,
+    share: String,
+    cost: Option<Cost>,
+    prevented: String,
+    prevented_share: String,
+    over_time: Chart,
+    by_hour: Chart,
+    any_race: bool,
+    causes: Vec<CauseRow>,
+    integrations: Vec<IntegrationRow>,
+    largest: Vec<LargestRow>,
+    listed: String,
+    cause_names: Vec<&'static str>,
+}
+
+struct Cost {
+    all: String,
+    one: String,
+}
+
+struct CauseRow {
+    name: &'static str,
+    meaning: &'static str,
+    groups: String,
+    excess: String,
+    bar: u64,
+}
+
+struct IntegrationRow {
+    /// Absent where the activity log does not name one.
+    name: Option<String>,
+    groups: String,
+    excess: String,
+    races: String,
+}
+
+struct LargestRow {
+    key: String,
+    name: String,
+    size: String,
+    cause: &'static str,
+    confidence: &'static str,
+    newest: String,
+    integrations: String,
+    winner: String,
+}
+
+impl Page {
+    pub(super) fn of(report: &Report, price: Option<&Price>) -> Self {
+        let figures = Figures::of(report);
+        let scanned_at = report.source.scanned_at;
+        let late = figures.by_integration.values().map(|totals| totals.excess).sum();
+        Self {
+            style: STYLE,
+            style_digest: digest(STYLE),
+            script_digest: digest(SCRIPT),
+            instance: report.source.instance.clone(),
+            scanned: scanned_at.map_or_else(
+                || "not fully scanned yet".to_owned(),
+                |at| at.format("scanned %Y-%m-%d %H:%M UTC").to_string(),
+            ),
+            leads: counted(report.source.leads, "lead"),
+            groups: count(report.groups),
+            any: report.groups > 0,
+            duplicates: count(report.duplicates),
+            excess: count(report.excess),
+            share: percent(report.excess, report.source.leads),
+            cost: price.map(|price| Cost { all: price.of(report.excess), one: price.to_string() }),
+            prevented: count(figures.prevented),
+            prevented_share: percent(figures.prevented, late),
+            over_time: Chart::over_time(&figures.by_day),
+            by_hour: Chart::by_hour(&figures.races_by_hour),
+            any_race: figures.races_by_hour.iter().any(|races| *races > 0),
+            causes: causes(report),
+            integrations: integration_rows(&figures),
+            largest: report.shown.iter().take(LARGEST).map(LargestRow::of).collect(),
+            listed: count(report.shown.len() as u64),
+            cause_names: report.by_cause.keys().map(|cause| cause.as_str()).collect(),
+        }
+    }
+}
+
+impl LargestRow {
+    fn of(shown: &ShownGroup) -> Self {
+        Self {
+            key: shown.group.key.to_string(),
+            name: name_of(shown),
+            size: count(shown.group.leads.len() as u64),
+            cause: shown.explanation.cause.as_str(),
+            confidence: shown.explanation.confidence.as_str(),
+            newest: newest(shown).map(|at| at.format("%Y-%m-%d %H:%M").to_string()).unwrap_or_default(),
+            integrations: integrations(shown),
+            winner: shown.winner.to_string(),
+        }
+    }
+}
+
+/// The causes that were found, the most frequent first.
+fn causes(report: &Report) -> Vec<CauseRow> {
+    let mut found: Vec<_> = report.by_cause.iter().filter(|(_, totals)| totals.groups > 0).collect();
+    found.sort_by_key(|(cause, totals)| (Reverse(totals.groups), **cause));
+    let most = found.first().map_or(1, |(_, totals)| totals.groups);
+    let rows = found.into_iter().map(|(cause, totals)| CauseRow {
+        name: cause.as_str(),
+        meaning: meaning(*cause),
+        groups: count(totals.groups),
+        excess: count(totals.excess),
+        bar: (totals.groups * BAR / most).max(1),
+    });
+    rows.collect()
+}
+
+/// The integrations, the one that added most first.
+fn integration_rows(figures: &Figures) -> Vec<IntegrationRow> {
+    let mut found: Vec<_> = figures.by_integration.iter().collect();
+    found.sort_by_key(|(name, totals)| (Reverse(totals.excess), *name));
+    let rows = found.into_iter().map(|(name, totals)| IntegrationRow {
+        name: name.clone(),
+        groups: count(totals.groups),
+        excess: count(totals.excess),
+        races: count(totals.races),
+    });
+    rows.collect()
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "0%".to_owned();
+    }
+    let per_mille = (u128::from(part) * 1_000 + u128::from(whole) / 2) / u128::from(whole);
+    format!("{}.{}%", per_mille / 10, per_mille % 10)
+}
+
+/// The SHA-256 of a style or script as a policy names it: in Base64, which `sha2` does not write.
+fn digest(text: &str) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut encoded = String::new();
+    for bytes in Sha256::digest(text).chunks(3) {
+        let group =
+            (0..3).fold(0, |group, place| group << 8 | usize::from(bytes.get(place).copied().unwrap_or(0)));
+        for place in 0..4 {
+            let letter = ALPHABET.get(group >> (18 - 6 * place) & 63).copied().unwrap_or(b'=');
+            encoded.push(if place > bytes.len() { '=' } else { char::from(letter) });
+        }
+    }
+    encoded
+}

@@ -1,0 +1,70 @@
+//! The groups as the page's script reads them: one JSON array, an array a group, the columns in the script's order.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::lead::Lead;
+use crate::report::{Report, ShownGroup};
+
+/// Writes the rows, a line each. No character of a value can end the element that they stand in.
+pub(super) fn write_rows(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    out.write_all(b"[")?;
+    for (place, shown) in report.shown.iter().enumerate() {
+        out.write_all(if place == 0 { b"\n" } else { b",\n" })?;
+        out.write_all(harmless(&row(shown)?).as_bytes())?;
+    }
+    out.write_all(b"\n]")
+}
+
+fn row(shown: &ShownGroup) -> serde_json::Result<String> {
+    let losers: Vec<_> =
+        shown.group.leads.iter().map(|lead| lead.id).filter(|id| *id != shown.winner).collect();
+    serde_json::to_string(&(
+        shown.group.key.to_string(),
+        name_of(shown),
+        shown.group.leads.len(),
+        shown.explanation.cause.as_str(),
+        shown.explanation.confidence.as_str(),
+        newest(shown).map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)).unwrap_or_default(),
+        integrations(shown),
+        shown.winner,
+        losers,
+    ))
+}
+
+/// JSON in which the characters that HTML or a script could take for its own are escaped. They stand only in its
+/// strings, where an escape means the same.
+fn harmless(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            '<' => safe.push_str("\\u003c"),
+            '>' => safe.push_str("\\u003e"),
+            '&' => safe.push_str("\\u0026"),
+            '\u{2028}' => safe.push_str("\\u2028"),
+            '\u{2029}' => safe.push_str("\\u2029"),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
+/// First and last name of the lead that would stay.
+pub(super) fn name_of(shown: &ShownGroup) -> String {
+    let winner = shown.group.leads.iter().find(|lead| lead.id == shown.winner);
+    let names = winner.into_iter().flat_map(|lead| [lead.first_name(), lead.last_name()]);
+    names.flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// When the group got its newest lead.
+pub(super) fn newest(shown: &ShownGroup) -> Option<DateTime<Utc>> {
+    shown.group.leads.iter().filter_map(Lead::created_at).max()
+}
+
+/// The integrations that added a lead to the group.
+pub(super) fn integrations(shown: &ShownGroup) -> String {
+    let users = shown.explanation.late.iter().filter_map(|late| late.api_user.as_deref());
+    users.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+}
