@@ -1,6 +1,6 @@
 //! How a group came about, by what its leads hold and by what the activity log says of their births.
 //!
-//! Every lead but the first came although another was there: for each of them the cause is found by itself ([`find`]), and
+//! Every lead but the first came although another was there: for each of them the cause is found by itself ([`find()`]), and
 //! the group has the cause of most of them. A race is proved, not guessed: the call that made the later lead arrived (its
 //! request id says when, to the millisecond) before the earlier lead was there. Without request ids it is likely at most,
 //! and where the call arrived after the earlier lead was there, it was none. Never: reads anything itself, or calls a race
