@@ -47,9 +47,28 @@ impl MemoryLeases {
     }
 }
 
+/// A place in the line. Whoever leaves it, at whatever instant, gives back what it was granted meanwhile, and lets those
+/// behind it move up.
+struct Place<'a> {
+    store: &'a MemoryLeases,
+    grant: oneshot::Receiver<Vec<Lease>>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.grant.close();
+        let mut state = self.store.state();
+        for lease in self.grant.try_recv().into_iter().flatten() {
+            state.end(&lease);
+        }
+        state.serve(Instant::now(), self.store.terms.unsent);
+    }
+}
+
 impl Leases for MemoryLeases {
     async fn acquire(&self, keys: &BTreeSet<LeaseKey>) -> Result<Vec<Lease>, LeaseError> {
-        let (granted, mut grant) = oneshot::channel();
+        let (granted, grant) = oneshot::channel();
+        let mut place = Place { store: self, grant };
         self.state().line.push_back(Waiter { keys: keys.clone(), granted });
         loop {
             let next_end = {
@@ -59,7 +78,7 @@ impl Leases for MemoryLeases {
             };
             // A lease that ends by itself tells nobody.
             let end = next_end.unwrap_or_else(|| Instant::now() + self.terms.unsent);
-            match tokio::time::timeout_at(end, &mut grant).await {
+            match tokio::time::timeout_at(end, &mut place.grant).await {
                 Ok(Ok(leases)) => return Ok(leases),
                 // The line only drops those that it served.
                 Ok(Err(_dropped)) => std::future::pending().await,
@@ -99,9 +118,7 @@ impl Leases for MemoryLeases {
     async fn release(&self, leases: Vec<Lease>) -> Result<(), LeaseError> {
         let mut state = self.state();
         for lease in leases {
-            if state.held.get(&lease.key).is_some_and(|held| held.fence == lease.fence) {
-                state.held.remove(&lease.key);
-            }
+            state.end(&lease);
         }
         state.serve(Instant::now(), self.terms.unsent);
         Ok(())
@@ -132,6 +149,13 @@ impl State {
                 waited_for.append(&mut waiter.keys.clone());
                 self.line.push_back(waiter);
             }
+        }
+    }
+
+    /// Ends a lease, unless its time was over and the key is another's.
+    fn end(&mut self, lease: &Lease) {
+        if self.held.get(&lease.key).is_some_and(|held| held.fence == lease.fence) {
+            self.held.remove(&lease.key);
         }
     }
 
