@@ -15,7 +15,7 @@
 //! margin is for it. Each grant has a number, [`Lease::fence`], that only grows: an owner whose lease went to another
 //! can neither renew nor release the other's.
 //!
-//! [`memory`] keeps the leases of one process.
+//! [`MemoryLeases`] keeps the leases of one process.
 //!
 //! Never: a key's own value in a store, a log or an error, only its hash; a write without a lease because the store
 //! cannot be reached ([`LeaseError::Unavailable`]).
