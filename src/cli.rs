@@ -19,6 +19,7 @@ mod completions;
 mod demo;
 mod doctor;
 mod exit;
+mod explain;
 mod failure;
 mod guard;
 mod interrupt;
@@ -85,6 +86,7 @@ enum Command {
 enum Configured {
     Scan(scan::ScanArgs),
     Report(report::ReportArgs),
+    Explain(explain::ExplainArgs),
     Merge(merge::MergeArgs),
     Upsert(upsert::UpsertArgs),
     Guard(guard::GuardArgs),
@@ -166,6 +168,7 @@ impl Configured {
         match self {
             Self::Scan(args) => scan::run(context, &args).await,
             Self::Report(args) => report::run(context, args),
+            Self::Explain(args) => explain::run(context, args),
             Self::Merge(args) => merge::run(context, &args).await,
             Self::Upsert(args) => upsert::run(context, &args).await,
             Self::Guard(args) => guard::run(context, &args).await,

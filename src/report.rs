@@ -9,19 +9,27 @@
 mod collect;
 mod csv;
 mod document;
+mod evidence_pack;
+mod explain;
 mod file;
 mod filter;
 mod html;
 mod plain;
+mod statistics;
 mod table;
+mod timeline;
 
 pub use collect::{CauseTotals, Collector, Report, ShownGroup, Source};
 pub use csv::write_csv;
 pub use document::write_json;
+pub use evidence_pack::{is_of_integration, write_evidence_pack};
+pub use explain::{render_explanation, write_explanations};
 pub use file::write_beside;
 pub use filter::{BadSince, Filter, parse_since};
 pub use html::{BadPrice, Price, write_html};
+pub use statistics::{DayTotals, IntegrationTotals, Statistics};
 pub use table::render;
+pub use timeline::{Event, What, timeline};
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use crate::marketo::{self, Schema};
 
 mod bulk;
 mod estimate;
+mod evidence;
 mod file;
 mod highest;
 mod pages;
@@ -22,6 +23,7 @@ mod rows;
 
 pub use bulk::{BulkScan, SharedCache, scan_bulk};
 pub use estimate::{Cost, Estimate, ScanLimits, Way, estimate};
+pub use evidence::{BirthsLearnt, learn_births};
 pub use file::{FileError, scan_file};
 pub use pages::{PageScan, scan_pages};
 pub use refresh::{REFRESH_MARGIN, Refresh, Start, WhyFull, how_to_start, refresh};

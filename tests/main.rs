@@ -15,6 +15,7 @@ mod bulk;
 mod client;
 mod demo;
 mod doctor;
+mod explain;
 mod guard;
 mod guard_many;
 mod guard_passing;

@@ -19,7 +19,7 @@ use crate::report::{
 const TABLE_LIMIT: usize = 20;
 
 /// Stands for standard output where a file can be named.
-const STANDARD_OUTPUT: &str = "-";
+pub(super) const STANDARD_OUTPUT: &str = "-";
 
 /// Show the duplicates that the last scan found
 #[derive(Debug, Args)]
@@ -110,7 +110,11 @@ fn to_file(
 }
 
 /// Counts the cache's groups, and keeps those that are to be shown.
-fn collect(context: &mut Context, filter: &Filter, limit: Option<usize>) -> Result<Report, Failure> {
+pub(super) fn collect(
+    context: &mut Context,
+    filter: &Filter,
+    limit: Option<usize>,
+) -> Result<Report, Failure> {
     let cache = context.cache()?;
     let summary = cache.summary()?;
     if !summary.complete {
@@ -123,6 +127,7 @@ fn collect(context: &mut Context, filter: &Filter, limit: Option<usize>) -> Resu
         }
         ControlFlow::Continue(())
     })?;
+    cache.births_of_merged_leads()?.iter().for_each(|birth| collector.add_merged(birth));
     let Summary { instance, scanned_at, leads, .. } = summary;
     Ok(collector.finish(Source { instance, scanned_at, leads }))
 }
@@ -138,6 +143,6 @@ fn unfinished(summary: &Summary) -> String {
 }
 
 /// A filter's text; an empty one would match nothing, and is a slip.
-fn some_text(text: &str) -> Result<String, &'static str> {
+pub(super) fn some_text(text: &str) -> Result<String, &'static str> {
     normalise(text).map(|_| text.to_owned()).ok_or("it is empty")
 }

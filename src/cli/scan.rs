@@ -13,7 +13,9 @@ use crate::config::Config;
 use crate::dedupe::WinnerRule;
 use crate::lead::{AUDIT_FIELDS, LeadId};
 use crate::marketo::{Client, ReadLeads};
-use crate::scan::{self, ColumnUse, Ended, PageScan, Watch, Way};
+use crate::scan::{self, BirthsLearnt, ColumnUse, Ended, PageScan, Watch, Way};
+
+mod births;
 
 mod bulk;
 
@@ -87,7 +89,7 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
     }
     let begun = Instant::now();
     let instance = context.config.instance_name();
-    let (run, cache) = match &args.file {
+    let (run, cache, births) = match &args.file {
         Some(file) => from_file(context, file)?,
         None => live(context, args.full).await?,
     };
@@ -114,25 +116,41 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
     };
     show(&mut context.ui, args.json, &document, run.merged)?;
     match run.ended {
+        Ok(Ended::Complete(_)) if births?.interrupted => Ok(Exit::Stopped),
         Ok(Ended::Complete(_)) => Ok(Exit::Done),
         Ok(Ended::Interrupted) => Ok(Exit::Stopped),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The cache is opened, and where there is none made, once it is known that there is something to read.
-async fn live(context: &mut Context, full: bool) -> Result<(Run, Cache), Failure> {
+/// Reads the instance, and once it is read, how the leads in groups came to be. What was learnt of that may fail by itself:
+/// the cache is complete all the same, and the next scan goes on with it.
+async fn live(
+    context: &mut Context,
+    full: bool,
+) -> Result<(Run, Cache, Result<BirthsLearnt, scan::Error>), Failure> {
     let client = context.client()?;
+    let (mut run, mut cache) = read_leads(context, &client, full).await?;
+    let mut births = Ok(BirthsLearnt::default());
+    if matches!(run.ended, Ok(Ended::Complete(_))) {
+        births = births::learn(context, &client, &mut cache).await;
+        run.calls = client.calls_made();
+    }
+    Ok((run, cache, births))
+}
+
+/// The cache is opened, and where there is none made, once it is known that there is something to read.
+async fn read_leads(context: &mut Context, client: &Client, full: bool) -> Result<(Run, Cache), Failure> {
     let schema = client.describe().await?;
     let fields = scan::fields_to_read(&configured_fields(&context.config), &schema)?;
     let cache = open(&context.config)?;
-    if !full && let Some(since) = refresh::since(context, &cache, &client, &fields)? {
-        return Ok(refresh::run(context, cache, &client, &schema, &fields, since).await);
+    if !full && let Some(since) = refresh::since(context, &cache, client, &fields)? {
+        return Ok(refresh::run(context, cache, client, &schema, &fields, since).await);
     }
-    let chosen = bulk::choose(context, &client, &fields, &schema, &cache).await?;
+    let chosen = bulk::choose(context, client, &fields, &schema, &cache).await?;
     match chosen {
-        Chosen { way: Way::Bulk, .. } => bulk::run(context, &client, &fields, &schema, cache).await,
-        Chosen { way: Way::Pages, highest } => by_pages(context, &client, &fields, highest, cache).await,
+        Chosen { way: Way::Bulk, .. } => bulk::run(context, client, &fields, &schema, cache).await,
+        Chosen { way: Way::Pages, highest } => by_pages(context, client, &fields, highest, cache).await,
     }
 }
 
@@ -156,7 +174,10 @@ async fn by_pages(
     Ok((Run { strategy: "pages", full: true, ended, merged: 0, calls: client.calls_made(), bytes: 0 }, cache))
 }
 
-fn from_file(context: &mut Context, file: &Path) -> Result<(Run, Cache), Failure> {
+fn from_file(
+    context: &mut Context,
+    file: &Path,
+) -> Result<(Run, Cache, Result<BirthsLearnt, scan::Error>), Failure> {
     let bytes = std::fs::metadata(file).and_then(|facts| File::open(file).map(|_readable| facts.len()));
     let bytes = bytes.map_err(|error| Failure::Usage {
         what: format!("{} cannot be read: {error}", file.display()),
@@ -167,7 +188,8 @@ fn from_file(context: &mut Context, file: &Path) -> Result<(Run, Cache), Failure
     let mut ui = context.ui.clone();
     let told = |columns: &[ColumnUse]| tell_columns(&mut ui, columns);
     let ended = scan::scan_file(file, &mut cache, &context.config.key, super::now, &watcher, told);
-    Ok((Run { strategy: "file", full: true, ended: Ok(ended?), merged: 0, calls: 0, bytes }, cache))
+    let run = Run { strategy: "file", full: true, ended: Ok(ended?), merged: 0, calls: 0, bytes };
+    Ok((run, cache, Ok(BirthsLearnt::default())))
 }
 
 fn open(config: &Config) -> Result<Cache, Failure> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use unicode_normalization::UnicodeNormalization;
 
 use super::key::{Key, normalise};
-use crate::lead::{Birth, Lead};
+use crate::lead::{Birth, Lead, LeadId};
 
 /// Two or more leads with one key, by creation, then by id.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +95,11 @@ impl Group {
         births.sort_by_key(|birth| (birth.at, birth.born_as, birth.lead));
         self.births = births;
         self
+    }
+
+    /// What the activity log says of how this lead came to be.
+    pub fn birth_of(&self, lead: LeadId) -> Option<&Birth> {
+        self.births.iter().find(|birth| birth.lead == lead && !birth.of_a_merged_lead())
     }
 
     /// How many leads a perfect merge would remove.

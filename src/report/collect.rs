@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use chrono::{DateTime, Utc};
 
-use super::Filter;
+use super::{Filter, Statistics};
 use crate::dedupe::{Cause, Explanation, Group, WinnerOrder, explain};
-use crate::lead::LeadId;
+use crate::lead::{Birth, LeadId};
 
 /// What the groups were taken from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct Report {
     pub excess: u64,
     /// The same by cause; every cause is there.
     pub by_cause: BTreeMap<Cause, CauseTotals>,
+    /// Who made them, when, and how many a guard would have prevented.
+    pub statistics: Statistics,
     /// The groups to show: largest first, then by key.
     pub shown: Vec<ShownGroup>,
 }
@@ -65,6 +67,7 @@ pub struct Collector<'a> {
     limit: usize,
     totals: BTreeMap<Cause, CauseTotals>,
     duplicates: u64,
+    statistics: Statistics,
     /// The least of the kept groups on top, to make room for a greater one.
     kept: BinaryHeap<Reverse<Ranked>>,
 }
@@ -78,6 +81,7 @@ impl<'a> Collector<'a> {
             limit: limit.unwrap_or(usize::MAX),
             totals: Cause::ALL.into_iter().map(|cause| (cause, CauseTotals::default())).collect(),
             duplicates: 0,
+            statistics: Statistics::default(),
             kept: BinaryHeap::new(),
         }
     }
@@ -95,10 +99,18 @@ impl<'a> Collector<'a> {
         totals.groups += 1;
         totals.excess += group.excess() as u64;
         self.duplicates += group.leads.len() as u64;
+        self.statistics.add(&explanation);
         let Some(winner) = self.winner.winner(&group.leads).map(|lead| lead.id) else { return };
         self.kept.push(Reverse(Ranked(ShownGroup { group, explanation, winner })));
         if self.kept.len() > self.limit {
             self.kept.pop();
+        }
+    }
+
+    /// Counts the birth of a lead that was merged into another before this report. Only a report on everything has a past.
+    pub fn add_merged(&mut self, birth: &Birth) {
+        if self.filter.is_of_everything() {
+            self.statistics.add_merged(birth);
         }
     }
 
@@ -112,6 +124,7 @@ impl<'a> Collector<'a> {
             duplicates: self.duplicates,
             excess: self.totals.values().map(|totals| totals.excess).sum(),
             by_cause: self.totals,
+            statistics: self.statistics,
             shown,
         }
     }

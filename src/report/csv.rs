@@ -40,7 +40,7 @@ pub fn write_csv(report: &Report, out: impl Write) -> io::Result<()> {
 }
 
 /// The writer's own reason, so that a closed pipe is known as one.
-fn as_io(error: ::csv::Error) -> io::Error {
+pub(super) fn as_io(error: ::csv::Error) -> io::Error {
     match error.into_kind() {
         ::csv::ErrorKind::Io(error) => error,
         other => io::Error::other(format!("{other:?}")),
@@ -63,21 +63,20 @@ fn row<'a>(shown: &'a ShownGroup, lead: &'a Lead) -> [Cow<'a, str>; HEADER.len()
         time(lead.created_at()),
         time(lead.updated_at()),
         text(lead.source()),
-        // Known from the activity log alone.
-        "".into(),
+        text(shown.group.birth_of(lead.id).and_then(|birth| birth.api_user.as_deref())),
         lead.partition_id().map(|id| id.to_string()).unwrap_or_default().into(),
         lead.crm().label().into(),
     ]
 }
 
-fn time(time: Option<DateTime<Utc>>) -> Cow<'static, str> {
+pub(super) fn time(time: Option<DateTime<Utc>>) -> Cow<'static, str> {
     time.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true)).unwrap_or_default().into()
 }
 
 /// Text that no spreadsheet runs. What a spreadsheet would take for a formula gets an apostrophe before
 /// it, which it takes for "this is text". Control characters other than tabs and line ends, which no spreadsheet reads
 /// and which could steer a terminal, become the replacement character.
-fn harmless(text: &str) -> Cow<'_, str> {
+pub(super) fn harmless(text: &str) -> Cow<'_, str> {
     let steers = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
     let text = if text.contains(steers) { Cow::Owned(text.replace(steers, "\u{fffd}")) } else { text.into() };
     let start = text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'));

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
-use super::{CauseTotals, Report, ShownGroup};
+use super::{CauseTotals, DayTotals, IntegrationTotals, Report, ShownGroup};
+use crate::dedupe::Group;
 use crate::lead::{Lead, LeadId};
 
 const SCHEMA: &str = "mkto-audit/report/1";
@@ -29,6 +30,11 @@ struct Document<'a> {
     duplicates: u64,
     excess: u64,
     by_cause: BTreeMap<&'static str, Totals>,
+    prevented: u64,
+    by_integration: Vec<IntegrationRecord<'a>>,
+    by_day: Vec<DayRecord>,
+    races_by_hour: &'a [u64; 24],
+    merged_before: Vec<MergedRecord<'a>>,
     group: Vec<GroupRecord<'a>>,
 }
 
@@ -36,6 +42,29 @@ struct Document<'a> {
 struct Totals {
     groups: u64,
     excess: u64,
+}
+
+#[derive(Serialize)]
+struct IntegrationRecord<'a> {
+    /// Null: not known, or no integration at all.
+    api_user: Option<&'a str>,
+    groups: u64,
+    excess: u64,
+    races: u64,
+}
+
+#[derive(Serialize)]
+struct DayRecord {
+    day: NaiveDate,
+    excess: u64,
+    races: u64,
+}
+
+#[derive(Serialize)]
+struct MergedRecord<'a> {
+    day: NaiveDate,
+    api_user: Option<&'a str>,
+    leads: u64,
 }
 
 #[derive(Serialize)]
@@ -68,6 +97,21 @@ struct LeadRecord<'a> {
 impl<'a> From<&'a Report> for Document<'a> {
     fn from(report: &'a Report) -> Self {
         let by_cause = report.by_cause.iter();
+        let statistics = &report.statistics;
+        let integration = |(api_user, totals): (&'a Option<String>, &IntegrationTotals)| {
+            let IntegrationTotals { groups, excess, races } = *totals;
+            IntegrationRecord { api_user: api_user.as_deref(), groups, excess, races }
+        };
+        let day = |(day, totals): (&NaiveDate, &DayTotals)| DayRecord {
+            day: *day,
+            excess: totals.excess,
+            races: totals.races,
+        };
+        let merged = |((day, api_user), leads): (&'a (NaiveDate, Option<String>), &u64)| MergedRecord {
+            day: *day,
+            api_user: api_user.as_deref(),
+            leads: *leads,
+        };
         Self {
             schema: SCHEMA,
             instance: &report.source.instance,
@@ -77,6 +121,11 @@ impl<'a> From<&'a Report> for Document<'a> {
             duplicates: report.duplicates,
             excess: report.excess,
             by_cause: by_cause.map(|(cause, totals)| (cause.as_str(), totals.into())).collect(),
+            prevented: statistics.prevented,
+            by_integration: statistics.by_integration.iter().map(integration).collect(),
+            by_day: statistics.by_day.iter().map(day).collect(),
+            races_by_hour: &statistics.races_by_hour,
+            merged_before: statistics.merged_before.iter().map(merged).collect(),
             group: report.shown.iter().map(GroupRecord::from).collect(),
         }
     }
@@ -97,13 +146,13 @@ impl<'a> From<&'a ShownGroup> for GroupRecord<'a> {
             confidence: shown.explanation.confidence.as_str(),
             evidence: &shown.explanation.evidence,
             winner: shown.winner,
-            leads: shown.group.leads.iter().map(LeadRecord::from).collect(),
+            leads: shown.group.leads.iter().map(|lead| LeadRecord::of(lead, &shown.group)).collect(),
         }
     }
 }
 
-impl<'a> From<&'a Lead> for LeadRecord<'a> {
-    fn from(lead: &'a Lead) -> Self {
+impl<'a> LeadRecord<'a> {
+    fn of(lead: &'a Lead, group: &'a Group) -> Self {
         Self {
             id: lead.id,
             email: lead.email(),
@@ -113,7 +162,7 @@ impl<'a> From<&'a Lead> for LeadRecord<'a> {
             created_at: lead.created_at(),
             updated_at: lead.updated_at(),
             source: lead.source(),
-            api_user: None,
+            api_user: group.birth_of(lead.id).and_then(|birth| birth.api_user.as_deref()),
             partition_id: lead.partition_id(),
             crm: Some(lead.crm().label()).filter(|label| !label.is_empty()),
         }

@@ -21,6 +21,12 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether it leaves nothing out.
+    pub(super) fn is_of_everything(&self) -> bool {
+        let Self { cause, min_size, since, domain, email } = self;
+        cause.is_none() && *min_size <= 2 && since.is_none() && domain.is_none() && email.is_none()
+    }
+
     /// Whether a group passes, its cause aside.
     pub(super) fn passes(&self, group: &Group) -> bool {
         group.leads.len() >= self.min_size

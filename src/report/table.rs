@@ -16,6 +16,8 @@ pub fn render(report: &Report, width: usize) -> String {
     let mut parts = vec![headline(report, width)];
     if report.groups > 0 {
         parts.push(causes(report, width));
+        parts.extend(integrations(report, width));
+        parts.push(wrapped(&past_and_future(report), width));
     }
     if !report.shown.is_empty() {
         parts.push(wrapped(&shown_line(report), width));
@@ -45,11 +47,15 @@ fn headline(report: &Report, width: usize) -> String {
 }
 
 fn share(part: u64, whole: u64) -> String {
+    share_of(part, whole, "all leads")
+}
+
+fn share_of(part: u64, whole: u64, of_what: &str) -> String {
     if whole == 0 {
         return String::new();
     }
     let per_mille = (u128::from(part) * 1_000 + u128::from(whole) / 2) / u128::from(whole);
-    format!(", {}.{}% of all leads", per_mille / 10, per_mille % 10)
+    format!(", {}.{}% of {of_what}", per_mille / 10, per_mille % 10)
 }
 
 fn causes(report: &Report, width: usize) -> String {
@@ -67,6 +73,43 @@ fn causes(report: &Report, width: usize) -> String {
         ]);
     }
     finished(&table)
+}
+
+/// Who made the duplicates; nothing where no birth is known.
+fn integrations(report: &Report, width: usize) -> Option<String> {
+    let mut found: Vec<_> = report.statistics.by_integration.iter().collect();
+    if found.iter().all(|(user, _)| user.is_none()) {
+        return None;
+    }
+    found.sort_by_key(|(user, totals)| (std::cmp::Reverse(totals.excess), *user));
+    let mut table = new_table(width);
+    table.set_header(["integration", "groups", "excess", "by races"]);
+    for (user, totals) in found {
+        table.add_row([
+            Cell::new(one_line(user.as_deref().unwrap_or("(none, or not known)"))),
+            number(totals.groups),
+            number(totals.excess),
+            number(totals.races),
+        ]);
+    }
+    Some(finished(&table))
+}
+
+/// What a guard would have prevented, and what was merged before.
+fn past_and_future(report: &Report) -> String {
+    let prevented = report.statistics.prevented;
+    let would_have = format!(
+        "Writes through the guard would have prevented {} of the {} leads that are too many{}.",
+        count(prevented),
+        count(report.excess),
+        share_of(prevented, report.excess, "them")
+    );
+    match report.statistics.merged_before() {
+        0 => would_have,
+        merged => {
+            format!("{would_have} Known of the past: {} merged into others before.", counted(merged, "lead"))
+        }
+    }
 }
 
 /// A cause in a few words.
@@ -170,7 +213,7 @@ fn finished(table: &Table) -> String {
 }
 
 /// Text broken at blanks into lines of at most `width` columns.
-fn wrapped(text: &str, width: usize) -> String {
+pub(super) fn wrapped(text: &str, width: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for paragraph in text.lines() {
         let mut line = String::new();

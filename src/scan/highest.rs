@@ -26,16 +26,14 @@ const ENOUGH: usize = 100;
 
 /// The highest id that New Lead activities name; 0 where there are none.
 pub(super) async fn highest_id(marketo: &impl ReadLeads, now: DateTime<Utc>) -> Result<LeadId, Error> {
-    let types = marketo.activity_types().await?;
-    let new_lead =
-        types.iter().find(|kind| kind.name.eq_ignore_ascii_case("New Lead")).ok_or(Error::NoNewLeadType)?;
+    let new_lead = new_lead_type(marketo).await?;
     let mut highest = 0;
     for look_back in LOOK_BACK {
         let mut births = 0;
         let mut token = marketo.paging_token(now - look_back).await?;
         loop {
             let ActivityPage { activities, next, more } =
-                marketo.activities(&token, &[new_lead.id], &[]).await?;
+                marketo.activities(&token, &[new_lead], &[]).await?;
             births += activities.len();
             // A merge moves an activity to the winner, and leaves the id at birth where it was: either may be higher.
             let ids = activities.iter().flat_map(|activity| [Some(activity.lead), activity.primary]);
@@ -50,4 +48,11 @@ pub(super) async fn highest_id(marketo: &impl ReadLeads, now: DateTime<Utc>) -> 
         }
     }
     Ok(highest)
+}
+
+/// The number of the activity type *New Lead*, which is looked up by its name.
+pub(super) async fn new_lead_type(marketo: &impl ReadLeads) -> Result<u32, Error> {
+    let types = marketo.activity_types().await?;
+    let new_lead = types.iter().find(|kind| kind.name.eq_ignore_ascii_case("New Lead"));
+    new_lead.map(|kind| kind.id).ok_or(Error::NoNewLeadType)
 }

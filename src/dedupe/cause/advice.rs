@@ -9,7 +9,7 @@ pub fn advice(cause: Cause, integration: Option<&str>) -> String {
     match cause {
         Cause::Race => format!(
             "{who} has two calls for one address under way at once: let it wait for the answer before it sends that \
-             address again, and name no address twice in a call; or let it write through `mkto-audit upsert`, which sees \
+             address again, and name no address twice in a call; or let it write through the proxy `mkto-audit guard`, which sees \
              to both"
         ),
         Cause::CreateDuplicate => format!(

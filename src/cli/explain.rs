@@ -1,0 +1,87 @@
+//! `mkto-audit explain`: how a group came about, or what an integration did. Asks nobody, and needs no credentials.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::report::{STANDARD_OUTPUT, collect, some_text};
+use super::{Context, Exit, Failure};
+use crate::report::{
+    Filter, Report, is_of_integration, render_explanation, write_beside, write_evidence_pack,
+    write_explanations,
+};
+
+/// Explain how the duplicates of an address arose, and what to change so that it stops
+///
+/// With --integration: the calls by which an integration made duplicates, for whoever runs it; request ids, times and lead
+/// ids, without personal data.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    mkto-audit explain ada@example.com\n  \
+    mkto-audit explain --integration webshop@api.example.com --csv evidence.csv")]
+pub(super) struct ExplainArgs {
+    /// The address
+    #[arg(value_parser = some_text, required_unless_present = "integration", conflicts_with = "integration")]
+    email: Option<String>,
+    /// The login of an API user, as `report` names it
+    #[arg(long, value_name = "API-USER", requires = "csv")]
+    integration: Option<String>,
+    /// Write the calls of the integration as CSV to FILE, or to standard output where no FILE is named
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STANDARD_OUTPUT, requires = "integration")]
+    csv: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+}
+
+pub(super) fn run(context: &mut Context, args: ExplainArgs) -> Result<Exit, Failure> {
+    let filter = Filter { email: args.email.clone(), min_size: 2, ..Filter::default() };
+    let report = collect(context, &filter, None)?;
+    if let (Some(user), Some(file)) = (args.integration, args.csv) {
+        return evidence_pack(context, report, &user, &file);
+    }
+    if args.json {
+        context.ui.write(|out| write_explanations(&report.source, &report.shown, out))?;
+        return Ok(Exit::Done);
+    }
+    let email = args.email.unwrap_or_default();
+    if report.shown.is_empty() {
+        context.ui.print(&format!("no duplicates of {email} among {} leads", report.source.leads))?;
+        return Ok(Exit::Done);
+    }
+    let width = context.ui.width();
+    let texts: Vec<String> = report.shown.iter().map(|shown| render_explanation(shown, width)).collect();
+    context.ui.print(&texts.join("\n"))?;
+    if report.shown.iter().any(|shown| shown.group.births.is_empty()) {
+        context.ui.note(
+            "note: the activity log was not asked how these leads came to be; `mkto-audit scan` does, and knows more then",
+        );
+    }
+    context.ui.note(&format!("next: `mkto-audit merge --email {email}` says what a merge would do"));
+    Ok(Exit::Done)
+}
+
+fn evidence_pack(
+    context: &mut Context,
+    report: Report,
+    user: &str,
+    file: &std::path::Path,
+) -> Result<Exit, Failure> {
+    let known: Vec<String> = report.statistics.by_integration.keys().flatten().cloned().collect();
+    let groups: Vec<_> = report.shown.into_iter().filter(|shown| is_of_integration(shown, user)).collect();
+    if groups.is_empty() {
+        let known = if known.is_empty() { "none is known".to_owned() } else { known.join(", ") };
+        return Err(Failure::Usage {
+            what: format!("no duplicate in the cache was made by an integration `{user}`"),
+            hint: Some(format!("integrations that made some: {known}")),
+        });
+    }
+    if file.as_os_str() == STANDARD_OUTPUT {
+        context.ui.write(|out| write_evidence_pack(&groups, user, out))?;
+        return Ok(Exit::Done);
+    }
+    write_beside(file, |out| write_evidence_pack(&groups, user, out))
+        .map_err(|source| Failure::File { path: file.to_owned(), source })?;
+    context.ui.note(&format!("the calls of {} groups written to {}", groups.len(), file.display()));
+    Ok(Exit::Done)
+}

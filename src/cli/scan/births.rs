@@ -1,0 +1,26 @@
+//! After a scan: how the leads in groups came to be.
+
+use super::Watcher;
+use crate::cache::Cache;
+use crate::cli::Context;
+use crate::marketo::ReadLeads;
+use crate::scan::{self, BirthsLearnt};
+
+/// Learns what is not known yet, and says what it found.
+pub(super) async fn learn(
+    context: &mut Context,
+    client: &impl ReadLeads,
+    cache: &mut Cache,
+) -> Result<BirthsLearnt, scan::Error> {
+    let watcher = Watcher(context.ui.progress("learning how duplicates arose", Some(0)));
+    let learnt = scan::learn_births(client, cache, crate::cli::now(), &context.interrupt, &watcher).await;
+    drop(watcher);
+    if let Ok(BirthsLearnt { found, missing, .. }) = learnt
+        && found + missing > 0
+    {
+        let unknown =
+            if missing > 0 { format!("; of {missing} the activity log says nothing") } else { String::new() };
+        context.ui.note(&format!("learnt how {found} leads in groups came to be{unknown}"));
+    }
+    learnt
+}
