@@ -21,6 +21,7 @@ mod guard_many;
 mod guard_passing;
 mod guard_storm;
 mod merge;
+mod refresh;
 mod report;
 mod report_html;
 mod sandbox;
