@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use mkto_audit::ledger::Ledger;
-use mkto_audit::marketo::{Client, ClientOptions, Clock};
+use mkto_audit::marketo::{Client, ClientOptions, Clock, OneRun};
 use mkto_audit::sandbox::{Options, Sandbox};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -58,6 +58,7 @@ pub(crate) async fn start(options: Options, rate: Rate) -> (Sandbox, Client) {
         concurrency: rate.concurrency,
         daily_calls: u64::MAX,
         daily_export: u64::MAX,
+        spending: std::sync::Arc::new(OneRun::default()),
         clock: Clock::sped_up(CLOCK_SPEED),
     });
     (sandbox, client.unwrap())

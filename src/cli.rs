@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::Cache;
 use crate::config::{Config, Credentials, Environment, Flags};
-use crate::marketo::{self, Client, ClientOptions, Clock};
+use crate::marketo::{Client, ClientOptions, Clock, Spending};
 
 mod completions;
 mod demo;
@@ -27,6 +28,7 @@ mod merge;
 mod report;
 mod sandbox;
 mod scan;
+mod spending;
 mod ui;
 mod upsert;
 
@@ -187,7 +189,7 @@ impl Context {
 
     /// A client of the configured instance. Calls nothing yet.
     pub fn client(&self) -> Result<Client, Failure> {
-        Ok(client(&self.config, self.config.credentials()?)?)
+        client(&self.config, self.config.credentials()?)
     }
 
     /// The cache that a scan has filled, with the keys of today's configuration. Where no instance is configured, the one
@@ -224,9 +226,9 @@ fn now() -> DateTime<Utc> {
 }
 
 /// A client within the configured limits.
-fn client(config: &Config, credentials: Credentials) -> marketo::Result<Client> {
+fn client(config: &Config, credentials: Credentials) -> Result<Client, Failure> {
     let Credentials { base_url, identity_url, client_id, client_secret } = credentials;
-    Client::new(ClientOptions {
+    Ok(Client::new(ClientOptions {
         base_url,
         identity_url,
         client_id,
@@ -236,8 +238,14 @@ fn client(config: &Config, credentials: Credentials) -> marketo::Result<Client> 
         concurrency: config.limits.concurrency,
         daily_calls: config.limits.daily_calls,
         daily_export: config.limits.daily_export,
+        spending: spending(config)?,
         clock: Clock::sped_up(config.clock_speed),
-    })
+    })?)
+}
+
+/// Where the calls and bytes of the day are counted.
+fn spending(config: &Config) -> Result<Arc<dyn Spending>, Failure> {
+    Ok(Arc::new(spending::InTheBook::open(&config.spent_file()?)?))
 }
 
 #[cfg(test)]

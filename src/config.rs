@@ -205,6 +205,15 @@ impl Config {
         }
     }
 
+    /// Where the calls and bytes of each day are counted: one place for all programs of this user. Without a home folder it
+    /// lies beside a cache that was named.
+    pub fn spent_file(&self) -> Result<PathBuf, Error> {
+        match (self.places.spent_file(&self.instance_name()), &self.cache_path) {
+            (Err(_), Some(cache)) => Ok(cache.with_extension("spent.db")),
+            (place, _) => place,
+        }
+    }
+
     /// Where a guard in shadow mode keeps its counts.
     pub fn tally_file(&self) -> Result<PathBuf, Error> {
         self.places.tally_file(&self.instance_name())

@@ -15,12 +15,14 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 mod backup;
 mod call;
+mod day_book;
 mod open;
 mod state;
 mod upsert;
 
 pub use backup::{Backup, Role};
 pub use call::{Call, CallId, CallKind, CallLead, NewCall, Started, Unfinished};
+pub use day_book::DayBook;
 pub use state::{Event, IllegalEvent, State};
 pub use upsert::{OpenUpserts, UpsertId};
 

@@ -24,6 +24,7 @@ mod export;
 mod pacer;
 mod quota;
 mod read;
+mod spending;
 mod token;
 mod trouble;
 mod write;
@@ -36,8 +37,10 @@ pub use client::{Client, ClientOptions};
 pub use clock::Clock;
 pub use error::{Error, Outcome};
 pub use export::{Download, ExportBudget, ExportJob, ExportLeads, ExportStatus, Ordered};
-pub(crate) use pacer::{BudgetSpent, Pacer, Slot};
+pub(crate) use pacer::{Pacer, Slot};
 pub(crate) use quota::day;
+pub(crate) use spending::NoCall;
+pub use spending::{OneRun, Spending, Spent, Uncounted};
 
 /// Most records, ids or filter values that one call takes, and most leads on a page.
 pub const BATCH: usize = 300;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use mkto_audit::lead::LeadId;
 use mkto_audit::marketo::{
-    Client, ClientOptions, Clock, Error, MergeLeads, MergeOrder, Outcome, ReadLeads, SYNC_LIMIT, SyncAction,
-    SyncLeads, SyncRequest,
+    Client, ClientOptions, Clock, Error, MergeLeads, MergeOrder, OneRun, Outcome, ReadLeads, SYNC_LIMIT,
+    SyncAction, SyncLeads, SyncRequest,
 };
 use mkto_audit::sandbox::Options;
 use serde_json::{Value, json};
@@ -24,6 +24,7 @@ fn client_with(instance: &Instance, change: impl FnOnce(&mut ClientOptions)) -> 
         concurrency: 8,
         daily_calls: 1_000_000,
         daily_export: 1_000_000,
+        spending: std::sync::Arc::new(OneRun::default()),
         clock: Clock::sped_up(CLOCK_SPEED),
     };
     change(&mut options);

@@ -11,6 +11,7 @@
     reason = "tests may panic, and are nobody's library"
 )]
 
+mod budget;
 mod bulk;
 mod client;
 mod demo;

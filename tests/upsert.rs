@@ -73,7 +73,11 @@ fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
     let run = instance.run(["upsert", file.to_str().unwrap(), "--dry-run", "--json"]).expect_code(0).json();
     assert_eq!((run["created"].as_u64(), writes(&instance)), (Some(3), 0));
     assert!(instance.sandbox.leads().is_empty());
-    assert!(!instance.path(".local").exists(), "a dry run keeps no ledger");
+    let kept: Vec<String> = std::fs::read_dir(instance.path(".local/share/mkto-audit"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(kept.iter().all(|name| !name.contains("ledger")), "a dry run keeps no ledger: {kept:?}");
 }
 
 #[test]

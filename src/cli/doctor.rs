@@ -121,7 +121,16 @@ fn files(config: &Config) -> Check {
 
 fn client(config: &Config) -> Result<Client, Check> {
     let credentials = config.credentials().map_err(|error| misconfigured(&error))?;
-    super::client(config, credentials).map_err(|error| failed("configuration", &error))
+    super::client(config, credentials).map_err(|failure| match failure {
+        Failure::Marketo(error) => failed("configuration", &error),
+        other => Check {
+            name: "configuration",
+            ok: false,
+            detail: other.to_string(),
+            mend: other.hint(),
+            exit: other.exit(),
+        },
+    })
 }
 
 /// An empty call of Sync Leads: with the permission Marketo answers that no leads were given, without it 603.
@@ -151,14 +160,16 @@ async fn may_write(client: &Client) -> Check {
 
 async fn quota(config: &Config, client: &Client) -> Check {
     let name = "quota";
-    match client.usage_today().await {
-        Ok(usage) => {
+    let seen = client.usage_today().await.and_then(|usage| Ok((usage, client.spent_today()?)));
+    match seen {
+        Ok((usage, spent)) => {
             let mut detail = format!(
                 "{} calls today by all integrations together; of the usual {USUAL_QUOTA} a day {} are left; \
-                 this program keeps to {} a day, {} in {}, {} at once",
+                 this program keeps to {} a day, of which {} are made, to {} in {}, {} at once",
                 usage.total,
                 USUAL_QUOTA.saturating_sub(usage.total),
                 config.limits.daily_calls,
+                spent.calls,
                 config.limits.calls,
                 humantime::format_duration(config.limits.window),
                 config.limits.concurrency,

@@ -193,7 +193,8 @@ pub(super) fn exit_of(error: &marketo::Error) -> Exit {
         | E::Unclear { .. }
         | E::Unavailable { .. }
         | E::Answer { .. }
-        | E::CannotAsk { .. } => Exit::Failed,
+        | E::CannotAsk { .. }
+        | E::Uncounted { .. } => Exit::Failed,
     }
 }
 
@@ -211,6 +212,9 @@ fn hint_of(error: &marketo::Error) -> Option<String> {
         }
         E::Unavailable { .. } => "nothing was changed; try again later, or run `mkto-audit doctor`",
         E::Unclear { .. } => "run the same command again: it looks what happened before it sends anything",
+        E::Uncounted { .. } => {
+            "free some space, or mend the rights of that file; deleting it forgets what was spent today"
+        }
         E::Refused { .. } | E::Answer { .. } | E::CannotAsk { .. } | E::Setup { .. } => return None,
     };
     Some(hint.to_owned())

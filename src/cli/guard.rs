@@ -124,6 +124,7 @@ fn settings(context: &Context) -> Result<ProxySettings, Failure> {
         window: config.limits.window,
         concurrency: config.limits.concurrency,
         daily_calls: config.limits.daily_calls,
+        spending: super::spending(config)?,
         clock: Clock::sped_up(config.clock_speed),
         tally: match config.guard.mode {
             Mode::Shadow => Some(config.tally_file()?),

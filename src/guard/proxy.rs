@@ -22,7 +22,7 @@ use url::Url;
 
 use super::lease::Leases;
 use crate::dedupe::WinnerOrder;
-use crate::marketo::{Clock, Pacer};
+use crate::marketo::{Clock, Pacer, Spending};
 
 mod answer;
 mod board;
@@ -119,6 +119,8 @@ pub struct ProxySettings {
     pub concurrency: usize,
     /// Calls a day.
     pub daily_calls: u64,
+    /// Where they are counted.
+    pub spending: Arc<dyn Spending>,
     /// How fast Marketo's time limits pass.
     pub clock: Clock,
     /// Where shadow mode keeps its counts; no other mode needs it.
@@ -154,10 +156,16 @@ impl<L: Leases> Proxy<L> {
             (Mode::Shadow, None) => return Err("shadow mode needs a file for its counts".to_owned()),
             (Mode::Serialize | Mode::Strict, _) => None,
         };
-        let pacer = Pacer::new(settings.calls, settings.window, settings.concurrency, settings.daily_calls);
+        let pacer = Pacer::new(
+            settings.calls,
+            settings.window,
+            settings.concurrency,
+            settings.daily_calls,
+            Arc::clone(&settings.spending),
+        );
         Ok(Self {
             upstream,
-            turns: Turns::new(Arc::new(pacer), settings.now),
+            turns: Turns::new(Arc::new(pacer)),
             leases,
             users: ApiUsers::default(),
             places: Places::new(settings.queue),

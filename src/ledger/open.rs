@@ -44,7 +44,7 @@ impl Ledger {
 }
 
 /// Makes an empty file that only its owner can read, unless there is a file already.
-fn make_empty(path: &Path) -> Result<(), Error> {
+pub(super) fn make_empty(path: &Path) -> Result<(), Error> {
     let open = |source| Error::Open { path: path.to_owned(), source };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(open)?;
@@ -60,7 +60,7 @@ fn make_empty(path: &Path) -> Result<(), Error> {
 }
 
 /// Narrows the rights of a ledger that is there. SQLite gives its WAL the same rights.
-fn make_private(path: &Path) -> Result<(), Error> {
+pub(super) fn make_private(path: &Path) -> Result<(), Error> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -103,7 +103,7 @@ fn migrate(db: &mut Connection, path: &Path, instance: &str) -> Result<(), Error
     transaction.commit().map_err(store)
 }
 
-fn failed(path: &Path, source: rusqlite::Error) -> Error {
+pub(super) fn failed(path: &Path, source: rusqlite::Error) -> Error {
     let path = path.to_owned();
     match source.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::InUse { path },

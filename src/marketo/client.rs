@@ -17,10 +17,10 @@ use super::call::{Body, Call};
 use super::classify::{Kind, Verdict};
 use super::envelope::{Answer, Envelope};
 use super::export::ExportBudget;
-use super::pacer::{BudgetSpent, Pacer, Slot};
+use super::pacer::{Pacer, Slot};
 use super::token::TokenSource;
 use super::trouble::{Reply, Trouble, describe_transport, judge};
-use super::{Clock, Error, Result};
+use super::{Clock, Error, Result, Spending, Spent, Uncounted};
 
 /// How often a read is tried, and any call that was turned away.
 const ATTEMPTS: u32 = 8;
@@ -61,6 +61,8 @@ pub struct ClientOptions {
     pub daily_calls: u64,
     /// Bytes of bulk extract a day.
     pub daily_export: u64,
+    /// Where what is spent of both is counted.
+    pub spending: Arc<dyn Spending>,
     /// How fast Marketo's time limits pass.
     pub clock: Clock,
 }
@@ -77,6 +79,7 @@ struct Inner {
     http: reqwest::Client,
     token: TokenSource,
     pacer: Arc<Pacer>,
+    spending: Arc<dyn Spending>,
     clock: Clock,
     export: ExportBudget,
 }
@@ -97,17 +100,26 @@ impl Client {
             concurrency,
             daily_calls,
             daily_export,
+            spending,
             clock,
         } = options;
         let token = TokenSource::new(&identity_url, client_id, client_secret, clock);
-        let pacer = Arc::new(Pacer::new(calls, window, concurrency, daily_calls));
-        let export = ExportBudget::new(daily_export);
-        Ok(Self { inner: Arc::new(Inner { base_url, http, token, pacer, clock, export }) })
+        let pacer = Arc::new(Pacer::new(calls, window, concurrency, daily_calls, Arc::clone(&spending)));
+        let export = ExportBudget::new(daily_export, Arc::clone(&spending));
+        Ok(Self { inner: Arc::new(Inner { base_url, http, token, pacer, spending, clock, export }) })
     }
 
     /// Calls made so far by this client and its clones; asking for a token does not count.
     pub fn calls_made(&self) -> u64 {
         self.inner.pacer.made()
+    }
+
+    /// What is spent today, by this client and by whoever counts in the same place.
+    pub fn spent_today(&self) -> Result<Spent> {
+        self.inner
+            .spending
+            .spent()
+            .map_err(|Uncounted(what)| Error::Uncounted { call: "what comes next".to_owned(), what })
     }
 
     /// The clock that this client waits by.
@@ -153,7 +165,7 @@ impl Client {
         loop {
             attempts += 1;
             let token = self.inner.token.get(&self.inner.http).await?;
-            let slot = self.inner.pacer.slot().await.map_err(|spent| over_budget(call, spent))?;
+            let slot = self.inner.pacer.slot().await.map_err(|none| none.into_error(call.name()))?;
             let sent_at = Instant::now();
             let trouble = match attempt(token.clone(), slot).await {
                 Ok(result) => return Ok(result),
@@ -270,16 +282,6 @@ fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
         None => false,
-    }
-}
-
-fn over_budget(call: &Call, spent: BudgetSpent) -> Error {
-    Error::Quota {
-        call: call.name(),
-        which: format!(
-            "this program's own budget of {} calls a day (limits.daily_calls) is used up",
-            spent.budget
-        ),
     }
 }
 

@@ -82,6 +82,14 @@ pub enum Error {
         /// The field that was to be looked up.
         field: String,
     },
+    /// What is spent today cannot be counted, so nothing is. The call was not made.
+    #[error("{call} was not made, since nobody could count it: {what}")]
+    Uncounted {
+        /// Method and path, without query.
+        call: String,
+        /// What went wrong, with the file.
+        what: String,
+    },
     /// The client could not be built from its settings.
     #[error("{what}")]
     Setup {
@@ -111,6 +119,7 @@ impl Error {
             | Self::Quota { .. }
             | Self::Answer { .. }
             | Self::CannotAsk { .. }
+            | Self::Uncounted { .. }
             | Self::Setup { .. } => Outcome::NotDone,
         }
     }
@@ -128,7 +137,11 @@ impl Error {
     pub fn stops_the_run(&self) -> bool {
         matches!(
             self,
-            Self::Credentials { .. } | Self::Permission { .. } | Self::Quota { .. } | Self::Setup { .. }
+            Self::Credentials { .. }
+                | Self::Permission { .. }
+                | Self::Quota { .. }
+                | Self::Uncounted { .. }
+                | Self::Setup { .. }
         )
     }
 }

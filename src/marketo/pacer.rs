@@ -14,6 +14,8 @@ use std::time::Duration;
 use tokio::sync::{Mutex as Gate, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::{NoCall, Spending};
+
 /// After so many answers without a complaint one more call is allowed in a window.
 const GROWTH: usize = 10;
 
@@ -27,6 +29,7 @@ pub(crate) struct Pacer {
     answered: Notify,
     at_once: Arc<Semaphore>,
     a_day: u64,
+    spending: Arc<dyn Spending>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,14 +59,15 @@ pub(crate) struct Slot {
     used: bool,
 }
 
-/// The day's budget of this program is used up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BudgetSpent {
-    pub(crate) budget: u64,
-}
-
 impl Pacer {
-    pub(crate) fn new(calls: usize, length: Duration, at_once: usize, a_day: u64) -> Self {
+    /// A pacer of so many calls in any window of that length, so many at once, and so many a day by that count.
+    pub(crate) fn new(
+        calls: usize,
+        length: Duration,
+        at_once: usize,
+        a_day: u64,
+        spending: Arc<dyn Spending>,
+    ) -> Self {
         Self {
             window: Window { calls: calls.max(1), length },
             state: Mutex::new(State {
@@ -78,18 +82,20 @@ impl Pacer {
             answered: Notify::new(),
             at_once: Arc::new(Semaphore::new(at_once.max(1))),
             a_day,
+            spending,
         }
     }
 
     /// Waits for the right to make a call.
-    pub(crate) async fn slot(self: &Arc<Self>) -> Result<Slot, BudgetSpent> {
+    pub(crate) async fn slot(self: &Arc<Self>) -> Result<Slot, NoCall> {
+        let call = CountedCall::of(self)?;
         let gate = self.gate.lock().await;
         // The semaphore is never closed, so that waiting for it cannot fail; if it did, the budget is what is left.
         let at_once = Arc::clone(&self.at_once).acquire_owned().await;
-        let permit = at_once.map_err(|_closed| BudgetSpent { budget: self.a_day })?;
+        let permit = at_once.map_err(|_closed| NoCall::Spent { budget: self.a_day })?;
         loop {
             let answered = self.answered.notified();
-            let admission = self.state().admit(Instant::now(), self.window, self.a_day)?;
+            let admission = self.state().admit(Instant::now(), self.window);
             match admission {
                 Admission::Now => break,
                 Admission::At(time) => tokio::time::sleep_until(time).await,
@@ -97,6 +103,7 @@ impl Pacer {
             }
         }
         drop(gate);
+        call.keep();
         Ok(Slot { pacer: Arc::clone(self), _permit: permit, used: true })
     }
 
@@ -113,9 +120,9 @@ impl Pacer {
         state.paused_until = Some(state.paused_until.map_or(until, |already| already.max(until)));
     }
 
-    /// A new day has begun: its budget is whole.
-    pub(crate) fn new_day(&self) {
-        self.state().made = 0;
+    /// Calls made today, by whoever counts in the same place; by this pacer where that cannot be told.
+    pub(crate) fn made_today(&self) -> u64 {
+        self.spending.spent().map_or_else(|_uncounted| self.made(), |spent| spent.calls)
     }
 
     /// Calls made so far.
@@ -129,6 +136,34 @@ impl Pacer {
     }
 }
 
+/// A call that is counted, and not made yet: given up while it waits, it is not counted after all.
+struct CountedCall<'a> {
+    spending: &'a dyn Spending,
+    made: bool,
+}
+
+impl<'a> CountedCall<'a> {
+    fn of(pacer: &'a Pacer) -> Result<Self, NoCall> {
+        match pacer.spending.spend_call(pacer.a_day) {
+            Ok(true) => Ok(Self { spending: &*pacer.spending, made: false }),
+            Ok(false) => Err(NoCall::Spent { budget: pacer.a_day }),
+            Err(uncounted) => Err(NoCall::Uncounted(uncounted)),
+        }
+    }
+
+    fn keep(mut self) {
+        self.made = true;
+    }
+}
+
+impl Drop for CountedCall<'_> {
+    fn drop(&mut self) {
+        if !self.made {
+            self.spending.unspend_call();
+        }
+    }
+}
+
 enum Admission {
     Now,
     At(Instant),
@@ -136,12 +171,9 @@ enum Admission {
 }
 
 impl State {
-    fn admit(&mut self, now: Instant, window: Window, a_day: u64) -> Result<Admission, BudgetSpent> {
-        if self.made >= a_day {
-            return Err(BudgetSpent { budget: a_day });
-        }
+    fn admit(&mut self, now: Instant, window: Window) -> Admission {
         if let Some(until) = self.paused_until.filter(|until| *until > now) {
-            return Ok(Admission::At(until));
+            return Admission::At(until);
         }
         while self.answers.front().is_some_and(|answer| *answer + window.length <= now) {
             self.answers.pop_front();
@@ -149,12 +181,10 @@ impl State {
         if self.in_flight + self.answers.len() < self.allowed {
             self.in_flight += 1;
             self.made += 1;
-            return Ok(Admission::Now);
+            return Admission::Now;
         }
-        Ok(self
-            .answers
-            .front()
-            .map_or(Admission::AfterAnAnswer, |oldest| Admission::At(*oldest + window.length)))
+        let oldest = self.answers.front();
+        oldest.map_or(Admission::AfterAnAnswer, |oldest| Admission::At(*oldest + window.length))
     }
 
     fn not_used(&mut self) {
@@ -186,6 +216,7 @@ impl Drop for Slot {
             self.pacer.state().answered(Instant::now(), self.pacer.window);
         } else {
             self.pacer.state().not_used();
+            self.pacer.spending.unspend_call();
         }
         self.pacer.answered.notify_waiters();
     }
@@ -199,7 +230,8 @@ mod tests {
     use proptest::prelude::*;
     use tokio::time::Instant;
 
-    use super::{BudgetSpent, Pacer};
+    use super::Pacer;
+    use crate::marketo::{NoCall, OneRun};
 
     /// Runs calls that take these times to arrive and to be answered, and gives when each arrived.
     fn arrivals(pacer: Pacer, calls: Vec<(u64, u64)>) -> Vec<Duration> {
@@ -247,7 +279,7 @@ mod tests {
             at_once in 1..6_usize,
         ) {
             let window = Duration::from_secs(2);
-            let seen = arrivals(Pacer::new(allowed, window, at_once, 1_000), calls);
+            let seen = arrivals(Pacer::new(allowed, window, at_once, 1_000, Arc::new(OneRun::default())), calls);
             prop_assert!(most_in_a_window(&seen, window) <= allowed);
         }
     }
@@ -255,7 +287,10 @@ mod tests {
     #[test]
     fn with_answers_of_400_ms_97_percent_of_the_rate_is_reached() {
         let (calls, window) = (100, Duration::from_secs(20));
-        let seen = arrivals(Pacer::new(calls, window, 5, 10_000), vec![(5, 395); 1_000]);
+        let seen = arrivals(
+            Pacer::new(calls, window, 5, 10_000, Arc::new(OneRun::default())),
+            vec![(5, 395); 1_000],
+        );
         // The first window is full at once; from then on the limit gives 100 calls every 20 s.
         let (first, last) = (seen[calls].as_secs_f64(), seen[9 * calls].as_secs_f64());
         let share = (8.0 * window.as_secs_f64()) / (last - first);
@@ -265,7 +300,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_too_many_everybody_waits_and_goes_on_more_slowly() {
-        let pacer = Arc::new(Pacer::new(8, Duration::from_secs(20), 8, 1_000));
+        let pacer = Arc::new(Pacer::new(8, Duration::from_secs(20), 8, 1_000, Arc::new(OneRun::default())));
         // Turned away together, hence one reason to slow down.
         pacer.slow_down(Duration::from_secs(5));
         pacer.slow_down(Duration::from_secs(3));
@@ -280,7 +315,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_rate_grows_back_to_what_is_configured_and_no_further() {
-        let pacer = Arc::new(Pacer::new(8, Duration::from_secs(20), 8, 1_000));
+        let pacer = Arc::new(Pacer::new(8, Duration::from_secs(20), 8, 1_000, Arc::new(OneRun::default())));
         pacer.slow_down(Duration::ZERO);
         for _ in 0..100 {
             drop(pacer.slot().await.unwrap());
@@ -290,7 +325,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_right_that_was_not_used_takes_no_place_in_the_window_and_none_of_the_budget() {
-        let pacer = Arc::new(Pacer::new(1, Duration::from_secs(20), 1, 1));
+        let pacer = Arc::new(Pacer::new(1, Duration::from_secs(20), 1, 1, Arc::new(OneRun::default())));
         let start = Instant::now();
         for _ in 0..3 {
             pacer.slot().await.unwrap().unused();
@@ -301,9 +336,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_days_budget_is_never_exceeded() {
-        let pacer = Arc::new(Pacer::new(100, Duration::from_secs(20), 5, 2));
+        let pacer = Arc::new(Pacer::new(100, Duration::from_secs(20), 5, 2, Arc::new(OneRun::default())));
         drop((pacer.slot().await.unwrap(), pacer.slot().await.unwrap()));
-        assert_eq!(pacer.slot().await.unwrap_err(), BudgetSpent { budget: 2 });
+        assert_eq!(pacer.slot().await.unwrap_err(), NoCall::Spent { budget: 2 });
         assert_eq!(pacer.made(), 2);
     }
 }

@@ -132,7 +132,7 @@ async fn ask(
         concurrency: limits.concurrency,
         daily_calls: limits.daily_calls,
     };
-    Ok(scan::estimate(client, fields, schema, &limits, client.calls_made(), now).await?)
+    Ok(scan::estimate(client, fields, schema, &limits, client.spent_today()?.calls, now).await?)
 }
 
 /// An estimate in words.

@@ -20,7 +20,7 @@ use super::board::Unit;
 use super::upstream::{NoAnswer, Whole};
 use super::user::ApiUser;
 use crate::guard::lease::{Lease, LeaseError, Leases};
-use crate::marketo::{Kind, Slot, Verdict, of_code, of_status};
+use crate::marketo::{Kind, NoCall, Slot, Verdict, of_code, of_status};
 
 /// How often a call is repeated for being one too many; others share the limit, so it can take a while.
 const CROWDED_ATTEMPTS: u32 = 60;
@@ -115,7 +115,7 @@ impl<L: Leases> Proxy<L> {
             };
             let slot = match turn {
                 Ok(slot) => slot,
-                Err(spent) => return Said::Refused(self.over_budget(spent)),
+                Err(spent) => return Said::Refused(self.no_call(spent)),
             };
             match self.renew(units, self.settings.clock.wall(order.limit + MARGIN * 2)).await {
                 Ok(()) => {}
@@ -204,10 +204,18 @@ impl<L: Leases> Proxy<L> {
         )
     }
 
-    pub(super) fn over_budget(&self, spent: crate::marketo::BudgetSpent) -> Refusal {
-        let message =
-            format!("Daily quota reached: the guard's own budget (limits.daily_calls) of {}", spent.budget);
-        self.refusal("607", &message)
+    /// There is no call left today, or nobody can count it: nothing is let through.
+    pub(super) fn no_call(&self, none: NoCall) -> Refusal {
+        match none {
+            NoCall::Spent { budget } => {
+                let what = "Daily quota reached: the guard's own budget (limits.daily_calls) of";
+                self.refusal("607", &format!("{what} {budget}"))
+            }
+            NoCall::Uncounted(error) => {
+                tracing::error!(%error, "a call is refused");
+                self.refusal("608", "API Temporarily Unavailable: the guard cannot count its calls")
+            }
+        }
     }
 }
 

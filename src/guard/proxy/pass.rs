@@ -56,7 +56,7 @@ impl<L: Leases> Proxy<L> {
         if body.size_hint().exact().is_none_or(|length| length > KEPT_BYTES) {
             return match self.turns.next(&user).await {
                 Ok(slot) => self.pass_once(&head, stalling(body), Some(slot)).await,
-                Err(spent) => self.over_budget(spent).answer.into_response(),
+                Err(spent) => self.no_call(spent).answer.into_response(),
             };
         }
         let Ok(Ok(body)) = tokio::time::timeout(STALL, body.collect()).await else {
@@ -87,7 +87,7 @@ impl<L: Leases> Proxy<L> {
         loop {
             let slot = match self.turns.next(user).await {
                 Ok(slot) => slot,
-                Err(spent) => return self.over_budget(spent).answer.into_response(),
+                Err(spent) => return self.no_call(spent).answer.into_response(),
             };
             let response = self.pass_once(head, whole(body.clone()), Some(slot)).await;
             let (response, verdict) = judge(response, if reads { Kind::Read } else { Kind::Write }).await;

@@ -183,7 +183,7 @@ impl<L: Leases> Proxy<L> {
         Standing {
             queue: board.waiting(),
             oldest: board.oldest().map_or(Duration::ZERO, |caller| caller.since.elapsed()),
-            calls_today: self.turns.made(),
+            calls_today: self.turns.made_today(),
             budget: self.settings.daily_calls,
         }
     }

@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use super::user::ApiUser;
-use crate::marketo::{BudgetSpent, Pacer, Slot, day};
+use crate::marketo::{NoCall, Pacer, Slot};
 
 /// The lines in front of the pacer. Dropping it ends its task.
 #[derive(Debug)]
@@ -20,7 +19,7 @@ pub(super) struct Turns {
     usher: JoinHandle<()>,
 }
 
-type Ticket = oneshot::Sender<Result<Slot, BudgetSpent>>;
+type Ticket = oneshot::Sender<Result<Slot, NoCall>>;
 
 #[derive(Debug, Default)]
 struct Lines {
@@ -37,19 +36,19 @@ struct Waiting {
 
 impl Turns {
     /// Starts the task that gives out the turns. Needs a runtime.
-    pub(super) fn new(pacer: Arc<Pacer>, now: fn() -> DateTime<Utc>) -> Self {
+    pub(super) fn new(pacer: Arc<Pacer>) -> Self {
         let lines = Arc::new(Lines::default());
-        let usher = tokio::spawn(usher(Arc::clone(&pacer), Arc::clone(&lines), now));
+        let usher = tokio::spawn(usher(Arc::clone(&pacer), Arc::clone(&lines)));
         Self { pacer, lines, usher }
     }
 
     /// Waits for a turn of this user.
-    pub(super) async fn next(&self, user: &ApiUser) -> Result<Slot, BudgetSpent> {
+    pub(super) async fn next(&self, user: &ApiUser) -> Result<Slot, NoCall> {
         let (ticket, turn) = oneshot::channel();
         self.lines.waiting().enter(user, ticket);
         self.lines.somebody_came.notify_one();
         // The usher never drops a ticket; were it gone, nothing could be sent any more.
-        turn.await.unwrap_or(Err(BudgetSpent { budget: 0 }))
+        turn.await.unwrap_or(Err(NoCall::Spent { budget: 0 }))
     }
 
     /// Marketo said that there are too many calls: everybody waits, and goes on more slowly.
@@ -57,9 +56,9 @@ impl Turns {
         self.pacer.slow_down(pause);
     }
 
-    /// Calls made so far today.
-    pub(super) fn made(&self) -> u64 {
-        self.pacer.made()
+    /// Calls made so far today, by whoever counts in the same place.
+    pub(super) fn made_today(&self) -> u64 {
+        self.pacer.made_today()
     }
 }
 
@@ -69,17 +68,10 @@ impl Drop for Turns {
     }
 }
 
-async fn usher(pacer: Arc<Pacer>, lines: Arc<Lines>, now: fn() -> DateTime<Utc>) {
-    let mut today = day(now());
+async fn usher(pacer: Arc<Pacer>, lines: Arc<Lines>) {
     loop {
         while lines.waiting().is_empty() {
             lines.somebody_came.notified().await;
-        }
-        // A server outlives days; the budget is of one.
-        let day = day(now());
-        if day != today {
-            today = day;
-            pacer.new_day();
         }
         // The right to call comes first and the user second: whoever came meanwhile has its turn too.
         let mut right = pacer.slot().await;
@@ -136,38 +128,23 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
-    use chrono::{DateTime, Utc};
     use tokio::time::Instant;
 
     use super::Turns;
     use crate::guard::proxy::user::ApiUser;
-    use crate::marketo::Pacer;
-
-    /// A noon on one day, and with it every later look on another.
-    fn noons() -> DateTime<Utc> {
-        static LOOKS: AtomicU32 = AtomicU32::new(0);
-        let days = i64::from(LOOKS.fetch_add(1, Ordering::Relaxed).min(3)) / 3;
-        DateTime::UNIX_EPOCH + chrono::Duration::hours(18) + chrono::Duration::days(days)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_budget_is_of_one_day() {
-        let turns = Turns::new(Arc::new(Pacer::new(10, Duration::from_secs(1), 1, 1)), noons);
-        let user = ApiUser::named("crm");
-        drop(turns.next(&user).await.unwrap());
-        assert!(turns.next(&user).await.is_err());
-        drop(turns.next(&user).await.unwrap());
-        assert_eq!(turns.made(), 1);
-    }
+    use crate::marketo::{OneRun, Pacer};
 
     #[tokio::test(start_paused = true)]
     async fn a_user_that_floods_does_not_keep_another_waiting() {
-        let turns = Arc::new(Turns::new(Arc::new(Pacer::new(2, Duration::from_secs(1), 2, 1_000)), || {
-            DateTime::UNIX_EPOCH
-        }));
+        let turns = Arc::new(Turns::new(Arc::new(Pacer::new(
+            2,
+            Duration::from_secs(1),
+            2,
+            1_000,
+            Arc::new(OneRun::default()),
+        ))));
         for _ in 0..100 {
             let turns = Arc::clone(&turns);
             tokio::spawn(async move { drop(turns.next(&ApiUser::named("flood")).await.unwrap()) });
@@ -183,13 +160,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_nobody_waits_for_any_more_is_the_next_ones() {
         let turns =
-            Turns::new(Arc::new(Pacer::new(1, Duration::from_secs(20), 1, 10)), || DateTime::UNIX_EPOCH);
+            Turns::new(Arc::new(Pacer::new(1, Duration::from_secs(20), 1, 10, Arc::new(OneRun::default()))));
         let user = ApiUser::named("crm");
         let held = turns.next(&user).await.unwrap();
         assert!(tokio::time::timeout(Duration::from_secs(1), turns.next(&user)).await.is_err());
         drop(held);
         let start = Instant::now();
         drop(turns.next(&user).await.unwrap());
-        assert_eq!((start.elapsed().as_secs(), turns.made()), (20, 2));
+        assert_eq!((start.elapsed().as_secs(), turns.made_today()), (20, 2));
     }
 }

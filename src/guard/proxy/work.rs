@@ -46,7 +46,7 @@ impl<L: Leases> Proxy<L> {
                         let proxy = Arc::clone(&proxy);
                         proxy.clone().tasks.spawn(async move { proxy.carry_out(units, slot).await });
                     }
-                    Err(spent) => proxy.refuse(units, &proxy.over_budget(spent)).await,
+                    Err(spent) => proxy.refuse(units, &proxy.no_call(spent)).await,
                 }
                 if idle {
                     break;

@@ -1,21 +1,21 @@
 //! How many bytes of bulk extract this program may fetch in a day.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
-use crate::marketo::{Error, Result};
+use crate::marketo::{Error, Result, Spending, Uncounted};
 
 /// The day's bytes of bulk extract. A file counts once, with its whole size, however often a cut line makes it travel:
 /// so does Marketo count.
 #[derive(Debug)]
 pub struct ExportBudget {
     daily: u64,
-    spent: Mutex<u64>,
+    spending: Arc<dyn Spending>,
 }
 
 impl ExportBudget {
-    /// Nothing is spent yet.
-    pub fn new(daily: u64) -> Self {
-        Self { daily, spent: Mutex::new(0) }
+    /// A budget that is counted there.
+    pub fn new(daily: u64, spending: Arc<dyn Spending>) -> Self {
+        Self { daily, spending }
     }
 
     /// Bytes of a whole day.
@@ -23,36 +23,38 @@ impl ExportBudget {
         self.daily
     }
 
-    /// Bytes that are left.
+    /// Bytes that are left; none where nobody knows.
     pub fn left(&self) -> u64 {
-        self.daily.saturating_sub(*self.spent.lock().unwrap_or_else(PoisonError::into_inner))
+        self.spending.spent().map_or(0, |spent| self.daily.saturating_sub(spent.bytes))
     }
 
     /// Takes bytes out, all of them or none.
     pub fn spend(&self, bytes: u64) -> Result<()> {
-        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        let after = spent.saturating_add(bytes);
-        if after > self.daily {
-            return Err(Error::Quota {
-                call: "GET /bulk/v1/leads/export/{id}/file.json".to_owned(),
+        let call = "GET /bulk/v1/leads/export/{id}/file.json".to_owned();
+        match self.spending.spend_bytes(bytes, self.daily) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::Quota {
+                call,
                 which: format!(
                     "this program's own budget of {} bytes of bulk extract a day (limits.daily_export) is used up",
                     self.daily
                 ),
-            });
+            }),
+            Err(Uncounted(what)) => Err(Error::Uncounted { call, what }),
         }
-        *spent = after;
-        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::ExportBudget;
+    use crate::marketo::OneRun;
 
     #[test]
     fn no_more_is_spent_than_there_is_and_what_does_not_fit_costs_nothing() {
-        let budget = ExportBudget::new(10);
+        let budget = ExportBudget::new(10, Arc::new(OneRun::default()));
         budget.spend(6).unwrap();
         assert!(budget.spend(5).is_err());
         assert_eq!(budget.left(), 4);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::marketo::{Client, ClientOptions, Clock};
+use crate::marketo::{Client, ClientOptions, Clock, OneRun};
 
 pub(super) const SECRET: &str = "s3cr3t-of-the-service";
 pub(super) const TOKEN: &str = "t0k3n-of-the-hour:ab";
@@ -97,6 +97,7 @@ impl Scripted {
             concurrency: 5,
             daily_calls: 1_000,
             daily_export: 1_000_000,
+            spending: std::sync::Arc::new(OneRun::default()),
             clock: Clock::sped_up(SPEED),
         }
     }

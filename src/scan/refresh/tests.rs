@@ -13,7 +13,7 @@ use super::super::{Ended, PageScan, Watch, fields_to_read, scan_pages};
 use super::{Refresh, Start, how_to_start, refresh};
 use crate::cache::{Cache, RefreshTotals, Row};
 use crate::dedupe::KeySpec;
-use crate::marketo::{Client, ClientOptions, Clock, ReadLeads, Schema};
+use crate::marketo::{Client, ClientOptions, Clock, OneRun, ReadLeads, Schema};
 use crate::sandbox::{Options, Sandbox};
 
 /// The instance's present; tests stand where the command line does.
@@ -63,6 +63,7 @@ impl Place {
             concurrency: 8,
             daily_calls: 1_000_000,
             daily_export: 1_000_000,
+            spending: std::sync::Arc::new(OneRun::default()),
             clock: Clock::real(),
         })
         .unwrap();

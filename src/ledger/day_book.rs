@@ -1,0 +1,141 @@
+//! What was spent each day of an instance's quota: a file of its own, since several programs write it at once.
+//!
+//! For: budgets that outlive a run. Each spending is one statement that counts and checks at once, so that two programs
+//! cannot both take the last of it. Never: decides what a budget is, or when a day ends.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+
+use super::Error;
+use super::open::{failed, make_empty, make_private};
+
+/// `mkaS`: tells it from any other SQLite file.
+const APPLICATION_ID: i32 = 0x6d6b_6153;
+
+/// How long one program waits for another's statement.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The open book.
+#[derive(Debug)]
+pub struct DayBook {
+    db: Connection,
+    path: PathBuf,
+}
+
+impl DayBook {
+    /// Opens the book, making it where there is none; readable by its owner only. Other programs may have it open too.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        make_empty(path)?;
+        make_private(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let store = |source| failed(path, source);
+        let mut db = Connection::open_with_flags(path, flags).map_err(store)?;
+        db.busy_timeout(PATIENCE).map_err(store)?;
+        let found: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(store)?;
+        let objects: i64 =
+            db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(store)?;
+        if found != APPLICATION_ID && objects > 0 {
+            return Err(Error::NotALedger { path: path.to_owned() });
+        }
+        // A power cut may cost the count of the last calls, and harms nothing else.
+        db.pragma_update(None, "journal_mode", "WAL").map_err(store)?;
+        db.pragma_update(None, "synchronous", "NORMAL").map_err(store)?;
+        make_table(&mut db).map_err(store)?;
+        Ok(Self { db, path: path.to_owned() })
+    }
+
+    /// Counts a call of that day, unless it would be more than `most`; whether it did.
+    pub fn spend_call(&self, day: NaiveDate, most: u64) -> Result<bool, Error> {
+        self.spend(day, (1, most), (0, u64::MAX))
+    }
+
+    /// Counts bytes of that day, unless they would be more than `most`; whether it did.
+    pub fn spend_bytes(&self, day: NaiveDate, bytes: u64, most: u64) -> Result<bool, Error> {
+        self.spend(day, (0, u64::MAX), (bytes, most))
+    }
+
+    /// Takes a call of that day back.
+    pub fn unspend_call(&self, day: NaiveDate) -> Result<(), Error> {
+        let back = "UPDATE spent SET calls = calls - 1 WHERE day = ?1 AND calls > 0";
+        self.db.execute(back, [day.to_string()]).map(drop).map_err(|source| failed(&self.path, source))
+    }
+
+    /// The calls and bytes of that day.
+    pub fn spent(&self, day: NaiveDate) -> Result<(u64, u64), Error> {
+        let query = "SELECT calls, bytes FROM spent WHERE day = ?1";
+        let spent = self.db.query_row(query, [day.to_string()], |row| {
+            Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs()))
+        });
+        Ok(spent.optional().map_err(|source| failed(&self.path, source))?.unwrap_or_default())
+    }
+
+    fn spend(&self, day: NaiveDate, calls: (u64, u64), bytes: (u64, u64)) -> Result<bool, Error> {
+        if calls.0 > calls.1 || bytes.0 > bytes.1 {
+            return Ok(false);
+        }
+        // What is beyond an i64 is no limit at all.
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let store = |source| failed(&self.path, source);
+        let mut statement = self
+            .db
+            .prepare_cached(
+                "INSERT INTO spent VALUES (?1, ?2, ?4) ON CONFLICT (day) \
+                 DO UPDATE SET calls = calls + ?2, bytes = bytes + ?4 \
+                 WHERE calls <= ?3 - ?2 AND bytes <= ?5 - ?4",
+            )
+            .map_err(store)?;
+        let spent = statement
+            .execute(params![
+                day.to_string(),
+                number(calls.0),
+                number(calls.1),
+                number(bytes.0),
+                number(bytes.1)
+            ])
+            .map_err(store)?;
+        Ok(spent == 1)
+    }
+}
+
+/// Makes the table in a new file; two programs may come at once.
+fn make_table(db: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == 0 {
+        transaction.execute_batch(include_str!("0001_spent.sql"))?;
+        transaction.pragma_update(None, "user_version", 1)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
+    transaction.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DayBook;
+
+    #[test]
+    fn two_programs_share_a_days_budget_and_the_next_day_has_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spent.db");
+        let (one, other) = (DayBook::open(&path).unwrap(), DayBook::open(&path).unwrap());
+        let day = "2026-03-01".parse().unwrap();
+        assert!(one.spend_call(day, 3).unwrap());
+        assert!(other.spend_call(day, 3).unwrap());
+        assert!(one.spend_call(day, 3).unwrap());
+        assert!(!other.spend_call(day, 3).unwrap());
+        one.unspend_call(day).unwrap();
+        assert!(other.spend_call(day, 3).unwrap());
+        assert!(other.spend_bytes(day, 70, 100).unwrap());
+        assert!(!one.spend_bytes(day, 31, 100).unwrap(), "all of them or none");
+        assert!(one.spend_bytes(day, 30, 100).unwrap());
+        drop((one, other));
+        let again = DayBook::open(&path).unwrap();
+        assert_eq!(again.spent(day).unwrap(), (3, 100));
+        assert!(!again.spend_call(day, 0).unwrap());
+        assert!(again.spend_call(day.succ_opt().unwrap(), 3).unwrap());
+        assert!(!again.spend_call("2026-03-09".parse().unwrap(), 0).unwrap());
+    }
+}
