@@ -7,7 +7,6 @@
 //! Leans on: askama for the markup (`templates/report.html`, with its style and script beside it).
 
 mod chart;
-mod figures;
 mod page;
 mod price;
 mod rows;

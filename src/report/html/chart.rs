@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{Datelike as _, Days, NaiveDate};
 
-use super::figures::DayTotals;
+use crate::report::DayTotals;
 use crate::report::plain::count;
 
 /// The picture's plot, in units of its view box.

@@ -6,12 +6,11 @@ use askama::Template;
 use sha2::{Digest as _, Sha256};
 
 use super::chart::Chart;
-use super::figures::Figures;
 use super::price::Price;
 use super::rows::{integrations, name_of, newest};
 use crate::report::plain::{count, counted};
 use crate::report::table::meaning;
-use crate::report::{Report, ShownGroup};
+use crate::report::{Report, ShownGroup, Statistics};
 
 const STYLE: &str = include_str!("../../../templates/report.css");
 pub(super) const SCRIPT: &str = include_str!("../../../templates/report.js");
@@ -40,6 +39,8 @@ pub(super) struct Page {
     cost: Option<Cost>,
     prevented: String,
     prevented_share: String,
+    /// Leads that were merged into others before; absent where none is known.
+    merged_before: Option<String>,
     over_time: Chart,
     by_hour: Chart,
     any_race: bool,
@@ -84,7 +85,7 @@ struct LargestRow {
 
 impl Page {
     pub(super) fn of(report: &Report, price: Option<&Price>) -> Self {
-        let figures = Figures::of(report);
+        let figures = &report.statistics;
         let scanned_at = report.source.scanned_at;
         let late = figures.by_integration.values().map(|totals| totals.excess).sum();
         Self {
@@ -105,11 +106,12 @@ impl Page {
             cost: price.map(|price| Cost { all: price.of(report.excess), one: price.to_string() }),
             prevented: count(figures.prevented),
             prevented_share: percent(figures.prevented, late),
+            merged_before: Some(figures.merged_before()).filter(|merged| *merged > 0).map(count),
             over_time: Chart::over_time(&figures.by_day),
             by_hour: Chart::by_hour(&figures.races_by_hour),
             any_race: figures.races_by_hour.iter().any(|races| *races > 0),
             causes: causes(report),
-            integrations: integration_rows(&figures),
+            integrations: integration_rows(figures),
             largest: report.shown.iter().take(LARGEST).map(LargestRow::of).collect(),
             listed: count(report.shown.len() as u64),
             cause_names: report.by_cause.keys().map(|cause| cause.as_str()).collect(),
@@ -148,7 +150,7 @@ fn causes(report: &Report) -> Vec<CauseRow> {
 }
 
 /// The integrations, the one that added most first.
-fn integration_rows(figures: &Figures) -> Vec<IntegrationRow> {
+fn integration_rows(figures: &Statistics) -> Vec<IntegrationRow> {
     let mut found: Vec<_> = figures.by_integration.iter().collect();
     found.sort_by_key(|(name, totals)| (Reverse(totals.excess), *name));
     let rows = found.into_iter().map(|(name, totals)| IntegrationRow {
