@@ -59,6 +59,26 @@ impl Cache {
     ) -> Result<ScanTotals, E> {
         let path = self.path.clone();
         let failed = |source| E::from(Error::of(&path, source));
+        let empty = is_empty(&self.db).map_err(failed)?;
+        if empty {
+            // Pages that are new need no copy of what was there before, so that they are written once, not twice.
+            self.db.pragma_update(None, "journal_mode", "DELETE").map_err(failed)?;
+        }
+        let totals = self.fill(spec, now, fill);
+        if empty {
+            self.db.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+        }
+        totals
+    }
+
+    fn fill<E: From<Error>>(
+        &mut self,
+        spec: &ScanSpec,
+        now: DateTime<Utc>,
+        fill: impl FnOnce(&mut Loader<'_>) -> Result<(), E>,
+    ) -> Result<ScanTotals, E> {
+        let path = self.path.clone();
+        let failed = |source| E::from(Error::of(&path, source));
         let transaction = self.db.transaction().map_err(failed)?;
         let mut loader = begin(&transaction, &path, spec).map_err(failed)?;
         fill(&mut loader)?;
@@ -70,10 +90,14 @@ impl Cache {
 
 fn begin<'a>(db: &'a Connection, path: &'a std::path::Path, spec: &ScanSpec) -> rusqlite::Result<Loader<'a>> {
     let number = scan::start(db, spec, None)?;
-    let was_empty = !db.query_row("SELECT EXISTS (SELECT 1 FROM lead)", [], |row| row.get::<_, bool>(0))?;
+    let was_empty = is_empty(db)?;
     // An index that is made after the rows costs two thirds of one that grows with them.
     db.execute("DROP INDEX lead_by_key", [])?;
     Ok(Loader { cache: db, path, number, was_empty, added: 0, changed: 0 })
+}
+
+fn is_empty(db: &Connection) -> rusqlite::Result<bool> {
+    db.query_row("SELECT NOT EXISTS (SELECT 1 FROM lead)", [], |row| row.get(0))
 }
 
 fn end(loader: &Loader<'_>, now: DateTime<Utc>) -> rusqlite::Result<Option<ScanTotals>> {

@@ -18,7 +18,7 @@ pub struct Row {
     pub key: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
     Flag,
@@ -43,6 +43,26 @@ const COLUMNS: [(&str, Kind); 16] = [
     ("marketingSuspended", Kind::Flag),
     ("doNotCall", Kind::Flag),
     ("blackListed", Kind::Flag),
+];
+
+/// The same by name, each with its place in the table's order; a test holds the two together.
+const COLUMNS_BY_NAME: [(&str, Kind, usize); 16] = [
+    ("blackListed", Kind::Flag, 15),
+    ("company", Kind::Text, 3),
+    ("createdAt", Kind::Text, 4),
+    ("doNotCall", Kind::Flag, 14),
+    ("email", Kind::Text, 0),
+    ("firstName", Kind::Text, 1),
+    ("lastName", Kind::Text, 2),
+    ("leadPartitionId", Kind::Number, 8),
+    ("marketingSuspended", Kind::Flag, 13),
+    ("originalSourceInfo", Kind::Text, 7),
+    ("originalSourceType", Kind::Text, 6),
+    ("sfdcContactId", Kind::Text, 11),
+    ("sfdcLeadId", Kind::Text, 10),
+    ("sfdcType", Kind::Text, 9),
+    ("unsubscribed", Kind::Flag, 12),
+    ("updatedAt", Kind::Text, 5),
 ];
 
 /// Id, scan and key come before the columns.
@@ -74,10 +94,15 @@ pub(super) fn put(db: &Connection, row: &Row, scan: i64) -> rusqlite::Result<()>
     statement.raw_bind_parameter(2, scan)?;
     statement.raw_bind_parameter(3, row.key.as_deref())?;
     let mut in_columns = 0;
-    for (position, (field, kind)) in (FIRST_COLUMN + 1..).zip(COLUMNS) {
-        let cell = row.lead.fields.get(field).and_then(|value| cell_of(value, kind));
+    let mut fields = row.lead.fields.iter().peekable();
+    // The lead's fields are in the order of their names, and so are these: one walk along both.
+    for (field, kind, column) in COLUMNS_BY_NAME {
+        while fields.next_if(|(name, _)| name.as_str() < field).is_some() {}
+        let value = fields.next_if(|(name, _)| name.as_str() == field).map(|(_, value)| value);
+        let cell = value.and_then(|value| cell_of(value, kind));
         in_columns += usize::from(cell.is_some());
-        statement.raw_bind_parameter(position, cell.unwrap_or(ToSqlOutput::Owned(Owned::Null)))?;
+        let cell = cell.unwrap_or(ToSqlOutput::Owned(Owned::Null));
+        statement.raw_bind_parameter(FIRST_COLUMN + 1 + column, cell)?;
     }
     let rest = (in_columns < row.lead.fields.len()).then(|| rest_of(&row.lead)).transpose()?;
     statement.raw_bind_parameter(REST + 1, rest)?;
@@ -139,4 +164,17 @@ fn rest_of(lead: &Lead) -> rusqlite::Result<String> {
 
 fn damaged(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COLUMNS, COLUMNS_BY_NAME};
+
+    #[test]
+    fn both_lists_of_columns_say_the_same() {
+        assert!(COLUMNS_BY_NAME.is_sorted_by_key(|(name, _, _)| *name));
+        for (name, kind, place) in COLUMNS_BY_NAME {
+            assert_eq!(COLUMNS[place], (name, kind));
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The key: the normalised value that makes leads the same. **An empty key is no key** (law 1): a group of strangers
 //! merged into one cannot be taken apart.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -103,7 +104,9 @@ pub fn normalise(value: &str) -> Option<String> {
 
 /// What can be seen of a value, without the blanks around it; `None` where that is nothing, or the literal `null`.
 fn visible(value: &str) -> Option<String> {
-    let visible: String = value.chars().filter(|c| !c.is_control() && !is_invisible(*c)).collect();
+    let hides = |c: char| c.is_control() || is_invisible(c);
+    let visible: Cow<'_, str> =
+        if value.contains(hides) { value.replace(hides, "").into() } else { value.into() };
     let visible = visible.trim();
     (!visible.is_empty() && !visible.eq_ignore_ascii_case("null")).then(|| visible.to_owned())
 }

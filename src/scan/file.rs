@@ -6,8 +6,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::rows::{ColumnUse, Columns, RowError, Rows};
-use super::{Ended, Error, Now, Watch, row, spec};
+use super::rows::{ColumnUse, Columns, RowError, Rows, each_row};
+use super::{Ended, Error, Now, Watch, spec};
 use crate::cache::Cache;
 use crate::dedupe::KeySpec;
 use crate::lead::AUDIT_FIELDS;
@@ -41,18 +41,19 @@ pub fn scan_file(
         |error: std::io::Error| failed(RowError { line: None, what: format!("cannot be read: {error}") });
     let file = File::open(path).map_err(open)?;
     let size = file.metadata().map_err(open)?.len();
-    let mut rows = Rows::open(file, |header| Columns::found(header, key)).map_err(failed)?;
+    let rows = Rows::open(file, |header| Columns::found(header, key)).map_err(failed)?;
     told(rows.uses());
     let fields: Vec<String> = AUDIT_FIELDS.iter().map(|field| (*field).to_owned()).collect();
     let totals = cache.load(&spec("file", &fields, key), now(), |loader| {
-        let mut count = 0;
-        while let Some(lead) = rows.next().map_err(failed)? {
-            loader.add(&row(lead, key))?;
+        let mut count = 0_u64;
+        let read = each_row(rows, key, |row, byte| {
             count += 1;
-            if count % WATCH_EVERY == 0 {
-                watch.at(rows.byte(), Some(size));
+            if count.is_multiple_of(WATCH_EVERY) {
+                watch.at(byte, Some(size));
             }
-        }
+            loader.add(row)
+        });
+        read?.map_err(failed)?;
         Ok::<_, Error>(())
     })?;
     watch.at(size, Some(size));

@@ -11,10 +11,12 @@ use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder, Terminator};
 
 use crate::lead::Lead;
 
+mod aside;
 mod cell;
 mod columns;
 mod quotes;
 
+pub(super) use aside::each_row;
 pub(super) use cell::Kind;
 pub use columns::ColumnUse;
 pub(super) use columns::Columns;

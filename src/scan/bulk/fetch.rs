@@ -16,8 +16,8 @@ use crate::cache::{Cache, Loaded};
 use crate::dedupe::KeySpec;
 use crate::lead::{Lead, Window};
 use crate::marketo::{self, Download, ExportJob, ExportLeads};
-use crate::scan::rows::{Columns, Kind, RowError, Rows};
-use crate::scan::{Error, row};
+use crate::scan::Error;
+use crate::scan::rows::{Columns, Kind, RowError, Rows, each_row};
 
 /// How often in a row the line may be cut without a single byte in between.
 const CUTS: u32 = 8;
@@ -113,13 +113,14 @@ fn store(
         Error::Export { window, what: format!("cannot be read{line}: {}", error.what) }
     };
     cache.load_export(window, |loader| {
-        let mut rows = Rows::open(reader, |header| Columns::ordered(header, fields)).map_err(refused)?;
+        let rows = Rows::open(reader, |header| Columns::ordered(header, fields)).map_err(refused)?;
         let mut count = 0;
-        while let Some(lead) = rows.next().map_err(refused)? {
-            belongs(window, &lead)?;
-            loader.add(&row(lead, key))?;
+        let read = each_row(rows, key, |row, _byte| {
             count += 1;
-        }
+            belongs(window, &row.lead)?;
+            Ok::<_, Error>(loader.add(row)?)
+        });
+        read?.map_err(refused)?;
         // More is no harm: around a change of clocks rows come twice. Fewer were swallowed.
         match file.records {
             Some(records) if count < records => {

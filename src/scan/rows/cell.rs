@@ -29,20 +29,25 @@ impl Kind {
 
 /// A cell as a value, or why it is none. NUL bytes, which were seen inside values, are dropped.
 pub(super) fn value(field: &str, kind: Kind, bytes: &[u8]) -> Result<Value, String> {
-    let bytes: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
-    let text = String::from_utf8(bytes)
-        .map_err(|error| format!("`{field}` is not UTF-8 ({})", error.utf8_error()))?;
-    if text.is_empty() || text == "null" {
+    if bytes.is_empty() || bytes == b"null" {
         return Ok(Value::Null);
     }
+    if bytes.contains(&0) {
+        let visible: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
+        return value(field, kind, &visible);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| format!("`{field}` is not UTF-8 ({error})"))?;
     Ok(match kind {
-        Kind::Text => Value::String(text),
-        Kind::Number => number(text.trim()).unwrap_or(Value::String(text)),
-        Kind::Flag => match text.trim().to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" => Value::Bool(true),
-            "false" | "0" | "no" => Value::Bool(false),
-            _ => return Err(format!("`{field}` holds `{text}`, which is neither true nor false")),
-        },
+        Kind::Text => Value::String(text.to_owned()),
+        Kind::Number => number(text.trim()).unwrap_or_else(|| Value::String(text.to_owned())),
+        Kind::Flag => {
+            let is = |words: [&str; 3]| words.iter().any(|word| text.trim().eq_ignore_ascii_case(word));
+            match (is(["true", "1", "yes"]), is(["false", "0", "no"])) {
+                (true, _) => Value::Bool(true),
+                (_, true) => Value::Bool(false),
+                _ => return Err(format!("`{field}` holds `{text}`, which is neither true nor false")),
+            }
+        }
     })
 }
 

@@ -1,0 +1,67 @@
+//! Rows read on a thread of their own, so that reading a file and storing what it holds go on at once.
+
+use std::io::Read;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use super::{RowError, Rows};
+use crate::cache::Row;
+use crate::dedupe::KeySpec;
+
+/// Rows that change hands at once: enough that handing over costs nothing beside reading them.
+const BATCH: usize = 512;
+
+/// Batches that may wait to be stored. Memory is bounded by them.
+const WAITING: usize = 4;
+
+/// Some rows, and how many bytes of the file they and those before them took.
+struct Batch {
+    rows: Vec<Row>,
+    byte: u64,
+}
+
+/// Hands every row of a file to `take`, in order, with its key, and the bytes that are read. The outer error is that of
+/// `take`, which ends the reading; the inner one says that the file cannot be read on, after the rows before it.
+pub(in crate::scan) fn each_row<R: Read + Send, E>(
+    rows: Rows<R>,
+    key: &KeySpec,
+    mut take: impl FnMut(&Row, u64) -> Result<(), E>,
+) -> Result<Result<(), RowError>, E> {
+    std::thread::scope(|scope| {
+        let (sender, receiver): (_, Receiver<Result<Batch, RowError>>) = sync_channel(WAITING);
+        scope.spawn(move || read(rows, key, &sender));
+        for batch in receiver {
+            match batch {
+                Ok(Batch { rows, byte }) => rows.iter().try_for_each(|row| take(row, byte))?,
+                Err(refused) => return Ok(Err(refused)),
+            }
+        }
+        Ok(Ok(()))
+    })
+}
+
+/// Reads until the end, an error, or until nobody takes any more.
+fn read<R: Read>(mut rows: Rows<R>, key: &KeySpec, batches: &SyncSender<Result<Batch, RowError>>) {
+    loop {
+        let mut batch = Vec::with_capacity(BATCH);
+        let refused = loop {
+            match rows.next() {
+                Ok(Some(lead)) => batch.push(crate::scan::row(lead, key)),
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+            if batch.len() == BATCH {
+                break None;
+            }
+        };
+        let (full, byte) = (batch.len() == BATCH, rows.byte());
+        let taken = batches.send(Ok(Batch { rows: batch, byte })).is_ok();
+        let more = full && refused.is_none() && taken;
+        if let Some(error) = refused {
+            // Where nobody takes it any more, nobody needs to know.
+            batches.send(Err(error)).ok();
+        }
+        if !more {
+            return;
+        }
+    }
+}
