@@ -9,6 +9,7 @@ use crate::support::{Instance, Run};
 
 const CREATE: &str = "POST /bulk/v1/leads/export/create";
 
+const ENQUEUE: &str = "POST /bulk/v1/leads/export/{id}/enqueue";
 const STATUS: &str = "GET /bulk/v1/leads/export/{id}/status";
 const FILE: &str = "GET /bulk/v1/leads/export/{id}/file";
 
@@ -148,6 +149,42 @@ fn a_file_whose_bytes_are_not_those_of_its_checksum_is_fetched_again() {
     instance.sandbox.fail_next(FILE, Fault::BadChecksum);
     scan(&instance).expect_code(0);
     assert_eq!(calls(&instance, FILE), 2 * files + 1);
+}
+
+#[test]
+fn a_job_that_fails_and_a_complete_one_without_a_file_are_ordered_anew() {
+    let instance = seeded(quick());
+    scan(&instance).expect_code(0);
+    let (whole, windows) = (report(&instance), calls(&instance, CREATE));
+    for (endpoint, fault) in [(ENQUEUE, Fault::FailedExport), (FILE, Fault::NoFile)] {
+        forget(&instance);
+        let before = calls(&instance, CREATE);
+        // A file that is not there is asked for three times, since it may only be late.
+        let times = if fault == Fault::NoFile { 3 } else { 1 };
+        (0..times).for_each(|_| instance.sandbox.fail_next(endpoint, fault));
+        scan(&instance).expect_code(0);
+        assert_eq!(report(&instance), whole, "{fault:?}");
+        assert_eq!(calls(&instance, CREATE) - before, windows + 1, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_window_whose_jobs_fail_time_and_again_stops_the_scan_with_what_to_do() {
+    let (instance, _) = with_births(quick(), &["2026-10-01T00:00:00Z"]);
+    // Two windows, each of which is tried three times at most.
+    (0..6).for_each(|_| instance.sandbox.fail_next(ENQUEUE, Fault::FailedExport));
+    let failed = scan(&instance).expect_code(1);
+    assert!(failed.stderr.contains("came to nothing 3 times"), "{}", failed.picture());
+}
+
+#[test]
+fn quotes_that_are_not_doubled_are_refused_with_line_and_column_never_read_wrong() {
+    let mut options = quick();
+    options.set_knob("export_quotes=bare").unwrap();
+    let (instance, ids) = with_births(options, &["2026-10-01T00:00:00Z"]);
+    instance.sandbox.change_lead(ids[0], &json!({"company": "the \"best\", she said"}));
+    let refused = scan(&instance).expect_code(1);
+    assert!(refused.stderr.contains("line 2: `company` has a quote within quotes"), "{}", refused.picture());
 }
 
 #[test]

@@ -56,7 +56,8 @@ impl Chance {
 
 fn concerns(fault: Fault, endpoint: &str) -> bool {
     match fault {
-        Fault::HalfFile | Fault::BadChecksum => endpoint.ends_with("/file"),
+        Fault::HalfFile | Fault::BadChecksum | Fault::NoFile => endpoint.ends_with("/file"),
+        Fault::FailedExport => endpoint.ends_with("/enqueue"),
         Fault::PartialMerge => endpoint.ends_with("/merge"),
         _ => true,
     }

@@ -32,9 +32,14 @@ pub(super) fn create(shared: &Shared, request: &Request) -> Result<Answer, Refus
 }
 
 /// Enqueue Export Lead Job.
-pub(super) fn enqueue(shared: &Shared, request: &Request, id: &str) -> Result<Answer, Refused> {
-    let now = now();
-    Ok(Answer::Rows(vec![settled(shared, now).enqueue(id, &request.user, now)?.report(now)]))
+pub(super) fn enqueue(
+    shared: &Shared,
+    request: &Request,
+    id: &str,
+    fault: Option<Fault>,
+) -> Result<Answer, Refused> {
+    let (now, fails) = (now(), fault == Some(Fault::FailedExport));
+    Ok(Answer::Rows(vec![settled(shared, now).enqueue(id, &request.user, now, fails)?.report(now)]))
 }
 
 /// Cancel Export Lead Job.
@@ -67,7 +72,8 @@ pub(super) fn list(shared: &Shared, request: &Request) -> Result<Answer, Refused
 pub(super) fn file(shared: &Shared, request: &Request, id: &str, fault: Option<Fault>) -> Answer {
     let now = now();
     let jobs = settled(shared, now);
-    let Some(file) = jobs.find(id, &request.user).ok().and_then(|job| job.file(now)) else {
+    let file = jobs.find(id, &request.user).ok().and_then(|job| job.file(now));
+    let Some(file) = file.filter(|_| fault != Some(Fault::NoFile)) else {
         return raw(404, "text/plain", Vec::new(), b"Not Found".to_vec());
     };
     let total = file.bytes.len();
@@ -107,7 +113,8 @@ fn damaged(mut bytes: Vec<u8>, fault: Option<Fault>) -> Vec<u8> {
 /// The jobs, with the files made of those that finished by now.
 fn settled(shared: &Shared, now: DateTime<Utc>) -> std::sync::MutexGuard<'_, Jobs> {
     let mut jobs = shared.jobs();
-    jobs.settle(now, |order| write(&shared.world(), order));
+    let bare = shared.options.knobs.is("export_quotes", "bare");
+    jobs.settle(now, |order| write(&shared.world(), order, bare));
     jobs
 }
 
@@ -133,13 +140,13 @@ fn check(world: &World, has_updated_at: bool, order: &Order) -> Result<(), Refus
 }
 
 /// The file of an order. Rows come in an order that is the same each time and helps nobody; leads that were created in
-/// the hour that the end of daylight saving repeats come twice.
-fn write(world: &World, order: &Order) -> (Vec<u8>, usize) {
+/// the hour that the end of daylight saving repeats come twice. Quotes within quotes that are left bare were seen once.
+fn write(world: &World, order: &Order, bare_quotes: bool) -> (Vec<u8>, usize) {
     let columns: Vec<u16> =
         order.fields.iter().filter_map(|name| schema::find(name)).map(|(number, _)| number).collect();
     let mut records: Vec<&Record> = world.leads().filter(|record| is_wanted(world, order, record)).collect();
     records.sort_unstable_by_key(|record| record.id.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let mut file = FileWriter::new(order);
+    let mut file = FileWriter::new(order, bare_quotes);
     for record in records {
         let values: Vec<Option<String>> = columns.iter().map(|column| record.text_of(*column)).collect();
         let times = if in_repeated_hour(record.created_at) { 2 } else { 1 };
@@ -188,7 +195,7 @@ mod tests {
 
     fn ids(world: &World, start: &str, end: &str) -> Vec<u64> {
         let filter = json!({"createdAt": {"startAt": start, "endAt": end}});
-        let (bytes, records) = write(world, &order(&json!({"fields": ["id"], "filter": filter})));
+        let (bytes, records) = write(world, &order(&json!({"fields": ["id"], "filter": filter})), false);
         let text = String::from_utf8(bytes).unwrap();
         let mut ids: Vec<u64> = text.lines().skip(1).map(|line| line.parse().unwrap()).collect();
         assert_eq!(ids.len(), records);

@@ -137,6 +137,7 @@ const KNOBS: &[(&str, &[&str])] = &[
     ("merge_across_partitions", &["1010", "allow"]),
     ("concurrent_merges", &["611", "serialise"]),
     ("updated_at_filter", &["off", "on"]),
+    ("export_quotes", &["doubled", "bare"]),
     ("clock_speed", &["1"]),
     ("token_life_s", &["3600"]),
     ("merge_ms", &["1500"]),
@@ -256,6 +257,10 @@ pub enum Fault {
     HalfFile,
     /// An export's file whose bytes are not those of the checksum.
     BadChecksum,
+    /// 404 for the file of an export that is complete.
+    NoFile,
+    /// An export that is put in the queue, and fails when it has run.
+    FailedExport,
 }
 
 const FAULTS: &[(&str, Fault)] = &[
@@ -277,6 +282,8 @@ const FAULTS: &[(&str, Fault)] = &[
     ("partial_merge", Fault::PartialMerge),
     ("half_file", Fault::HalfFile),
     ("bad_checksum", Fault::BadChecksum),
+    ("no_file", Fault::NoFile),
+    ("failed_export", Fault::FailedExport),
 ];
 
 impl Fault {

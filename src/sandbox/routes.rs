@@ -94,7 +94,7 @@ fn bulk(
     match (request.method.as_str(), segments) {
         ("GET", ["export"]) => extract::list(shared, request).into(),
         ("POST", ["export", "create"]) => extract::create(shared, request).into(),
-        ("POST", ["export", id, "enqueue"]) => extract::enqueue(shared, request, id).into(),
+        ("POST", ["export", id, "enqueue"]) => extract::enqueue(shared, request, id, fault).into(),
         ("POST", ["export", id, "cancel"]) => extract::cancel(shared, request, id).into(),
         ("GET", ["export", id, "status"]) => extract::status(shared, request, id).into(),
         ("GET", ["export", id, "file"]) => extract::file(shared, request, id, fault),

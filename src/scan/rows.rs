@@ -61,7 +61,10 @@ impl<R: Read> Rows<R> {
         match reader.read_byte_record(&mut record) {
             Ok(true) => {}
             Ok(false) => return Err(RowError { line: None, what: "is empty".to_owned() }),
-            Err(error) => return Err(describe(&error)),
+            Err(error) => {
+                let trouble = reader.get_ref().trouble();
+                return Err(trouble.map_or_else(|| describe(&error), |trouble| trouble.of(None)));
+            }
         }
         let columns = columns(&record).map_err(|what| RowError { line: Some(1), what })?;
         Ok(Self { reader, record, columns, last_line: None })
@@ -97,11 +100,8 @@ impl<R: Read> Rows<R> {
     /// What is wrong with the quotes, where that is why reading failed.
     fn quotes(&self) -> Option<RowError> {
         let trouble = self.reader.get_ref().trouble()?;
-        let what = match self.columns.uses().get(trouble.cell) {
-            Some(column) => format!("`{}` {}", column.header, trouble.what),
-            None => format!("cell {} {}", trouble.cell + 1, trouble.what),
-        };
-        Some(RowError { line: Some(trouble.line), what })
+        let column = self.columns.uses().get(trouble.cell);
+        Some(trouble.of(column.map(|column| column.header.as_str())))
     }
 }
 

@@ -10,14 +10,16 @@ use super::order::Order;
 #[derive(Debug)]
 pub(super) struct FileWriter<'a> {
     order: &'a Order,
+    /// Whether quotes within quotes are left as they are, which breaks the file.
+    bare_quotes: bool,
     bytes: Vec<u8>,
     records: usize,
 }
 
 impl<'a> FileWriter<'a> {
     /// A file with nothing but the header.
-    pub(super) fn new(order: &'a Order) -> Self {
-        let mut file = Self { order, bytes: Vec::new(), records: 0 };
+    pub(super) fn new(order: &'a Order, bare_quotes: bool) -> Self {
+        let mut file = Self { order, bare_quotes, bytes: Vec::new(), records: 0 };
         let headers =
             order.fields.iter().map(|field| Some(order.headers.get(field).unwrap_or(field).as_str()));
         file.line(headers);
@@ -54,7 +56,7 @@ impl<'a> FileWriter<'a> {
         }
         self.bytes.push(b'"');
         for byte in value.bytes() {
-            if byte == b'"' {
+            if byte == b'"' && !self.bare_quotes {
                 self.bytes.push(b'"');
             }
             self.bytes.push(byte);
@@ -71,7 +73,7 @@ mod tests {
 
     fn file(order: &serde_json::Value, rows: &[&[Option<&str>]]) -> String {
         let order = Order::parse(order.as_object().unwrap()).unwrap();
-        let mut file = FileWriter::new(&order);
+        let mut file = FileWriter::new(&order, false);
         for row in rows {
             file.row(row.iter().copied());
         }

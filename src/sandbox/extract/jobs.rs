@@ -43,6 +43,7 @@ pub(super) struct Job {
     /// When it was put in the queue, starts and finishes.
     timetable: Option<Timetable>,
     cancelled: Option<DateTime<Utc>>,
+    fails: bool,
     file: Option<File>,
     /// How often the status that callers see is refreshed, on this machine's clock.
     refresh: Duration,
@@ -73,6 +74,7 @@ pub(super) enum Status {
     Processing,
     Cancelled,
     Completed,
+    Failed,
 }
 
 impl Status {
@@ -84,6 +86,7 @@ impl Status {
             Self::Processing => "Processing",
             Self::Cancelled => "Cancelled",
             Self::Completed => "Completed",
+            Self::Failed => "Failed",
         }
     }
 }
@@ -106,6 +109,7 @@ impl Jobs {
             created: now,
             timetable: None,
             cancelled: None,
+            fails: false,
             file: None,
             refresh: REFRESH / self.speed,
             runs_for: Duration::seconds(i64::from(seconds)) / self.speed,
@@ -115,8 +119,14 @@ impl Jobs {
         self.find(&id, owner)
     }
 
-    /// Puts a job in the queue.
-    pub(super) fn enqueue(&mut self, id: &str, owner: &str, now: DateTime<Utc>) -> Result<&Job, Refused> {
+    /// Puts a job in the queue; one that `fails` runs like any other, and has no file in the end.
+    pub(super) fn enqueue(
+        &mut self,
+        id: &str,
+        owner: &str,
+        now: DateTime<Utc>,
+        fails: bool,
+    ) -> Result<&Job, Refused> {
         let job = self.find(id, owner)?;
         if job.cancelled.is_some() {
             return Err(invalid(format!("Export job '{id}' is Cancelled")));
@@ -131,6 +141,7 @@ impl Jobs {
         let place = self.place(id, owner)?;
         if let Some(job) = self.all.get_mut(place) {
             job.timetable = Some(Timetable { queued: now, starts: now, finishes: now + job.runs_for });
+            job.fails = fails;
         }
         self.schedule(now, Some(place));
         self.find(id, owner)
@@ -164,7 +175,7 @@ impl Jobs {
     pub(super) fn settle(&mut self, now: DateTime<Utc>, mut make: impl FnMut(&Order) -> (Vec<u8>, usize)) {
         for job in &mut self.all {
             let finished = job.timetable.is_some_and(|timetable| timetable.finishes <= now);
-            if finished && job.cancelled.is_none() && job.file.is_none() {
+            if finished && job.cancelled.is_none() && !job.fails && job.file.is_none() {
                 let (bytes, records) = make(&job.order);
                 let checksum = format!("sha256:{}", hex(&Sha256::digest(&bytes)));
                 job.file = Some(File { bytes: Bytes::from(bytes), records, checksum });
@@ -231,6 +242,7 @@ impl Job {
         }
         let Some(timetable) = self.timetable else { return Status::Created };
         match self.last_refresh(now) {
+            seen if seen >= timetable.finishes && self.fails => Status::Failed,
             seen if seen >= timetable.finishes && self.file.is_some() => Status::Completed,
             seen if seen > timetable.queued && seen >= timetable.starts => Status::Processing,
             _ => Status::Queued,

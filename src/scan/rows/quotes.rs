@@ -6,6 +6,8 @@
 
 use std::io::{self, Read};
 
+use super::RowError;
+
 /// No value of a lead is longer. Past it a quote was opened somewhere and never closed, and the cell would swallow the
 /// rest of the file, and all memory.
 const LONGEST_CELL: u64 = 64 << 20;
@@ -31,6 +33,15 @@ pub(super) struct Trouble {
     /// Counted from 0.
     pub(super) cell: usize,
     pub(super) what: &'static str,
+}
+
+impl Trouble {
+    /// As an error of the column with this name, or of the cell by its place.
+    pub(super) fn of(self, column: Option<&str>) -> RowError {
+        let Self { line, cell, what } = self;
+        let cell = column.map_or_else(|| format!("cell {}", cell + 1), |column| format!("`{column}`"));
+        RowError { line: Some(line), what: format!("{cell} {what}") }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +70,9 @@ impl<R> Quotes<R> {
         self.trouble
     }
 
-    fn watch(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
-        for byte in bytes.iter().copied() {
+    /// Follows the bytes; at one that cannot be, its place and what is wrong.
+    fn watch(&mut self, bytes: &[u8]) -> Result<(), (usize, &'static str)> {
+        for (place, byte) in bytes.iter().copied().enumerate() {
             self.length += 1;
             let quoted = self.state == State::Quoted;
             if byte == b'\n' {
@@ -70,14 +82,14 @@ impl<R> Quotes<R> {
                 (State::Quoted, b'"') => State::Quote,
                 (State::Quoted, _) | (State::Quote | State::Start, b'"') => State::Quoted,
                 (_, b'\n') => self.next_cell(0),
-                (State::Return, _) => return Err(NOT_DOUBLED),
+                (State::Return, _) => return Err((place, NOT_DOUBLED)),
                 (_, byte) if byte == self.delimiter => self.next_cell(self.cell + 1),
                 (State::Quote, b'\r') => State::Return,
-                (State::Quote, _) => return Err(NOT_DOUBLED),
+                (State::Quote, _) => return Err((place, NOT_DOUBLED)),
                 (State::Start | State::Bare, _) => State::Bare,
             };
             if quoted && self.length > LONGEST_CELL {
-                return Err(ENDLESS);
+                return Err((place, ENDLESS));
             }
         }
         Ok(())
@@ -95,12 +107,17 @@ const ENDLESS: &str = "goes on for over 64 MB: a quote was opened and never clos
 
 impl<R: Read> Read for Quotes<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let broken = |what| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        if let Some(trouble) = self.trouble {
+            return broken(trouble.what);
+        }
         let read = self.inner.read(buffer)?;
         match self.watch(buffer.get(..read).unwrap_or_default()) {
             Ok(()) => Ok(read),
-            Err(what) => {
+            Err((place, what)) => {
                 self.trouble = Some(Trouble { line: self.line, cell: self.cell, what });
-                Err(io::Error::new(io::ErrorKind::InvalidData, what))
+                // What comes before is whole, the header that names the column among it.
+                if place == 0 { broken(what) } else { Ok(place) }
             }
         }
     }

@@ -35,7 +35,7 @@ fn a_job_is_created_queued_processing_and_completed_and_seen_so_once_a_minute() 
     let mut jobs = jobs();
     let [_, _, _, id] = [(); 4].map(|()| create(&mut jobs, 0));
     assert_eq!(status(&mut jobs, &id, 500), Status::Created);
-    assert_eq!(jobs.enqueue(&id, OWNER, at(1_000)).unwrap().status(at(1_000)), Status::Queued);
+    assert_eq!(jobs.enqueue(&id, OWNER, at(1_000), false).unwrap().status(at(1_000)), Status::Queued);
     assert_eq!(status(&mut jobs, &id, 1_059), Status::Queued);
     assert_eq!(status(&mut jobs, &id, 1_060), Status::Processing);
     assert_eq!(
@@ -54,7 +54,7 @@ fn a_completed_job_tells_records_size_and_the_checksum_of_its_file() {
     let id = create(&mut jobs, 0);
     let created = jobs.find(&id, OWNER).unwrap().report(at(0));
     assert!(created.get("queuedAt").is_none(), "not queued yet");
-    jobs.enqueue(&id, OWNER, at(0)).unwrap();
+    jobs.enqueue(&id, OWNER, at(0), false).unwrap();
     settle(&mut jobs, 60);
     let report = jobs.find(&id, OWNER).unwrap().report(at(60));
     assert_eq!(report["numberOfRecords"], 2);
@@ -69,7 +69,7 @@ fn two_jobs_run_and_the_third_waits_for_a_slot() {
     let mut jobs = jobs();
     let ids = [(); 3].map(|()| create(&mut jobs, 0));
     for id in &ids {
-        jobs.enqueue(id, OWNER, at(0)).unwrap();
+        jobs.enqueue(id, OWNER, at(0), false).unwrap();
     }
     let starts: Vec<i64> = ids
         .iter()
@@ -83,7 +83,7 @@ fn a_cancelled_job_gives_its_slot_to_the_next() {
     let mut jobs = jobs();
     let ids = [(); 4].map(|()| create(&mut jobs, 0));
     for id in &ids {
-        jobs.enqueue(id, OWNER, at(0)).unwrap();
+        jobs.enqueue(id, OWNER, at(0), false).unwrap();
     }
     let job = jobs.cancel(&ids[0], OWNER, at(5)).unwrap();
     assert_eq!(job.report(at(5))["status"], "Cancelled");
@@ -97,19 +97,19 @@ fn the_eleventh_job_in_the_queue_is_refused_until_one_is_done() {
     let mut jobs = jobs();
     let ids: Vec<String> = (0..11).map(|_| create(&mut jobs, 0)).collect();
     for id in &ids[..10] {
-        jobs.enqueue(id, OWNER, at(0)).unwrap();
+        jobs.enqueue(id, OWNER, at(0), false).unwrap();
     }
-    let refusal = jobs.enqueue(&ids[10], OWNER, at(1)).unwrap_err();
+    let refusal = jobs.enqueue(&ids[10], OWNER, at(1), false).unwrap_err();
     assert_eq!((refusal.code, refusal.message.as_str()), ("1029", "Too many jobs in queue"));
-    assert!(jobs.enqueue(&ids[10], OWNER, at(20)).is_ok());
+    assert!(jobs.enqueue(&ids[10], OWNER, at(20), false).is_ok());
 }
 
 #[test]
 fn a_job_is_queued_once() {
     let mut jobs = jobs();
     let id = create(&mut jobs, 0);
-    jobs.enqueue(&id, OWNER, at(0)).unwrap();
-    let refusal = jobs.enqueue(&id, OWNER, at(1)).unwrap_err();
+    jobs.enqueue(&id, OWNER, at(0), false).unwrap();
+    let refusal = jobs.enqueue(&id, OWNER, at(1), false).unwrap_err();
     assert_eq!((refusal.code, refusal.message.as_str()), ("1029", "Job already queued"));
 }
 
@@ -117,13 +117,13 @@ fn a_job_is_queued_once() {
 fn a_day_whose_bytes_are_used_up_takes_neither_new_jobs_nor_created_ones() {
     let mut jobs = Jobs::new(7, 1);
     let (first, second) = (create(&mut jobs, 0), create(&mut jobs, 0));
-    jobs.enqueue(&first, OWNER, at(0)).unwrap();
+    jobs.enqueue(&first, OWNER, at(0), false).unwrap();
     settle(&mut jobs, 60);
-    let refusal = jobs.enqueue(&second, OWNER, at(60)).unwrap_err();
+    let refusal = jobs.enqueue(&second, OWNER, at(60), false).unwrap_err();
     assert_eq!((refusal.code, refusal.message.as_str()), ("1029", "Export daily quota exceeded"));
     assert_eq!(jobs.create(order(), OWNER, at(60)).unwrap_err().code, "1029");
     let after_midnight_central = 15 * 3_600;
-    assert!(jobs.enqueue(&second, OWNER, at(after_midnight_central)).is_ok());
+    assert!(jobs.enqueue(&second, OWNER, at(after_midnight_central), false).is_ok());
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn jobs_of_others_do_not_exist() {
 fn a_file_is_kept_for_seven_days() {
     let mut jobs = jobs();
     let id = create(&mut jobs, 0);
-    jobs.enqueue(&id, OWNER, at(0)).unwrap();
+    jobs.enqueue(&id, OWNER, at(0), false).unwrap();
     settle(&mut jobs, 60);
     assert!(jobs.find(&id, OWNER).unwrap().file(at(7 * 86_400)).is_some());
     assert!(jobs.find(&id, OWNER).unwrap().file(at(7 * 86_400 + 60)).is_none());
@@ -150,6 +150,6 @@ fn a_file_is_kept_for_seven_days() {
 fn the_clocks_speed_divides_every_duration() {
     let mut jobs = Jobs::new(1_000, 60);
     let id = create(&mut jobs, 0);
-    jobs.enqueue(&id, OWNER, at(0)).unwrap();
+    jobs.enqueue(&id, OWNER, at(0), false).unwrap();
     assert_eq!(status(&mut jobs, &id, 1), Status::Completed);
 }
