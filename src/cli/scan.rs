@@ -12,7 +12,7 @@ use crate::cache::Cache;
 use crate::config::Config;
 use crate::dedupe::WinnerRule;
 use crate::lead::{AUDIT_FIELDS, LeadId};
-use crate::marketo::{Client, ReadLeads};
+use crate::marketo::{Client, ExportLeads, ReadLeads};
 use crate::scan::{self, BirthsLearnt, ColumnUse, Ended, PageScan, Watch, Way};
 
 mod births;
@@ -136,6 +136,7 @@ async fn live(
         births = births::learn(context, &client, &mut cache).await;
         run.calls = client.calls_made();
     }
+    context.ui.note(&format!("left today: {}", left_today(&client, context.config.limits.daily_calls)));
     Ok((run, cache, births))
 }
 
@@ -161,7 +162,7 @@ async fn by_pages(
     highest: Option<LeadId>,
     mut cache: Cache,
 ) -> Result<(Run, Cache), Failure> {
-    let watcher = Watcher(context.ui.progress("reading ids", Some(0)));
+    let watcher = Watcher::of(context, "reading ids", client);
     let pages = PageScan {
         fields,
         key: &context.config.key,
@@ -184,7 +185,7 @@ fn from_file(
         hint: Some("name a bulk extract, or an export of a smart list, as CSV".to_owned()),
     })?;
     let mut cache = open(&context.config)?;
-    let watcher = Watcher(context.ui.progress("reading bytes", Some(bytes)));
+    let watcher = Watcher { bar: context.ui.progress("reading bytes", Some(bytes)), budget: None };
     let mut ui = context.ui.clone();
     let told = |columns: &[ColumnUse]| tell_columns(&mut ui, columns);
     let ended = scan::scan_file(file, &mut cache, &context.config.key, super::now, &watcher, told);
@@ -240,10 +241,38 @@ fn show(ui: &mut Ui, json: bool, document: &Document<'_>, merged: u64) -> Result
     Ok(())
 }
 
-struct Watcher(Progress);
+/// Shows how far a scan is, and what is left of the day while it calls.
+struct Watcher {
+    bar: Progress,
+    budget: Option<Budget>,
+}
+
+/// The calls of a day, as they are spent.
+struct Budget {
+    what: &'static str,
+    client: Client,
+    daily_calls: u64,
+}
+
+impl Watcher {
+    fn of(context: &Context, what: &'static str, client: &Client) -> Self {
+        let daily_calls = context.config.limits.daily_calls;
+        let budget = Some(Budget { what, client: client.clone(), daily_calls });
+        Self { bar: context.ui.progress(what, Some(0)), budget }
+    }
+}
 
 impl Watch for Watcher {
     fn at(&self, done: u64, total: Option<u64>) {
-        self.0.at(done, total);
+        self.bar.at(done, total);
+        if let Some(Budget { what, client, daily_calls }) = &self.budget {
+            self.bar.say(&format!("{what}; left today: {}", left_today(client, *daily_calls)));
+        }
     }
+}
+
+/// What is left of this program's own budgets.
+fn left_today(client: &Client, daily_calls: u64) -> String {
+    let calls = client.spent_today().map_or(0, |spent| daily_calls.saturating_sub(spent.calls));
+    format!("{calls} calls, {} MB", client.export_left() / 1_000_000)
 }

@@ -3,16 +3,16 @@
 use super::Watcher;
 use crate::cache::Cache;
 use crate::cli::Context;
-use crate::marketo::ReadLeads;
+use crate::marketo::Client;
 use crate::scan::{self, BirthsLearnt};
 
 /// Learns what is not known yet, and says what it found.
 pub(super) async fn learn(
     context: &mut Context,
-    client: &impl ReadLeads,
+    client: &Client,
     cache: &mut Cache,
 ) -> Result<BirthsLearnt, scan::Error> {
-    let watcher = Watcher(context.ui.progress("learning how duplicates arose", Some(0)));
+    let watcher = Watcher::of(context, "learning how duplicates arose", client);
     let learnt = scan::learn_births(client, cache, crate::cli::now(), &context.interrupt, &watcher).await;
     drop(watcher);
     if let Ok(BirthsLearnt { found, missing, .. }) = learnt

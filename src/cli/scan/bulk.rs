@@ -50,7 +50,7 @@ pub(super) async fn run(
     schema: &Schema,
     cache: Cache,
 ) -> Result<(Run, Cache), Failure> {
-    let watcher = Watcher(context.ui.progress("reading windows", Some(0)));
+    let watcher = Watcher::of(context, "reading windows", client);
     let bulk = BulkScan {
         fields,
         schema,

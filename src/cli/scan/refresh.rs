@@ -35,7 +35,7 @@ pub(super) async fn run(
     fields: &[String],
     since: DateTime<Utc>,
 ) -> (Run, Cache) {
-    let watcher = Watcher(context.ui.progress("reading changed leads", Some(0)));
+    let watcher = Watcher::of(context, "reading changed leads", client);
     let refresh = Refresh {
         fields,
         schema,
