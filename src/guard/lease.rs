@@ -15,7 +15,8 @@
 //! margin is for it. Each grant has a number, [`Lease::fence`], that only grows: an owner whose lease went to another
 //! can neither renew nor release the other's.
 //!
-//! [`MemoryLeases`] keeps the leases of one process.
+//! Two stores keep the leases: `memory` for one process, `sqlite` for those of one machine, which is a `table`; who waits
+//! for what in a store that several processes share is kept in `line`.
 //!
 //! Never: a key's own value in a store, a log or an error, only its hash; a write without a lease because the store
 //! cannot be reached ([`LeaseError::Unavailable`]).
@@ -30,9 +31,15 @@ use sha2::{Digest as _, Sha256};
 
 use crate::marketo::Clock;
 
+mod line;
+mod machine_clock;
 mod memory;
+mod sqlite;
+mod table;
 
+pub use line::SharedLeases;
 pub use memory::MemoryLeases;
+pub use sqlite::FileError;
 
 /// What is leased: the hash of an instance's key, so that no address is in a store or a log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +56,11 @@ impl LeaseKey {
             hash.update(part.unwrap_or_default());
         }
         Self(hash.finalize().into())
+    }
+
+    /// A key that a store kept.
+    fn from_bytes(hash: [u8; 32]) -> Self {
+        Self(hash)
     }
 
     /// The hash.
@@ -148,11 +160,13 @@ pub struct Terms {
     /// The life of a lease that was granted and not renewed yet: its owner looks up, or waits for its place among the
     /// limits. An owner that may take longer renews it in time.
     pub unsent: Duration,
+    /// How long a process keeps its places in the lines of a shared store without a sign of life.
+    pub place: Duration,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { unsent: Duration::from_secs(30) }
+        Self { unsent: Duration::from_secs(30), place: Duration::from_secs(10) }
     }
 }
 
@@ -160,7 +174,11 @@ impl Terms {
     /// The terms where Marketo's time passes faster, for practising: a tenth of the usual at most, since a process on a
     /// busy machine may be slow, however fast the clock.
     pub fn at(clock: Clock) -> Self {
-        let usual = Self::default().unsent;
-        Self { unsent: clock.wall(usual).max(usual / 10) }
+        let usual = Self::default();
+        let hurried = |span: Duration| clock.wall(span).max(span / 10);
+        Self { unsent: hurried(usual.unsent), place: hurried(usual.place) }
     }
 }
+
+#[cfg(test)]
+mod tests;

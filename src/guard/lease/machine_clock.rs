@@ -1,0 +1,34 @@
+//! A clock that all processes of this machine share, that goes on while the machine sleeps, and that nobody can set.
+//!
+//! The wall's clock would not do: set forward by a minute, it would end leases a minute early, while their calls are
+//! still running at Marketo. A process's own monotonic clock would not do either: others cannot read it, and it stands
+//! still while the machine is suspended, when Marketo does not. Linux counts the time since the machine was started,
+//! suspension included (`CLOCK_BOOTTIME`), and names each start, so that times of an earlier one can be told. On other
+//! systems it is the wall's clock after all, and must only be slewed there, never set forward.
+
+/// A moment, in milliseconds of one start of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Moment {
+    /// Which start.
+    pub(super) boot: String,
+    /// Milliseconds since.
+    pub(super) millis: i64,
+}
+
+/// The time by this machine.
+#[cfg(target_os = "linux")]
+pub(super) fn now() -> std::io::Result<Moment> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Ok(Moment { boot, millis: time.tv_sec * 1_000 + time.tv_nsec / 1_000_000 })
+}
+
+/// The time by the wall's clock.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn now() -> std::io::Result<Moment> {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_err(|_before| std::io::Error::other("the clock of this machine stands before 1970"))?;
+    let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    Ok(Moment { boot: "wall".to_owned(), millis })
+}

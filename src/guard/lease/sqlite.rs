@@ -1,0 +1,229 @@
+//! The leases of the processes of one machine, in a small file of their own beside the ledger.
+//!
+//! A round is one immediate transaction, so that rounds come one after another, whichever process makes them. It is not
+//! synced to disk: the file's changes outlive a killed process as it is, and what a power cut may undo cannot hurt,
+//! because nothing is granted until the machine has been up for longer than any call that left before can run
+//! ([`QUIET`]). Waiters of this process are served by its own rounds; changes by other processes are seen by asking
+//! SQLite for its `data_version` every [`LOOK`] while somebody waits, a look into shared memory that reads no page. Times
+//! are those of [`machine_clock`]. The file must lie on a disk of this machine, as SQLite's WAL asks for.
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::Terms;
+use super::line::SharedLeases;
+use super::machine_clock;
+use super::table::{Failure, Results, Round, Table};
+use crate::marketo::SYNC_LIMIT;
+
+mod round;
+
+/// What each format adds to the one before, never edited after its release.
+const MIGRATIONS: [&str; 1] = [include_str!("0001_leases.sql")];
+
+/// The format that they lead to.
+const FORMAT: u32 = 1;
+
+/// `mkaG`: tells a file of leases from any other SQLite file.
+const APPLICATION_ID: i32 = 0x6d6b_6147;
+
+/// How long another process's round may take.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// How soon a release by another process is seen.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// After a start of the machine nothing is granted before it has been up for so long: by then every call that left
+/// before is over.
+const QUIET: Duration = SYNC_LIMIT.saturating_add(Duration::from_secs(30));
+
+/// Why a file of leases cannot be used. Nothing may be sent without it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// It cannot be made or opened at all.
+    #[error("the file of leases {} cannot be opened", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is something else.
+    #[error("{} is not a file of leases of mkto-audit, and is left as it is; name another", path.display())]
+    NotLeases {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A later version of this program wrote it.
+    #[error("the file of leases {} has format {found}, and this program knows format {known}; use the newer mkto-audit that wrote it", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format that this program knows.
+        known: u32,
+    },
+    /// The machine does not tell how long it has been up.
+    #[error("the clock of this machine cannot be read, by which leases end")]
+    Clock {
+        /// Why.
+        source: std::io::Error,
+    },
+    /// SQLite could not read or write it.
+    #[error("the file of leases {} cannot be read or written", path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's reason.
+        source: rusqlite::Error,
+    },
+}
+
+impl SharedLeases {
+    /// Opens a file of leases, making it where there is none. Only its owner can read it. Needs a runtime.
+    pub fn sqlite(path: &Path, terms: Terms) -> Result<Self, FileError> {
+        let db = open(path)?;
+        let failed = |source| FileError::Store { path: path.to_owned(), source };
+        let version = data_version(&db).map_err(failed)?;
+        // Any number will do that no other process has; 62 bits are not met twice.
+        let owner = i64::from_ne_bytes(rand::random::<[u8; 8]>()) >> 1;
+        let file = File { path: path.to_owned(), db: Some(db), owner, version };
+        Ok(Self::start(file, terms))
+    }
+}
+
+/// The open file.
+struct File {
+    path: PathBuf,
+    /// Away while a round runs on another thread; after a round that panicked it is opened anew.
+    db: Option<Connection>,
+    owner: i64,
+    /// SQLite's count of other connections' commits, as last seen.
+    version: i64,
+}
+
+impl Table for File {
+    const NAME: &'static str = "sqlite";
+
+    async fn round(&mut self, round: &Round, terms: Terms) -> Result<Results, Failure> {
+        let (path, owner, round) = (self.path.clone(), self.owner, round.clone());
+        let db = self.db.take();
+        let done = tokio::task::spawn_blocking(move || {
+            let mut db = match db {
+                Some(db) => db,
+                None => open(&path)?,
+            };
+            let result = carry_out(&mut db, &path, owner, &round, terms);
+            Ok::<_, FileError>((db, result))
+        });
+        let (db, result) = done.await.map_err(|error| Arc::new(error) as Failure)?.map_err(failure)?;
+        self.db = Some(db);
+        let (version, results) = result.map_err(failure)?;
+        self.version = version;
+        Ok(results)
+    }
+
+    async fn changed(&mut self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let version = self.db.as_ref().map(data_version);
+            // What cannot be read now is told by the next round.
+            if !matches!(version, Some(Ok(version)) if version == self.version) {
+                return;
+            }
+        }
+    }
+}
+
+/// The results of a round, and SQLite's count of commits before it: a later one may have been missed by the round.
+fn carry_out(
+    db: &mut Connection,
+    path: &Path,
+    owner: i64,
+    round: &Round,
+    terms: Terms,
+) -> Result<(i64, Results), FileError> {
+    let failed = |source| FileError::Store { path: path.to_owned(), source };
+    let version = data_version(db).map_err(failed)?;
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    // Read after the lock is there, since waiting for it takes time.
+    let now = machine_clock::now().map_err(|source| FileError::Clock { source })?;
+    let results = round::carry_out(&transaction, owner, &now, round, terms).map_err(failed)?;
+    transaction.commit().map_err(failed)?;
+    Ok((version, results))
+}
+
+fn failure(error: FileError) -> Failure {
+    Arc::new(error)
+}
+
+fn data_version(db: &Connection) -> rusqlite::Result<i64> {
+    db.pragma_query_value(None, "data_version", |row| row.get(0))
+}
+
+fn open(path: &Path) -> Result<Connection, FileError> {
+    let failed = |source| FileError::Store { path: path.to_owned(), source };
+    make_private(path).map_err(|source| FileError::Open { path: path.to_owned(), source })?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
+    db.busy_timeout(BUSY).map_err(failed)?;
+    let not_leases = || FileError::NotLeases { path: path.to_owned() };
+    let application: i32 =
+        db.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(|source| {
+            match source.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::NotADatabase) => not_leases(),
+                _ => failed(source),
+            }
+        })?;
+    let objects: i64 =
+        db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    if application != APPLICATION_ID && objects > 0 {
+        return Err(not_leases());
+    }
+    db.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    db.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
+    db.pragma_update(None, "foreign_keys", true).map_err(failed)?;
+    match migrate(&mut db).map_err(failed)? {
+        found if found > FORMAT => Err(FileError::Newer { path: path.to_owned(), found, known: FORMAT }),
+        _ => Ok(db),
+    }
+}
+
+/// Brings the format up to date, and gives the one that was found.
+fn migrate(db: &mut Connection) -> rusqlite::Result<u32> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for migration in MIGRATIONS.iter().skip(found as usize) {
+        transaction.execute_batch(migration)?;
+    }
+    if found < FORMAT {
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
+    transaction.commit()?;
+    Ok(found)
+}
+
+/// Makes an empty file where there is none, and lets nobody but its owner read it.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+        options.mode(0o600);
+        options.open(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+    }
+    #[cfg(not(unix))]
+    options.open(path).map(drop)
+}

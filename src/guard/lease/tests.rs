@@ -1,0 +1,211 @@
+//! What every store of leases must do, asked of each of them in the same words.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::{LeaseError, LeaseKey, Leases, MemoryLeases, SharedLeases, Terms};
+
+mod processes;
+mod storm;
+
+/// Long enough for a busy machine, short enough to wait for.
+const TERMS: Terms = Terms { unsent: Duration::from_millis(600), place: Duration::from_millis(900) };
+
+/// Stores count in milliseconds.
+const TICK: Duration = Duration::from_millis(2);
+
+/// Much longer than anything here should take.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Two owners' views of one store, and what keeps it alive.
+struct Store<L> {
+    here: Arc<L>,
+    there: Arc<L>,
+    _kept: Box<dyn Send>,
+}
+
+fn memory(terms: Terms) -> Store<MemoryLeases> {
+    let here = Arc::new(MemoryLeases::new(terms));
+    Store { there: here.clone(), here, _kept: Box::new(()) }
+}
+
+fn sqlite(terms: Terms) -> Store<SharedLeases> {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Arc::new(SharedLeases::sqlite(&folder.path().join("leases.db"), terms).unwrap());
+    Store { here: open(), there: open(), _kept: Box::new(folder) }
+}
+
+fn keys(names: &[&str]) -> BTreeSet<LeaseKey> {
+    names.iter().map(|name| LeaseKey::new("instance", "email", name, None)).collect()
+}
+
+/// Waits until somebody is in line for the key, which nobody holds.
+async fn somebody_waits_for(leases: &impl Leases, name: &str) {
+    loop {
+        let free = leases.try_acquire(&keys(&[name])).await.unwrap();
+        if free.is_empty() {
+            return;
+        }
+        leases.release(free).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The same tests for each store.
+macro_rules! conformance {
+    ($($store:ident: $open:expr;)+) => { $(
+        mod $store {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_key_has_one_owner_and_other_keys_are_free() {
+                super::one_owner($open(super::TERMS)).await;
+            }
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn who_came_first_is_served_first_whichever_process_it_is_in() {
+                super::first_come_first_served($open(super::Terms::default())).await;
+            }
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn whoever_waits_for_several_keys_takes_all_at_once_and_holds_none_meanwhile() {
+                super::all_at_once($open(super::Terms::default())).await;
+            }
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_lease_of_an_owner_that_is_gone_ends_and_is_then_lost_to_it() {
+                super::gone($open(super::TERMS)).await;
+            }
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn what_was_renewed_to_send_is_not_handed_over_before_its_time() {
+                super::not_early($open(super::TERMS)).await;
+            }
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_shorter_renewal_takes_nothing_away() {
+                super::never_shortened($open(super::TERMS)).await;
+            }
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn leases_are_renewed_together_or_not_at_all() {
+                super::renewed_together($open(super::TERMS)).await;
+            }
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn whoever_stops_waiting_leaves_the_line() {
+                super::left($open(super::Terms::default())).await;
+            }
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn no_key_has_two_owners_in_a_storm_and_none_is_lost_by_callers_that_vanish() {
+                super::storm::storm($open(super::Terms::default())).await;
+            }
+        }
+    )+ };
+}
+
+conformance! {
+    in_memory: super::memory;
+    in_sqlite: super::sqlite;
+}
+
+async fn one_owner<L: Leases>(store: Store<L>) {
+    let held = store.here.acquire(&keys(&["a"])).await.unwrap();
+    assert_eq!(held.iter().map(super::Lease::key).collect::<BTreeSet<_>>(), keys(&["a"]));
+    store.here.renew(&held, SOON).await.unwrap();
+    let free = store.there.try_acquire(&keys(&["a", "b"])).await.unwrap();
+    assert_eq!(free.iter().map(super::Lease::key).collect::<BTreeSet<_>>(), keys(&["b"]));
+    store.here.release(held).await.unwrap();
+    assert_eq!(store.there.try_acquire(&keys(&["a"])).await.unwrap().len(), 1);
+    assert!(store.here.acquire(&BTreeSet::new()).await.unwrap().is_empty());
+    store.here.ready().await.unwrap();
+}
+
+async fn first_come_first_served<L: Leases>(store: Store<L>) {
+    let held = store.here.acquire(&keys(&["a"])).await.unwrap();
+    let (served, mut order) = tokio::sync::mpsc::unbounded_channel();
+    for place in 0..6 {
+        let leases = if place % 2 == 0 { store.here.clone() } else { store.there.clone() };
+        let (served, mark) = (served.clone(), format!("mark {place}"));
+        let wanted = keys(&["a", &mark]);
+        tokio::spawn(async move {
+            let held = leases.acquire(&wanted).await.unwrap();
+            served.send(place).unwrap();
+            leases.release(held).await.unwrap();
+        });
+        somebody_waits_for(&*store.here, &mark).await;
+    }
+    store.here.release(held).await.unwrap();
+    for place in 0..6 {
+        assert_eq!(timeout(SOON, order.recv()).await.unwrap(), Some(place));
+    }
+}
+
+async fn all_at_once<L: Leases>(store: Store<L>) {
+    let held = store.here.acquire(&keys(&["b"])).await.unwrap();
+    let there = store.there.clone();
+    let both = tokio::spawn(async move { there.acquire(&keys(&["a", "b"])).await });
+    somebody_waits_for(&*store.here, "a").await;
+    let (here, there) = (store.here.clone(), store.there.clone());
+    let third = tokio::spawn(async move { here.acquire(&keys(&["a"])).await });
+    store.here.release(held).await.unwrap();
+    let both = timeout(SOON, both).await.unwrap().unwrap().unwrap();
+    assert_eq!(both.len(), 2);
+    assert!(!third.is_finished(), "it came later");
+    there.release(both).await.unwrap();
+    assert_eq!(timeout(SOON, third).await.unwrap().unwrap().unwrap().len(), 1);
+}
+
+async fn gone<L: Leases>(store: Store<L>) {
+    let start = Instant::now();
+    let lost = store.here.acquire(&keys(&["a"])).await.unwrap();
+    let next = timeout(SOON, store.there.acquire(&keys(&["a"]))).await.unwrap().unwrap();
+    assert!(start.elapsed() >= TERMS.unsent.saturating_sub(TICK));
+    assert!(next[0].fence() > lost[0].fence());
+    store.there.renew(&next, SOON).await.unwrap();
+    let renewed = store.here.renew(&lost, SOON).await;
+    assert!(matches!(renewed, Err(LeaseError::Lost { key }) if key == lost[0].key()));
+    store.here.release(lost).await.unwrap();
+    assert!(store.here.try_acquire(&keys(&["a"])).await.unwrap().is_empty(), "it is another's by now");
+}
+
+async fn not_early<L: Leases>(store: Store<L>) {
+    let held = store.here.acquire(&keys(&["a"])).await.unwrap();
+    let start = Instant::now();
+    let span = TERMS.unsent * 3;
+    store.here.renew(&held, span).await.unwrap();
+    drop(held);
+    let next = timeout(SOON, store.there.acquire(&keys(&["a"]))).await.unwrap().unwrap();
+    assert!(start.elapsed() >= span.saturating_sub(TICK), "{:?}", start.elapsed());
+    store.there.release(next).await.unwrap();
+}
+
+async fn never_shortened<L: Leases>(store: Store<L>) {
+    let held = store.here.acquire(&keys(&["a"])).await.unwrap();
+    let start = Instant::now();
+    let span = TERMS.unsent * 2;
+    store.here.renew(&held, span).await.unwrap();
+    store.here.renew(&held, Duration::from_millis(1)).await.unwrap();
+    drop(held);
+    let next = timeout(SOON, store.there.acquire(&keys(&["a"]))).await.unwrap().unwrap();
+    assert!(start.elapsed() >= span.saturating_sub(TICK), "{:?}", start.elapsed());
+    store.there.release(next).await.unwrap();
+}
+
+async fn renewed_together<L: Leases>(store: Store<L>) {
+    let mut over = store.here.acquire(&keys(&["a"])).await.unwrap();
+    let next = timeout(SOON, store.there.acquire(&keys(&["a"]))).await.unwrap().unwrap();
+    store.there.release(next).await.unwrap();
+    over.extend(store.here.acquire(&keys(&["b"])).await.unwrap());
+    let start = Instant::now();
+    assert!(matches!(store.here.renew(&over, SOON * 5).await, Err(LeaseError::Lost { .. })));
+    let next = timeout(SOON, store.there.acquire(&keys(&["b"]))).await.unwrap().unwrap();
+    assert!(start.elapsed() < SOON, "the other lease was not made longer either");
+    store.there.release(next).await.unwrap();
+}
+
+async fn left<L: Leases>(store: Store<L>) {
+    let held = store.here.acquire(&keys(&["a"])).await.unwrap();
+    let there = store.there.clone();
+    let waiter = tokio::spawn(async move { there.acquire(&keys(&["a", "b"])).await });
+    somebody_waits_for(&*store.here, "b").await;
+    waiter.abort();
+    let free = timeout(SOON / 4, store.here.acquire(&keys(&["b"]))).await.unwrap().unwrap();
+    store.here.release(free).await.unwrap();
+    store.here.release(held).await.unwrap();
+    assert_eq!(store.there.try_acquire(&keys(&["a"])).await.unwrap().len(), 1);
+}
