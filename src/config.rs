@@ -20,7 +20,7 @@ mod settings;
 mod value;
 
 pub use error::Error;
-pub use guard::GuardConfig;
+pub use guard::{GuardConfig, LeaseStore};
 pub use instance::{Credentials, Instance};
 pub use places::instance_name;
 pub use settings::known_keys;
@@ -212,6 +212,11 @@ impl Config {
             (Err(_), Some(cache)) => Ok(cache.with_extension("spent.db")),
             (place, _) => place,
         }
+    }
+
+    /// Where the guards of this user keep their rights to keys.
+    pub fn leases_file(&self) -> Result<PathBuf, Error> {
+        self.places.leases_file(&self.instance_name())
     }
 
     /// Where a guard in shadow mode keeps its counts.

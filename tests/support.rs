@@ -148,6 +148,12 @@ impl Guard {
         assert!(killed.success());
     }
 
+    /// Ends it as a crash does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Waits for its end.
     pub fn wait(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()

@@ -5,6 +5,16 @@ use std::time::Duration;
 use super::value::RawValue;
 use crate::guard::{CreateDuplicate, Mode, OnDuplicates};
 
+/// Where a guard keeps its rights to keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LeaseStore {
+    /// In the memory of its process: one guard alone writes to the instance.
+    Memory,
+    /// In a file that all guards of this user on this machine share, and that outlives them.
+    #[default]
+    Sqlite,
+}
+
 /// The settings of `mkto-audit guard`.
 #[derive(Debug, Clone)]
 pub struct GuardConfig {
@@ -14,6 +24,8 @@ pub struct GuardConfig {
     pub create_duplicate: CreateDuplicate,
     /// What is done with a write to a key that several leads have.
     pub on_duplicates: OnDuplicates,
+    /// Where the rights to keys are kept.
+    pub leases: LeaseStore,
     /// Most calls of one API user that wait.
     pub queue: usize,
     /// How long a caller is kept waiting at most.
@@ -26,6 +38,7 @@ impl Default for GuardConfig {
             mode: Mode::default(),
             create_duplicate: CreateDuplicate::default(),
             on_duplicates: OnDuplicates::default(),
+            leases: LeaseStore::default(),
             queue: 1_000,
             // As long as Marketo itself lets a write run, and a look-up more.
             max_wait: Duration::from_secs(120),
@@ -47,6 +60,14 @@ pub(super) fn create_duplicate(value: &RawValue) -> Result<CreateDuplicate, Stri
         "pass" => Ok(CreateDuplicate::Pass),
         "forbid" => Ok(CreateDuplicate::Forbid),
         other => Err(format!("takes pass or forbid, not `{other}`")),
+    }
+}
+
+pub(super) fn leases(value: &RawValue) -> Result<LeaseStore, String> {
+    match value.text()? {
+        "memory" => Ok(LeaseStore::Memory),
+        "sqlite" => Ok(LeaseStore::Sqlite),
+        other => Err(format!("takes sqlite or memory, not `{other}`")),
     }
 }
 

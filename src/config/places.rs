@@ -45,6 +45,11 @@ impl Places {
         Ok(folder.join(format!("{}.guard.json", file_stem(instance))))
     }
 
+    pub(super) fn leases_file(&self, instance: &str) -> Result<PathBuf, Error> {
+        let folder = self.data.as_ref().ok_or(Error::NoHome { what: "guard's leases" })?;
+        Ok(folder.join(format!("{}.leases.db", file_stem(instance))))
+    }
+
     pub(super) fn spent_file(&self, instance: &str) -> Result<PathBuf, Error> {
         let folder = self.data.as_ref().ok_or(Error::NoHome { what: "count of calls" })?;
         Ok(folder.join(format!("{}.spent.db", file_stem(instance))))

@@ -85,6 +85,7 @@ const SETTINGS: &[(&str, Setter)] = &[
     ("guard.on_duplicates", |config, value| {
         guard::on_duplicates(value).map(|what| config.guard.on_duplicates = what)
     }),
+    ("guard.leases", |config, value| guard::leases(value).map(|store| config.guard.leases = store)),
     ("guard.queue", |config, value| value.number().map(|number| config.guard.queue = number)),
     ("guard.max_wait", |config, value| value.duration().map(|wait| config.guard.max_wait = wait)),
 ];

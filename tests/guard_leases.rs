@@ -1,0 +1,93 @@
+//! Several guards of one machine, and guards that die: rights to keys that they share, and that outlive them.
+
+use std::time::Duration;
+
+use mkto_audit::sandbox::Options;
+use serde_json::{Value, json};
+
+use crate::guard::{leads_with, writes};
+use crate::support::{Guard, Instance, quick};
+
+const SHARED: [(&str, &str); 1] = [("MKTO_AUDIT__GUARD__LEASES", "sqlite")];
+const ALONE: [(&str, &str); 1] = [("MKTO_AUDIT__GUARD__LEASES", "memory")];
+
+/// So many upserts of one email at one moment, by turns through each of these guards.
+async fn upserts(guards: &[&Guard], token: &str, email: &str, calls: usize) -> Vec<Value> {
+    let client = reqwest::Client::new();
+    let calls = guards.iter().cycle().take(calls).enumerate().map(|(number, guard)| {
+        let body = json!({"input": [{"email": email, "firstName": format!("Writer {number}")}]});
+        let call = client.post(format!("{}/rest/v1/leads.json", guard.url())).bearer_auth(token).json(&body);
+        async move { call.send().await.unwrap().json().await.unwrap() }
+    });
+    futures::future::join_all(calls).await
+}
+
+#[test]
+fn guards_of_one_machine_share_their_rights_to_keys() {
+    let instance = Instance::start(quick());
+    let with = |leases: [(&'static str, &'static str); 1], email: &str| {
+        let guards: Vec<Guard> = (0..3).map(|_| Guard::start(&instance, leases)).collect();
+        let guards: Vec<&Guard> = guards.iter().collect();
+        let answers = instance.block_on(upserts(&guards, &guards[0].token(), email, 30));
+        let written = answers.iter().filter(|answer| answer["result"][0]["id"].is_number()).count();
+        (leads_with(&instance, email), written)
+    };
+    assert!(with(ALONE, "alone@example.com").0 > 1, "guards that know nothing of each other race");
+    assert_eq!(with(SHARED, "shared@example.com"), (1, 30));
+}
+
+/// Kills a guard as soon as its write has arrived at Marketo, and writes the same address through another; how many leads
+/// have it then.
+fn leads_after_a_crash(leases: [(&'static str, &'static str); 1]) -> usize {
+    // The write of the killed guard goes on at Marketo for a second, of the one and a half that Marketo may take here.
+    let instance = Instance::start(Options { race_window: Duration::from_secs(1), ..quick() });
+    let mut first = Guard::start(&instance, leases);
+    let second = Guard::start(&instance, leases);
+    let token = first.token();
+    let url = format!("{}/rest/v1/leads.json", first.url());
+    let caller = std::thread::spawn(move || {
+        let call = reqwest::blocking::Client::new().post(url).bearer_auth(&token);
+        call.json(&json!({"input": [{"email": "ada@example.com"}]})).send()
+    });
+    while writes(&instance) == 0 {
+        std::thread::yield_now();
+    }
+    first.kill();
+    assert!(caller.join().unwrap().is_err(), "the guard is gone before it answers");
+    let answer = second.sync(&json!({"input": [{"email": "ada@example.com", "firstName": "Ada"}]}));
+    assert!(answer["result"][0]["id"].is_number(), "{answer:?}");
+    std::thread::sleep(Duration::from_millis(1_200));
+    leads_with(&instance, "ada@example.com")
+}
+
+#[test]
+fn a_killed_guards_key_is_not_written_before_its_last_call_is_over() {
+    assert_eq!(leads_after_a_crash(ALONE), 2, "nobody knows of the call that is under way");
+    assert_eq!(leads_after_a_crash(SHARED), 1);
+}
+
+#[test]
+fn without_its_leases_a_guard_writes_nothing_and_still_reads() {
+    let instance = Instance::start(quick());
+    let guard = Guard::start(&instance, SHARED);
+    let token = guard.token();
+    assert_eq!(guard.page("/-/readyz").0, 200);
+    let data = instance.path(".local/share/mkto-audit");
+    for entry in std::fs::read_dir(&data).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().contains(".leases.db") {
+            std::fs::write(&path, "no leases at all, and long enough to be looked at as a page of them")
+                .unwrap();
+        }
+    }
+    let answer = guard.sync(&json!({"input": [{"email": "ada@example.com"}]}));
+    assert_eq!(
+        (&answer["success"], &answer["errors"][0]["code"]),
+        (&json!(false), &json!("608")),
+        "{answer:?}"
+    );
+    assert_eq!(writes(&instance), 0);
+    assert_eq!(guard.page("/-/readyz").0, 503);
+    let (status, read) = guard.get("/rest/v1/leads.json?filterType=id&filterValues=1", &token);
+    assert_eq!((status, &read["success"]), (200, &json!(true)), "{read}");
+}
