@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mkto_audit::sandbox::{Options, SeedCause};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::assert_picture;
 use crate::support::{Instance, quick};
@@ -69,6 +69,39 @@ fn births_are_asked_for_once_and_of_leads_in_groups_alone() {
     assert!(once <= 60, "{once} calls");
     let again = instance.run(["scan", "--full"]).expect_code(0);
     assert!(!again.stderr.contains("learnt how"), "{}", again.picture());
+}
+
+/// Leads of one address that were born behind so many other things that happened.
+fn behind(changes: usize) -> Instance {
+    let instance = Instance::start(quick());
+    let other = instance.sandbox.put_lead(&json!({"email": "other@example.com"}));
+    // The other's birth is to lie before the place at which the log is entered.
+    std::thread::sleep(std::time::Duration::from_secs(7));
+    for change in 0..changes {
+        instance.sandbox.change_lead(other, &json!({"company": format!("Company {change}")}));
+    }
+    for _ in 0..2 {
+        instance.sandbox.put_lead(&json!({"email": "twin@example.com"}));
+    }
+    instance
+}
+
+#[test]
+fn births_behind_pages_of_other_things_are_found_with_a_page_each() {
+    let instance = behind(1_000);
+    let scan = instance.run(["scan"]).expect_code(0);
+    assert!(scan.stderr.contains("learnt how 2 leads"), "{}", scan.picture());
+    let calls = instance.sandbox.calls();
+    assert!(calls["GET /rest/v1/activities"] < 60, "{calls:?}");
+}
+
+#[test]
+fn births_that_were_not_reached_are_looked_for_again_by_the_next_scan() {
+    let instance = behind(7_000);
+    let scan = instance.run(["scan"]).expect_code(0);
+    assert!(scan.stderr.contains("the activity log does not show it"), "{}", scan.picture());
+    let again = instance.run(["scan", "--full"]).expect_code(0);
+    assert!(again.stderr.contains("the activity log does not show it"), "they are asked for again");
 }
 
 #[test]
@@ -154,7 +187,7 @@ async fn upserts_at_once(instance: &Instance, calls: usize) -> usize {
     );
     let token: Value = http.get(token).send().await.unwrap().json().await.unwrap();
     let token = token["access_token"].as_str().unwrap();
-    let body = serde_json::json!({"input": [{"email": "ada@example.com"}]}).to_string();
+    let body = json!({"input": [{"email": "ada@example.com"}]}).to_string();
     let call = || {
         let request = http.post(format!("{base}/rest/v1/leads.json")).bearer_auth(token);
         request.header("content-type", "application/json").body(body.clone()).send()

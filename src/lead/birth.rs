@@ -1,6 +1,6 @@
 //! How a lead came to be, as its New Lead activity tells it.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{LeadId, request_arrival};
@@ -66,11 +66,6 @@ impl Birth {
     /// When the call that made it arrived at Marketo, to the millisecond.
     pub fn arrived(&self) -> Option<DateTime<Utc>> {
         self.request_id.as_deref().and_then(request_arrival)
-    }
-
-    /// The end of the second within which it was born: from then on it was surely there.
-    pub fn surely_there(&self) -> DateTime<Utc> {
-        self.at + TimeDelta::seconds(1)
     }
 
     /// Whether it is the birth of a lead that was merged away since.

@@ -23,11 +23,16 @@ use crate::marketo::{Activity, ReadLeads};
 /// A birth may be written down a little before the creation time that the lead shows.
 const BEFORE: TimeDelta = TimeDelta::seconds(5);
 
-/// Activities come in the order in which they were committed, some time after what they tell of: in a walk one that is so
-/// much late is not waited for, and a lead that is younger is asked for again by the next scan.
+/// Activities come in the order in which they were committed, some time after what they tell of: in a walk, one that is so
+/// much late is not waited for.
 const LATE: TimeDelta = TimeDelta::hours(1);
 
-/// So many pages without any birth after an entry, and the lead that was looked for there is given up.
+/// A birth that the log does not have when its lead is so old will not come any more: nobody asks again. Activities become
+/// visible up to hours late, by reports of users.
+const SETTLED: TimeDelta = TimeDelta::days(1);
+
+/// So many pages without any birth after an entry, and the lead that was looked for there is left to another scan: a mail to
+/// everybody may lie in between.
 const BLANK_PAGES: u32 = 20;
 
 /// What became of the search.
@@ -35,7 +40,7 @@ const BLANK_PAGES: u32 = 20;
 pub struct BirthsLearnt {
     /// Leads in groups whose birth was found.
     pub found: u64,
-    /// Leads in groups whose birth the log does not have.
+    /// Leads in groups whose birth was not found.
     pub missing: u64,
     /// Whether a signal ended the search; the next scan goes on with it.
     pub interrupted: bool,
@@ -68,17 +73,21 @@ pub async fn learn_births(
             let births: Vec<Birth> = page.activities.iter().filter_map(birth).collect();
             let found = wanted.found(&births);
             walk.passed(&births);
-            let missing = wanted.given_up(&walk, page.more);
+            walk.ended = !page.more;
+            let missing = wanted.given_up(&walk);
             let kept: Vec<Birth> =
                 births.into_iter().filter(|b| b.of_a_merged_lead() || found.contains(&b.lead)).collect();
-            let settled = missing.iter().filter(|(created, _)| *created + LATE < now);
+            let settled =
+                missing.iter().filter(|(created, _)| walk.searched(*created) && *created + SETTLED < now);
             let asked: Vec<LeadId> = found.iter().copied().chain(settled.map(|(_, lead)| *lead)).collect();
             cache.save_births(&kept, &asked)?;
             learnt.found += found.len() as u64;
             learnt.missing += missing.len() as u64;
             watch.at(total - wanted.len(), Some(total));
             match wanted.first() {
-                Some(next) if page.more && walk.is_near(next) => token = page.next,
+                // The one for which the log was entered is looked for until it is found or given up, so that each entry
+                // leaves fewer to look for.
+                Some(next) if page.more && (next == start || walk.is_near(next)) => token = page.next,
                 _ => break,
             }
         }
@@ -118,12 +127,10 @@ impl Wanted {
         found
     }
 
-    /// Takes out the leads that the walk has left behind, and names them.
-    fn given_up(&mut self, walk: &Walk, more: bool) -> Vec<(DateTime<Utc>, LeadId)> {
-        let passed = |created: DateTime<Utc>| !more || created + LATE < walk.reached;
+    /// Takes out the leads that the walk has left behind, and the one that it has looked for in vain for too long.
+    fn given_up(&mut self, walk: &Walk) -> Vec<(DateTime<Utc>, LeadId)> {
         let mut lost: Vec<_> =
-            self.by_creation.iter().take_while(|(created, _)| passed(*created)).copied().collect();
-        // Where nothing is written down for so long, the lead for which the log was entered is not written down either.
+            self.by_creation.iter().take_while(|(created, _)| walk.searched(*created)).copied().collect();
         if walk.blank_pages >= BLANK_PAGES && lost.is_empty() {
             lost.extend(self.by_creation.first());
         }
@@ -148,11 +155,13 @@ struct Walk {
     page_span: TimeDelta,
     /// Pages without a birth, in a row.
     blank_pages: u32,
+    /// Whether the log has no more.
+    ended: bool,
 }
 
 impl Walk {
     fn from(start: DateTime<Utc>) -> Self {
-        Self { reached: start - BEFORE, page_span: TimeDelta::zero(), blank_pages: 0 }
+        Self { reached: start - BEFORE, page_span: TimeDelta::zero(), blank_pages: 0, ended: false }
     }
 
     fn passed(&mut self, births: &[Birth]) {
@@ -163,6 +172,11 @@ impl Walk {
         self.blank_pages = 0;
         self.page_span = self.page_span.max(latest - self.reached);
         self.reached = self.reached.max(latest);
+    }
+
+    /// Whether a birth of that time would have been met by now.
+    fn searched(&self, created: DateTime<Utc>) -> bool {
+        self.ended || created + LATE < self.reached
     }
 
     /// Whether to walk on costs no more than to enter the log anew: a token and a page, or two pages.

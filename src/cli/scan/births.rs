@@ -18,8 +18,11 @@ pub(super) async fn learn(
     if let Ok(BirthsLearnt { found, missing, .. }) = learnt
         && found + missing > 0
     {
-        let unknown =
-            if missing > 0 { format!("; of {missing} the activity log says nothing") } else { String::new() };
+        let unknown = if missing > 0 {
+            format!("; for {missing} more the activity log does not show it so far")
+        } else {
+            String::new()
+        };
         context.ui.note(&format!("learnt how {found} leads in groups came to be{unknown}"));
     }
     learnt

@@ -83,6 +83,9 @@ fn by_crm_source(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Finding> {
 /// One call that named an address twice: the two records overlapped as surely as two calls at one moment.
 fn by_one_call(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Finding> {
     let request_id = late.request_id()?;
+    if late.seen(earlier).is_some() {
+        return None;
+    }
     let rival = earlier.iter().find(|member| member.request_id() == Some(request_id))?;
     let evidence = format!(
         "leads {} and {} came from one call ({request_id}{}), which named the address twice",
@@ -96,7 +99,7 @@ fn by_one_call(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Finding> {
 fn by_proved_race(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Finding> {
     let (arrived, request_id) = (late.arrived()?, late.request_id()?);
     // A lead that was there when the call arrived would have been found, whatever came in between.
-    if !late.came_by_api() || earlier.iter().any(|member| late.could_see(member) == Some(true)) {
+    if !late.came_by_api() || late.seen(earlier).is_some() {
         return None;
     }
     let unseen = || earlier.iter().filter(|member| late.could_see(member) == Some(false));
@@ -120,11 +123,14 @@ fn by_proved_race(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Finding> 
 }
 
 fn by_likely_race(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Finding> {
+    if late.seen(earlier).is_some() {
+        return None;
+    }
     let may_race =
         |member: &Member<'_>| member.source().is_none() || member.came_by_api() || member.came_by_form();
     let (rival, apart) = earlier
         .iter()
-        .filter(|member| may_race(member) && late.could_see(member) != Some(true))
+        .filter(|member| may_race(member))
         .filter_map(|member| Some((member, (late.at? - member.at?).num_seconds())))
         .min_by_key(|(_, seconds)| *seconds)
         .filter(|(_, seconds)| *seconds <= RACE_SECONDS && may_race(late))?;
@@ -149,18 +155,14 @@ fn by_likely_race(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Finding> 
         late.id()
     );
     let confidence = if both_by_api { Confidence::Medium } else { Confidence::Low };
-    let seen = earlier.iter().find(|member| late.could_see(member) == Some(true));
-    let doubt = match (seen, late.arrived()) {
-        (Some(seen), _) => {
-            format!("lead {} was there when both calls arrived, and an upsert would have found it", seen.id())
-        }
-        (None, Some(arrived)) => format!(
+    let doubt = match late.arrived() {
+        Some(arrived) => format!(
             "the call that made lead {} arrived at {}, and nobody can tell whether lead {} was there by then",
             late.id(),
             millis(arrived),
             rival.id()
         ),
-        (None, None) => format!("no request id says when the call that made lead {} arrived", late.id()),
+        None => format!("no request id says when the call that made lead {} arrived", late.id()),
     };
     Some(Finding::new(Cause::Race, confidence, evidence).but(doubt))
 }
@@ -197,8 +199,7 @@ fn by_create_duplicate(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Find
     if !late.came_by_api() {
         return None;
     }
-    let seen = earlier.iter().rev().find(|member| late.could_see(member) == Some(true));
-    let Some((seen, arrived)) = seen.zip(late.arrived()) else {
+    let Some((seen, arrived)) = late.seen(earlier).zip(late.arrived()) else {
         let evidence = format!(
             "the API created lead {} {}, when an upsert would have found that one; or an address was changed later",
             late.id(),

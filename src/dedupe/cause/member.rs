@@ -1,6 +1,6 @@
 //! A lead of a group, with what is known of its birth: when it came, how, and by whose call.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::lead::{Birth, Crm, Lead, LeadId};
 
@@ -68,13 +68,20 @@ impl<'a> Member<'a> {
         self.lead.crm() > Crm::None || self.came_by_crm()
     }
 
-    /// Whether the call that made this one arrived when the other was there for sure; `None` where nobody can tell.
+    /// Whether the call that made this one arrived when the other was there for sure; `None` where nobody can tell. That
+    /// it was not there is told by its birth alone; that it was, by its creation time too.
     pub(super) fn could_see(&self, other: &Self) -> Option<bool> {
-        let (arrived, there) = (self.arrived()?, other.birth?);
-        if arrived < there.at {
+        let arrived = self.arrived()?;
+        if other.birth.is_some_and(|birth| arrived < birth.at) {
             return Some(false);
         }
-        (arrived >= there.surely_there()).then_some(true)
+        let there = other.birth.map(|birth| birth.at).or(other.at)?;
+        (arrived >= there + TimeDelta::seconds(1)).then_some(true)
+    }
+
+    /// One of these that the call which made this one would have found, had it looked for the address.
+    pub(super) fn seen<'m>(&self, earlier: &'m [Self]) -> Option<&'m Self> {
+        earlier.iter().rev().find(|member| self.could_see(member) == Some(true))
     }
 
     fn source_has(&self, words: &[&str]) -> bool {

@@ -238,3 +238,19 @@ fn births_weigh_more_than_fields_that_anybody_can_edit() {
     let told = explain(&leads, &[birth(17, 8, 5_354), birth(18, 9, 6_000)]);
     assert_eq!((told.cause, told.confidence), (Cause::Race, Confidence::High));
 }
+
+#[test]
+fn a_lead_that_was_there_for_both_calls_is_seen_though_its_own_birth_is_not_known() {
+    let leads = [lead(1, 0, API), lead(17, 4_008, API), lead(18, 4_009, API)];
+    let told = explain(&leads, &[birth(17, 4_008, 4_007_000), birth(18, 4_009, 4_007_500)]);
+    assert_eq!((told.cause, told.confidence), (Cause::CreateDuplicate, Confidence::Medium), "{told:?}");
+}
+
+#[test]
+fn one_call_that_could_see_a_lead_and_made_two_more_was_no_race() {
+    let leads = [lead(1, 0, API), lead(17, 4_008, API), lead(18, 4_008, API)];
+    let mut second = birth(18, 4_008, 4_007_000);
+    second.request_id = birth(17, 4_008, 4_007_000).request_id;
+    let told = explain(&leads, &[birth(1, 0, -500), birth(17, 4_008, 4_007_000), second]);
+    assert!(told.late.iter().all(|late| late.cause == Cause::CreateDuplicate), "{told:?}");
+}
