@@ -22,6 +22,8 @@ pub struct ExportWindow {
     pub export_id: Option<String>,
     /// How many jobs of it came to nothing.
     pub lost: u32,
+    /// Whether the bytes of its file are counted.
+    pub charged: bool,
     /// Rows and bytes of its file, once they are in the cache.
     pub loaded: Option<Loaded>,
 }
@@ -40,7 +42,7 @@ impl Cache {
     pub fn export_windows(&self) -> Result<Vec<ExportWindow>, Error> {
         self.read(|db| {
             let mut statement = db.prepare_cached(
-                "SELECT start_at, end_at, asked_at, export_id, lost, rows, bytes FROM export_job \
+                "SELECT start_at, end_at, asked_at, export_id, lost, rows, bytes, charged FROM export_job \
                  ORDER BY start_at",
             )?;
             let windows = statement.query_map([], read)?;
@@ -72,7 +74,7 @@ impl Cache {
     /// Writes down which job it is.
     pub fn keep_export(&mut self, window: Window, export_id: &str) -> Result<(), Error> {
         self.write(|db| {
-            let sql = "UPDATE export_job SET export_id = ?2 WHERE start_at = ?1";
+            let sql = "UPDATE export_job SET export_id = ?2, charged = 0 WHERE start_at = ?1";
             db.execute(sql, params![written(window.start), export_id]).map(drop)
         })
     }
@@ -80,10 +82,38 @@ impl Cache {
     /// Forgets a job that came to nothing.
     pub fn lose_export(&mut self, window: Window) -> Result<(), Error> {
         self.write(|db| {
-            let sql = "UPDATE export_job SET export_id = NULL, asked_at = NULL, lost = lost + 1 \
+            let sql = "UPDATE export_job SET export_id = NULL, asked_at = NULL, charged = 0, lost = lost + 1 \
                        WHERE start_at = ?1";
             db.execute(sql, [written(window.start)]).map(drop)
         })
+    }
+
+    /// Writes down that the bytes of the job's file are counted.
+    pub fn charge_export(&mut self, window: Window) -> Result<(), Error> {
+        self.write(|db| {
+            let sql = "UPDATE export_job SET charged = 1 WHERE start_at = ?1";
+            db.execute(sql, [written(window.start)]).map(drop)
+        })
+    }
+
+    /// Forgets how many jobs came to nothing before: what ailed Marketo then need not ail it now.
+    pub fn forgive_exports(&mut self) -> Result<(), Error> {
+        self.write(|db| db.execute("UPDATE export_job SET lost = 0", []).map(drop))
+    }
+
+    /// Forgets the scan that was interrupted, with its jobs: the next one begins anew. Its rows stay until that ends.
+    pub fn forget_interrupted(&mut self) -> Result<(), Error> {
+        self.write(|db| {
+            db.execute("DELETE FROM export_job", [])?;
+            db.execute("DELETE FROM running", []).map(drop)
+        })
+    }
+
+    /// The oldest creation time of a lead in it.
+    pub fn oldest_creation(&self) -> Result<Option<DateTime<Utc>>, Error> {
+        let oldest: Option<String> =
+            self.read(|db| db.query_row("SELECT min(createdAt) FROM lead", [], |row| row.get(0)))?;
+        Ok(oldest.as_deref().and_then(parse_time))
     }
 
     /// Runs a closure that hands in the rows of a window's file and tells its rows and bytes. If it fails, or the process
@@ -144,6 +174,7 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<ExportWindow> {
         asked_at: time(2)?,
         export_id: row.get(3)?,
         lost: row.get(4)?,
+        charged: row.get(7)?,
         loaded,
     })
 }

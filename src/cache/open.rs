@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0002_export.sql"),
     include_str!("0003_birth.sql"),
     include_str!("0004_refresh.sql"),
+    include_str!("0005_charged.sql"),
 ];
 
 /// `mkaC`: tells a cache from any other SQLite file.

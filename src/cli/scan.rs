@@ -114,7 +114,7 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
         seconds: (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0,
         complete,
     };
-    show(&mut context.ui, args.json, &document, run.merged)?;
+    show(&mut context.ui, args, &document, run.merged)?;
     match run.ended {
         Ok(Ended::Complete(_)) if births?.interrupted => Ok(Exit::Stopped),
         Ok(Ended::Complete(_)) => Ok(Exit::Done),
@@ -144,7 +144,10 @@ async fn live(
 async fn read_leads(context: &mut Context, client: &Client, full: bool) -> Result<(Run, Cache), Failure> {
     let schema = client.describe().await?;
     let fields = scan::fields_to_read(&configured_fields(&context.config), &schema)?;
-    let cache = open(&context.config)?;
+    let mut cache = open(&context.config)?;
+    if full {
+        cache.forget_interrupted()?;
+    }
     if !full && let Some(since) = refresh::since(context, &cache, client, &fields)? {
         return Ok(refresh::run(context, cache, client, &schema, &fields, since).await);
     }
@@ -220,8 +223,8 @@ fn tell_columns(ui: &mut Ui, columns: &[ColumnUse]) {
     ui.note(&format!("columns:\n{}", lines.join("\n")));
 }
 
-fn show(ui: &mut Ui, json: bool, document: &Document<'_>, merged: u64) -> Result<(), Failure> {
-    if json {
+fn show(ui: &mut Ui, args: &ScanArgs, document: &Document<'_>, merged: u64) -> Result<(), Failure> {
+    if args.json {
         return ui.json(document);
     }
     let Document { leads, new, changed, removed, calls, seconds, .. } = document;
@@ -234,9 +237,12 @@ fn show(ui: &mut Ui, json: bool, document: &Document<'_>, merged: u64) -> Result
         ui.note("next: mkto-audit report");
     } else {
         ui.print(&format!("stopped early: {leads} leads in the cache so far; {calls} calls in {seconds} s"))?;
-        let again =
-            if document.full { "it goes on where it stopped" } else { "it looks for all changes again" };
-        ui.note(&format!("run the same command again: {again}"));
+        ui.note(match (args.full, document.full) {
+            // With --full it would begin anew once more.
+            (true, _) => "run `mkto-audit scan` again, without --full: it goes on where this one stopped",
+            (false, true) => "run the same command again: it goes on where it stopped",
+            (false, false) => "run the same command again: it looks for all changes again",
+        });
     }
     Ok(())
 }

@@ -38,9 +38,9 @@ impl Spending for InTheBook {
         }
     }
 
-    fn spend_bytes(&self, bytes: u64, a_day: u64) -> Result<bool, Uncounted> {
+    fn charge_bytes(&self, bytes: u64) -> Result<(), Uncounted> {
         let (book, today) = self.today();
-        book.spend_bytes(today, bytes, a_day).map_err(uncounted)
+        book.charge_bytes(today, bytes).map_err(uncounted)
     }
 
     fn spent(&self) -> Result<Spent, Uncounted> {

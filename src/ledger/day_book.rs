@@ -49,18 +49,24 @@ impl DayBook {
 
     /// Counts a call of that day, unless it would be more than `most`; whether it did.
     pub fn spend_call(&self, day: NaiveDate, most: u64) -> Result<bool, Error> {
-        self.spend(day, (1, most), (0, u64::MAX))
+        if most == 0 {
+            return Ok(false);
+        }
+        let one_more = "INSERT INTO spent VALUES (?1, 1, 0) ON CONFLICT (day) \
+                        DO UPDATE SET calls = calls + 1 WHERE calls < ?2";
+        self.change(one_more, params![day.to_string(), number(most)]).map(|changed| changed == 1)
     }
 
-    /// Counts bytes of that day, unless they would be more than `most`; whether it did.
-    pub fn spend_bytes(&self, day: NaiveDate, bytes: u64, most: u64) -> Result<bool, Error> {
-        self.spend(day, (0, u64::MAX), (bytes, most))
+    /// Counts bytes of that day.
+    pub fn charge_bytes(&self, day: NaiveDate, bytes: u64) -> Result<(), Error> {
+        let more = "INSERT INTO spent VALUES (?1, 0, ?2) ON CONFLICT (day) DO UPDATE SET bytes = bytes + ?2";
+        self.change(more, params![day.to_string(), number(bytes)]).map(drop)
     }
 
     /// Takes a call of that day back.
     pub fn unspend_call(&self, day: NaiveDate) -> Result<(), Error> {
         let back = "UPDATE spent SET calls = calls - 1 WHERE day = ?1 AND calls > 0";
-        self.db.execute(back, [day.to_string()]).map(drop).map_err(|source| failed(&self.path, source))
+        self.change(back, params![day.to_string()]).map(drop)
     }
 
     /// The calls and bytes of that day.
@@ -72,32 +78,15 @@ impl DayBook {
         Ok(spent.optional().map_err(|source| failed(&self.path, source))?.unwrap_or_default())
     }
 
-    fn spend(&self, day: NaiveDate, calls: (u64, u64), bytes: (u64, u64)) -> Result<bool, Error> {
-        if calls.0 > calls.1 || bytes.0 > bytes.1 {
-            return Ok(false);
-        }
-        // What is beyond an i64 is no limit at all.
-        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let store = |source| failed(&self.path, source);
-        let mut statement = self
-            .db
-            .prepare_cached(
-                "INSERT INTO spent VALUES (?1, ?2, ?4) ON CONFLICT (day) \
-                 DO UPDATE SET calls = calls + ?2, bytes = bytes + ?4 \
-                 WHERE calls <= ?3 - ?2 AND bytes <= ?5 - ?4",
-            )
-            .map_err(store)?;
-        let spent = statement
-            .execute(params![
-                day.to_string(),
-                number(calls.0),
-                number(calls.1),
-                number(bytes.0),
-                number(bytes.1)
-            ])
-            .map_err(store)?;
-        Ok(spent == 1)
+    fn change(&self, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<usize, Error> {
+        let changed = self.db.prepare_cached(sql).and_then(|mut statement| statement.execute(values));
+        changed.map_err(|source| failed(&self.path, source))
     }
+}
+
+/// What is beyond an i64 is no limit at all.
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Makes the table in a new file; two programs may come at once.
@@ -128,9 +117,8 @@ mod tests {
         assert!(!other.spend_call(day, 3).unwrap());
         one.unspend_call(day).unwrap();
         assert!(other.spend_call(day, 3).unwrap());
-        assert!(other.spend_bytes(day, 70, 100).unwrap());
-        assert!(!one.spend_bytes(day, 31, 100).unwrap(), "all of them or none");
-        assert!(one.spend_bytes(day, 30, 100).unwrap());
+        other.charge_bytes(day, 70).unwrap();
+        one.charge_bytes(day, 30).unwrap();
         drop((one, other));
         let again = DayBook::open(&path).unwrap();
         assert_eq!(again.spent(day).unwrap(), (3, 100));

@@ -25,6 +25,9 @@ mod download;
 pub use budget::ExportBudget;
 pub use download::Download;
 
+/// Most folders that one call shows.
+const FOLDERS: usize = 200;
+
 /// What exporting may do. It reads leads; nothing of theirs is changed.
 pub trait ExportLeads: Send + Sync {
     /// Orders a CSV file of the leads that were created in a window of at most 31 days, with these fields as columns, by
@@ -55,14 +58,14 @@ pub trait ExportLeads: Send + Sync {
     /// instance shows no folder.
     fn first_possible_creation(&self) -> impl Future<Output = Result<Option<DateTime<Utc>>>> + Send;
 
-    /// How many bytes of files may be fetched in a day.
+    /// How many bytes of files may be written in a day.
     fn export_a_day(&self) -> u64;
 
     /// How many of them are left today.
     fn export_left(&self) -> u64;
 
-    /// Takes the bytes of a file out of the day's budget, before it is fetched; [`Error::Quota`] where less is left.
-    fn spend_export(&self, bytes: u64) -> Result<()>;
+    /// Counts the bytes of a file that is complete, once, whether it is fetched or not.
+    fn charge_export(&self, bytes: u64) -> Result<()>;
 }
 
 /// What became of an order.
@@ -151,9 +154,21 @@ impl ExportLeads for Client {
     }
 
     async fn first_possible_creation(&self) -> Result<Option<DateTime<Utc>>> {
-        let call = Call::get("/rest/asset/v1/folders.json").with("maxDepth", "1").with("maxReturn", "200");
-        let times = self.call(call).await?.read(|row| parse_time(row.get("createdAt")?.as_str()?))?;
-        Ok(times.into_iter().min())
+        let (mut oldest, mut offset) = (None, 0);
+        loop {
+            let call = Call::get("/rest/asset/v1/folders.json")
+                .with("maxDepth", "1")
+                .with("maxReturn", FOLDERS.to_string())
+                .with("offset", offset.to_string());
+            let mut answer = self.call(call).await?;
+            let folders = answer.rows()?;
+            let times = folders.iter().filter_map(|row| parse_time(row.get("createdAt")?.as_str()?));
+            oldest = oldest.into_iter().chain(times).min();
+            if folders.len() < FOLDERS {
+                return Ok(oldest);
+            }
+            offset += FOLDERS;
+        }
     }
 
     fn export_a_day(&self) -> u64 {
@@ -164,8 +179,8 @@ impl ExportLeads for Client {
         self.export_budget().left()
     }
 
-    fn spend_export(&self, bytes: u64) -> Result<()> {
-        self.export_budget().spend(bytes)
+    fn charge_export(&self, bytes: u64) -> Result<()> {
+        self.export_budget().charge(bytes)
     }
 }
 

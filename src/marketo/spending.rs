@@ -15,8 +15,8 @@ pub trait Spending: Send + Sync + std::fmt::Debug {
     /// Gives a call back that was not made.
     fn unspend_call(&self);
 
-    /// Takes bytes of export out of a budget of `a_day`, all of them or none; `false` where they do not fit.
-    fn spend_bytes(&self, bytes: u64, a_day: u64) -> Result<bool, Uncounted>;
+    /// Counts bytes of an export file that Marketo has written, which is when it counts them itself.
+    fn charge_bytes(&self, bytes: u64) -> Result<(), Uncounted>;
 
     /// What is spent today.
     fn spent(&self) -> Result<Spent, Uncounted>;
@@ -60,14 +60,10 @@ impl Spending for OneRun {
         spent.calls = spent.calls.saturating_sub(1);
     }
 
-    fn spend_bytes(&self, bytes: u64, a_day: u64) -> Result<bool, Uncounted> {
+    fn charge_bytes(&self, bytes: u64) -> Result<(), Uncounted> {
         let mut spent = self.state();
-        let after = spent.bytes.saturating_add(bytes);
-        let fits = after <= a_day;
-        if fits {
-            spent.bytes = after;
-        }
-        Ok(fits)
+        spent.bytes = spent.bytes.saturating_add(bytes);
+        Ok(())
     }
 
     fn spent(&self) -> Result<Spent, Uncounted> {

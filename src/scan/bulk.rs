@@ -5,9 +5,10 @@
 //! file is paid for twice. Two jobs run at Marketo while others wait in its queue; a file goes into the cache as it
 //! arrives (`fetch`), and counts once it is proved whole.
 //!
-//! Never: more bytes a day than configured. What a window's file will weigh is expected from the window before it; one
-//! that would not fit is cut. A file that turns out larger than what is left today is left for tomorrow, and one larger
-//! than a whole day's bytes is ordered anew in parts. Leads that are born after the scan began are the next refresh's.
+//! Never: orders a file that is expected to pass the day's bytes. What a window's file will weigh is expected from the window
+//! before it; one that would not fit is cut. Marketo counts a file when it has written it, so that is when it is counted
+//! here, once, and it is then fetched whatever is left: leaving it would save nothing. Leads that are born after the scan
+//! began are the next refresh's.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -66,7 +67,7 @@ pub async fn scan_bulk(
     scan: &BulkScan<'_>,
     watch: &dyn Watch,
 ) -> Result<Ended, Error> {
-    let mut run = Run { marketo, cache, scan, queued: BTreeSet::new(), kept: BTreeSet::new(), over: None };
+    let mut run = Run { marketo, cache, scan, queued: BTreeSet::new(), over: None };
     tokio::select! {
         biased;
         // A job whose order is not waited for is found again, and a file on its way is undone by its reader.
@@ -87,8 +88,6 @@ struct Run<'a, M> {
     scan: &'a BulkScan<'a>,
     /// Jobs that are known to be in Marketo's queue, or to have left it with a file that is not loaded yet.
     queued: BTreeSet<String>,
-    /// Jobs whose files are left for another day.
-    kept: BTreeSet<String>,
     /// Why nothing more is ordered today.
     over: Option<marketo::Error>,
 }
@@ -105,9 +104,8 @@ impl<M: ExportLeads> Run<'_, M> {
             if self.look(watch).await? {
                 continue;
             }
-            let waited_for = self.queued.difference(&self.kept).next().is_some();
             match self.over.take() {
-                Some(error) if !waited_for => return Err(error.into()),
+                Some(error) if self.queued.is_empty() => return Err(error.into()),
                 over => self.over = over,
             }
             self.scan.pause(self.scan.poll_interval.max(POLL_AT_MOST)).await;
@@ -125,11 +123,17 @@ impl<M: ExportLeads> Run<'_, M> {
             }
             cache.begin_scan(&spec("bulk", scan.fields, scan.key), now)?;
             if !cache.export_windows()?.is_empty() {
-                return Ok(());
+                return Ok(cache.forgive_exports()?);
             }
         }
-        let oldest = self.marketo.first_possible_creation().await?.ok_or(Error::NoBeginning)?;
-        Ok(self.cache().plan_exports(&windows_since(oldest, now))?)
+        let folders = self.marketo.first_possible_creation().await?.ok_or(Error::NoBeginning)?;
+        // Folders that this API user cannot see may be older, and so may be leads that an earlier scan has seen.
+        let oldest = self.cache().oldest_creation()?.map_or(folders, |lead| lead.min(folders));
+        let windows = windows_since(oldest, now);
+        if windows.is_empty() {
+            return Err(Error::NoBeginning);
+        }
+        Ok(self.cache().plan_exports(&windows)?)
     }
 
     /// Looks at the jobs that can have completed, oldest first, and fetches the files of those that have; whether
@@ -137,18 +141,18 @@ impl<M: ExportLeads> Run<'_, M> {
     async fn look(&mut self, watch: &dyn Watch) -> Result<bool, Error> {
         let (mut moved, mut waiting) = (false, 0);
         for known in self.windows(watch)? {
-            let Some(id) = known.export_id.as_deref().filter(|id| known.loaded.is_none() && self.waits(id))
+            let Some(id) =
+                known.export_id.as_deref().filter(|id| known.loaded.is_none() && self.queued.contains(*id))
             else {
                 continue;
             };
             let job = self.marketo.export(id).await?;
             match job.status {
-                ExportStatus::Completed if self.completed(known.window, &job).await? => {
+                ExportStatus::Completed => {
+                    self.completed(&known, &job).await?;
                     self.queued.remove(&job.id);
                     moved = true;
                 }
-                // Its file is left for another day.
-                ExportStatus::Completed => {}
                 ExportStatus::Failed | ExportStatus::Cancelled => {
                     self.lose(known.window, &job)?;
                     moved = true;
@@ -163,30 +167,36 @@ impl<M: ExportLeads> Run<'_, M> {
         Ok(moved)
     }
 
-    /// Takes a completed job's file, unless it does not fit into the day; whether anything went on.
-    async fn completed(&mut self, window: Window, job: &ExportJob) -> Result<bool, Error> {
+    /// Counts a completed job's bytes, and takes its file.
+    async fn completed(&mut self, known: &ExportWindow, job: &ExportJob) -> Result<(), Error> {
+        let window = known.window;
         if job.records == Some(0) {
             let nothing = Loaded { rows: 0, bytes: 0 };
-            return self.cache().load_export(window, |_| Ok::<_, Error>(nothing)).map(|_loaded| true);
+            return self.cache().load_export(window, |_| Ok::<_, Error>(nothing)).map(drop);
         }
         let Some(file) = FileFacts::of(job) else {
             let what =
                 "is complete, and Marketo tells neither size nor checksum to prove its file by".to_owned();
-            return Err(Error::Export { window, what });
+            return Err(self.give_up(window, what)?);
         };
-        if file.size > self.marketo.export_a_day() {
-            return self.split_for_good(window, file.size).map(|()| true);
+        if !known.charged {
+            // Killed in between, it is counted twice rather than not at all.
+            self.marketo.charge_export(file.size)?;
+            self.cache().charge_export(window)?;
         }
-        if let Err(error) = self.marketo.spend_export(file.size) {
-            self.kept.insert(job.id.clone());
-            self.over = Some(error);
-            return Ok(false);
+        match fetch(self.marketo, self.cache, self.scan, window, &file).await {
+            Ok(Fetched::Loaded) => Ok(()),
+            Ok(Fetched::Lost) => self.lose(window, job),
+            // A file that cannot be read stays so: another run orders it anew, when its leads are mended.
+            Err(Error::Export { window, what }) => Err(self.give_up(window, what)?),
+            Err(error) => Err(error),
         }
-        match fetch(self.marketo, self.cache, self.scan, window, &file).await? {
-            Fetched::Loaded => {}
-            Fetched::Lost => self.lose(window, job)?,
-        }
-        Ok(true)
+    }
+
+    /// Forgets a job whose file is of no use, and gives the error that ends the run.
+    fn give_up(&self, window: Window, what: String) -> Result<Error, Error> {
+        self.cache().lose_export(window)?;
+        Ok(Error::Export { window, what })
     }
 
     /// Forgets a job that came to nothing; its window is ordered anew, a few times.
@@ -194,10 +204,6 @@ impl<M: ExportLeads> Run<'_, M> {
         tracing::warn!(export = job.id, status = ?job.status, message = job.message, "an export came to nothing");
         self.queued.remove(&job.id);
         Ok(self.cache().lose_export(window)?)
-    }
-
-    fn waits(&self, id: &str) -> bool {
-        self.queued.contains(id) && !self.kept.contains(id)
     }
 
     /// The windows as they stand, told to whoever watches.

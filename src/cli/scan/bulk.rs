@@ -9,7 +9,7 @@ use crate::cache::Cache;
 use crate::cli::{Context, Exit, Failure, now};
 use crate::config::Strategy;
 use crate::lead::LeadId;
-use crate::marketo::{Client, ExportLeads, ReadLeads, Schema};
+use crate::marketo::{Client, ReadLeads, Schema};
 use crate::scan::{self, BulkScan, Cost, Estimate, ScanLimits, Way};
 
 /// How a scan goes, and what was found out on the way to it.
@@ -60,10 +60,10 @@ pub(super) async fn run(
         now,
         stop: context.interrupt.clone(),
     };
-    let left = client.export_left();
+    let before = client.spent_today()?.bytes;
     let shared = Arc::new(Mutex::new(cache));
     let ended = scan::scan_bulk(client, &shared, &bulk, &watcher).await;
-    let bytes = left.saturating_sub(client.export_left());
+    let bytes = client.spent_today()?.bytes.saturating_sub(before);
     let run = Run { strategy: "bulk", full: true, ended, merged: 0, calls: client.calls_made(), bytes };
     Ok((run, take_back(context, shared)?))
 }

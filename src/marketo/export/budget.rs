@@ -1,4 +1,7 @@
-//! How many bytes of bulk extract this program may fetch in a day.
+//! How many bytes of bulk extract this program may have written in a day.
+//!
+//! Marketo counts a file when it has written it, whether it is fetched or not, and nobody knows its size before: so what
+//! is left says whether another one may be ordered, and a file that is there is counted whatever is left.
 
 use std::sync::Arc;
 
@@ -28,20 +31,12 @@ impl ExportBudget {
         self.spending.spent().map_or(0, |spent| self.daily.saturating_sub(spent.bytes))
     }
 
-    /// Takes bytes out, all of them or none.
-    pub fn spend(&self, bytes: u64) -> Result<()> {
-        let call = "GET /bulk/v1/leads/export/{id}/file.json".to_owned();
-        match self.spending.spend_bytes(bytes, self.daily) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::Quota {
-                call,
-                which: format!(
-                    "this program's own budget of {} bytes of bulk extract a day (limits.daily_export) is used up",
-                    self.daily
-                ),
-            }),
-            Err(Uncounted(what)) => Err(Error::Uncounted { call, what }),
-        }
+    /// Counts the bytes of a file.
+    pub fn charge(&self, bytes: u64) -> Result<()> {
+        self.spending.charge_bytes(bytes).map_err(|Uncounted(what)| Error::Uncounted {
+            call: "GET /bulk/v1/leads/export/{id}/file.json".to_owned(),
+            what,
+        })
     }
 }
 
@@ -53,12 +48,11 @@ mod tests {
     use crate::marketo::OneRun;
 
     #[test]
-    fn no_more_is_spent_than_there_is_and_what_does_not_fit_costs_nothing() {
+    fn a_file_that_is_larger_than_what_is_left_leaves_nothing() {
         let budget = ExportBudget::new(10, Arc::new(OneRun::default()));
-        budget.spend(6).unwrap();
-        assert!(budget.spend(5).is_err());
+        budget.charge(6).unwrap();
         assert_eq!(budget.left(), 4);
-        budget.spend(4).unwrap();
-        assert!(budget.spend(1).is_err());
+        budget.charge(5).unwrap();
+        assert_eq!(budget.left(), 0);
     }
 }

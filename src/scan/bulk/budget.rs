@@ -1,9 +1,9 @@
 //! Which windows fit into the bytes of a day.
 //!
-//! The first two are ordered without knowing; from then on a window is expected to weigh, second for second, what the
+//! The first is ordered without knowing; from then on a window is expected to weigh, second for second, what the
 //! loaded window before it did.
 
-use super::{RUNNING, Run, windows};
+use super::Run;
 use crate::cache::ExportWindow;
 use crate::lead::Window;
 use crate::marketo::{self, ExportLeads};
@@ -24,15 +24,15 @@ impl<M: ExportLeads> Run<'_, M> {
         let under_way: Vec<&ExportWindow> = windows
             .iter()
             .filter(|known| known.loaded.is_none())
-            .filter(|known| known.export_id.as_deref().is_some_and(|id| self.waits(id)))
+            .filter(|known| known.export_id.as_deref().is_some_and(|id| self.queued.contains(id)))
             .collect();
         // Orders of this round are in the queue, and not yet in the list of windows.
-        let ordered = self.queued.difference(&self.kept).count();
+        let ordered = self.queued.len();
         let left = self.marketo.export_left();
         let Some(rate) = rate_before(window, windows) else {
             return match left {
                 0 => Err(self.day_is_over()),
-                _ => Ok((ordered < RUNNING).then_some(window)),
+                _ => Ok((ordered == 0).then_some(window)),
             };
         };
         let promised: f64 = under_way.iter().map(|known| expected(known.window, rate)).sum();
@@ -53,26 +53,16 @@ impl<M: ExportLeads> Run<'_, M> {
             reason = "a positive span of seconds"
         )]
         let seconds = (free.max(0.0) / rate) as u64;
-        if seconds < SHORTEST || left == 0 {
+        // On a day of which nothing is spent, the least part is ordered whatever it is expected to weigh: another day would
+        // have no more.
+        let fresh_day = left > 0 && left == self.marketo.export_a_day();
+        if left == 0 || (seconds < SHORTEST && !fresh_day) {
             return Err(self.day_is_over());
         }
-        let (first, rest) = window.cut(seconds);
+        let (first, rest) = window.cut(seconds.max(SHORTEST));
         let parts: Vec<Window> = std::iter::once(first).chain(rest).collect();
         self.cache().split_export(window, &parts)?;
         Ok(Some(first))
-    }
-
-    /// Has a window whose file is larger than a whole day's bytes ordered anew, in parts.
-    pub(super) fn split_for_good(&mut self, window: Window, size: u64) -> Result<(), Error> {
-        let half_a_day = (self.marketo.export_a_day() / 2).max(1);
-        let parts = windows::parts(window, size.div_ceil(half_a_day));
-        if parts.len() < 2 {
-            let what =
-                format!("is of {size} bytes in one second, more than limits.daily_export allows in a day");
-            return Err(Error::Export { window, what });
-        }
-        tracing::info!(%window, size, parts = parts.len(), "a window is split: its file is larger than a day's bytes");
-        Ok(self.cache().split_export(window, &parts)?)
     }
 
     fn day_is_over(&self) -> Error {

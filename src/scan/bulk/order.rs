@@ -26,7 +26,7 @@ impl<M: ExportLeads> Run<'_, M> {
     /// Fills the queue up. What was ordered by an earlier run is found again, and not ordered a second time.
     pub(super) async fn order(&mut self, windows: &[ExportWindow]) -> Result<(), Error> {
         for known in windows.iter().filter(|known| known.loaded.is_none()) {
-            if self.queued.difference(&self.kept).count() >= IN_QUEUE {
+            if self.queued.len() >= IN_QUEUE {
                 return Ok(());
             }
             let went_on = match &known.export_id {
@@ -52,8 +52,8 @@ impl<M: ExportLeads> Run<'_, M> {
     async fn go_on(&mut self, window: Window, id: &str) -> Result<bool, Error> {
         let job = match self.marketo.export(id).await {
             Ok(job) => job,
-            // Jobs are forgotten after a while.
-            Err(marketo::Error::Refused { .. }) => {
+            // Jobs are forgotten after a week. Any other refusal, as of a proxy in between, says nothing of the job.
+            Err(error) if is_unknown_job(&error) => {
                 self.cache().lose_export(window)?;
                 return Ok(true);
             }
@@ -99,11 +99,12 @@ impl<M: ExportLeads> Run<'_, M> {
             }
             Err(error) if error.outcome() == Outcome::Unclear => {
                 tracing::warn!(%error, "looking for the export in the list of jobs");
-                match self.found(asked_at, windows).await? {
-                    Some(job) => job,
-                    // The next round orders it again: none was made, or one that nobody can tell, and that costs nothing.
-                    None => return Ok(false),
-                }
+                let Some(job) = self.found(asked_at, windows).await? else {
+                    // None was made, or one that nobody can tell, and that costs nothing: another is ordered, a few times.
+                    self.cache().lose_export(window)?;
+                    return Ok(false);
+                };
+                job
             }
             Err(error) => {
                 self.cache().ask_export(window, None)?;
@@ -145,5 +146,16 @@ impl<M: ExportLeads> Run<'_, M> {
             }
             Ordered::QueueFull => Ok(false),
         }
+    }
+}
+
+/// Whether Marketo says that it has no such job.
+fn is_unknown_job(error: &marketo::Error) -> bool {
+    match error {
+        marketo::Error::Refused { code, message, .. } => {
+            matches!(code.as_str(), "610" | "1013" | "HTTP 404")
+                || message.to_lowercase().contains("not found")
+        }
+        _ => false,
     }
 }

@@ -19,19 +19,6 @@ pub(super) fn cover(first: DateTime<Utc>, last: DateTime<Utc>) -> Vec<Window> {
     windows
 }
 
-/// A window in so many parts that are about as long; fewer where it has fewer seconds.
-pub(super) fn parts(window: Window, count: u64) -> Vec<Window> {
-    let seconds = window.seconds().div_ceil(count.max(1));
-    let mut parts = Vec::new();
-    let mut rest = Some(window);
-    while let Some(window) = rest {
-        let (next, after) = window.cut(seconds);
-        parts.push(next);
-        rest = after;
-    }
-    parts
-}
-
 /// A day before what the folders say: their times come from another service, and an empty day costs next to nothing.
 pub(super) fn beginning(oldest_folder: DateTime<Utc>) -> DateTime<Utc> {
     oldest_folder - TimeDelta::days(1)
@@ -71,13 +58,6 @@ mod tests {
             prop_assert!(windows.iter().all(|window| window.end - window.start < TimeDelta::days(31)));
         }
 
-        #[test]
-        fn parts_of_a_window_cover_it(seconds in 1_i64..3_000_000, count in 0_u64..500) {
-            let window = Window::new(at(1_000_000_000), at(1_000_000_000 + seconds - 1)).unwrap();
-            let parts = parts(window, count);
-            prop_assert!(is_cover(&parts, 1_000_000_000, 1_000_000_000 + seconds - 1));
-            prop_assert!(parts.len() as u64 <= count.max(1));
-        }
     }
 
     #[test]
