@@ -26,7 +26,7 @@ pub use estimate::{Cost, Estimate, ScanLimits, Way, estimate};
 pub use evidence::{BirthsLearnt, learn_births};
 pub use file::{FileError, scan_file};
 pub use pages::{PageScan, scan_pages};
-pub use refresh::{REFRESH_MARGIN, Refresh, Start, WhyFull, how_to_start, refresh};
+pub use refresh::{REFRESH_MARGIN, Refresh, Start, WhyFull, how_to_start, is_beyond_history, refresh};
 pub use rows::ColumnUse;
 
 /// How a scan ended.

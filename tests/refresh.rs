@@ -99,3 +99,24 @@ fn a_budget_that_ends_stops_it_with_4_and_the_next_one_finds_everything() {
     instance.run(["scan", "--db", "fresh.db"]).expect_code(0);
     assert_eq!(groups(&instance, "cache.db"), groups(&instance, "fresh.db"));
 }
+
+#[test]
+fn what_is_known_of_births_follows_a_merge_by_somebody_else() {
+    let instance = scanned(0);
+    let ids: Vec<u64> =
+        (0..3).map(|_| instance.sandbox.put_lead(&json!({"email": "ada@example.com"}))).collect();
+    scan(&instance);
+    let merge =
+        format!("{}/rest/v1/leads/{}/merge.json?leadId={}", instance.sandbox.base_url(), ids[0], ids[1]);
+    let token = crate::support::token(&instance);
+    let merged: Value = instance.block_on(async move {
+        let call = reqwest::Client::new().post(merge).bearer_auth(token).header("content-length", 0);
+        call.send().await.unwrap().json().await.unwrap()
+    });
+    assert_eq!(merged["success"], true, "{merged}");
+    assert_eq!(scan(&instance)["removed"], 1);
+    let past = |db: &str| instance.run(["report", "--json", "--db", db]).json()["merged_before"].clone();
+    instance.run(["scan", "--db", "fresh.db"]).expect_code(0);
+    assert_eq!(past("cache.db")[0]["leads"], 1, "{}", past("cache.db"));
+    assert_eq!(past("cache.db"), past("fresh.db"));
+}

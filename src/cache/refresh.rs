@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::row::{self, Row};
 use super::scan::{Seen, count_leads, running, store, written};
-use super::{Cache, Error, ScanTotals};
+use super::{Cache, Error, ScanTotals, birth};
 use crate::lead::LeadId;
 
 /// A lead that is not there any more.
@@ -17,8 +17,8 @@ use crate::lead::LeadId;
 pub struct Gone {
     /// Its id.
     pub id: LeadId,
-    /// Whether a merge is known to have taken it; it counts as deleted otherwise.
-    pub merged: bool,
+    /// The lead that a merge is known to have folded it into; it counts as deleted otherwise.
+    pub merged_into: Option<LeadId>,
 }
 
 /// What a complete refresh found.
@@ -67,9 +67,12 @@ impl Cache {
                 }
             }
             for gone in gone {
+                if let Some(winner) = gone.merged_into {
+                    birth::merged(db, winner, &[gone.id])?;
+                }
                 if row::remove(db, gone.id)? {
                     removed += 1;
-                    merged += i64::from(gone.merged);
+                    merged += i64::from(gone.merged_into.is_some());
                 }
             }
             db.execute(

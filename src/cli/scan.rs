@@ -133,11 +133,36 @@ async fn live(
     let (mut run, mut cache) = read_leads(context, &client, full).await?;
     let mut births = Ok(BirthsLearnt::default());
     if matches!(run.ended, Ok(Ended::Complete(_))) {
+        tell_age(context, &cache)?;
         births = births::learn(context, &client, &mut cache).await;
         run.calls = client.calls_made();
     }
     context.ui.note(&format!("left today: {}", left_today(&client, context.config.limits.daily_calls)));
     Ok((run, cache, births))
+}
+
+/// Says where a scan took so long that what went meanwhile may still be in the cache.
+fn tell_age(context: &mut Context, cache: &Cache) -> Result<(), Failure> {
+    let begun = cache.summary()?.refresh_from;
+    if let Some(begun) = begun.filter(|begun| scan::is_beyond_history(*begun, super::now())) {
+        context.ui.note(&format!(
+            "this scan was begun on {}, further back than Marketo tells of deletions: leads that went since may still be \
+             in the cache; `mkto-audit scan --full` reads everything anew",
+            begun.format("%Y-%m-%d")
+        ));
+    }
+    Ok(())
+}
+
+/// Says what is left of the day before a scan that nothing else says it of: all integrations together, and this program.
+async fn tell_quota(context: &mut Context, client: &Client) {
+    // Where Marketo does not say, the scan finds out by itself.
+    let Ok(usage) = client.usage_today().await else { return };
+    context.ui.note(&format!(
+        "{} calls today by all integrations together; left of this program's own: {}",
+        usage.total,
+        left_today(client, context.config.limits.daily_calls)
+    ));
 }
 
 /// The cache is opened, and where there is none made, once it is known that there is something to read.

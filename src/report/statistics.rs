@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{NaiveDate, Timelike as _};
 
-use crate::dedupe::{Cause, Explanation, LateLead};
+use crate::dedupe::{Cause, Confidence, Explanation, LateLead};
 use crate::lead::Birth;
 
 /// Duplicates by integration, day and hour.
@@ -20,7 +20,7 @@ pub struct Statistics {
     pub by_day: BTreeMap<NaiveDate, DayTotals>,
     /// Races by the hour of the day (UTC) in which they happened.
     pub races_by_hour: [u64; 24],
-    /// Late leads that a guarded write path would have prevented: those that came by a race.
+    /// Late leads that a guarded write path would have prevented: those that came by a race that is at least likely.
     pub prevented: u64,
     /// Leads that were merged into others before this report, by the day (UTC) on which they were born and by who made
     /// them: the duplicates of the time before.
@@ -51,13 +51,13 @@ impl Statistics {
     /// Counts one group.
     pub(super) fn add(&mut self, explanation: &Explanation) {
         let mut integrations = BTreeSet::new();
-        for LateLead { cause, at, api_user, .. } in &explanation.late {
+        for LateLead { cause, confidence, at, api_user, .. } in &explanation.late {
             let race = u64::from(*cause == Cause::Race);
             let totals = self.by_integration.entry(api_user.clone()).or_default();
             totals.groups += u64::from(integrations.insert(api_user));
             totals.excess += 1;
             totals.races += race;
-            self.prevented += race;
+            self.prevented += if *confidence > Confidence::Low { race } else { 0 };
             let Some(at) = at else { continue };
             let day = self.by_day.entry(at.date_naive()).or_default();
             day.excess += 1;

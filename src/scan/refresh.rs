@@ -22,7 +22,7 @@
 //!
 //! Never: writes to Marketo, or removes a lead that it has not asked for by its id.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -39,7 +39,7 @@ use crate::marketo::{BATCH, ReadLeads, Schema};
 mod concerned;
 mod start;
 
-pub use start::{Start, WhyFull, how_to_start};
+pub use start::{Start, WhyFull, how_to_start, is_beyond_history};
 
 /// How far a refresh looks back behind the beginning of the last scan, in Marketo's time. Activities can be read once they
 /// are committed, by reports of users up to hours after the time that they bear; readers that begin again at a time
@@ -127,7 +127,7 @@ async fn read_runs(
     cache: &mut Cache,
     refresh: &Refresh<'_>,
     ids: &[LeadId],
-    merged: &BTreeSet<LeadId>,
+    merged: &BTreeMap<LeadId, LeadId>,
     watch: &dyn Watch,
 ) -> Result<BTreeSet<LeadId>, Error> {
     let (total, mut done) = (ids.len() as u64, 0);
@@ -159,7 +159,7 @@ async fn read_beyond(
         let asked: Vec<LeadId> = (first..next).collect();
         let leads = marketo.leads_by_id(&asked, refresh.fields).await?;
         empty_runs = if leads.is_empty() { empty_runs + 1 } else { 0 };
-        renew(cache, refresh, &asked, leads, &BTreeSet::new())?;
+        renew(cache, refresh, &asked, leads, &BTreeMap::new())?;
         first = next;
     }
     Ok(())
@@ -172,13 +172,13 @@ fn renew(
     refresh: &Refresh<'_>,
     asked: &[LeadId],
     leads: Vec<Lead>,
-    merged: &BTreeSet<LeadId>,
+    merged: &BTreeMap<LeadId, LeadId>,
 ) -> Result<Vec<LeadId>, Error> {
     let there: BTreeSet<LeadId> = leads.iter().map(|lead| lead.id).collect();
     let gone: Vec<Gone> = asked
         .iter()
         .filter(|id| !there.contains(id))
-        .map(|id| Gone { id: *id, merged: merged.contains(id) })
+        .map(|id| Gone { id: *id, merged_into: merged.get(id).copied() })
         .collect();
     let gone_ids: Vec<LeadId> = gone.iter().map(|gone| gone.id).collect();
     let mates = cache.sharing_a_key_with(&gone_ids)?;

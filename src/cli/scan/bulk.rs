@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use super::{Run, Watcher, configured_fields, open};
+use super::{Run, Watcher, configured_fields, open, tell_quota};
 use crate::cache::Cache;
 use crate::cli::{Context, Exit, Failure, now};
 use crate::config::Strategy;
@@ -26,16 +26,14 @@ pub(super) async fn choose(
     schema: &Schema,
     cache: &Cache,
 ) -> Result<Chosen, Failure> {
-    let named = |way| Ok(Chosen { way, highest: None });
-    match context.config.scan.strategy {
-        Strategy::Bulk => return named(Way::Bulk),
-        Strategy::Pages => return named(Way::Pages),
-        Strategy::Auto => {}
-    }
-    match cache.interrupted_strategy()?.as_deref() {
-        Some("bulk") => return named(Way::Bulk),
-        Some("pages") => return named(Way::Pages),
-        _ => {}
+    let named = match (context.config.scan.strategy, cache.interrupted_strategy()?.as_deref()) {
+        (Strategy::Bulk, _) | (Strategy::Auto, Some("bulk")) => Some(Way::Bulk),
+        (Strategy::Pages, _) | (Strategy::Auto, Some("pages")) => Some(Way::Pages),
+        (Strategy::Auto, _) => None,
+    };
+    if let Some(way) = named {
+        tell_quota(context, client).await;
+        return Ok(Chosen { way, highest: None });
     }
     let estimate = ask(context, client, fields, schema).await?;
     context.ui.note(&told(&estimate));

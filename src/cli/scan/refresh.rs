@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Run, Watcher};
+use super::{Run, Watcher, tell_quota};
 use crate::cache::{Cache, RefreshTotals};
 use crate::cli::{Context, Failure, now};
 use crate::marketo::{Client, Schema};
@@ -35,6 +35,7 @@ pub(super) async fn run(
     fields: &[String],
     since: DateTime<Utc>,
 ) -> (Run, Cache) {
+    tell_quota(context, client).await;
     let watcher = Watcher::of(context, "reading changed leads", client);
     let refresh = Refresh {
         fields,

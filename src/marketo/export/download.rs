@@ -100,6 +100,13 @@ async fn answered(
     {
         return Ok(Some(Download { call: call.name(), from, response, silence, _slot: slot }));
     }
+    if is_file(response.headers()) {
+        // A part that begins elsewhere; it may be as large as the file, and is not read.
+        return Err(not_a_file(
+            call,
+            Reply::NotAnEnvelope("another part of the file than was asked for".to_owned()),
+        ));
+    }
     // Refusals come in place of the file, as an envelope.
     let body = match timeout(silence, response.bytes()).await {
         Ok(Ok(body)) => body,

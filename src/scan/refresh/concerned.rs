@@ -1,7 +1,7 @@
 //! Which leads the activity log names since a moment. It leans on names and ids alone: what happened to them is read off
 //! the leads themselves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -15,8 +15,9 @@ use crate::marketo::{Activity, ActivityPage, ActivityType, ReadLeads, Schema};
 pub(super) struct Concerned {
     /// All of them. Ids of leads that were never in the cache, or of visitors that nobody can read, do no harm.
     pub(super) ids: BTreeSet<LeadId>,
-    /// Those that a merge names as losers: only to say of a lead that is gone how it went.
-    pub(super) merged: BTreeSet<LeadId>,
+    /// Those that a merge names as losers, each with the lead that stands for it today: to say of a lead that is gone how it
+    /// went, and where its births are.
+    pub(super) merged: BTreeMap<LeadId, LeadId>,
 }
 
 /// What an activity of a type says of ids beyond the lead that it belongs to.
@@ -99,7 +100,7 @@ impl Concerned {
         if says == Says::Losers {
             let losers = activity.attributes.get("merge ids").map(ids_in).unwrap_or_default();
             self.ids.extend(&losers);
-            self.merged.extend(losers);
+            self.merged.extend(losers.into_iter().map(|loser| (loser, activity.lead)));
         }
     }
 }
@@ -169,7 +170,7 @@ mod tests {
             attributes: [("merge ids".to_owned(), json!("[5,6]"))].into(),
         };
         concerned.note(&activity, Says::Losers);
-        assert_eq!((concerned.ids, concerned.merged), ([3, 4, 5, 6].into(), [5, 6].into()));
+        assert_eq!((concerned.ids, concerned.merged), ([3, 4, 5, 6].into(), [(5, 3), (6, 3)].into()));
     }
 
     #[test]

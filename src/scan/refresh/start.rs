@@ -73,6 +73,11 @@ impl fmt::Display for WhyFull {
     }
 }
 
+/// Whether a scan that began then has outlasted what Marketo tells of deletions, so that it may hold leads that are gone.
+pub fn is_beyond_history(begun: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    now - begun > HISTORY - TimeDelta::days(1)
+}
+
 /// What a scan of these fields does with the cache that there is. `margin` is what a refresh looks back behind the
 /// beginning of the last scan.
 pub fn how_to_start(summary: &Summary, fields: &[String], now: DateTime<Utc>, margin: TimeDelta) -> Start {

@@ -10,6 +10,9 @@ use crate::dedupe::KeySpec;
 /// Rows that change hands at once: enough that handing over costs nothing beside reading them.
 const BATCH: usize = 512;
 
+/// Rows may be long: a batch is handed over when it is of so many bytes, too.
+const BATCH_BYTES: u64 = 1 << 20;
+
 /// Batches that may wait to be stored. Memory is bounded by them.
 const WAITING: usize = 4;
 
@@ -42,20 +45,22 @@ pub(in crate::scan) fn each_row<R: Read + Send, E>(
 /// Reads until the end, an error, or until nobody takes any more.
 fn read<R: Read>(mut rows: Rows<R>, key: &KeySpec, batches: &SyncSender<Result<Batch, RowError>>) {
     loop {
-        let mut batch = Vec::with_capacity(BATCH);
+        let (mut batch, begun_at, mut ended) = (Vec::with_capacity(BATCH), rows.byte(), false);
         let refused = loop {
             match rows.next() {
                 Ok(Some(lead)) => batch.push(crate::scan::row(lead, key)),
-                Ok(None) => break None,
+                Ok(None) => {
+                    ended = true;
+                    break None;
+                }
                 Err(error) => break Some(error),
             }
-            if batch.len() == BATCH {
+            if batch.len() == BATCH || rows.byte() - begun_at >= BATCH_BYTES {
                 break None;
             }
         };
-        let (full, byte) = (batch.len() == BATCH, rows.byte());
-        let taken = batches.send(Ok(Batch { rows: batch, byte })).is_ok();
-        let more = full && refused.is_none() && taken;
+        let taken = batches.send(Ok(Batch { rows: batch, byte: rows.byte() })).is_ok();
+        let more = !ended && refused.is_none() && taken;
         if let Some(error) = refused {
             // Where nobody takes it any more, nobody needs to know.
             batches.send(Err(error)).ok();

@@ -45,7 +45,7 @@ pub(super) fn value(field: &str, kind: Kind, bytes: &[u8]) -> Result<Value, Stri
             match (is(["true", "1", "yes"]), is(["false", "0", "no"])) {
                 (true, _) => Value::Bool(true),
                 (_, true) => Value::Bool(false),
-                _ => return Err(format!("`{field}` holds `{text}`, which is neither true nor false")),
+                _ => return Err(format!("`{field}` holds something that is neither true nor false")),
             }
         }
     })
@@ -59,7 +59,7 @@ pub(super) fn id(bytes: &[u8]) -> Result<u64, String> {
         .parse()
         .ok()
         .filter(|id| *id > 0)
-        .ok_or_else(|| format!("the id `{}` is not a whole number above zero", text.trim()))
+        .ok_or_else(|| "the id is not a whole number above zero".to_owned())
 }
 
 fn number(text: &str) -> Option<Value> {

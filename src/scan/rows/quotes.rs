@@ -8,7 +8,7 @@ use std::io::{self, Read};
 
 use super::RowError;
 
-/// No value of a lead is longer. Past it a quote was opened somewhere and never closed, and the cell would swallow the
+/// No value of a lead is longer. Past it a quote was opened somewhere and never closed, or no line ever ends, and the cell would swallow the
 /// rest of the file, and all memory.
 const LONGEST_CELL: u64 = 64 << 20;
 
@@ -74,7 +74,6 @@ impl<R> Quotes<R> {
     fn watch(&mut self, bytes: &[u8]) -> Result<(), (usize, &'static str)> {
         for (place, byte) in bytes.iter().copied().enumerate() {
             self.length += 1;
-            let quoted = self.state == State::Quoted;
             if byte == b'\n' {
                 self.line += 1;
             }
@@ -88,7 +87,7 @@ impl<R> Quotes<R> {
                 (State::Quote, _) => return Err((place, NOT_DOUBLED)),
                 (State::Start | State::Bare, _) => State::Bare,
             };
-            if quoted && self.length > LONGEST_CELL {
+            if self.length > LONGEST_CELL {
                 return Err((place, ENDLESS));
             }
         }
@@ -103,7 +102,7 @@ impl<R> Quotes<R> {
 
 const NOT_DOUBLED: &str =
     "has a quote within quotes that is not doubled, so that nobody can tell where the value ends";
-const ENDLESS: &str = "goes on for over 64 MB: a quote was opened and never closed";
+const ENDLESS: &str = "goes on for over 64 MB: a quote was opened and never closed, or the file has no lines";
 
 impl<R: Read> Read for Quotes<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
