@@ -190,7 +190,7 @@ fn a_file_from_the_screens_is_read_without_credentials_and_its_columns_are_told(
     std::fs::write(home.path().join("broken.csv"), "Id,Email Address\n1,a@example.com\nx,b@example.com\n")
         .unwrap();
     let broken = run(&["scan", "--file", "broken.csv"]).expect_code(2);
-    assert!(broken.stderr.contains("broken.csv line 3: the id `x`"), "{}", broken.stderr);
+    assert!(broken.stderr.contains("broken.csv line 3: the id is not a whole number"), "{}", broken.stderr);
     let report = run(&["report", "--json"]).expect_code(0).json();
     assert_eq!(report["leads"], 4, "the cache is what it was before");
     run(&["scan", "--file", "missing.csv"]).expect_code(2);
