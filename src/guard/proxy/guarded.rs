@@ -11,7 +11,7 @@ use hyper::{Request, Response, StatusCode};
 use super::answer::{Answer, Body};
 use super::caller::{Caller, Ending};
 use super::incoming::{self, Action, Record};
-use super::route::Verb;
+use super::route::{Verb, method_of_form};
 use super::{CreateDuplicate, Proxy};
 use crate::guard::lease::Leases;
 
@@ -47,6 +47,10 @@ impl<L: Leases> Proxy<L> {
             Ok(Err(_too_large)) => return Answer::http(StatusCode::PAYLOAD_TOO_LARGE, "").into_response(),
             Err(_elapsed) => return Answer::http(StatusCode::REQUEST_TIMEOUT, "").into_response(),
         };
+        if method_of_form(&head, &body).is_some() {
+            // `place` and `room` are held until the answer is there.
+            return self.pass_kept(&user, &head, body).await;
+        }
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
         let incoming = match incoming::read(verb, target, &body, &self.settings.instance) {
             Ok(incoming) => incoming,

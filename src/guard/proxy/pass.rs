@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::Proxy;
 use super::answer::{Answer, Body, whole};
+use super::route::method_of_form;
 use super::stream::{STALL, holding, stalling};
 use super::upstream::NoAnswer;
 use super::user::ApiUser;
@@ -81,8 +82,9 @@ impl<L: Leases> Proxy<L> {
         }
     }
 
-    async fn pass_kept(&self, user: &ApiUser, head: &Parts, body: Bytes) -> Response<Body> {
-        let reads = is_read(head);
+    /// Sends a request on that can be sent a second time.
+    pub(super) async fn pass_kept(&self, user: &ApiUser, head: &Parts, body: Bytes) -> Response<Body> {
+        let reads = is_read(head) || method_of_form(head, &body) == Some(Method::GET);
         let (mut crowded, mut failed) = (0_u32, 0_u32);
         loop {
             let slot = match self.turns.next(user).await {

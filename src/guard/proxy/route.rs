@@ -3,7 +3,10 @@
 //! A path is judged as a lenient server might read it, and a method as `_method` overrides it: a write that slipped past
 //! for its spelling would be one that nobody guards.
 
+use hyper::header::CONTENT_TYPE;
+use hyper::http::request::Parts;
 use hyper::{Method, Uri};
+use serde::de::IgnoredAny;
 use url::form_urlencoded;
 
 /// The three endpoints that write people one call at a time.
@@ -61,6 +64,36 @@ pub(super) fn route(method: &Method, uri: &Uri) -> Route {
     }
 }
 
+/// What a POST is by the `_method` of its form: a read, or a deletion. Clients put it there as well as into the query (recorded
+/// of one of Node's, and the way in which the most used one of Python asks for leads). None where it may be a write.
+///
+/// Only a body that is a form by its type and is no JSON is believed: whoever reads that as a write refuses it.
+pub(super) fn method_of_form(head: &Parts, body: &[u8]) -> Option<Method> {
+    let kind = head.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let asked = |text: &[u8]| -> Vec<String> {
+        form_urlencoded::parse(text)
+            .filter(|(name, _)| name.eq_ignore_ascii_case("_method"))
+            .map(|(_, said)| said.trim().to_ascii_uppercase())
+            .collect()
+    };
+    let is_form = kind.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    let query_says = !asked(head.uri.query().unwrap_or_default().as_bytes()).is_empty();
+    if head.method != Method::POST || !is_form || query_says || is_json(body) {
+        return None;
+    }
+    match asked(body).as_slice() {
+        [said] if said == "GET" => Some(Method::GET),
+        [said] if said == "HEAD" => Some(Method::HEAD),
+        [said] if said == "DELETE" => Some(Method::DELETE),
+        _ => None,
+    }
+}
+
+fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(body).is_ok()
+}
+
 /// Whether the call is a POST in the end: `_method` says what it really is, and only where it says that it is something
 /// that cannot write people is that believed.
 fn is_post(method: &Method, query: &str) -> bool {
@@ -102,7 +135,7 @@ fn decode(path: &str) -> String {
 mod tests {
     use hyper::{Method, Uri};
 
-    use super::{Route, Verb, route};
+    use super::{Route, Verb, method_of_form, route};
 
     fn of(method: &str, target: &str) -> Route {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
@@ -146,5 +179,29 @@ mod tests {
         }
         assert_eq!(of("POST", "/identity/oauth/token"), Route::Token);
         assert_eq!(of("GET", "/-/metrics"), Route::Own);
+    }
+
+    #[test]
+    fn a_form_that_says_get_is_a_read_and_nothing_that_could_be_a_write_is_taken_for_one() {
+        let of = |method: &str, target: &str, kind: &str, body: &str| {
+            let request = hyper::Request::builder().method(method).uri(target).header("content-type", kind);
+            let (head, ()) = request.body(()).unwrap().into_parts();
+            method_of_form(&head, body.as_bytes())
+        };
+        let (form, leads) = ("application/x-www-form-urlencoded; charset=utf-8", "/rest/v1/leads.json");
+        let ask = "filterType=email&filterValues=a%40example.com&_method=GET";
+        assert_eq!(of("POST", leads, form, ask), Some(Method::GET));
+        assert_eq!(of("POST", leads, form, "_method=delete&id=1"), Some(Method::DELETE));
+        for (method, target, kind, body) in [
+            ("POST", leads, form, "filterType=email"),
+            ("POST", leads, form, "_method=POST&filterType=email"),
+            ("POST", leads, form, "_method=GET&_method=POST"),
+            ("POST", "/rest/v1/leads.json?_method=POST", form, ask),
+            ("POST", leads, "application/json", ask),
+            ("POST", leads, form, r#"{"input": [{"email": "a@example.com", "title": "&_method=GET&"}]}"#),
+            ("PUT", leads, form, ask),
+        ] {
+            assert_eq!(of(method, target, kind, body), None, "{method} {target} {kind} {body}");
+        }
     }
 }
