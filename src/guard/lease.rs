@@ -31,14 +31,17 @@ use sha2::{Digest as _, Sha256};
 
 use crate::marketo::Clock;
 
+mod book;
 mod line;
 mod machine_clock;
 mod memory;
+mod span;
 mod sqlite;
 mod table;
 
 pub use line::SharedLeases;
 pub use memory::MemoryLeases;
+pub use span::{MARGIN, to_send, until_over};
 pub use sqlite::FileError;
 
 /// What is leased: the hash of an instance's key, so that no address is in a store or a log.

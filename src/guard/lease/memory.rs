@@ -1,49 +1,68 @@
 //! The leases of one process, in its memory: nothing of them outlives it.
+//!
+//! Whoever comes, goes or waits carries out a round of the book, and hands to everybody what it granted.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::book::Book;
+use super::table::{Grant, Results, Round, Ticket, leases};
 use super::{Lease, LeaseError, LeaseKey, Leases, Terms};
+
+/// The one process that is in the book.
+const OWNER: i64 = 0;
 
 /// A store of leases for one process.
 #[derive(Debug)]
 pub struct MemoryLeases {
     terms: Terms,
+    /// Times in the book count from here.
+    start: Instant,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    held: BTreeMap<LeaseKey, Held>,
-    line: VecDeque<Waiter>,
-    fences: u64,
+    book: Book,
+    waiting: BTreeMap<Ticket, Waiter>,
 }
 
-#[derive(Debug)]
-struct Held {
-    fence: u64,
-    ends: Instant,
-}
-
-#[derive(Debug)]
-struct Waiter {
-    keys: BTreeSet<LeaseKey>,
-    granted: oneshot::Sender<Vec<Lease>>,
-}
+type Waiter = oneshot::Sender<Vec<Lease>>;
 
 impl MemoryLeases {
     /// An empty store.
     pub fn new(terms: Terms) -> Self {
-        Self { terms, state: Mutex::default() }
+        // Those who wait live as long as the book does.
+        let terms = Terms { place: Duration::MAX, ..terms };
+        Self { terms, start: Instant::now(), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // No statement that holds the lock leaves the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn round(&self, round: &Round) -> Results {
+        self.state().round(self.start.elapsed(), round, self.terms, None)
+    }
+}
+
+impl State {
+    /// A round, with one who gets in line or nobody.
+    fn round(&mut self, now: Duration, round: &Round, terms: Terms, enters: Option<Waiter>) -> Results {
+        let results = self.book.round(OWNER, now, round, terms);
+        self.waiting.extend(results.entered.iter().copied().zip(enters));
+        for (ticket, grants) in &results.granted {
+            if let Some(waiter) = self.waiting.remove(ticket) {
+                // Whoever stops waiting leaves the line first, under the same lock.
+                waiter.send(leases(grants)).ok();
+            }
+        }
+        results
     }
 }
 
@@ -51,34 +70,39 @@ impl MemoryLeases {
 /// behind it move up.
 struct Place<'a> {
     store: &'a MemoryLeases,
+    tickets: Vec<Ticket>,
     grant: oneshot::Receiver<Vec<Lease>>,
+}
+
+impl<'a> Place<'a> {
+    fn enter(store: &'a MemoryLeases, keys: &BTreeSet<LeaseKey>) -> Self {
+        let (granted, grant) = oneshot::channel();
+        let round = Round { enter: vec![keys.clone()], ..Round::default() };
+        let results = store.state().round(store.start.elapsed(), &round, store.terms, Some(granted));
+        Self { store, tickets: results.entered, grant }
+    }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.grant.close();
         let mut state = self.store.state();
-        for lease in self.grant.try_recv().into_iter().flatten() {
-            state.end(&lease);
+        for ticket in &self.tickets {
+            state.waiting.remove(ticket);
         }
-        state.serve(Instant::now(), self.store.terms.unsent);
+        let granted = self.grant.try_recv().unwrap_or_default();
+        let release = granted.iter().map(Grant::from).collect();
+        let round = Round { release, leave: std::mem::take(&mut self.tickets), ..Round::default() };
+        state.round(self.store.start.elapsed(), &round, self.store.terms, None);
     }
 }
 
 impl Leases for MemoryLeases {
     async fn acquire(&self, keys: &BTreeSet<LeaseKey>) -> Result<Vec<Lease>, LeaseError> {
-        let (granted, grant) = oneshot::channel();
-        let mut place = Place { store: self, grant };
-        self.state().line.push_back(Waiter { keys: keys.clone(), granted });
+        let mut place = Place::enter(self, keys);
         loop {
-            let next_end = {
-                let mut state = self.state();
-                state.serve(Instant::now(), self.terms.unsent);
-                state.held.values().map(|held| held.ends).min()
-            };
             // A lease that ends by itself tells nobody.
-            let end = next_end.unwrap_or_else(|| Instant::now() + self.terms.unsent);
-            match tokio::time::timeout_at(end, &mut place.grant).await {
+            let look_again = self.round(&Round::default()).look_again.unwrap_or(self.terms.unsent);
+            match tokio::time::timeout(look_again, &mut place.grant).await {
                 Ok(Ok(leases)) => return Ok(leases),
                 // The line only drops those that it served.
                 Ok(Err(_dropped)) => std::future::pending().await,
@@ -88,82 +112,23 @@ impl Leases for MemoryLeases {
     }
 
     async fn try_acquire(&self, keys: &BTreeSet<LeaseKey>) -> Result<Vec<Lease>, LeaseError> {
-        let now = Instant::now();
-        let mut state = self.state();
-        state.serve(now, self.terms.unsent);
-        let waited_for: BTreeSet<LeaseKey> =
-            state.line.iter().flat_map(|waiter| waiter.keys.iter().copied()).collect();
-        let free = keys.iter().filter(|key| !waited_for.contains(key) && !state.held.contains_key(key));
-        let free: BTreeSet<LeaseKey> = free.copied().collect();
-        Ok(state.grant(&free, now + self.terms.unsent))
+        let results = self.round(&Round { take: vec![keys.clone()], ..Round::default() });
+        Ok(results.taken.iter().flat_map(|grants| leases(grants)).collect())
     }
 
     async fn renew(&self, leases: &[Lease], span: Duration) -> Result<(), LeaseError> {
-        let now = Instant::now();
-        let mut state = self.state();
-        let lost = leases.iter().find(|lease| {
-            state.held.get(&lease.key).is_none_or(|held| held.fence != lease.fence || held.ends <= now)
-        });
-        if let Some(lease) = lost {
-            return Err(LeaseError::Lost { key: lease.key });
-        }
-        for lease in leases {
-            if let Some(held) = state.held.get_mut(&lease.key) {
-                held.ends = held.ends.max(now + span);
-            }
-        }
-        Ok(())
+        let grants = leases.iter().map(Grant::from).collect();
+        let results = self.round(&Round { renew: vec![(grants, span)], ..Round::default() });
+        results.renewed.into_iter().collect::<Result<(), _>>().map_err(|key| LeaseError::Lost { key })
     }
 
     async fn release(&self, leases: Vec<Lease>) -> Result<(), LeaseError> {
-        let mut state = self.state();
-        for lease in leases {
-            state.end(&lease);
-        }
-        state.serve(Instant::now(), self.terms.unsent);
+        self.round(&Round { release: leases.iter().map(Grant::from).collect(), ..Round::default() });
         Ok(())
     }
 
     async fn ready(&self) -> Result<(), LeaseError> {
         Ok(())
-    }
-}
-
-impl State {
-    /// Ends the leases whose time is over, and gives those who wait what is theirs by now.
-    fn serve(&mut self, now: Instant, unsent: Duration) {
-        self.held.retain(|_, held| held.ends > now);
-        let mut waited_for: BTreeSet<LeaseKey> = BTreeSet::new();
-        for waiter in std::mem::take(&mut self.line) {
-            if waiter.granted.is_closed() {
-                continue;
-            }
-            let free = |key: &LeaseKey| !waited_for.contains(key) && !self.held.contains_key(key);
-            if waiter.keys.iter().all(free) {
-                let leases = self.grant(&waiter.keys, now + unsent);
-                // Somebody who stopped waiting this instant: nobody has the keys.
-                for lease in waiter.granted.send(leases).err().into_iter().flatten() {
-                    self.held.remove(&lease.key);
-                }
-            } else {
-                waited_for.append(&mut waiter.keys.clone());
-                self.line.push_back(waiter);
-            }
-        }
-    }
-
-    /// Ends a lease, unless its time was over and the key is another's.
-    fn end(&mut self, lease: &Lease) {
-        if self.held.get(&lease.key).is_some_and(|held| held.fence == lease.fence) {
-            self.held.remove(&lease.key);
-        }
-    }
-
-    fn grant(&mut self, keys: &BTreeSet<LeaseKey>, ends: Instant) -> Vec<Lease> {
-        self.fences += 1;
-        let fence = self.fences;
-        self.held.extend(keys.iter().map(|key| (*key, Held { fence, ends })));
-        keys.iter().map(|key| Lease { key: *key, fence }).collect()
     }
 }
 

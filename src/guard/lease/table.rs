@@ -14,11 +14,11 @@ use std::time::Duration;
 use super::{Lease, LeaseKey, Terms};
 
 /// A place in the lines of one caller's keys. The lower one came first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Ticket(pub(super) i64);
 
 /// A lease as it is named to the store, where its owner keeps the [`Lease`] itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Grant {
     pub(super) key: LeaseKey,
     pub(super) fence: u64,
@@ -55,7 +55,7 @@ pub(super) struct Round {
 }
 
 /// What came of a round.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Results {
     /// For each renewal the first lease that was not there any more.
     pub(super) renewed: Vec<Result<(), LeaseKey>>,

@@ -19,7 +19,7 @@ use super::answer::Answer;
 use super::board::Unit;
 use super::upstream::{NoAnswer, Whole};
 use super::user::ApiUser;
-use crate::guard::lease::{Lease, LeaseError, Leases};
+use crate::guard::lease::{Lease, LeaseError, Leases, to_send, until_over};
 use crate::marketo::{Kind, NoCall, Slot, Verdict, of_code, of_status};
 
 /// How often a call is repeated for being one too many; others share the limit, so it can take a while.
@@ -27,9 +27,6 @@ const CROWDED_ATTEMPTS: u32 = 60;
 
 /// How often a read is tried, and a connection.
 const ATTEMPTS: u32 = 5;
-
-/// How much longer than Marketo's own limit an answer is waited for, so that it is Marketo that gives up first.
-pub(super) const MARGIN: Duration = Duration::from_secs(10);
 
 /// An answer on this machine may be slow too, however fast the clock.
 const LEAST_PATIENCE: Duration = Duration::from_secs(5);
@@ -117,7 +114,7 @@ impl<L: Leases> Proxy<L> {
                 Ok(slot) => slot,
                 Err(spent) => return Said::Refused(self.no_call(spent)),
             };
-            match self.renew(units, self.settings.clock.wall(order.limit + MARGIN * 2)).await {
+            match self.renew(units, self.settings.clock.wall(to_send(order.limit))).await {
                 Ok(()) => {}
                 Err(LeaseError::Lost { .. }) => {
                     slot.unused();
@@ -129,7 +126,8 @@ impl<L: Leases> Proxy<L> {
                 }
             }
             let sent_at = Instant::now();
-            let patience = self.settings.clock.wall(order.limit + MARGIN).max(LEAST_PATIENCE);
+            // So that it is Marketo that gives up first.
+            let patience = self.settings.clock.wall(until_over(order.limit)).max(LEAST_PATIENCE);
             let answer = self.upstream.ask(order.request(), patience).await;
             drop(slot);
             self.metrics.upstream(order.kind, sent_at.elapsed());

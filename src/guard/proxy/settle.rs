@@ -16,13 +16,13 @@ use tokio::time::Instant;
 
 use super::Proxy;
 use super::board::{Company, Unit};
-use super::call::{Answered, MARGIN, Refusal};
+use super::call::{Answered, Refusal};
 use super::caller::Caller;
 use super::incoming::Action;
 use super::look::Found;
 use super::write::{How, may_try_again};
 use crate::guard::decide::holds;
-use crate::guard::lease::Leases;
+use crate::guard::lease::{Leases, until_over};
 use crate::lead::Lead;
 use crate::marketo::SYNC_LIMIT;
 
@@ -64,7 +64,7 @@ impl<L: Leases> Proxy<L> {
                 }
             }
         }
-        clock.sleep_since(sent_at, SYNC_LIMIT + MARGIN).await;
+        clock.sleep_since(sent_at, until_over(SYNC_LIMIT)).await;
         if units.is_empty() {
             return;
         }
