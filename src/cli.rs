@@ -24,6 +24,7 @@ mod explain;
 mod failure;
 mod guard;
 mod interrupt;
+mod leases;
 mod merge;
 mod report;
 mod sandbox;

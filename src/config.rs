@@ -155,6 +155,12 @@ impl Config {
             let profile = flags.profile.as_deref().or_else(|| variable(environment, "MKTO_AUDIT_PROFILE"));
             for entry in file::entries(&file, profile)? {
                 settings::set(&mut config, &entry.key, &entry.value, &entry.place)?;
+                if entry.key == "guard.leases" && config.guard.has_password() {
+                    return Err(Error::at(
+                        format!("{}: `{}`", entry.place, entry.key),
+                        "a password does not belong in a file; leave it out, and set PGPASSWORD",
+                    ));
+                }
             }
         } else if let Some(profile) =
             flags.profile.as_deref().or_else(|| variable(environment, "MKTO_AUDIT_PROFILE"))

@@ -12,7 +12,7 @@ const SHARED: [(&str, &str); 1] = [("MKTO_AUDIT__GUARD__LEASES", "sqlite")];
 const ALONE: [(&str, &str); 1] = [("MKTO_AUDIT__GUARD__LEASES", "memory")];
 
 /// So many upserts of one email at one moment, by turns through each of these guards.
-async fn upserts(guards: &[&Guard], token: &str, email: &str, calls: usize) -> Vec<Value> {
+pub async fn upserts(guards: &[&Guard], token: &str, email: &str, calls: usize) -> Vec<Value> {
     let client = reqwest::Client::new();
     let calls = guards.iter().cycle().take(calls).enumerate().map(|(number, guard)| {
         let body = json!({"input": [{"email": email, "firstName": format!("Writer {number}")}]});
@@ -38,7 +38,7 @@ fn guards_of_one_machine_share_their_rights_to_keys() {
 
 /// Kills a guard as soon as its write has arrived at Marketo, and writes the same address through another; how many leads
 /// have it then.
-fn leads_after_a_crash(leases: [(&'static str, &'static str); 1]) -> usize {
+pub fn leads_after_a_crash(leases: [(&str, &str); 1]) -> usize {
     // The write of the killed guard goes on at Marketo for a second, of the one and a half that Marketo may take here.
     let instance = Instance::start(Options { race_window: Duration::from_secs(1), ..quick() });
     let mut first = Guard::start(&instance, leases);

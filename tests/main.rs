@@ -21,6 +21,7 @@ mod guard;
 mod guard_leases;
 mod guard_many;
 mod guard_passing;
+mod guard_postgres;
 mod guard_storm;
 mod merge;
 mod refresh;

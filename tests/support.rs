@@ -7,6 +7,8 @@ use mkto_audit::sandbox::{Options, Sandbox};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+pub mod cluster;
+
 /// How many times as fast Marketo's own time limits pass in tests, in the sandbox and in the binary alike.
 pub const CLOCK_SPEED: u32 = 60;
 

@@ -14,8 +14,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::ui::Log;
 use super::{Context, Exit, Failure};
-use crate::config::LeaseStore;
-use crate::guard::lease::{MemoryLeases, SharedLeases, Terms};
+use crate::guard::lease::Terms;
 use crate::guard::{self, Mode, ProxySettings};
 use crate::marketo::Clock;
 
@@ -86,11 +85,7 @@ pub(super) async fn run(context: &mut Context, args: &GuardArgs) -> Result<Exit,
         });
     }
     let settings = settings(context)?;
-    let terms = Terms::at(settings.clock);
-    let leases = match context.config.guard.leases {
-        LeaseStore::Memory => None,
-        LeaseStore::Sqlite => Some(shared(&context.config.leases_file()?, terms)?),
-    };
+    let leases = super::leases::open(context)?;
     let listener = TcpListener::bind(args.listen).await.map_err(|error| Failure::Usage {
         what: format!("the guard cannot listen on {}: {error}", args.listen),
         hint: Some("another one may be running; choose another port with --listen".to_owned()),
@@ -108,22 +103,8 @@ pub(super) async fn run(context: &mut Context, args: &GuardArgs) -> Result<Exit,
     ));
     let stopped = context.interrupt.clone();
     let stopped = stopped.cancelled_owned();
-    match leases {
-        None => guard::serve(listener, tls, settings, MemoryLeases::new(terms), stopped).await?,
-        Some(leases) => guard::serve(listener, tls, settings, leases, stopped).await?,
-    }
+    guard::serve(listener, tls, settings, leases, stopped).await?;
     Ok(Exit::Done)
-}
-
-/// The leases of a file; a guard that cannot open it does not start.
-fn shared(file: &Path, terms: Terms) -> Result<SharedLeases, Failure> {
-    SharedLeases::sqlite(file, terms).map_err(|error| Failure::Usage {
-        what: error.to_string(),
-        hint: Some(
-            "mend the rights of that file; or guard.leases = \"memory\" where one guard alone writes"
-                .to_owned(),
-        ),
-    })
 }
 
 fn settings(context: &Context) -> Result<ProxySettings, Failure> {

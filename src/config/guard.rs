@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use super::value::RawValue;
+use crate::guard::lease::{AddressError, PostgresAddress};
 use crate::guard::{CreateDuplicate, Mode, OnDuplicates};
 
 /// Where a guard keeps its rights to keys.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum LeaseStore {
     /// In the memory of its process: one guard alone writes to the instance.
     Memory,
     /// In a file that all guards of this user on this machine share, and that outlives them.
     #[default]
     Sqlite,
+    /// In a Postgres that guards on several machines share.
+    Postgres(PostgresAddress),
 }
 
 /// The settings of `mkto-audit guard`.
@@ -67,7 +70,31 @@ pub(super) fn leases(value: &RawValue) -> Result<LeaseStore, String> {
     match value.text()? {
         "memory" => Ok(LeaseStore::Memory),
         "sqlite" => Ok(LeaseStore::Sqlite),
-        other => Err(format!("takes sqlite or memory, not `{other}`")),
+        address if is_address(address) => {
+            // The address may hold a password, and is not repeated.
+            address.parse().map(LeaseStore::Postgres).map_err(|error: AddressError| error.to_string())
+        }
+        other => Err(format!("takes sqlite, memory or postgres://…, not `{other}`")),
+    }
+}
+
+fn is_address(value: &str) -> bool {
+    value.contains("://") || value.contains('=')
+}
+
+impl GuardConfig {
+    /// Whether the address of the lease store holds its password.
+    pub(super) fn has_password(&self) -> bool {
+        matches!(&self.leases, LeaseStore::Postgres(address) if address.has_password())
+    }
+
+    /// Takes the password from where Postgres's own programs take it, if the address has none.
+    pub(super) fn set_password(&mut self, password: &str) {
+        if let LeaseStore::Postgres(address) = &mut self.leases
+            && !address.has_password()
+        {
+            *address = address.clone().with_password(password);
+        }
     }
 }
 

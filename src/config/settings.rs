@@ -136,6 +136,9 @@ pub(super) fn set_from_environment(config: &mut Config, environment: &Environmen
             set(config, &key_of_variable(rest), &RawValue::Scalar(value.clone()), variable)?;
         }
     }
+    if let Some(password) = super::variable(environment, "PGPASSWORD") {
+        config.guard.set_password(password);
+    }
     Ok(())
 }
 

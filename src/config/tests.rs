@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Config, Environment, Flags, Strategy};
+use super::{Config, Environment, Flags, LeaseStore, Strategy};
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
     let mut environment: Environment =
@@ -88,6 +88,21 @@ fn what_is_wrong_is_named_with_its_place() {
             "[limits]\ndaily_export = '4 potatoes'",
             vec![],
             "DIR/config.toml line 2: `limits.daily_export`: takes a size such as `400MB`, not `4 potatoes`",
+        ),
+        (
+            "[guard]\nleases = 'postgres://guard:hush@db.example.com/leases'",
+            vec![],
+            "DIR/config.toml line 2: `guard.leases`: a password does not belong in a file; leave it out, and set PGPASSWORD",
+        ),
+        (
+            "[guard]\nleases = 'postgres://guard:hush@'",
+            vec![],
+            "DIR/config.toml line 2: `guard.leases`: names no host of a Postgres: it reads postgres://USER@HOST:PORT/DATABASE",
+        ),
+        (
+            "[guard]\nleases = 'redis'",
+            vec![],
+            "DIR/config.toml line 2: `guard.leases`: takes sqlite, memory or postgres://…, not `redis`",
         ),
         (
             "[instance]\nclient_secret = 'x'",
@@ -211,4 +226,26 @@ fn an_opt_out_is_kept_by_default_and_other_fields_are_the_winners() {
             "unsubscribed=any_true"
         ]
     );
+}
+
+#[test]
+fn the_lease_stores_password_comes_from_the_environment_and_is_never_shown() {
+    let file = "[guard]\nleases = 'postgres://guard@db.example.com/leases'";
+    let stores = [
+        load(file, &[("PGPASSWORD", "hush")], Flags::default()),
+        load(
+            "",
+            &[("MKTO_AUDIT__GUARD__LEASES", "postgres://guard:hush@db.example.com/leases")],
+            Flags::default(),
+        ),
+    ];
+    for config in stores {
+        let config = config.unwrap();
+        assert!(
+            matches!(&config.guard.leases, LeaseStore::Postgres(address) if address.has_password()),
+            "{:?}",
+            config.guard
+        );
+        assert!(!format!("{config:?}").contains("hush"));
+    }
 }

@@ -15,8 +15,8 @@
 //! margin is for it. Each grant has a number, [`Lease::fence`], that only grows: an owner whose lease went to another
 //! can neither renew nor release the other's.
 //!
-//! Two stores keep the leases: `memory` for one process, `sqlite` for those of one machine, which is a `table`; who waits
-//! for what in a store that several processes share is kept in `line`.
+//! Three stores keep the leases: `memory` for one process, `sqlite` for those of one machine, `postgres` for those of
+//! several. The last two are a `table`; who of a process waits for what in it is kept in `line`.
 //!
 //! Never: a key's own value in a store, a log or an error, only its hash; a write without a lease because the store
 //! cannot be reached ([`LeaseError::Unavailable`]).
@@ -31,16 +31,20 @@ use sha2::{Digest as _, Sha256};
 
 use crate::marketo::Clock;
 
+mod any;
 mod book;
 mod line;
 mod machine_clock;
 mod memory;
+mod postgres;
 mod span;
 mod sqlite;
 mod table;
 
+pub use any::AnyLeases;
 pub use line::SharedLeases;
 pub use memory::MemoryLeases;
+pub use postgres::{AddressError, PostgresAddress};
 pub use span::{MARGIN, to_send, until_over};
 pub use sqlite::FileError;
 

@@ -53,7 +53,8 @@ enum Command {
     Left,
 }
 
-/// Leases in a store that several processes share; see [`SharedLeases::sqlite`].
+/// Leases in a store that several processes share; see [`SharedLeases::sqlite`] and
+/// [`SharedLeases::postgres`].
 #[derive(Debug)]
 pub struct SharedLeases {
     store: &'static str,

@@ -1,0 +1,33 @@
+//! The lease store that the configuration names, opened.
+
+use super::{Context, Failure};
+use crate::config::LeaseStore;
+use crate::guard::lease::{AnyLeases, MemoryLeases, SharedLeases, Terms};
+use crate::marketo::Clock;
+
+/// Opens `guard.leases`. A store that can be shared and cannot be opened is a reason not to start; a Postgres that is
+/// merely away is not, since nothing is written until it is back. Needs a runtime.
+pub(super) fn open(context: &Context) -> Result<AnyLeases, Failure> {
+    let config = &context.config;
+    let terms = Terms::at(Clock::sped_up(config.clock_speed));
+    match &config.guard.leases {
+        LeaseStore::Memory => Ok(AnyLeases::Memory(MemoryLeases::new(terms))),
+        LeaseStore::Sqlite => match SharedLeases::sqlite(&config.leases_file()?, terms) {
+            Ok(leases) => Ok(AnyLeases::Shared(leases)),
+            Err(error) => Err(Failure::Usage {
+                what: error.to_string(),
+                hint: Some(
+                    "mend the rights of that file; or guard.leases = \"memory\" where one guard alone writes"
+                        .to_owned(),
+                ),
+            }),
+        },
+        LeaseStore::Postgres(address) => match SharedLeases::postgres(address, terms) {
+            Ok(leases) => Ok(AnyLeases::Shared(leases)),
+            Err(error) => Err(Failure::Usage {
+                what: format!("the lease store cannot be spoken to safely: {error}"),
+                hint: Some("add ?sslmode=disable to guard.leases where the network is trusted".to_owned()),
+            }),
+        },
+    }
+}

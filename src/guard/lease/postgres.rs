@@ -1,0 +1,202 @@
+//! The leases of guards on several machines, in a Postgres that all of them reach.
+//!
+//! A round is one transaction under one advisory lock, so that rounds come one after another, whichever machine makes
+//! them; all its times are by the server's clock, which must not be set forward while guards run. Postgres syncs a commit
+//! to disk, so that leases outlive its restart. Who waits hears of a release by `LISTEN` on a connection of its own, and
+//! looks now and then in case a notice was lost. A connection that fails is given up and made anew by the next round;
+//! what became of a commit whose answer was lost is settled by that round's sweep.
+//!
+//! Never: lets a password reach a log, an error or a `Debug`; speaks with another machine in the clear unless the address
+//! says so (`address`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_postgres::{AsyncMessage, Client, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::Terms;
+use super::line::SharedLeases;
+use super::table::{Failure, Results, Round, Table};
+
+mod address;
+mod round;
+
+pub use address::{AddressError, PostgresAddress};
+use round::Statements;
+
+/// What the first format is made by.
+const FORMAT_1: &str = include_str!("0001_leases.postgres.sql");
+
+/// The statement by which releases are heard; a round tells them on the same channel.
+const LISTEN: &str = "LISTEN mkto_audit_leases";
+
+/// How long a connection may take to come about, and a round to be done.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How soon a release is seen whose notice was lost.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Between two attempts to listen.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The connection broke, took too long, or the server refused.
+#[derive(Debug, thiserror::Error)]
+enum ServerError {
+    #[error("no answer within {} s", PATIENCE.as_secs())]
+    TooLong,
+    #[error(
+        "it has leases of format {0}, and this program knows format 1; use the newer mkto-audit that made them"
+    )]
+    Newer(i32),
+    #[error(transparent)]
+    Postgres(#[from] tokio_postgres::Error),
+}
+
+impl SharedLeases {
+    /// Leases in the Postgres with this address. It need not be there yet: until it is, every lease is refused. Needs a
+    /// runtime. Fails where this system knows no authority by which the server's certificate could be judged.
+    pub fn postgres(address: &PostgresAddress, terms: Terms) -> std::io::Result<Self> {
+        let tls = address.tls()?;
+        let mut config = address.config().clone();
+        config
+            .application_name("mkto-audit")
+            .connect_timeout(PATIENCE)
+            // A server that is gone without a word is noticed by both connections.
+            .tcp_user_timeout(PATIENCE * 2)
+            .keepalives_idle(PATIENCE);
+        let way = Way { config, tls };
+        let released = Arc::new(Notify::new());
+        let listener = tokio::spawn(listen(way.clone(), Arc::clone(&released)));
+        // Any number will do that no other process has; 62 bits are not met twice.
+        let owner = i64::from_ne_bytes(rand::random::<[u8; 8]>()) >> 1;
+        Ok(Self::start(Server { way, owner, connected: None, released, listener }, terms))
+    }
+}
+
+/// How the server is reached.
+#[derive(Clone)]
+struct Way {
+    config: Config,
+    tls: MakeRustlsConnect,
+}
+
+/// The server, and the connection to it while there is one.
+struct Server {
+    way: Way,
+    owner: i64,
+    connected: Option<Connected>,
+    released: Arc<Notify>,
+    listener: tokio::task::JoinHandle<()>,
+}
+
+struct Connected {
+    client: Client,
+    statements: Statements,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+impl Table for Server {
+    const NAME: &'static str = "postgres";
+
+    async fn round(&mut self, round: &Round, terms: Terms) -> Result<Results, Failure> {
+        let connected = self.connected.take().filter(|connected| !connected.client.is_closed());
+        let (way, owner) = (&self.way, self.owner);
+        let work = async {
+            let mut connected = match connected {
+                Some(connected) => connected,
+                None => connect(way).await?,
+            };
+            let Connected { client, statements } = &mut connected;
+            let transaction = client.transaction().await?;
+            let results = statements.carry_out(&transaction, owner, round, terms).await?;
+            transaction.commit().await?;
+            Ok((connected, results))
+        };
+        // A connection in the middle of something is of no use to the next round, and goes.
+        let (connected, results) = match tokio::time::timeout(PATIENCE * 2, work).await {
+            Ok(done) => done.map_err(|error: ServerError| Arc::new(error) as Failure)?,
+            Err(_elapsed) => return Err(Arc::new(ServerError::TooLong)),
+        };
+        self.connected = Some(connected);
+        Ok(results)
+    }
+
+    async fn changed(&mut self) {
+        // A notice that was lost is made good by a look.
+        tokio::time::timeout(LOOK, self.released.notified()).await.ok();
+    }
+}
+
+async fn connect(way: &Way) -> Result<Connected, ServerError> {
+    let (client, connection) = way.config.connect(way.tls.clone()).await?;
+    // It ends with its client.
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "the connection to the lease store has ended");
+        }
+    });
+    migrate(&client).await?;
+    let statements = Statements::prepare(&client).await?;
+    Ok(Connected { client, statements })
+}
+
+/// Makes the tables where there are none; several guards may come at once.
+async fn migrate(client: &Client) -> Result<(), ServerError> {
+    let known = "SELECT to_regclass('mkto_audit_leases.format') IS NOT NULL";
+    let here: bool = client.query_one(known, &[]).await?.get(0);
+    if !here {
+        client
+            .batch_execute(&format!(
+                "BEGIN; SELECT pg_advisory_xact_lock({lock}); {FORMAT_1} COMMIT;",
+                lock = round::LOCK
+            ))
+            .await
+            .or_else(|error| match error.code() {
+                // Another guard was faster.
+                Some(&tokio_postgres::error::SqlState::DUPLICATE_SCHEMA) => Ok(()),
+                _ => Err(error),
+            })?;
+        // After an error the transaction is still open.
+        client.batch_execute("ROLLBACK").await?;
+    }
+    let version: i32 = client.query_one("SELECT version FROM mkto_audit_leases.format", &[]).await?.get(0);
+    if version > 1 { Err(ServerError::Newer(version)) } else { Ok(()) }
+}
+
+/// Tells of every release, as long as it is not stopped.
+async fn listen(way: Way, released: Arc<Notify>) {
+    loop {
+        if let Err(error) = hear(&way, &released).await {
+            tracing::debug!(%error, "the lease store is not heard");
+        }
+        // What was released meanwhile nobody told.
+        released.notify_one();
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Listens until the connection ends.
+async fn hear(way: &Way, released: &Notify) -> Result<(), tokio_postgres::Error> {
+    let (client, mut connection) = way.config.connect(way.tls.clone()).await?;
+    let listening = client.batch_execute(LISTEN);
+    let mut messages = std::pin::pin!(async {
+        while let Some(message) = std::future::poll_fn(|context| connection.poll_message(context)).await {
+            if matches!(message?, AsyncMessage::Notification(_)) {
+                released.notify_one();
+            }
+        }
+        Ok::<_, tokio_postgres::Error>(())
+    });
+    tokio::select! {
+        ended = &mut messages => return ended,
+        listens = listening => listens?,
+    }
+    messages.await
+}

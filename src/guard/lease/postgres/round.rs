@@ -1,0 +1,282 @@
+//! A round in SQL, within a transaction that nobody else is in.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Error, Statement, Transaction};
+
+use crate::guard::lease::table::{Grant, Results, Round, Ticket};
+use crate::guard::lease::{LeaseKey, Terms};
+
+/// The advisory lock that every round takes; the number is `mkaG`.
+pub(super) const LOCK: i64 = 0x6d6b_6147;
+
+/// The statements of a round, prepared once for a connection.
+pub(super) struct Statements {
+    lock: Statement,
+    now: Statement,
+    leases_over: Statement,
+    owners_over: Statement,
+    not_held: Statement,
+    longer: Statement,
+    release: Statement,
+    leave: Statement,
+    known: Statement,
+    alive: Statement,
+    places: Statement,
+    number: Statement,
+    enter: Statement,
+    turns: Statement,
+    keys_of: Statement,
+    free: Statement,
+    grant: Statement,
+    next_end: Statement,
+    tell: Statement,
+}
+
+impl Statements {
+    pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
+        let (keys, numbers) = (Type::BYTEA_ARRAY, Type::INT8_ARRAY);
+        let typed =
+            |sql: &'static str, types: Vec<Type>| async move { client.prepare_typed(sql, &types).await };
+        Ok(Self {
+            lock: client.prepare("SELECT pg_advisory_xact_lock($1)").await?,
+            now: client.prepare("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint").await?,
+            leases_over: client.prepare("DELETE FROM mkto_audit_leases.lease WHERE ends_at <= $1").await?,
+            owners_over: client.prepare("DELETE FROM mkto_audit_leases.owner WHERE alive_until <= $1").await?,
+            not_held: typed(
+                "SELECT wanted.key FROM unnest($1, $2) AS wanted (key, fence) WHERE NOT EXISTS \
+                 (SELECT 1 FROM mkto_audit_leases.lease AS held \
+                  WHERE held.key = wanted.key AND held.fence = wanted.fence) ORDER BY wanted.key LIMIT 1",
+                vec![keys.clone(), numbers.clone()],
+            )
+            .await?,
+            longer: typed(
+                "UPDATE mkto_audit_leases.lease SET ends_at = greatest(ends_at, $2) WHERE key = ANY ($1)",
+                vec![keys.clone(), Type::INT8],
+            )
+            .await?,
+            release: typed(
+                "DELETE FROM mkto_audit_leases.lease AS held USING unnest($1, $2) AS over (key, fence) \
+                 WHERE held.key = over.key AND held.fence = over.fence",
+                vec![keys.clone(), numbers.clone()],
+            )
+            .await?,
+            leave: typed(
+                "DELETE FROM mkto_audit_leases.place WHERE owner = $1 AND ticket = ANY ($2)",
+                vec![Type::INT8, numbers],
+            )
+            .await?,
+            known: client.prepare("SELECT 1 FROM mkto_audit_leases.owner WHERE id = $1").await?,
+            alive: client
+                .prepare(
+                    "INSERT INTO mkto_audit_leases.owner VALUES ($1, $2) \
+                     ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until",
+                )
+                .await?,
+            places: client
+                .prepare("SELECT DISTINCT ticket FROM mkto_audit_leases.place WHERE owner = $1")
+                .await?,
+            number: client.prepare("SELECT nextval('mkto_audit_leases.number')").await?,
+            enter: typed(
+                "INSERT INTO mkto_audit_leases.place SELECT key, $2, $3 FROM unnest($1) AS wanted (key)",
+                vec![keys.clone(), Type::INT8, Type::INT8],
+            )
+            .await?,
+            turns: client.prepare(MY_TURN).await?,
+            keys_of: client
+                .prepare(
+                    "SELECT key FROM mkto_audit_leases.place WHERE owner = $1 AND ticket = $2 ORDER BY key",
+                )
+                .await?,
+            free: typed(
+                "SELECT wanted.key FROM unnest($1) AS wanted (key) \
+                 WHERE NOT EXISTS (SELECT 1 FROM mkto_audit_leases.lease AS held WHERE held.key = wanted.key) \
+                 AND NOT EXISTS (SELECT 1 FROM mkto_audit_leases.place AS line WHERE line.key = wanted.key) \
+                 ORDER BY wanted.key",
+                vec![keys.clone()],
+            )
+            .await?,
+            grant: typed(
+                "INSERT INTO mkto_audit_leases.lease SELECT key, $2, $3 FROM unnest($1) AS granted (key)",
+                vec![keys, Type::INT8, Type::INT8],
+            )
+            .await?,
+            next_end: client
+                .prepare(
+                    "SELECT min(ends_at) FROM mkto_audit_leases.lease \
+                     WHERE key IN (SELECT key FROM mkto_audit_leases.place WHERE owner = $1)",
+                )
+                .await?,
+            tell: client.prepare("SELECT pg_notify('mkto_audit_leases', '')").await?,
+        })
+    }
+
+    /// Does what the round asks for, in the order that [`crate::guard::lease::table`] sets out.
+    pub(super) async fn carry_out(
+        &self,
+        db: &Transaction<'_>,
+        owner: i64,
+        round: &Round,
+        terms: Terms,
+    ) -> Result<Results, Error> {
+        db.execute(&self.lock, &[&LOCK]).await?;
+        // Read after the lock is there, since waiting for it takes time.
+        let now: i64 = db.query_one(&self.now, &[]).await?.get(0);
+        let mut freed = db.execute(&self.leases_over, &[&now]).await?;
+        freed += db.execute(&self.owners_over, &[&now]).await?;
+        let mut renewed = Vec::with_capacity(round.renew.len());
+        for (grants, span) in &round.renew {
+            renewed.push(self.renew(db, now, grants, *span).await?);
+        }
+        if !round.release.is_empty() {
+            let (keys, fences) = columns(&round.release);
+            freed += db.execute(&self.release, &[&keys, &fences]).await?;
+        }
+        if !round.leave.is_empty() {
+            freed += self.leave(db, owner, round.leave.iter().copied()).await?;
+        }
+        let gone = self.keep_places(db, owner, now, round, terms).await?;
+        let mut entered = Vec::with_capacity(round.enter.len());
+        for keys in &round.enter {
+            entered.push(self.enter(db, owner, keys).await?);
+        }
+        let granted = self.grant_turns(db, owner, now, terms).await?;
+        let mut taken = Vec::with_capacity(round.take.len());
+        for wanted in &round.take {
+            let free = db.query(&self.free, &[&bytes(wanted.iter())]).await?;
+            let free: Vec<LeaseKey> = free.iter().filter_map(|row| key(row.get(0))).collect();
+            taken.push(self.grant(db, now, &free, terms).await?);
+        }
+        let end: Option<i64> = db.query_one(&self.next_end, &[&owner]).await?.get(0);
+        if freed > 0 {
+            db.execute(&self.tell, &[]).await?;
+        }
+        let look_again = end.map(|end| Duration::from_millis((end - now).unsigned_abs()));
+        Ok(Results { renewed, entered, granted, gone, taken, look_again })
+    }
+
+    async fn renew(
+        &self,
+        db: &Transaction<'_>,
+        now: i64,
+        grants: &[Grant],
+        span: Duration,
+    ) -> Result<Result<(), LeaseKey>, Error> {
+        let (keys, fences) = columns(grants);
+        if let Some(row) = db.query_opt(&self.not_held, &[&keys, &fences]).await?
+            && let Some(lost) = key(row.get(0))
+        {
+            return Ok(Err(lost));
+        }
+        db.execute(&self.longer, &[&keys, &(now + millis(span))]).await?;
+        Ok(Ok(()))
+    }
+
+    async fn leave(
+        &self,
+        db: &Transaction<'_>,
+        owner: i64,
+        tickets: impl Iterator<Item = Ticket>,
+    ) -> Result<u64, Error> {
+        let tickets: Vec<i64> = tickets.map(|ticket| ticket.0).collect();
+        db.execute(&self.leave, &[&owner, &tickets]).await
+    }
+
+    /// Gives the sign of life, and finds the places that are lost for want of one. What nobody waits at is removed.
+    async fn keep_places(
+        &self,
+        db: &Transaction<'_>,
+        owner: i64,
+        now: i64,
+        round: &Round,
+        terms: Terms,
+    ) -> Result<Vec<Ticket>, Error> {
+        if round.waiting.is_empty() && round.enter.is_empty() && !round.sweep {
+            return Ok(Vec::new());
+        }
+        let known = db.query_opt(&self.known, &[&owner]).await?.is_some();
+        db.execute(&self.alive, &[&owner, &(now + millis(terms.place))]).await?;
+        if known && !round.sweep {
+            return Ok(Vec::new());
+        }
+        let kept = db.query(&self.places, &[&owner]).await?;
+        let kept: BTreeSet<Ticket> = kept.iter().map(|row| Ticket(row.get(0))).collect();
+        self.leave(db, owner, kept.difference(&round.waiting).copied()).await?;
+        Ok(round.waiting.difference(&kept).copied().collect())
+    }
+
+    async fn enter(
+        &self,
+        db: &Transaction<'_>,
+        owner: i64,
+        keys: &BTreeSet<LeaseKey>,
+    ) -> Result<Ticket, Error> {
+        let ticket: i64 = db.query_one(&self.number, &[]).await?.get(0);
+        db.execute(&self.enter, &[&bytes(keys.iter()), &ticket, &owner]).await?;
+        Ok(Ticket(ticket))
+    }
+
+    async fn grant_turns(
+        &self,
+        db: &Transaction<'_>,
+        owner: i64,
+        now: i64,
+        terms: Terms,
+    ) -> Result<Vec<(Ticket, Vec<Grant>)>, Error> {
+        let mut granted = Vec::new();
+        // No two of these share a key: the later one would have the earlier one before it.
+        for row in db.query(&self.turns, &[&owner]).await? {
+            let ticket = Ticket(row.get(0));
+            let keys = db.query(&self.keys_of, &[&owner, &ticket.0]).await?;
+            let keys: Vec<LeaseKey> = keys.iter().filter_map(|row| key(row.get(0))).collect();
+            self.leave(db, owner, std::iter::once(ticket)).await?;
+            granted.push((ticket, self.grant(db, now, &keys, terms).await?));
+        }
+        Ok(granted)
+    }
+
+    async fn grant(
+        &self,
+        db: &Transaction<'_>,
+        now: i64,
+        keys: &[LeaseKey],
+        terms: Terms,
+    ) -> Result<Vec<Grant>, Error> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let fence: i64 = db.query_one(&self.number, &[]).await?.get(0);
+        let ends_at = now + millis(terms.unsent);
+        db.execute(&self.grant, &[&bytes(keys.iter()), &fence, &ends_at]).await?;
+        Ok(keys.iter().map(|key| Grant { key: *key, fence: fence.unsigned_abs() }).collect())
+    }
+}
+
+/// The places of an owner with nobody before them and no lease in their way, for all keys of their tickets.
+const MY_TURN: &str = "SELECT ticket FROM mkto_audit_leases.place AS mine WHERE owner = $1 GROUP BY ticket \
+    HAVING NOT bool_or( \
+         EXISTS (SELECT 1 FROM mkto_audit_leases.lease AS held WHERE held.key = mine.key) \
+      OR EXISTS (SELECT 1 FROM mkto_audit_leases.place AS earlier \
+                 WHERE earlier.key = mine.key AND earlier.ticket < mine.ticket) \
+    ) ORDER BY ticket";
+
+fn bytes<'k>(keys: impl Iterator<Item = &'k LeaseKey>) -> Vec<&'k [u8]> {
+    keys.map(|key| key.as_bytes().as_slice()).collect()
+}
+
+fn columns(grants: &[Grant]) -> (Vec<&[u8]>, Vec<i64>) {
+    // Numbers come from the sequence, which counts by ones from one.
+    let fences = grants.iter().map(|grant| i64::try_from(grant.fence).unwrap_or(i64::MAX)).collect();
+    (bytes(grants.iter().map(|grant| &grant.key)), fences)
+}
+
+/// A key that the store kept; the table holds none of another length.
+fn key(bytes: &[u8]) -> Option<LeaseKey> {
+    bytes.try_into().ok().map(LeaseKey::from_bytes)
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 4)
+}
