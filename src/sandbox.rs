@@ -21,6 +21,7 @@ mod answer;
 mod chance;
 mod extract;
 mod gate;
+mod import;
 mod leads;
 mod lists;
 mod merge;

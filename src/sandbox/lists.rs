@@ -9,11 +9,17 @@ use super::request::{Request, page_token};
 use super::server::{Shared, now};
 use super::world::{Record, StaticList};
 
-/// The lists, by id.
+/// The lists, by id; those with these ids or names, if asked.
 pub(super) fn browse(shared: &Shared, request: &Request) -> Result<Answer, Refused> {
     let world = shared.world();
     let after = request.after()?;
-    Ok(pages(world.lists.iter().filter(|(id, _)| **id > after), request.batch_size()?))
+    let (ids, names) = (request.param_list("id"), request.param_list("name"));
+    let wanted = |(id, list): &(&u64, &StaticList)| {
+        **id > after
+            && (ids.is_empty() || ids.contains(&id.to_string()))
+            && (names.is_empty() || names.contains(&list.name))
+    };
+    Ok(pages(world.lists.iter().filter(wanted), request.batch_size()?))
 }
 
 /// One list.
@@ -45,6 +51,22 @@ pub(super) fn of_lead(shared: &Shared, request: &Request, lead: &str) -> Result<
     let after = request.after()?;
     let on = world.lists.iter().filter(|(id, list)| **id > after && list.members.contains(&lead));
     Ok(pages(on, request.batch_size()?))
+}
+
+/// Member of List: for each lead whether it is on the list. The words are recorded.
+pub(super) fn is_member(shared: &Shared, request: &Request, id: &str) -> Result<Answer, Refused> {
+    let id = number(id)?;
+    let ids = request.ids("Lead ids not specified")?;
+    let world = shared.world();
+    let list = world.lists.get(&id).ok_or_else(|| not_found(id))?;
+    let row = |lead: u64| {
+        if world.lead(lead).is_none() {
+            return skipped_id(lead, "1004", "Lead not found");
+        }
+        let status = if list.members.contains(&lead) { "memberof" } else { "notmemberof" };
+        json!({"id": lead, "status": status})
+    };
+    Ok(Answer::Rows(ids.into_iter().map(row).collect()))
 }
 
 /// Puts leads on a list; one that is on it already is added all the same.

@@ -47,26 +47,9 @@ pub(super) struct Received {
 impl Received {
     /// The call that this is. A POST with `_method` stands for another method, with its query in a form body.
     pub(super) fn into_request(self, call_id: String, user: String, delay: Duration) -> Request {
-        let mut params: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let mut add = |text: &[u8]| {
-            for (name, value) in url::form_urlencoded::parse(text) {
-                params.entry(name.into_owned()).or_default().push(value.into_owned());
-            }
-        };
-        add(self.query.as_bytes());
-        let form = self.content_type.starts_with("application/x-www-form-urlencoded");
-        let overridden = self.query.contains("_method=");
-        if form && overridden {
-            add(&self.body);
-        }
-        let method = params
-            .get("_method")
-            .and_then(|values| values.last())
-            .filter(|_| self.method == "POST")
-            .cloned()
-            .unwrap_or(self.method);
-        let path = self.path.strip_suffix(".json").unwrap_or(&self.path);
-        let segments = path.trim_start_matches('/').split('/').map(str::to_owned).collect();
+        let params = self.params();
+        let method = self.method(&params);
+        let segments = self.path().trim_start_matches('/').split('/').map(str::to_owned).collect();
         Request {
             method,
             segments,
@@ -80,6 +63,61 @@ impl Received {
             user,
         }
     }
+
+    /// `METHOD /path` with `{id}` for what is numbered, which is what calls are counted by.
+    pub(super) fn endpoint(&self) -> String {
+        let path = self.path();
+        let segments: Vec<&str> = path
+            .split('/')
+            .map(|segment| {
+                let numbered =
+                    is_number(segment) || (segment.len() == 36 && segment.matches('-').count() == 4);
+                if numbered { "{id}" } else { segment }
+            })
+            .collect();
+        format!("{} {}", self.method(&self.params()), segments.join("/"))
+    }
+
+    /// The query, and the form where `_method` says that it stands for one: it may say so in the query or in the form,
+    /// both of which were recorded.
+    fn params(&self) -> BTreeMap<String, Vec<String>> {
+        let mut params: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut add = |text: &[u8]| {
+            for (name, value) in url::form_urlencoded::parse(text) {
+                params.entry(name.into_owned()).or_default().push(value.into_owned());
+            }
+        };
+        add(self.query.as_bytes());
+        let is_form = self.content_type.starts_with("application/x-www-form-urlencoded");
+        let says = |text: &[u8]| url::form_urlencoded::parse(text).any(|(name, _)| name == "_method");
+        if is_form && (says(self.query.as_bytes()) || says(&self.body)) {
+            add(&self.body);
+        }
+        params
+    }
+
+    fn method(&self, params: &BTreeMap<String, Vec<String>>) -> String {
+        let said = params.get("_method").and_then(|values| values.first());
+        said.filter(|_| self.method == "POST").unwrap_or(&self.method).clone()
+    }
+
+    /// Without `.json`, and with `..` resolved: a client of Node's asks for `/rest/../bulk/v1`, and was recorded to be
+    /// answered.
+    fn path(&self) -> String {
+        let mut segments: Vec<&str> = Vec::new();
+        for segment in self.path.strip_suffix(".json").unwrap_or(&self.path).split('/') {
+            if segment == ".." {
+                segments.pop();
+            } else {
+                segments.push(segment);
+            }
+        }
+        segments.join("/")
+    }
+}
+
+fn is_number(segment: &str) -> bool {
+    !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl Request {

@@ -4,7 +4,7 @@ use super::answer::{Answer, refused};
 use super::options::Fault;
 use super::request::Request;
 use super::server::Shared;
-use super::{activities, extract, leads, lists, merge, objects, programs, sync};
+use super::{activities, extract, import, leads, lists, merge, objects, programs, sync};
 
 /// Does what a call asks for.
 pub(super) async fn dispatch(
@@ -23,6 +23,7 @@ pub(super) async fn dispatch(
     if !waits_itself(method, &segments) {
         tokio::time::sleep(request.delay).await;
     }
+    import::work_off(shared);
     match (method, segments.as_slice()) {
         ("GET", ["rest", "v1", "leads"]) => leads::by_filter(shared, request).into(),
         ("GET", ["rest", "v1", "lead", id]) => leads::by_id(shared, request, id).into(),
@@ -53,6 +54,9 @@ pub(super) async fn dispatch(
         ("GET", ["rest", "v1", "lists"]) => lists::browse(shared, request).into(),
         ("GET", ["rest", "v1", "lists", id]) => lists::one(shared, id).into(),
         ("GET", ["rest", "v1", "lists" | "list", id, "leads"]) => lists::members(shared, request, id).into(),
+        ("GET", ["rest", "v1", "lists", id, "leads", "ismember"]) => {
+            lists::is_member(shared, request, id).into()
+        }
         ("POST", ["rest", "v1", "lists", id, "leads"]) => lists::add(shared, request, id).into(),
         ("DELETE", ["rest", "v1", "lists", id, "leads"]) => lists::remove(shared, request, id).into(),
         ("GET", ["rest", "v1", "customobjects"]) => objects::list(shared),
@@ -83,7 +87,7 @@ pub(super) async fn dispatch(
     }
 }
 
-/// Bulk lead extract.
+/// Bulk lead extract and bulk lead import.
 fn bulk(
     shared: &Shared,
     request: &Request,
@@ -92,13 +96,19 @@ fn bulk(
     fault: Option<Fault>,
 ) -> Answer {
     match (request.method.as_str(), segments) {
+        ("POST", []) => import::create(shared, request).into(),
+        ("GET", ["batch", id]) => import::status(shared, id).into(),
+        ("GET", ["batch", id, "failures"]) => import::failures(shared, id).into(),
+        ("GET", ["batch", id, "warnings"]) => import::warnings(shared, id).into(),
         ("GET", ["export"]) => extract::list(shared, request).into(),
         ("POST", ["export", "create"]) => extract::create(shared, request).into(),
         ("POST", ["export", id, "enqueue"]) => extract::enqueue(shared, request, id, fault).into(),
         ("POST", ["export", id, "cancel"]) => extract::cancel(shared, request, id).into(),
         ("GET", ["export", id, "status"]) => extract::status(shared, request, id).into(),
         ("GET", ["export", id, "file"]) => extract::file(shared, request, id, fault),
-        (method, ["export", ..]) => refused("605", format!("HTTP Method '{method}' is not supported")).into(),
+        (method, [] | ["export" | "batch", ..]) => {
+            refused("605", format!("HTTP Method '{method}' is not supported")).into()
+        }
         _ => refused("610", format!("Requested resource '{endpoint}' not found")).into(),
     }
 }
@@ -111,6 +121,7 @@ fn permission(method: &str, segments: &[&str]) -> &'static str {
         ("GET", ["rest", "v1", "customobjects", ..]) => "Read-Only Custom Object",
         (_, ["rest", "v1", "customobjects", ..]) => "Read-Write Custom Object",
         _ if is_asset(method, segments) => "Read-Only Assets",
+        ("POST", ["bulk", "v1", "leads"]) => "Read-Write Lead",
         (_, ["bulk", ..]) | ("GET", _) => "Read-Only Lead",
         _ => "Read-Write Lead",
     }

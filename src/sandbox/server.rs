@@ -22,6 +22,7 @@ use super::answer::{Answer, Refused, Rendered, refused};
 use super::chance::Chance;
 use super::extract::jobs::Jobs;
 use super::gate::{API_USER, Gate, Tokens};
+use super::import::Imports;
 use super::options::{Fault, Options};
 use super::request::Received;
 use super::routes;
@@ -30,6 +31,9 @@ use super::world::World;
 /// Longer URIs are answered with 414, larger bodies with 413.
 const URI_BYTES: usize = 8_192;
 const BODY_BYTES: usize = 1_048_576;
+
+/// The same for the file of an import.
+const IMPORT_BYTES: usize = 10 * 1_048_576;
 
 /// How long at most the work of a call whose answer was lost still takes, in Marketo's time; its own limit is 90 s.
 const LOST_WORK: Duration = Duration::from_secs(60);
@@ -46,6 +50,7 @@ pub(super) struct Shared {
     tokens: Mutex<Tokens>,
     chance: Mutex<Chance>,
     jobs: Mutex<Jobs>,
+    imports: Mutex<Imports>,
     pub(super) client_id: String,
     pub(super) client_secret: String,
 }
@@ -64,6 +69,7 @@ impl Shared {
             tokens: Mutex::default(),
             chance,
             jobs,
+            imports: Mutex::default(),
         }
     }
 
@@ -78,6 +84,11 @@ impl Shared {
     /// Taken before the world wherever both are.
     pub(super) fn jobs(&self) -> MutexGuard<'_, Jobs> {
         lock(&self.jobs)
+    }
+
+    /// Taken before the world wherever both are.
+    pub(super) fn imports(&self) -> MutexGuard<'_, Imports> {
+        lock(&self.imports)
     }
 
     pub(super) fn chance(&self) -> MutexGuard<'_, Chance> {
@@ -158,13 +169,15 @@ async fn receive(request: hyper::Request<Incoming>) -> Result<Received, u16> {
     if path_and_query.len() > URI_BYTES {
         return Err(414);
     }
-    let body = Limited::new(body, BODY_BYTES).collect().await.map_err(|_too_large| 413_u16)?.to_bytes();
+    let content_type = header(CONTENT_TYPE).unwrap_or_default();
+    let most = if content_type.starts_with("multipart/") { IMPORT_BYTES } else { BODY_BYTES };
+    let body = Limited::new(body, most).collect().await.map_err(|_too_large| 413_u16)?.to_bytes();
     Ok(Received {
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         body: body.to_vec(),
-        content_type: header(CONTENT_TYPE).unwrap_or_default(),
+        content_type,
         has_length: parts.headers.contains_key(CONTENT_LENGTH),
         authorization: header(AUTHORIZATION),
         range: header(RANGE),
@@ -177,7 +190,7 @@ async fn call(shared: Arc<Shared>, received: Received) -> Ending {
     }
     let arrived_ms = now().timestamp_millis();
     let request_id = format!("{:x}#{arrived_ms:x}", shared.chance().request_number());
-    let endpoint = endpoint(&received);
+    let endpoint = received.endpoint();
     if let Err(refused) = let_in(&shared, &received, &endpoint) {
         shared.gate().count_error(refused.code);
         return Ending::Whole(Answer::from(refused).render(&request_id));
@@ -302,25 +315,6 @@ fn token(shared: &Shared, received: &Received) -> Rendered {
     let life = shared.options.knobs.token_life();
     let (token, left) = lock(&shared.tokens).issue(Instant::now(), life, shared.options.seed);
     answer(200, json!({"access_token": token, "token_type": "bearer", "expires_in": left, "scope": API_USER}))
-}
-
-/// `METHOD /path` with `{id}` for what is numbered, which is what calls are counted by.
-pub(super) fn endpoint(received: &Received) -> String {
-    let path = received.path.strip_suffix(".json").unwrap_or(&received.path);
-    let segments: Vec<&str> = path
-        .split('/')
-        .map(|segment| {
-            let numbered = is_number(segment) || (segment.len() == 36 && segment.matches('-').count() == 4);
-            if numbered { "{id}" } else { segment }
-        })
-        .collect();
-    let asked = url::form_urlencoded::parse(received.query.as_bytes()).find(|(name, _)| name == "_method");
-    let method = asked.map_or_else(|| received.method.clone(), |(_, method)| method.into_owned());
-    format!("{method} {}", segments.join("/"))
-}
-
-fn is_number(segment: &str) -> bool {
-    !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn html(status: u16, title: &str) -> Rendered {

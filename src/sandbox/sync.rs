@@ -26,7 +26,8 @@ enum Action {
 }
 
 /// What a call asks for, its records aside.
-struct Order {
+#[derive(Debug)]
+pub(super) struct Order {
     action: Action,
     lookup: (u16, &'static schema::Field),
     partition: Option<u64>,
@@ -81,6 +82,21 @@ pub(super) async fn submit_form(shared: &Shared, request: &Request) -> Result<An
         .collect();
     let order = Order { method: "submitForm", newest_of_many: true, ..order(shared, &Map::new())? };
     Ok(Answer::Rows(write(shared, request, &order, &fields).await))
+}
+
+/// What an import asks for: an upsert, or an update where it looks up by id; of several matches the one that was updated last,
+/// as users report.
+pub(super) fn import_order(shared: &Shared, mut asked: Map<String, Value>) -> Result<Order, Refused> {
+    if asked.get("lookupField").and_then(Value::as_str) == Some("id") {
+        asked.insert("action".to_owned(), json!("updateOnly"));
+    }
+    Ok(Order { method: "importLead", newest_of_many: true, ..order(shared, &asked)? })
+}
+
+/// Writes a row of an import.
+pub(super) fn import(shared: &Shared, world: &mut World, order: &Order, call: &Call, row: &Value) -> Value {
+    let decision = decide(shared, world, order, row);
+    commit(world, order, call, decision)
 }
 
 async fn write(shared: &Shared, request: &Request, order: &Order, input: &[Value]) -> Vec<Value> {
