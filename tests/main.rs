@@ -18,6 +18,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod guard;
+mod guard_clients;
 mod guard_leases;
 mod guard_many;
 mod guard_passing;

@@ -234,11 +234,17 @@ pub fn quick() -> Options {
     options
 }
 
-/// The binary in a bare environment: a home of its own and nothing of this machine's settings.
+/// The binary in a bare environment.
 pub fn binary<S: AsRef<std::ffi::OsStr>>(home: &Path, arguments: impl IntoIterator<Item = S>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mkto-audit"));
+    let mut command = bare(env!("CARGO_BIN_EXE_mkto-audit"), home);
+    command.args(arguments);
     command
-        .args(arguments)
+}
+
+/// A program in a bare environment: a home of its own and nothing of this machine's settings.
+pub fn bare(program: &str, home: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
         .env_clear()
         .env("HOME", home)
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
