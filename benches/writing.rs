@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mkto_audit::guard::lease::{MemoryLeases, Terms};
 use mkto_audit::guard::{Ended, Guard, GuardSettings, Record, Status, Watch};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -25,6 +26,7 @@ pub(crate) fn measure() -> Vec<Goal> {
         }
         let (_folder, mut ledger) = instance::ledger();
         let settings = GuardSettings {
+            instance: "bench".to_owned(),
             lookup_field: "email".to_owned(),
             lookup_is_email: true,
             partition: None,
@@ -35,7 +37,8 @@ pub(crate) fn measure() -> Vec<Goal> {
             stop: CancellationToken::new(),
         };
         let before = Instant::now();
-        let guard = Guard::new(&client, Some(&mut ledger), &Unwatched, settings);
+        let guard =
+            Guard::new(&client, MemoryLeases::new(Terms::default()), Some(&mut ledger), &Unwatched, settings);
         let report = guard.upsert((0..RECORDS).map(record).collect()).await.unwrap();
         println!("writing, {RECORDS} records: {:.1} s", before.elapsed().as_secs_f64());
         assert!(matches!(report.ended, Ended::Complete), "{:?}", report.ended);
@@ -66,4 +69,5 @@ struct Unwatched;
 impl Watch for Unwatched {
     fn lines_done(&self, _done: u64) {}
     fn waiting(&self, _span: Duration) {}
+    fn held_up(&self) {}
 }

@@ -1,10 +1,10 @@
-//! The write path on which duplicates cannot arise, in one process.
+//! The write path on which duplicates cannot arise, for whoever shares a store of leases.
 //!
 //! Marketo's `createOrUpdate` looks up and then inserts, so two of them that overlap both insert. Here every record goes
 //! another way: all records of one key become one (`coalesce`), the key is looked up, a new one is written by
 //! `createOnly` and a known one by `updateOnly` with its id (`decide`), and no second call with a key leaves while the
-//! first may still be writing (`upsert`). A call whose answer was lost is settled by waiting out Marketo's time limit
-//! and looking (law 4); the ledger remembers calls in flight, so that this holds across a killed process too.
+//! first may still be writing (`lease`). A call whose answer was lost is settled by waiting out Marketo's time limit
+//! and looking (law 4). So goes a file of records (`upsert`), and so go the writes of others (`proxy`).
 //!
 //! Never: sends a record twice on a guess, writes to a key that has several leads, or stops half-way through a call.
 //! What it cannot see: writers that do not go through it. Against those `createOnly` narrows the window, no more.
@@ -30,6 +30,9 @@ pub enum Error {
     /// What the instance looks like could not be read. Nothing was written.
     #[error(transparent)]
     Marketo(#[from] crate::marketo::Error),
+    /// The rights to the keys cannot be had; without them nothing may be sent.
+    #[error(transparent)]
+    Leases(#[from] lease::LeaseError),
     /// The ledger failed; without it nothing may be sent.
     #[error(transparent)]
     Ledger(#[from] crate::ledger::Error),

@@ -158,9 +158,38 @@ pub trait ReadLeads: Send + Sync {
 
 /// What writing leads may do: one call of Sync Leads.
 pub trait SyncLeads: Send + Sync {
-    /// Sends at most [`BATCH`] records within [`BODY_BYTES`] once, and gives what Marketo says of each, in the order of the input. Never
-    /// sent again after an [`Outcome::Unclear`] error: that is the caller's to settle, by looking.
-    fn sync_leads(&self, request: &SyncRequest) -> impl Future<Output = Result<Vec<RecordResult>>> + Send;
+    /// Sends at most [`BATCH`] records within [`BODY_BYTES`] once, and gives what Marketo says of each, in the order of the
+    /// input. Never sent again after an [`Outcome::Unclear`] error: that is the caller's to settle, by looking. A call may
+    /// wait long for its place among the limits, and be turned away and try anew; `permit` is asked each time, at the last
+    /// moment before it leaves. Without it nothing is sent, and the error is [`Error::Withheld`].
+    fn sync_leads_with(
+        &self,
+        permit: &impl Permit,
+        request: &SyncRequest,
+    ) -> impl Future<Output = Result<Vec<RecordResult>>> + Send;
+
+    /// The same for a call that may leave at any time.
+    fn sync_leads(&self, request: &SyncRequest) -> impl Future<Output = Result<Vec<RecordResult>>> + Send {
+        self.sync_leads_with(&AtAnyTime, request)
+    }
+}
+
+/// Whether a call may leave now, after all the waiting that came before.
+pub trait Permit: Sync {
+    /// Asked when the call is ready, and once for each time that it leaves.
+    fn ask(&self) -> impl Future<Output = Result<(), Withheld>> + Send;
+}
+
+/// Why a call may not leave.
+#[derive(Debug)]
+pub struct Withheld(pub String);
+
+struct AtAnyTime;
+
+impl Permit for AtAnyTime {
+    async fn ask(&self) -> Result<(), Withheld> {
+        Ok(())
+    }
 }
 
 /// What merging may do. It takes an order, which only a confirmed plan can make.

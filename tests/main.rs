@@ -33,3 +33,4 @@ mod sandbox_data;
 mod scan;
 mod support;
 mod upsert;
+mod upsert_leases;

@@ -47,6 +47,9 @@ pub enum Failure {
         /// What to type instead.
         hint: Option<String>,
     },
+    /// The rights to the keys cannot be had.
+    #[error(transparent)]
+    Leases(guard::lease::LeaseError),
     /// The proxy could not be started.
     #[error(transparent)]
     Guard(#[from] guard::ServeError),
@@ -98,6 +101,7 @@ impl Failure {
             Self::Scan(scan::Error::Export { .. } | scan::Error::NoBeginning | scan::Error::Cache(_))
             | Self::Demo { .. }
             | Self::Guard(_)
+            | Self::Leases(_)
             | Self::Tally(_)
             | Self::Cache(_)
             | Self::Ledger(_)
@@ -126,6 +130,9 @@ impl Failure {
                 "what was read before is kept; set scan.strategy to `pages`, which reads the same leads without a file"
                     .to_owned(),
             ),
+            Self::Leases(_) => {
+                Some("mend the store that guard.leases names, and run the same command again".to_owned())
+            }
             Self::Input(_) => Some("nothing was sent; mend the file and run it again".to_owned()),
             Self::LookupField { known, .. } => Some(format!("--lookup-field takes one of {known}")),
             // The messages of the stores and of plans end with what to do.
@@ -148,6 +155,7 @@ impl From<guard::Error> for Failure {
         match error {
             guard::Error::Marketo(error) => error.into(),
             guard::Error::Ledger(error) => error.into(),
+            guard::Error::Leases(error) => Self::Leases(error),
             guard::Error::LookupField { field, known } => Self::LookupField { field, known },
         }
     }
@@ -194,6 +202,7 @@ pub(super) fn exit_of(error: &marketo::Error) -> Exit {
         | E::Unavailable { .. }
         | E::Answer { .. }
         | E::CannotAsk { .. }
+        | E::Withheld { .. }
         | E::Uncounted { .. } => Exit::Failed,
     }
 }
@@ -215,6 +224,7 @@ fn hint_of(error: &marketo::Error) -> Option<String> {
         E::Uncounted { .. } => {
             "free some space, or mend the rights of that file; deleting it forgets what was spent today"
         }
+        E::Withheld { .. } => "run the same command again: it looks before it sends anything",
         E::Refused { .. } | E::Answer { .. } | E::CannotAsk { .. } | E::Setup { .. } => return None,
     };
     Some(hint.to_owned())

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::{Context, Exit, Failure, Progress};
+use crate::guard::lease::{AnyLeases, MemoryLeases, Terms};
 use crate::guard::{
     self, Ended, Format, Guard, GuardSettings, LineResult, Record, Status, UpsertReport, Watch,
 };
@@ -76,7 +77,14 @@ pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit
         Some(Ledger::open(&context.config.ledger_file()?, &context.config.instance_name())?)
     };
     let watcher = Watcher { progress: context.ui.progress("writing", Some(records.len() as u64)) };
+    // A dry run sends nothing that others would have to wait for.
+    let leases = if args.dry_run {
+        AnyLeases::Memory(MemoryLeases::new(Terms::at(client.clock())))
+    } else {
+        super::leases::open(context)?
+    };
     let settings = GuardSettings {
+        instance: context.config.instance_name(),
         lookup_field: args.lookup_field.clone(),
         lookup_is_email: is_email(&schema, &args.lookup_field),
         partition: args.partition.clone(),
@@ -86,7 +94,7 @@ pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit
         now: super::now,
         stop: context.interrupt.clone(),
     };
-    let report = Guard::new(&client, ledger.as_mut(), &watcher, settings).upsert(records).await?;
+    let report = Guard::new(&client, leases, ledger.as_mut(), &watcher, settings).upsert(records).await?;
     drop(watcher);
     show(context, args, &report, &client)?;
     match report.ended {
@@ -204,5 +212,9 @@ impl Watch for Watcher {
 
     fn waiting(&self, span: Duration) {
         self.progress.say(&format!("waiting {} s for a call whose answer was lost", span.as_secs()));
+    }
+
+    fn held_up(&self) {
+        self.progress.say("waiting for somebody else who is writing the same people");
     }
 }

@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Map, Value};
 
+use super::lease::LeaseKey;
 use super::read::Record;
 use crate::dedupe::Key;
 
 /// What makes a looked-up value a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeyRule {
+    /// The instance whose leads are written.
+    pub(super) instance: String,
     /// The field that is looked up.
     pub(super) field: String,
     /// Emails compare without regard to case; other values as they are, so that two ids that differ in case alone are not
@@ -36,6 +39,8 @@ impl KeyRule {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct KeyWork {
     pub(super) key: Key,
+    /// The right that writing it takes.
+    pub(super) lease: LeaseKey,
     /// One write of all lines; after Marketo refused that, one for each line, so that one bad value does not take the
     /// good lines with it.
     pub(super) writes: VecDeque<Write>,
@@ -65,12 +70,14 @@ pub(super) type Keyless = (u64, String);
 pub(super) fn coalesce(records: Vec<Record>, rule: &KeyRule) -> (Vec<KeyWork>, Vec<Keyless>) {
     let field = &rule.field;
     let mut places: BTreeMap<Key, usize> = BTreeMap::new();
-    let mut groups: Vec<(Key, Vec<Record>)> = Vec::new();
+    let mut groups: Vec<(Key, LeaseKey, Vec<Record>)> = Vec::new();
     // Whether Marketo tells values apart by case alone is not known, so two such keys are never both sent.
     let mut spellings: BTreeMap<String, (Key, u64)> = BTreeMap::new();
     let mut keyless = Vec::new();
     for record in records {
-        let Some(key) = record.fields.get(field).and_then(|value| rule.key(value)) else {
+        let key = record.fields.get(field).and_then(|value| rule.key(value));
+        let lease = key.as_ref().and_then(|key| LeaseKey::of(&rule.instance, field, key.as_str()));
+        let (Some(key), Some(lease)) = (key, lease) else {
             keyless.push((record.line, format!("`{field}` is empty, and an empty key never matches")));
             continue;
         };
@@ -87,14 +94,17 @@ pub(super) fn coalesce(records: Vec<Record>, rule: &KeyRule) -> (Vec<KeyWork>, V
             continue;
         }
         let place = *places.entry(key.clone()).or_insert_with(|| {
-            groups.push((key, Vec::new()));
+            groups.push((key, lease, Vec::new()));
             groups.len() - 1
         });
-        if let Some((_, lines)) = groups.get_mut(place) {
+        if let Some((_, _, lines)) = groups.get_mut(place) {
             lines.push(record);
         }
     }
-    let work = |(key, lines)| KeyWork { key, writes: VecDeque::from([Write::of(lines, rule)]) };
+    let work = |(key, lease, lines)| {
+        let writes = VecDeque::from([Write::of(lines, rule)]);
+        KeyWork { key, lease, writes }
+    };
     (groups.into_iter().map(work).collect(), keyless)
 }
 
@@ -147,7 +157,7 @@ mod tests {
     }
 
     fn emails() -> KeyRule {
-        KeyRule { field: "email".to_owned(), is_email: true }
+        KeyRule { instance: "test".to_owned(), field: "email".to_owned(), is_email: true }
     }
 
     #[test]
@@ -159,7 +169,8 @@ mod tests {
 
     #[test]
     fn ids_that_differ_in_case_alone_are_not_one_person_and_are_not_both_sent() {
-        let rule = KeyRule { field: "externalPersonId".to_owned(), is_email: false };
+        let rule =
+            KeyRule { instance: "test".to_owned(), field: "externalPersonId".to_owned(), is_email: false };
         let ids = ["003AbC", "003abc", "003AbC"];
         let records =
             ids.iter().zip(1..).map(|(id, line)| record(line, json!({"externalPersonId": id}))).collect();

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::dedupe::normalise;
 use crate::marketo::Clock;
 
 mod any;
@@ -53,16 +54,18 @@ pub use sqlite::FileError;
 pub struct LeaseKey([u8; 32]);
 
 impl LeaseKey {
-    /// The key of a lead that is looked up by `field`. `value` must be normalised as Marketo compares it; `partition` is
-    /// given where equal values in two partitions are two leads.
-    pub fn new(instance: &str, field: &str, value: &str, partition: Option<&str>) -> Self {
+    /// The key of the leads whose `field` holds `value`, however either is spelled; none where the value is empty, which
+    /// matches nothing. Whether Marketo tells values, or names of fields, apart by their case alone is not documented for
+    /// all of them, and a right that covers two keys does no harm.
+    pub fn of(instance: &str, field: &str, value: &str) -> Option<Self> {
+        let value = normalise(value)?;
         let mut hash = Sha256::new();
-        for part in [Some(instance), Some(field), Some(value), partition] {
+        for part in [instance, &field.to_ascii_lowercase(), &value] {
             // Lengths first, so that no two lists of parts run together into the same bytes.
-            hash.update(part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
-            hash.update(part.unwrap_or_default());
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
         }
-        Self(hash.finalize().into())
+        Some(Self(hash.finalize().into()))
     }
 
     /// A key that a store kept.
@@ -150,7 +153,11 @@ pub trait Leases: Send + Sync + 'static {
     /// Makes the leases last at least `span` (of the wall's time) from now on; it never shortens them. Asked for just
     /// before a call leaves, with Marketo's limit of that call and a margin; and, with [`Terms::unsent`], every now and
     /// then while the call is not ready to leave yet. On [`LeaseError::Lost`] none was renewed, and nothing may be sent.
-    fn renew(&self, leases: &[Lease], span: Duration) -> impl Future<Output = Result<(), LeaseError>> + Send;
+    fn renew<'l>(
+        &self,
+        leases: impl IntoIterator<Item = &'l Lease> + Send,
+        span: Duration,
+    ) -> impl Future<Output = Result<(), LeaseError>> + Send;
 
     /// Gives the keys to the next in line: what came of the call is known, or nothing was sent. Leases that are over
     /// already are passed over. Where the store cannot be reached the release is tried again in the background, until

@@ -1,8 +1,9 @@
 //! The guarded write: look up, decide, write, and settle what is unclear, until every line has a result.
 //!
 //! Records are cut into chunks of keys. No key is in two chunks, and within a chunk no key is in two calls at once, so
-//! several chunks may be under way together and still never two calls with one key. A chunk goes in rounds: look all its
-//! open keys up, write what the look-up asks for, and begin again with those whose outcome is open.
+//! several chunks may be under way together and still never two calls with one key. A chunk goes in rounds: take the rights
+//! to its open keys (which the proxy and other processes take too), look those up, write what the look-up asks for, and
+//! begin again with those whose outcome is open.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,12 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::coalesce::{KeyRule, KeyWork, coalesce};
+use super::lease::Leases;
 use super::read::Record;
 use crate::ledger::{Ledger, OpenUpserts, UpsertId};
 use crate::marketo::{BATCH, Clock, ReadLeads, SYNC_LIMIT, SyncLeads};
 
 mod chunk;
 mod result;
+mod rights;
 
 pub use result::{LineResult, Status, UpsertReport};
 
@@ -35,6 +38,8 @@ const HELD_BACK: Duration = Duration::from_secs(15 * 60);
 /// How a guarded write goes about it.
 #[derive(Debug, Clone)]
 pub struct GuardSettings {
+    /// The instance that is written to, as all who share its leases name it.
+    pub instance: String,
     /// The field that makes two records the same, by which leads are looked up.
     pub lookup_field: String,
     /// Whether that is an email, which compares without regard to case.
@@ -71,11 +76,14 @@ pub trait Watch: Send + Sync {
     fn lines_done(&self, done: u64);
     /// The run waits for a call whose answer was lost.
     fn waiting(&self, span: Duration);
+    /// The run waits for somebody else who is writing the same keys.
+    fn held_up(&self);
 }
 
 /// A guarded writer on one instance. It holds the ledger, and so is the only one on this machine.
-pub struct Guard<'a, M> {
+pub struct Guard<'a, M, L> {
     marketo: &'a M,
+    leases: L,
     /// None for a dry run, which sends nothing that would have to be written down.
     ledger: Option<Mutex<&'a mut Ledger>>,
     watch: &'a dyn Watch,
@@ -85,16 +93,17 @@ pub struct Guard<'a, M> {
     opened_at: Instant,
 }
 
-impl<M> std::fmt::Debug for Guard<'_, M> {
+impl<M, L> std::fmt::Debug for Guard<'_, M, L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Guard").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
-impl<'a, M: ReadLeads + SyncLeads> Guard<'a, M> {
+impl<'a, M: ReadLeads + SyncLeads, L: Leases> Guard<'a, M, L> {
     /// Sets a writer up; calls nothing. The ledger must have been opened for this run; a dry run takes none.
     pub fn new(
         marketo: &'a M,
+        leases: L,
         ledger: Option<&'a mut Ledger>,
         watch: &'a dyn Watch,
         settings: GuardSettings,
@@ -103,9 +112,21 @@ impl<'a, M: ReadLeads + SyncLeads> Guard<'a, M> {
         let stop = settings.stop.child_token();
         // Without a ledger nothing may be sent.
         let dry_run = settings.dry_run || ledger.is_none();
-        let rule = KeyRule { field: settings.lookup_field.clone(), is_email: settings.lookup_is_email };
+        let rule = KeyRule {
+            instance: settings.instance.clone(),
+            field: settings.lookup_field.clone(),
+            is_email: settings.lookup_is_email,
+        };
         let settings = GuardSettings { dry_run, stop, ..settings };
-        Self { marketo, ledger: ledger.map(Mutex::new), watch, rule, settings, opened_at: Instant::now() }
+        Self {
+            marketo,
+            leases,
+            ledger: ledger.map(Mutex::new),
+            watch,
+            rule,
+            settings,
+            opened_at: Instant::now(),
+        }
     }
 
     /// Writes the records, and gives a result for each line, in the order of the lines.

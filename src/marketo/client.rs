@@ -20,7 +20,7 @@ use super::export::ExportBudget;
 use super::pacer::{Pacer, Slot};
 use super::token::TokenSource;
 use super::trouble::{Reply, Trouble, describe_transport, judge};
-use super::{Clock, Error, Result, Spending, Spent, Uncounted};
+use super::{AtAnyTime, Clock, Error, Permit, Result, Spending, Spent, Uncounted, Withheld};
 
 /// How often a read is tried, and any call that was turned away.
 const ATTEMPTS: u32 = 8;
@@ -144,14 +144,23 @@ impl Client {
 
     /// Makes a call until it has an answer, is refused, or must not be sent again.
     pub(super) async fn call(&self, call: Call) -> Result<Answer> {
+        self.call_with(&AtAnyTime, call).await
+    }
+
+    /// The same for a call that has to ask each time before it leaves.
+    pub(super) async fn call_with(&self, permit: &impl Permit, call: Call) -> Result<Answer> {
         let call = &call;
-        self.until_settled(call, |token, slot| async move {
+        let answer = self.until_settled(call, |token, slot| async move {
+            if let Err(withheld) = permit.ask().await {
+                slot.unused();
+                return Ok(Err(withheld));
+            }
             let sent_at = Instant::now();
             let reply = self.send(call, &token).await;
             drop(slot);
-            judge(call, reply, sent_at)
-        })
-        .await
+            judge(call, reply, sent_at).map(Ok)
+        });
+        answer.await?.map_err(|Withheld(why)| Error::Withheld { call: call.name(), why })
     }
 
     /// Sends until there is a result, or the verdict on what went wrong ends it. Each attempt is handed a token and the

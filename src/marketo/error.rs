@@ -82,6 +82,14 @@ pub enum Error {
         /// The field that was to be looked up.
         field: String,
     },
+    /// Its caller withdrew the call before it left. Nothing was done.
+    #[error("{call} was not made: {why}")]
+    Withheld {
+        /// Method and path, without query.
+        call: String,
+        /// The caller's reason.
+        why: String,
+    },
     /// What is spent today cannot be counted, so nothing is. The call was not made.
     #[error("{call} was not made, since nobody could count it: {what}")]
     Uncounted {
@@ -119,6 +127,7 @@ impl Error {
             | Self::Quota { .. }
             | Self::Answer { .. }
             | Self::CannotAsk { .. }
+            | Self::Withheld { .. }
             | Self::Uncounted { .. }
             | Self::Setup { .. } => Outcome::NotDone,
         }

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use super::call::{Body, Call};
 use super::envelope::{RawReason, null_as_default};
 use super::{
-    Accepted, Client, Error, MERGE_LIMIT, MergeLeads, MergeOrder, Reason, RecordResult, RecordStatus, Result,
-    SYNC_LIMIT, SyncAction, SyncLeads, SyncRequest,
+    Accepted, Client, Error, MERGE_LIMIT, MergeLeads, MergeOrder, Permit, Reason, RecordResult, RecordStatus,
+    Result, SYNC_LIMIT, SyncAction, SyncLeads, SyncRequest,
 };
 
 #[derive(Serialize)]
@@ -30,7 +30,11 @@ struct SyncRow {
 }
 
 impl SyncLeads for Client {
-    async fn sync_leads(&self, request: &SyncRequest) -> Result<Vec<RecordResult>> {
+    async fn sync_leads_with(
+        &self,
+        permit: &impl Permit,
+        request: &SyncRequest,
+    ) -> Result<Vec<RecordResult>> {
         let body = SyncBody {
             action: request.action,
             lookup_field: &request.lookup_field,
@@ -41,7 +45,7 @@ impl SyncLeads for Client {
             what: format!("the records cannot be written as JSON: {error}"),
         })?;
         let call = Call::post("/rest/v1/leads.json", Body::Json(body), SYNC_LIMIT);
-        let mut answer = self.call(call).await?;
+        let mut answer = self.call_with(permit, call).await?;
         let request_id = answer.request_id.clone();
         let rows = answer.read(|row| record_result(row, request_id.as_ref())).unwrap_or_default();
         if rows.len() == request.input.len() {

@@ -29,7 +29,11 @@ impl Leases for AnyLeases {
         }
     }
 
-    async fn renew(&self, leases: &[Lease], span: Duration) -> Result<(), LeaseError> {
+    async fn renew<'l>(
+        &self,
+        leases: impl IntoIterator<Item = &'l Lease> + Send,
+        span: Duration,
+    ) -> Result<(), LeaseError> {
         match self {
             Self::Memory(store) => store.renew(leases, span).await,
             Self::Shared(store) => store.renew(leases, span).await,

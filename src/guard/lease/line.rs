@@ -106,8 +106,12 @@ impl Leases for SharedLeases {
         self.ask(|answer| Command::TryAcquire { keys: keys.clone(), answer }).await
     }
 
-    async fn renew(&self, leases: &[Lease], span: Duration) -> Result<(), LeaseError> {
-        let grants = leases.iter().map(Grant::from).collect();
+    async fn renew<'l>(
+        &self,
+        leases: impl IntoIterator<Item = &'l Lease> + Send,
+        span: Duration,
+    ) -> Result<(), LeaseError> {
+        let grants = leases.into_iter().map(Grant::from).collect();
         self.ask(|answer| Command::Renew { grants, span, answer }).await
     }
 

@@ -116,8 +116,12 @@ impl Leases for MemoryLeases {
         Ok(results.taken.iter().flat_map(|grants| leases(grants)).collect())
     }
 
-    async fn renew(&self, leases: &[Lease], span: Duration) -> Result<(), LeaseError> {
-        let grants = leases.iter().map(Grant::from).collect();
+    async fn renew<'l>(
+        &self,
+        leases: impl IntoIterator<Item = &'l Lease> + Send,
+        span: Duration,
+    ) -> Result<(), LeaseError> {
+        let grants = leases.into_iter().map(Grant::from).collect();
         let results = self.round(&Round { renew: vec![(grants, span)], ..Round::default() });
         results.renewed.into_iter().collect::<Result<(), _>>().map_err(|key| LeaseError::Lost { key })
     }
@@ -143,7 +147,7 @@ mod tests {
     use crate::guard::lease::{LeaseError, LeaseKey, Leases};
 
     fn keys(names: &[&str]) -> BTreeSet<LeaseKey> {
-        names.iter().map(|name| LeaseKey::new("test", "email", name, None)).collect()
+        names.iter().map(|name| LeaseKey::of("test", "email", name).unwrap()).collect()
     }
 
     #[tokio::test(start_paused = true)]

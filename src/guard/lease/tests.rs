@@ -43,7 +43,7 @@ fn sqlite(terms: Terms) -> Store<SharedLeases> {
 }
 
 fn keys(names: &[&str]) -> BTreeSet<LeaseKey> {
-    names.iter().map(|name| LeaseKey::new("instance", "email", name, None)).collect()
+    names.iter().map(|name| LeaseKey::of("instance", "email", name).unwrap()).collect()
 }
 
 /// Waits until somebody is in line for the key, which nobody holds.

@@ -167,24 +167,9 @@ impl<L: Leases> Proxy<L> {
     }
 
     /// Makes the rights of these units last for a call that leaves now.
-    async fn renew(&self, units: &mut [Unit], span: Duration) -> Result<(), LeaseError> {
-        let mut leases: Vec<Lease> =
-            units.iter_mut().flat_map(|unit| std::mem::take(&mut unit.leases)).collect();
-        if leases.is_empty() {
-            return Ok(());
-        }
-        leases.sort_unstable();
-        let renewed = self.leases.renew(&leases, span).await;
-        for lease in leases {
-            let key = lease.key();
-            let has = |unit: &&mut Unit| unit.record().is_some_and(|record| record.leases.contains(&key));
-            match units.iter_mut().find(has) {
-                Some(unit) => unit.leases.push(lease),
-                // Every lease was a unit's a moment ago; one that were not would end by itself.
-                None => drop(lease),
-            }
-        }
-        renewed
+    async fn renew(&self, units: &[Unit], span: Duration) -> Result<(), LeaseError> {
+        let leases: Vec<&Lease> = units.iter().flat_map(|unit| &unit.leases).collect();
+        if leases.is_empty() { Ok(()) } else { self.leases.renew(leases, span).await }
     }
 
     /// A refusal of the proxy's own, in Marketo's shape.

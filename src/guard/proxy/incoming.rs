@@ -260,17 +260,14 @@ impl Record {
             },
         };
         let fields = fields.unwrap_or_default();
-        // Whether Marketo minds the case of a field's name is not documented; a right too many does no harm.
         let mut leases = BTreeSet::new();
         for (name, value) in &fields {
-            let name = name.to_ascii_lowercase();
-            if (name == envelope.lookup.to_ascii_lowercase() || name == "email")
-                && let Some(key) = key_of(value)
-            {
-                leases.insert(LeaseKey::new(instance, &name, &key, None));
+            let is_key = [envelope.lookup.as_str(), "email"].iter().any(|key| name.eq_ignore_ascii_case(key));
+            if is_key && let Some(text) = text_of(value) {
+                leases.extend(LeaseKey::of(instance, name, &text));
             }
         }
-        let key = fields.get(&envelope.lookup).and_then(|value| key_of(value));
+        let key = fields.get(&envelope.lookup).and_then(|value| normalise(&text_of(value)?));
         Self { shape, key, leases, bytes }
     }
 }
@@ -280,11 +277,11 @@ fn form_fields(raw: &RawValue) -> Option<Members> {
     serde_json::from_str(members.get("leadFormFields")?.get()).ok()
 }
 
-/// A value as Marketo compares it; an empty one is no key.
-fn key_of(raw: &RawValue) -> Option<String> {
+/// A value that can be looked up, as text.
+fn text_of(raw: &RawValue) -> Option<String> {
     match serde_json::from_str(raw.get()).ok()? {
-        Value::String(text) => normalise(&text),
-        Value::Number(_) => normalise(raw.get()),
+        Value::String(text) => Some(text),
+        Value::Number(_) => Some(raw.get().to_owned()),
         _ => None,
     }
 }

@@ -1,15 +1,17 @@
 //! One chunk of keys, round by round, until each of its lines has a result.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::rights::Rights;
 use super::{Ended, Guard, LineResult, MARGIN, Status};
 use crate::dedupe::Key;
 use crate::guard::Error;
 use crate::guard::coalesce::{KeyRule, KeyWork, Write};
 use crate::guard::decide::{Decision, decide};
+use crate::guard::lease::Leases;
 use crate::guard::slice::slices;
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
@@ -41,7 +43,7 @@ enum LookUp {
     Stale,
 }
 
-impl<M: ReadLeads + SyncLeads> Guard<'_, M> {
+impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
     /// Brings every line of these keys to a result; also where the run has to stop.
     pub(super) async fn chunk(&self, open: Vec<KeyWork>) -> (Vec<LineResult>, Ended) {
         let mut chunk = Chunk { rule: &self.rule, open, results: Vec::new() };
@@ -67,12 +69,24 @@ impl<M: ReadLeads + SyncLeads> Guard<'_, M> {
         (chunk.results, ended)
     }
 
-    /// Looks the open keys up, and writes what that asks for.
+    /// Brings those of the open keys forward that nobody else is writing.
     async fn round(&self, chunk: &mut Chunk<'_>) -> Result<(), Error> {
-        let found = self.look_up(chunk).await?;
+        let mut rights = self.take_rights(&chunk.open).await?;
+        let done = self.look_up_and_write(chunk, &mut rights).await;
+        rights.give_all_back().await;
+        done
+    }
+
+    /// Looks the keys up, and writes what that asks for.
+    async fn look_up_and_write(
+        &self,
+        chunk: &mut Chunk<'_>,
+        rights: &mut Rights<'_, L>,
+    ) -> Result<(), Error> {
+        let found = rights.keeping(self.look_up(chunk, rights)).await?;
         let (mut creates, mut updates) = (Vec::new(), Vec::new());
         for place in 0..chunk.open.len() {
-            let Some(work) = chunk.open.get(place) else { continue };
+            let Some(work) = chunk.open.get(place).filter(|work| rights.has(&work.key)) else { continue };
             let Some(write) = work.writes.front() else { continue };
             let leads = found.get(&work.key).map(Vec::as_slice).unwrap_or_default();
             let (status, id) = match decide(&write.fields, leads) {
@@ -105,21 +119,26 @@ impl<M: ReadLeads + SyncLeads> Guard<'_, M> {
                 if id.is_some() { &mut updates } else { &mut creates }.push(Sending { place, record });
             }
         }
-        if self.send_all(chunk, SyncAction::CreateOnly, creates).await? == LookUp::Fresh {
-            self.send_all(chunk, SyncAction::UpdateOnly, updates).await?;
+        if self.send_all(chunk, rights, SyncAction::CreateOnly, creates).await? == LookUp::Fresh {
+            self.send_all(chunk, rights, SyncAction::UpdateOnly, updates).await?;
         }
         Ok(())
     }
 
-    async fn look_up(&self, chunk: &Chunk<'_>) -> Result<BTreeMap<Key, Vec<Lead>>, Error> {
+    async fn look_up(
+        &self,
+        chunk: &Chunk<'_>,
+        rights: &Rights<'_, L>,
+    ) -> Result<BTreeMap<Key, Vec<Lead>>, Error> {
         let lookup_field = &self.rule.field;
-        let writes = || chunk.open.iter().filter_map(|work| work.writes.front());
-        let mut fields: Vec<String> = writes().flat_map(|write| write.fields.keys().cloned()).collect();
+        let works: Vec<&KeyWork> = chunk.open.iter().filter(|work| rights.has(&work.key)).collect();
+        let writes = works.iter().filter_map(|work| work.writes.front());
+        let mut fields: Vec<String> = writes.flat_map(|write| write.fields.keys().cloned()).collect();
         fields.extend(["id".to_owned(), lookup_field.clone()]);
         fields.sort_unstable();
         fields.dedup();
         let mut found: BTreeMap<Key, Vec<Lead>> = BTreeMap::new();
-        for keys in chunk.open.chunks(BATCH) {
+        for keys in works.chunks(BATCH) {
             let values: Vec<String> = keys.iter().map(|work| work.key.as_str().to_owned()).collect();
             for lead in self.marketo.leads_by(lookup_field, &values, &fields).await? {
                 if let Some(key) = lead.value(lookup_field).and_then(|value| self.rule.key(value)) {
@@ -133,6 +152,7 @@ impl<M: ReadLeads + SyncLeads> Guard<'_, M> {
     async fn send_all(
         &self,
         chunk: &mut Chunk<'_>,
+        rights: &mut Rights<'_, L>,
         action: SyncAction,
         sendings: Vec<Sending>,
     ) -> Result<LookUp, Error> {
@@ -144,7 +164,7 @@ impl<M: ReadLeads + SyncLeads> Guard<'_, M> {
             }
             let input: Vec<_> = records.get(slice.clone()).unwrap_or_default().to_vec();
             let places = places.get(slice).unwrap_or_default();
-            if self.send(chunk, action, places, input).await? == LookUp::Stale {
+            if self.send(chunk, rights, action, places, input).await? == LookUp::Stale {
                 return Ok(LookUp::Stale);
             }
         }
@@ -155,6 +175,7 @@ impl<M: ReadLeads + SyncLeads> Guard<'_, M> {
     async fn send(
         &self,
         chunk: &mut Chunk<'_>,
+        rights: &mut Rights<'_, L>,
         action: SyncAction,
         places: &[usize],
         input: Vec<Map<String, Value>>,
@@ -166,8 +187,10 @@ impl<M: ReadLeads + SyncLeads> Guard<'_, M> {
             partition: self.settings.partition.clone().filter(|_| creates),
             input,
         };
+        let keys: BTreeSet<Key> =
+            places.iter().filter_map(|place| Some(chunk.open.get(*place)?.key.clone())).collect();
         let call = self.begin()?;
-        let answer = self.marketo.sync_leads(&request).await;
+        let answer = rights.keeping(self.marketo.sync_leads_with(&rights.permit(&keys), &request)).await;
         let mut look_up = LookUp::Fresh;
         let mut failed = None;
         match answer {
@@ -180,9 +203,15 @@ impl<M: ReadLeads + SyncLeads> Guard<'_, M> {
                 chunk.unclear(places, creates, &what);
                 look_up = LookUp::Stale;
                 // Stopped while waiting: the ledger keeps the call open, and the next run waits in this one's place.
-                if !self.outwait(sent_at).await {
+                if !rights.keeping(self.outwait(sent_at)).await {
+                    rights.leave_to_end(&keys);
                     return Ok(look_up);
                 }
+            }
+            // Nothing was sent, and somebody else may have written meanwhile.
+            Err(marketo::Error::Withheld { why, .. }) => {
+                chunk.withheld(places, &why);
+                look_up = LookUp::Stale;
             }
             Err(marketo::Error::Refused { code, message, .. }) => {
                 for place in places {
@@ -192,6 +221,7 @@ impl<M: ReadLeads + SyncLeads> Guard<'_, M> {
             Err(error) => failed = Some(error),
         }
         self.end(call)?;
+        rights.give_back(&keys).await;
         failed.map_or(Ok(look_up), |error| Err(error.into()))
     }
 
@@ -235,6 +265,15 @@ impl Chunk<'_> {
                 write.last_word = Some(reasons);
             }
             RecordStatus::Skipped => self.refused(place, &format!("Marketo refused it: {reasons}")),
+        }
+    }
+
+    fn withheld(&mut self, places: &[usize], why: &str) {
+        for place in places {
+            if let Some(write) = self.front_mut(*place) {
+                write.tries += 1;
+                write.last_word = Some(why.to_owned());
+            }
         }
     }
 

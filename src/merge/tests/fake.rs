@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
-    Accepted, Error, MERGE_LIMIT, MERGE_LOSERS, MergeLeads, MergeOrder, RecordResult, RecordStatus, Result,
-    SyncAction, SyncLeads, SyncRequest,
+    Accepted, Error, MERGE_LIMIT, MERGE_LOSERS, MergeLeads, MergeOrder, Permit, RecordResult, RecordStatus,
+    Result, SyncAction, SyncLeads, SyncRequest,
 };
 
 /// What befalls the next write.
@@ -258,7 +258,11 @@ impl World {
 }
 
 impl SyncLeads for Fake {
-    async fn sync_leads(&self, request: &SyncRequest) -> Result<Vec<RecordResult>> {
+    async fn sync_leads_with(
+        &self,
+        _at_any_time: &impl Permit,
+        request: &SyncRequest,
+    ) -> Result<Vec<RecordResult>> {
         const CALL: &str = "POST /rest/v1/leads.json";
         self.arrive().await;
         assert_eq!((request.action, request.lookup_field.as_str()), (SyncAction::UpdateOnly, "id"));
