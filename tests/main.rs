@@ -23,6 +23,7 @@ mod guard_leases;
 mod guard_many;
 mod guard_passing;
 mod guard_postgres;
+mod guard_service;
 mod guard_storm;
 mod merge;
 mod refresh;

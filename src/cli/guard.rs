@@ -19,6 +19,7 @@ use crate::guard::{self, Mode, ProxySettings};
 use crate::marketo::Clock;
 
 mod report;
+mod service;
 
 /// Run a proxy for the Marketo REST API on which duplicates cannot arise
 ///
@@ -97,12 +98,15 @@ pub(super) async fn run(context: &mut Context, args: &GuardArgs) -> Result<Exit,
         Mode::Shadow => "watching, and changing nothing of, what is written to",
         Mode::Serialize | Mode::Strict => "guarding writes to",
     };
-    context.ui.note(&format!(
-        "{what} {}; point integrations at the address above, Ctrl-C ends it",
-        settings.instance
-    ));
+    let status = format!("{what} {}", settings.instance);
+    context.ui.note(&format!("{status}; point integrations at the address above, Ctrl-C ends it"));
+    // Whoever connects from now on is answered, if a moment later.
+    service::ready(&status);
     let stopped = context.interrupt.clone();
-    let stopped = stopped.cancelled_owned();
+    let stopped = async move {
+        stopped.cancelled().await;
+        service::stopping();
+    };
     guard::serve(listener, tls, settings, leases, stopped).await?;
     Ok(Exit::Done)
 }
