@@ -12,8 +12,7 @@ FROM debian:12.12-slim
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin mkto-audit \
-    && install --directory --owner=mkto-audit --group=mkto-audit --mode=0700 /var/lib/mkto-audit
+    && install --directory --owner=10001 --group=10001 --mode=0700 /var/lib/mkto-audit
 COPY --from=build /src/target/release/mkto-audit /usr/local/bin/mkto-audit
 
 # Settings come from the environment, or from /etc/mkto-audit/config.toml. Leases, the day's calls and the tally of shadow mode
