@@ -31,6 +31,7 @@ mod report;
 mod report_html;
 mod sandbox;
 mod sandbox_data;
+mod sandbox_import;
 mod scan;
 mod support;
 mod upsert;
