@@ -4,25 +4,44 @@
 //! every acknowledged write is there, and of each key the last one is what is stored.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mkto_audit::sandbox::{Fault, Options};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::{Guard, Instance, quick};
+use crate::support::{Guard, Instance, quick, token};
 
 /// How hard it blows.
 #[derive(Clone, Copy)]
-struct Strength {
-    callers: u64,
-    writes_each: u64,
-    keys: u64,
-    fault_rate: f64,
+pub struct Strength {
+    pub callers: u64,
+    /// How often each caller writes, and more where the storm is to go on.
+    pub writes_each: u64,
+    pub keys: u64,
+    pub fault_rate: f64,
+}
+
+/// Where the callers write to, and for how long.
+#[derive(Clone)]
+pub struct Wind {
+    /// The address for an attempt with this number.
+    pub address: Arc<dyn Fn(u64) -> String + Send + Sync>,
+    pub token: String,
+    /// Whether the callers are to go on when they have written their number.
+    pub goes_on: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl Wind {
+    fn towards(address: &str, token: String) -> Self {
+        let address = address.to_owned();
+        Self { address: Arc::new(move |_| address.clone()), token, goes_on: Arc::new(|| false) }
+    }
 }
 
 /// An acknowledged write.
-struct Written {
+pub struct Written {
     email: String,
     value: String,
     id: u64,
@@ -30,7 +49,7 @@ struct Written {
     acknowledged: Instant,
 }
 
-fn weather(strength: Strength) -> Options {
+pub fn weather(strength: Strength) -> Options {
     // At the usual speed of tests: faster, and the race window and a lost call's work would outlast Marketo's time limit.
     let mut options = quick();
     // Of an export and a merge nothing is asked here.
@@ -58,38 +77,18 @@ fn zipf(number: u64, keys: u64) -> u64 {
 }
 
 /// All callers write at once, each one write after another, and send again at once whatever was not acknowledged.
-fn blow(instance: &Instance, base: &str, token: &str, strength: Strength) -> Vec<Written> {
+pub fn blow(instance: &Instance, wind: &Wind, strength: Strength) -> Vec<Written> {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
     instance.block_on(async {
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
         let callers = (0..strength.callers).map(|caller| {
-            let (client, url, token) =
-                (client.clone(), format!("{base}/rest/v1/leads.json"), token.to_owned());
+            let (client, wind) = (client.clone(), wind.clone());
             tokio::spawn(async move {
                 let mut written = Vec::new();
-                for number in 0..strength.writes_each {
-                    let email = format!(
-                        "p{}@example.com",
-                        zipf(caller * strength.writes_each + number, strength.keys)
-                    );
-                    let value = format!("{caller}-{number}");
-                    let body = json!({"input": [{"email": email, "firstName": value}]});
-                    let begun = Instant::now();
-                    let id = loop {
-                        let Ok(answer) = client.post(&url).bearer_auth(&token).json(&body).send().await
-                        else {
-                            continue;
-                        };
-                        let Ok(answer) = answer.json::<Value>().await else { continue };
-                        let row = &answer["result"][0];
-                        if ["created", "updated"].iter().any(|status| row["status"] == *status) {
-                            break row["id"].as_u64().unwrap();
-                        }
-                        // A key that has become a group already cannot be written by it any more.
-                        if row["reasons"][0]["code"] == "1007" {
-                            break 0;
-                        }
-                    };
-                    written.push(Written { email, value, id, begun, acknowledged: Instant::now() });
+                while (written.len() as u64) < strength.writes_each || (wind.goes_on)() {
+                    let number = written.len() as u64;
+                    let key = zipf(caller + number * strength.callers, strength.keys);
+                    let (email, value) = (format!("p{key}@example.com"), format!("{caller}-{number}"));
+                    written.push(write(&client, &wind, caller, email, value).await);
                 }
                 written
             })
@@ -101,6 +100,36 @@ fn blow(instance: &Instance, base: &str, token: &str, strength: Strength) -> Vec
         }
         written
     })
+}
+
+/// One write, sent until it is acknowledged.
+async fn write(client: &reqwest::Client, wind: &Wind, caller: u64, email: String, value: String) -> Written {
+    let body = json!({"input": [{"email": email, "firstName": value}]});
+    let begun = Instant::now();
+    for attempt in caller.. {
+        let url = format!("{}/rest/v1/leads.json", (wind.address)(attempt));
+        let answer = match client.post(&url).bearer_auth(&wind.token).json(&body).send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // Whoever listened there is gone, and the next one will not be there at once.
+                if error.is_connect() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                continue;
+            }
+        };
+        let Ok(answer) = answer.json::<Value>().await else { continue };
+        let row = &answer["result"][0];
+        if ["created", "updated"].iter().any(|status| row["status"] == *status) {
+            let id = row["id"].as_u64().unwrap();
+            return Written { email, value, id, begun, acknowledged: Instant::now() };
+        }
+        // A key that has become a group already cannot be written by it any more.
+        if row["reasons"][0]["code"] == "1007" {
+            break;
+        }
+    }
+    Written { email, value, id: 0, begun, acknowledged: Instant::now() }
 }
 
 /// What each email's leads hold as first name, by id.
@@ -120,8 +149,7 @@ fn duplicates(instance: &Instance) -> usize {
 #[expect(clippy::print_stdout, reason = "figures, shown with --nocapture")]
 fn storm(strength: Strength, mode: &str, least_duplicates: usize) {
     let directly = Instance::start(weather(strength));
-    let token = token(&directly);
-    blow(&directly, &directly.sandbox.base_url(), &token, strength);
+    blow(&directly, &Wind::towards(&directly.sandbox.base_url(), token(&directly)), strength);
     // What was answered as lost may still be under way.
     directly.block_on(async { tokio::time::sleep(Duration::from_secs(1)).await });
     let arisen = duplicates(&directly);
@@ -133,15 +161,17 @@ fn storm(strength: Strength, mode: &str, least_duplicates: usize) {
     // What is turned away with 606 by chance slows the guard down for a window; a short one keeps the storm short.
     let guard =
         Guard::start(&instance, [("MKTO_AUDIT__GUARD__MODE", mode), ("MKTO_AUDIT__LIMITS__WINDOW", "1s")]);
-    let written = blow(&instance, &guard.url(), &guard.token(), strength);
-    assert_eq!(
-        duplicates(&instance),
-        0,
-        "through the guard, where directly there were {arisen}\n{}",
-        guard.log()
-    );
-    let stored = stored(&instance);
-    for write in &written {
+    let written = blow(&instance, &Wind::towards(&guard.url(), guard.token()), strength);
+    nothing_is_lost_and_nothing_twice(&instance, &written, &|| guard.log());
+    println!("through the guard: none, {} calls", instance.sandbox.calls_made());
+    assert_eq!(written.len() as u64, strength.callers * strength.writes_each);
+}
+
+/// No key has two leads, every acknowledged write is there, and of each key the last one acknowledged is what is stored.
+pub fn nothing_is_lost_and_nothing_twice(instance: &Instance, written: &[Written], log: &dyn Fn() -> String) {
+    assert_eq!(duplicates(instance), 0, "through the guard\n{}", log());
+    let stored = stored(instance);
+    for write in written {
         let lead = &stored[&write.email];
         assert!(lead.contains_key(&write.id), "lead {} of {} is not there", write.id, write.email);
         let (_, value) = lead.first_key_value().unwrap();
@@ -153,21 +183,6 @@ fn storm(strength: Strength, mode: &str, least_duplicates: usize) {
             write.value
         );
     }
-    println!("through the guard: none, {} calls", instance.sandbox.calls_made());
-    assert_eq!(written.len() as u64, strength.callers * strength.writes_each);
-}
-
-fn token(instance: &Instance) -> String {
-    let form = [
-        ("grant_type", "client_credentials"),
-        ("client_id", instance.sandbox.client_id()),
-        ("client_secret", instance.sandbox.client_secret()),
-    ];
-    let url = format!("{}/identity/oauth/token", instance.sandbox.base_url());
-    let answer: Value = instance.block_on(async {
-        reqwest::Client::new().post(url).form(&form).send().await.unwrap().json().await.unwrap()
-    });
-    answer["access_token"].as_str().unwrap().to_owned()
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod doctor;
 mod explain;
 mod guard;
 mod guard_clients;
+mod guard_fleet;
 mod guard_leases;
 mod guard_many;
 mod guard_passing;
