@@ -33,6 +33,7 @@ mod write;
 mod tests;
 
 pub(crate) use classify::{Kind, Verdict, of_code, of_status};
+pub(crate) use client::is_loopback;
 pub use client::{Client, ClientOptions};
 pub use clock::Clock;
 pub use error::{Error, Outcome};

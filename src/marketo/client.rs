@@ -285,7 +285,8 @@ fn transport(options: &ClientOptions) -> Result<reqwest::Client, String> {
     builder.build().map_err(|error| format!("HTTP cannot be set up: {}", describe_transport(error)))
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether an address is this machine's own.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

@@ -9,14 +9,18 @@ use hyper::body::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName};
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
-use hyper::{Request, Response, StatusCode, Uri};
+use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
 
 use super::answer::{Body, whole};
+use crate::marketo::is_loopback;
+
+mod way;
+
+use way::Way;
 
 /// Answers to writes and look-ups are small; more than this is none.
 const ANSWER_BYTES: usize = 32 * 1024 * 1024;
@@ -38,7 +42,7 @@ const HOP_BY_HOP: [&str; 8] = [
 pub(super) struct Upstream {
     base: Origin,
     identity: Origin,
-    client: Client<HttpsConnector<HttpConnector>, Body>,
+    client: Client<HttpsConnector<Way>, Body>,
 }
 
 #[derive(Debug, Clone)]
@@ -56,6 +60,8 @@ pub(super) enum NoAnswer {
     NotSent(String),
     /// It was sent, and no whole answer came.
     Lost(String),
+    /// It was sent, and no answer came in time.
+    Late,
 }
 
 /// An answer, all of it.
@@ -69,35 +75,33 @@ pub(super) struct Whole {
 impl Upstream {
     /// Loads the system's certificates; connects to nothing yet.
     pub(super) fn new(base_url: &Url, identity_url: &Url) -> Result<Self, String> {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(Duration::from_secs(20)));
-        let https = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_native_roots()
-            .map_err(|error| format!("the system's certificates cannot be read: {error}"))?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
+        let (base, identity) = (Origin::of(base_url)?, Origin::of(identity_url)?);
+        let way = Way::new(!is_loopback(base_url) && !is_loopback(identity_url))?;
+        for origin in [&base, &identity] {
+            way.check(&origin.address("/".to_owned())?)?;
+        }
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             // Marketo's own servers close idle connections; one that is not used for a while is not trusted.
             .pool_idle_timeout(Duration::from_secs(20))
             .http1_preserve_header_case(true)
-            .build(https);
-        Ok(Self { base: Origin::of(base_url)?, identity: Origin::of(identity_url)?, client })
+            .build(tls(way)?);
+        Ok(Self { base, identity, client })
     }
 
     /// Sends a request on, and gives the answer as soon as its head is there.
     pub(super) async fn forward(&self, mut request: Request<Body>) -> Result<Response<Incoming>, NoAnswer> {
         let target = self.target(request.uri()).map_err(NoAnswer::NotSent)?;
         *request.uri_mut() = target;
+        // The version is each hop's own, and so is the host.
+        *request.version_mut() = Version::HTTP_11;
         request.headers_mut().remove(HOST);
         without_hop_by_hop(request.headers_mut());
         let mut response = self.client.request(request).await.map_err(|error| {
             let words = in_words(&error);
             if error.is_connect() { NoAnswer::NotSent(words) } else { NoAnswer::Lost(words) }
         })?;
+        *response.version_mut() = Version::HTTP_11;
         without_hop_by_hop(response.headers_mut());
         Ok(response)
     }
@@ -111,8 +115,7 @@ impl Upstream {
             let body = body.map_err(|error| NoAnswer::Lost(format!("the answer broke off: {error}")))?;
             Ok(Whole { status: head.status, headers: head.headers, body: body.to_bytes() })
         };
-        let late = || NoAnswer::Lost("no answer in time".to_owned());
-        tokio::time::timeout(patience, asking).await.unwrap_or_else(|_elapsed| Err(late()))
+        tokio::time::timeout(patience, asking).await.unwrap_or_else(|_elapsed| Err(NoAnswer::Late))
     }
 
     /// Where a target of a caller's is at Marketo's.
@@ -122,13 +125,16 @@ impl Upstream {
             Some(rest) if rest.starts_with('/') => (&self.identity, rest),
             _ => (&self.base, target),
         };
-        Uri::builder()
-            .scheme(origin.scheme.clone())
-            .authority(origin.authority.clone())
-            .path_and_query(format!("{}{rest}", origin.prefix))
-            .build()
-            .map_err(|_unshown| "the target is no path".to_owned())
+        origin.address(format!("{}{rest}", origin.prefix))
     }
+}
+
+/// Speaks TLS over what a connector makes where the address asks for it, with the system's certificates.
+fn tls<C>(connector: C) -> Result<HttpsConnector<C>, String> {
+    let builder = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_native_roots()
+        .map_err(|error| format!("the system's certificates cannot be read: {error}"))?;
+    Ok(builder.https_or_http().enable_http1().wrap_connector(connector))
 }
 
 impl Origin {
@@ -140,6 +146,15 @@ impl Origin {
             authority: uri.authority().cloned().ok_or_else(missing)?,
             prefix: url.path().trim_end_matches('/').to_owned(),
         })
+    }
+
+    fn address(&self, target: String) -> Result<Uri, String> {
+        Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(target)
+            .build()
+            .map_err(|_unshown| "the target is no path".to_owned())
     }
 }
 
