@@ -28,6 +28,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
 
 use crate::dedupe::normalise;
 use crate::marketo::Clock;
@@ -55,10 +57,11 @@ pub struct LeaseKey([u8; 32]);
 
 impl LeaseKey {
     /// The key of the leads whose `field` holds `value`, however either is spelled; none where the value is empty, which
-    /// matches nothing. Whether Marketo tells values, or names of fields, apart by their case alone is not documented for
-    /// all of them, and a right that covers two keys does no harm.
+    /// matches nothing. Which values Marketo takes for equal is not documented for all fields, and a right that covers two
+    /// keys does no harm: so they are taken for equal in the widest reading, without regard to case, to blanks and marks
+    /// that nobody sees, to accents, and to how a number is written.
     pub fn of(instance: &str, field: &str, value: &str) -> Option<Self> {
-        let value = normalise(value)?;
+        let value = widest(&normalise(value)?);
         let mut hash = Sha256::new();
         for part in [instance, &field.to_ascii_lowercase(), &value] {
             // Lengths first, so that no two lists of parts run together into the same bytes.
@@ -76,6 +79,16 @@ impl LeaseKey {
     /// The hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+}
+
+fn widest(value: &str) -> String {
+    let folded: String =
+        value.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect();
+    match folded.parse::<f64>() {
+        // Beyond 15 digits two numbers may look alike as floating-point numbers and not be.
+        Ok(number) if number.is_finite() && folded.len() <= 15 => number.to_string(),
+        _ => folded,
     }
 }
 

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
@@ -30,8 +31,10 @@ mod call;
 mod caller;
 mod guarded;
 mod incoming;
+mod line;
 mod look;
 mod metrics;
+mod pace;
 mod pass;
 mod places;
 mod route;
@@ -50,6 +53,7 @@ pub use server::{ServeError, serve};
 
 use board::Board;
 use metrics::Metrics;
+use pace::Patience;
 use places::Places;
 use shadow::Shadow;
 use turn::Turns;
@@ -144,6 +148,10 @@ struct Proxy<L> {
     metrics: Metrics,
     /// What the winners' look-up asks for; known after the first.
     winner_fields: tokio::sync::OnceCell<BTreeSet<String>>,
+    /// How slow callers may be.
+    patience: Patience,
+    /// Places of calls that may last as long as their callers like.
+    lasting: Arc<Semaphore>,
     /// Calls under way, which outlive their callers.
     tasks: TaskTracker,
 }
@@ -173,6 +181,8 @@ impl<L: Leases> Proxy<L> {
             shadow,
             metrics: Metrics::new(),
             winner_fields: tokio::sync::OnceCell::new(),
+            patience: Patience::at(settings.clock),
+            lasting: Arc::new(Semaphore::new(settings.concurrency.saturating_sub(1).max(1))),
             tasks: TaskTracker::new(),
             settings,
         })

@@ -217,8 +217,12 @@ impl Call {
         let first = units.next()??;
         let unit = self.units.get(first)?;
         let sociable = unit.items.iter().all(|other| other.company == Company::Anybody);
-        let same =
-            unit.items.first()?.record.leases == item.record.leases && units.all(|unit| unit == Some(first));
+        let other = &unit.items.first()?.record;
+        // Rights are taken by the widest reading of a key; one record is made of two only by the narrowest.
+        let same = other.key.is_some()
+            && other.key == item.record.key
+            && other.leases == item.record.leases
+            && units.all(|unit| unit == Some(first));
         (sociable && same).then_some(Place::In(first))
     }
 

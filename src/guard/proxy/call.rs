@@ -31,6 +31,9 @@ const ATTEMPTS: u32 = 5;
 /// An answer on this machine may be slow too, however fast the clock.
 const LEAST_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Nor may the margins around a call be shorter, which are for a busy machine as well.
+const LEAST_MARGIN: Duration = Duration::from_millis(250);
+
 /// A call to be made.
 #[derive(Debug)]
 pub(super) struct Order<'a> {
@@ -114,7 +117,7 @@ impl<L: Leases> Proxy<L> {
                 Ok(slot) => slot,
                 Err(spent) => return Said::Refused(self.no_call(spent)),
             };
-            match self.renew(units, self.settings.clock.wall(to_send(order.limit))).await {
+            match self.renew(units, self.rights_for(order.limit)).await {
                 Ok(()) => {}
                 Err(LeaseError::Lost { .. }) => {
                     slot.unused();
@@ -127,7 +130,7 @@ impl<L: Leases> Proxy<L> {
             }
             let sent_at = Instant::now();
             // So that it is Marketo that gives up first.
-            let patience = self.settings.clock.wall(until_over(order.limit)).max(LEAST_PATIENCE);
+            let patience = self.over_after(order.limit).max(LEAST_PATIENCE);
             let answer = self.upstream.ask(order.request(), patience).await;
             drop(slot);
             self.metrics.upstream(order.kind, sent_at.elapsed());
@@ -151,6 +154,18 @@ impl<L: Leases> Proxy<L> {
                 }
             }
         }
+    }
+
+    /// After how long (of the wall's time) a call with this limit of Marketo's is over.
+    pub(super) fn over_after(&self, limit: Duration) -> Duration {
+        let clock = self.settings.clock;
+        clock.wall(until_over(limit)).max(clock.wall(limit) + LEAST_MARGIN)
+    }
+
+    /// What the rights are renewed for just before a call with this limit leaves.
+    fn rights_for(&self, limit: Duration) -> Duration {
+        let clock = self.settings.clock;
+        clock.wall(to_send(limit)).max(clock.wall(limit) + LEAST_MARGIN * 2)
     }
 
     /// Waits for something, and keeps the rights of these units meanwhile.
@@ -242,6 +257,7 @@ fn judge(kind: Kind, answer: Result<Whole, NoAnswer>, sent_at: Instant) -> Judge
         Ok(whole) => whole,
         Err(NoAnswer::NotSent(what)) => return Judged::NotNow(what),
         Err(NoAnswer::Lost(what)) => return doubtful(what),
+        Err(NoAnswer::Late) => return doubtful("no answer in time".to_owned()),
     };
     let Whole { status, headers, body } = whole;
     let passed_on = |code: &str, message: &str| {
@@ -282,9 +298,10 @@ fn judge(kind: Kind, answer: Result<Whole, NoAnswer>, sent_at: Instant) -> Judge
     };
     match verdict {
         Verdict::SlowDown => Judged::TooMany(refusal),
-        Verdict::TryAgain => Judged::NotNow(format!("{} {}", refusal.code, refusal.message)),
+        // Only the code goes into the log: what a message quotes is not known.
+        Verdict::TryAgain => Judged::NotNow(format!("marketo said {}", refusal.code)),
         Verdict::Unclear => {
-            Judged::Said(Said::Unclear { what: format!("{} {}", refusal.code, refusal.message), sent_at })
+            Judged::Said(Said::Unclear { what: format!("marketo said {}", refusal.code), sent_at })
         }
         // The token is the caller's, and so is what to do about it.
         Verdict::RenewToken | Verdict::Refuse | Verdict::Deny | Verdict::Quota => {

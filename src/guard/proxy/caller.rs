@@ -102,9 +102,7 @@ impl Caller {
         places: [OwnedSemaphorePermit; 2],
     ) -> (Arc<Self>, Waiting) {
         let (reply, answer) = oneshot::channel();
-        let authorization =
-            headers.get(hyper::header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
-        let agreement = envelope.agreement(authorization);
+        let agreement = envelope.agreement(&headers);
         let state = State { outcomes: vec![None; records], open: records, reply: Some(reply) };
         let caller = Arc::new(Self {
             user,

@@ -1,25 +1,22 @@
 //! A guarded write, from the request to the answer: read whole, taken apart, put on the board, waited for.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming};
-use hyper::header::CONTENT_ENCODING;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use hyper::{Request, Response, StatusCode};
 
 use super::answer::{Answer, Body};
 use super::caller::{Caller, Ending};
-use super::incoming::{self, Action, Record};
+use super::incoming::{self, Action, Record, Refused};
+use super::places::Places;
 use super::route::{Verb, method_of_form};
 use super::{CreateDuplicate, Proxy};
 use crate::guard::lease::Leases;
 
 /// Marketo's own limit of a body: 1 MB.
 const BODY_BYTES: usize = 1_048_576;
-
-/// How long a body may take to come.
-const BODY_TIME: Duration = Duration::from_secs(30);
 
 impl<L: Leases> Proxy<L> {
     /// Takes a write in, and answers it.
@@ -33,7 +30,7 @@ impl<L: Leases> Proxy<L> {
         if announced > BODY_BYTES {
             return Answer::http(StatusCode::PAYLOAD_TOO_LARGE, "").into_response();
         }
-        let (Some(place), Some(room)) = (self.places.enter(&user), self.places.room(announced)) else {
+        let (Some(place), Some(mut room)) = (self.places.enter(&user), self.places.room(announced)) else {
             tracing::warn!(%user, "a write is turned away: too many wait already");
             let refusal = self.refusal("606", "Max rate limit exceeded: too many calls wait already");
             return refusal.answer.into_response();
@@ -42,18 +39,23 @@ impl<L: Leases> Proxy<L> {
         if head.headers.contains_key(CONTENT_ENCODING) {
             return self.refusal("612", "Invalid Content Type").answer.into_response();
         }
-        let body = match tokio::time::timeout(BODY_TIME, Limited::new(body, BODY_BYTES).collect()).await {
+        let collected = Limited::new(body, BODY_BYTES).collect();
+        let body = match tokio::time::timeout(self.patience.body, collected).await {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(_too_large)) => return Answer::http(StatusCode::PAYLOAD_TOO_LARGE, "").into_response(),
             Err(_elapsed) => return Answer::http(StatusCode::REQUEST_TIMEOUT, "").into_response(),
         };
-        if method_of_form(&head, &body).is_some() {
+        drop(Places::shrink(&mut room, body.len()));
+        if method_of_form(&head, &body).is_some() || writes_nobody(&head.headers, &body) {
             // `place` and `room` are held until the answer is there.
             return self.pass_kept(&user, &head, body).await;
         }
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
-        let incoming = match incoming::read(verb, target, &body, &self.settings.instance) {
+        let incoming = match incoming::read(verb, &head.method, target, &body, &self.settings.instance) {
             Ok(incoming) => incoming,
+            Err(Refused { code: "609", .. }) if !is_json(&head.headers) => {
+                return self.refusal("612", "Invalid Content Type").answer.into_response();
+            }
             Err(refused) => return self.refusal(refused.code, refused.message).answer.into_response(),
         };
         if incoming.envelope.action == Action::CreateDuplicate {
@@ -92,4 +94,20 @@ impl<L: Leases> Proxy<L> {
             self.attend(caller.user.clone());
         }
     }
+}
+
+/// Whether a body cannot be a lead write in any reading: it is none, or a form, as a query in a body is. Marketo says what
+/// it is then.
+fn writes_nobody(headers: &HeaderMap, body: &[u8]) -> bool {
+    let body = body.trim_ascii_start();
+    let is_form = media_type(headers).starts_with("application/x-www-form-urlencoded");
+    body.first().is_none_or(|first| is_form && (first.is_ascii_alphanumeric() || *first == b'_'))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    media_type(headers).starts_with("application/json")
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase()
 }

@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use hyper::Method;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use serde::Serialize as _;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -42,6 +44,8 @@ pub(super) struct Envelope {
     pub(super) in_partition: bool,
     /// The members beside `input`, as they came.
     pub(super) members: Members,
+    /// The method, as it came: what is no POST is Marketo's to refuse.
+    pub(super) method: Method,
     /// Path and query, as they came.
     pub(super) target: String,
 }
@@ -51,7 +55,7 @@ pub(super) struct Envelope {
 pub(super) struct Record {
     /// As it is to be sent, where it is an object.
     pub(super) shape: Shape,
-    /// What is looked up, as Marketo compares it; none where it is empty (law 1).
+    /// What is looked up: an email without regard to case, any other value with it; none where it is empty (law 1).
     pub(super) key: Option<String>,
     /// The rights that writing it takes: to the key, and to an email that it sets.
     pub(super) leases: BTreeSet<LeaseKey>,
@@ -83,11 +87,21 @@ pub(super) struct Incoming {
 }
 
 /// Takes a body apart.
-pub(super) fn read(verb: Verb, target: &str, body: &[u8], instance: &str) -> Result<Incoming, Refused> {
+pub(super) fn read(
+    verb: Verb,
+    method: &Method,
+    target: &str,
+    body: &[u8],
+    instance: &str,
+) -> Result<Incoming, Refused> {
+    // Some writers begin each text with it, and JSON's readers pass over it.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let invalid = Refused { code: "609", message: "Invalid JSON" };
     let unspecified = Refused { code: "1003", message: "Leads not specified" };
     let mut members: Members = serde_json::from_slice(body).map_err(|_no_object| invalid)?;
     let input = members.remove("input").ok_or(unspecified)?;
+    // An answer that comes before the write is done would free the key too early: every write is waited for.
+    members.retain(|name, value| name != "asyncProcessing" || matches!(value.get(), "false" | "null"));
     let input: Vec<Box<RawValue>> = serde_json::from_str(input.get()).map_err(|_no_list| unspecified)?;
     if input.is_empty() {
         return Err(unspecified);
@@ -109,6 +123,7 @@ pub(super) fn read(verb: Verb, target: &str, body: &[u8], instance: &str) -> Res
         lookup,
         in_partition: members.get("partitionName").is_some_and(|raw| raw.get() != "null"),
         members,
+        method: method.clone(),
         target: target.to_owned(),
     };
     let records = input.into_iter().map(|raw| Record::read(raw, &envelope, instance)).collect();
@@ -131,13 +146,20 @@ fn action(raw: Option<&RawValue>) -> Action {
 }
 
 impl Envelope {
-    /// What writes must agree in, together with their token and headers, to leave as one call.
-    pub(super) fn agreement(&self, authorization: &[u8]) -> [u8; 32] {
+    /// What writes must agree in to leave as one call, their token among it, and how their bodies are to be read.
+    pub(super) fn agreement(&self, headers: &HeaderMap) -> [u8; 32] {
         let mut hash = Sha256::new();
+        let token = headers.get(AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
+        let content_type = content_type(headers);
+        let own = [
+            token,
+            content_type.as_bytes(),
+            self.method.as_str().as_bytes(),
+            self.target.as_bytes(),
+            self.verb.name().as_bytes(),
+        ];
         let members = self.members.iter().flat_map(|(name, raw)| [name.as_bytes(), raw.get().as_bytes()]);
-        for part in
-            [authorization, self.target.as_bytes(), self.verb.name().as_bytes()].into_iter().chain(members)
-        {
+        for part in own.into_iter().chain(members) {
             hash.update(part.len().to_be_bytes());
             hash.update(part);
         }
@@ -167,6 +189,13 @@ impl Envelope {
         members.insert("lookupField".to_owned(), raw(&lookup));
         body(&members, records)
     }
+}
+
+/// The type of a body in one spelling: JSON is UTF-8, whether that is said or not.
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let spelled: String = String::from_utf8_lossy(value).to_ascii_lowercase().split([' ', '"']).collect();
+    if spelled == "application/json;charset=utf-8" { "application/json".to_owned() } else { spelled }
 }
 
 fn body<'a>(members: &Members, records: impl IntoIterator<Item = &'a Shape>) -> Vec<u8> {
@@ -217,7 +246,7 @@ impl Shape {
         };
         match self {
             Self::Fields(members) => parse(members),
-            Self::Whole(raw) => form_fields(raw).as_ref().map(parse).unwrap_or_default(),
+            Self::Whole(raw) => Form::read(raw).map(|form| parse(&form.fields)).unwrap_or_default(),
         }
     }
 
@@ -250,10 +279,10 @@ impl Record {
     fn read(raw: Box<RawValue>, envelope: &Envelope, instance: &str) -> Self {
         let bytes = raw.get().len() + 1;
         let (shape, fields) = match envelope.verb {
-            Verb::Form => {
-                let fields = form_fields(&raw);
-                (Shape::Whole(raw), fields)
-            }
+            Verb::Form => match Form::read(&raw) {
+                Some(form) => (Shape::Whole(form.whole), Some(form.fields)),
+                None => (Shape::Whole(raw), None),
+            },
             Verb::Sync | Verb::Push => match serde_json::from_str::<Members>(raw.get()) {
                 Ok(members) => (Shape::Fields(members.clone()), Some(members)),
                 Err(_) => (Shape::Whole(raw), None),
@@ -263,27 +292,45 @@ impl Record {
         let mut leases = BTreeSet::new();
         for (name, value) in &fields {
             let is_key = [envelope.lookup.as_str(), "email"].iter().any(|key| name.eq_ignore_ascii_case(key));
-            if is_key && let Some(text) = text_of(value) {
+            if is_key && let Some(text) = read_key(name, value) {
                 leases.extend(LeaseKey::of(instance, name, &text));
             }
         }
-        let key = fields.get(&envelope.lookup).and_then(|value| normalise(&text_of(value)?));
+        let key = fields.get(&envelope.lookup).and_then(|value| read_key(&envelope.lookup, value));
         Self { shape, key, leases, bytes }
     }
 }
 
-fn form_fields(raw: &RawValue) -> Option<Members> {
-    let members: Members = serde_json::from_str(raw.get()).ok()?;
-    serde_json::from_str(members.get("leadFormFields")?.get()).ok()
+/// A form's record: what is named twice in it is left once, so that what is sent has the key that it is leased by.
+struct Form {
+    whole: Box<RawValue>,
+    fields: Members,
 }
 
-/// A value that can be looked up, as text.
-fn text_of(raw: &RawValue) -> Option<String> {
-    match serde_json::from_str(raw.get()).ok()? {
-        Value::String(text) => Some(text),
-        Value::Number(_) => Some(raw.get().to_owned()),
-        _ => None,
+impl Form {
+    fn read(raw: &RawValue) -> Option<Self> {
+        let mut members: Members = serde_json::from_str(raw.get()).ok()?;
+        let fields: Members = serde_json::from_str(members.get("leadFormFields")?.get()).ok()?;
+        members.insert("leadFormFields".to_owned(), self::raw(&fields));
+        Some(Self { whole: self::raw(&members), fields })
     }
+}
+
+fn read_key(field: &str, raw: &RawValue) -> Option<String> {
+    key_of(field, &serde_json::from_str(raw.get()).ok()?)
+}
+
+/// What a value of a field is looked up by. Emails compare without regard to case and to what nobody sees; of other values
+/// that is not known, so that two that differ in case alone are not taken for one lead's. An empty one is no key.
+pub(super) fn key_of(field: &str, value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let folded = normalise(&text)?;
+    let is_email = field.to_ascii_lowercase().contains("email");
+    Some(if is_email { folded } else { text.trim().to_owned() })
 }
 
 #[cfg(test)]

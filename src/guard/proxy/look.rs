@@ -15,7 +15,7 @@ use url::form_urlencoded;
 use super::Proxy;
 use super::call::{Answered, Order, Refusal, Said};
 use super::caller::Caller;
-use crate::dedupe::normalise;
+use super::incoming::key_of;
 use crate::guard::lease::Leases;
 use crate::lead::Lead;
 use crate::marketo::{BATCH, Kind, Slot};
@@ -31,6 +31,8 @@ const QUERY_BYTES: usize = 7_000;
 pub(super) struct Found {
     /// By key, and by id within it.
     leads: BTreeMap<String, Vec<Lead>>,
+    /// The keys as they are found whatever their case: how many there are of each.
+    spellings: BTreeMap<String, BTreeSet<String>>,
     pub(super) request_id: Option<Arc<str>>,
     /// Marketo's time of day, and when it was that here.
     clock: Option<(DateTime<Utc>, Instant)>,
@@ -40,6 +42,13 @@ impl Found {
     /// The leads that have a key.
     pub(super) fn of(&self, key: &str) -> &[Lead] {
         self.leads.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether leads were found whose key differs from this one in case alone: only Marketo knows whether they are meant.
+    pub(super) fn differs_in_case(&self, key: &str) -> bool {
+        self.spellings
+            .get(&key.to_lowercase())
+            .is_some_and(|spelled| spelled.iter().any(|other| other != key))
     }
 
     /// Marketo's time of day at a moment, to the second.
@@ -131,11 +140,10 @@ impl Found {
         for row in &page.rows {
             let lead = lead(row)?;
             let value = if field == "id" { row.get("id") } else { lead.value(field) };
-            let key = match value {
-                Some(Value::String(text)) => normalise(text),
-                Some(Value::Number(number)) => normalise(&number.to_string()),
-                _ => None,
-            };
+            let key = value.and_then(|value| key_of(field, value));
+            if let Some(key) = &key {
+                self.spellings.entry(key.to_lowercase()).or_default().insert(key.clone());
+            }
             let leads = key.map(|key| self.leads.entry(key).or_default());
             if let Some(leads) = leads.filter(|leads| leads.iter().all(|known| known.id != lead.id)) {
                 leads.push(lead);

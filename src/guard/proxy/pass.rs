@@ -8,21 +8,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use hyper::body::Bytes;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Proxy;
 use super::answer::{Answer, Body, whole};
-use super::route::method_of_form;
-use super::stream::{STALL, holding, stalling};
+use super::route::{method_of_form, only_reads};
+use super::stream::{beginning, continued, holding, stalling};
 use super::upstream::NoAnswer;
 use super::user::ApiUser;
 use crate::guard::lease::Leases;
-use crate::marketo::{Kind, Slot, Verdict, of_code, of_status};
+use crate::marketo::{Kind, NoCall, Slot, Verdict, of_code, of_status};
 
 /// A request body up to this size is kept, to be sent again.
 const KEPT_BYTES: u64 = 64 * 1024;
@@ -36,16 +37,24 @@ const HEAD_LIMIT: Duration = Duration::from_secs(310);
 /// How often a call is repeated for being one too many.
 const CROWDED_ATTEMPTS: u32 = 30;
 
-/// How often a read that failed in passing is tried.
+/// How often a call is tried that failed in passing, or that could not be sent.
 const ATTEMPTS: u32 = 3;
+
+/// The right to make a call that passes, and to make it last as long as its caller likes.
+struct Right {
+    _slot: Slot,
+    lasting: Option<OwnedSemaphorePermit>,
+}
 
 impl<L: Leases> Proxy<L> {
     /// Sends a request on within the limits.
     pub(super) async fn pass(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let user = self.users.of(request.headers());
+        let (head, body) = request.into_parts();
+        let body_size = body.size_hint().exact();
+        let body = stalling(body, self.patience.stall);
         if self.shadow.is_some() {
-            let (head, body) = request.into_parts();
-            return self.pass_once(&head, stalling(body), None).await;
+            return self.pass_once(&head, body).await;
         }
         let Some(_place) = self.places.enter(&user) else {
             return self
@@ -53,14 +62,16 @@ impl<L: Leases> Proxy<L> {
                 .answer
                 .into_response();
         };
-        let (head, body) = request.into_parts();
-        if body.size_hint().exact().is_none_or(|length| length > KEPT_BYTES) {
-            return match self.turns.next(&user).await {
-                Ok(slot) => self.pass_once(&head, stalling(body), Some(slot)).await,
+        if body_size.is_none_or(|length| length > KEPT_BYTES) {
+            return match self.right(&user, true).await {
+                Ok(right) => {
+                    let sent = self.send_once(&head, body).await;
+                    self.held(sent, right).unwrap_or_else(no_answer)
+                }
                 Err(spent) => self.no_call(spent).answer.into_response(),
             };
         }
-        let Ok(Ok(body)) = tokio::time::timeout(STALL, body.collect()).await else {
+        let Ok(body) = body.collect().await else {
             return Answer::http(StatusCode::REQUEST_TIMEOUT, "the body did not come").into_response();
         };
         self.pass_kept(&user, &head, body.to_bytes()).await
@@ -69,7 +80,8 @@ impl<L: Leases> Proxy<L> {
     /// The token endpoint: Marketo does not count it. Its answer says whose token it is.
     pub(super) async fn pass_token(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let (head, body) = self.pass_once(&head, stalling(body), None).await.into_parts();
+        let body = stalling(body, self.patience.stall);
+        let (head, body) = self.pass_once(&head, body).await.into_parts();
         match body.collect().await {
             Ok(body) => {
                 let body = body.to_bytes();
@@ -84,15 +96,18 @@ impl<L: Leases> Proxy<L> {
 
     /// Sends a request on that can be sent a second time.
     pub(super) async fn pass_kept(&self, user: &ApiUser, head: &Parts, body: Bytes) -> Response<Body> {
-        let reads = is_read(head) || method_of_form(head, &body) == Some(Method::GET);
+        let asks = || method_of_form(head, &body) == Some(Method::GET);
+        let reads = only_reads(&head.method, &head.uri) || asks();
+        let kind = if reads { Kind::Read } else { Kind::Write };
         let (mut crowded, mut failed) = (0_u32, 0_u32);
         loop {
-            let slot = match self.turns.next(user).await {
-                Ok(slot) => slot,
+            let right = match self.right(user, is_file(head)).await {
+                Ok(right) => right,
                 Err(spent) => return self.no_call(spent).answer.into_response(),
             };
-            let response = self.pass_once(head, whole(body.clone()), Some(slot)).await;
-            let (response, verdict) = judge(response, if reads { Kind::Read } else { Kind::Write }).await;
+            let sent = self.send_once(head, whole(body.clone())).await;
+            let not_sent = matches!(sent, Err(NoAnswer::NotSent(_)));
+            let (response, verdict) = judge(self.held(sent, right).unwrap_or_else(no_answer), kind).await;
             match verdict {
                 Some(Verdict::SlowDown) if crowded < CROWDED_ATTEMPTS => {
                     crowded += 1;
@@ -105,43 +120,91 @@ impl<L: Leases> Proxy<L> {
                     failed += 1;
                     self.settings.clock.sleep(Duration::from_secs(u64::from(failed))).await;
                 }
+                _ if not_sent && failed + 1 < ATTEMPTS => {
+                    failed += 1;
+                    self.settings.clock.sleep(Duration::from_secs(u64::from(failed))).await;
+                }
                 _ => return response,
             }
         }
     }
 
-    /// Sends a request on once. The right to call lasts until the answer's last byte has gone.
-    pub(super) async fn pass_once(&self, head: &Parts, body: Body, slot: Option<Slot>) -> Response<Body> {
+    /// Sends a request on once, whatever the limits are.
+    pub(super) async fn pass_once(&self, head: &Parts, body: Body) -> Response<Body> {
+        let sent = self.send_once(head, body).await;
+        sent.map_or_else(no_answer, |response| response.map(|body| stalling(body, self.patience.stall)))
+    }
+
+    async fn send_once(&self, head: &Parts, body: Body) -> Result<Response<Incoming>, NoAnswer> {
         let started = tokio::time::Instant::now();
         let request = Request::from_parts(head.clone(), body);
         let answer = tokio::time::timeout(HEAD_LIMIT, self.upstream.forward(request)).await;
-        self.metrics.upstream(if is_read(head) { Kind::Read } else { Kind::Write }, started.elapsed());
-        match answer {
-            Ok(Ok(response)) => {
-                self.metrics.passed(response.status().as_u16());
-                response.map(|body| holding(stalling(body), slot))
+        let kind = if only_reads(&head.method, &head.uri) { Kind::Read } else { Kind::Write };
+        self.metrics.upstream(kind, started.elapsed());
+        let answer = answer.unwrap_or_else(|_elapsed| Err(NoAnswer::Late))?;
+        self.metrics.passed(answer.status().as_u16());
+        Ok(answer)
+    }
+
+    /// The right to a call. One that may last as long as its caller likes leaves at least one place to all others.
+    async fn right(&self, user: &ApiUser, lasting: bool) -> Result<Right, NoCall> {
+        let lasting = if lasting { Arc::clone(&self.lasting).acquire_owned().await.ok() } else { None };
+        Ok(Right { _slot: self.turns.next(user).await?, lasting })
+    }
+
+    /// An answer that holds on to its right. With the head of it all but a file is done at Marketo's, so that a caller
+    /// that takes its time to read anything else keeps nobody from calling.
+    fn held(
+        &self,
+        sent: Result<Response<Incoming>, NoAnswer>,
+        right: Right,
+    ) -> Result<Response<Body>, NoAnswer> {
+        let stall = self.patience.stall;
+        Ok(sent?.map(|body| {
+            let body = stalling(body, stall);
+            if body.is_end_stream() {
+                return body;
             }
-            Ok(Err(NoAnswer::NotSent(what))) => {
-                tracing::warn!(what, "marketo cannot be reached");
-                Answer::http(StatusCode::BAD_GATEWAY, "Marketo cannot be reached; nothing was sent")
-                    .into_response()
+            if right.lasting.is_some() {
+                return holding(body, Some(right));
             }
-            Ok(Err(NoAnswer::Lost(what))) => {
-                tracing::warn!(what, "an answer was lost");
-                Answer::http(StatusCode::BAD_GATEWAY, "Marketo's answer was lost").into_response()
-            }
-            Err(_elapsed) => {
-                Answer::http(StatusCode::GATEWAY_TIMEOUT, "no answer of Marketo's in time").into_response()
-            }
-        }
+            holding(body, Some(no_longer_than(stall, right)))
+        }))
     }
 }
 
-/// Whether a call only reads, so that it may be repeated.
-fn is_read(head: &Parts) -> bool {
-    head.method == Method::GET
-        || head.method == Method::HEAD
-        || head.uri.query().is_some_and(|query| query.contains("_method=GET"))
+/// Drops something when the guard of it is dropped, and after this span at the latest.
+fn no_longer_than<T: Send + 'static>(span: Duration, held: T) -> DropGuard {
+    let released = CancellationToken::new();
+    let guard = released.clone().drop_guard();
+    tokio::spawn(async move {
+        // Either way it is over.
+        drop(tokio::time::timeout(span, released.cancelled_owned()).await);
+        drop(held);
+    });
+    guard
+}
+
+/// What a caller is told where Marketo said nothing.
+fn no_answer(why: NoAnswer) -> Response<Body> {
+    let (status, words) = match why {
+        NoAnswer::NotSent(what) => {
+            tracing::warn!(what, "marketo cannot be reached");
+            (StatusCode::BAD_GATEWAY, "Marketo cannot be reached; nothing was sent")
+        }
+        NoAnswer::Lost(what) => {
+            tracing::warn!(what, "an answer was lost");
+            (StatusCode::BAD_GATEWAY, "Marketo's answer was lost")
+        }
+        NoAnswer::Late => (StatusCode::GATEWAY_TIMEOUT, "no answer of Marketo's in time"),
+    };
+    Answer::http(status, words).into_response()
+}
+
+/// Whether the answer is a file, which may take long to fetch.
+fn is_file(head: &Parts) -> bool {
+    let path = head.uri.path();
+    ["/file.json", "/failures.json", "/warnings.json"].iter().any(|name| path.ends_with(name))
 }
 
 /// What an answer says of its call, where it is small enough to be an error; and the answer, whole again.
@@ -157,15 +220,20 @@ async fn judge(response: Response<Body>, kind: Kind) -> (Response<Body>, Option<
         return (response, Some(verdict));
     }
     let is_json = response.headers().get(CONTENT_TYPE).is_some_and(is_json);
-    if !is_json || response.body().size_hint().upper().is_none_or(|length| length > ERROR_BYTES) {
+    if !is_json || response.body().size_hint().lower() > ERROR_BYTES {
         return (response, None);
     }
     let (head, body) = response.into_parts();
-    let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes) else {
-        return (Answer::http(StatusCode::BAD_GATEWAY, "Marketo's answer broke off").into_response(), None);
-    };
-    let code = error_code(&body).map(|code| of_code(kind, &code));
-    (Response::from_parts(head, whole(body)), code)
+    match beginning(body, ERROR_BYTES).await {
+        Ok((body, None)) => {
+            let verdict = error_code(&body).map(|code| of_code(kind, &code));
+            (Response::from_parts(head, whole(body)), verdict)
+        }
+        Ok((read, Some(rest))) => (Response::from_parts(head, continued(read, rest)), None),
+        Err(_broken) => {
+            (Answer::http(StatusCode::BAD_GATEWAY, "Marketo's answer broke off").into_response(), None)
+        }
+    }
 }
 
 fn is_json(content_type: &HeaderValue) -> bool {

@@ -43,6 +43,11 @@ impl Places {
         Arc::clone(places).try_acquire_owned().ok()
     }
 
+    /// What a body turned out not to need of its room.
+    pub(super) fn shrink(room: &mut OwnedSemaphorePermit, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        room.split(room.num_permits().saturating_sub(bytes))
+    }
+
     /// Room for a body, where there is some.
     pub(super) fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.bytes).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
@@ -63,6 +68,15 @@ mod tests {
         assert!(places.enter(&web).is_some());
         drop(held);
         assert!(places.enter(&crm).is_some());
+    }
+
+    #[test]
+    fn room_that_was_taken_for_the_worst_case_is_given_back() {
+        let places = Places::new(1);
+        let mut held = places.room(BYTES).unwrap();
+        drop(Places::shrink(&mut held, 10));
+        assert!(places.room(BYTES).is_none());
+        assert!(places.room(BYTES - 10).is_some());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
 use hyper::{Method, Uri};
+use percent_encoding::percent_decode_str;
 use serde::de::IgnoredAny;
 use url::form_urlencoded;
 
@@ -50,10 +51,11 @@ pub(super) fn route(method: &Method, uri: &Uri) -> Route {
     if path == "/-" || path.starts_with("/-/") {
         return Route::Own;
     }
-    if path.starts_with("/identity/") {
+    // Uncounted is only what goes to the token endpoint's own address, which is chosen by the path as it came.
+    if path.starts_with("/identity/") && uri.path().starts_with("/identity/") {
         return Route::Token;
     }
-    if !is_post(method, uri.query().unwrap_or_default()) {
+    if !may_write(method, uri) {
         return Route::Pass;
     }
     match path.as_str() {
@@ -94,48 +96,70 @@ fn is_json(body: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(body).is_ok()
 }
 
-/// Whether the call is a POST in the end: `_method` says what it really is, and only where it says that it is something
-/// that cannot write people is that believed.
-fn is_post(method: &Method, query: &str) -> bool {
-    let said =
-        form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name.eq_ignore_ascii_case("_method"));
-    let said = said.map(|(_, said)| said.trim().to_ascii_uppercase());
-    match said.as_deref() {
-        Some("GET" | "DELETE" | "HEAD") => false,
-        Some(_) => true,
-        None => !matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS),
-    }
+/// Whether a call only reads, so that it may be repeated. Believed where nothing in it says otherwise.
+pub(super) fn only_reads(method: &Method, uri: &Uri) -> bool {
+    let mut overrides = overrides(uri).peekable();
+    let is_get = matches!(*method, Method::GET | Method::HEAD);
+    let stands_for_get = *method == Method::POST && overrides.peek().is_some();
+    (is_get || stands_for_get) && overrides.all(|said| said == Some(Method::GET))
 }
 
-/// The path decoded, in lower case, without empty segments, `;parameters`, `.json` and a slash at its end.
+/// Whether the call may write people: that `_method` makes something else of a POST is believed only where it says so in
+/// the one documented spelling, each time that it is there.
+fn may_write(method: &Method, uri: &Uri) -> bool {
+    let mut overrides = overrides(uri).peekable();
+    if overrides.peek().is_some() {
+        return overrides.any(|said| said.is_none());
+    }
+    !matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS)
+}
+
+/// What each `_method` of a query says: a method that writes nobody; or none of those, or not in these very letters.
+fn overrides(uri: &Uri) -> impl Iterator<Item = Option<Method>> {
+    form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+        .filter(|(name, _)| name.trim().eq_ignore_ascii_case("_method"))
+        .map(|(name, said)| match (&*name, &*said) {
+            ("_method", "GET" | "HEAD") => Some(Method::GET),
+            ("_method", "DELETE") => Some(Method::DELETE),
+            _ => None,
+        })
+}
+
+/// The path decoded, in lower case, without empty segments, `;parameters`, a slash at its end, and whatever follows the
+/// first dot of its last segment.
 fn plain(path: &str) -> String {
-    let decoded = decode(path).to_ascii_lowercase();
+    let decoded = decode(path).to_ascii_lowercase().replace('\\', "/");
     let mut segments: Vec<&str> = Vec::new();
-    for segment in decoded.split('/').map(|segment| segment.split(';').next().unwrap_or_default()) {
+    for segment in decoded.split('/').map(|segment| segment.split(';').next().unwrap_or_default().trim()) {
         match segment {
             "" | "." => {}
             ".." => drop(segments.pop()),
             segment => segments.push(segment),
         }
     }
-    let joined = format!("/{}", segments.join("/"));
-    joined.strip_suffix(".json").map_or_else(|| joined.clone(), str::to_owned)
+    let last = segments.pop().map(|last| last.split(['.', '\0']).next().unwrap_or_default().trim());
+    format!("/{}", segments.into_iter().chain(last).collect::<Vec<_>>().join("/"))
 }
 
-/// Percent-decoding of a path, in which `+` is a plus.
+/// Percent-decoding of a path until nothing is left of it: two servers in a row may decode it twice.
 fn decode(path: &str) -> String {
-    let escaped = path.replace('+', "%2B");
-    form_urlencoded::parse(escaped.as_bytes()).next().map_or_else(String::new, |(name, value)| {
-        // A path with `=` or `&` in it is none of the guarded ones, whatever it decodes to.
-        if value.is_empty() { name.into_owned() } else { format!("{name}={value}") }
-    })
+    let mut decoded = path.to_owned();
+    // Each round shortens what it changes, so that this ends.
+    while decoded.contains('%') {
+        let next = percent_decode_str(&decoded).decode_utf8_lossy().into_owned();
+        if next.len() >= decoded.len() {
+            break;
+        }
+        decoded = next;
+    }
+    decoded
 }
 
 #[cfg(test)]
 mod tests {
     use hyper::{Method, Uri};
 
-    use super::{Route, Verb, method_of_form, route};
+    use super::{Route, Verb, method_of_form, only_reads, route};
 
     fn of(method: &str, target: &str) -> Route {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
@@ -153,6 +177,20 @@ mod tests {
             "/REST/v1/Leads.JSON",
             "/rest/v1/leads.json;jsessionid=1",
             "/rest/v1/x/../leads.json",
+            "/rest/v1/leads%2Ejson",
+            "/rest%2Fv1/leads.json",
+            "/rest/v1/%256Ceads.json",
+            "/rest\\v1\\leads.json",
+            "/rest/v1/leads.json%20",
+            "/rest/v1/leads.json%00",
+            "/rest/v1/leads.json%3Bx=1",
+            "/rest/v1/leads.xml",
+            "/rest/v1/./leads.json.",
+            "http://other.example.com/rest/v1/leads.json",
+            "/rest/v1/leads.json?_method=GET&_method=POST",
+            "/rest/v1/leads.json?_method=POST&_method=GET",
+            "/rest/v1/leads.json?_METHOD=GET",
+            "/rest/v1/leads.json?_method=PUT",
             "/rest/v1/leads.json?partitionName=A",
         ] {
             assert_eq!(of("POST", target), Route::Write(Verb::Sync), "{target}");
@@ -177,6 +215,8 @@ mod tests {
         ] {
             assert_eq!(of(method, target), Route::Pass, "{method} {target}");
         }
+        assert_eq!(of("POST", "/identity/../rest/v1/leads.json"), Route::Write(Verb::Sync));
+        assert_eq!(of("POST", "//identity/oauth/token"), Route::Pass);
         assert_eq!(of("POST", "/identity/oauth/token"), Route::Token);
         assert_eq!(of("GET", "/-/metrics"), Route::Own);
     }
@@ -202,6 +242,29 @@ mod tests {
             ("PUT", leads, form, ask),
         ] {
             assert_eq!(of(method, target, kind, body), None, "{method} {target} {kind} {body}");
+        }
+    }
+
+    #[test]
+    fn a_call_is_taken_for_a_read_only_where_nothing_in_it_says_otherwise() {
+        let reads = |method: &str, target: &str| {
+            only_reads(&Method::from_bytes(method.as_bytes()).unwrap(), &target.parse::<Uri>().unwrap())
+        };
+        for (method, target) in
+            [("GET", "/rest/v1/leads.json?a=b"), ("HEAD", "/x"), ("POST", "/rest/v1/leads.json?_method=GET")]
+        {
+            assert!(reads(method, target), "{method} {target}");
+        }
+        for (method, target) in [
+            ("POST", "/rest/v1/leads/7/merge.json?leadId=8&my_method=GET"),
+            ("POST", "/rest/v1/leads/7/merge.json?leadId=8&x=_method=GET"),
+            ("POST", "/rest/v1/leads/7/merge.json?_method=GET&_method=POST"),
+            ("GET", "/rest/v1/leads/7/merge.json?leadId=8&_method=POST"),
+            ("POST", "/rest/v1/leads.json?_method=DELETE"),
+            ("DELETE", "/rest/v1/leads.json?id=1"),
+            ("POST", "/rest/v1/leads/7/merge.json?leadId=8"),
+        ] {
+            assert!(!reads(method, target), "{method} {target}");
         }
     }
 }

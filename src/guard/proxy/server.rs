@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Bytes, Incoming};
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderValue, TRANSFER_ENCODING};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -23,16 +24,18 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answer, Body};
+use super::line::Line;
 use super::metrics::Standing;
 use super::route::{Route, route};
 use super::{Proxy, ProxySettings};
 use crate::guard::lease::Leases;
 
-/// Connections at once; more wait to be accepted.
-const CONNECTIONS: usize = 1_000;
+/// Connections at once; more wait to be accepted. Far more than one API user may have waiting, so that a flood of calls
+/// gets its 606 and everybody else is still let in.
+const CONNECTIONS: u64 = 10_000;
 
-/// How long a head may take to come, and a connection may idle.
-const HEAD_TIME: Duration = Duration::from_secs(30);
+/// Files that are not connections of callers: those to Marketo, the stores, the log.
+const OTHER_FILES: u64 = 100;
 
 /// Most headers, and most bytes of a head.
 const HEADERS: usize = 100;
@@ -60,7 +63,7 @@ pub async fn serve<L: Leases>(
     let proxy = Arc::new(Proxy::new(settings, leases).map_err(|what| ServeError { what })?);
     let stopping = CancellationToken::new();
     let connections = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Arc::new(Semaphore::new(connections_at_once()));
     if let Some(shadow) = &proxy.shadow {
         proxy.tasks.spawn(Arc::clone(shadow).keep(stopping.clone()));
     }
@@ -90,13 +93,34 @@ pub async fn serve<L: Leases>(
     drop(listener);
     stopping.cancel();
     tracing::info!("stopping: no new connections; calls under way are brought to their end");
-    connections.shutdown().await;
+    // Whoever waits for an answer has it by then; what is left takes its time with a body.
+    let drained = proxy.settings.max_wait + proxy.patience.stall;
+    if tokio::time::timeout(drained, connections.shutdown()).await.is_err() {
+        tracing::warn!("callers that are too slow are cut off");
+    }
     proxy.tasks.close();
     proxy.tasks.wait().await;
     if let Some(shadow) = &proxy.shadow {
         shadow.save().await;
     }
     Ok(())
+}
+
+/// As many as the system lets this process have, after asking it for all that it may.
+fn connections_at_once() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = CONNECTIONS + OTHER_FILES;
+    let mut files = limit.current.unwrap_or(wanted);
+    if files < wanted {
+        let more = limit.maximum.map_or(wanted, |most| most.min(wanted));
+        let raised = Rlimit { current: Some(more), maximum: limit.maximum };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            files = more;
+        }
+    }
+    // A sixteenth of a very small limit is still better than none.
+    let connections = files.saturating_sub(OTHER_FILES).max(files / 16).clamp(1, CONNECTIONS);
+    usize::try_from(connections).unwrap_or(usize::MAX)
 }
 
 async fn accept(
@@ -121,17 +145,18 @@ async fn attend<L: Leases>(
     stopping: CancellationToken,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
+    let patience = proxy.patience;
     let service = service_fn(move |request| {
         let (proxy, stopping) = (Arc::clone(&proxy), stopping.clone());
         async move { Ok::<_, Infallible>(answer(&proxy, request, &stopping).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(patience.head)
         .max_headers(HEADERS)
         .max_buf_size(HEAD_BYTES)
         .preserve_header_case(true)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Line::new(stream, patience.stall)), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended");
     }
@@ -142,6 +167,9 @@ async fn answer<L: Leases>(
     request: Request<Incoming>,
     stopping: &CancellationToken,
 ) -> Response<Body> {
+    if let Some(refused) = refused(&request) {
+        return refused.into_response();
+    }
     match route(request.method(), request.uri()) {
         Route::Own => own(proxy, request.uri().path(), stopping).await,
         Route::Token => proxy.pass_token(request).await,
@@ -151,6 +179,17 @@ async fn answer<L: Leases>(
         },
         Route::Pass => proxy.pass(request).await,
     }
+}
+
+/// What cannot be passed on as it came: a tunnel, a target that is no path, a body in a coding that one hop cannot undo.
+fn refused(request: &Request<Incoming>) -> Option<Answer> {
+    if request.method() == Method::CONNECT || !request.uri().path().starts_with('/') {
+        return Some(Answer::http(StatusCode::BAD_REQUEST, "the target is no path\n"));
+    }
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    codings
+        .any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
+        .then(|| Answer::http(StatusCode::NOT_IMPLEMENTED, "the only transfer coding is chunked\n"))
 }
 
 /// The proxy's own pages.

@@ -22,7 +22,7 @@ use super::incoming::Action;
 use super::look::Found;
 use super::write::{How, may_try_again};
 use crate::guard::decide::holds;
-use crate::guard::lease::{Leases, until_over};
+use crate::guard::lease::Leases;
 use crate::lead::Lead;
 use crate::marketo::SYNC_LIMIT;
 
@@ -64,16 +64,21 @@ impl<L: Leases> Proxy<L> {
                 }
             }
         }
-        clock.sleep_since(sent_at, until_over(SYNC_LIMIT)).await;
+        tokio::time::sleep_until(sent_at + self.over_after(SYNC_LIMIT)).await;
         if units.is_empty() {
             return;
         }
-        // A second duplicate made on purpose would look like the first: it is never sent again on a guess.
-        if deliberate {
-            return self.leave_open(units).await;
+        // A second duplicate made on purpose would look like the first, and what is looked up by nothing is inserted each
+        // time: neither is sent again on a guess.
+        let has_key = |unit: &Unit| unit.record().is_some_and(|record| record.key.is_some());
+        let (units, unknowable): (Vec<Unit>, Vec<Unit>) =
+            units.into_iter().partition(|unit| has_key(unit) && !deliberate);
+        self.leave_open(unknowable).await;
+        if units.is_empty() {
+            return;
         }
         match self.look_for(caller, &units).await {
-            Ok(found) => self.whatever_is_there(units, &found, how, sent_at).await,
+            Ok(found) => self.whatever_is_there(caller, units, &found, how, sent_at).await,
             Err(refusal) => {
                 tracing::warn!(user = %caller.user, code = %refusal.code, "what became of a write cannot be looked up with its caller's token");
                 self.leave_open(units).await;
@@ -119,26 +124,37 @@ impl<L: Leases> Proxy<L> {
     /// The call is over: what is there is what it did.
     async fn whatever_is_there(
         self: &Arc<Self>,
+        caller: &Caller,
         units: Vec<Unit>,
         found: &Found,
         how: How,
         sent_at: Instant,
     ) {
+        let asked = caller.envelope.action;
         let seen = |unit: &Unit| match found.of(unit.key().unwrap_or_default()) {
             [lead] if holds_all(lead, unit) => {
                 let created = match how {
                     How::Create => true,
                     How::Update => false,
+                    How::AsAsked if asked == Action::UpdateOnly => false,
                     // To the second; what is at stake is one word of the answer.
                     How::AsAsked => is_younger(lead, found, sent_at, -1),
                 };
+                // A lead that was there before is not what `createOnly` made: Marketo says so when it is asked again.
+                if asked == Action::CreateOnly && !created {
+                    return Seen::NotDone;
+                }
                 Seen::Done(json!({"id": lead.id, "status": if created { "created" } else { "updated" }}))
             }
             _ => Seen::NotDone,
         };
         let rest = self.answer_seen(units, found, seen).await;
-        let (again, spent) = rest.into_iter().partition(may_try_again);
-        self.again(again, Company::OwnRecord).await;
+        let (again, spent): (Vec<Unit>, Vec<Unit>) = rest.into_iter().partition(may_try_again);
+        // Whoever is in such a call twice may be the cause of it: then each caller's records leave apart.
+        let twice = |unit: &Unit| unit.items.iter().any(|item| item.tries > 1);
+        let (twice, once): (Vec<Unit>, Vec<Unit>) = again.into_iter().partition(twice);
+        self.again(once, Company::OwnRecord).await;
+        self.again(twice, Company::OwnCaller).await;
         self.leave_open(spent).await;
     }
 

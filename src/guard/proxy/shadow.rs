@@ -9,9 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures::{StreamExt, stream};
-use http_body_util::{BodyExt, BodyStream, StreamBody};
-use hyper::body::{Bytes, Frame, Incoming};
+use hyper::body::Incoming;
 use hyper::{Request, Response};
 use tokio_util::sync::CancellationToken;
 
@@ -19,13 +17,13 @@ use super::Proxy;
 use super::answer::{Body, whole};
 use super::incoming::{self, Record};
 use super::route::Verb;
-use super::stream::{holding, stalling};
+use super::stream::{beginning, continued, holding, stalling};
 use super::user::ApiUser;
 use crate::guard::lease::{LeaseKey, Leases};
 use crate::guard::tally::Tally;
 
 /// A body above Marketo's limit is refused by Marketo; it passes uncounted.
-const BODY_BYTES: usize = 1_048_576;
+const BODY_BYTES: u64 = 1_048_576;
 
 /// How often the counts are written down.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
@@ -135,7 +133,7 @@ impl<L: Leases> Proxy<L> {
     ) -> Response<Body> {
         let user = self.users.of(request.headers());
         let (head, body) = request.into_parts();
-        let (read, rest) = match beginning(stalling(body)).await {
+        let (read, rest) = match beginning(stalling(body, self.patience.stall), BODY_BYTES).await {
             Ok(body) => body,
             // The caller broke off: there is nobody to answer.
             Err(error) => {
@@ -145,33 +143,16 @@ impl<L: Leases> Proxy<L> {
         };
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
         let under_way = match &rest {
-            None => incoming::read(verb, target, &read, &self.settings.instance)
+            None => incoming::read(verb, &head.method, target, &read, &self.settings.instance)
                 .ok()
                 .map(|incoming| shadow.begin(&user, &incoming.records)),
             Some(_) => None,
         };
         let body = match rest {
             None => whole(read),
-            Some(rest) => {
-                let read = stream::iter([Ok(Frame::data(read))]);
-                StreamBody::new(read.chain(BodyStream::new(rest))).boxed_unsync()
-            }
+            Some(rest) => continued(read, rest),
         };
-        let response = self.pass_once(&head, body, None).await;
+        let response = self.pass_once(&head, body).await;
         response.map(|body| holding(body, under_way))
     }
-}
-
-/// The body as far as it may be counted, and what is left of it where it is longer.
-async fn beginning(mut body: Body) -> Result<(Bytes, Option<Body>), String> {
-    let mut read = Vec::new();
-    while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame.map_err(|error| error.to_string())?.into_data() {
-            read.extend_from_slice(&data);
-        }
-        if read.len() > BODY_BYTES {
-            return Ok((read.into(), Some(body)));
-        }
-    }
-    Ok((read.into(), None))
 }

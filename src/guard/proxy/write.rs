@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hyper::Method;
 use hyper::body::Bytes;
 use serde_json::Value;
 
@@ -15,7 +14,7 @@ use super::answer::skipped;
 use super::board::{Company, Unit};
 use super::call::{Answered, Order, Refusal, Said};
 use super::caller::Caller;
-use super::incoming::{Action, Shape, raw};
+use super::incoming::{Action, Shape, key_of, raw};
 use super::look::Found;
 use super::route::Verb;
 use super::work::{TRIES, has_code};
@@ -23,6 +22,9 @@ use super::{Mode, OnDuplicates, Proxy};
 use crate::guard::lease::Leases;
 use crate::lead::Lead;
 use crate::marketo::{Kind, SYNC_LIMIT, Slot};
+
+/// How often somebody else may have been quicker before a write is left to Marketo to decide.
+const OVERTAKEN: u32 = 2;
 
 /// How the records of a call are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,7 +87,11 @@ impl<L: Leases> Proxy<L> {
         let lookup = &caller.envelope.lookup;
         let (mut creates, mut updates, mut several) = (Vec::new(), Vec::new(), Vec::new());
         for mut unit in units {
-            match found.of(unit.key().unwrap_or_default()) {
+            let key = unit.key().unwrap_or_default();
+            match found.of(key) {
+                _ if found.differs_in_case(key) => as_asked.push(unit),
+                // Marketo sees a lead where the look-up sees none, again and again: it is asked as the caller asked it.
+                [] if unit.items.iter().any(|item| item.tries >= OVERTAKEN) => as_asked.push(unit),
                 [] => {
                     unit.shape = visible_key(unit.shape, lookup);
                     creates.push(unit);
@@ -183,7 +189,7 @@ impl<L: Leases> Proxy<L> {
             user: &caller.user,
             headers: &caller.headers,
             kind: Kind::Write,
-            method: Method::POST,
+            method: envelope.method.clone(),
             target: envelope.target.clone(),
             content_type: None,
             body: Bytes::from(body),
@@ -245,9 +251,11 @@ fn is_rewritable(unit: &Unit, lookup: &str) -> bool {
 
 /// The key as it is seen: blanks and marks without width around it would hide the lead from the next look-up.
 fn visible_key(shape: Shape, lookup: &str) -> Shape {
-    let Some(Value::String(text)) = shape.values().remove(lookup) else { return shape };
-    match crate::dedupe::normalise(&text) {
-        Some(key) if key != text.to_lowercase() => shape.addressed(lookup, lookup, raw(&key)),
+    let Some(value @ Value::String(_)) = shape.values().remove(lookup) else { return shape };
+    match key_of(lookup, &value) {
+        Some(key) if Some(key.to_lowercase()) != value.as_str().map(str::to_lowercase) => {
+            shape.addressed(lookup, lookup, raw(&key))
+        }
         _ => shape,
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderValue};
+use hyper::{HeaderMap, Method};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -29,7 +29,9 @@ impl Scene {
     }
 
     fn send_body(&mut self, user: &str, body: &Value) {
-        let incoming = read(Verb::Sync, "/rest/v1/leads.json", body.to_string().as_bytes(), "test").unwrap();
+        let incoming =
+            read(Verb::Sync, &Method::POST, "/rest/v1/leads.json", body.to_string().as_bytes(), "test")
+                .unwrap();
         let token = HeaderValue::from_str(&format!("Bearer {user}")).unwrap();
         let headers = HeaderMap::from_iter([(AUTHORIZATION, token)]);
         let place = || Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
