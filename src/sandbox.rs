@@ -80,6 +80,7 @@ impl Sandbox {
         let delay = chrono::Duration::from_std(options.knobs.activity_delay()).unwrap_or_default();
         let mut world = World::new(delay);
         world.email_trim = options.knobs.is("email_trim", "true");
+        world.minds_case = options.knobs.is("lookup_case", "minded");
         let labels = seed::fill(&mut world, &Seed::of(&options));
         let shared = Arc::new(Shared::new(options, world));
         let stop = CancellationToken::new();
@@ -93,7 +94,8 @@ impl Sandbox {
         format!("http://{}", self.address)
     }
 
-    /// The client id that it knows.
+    /// The client id that it knows. With `.NAME` behind it, it is that of an integration of its own, whose API user is
+    /// `NAME@api.example.com`; the secret is the same.
     pub fn client_id(&self) -> &str {
         &self.shared.client_id
     }

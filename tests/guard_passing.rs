@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::guard::{leads_with, writes};
+use crate::support::stub::{exchange, is_whole};
 use crate::support::{Guard, Instance, quick};
 
 /// A server that keeps what it was sent and gives one answer to it.
@@ -27,27 +28,6 @@ fn recorder(answer: Vec<u8>) -> (String, std::thread::JoinHandle<Vec<u8>>) {
         received
     });
     (url, thread)
-}
-
-/// Whether a request with a length, or in chunks, is all there.
-fn is_whole(received: &[u8]) -> bool {
-    let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
-    let head = String::from_utf8_lossy(&received[..end]).to_lowercase();
-    if head.contains("transfer-encoding: chunked") {
-        return received.ends_with(b"0\r\n\r\n");
-    }
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
-    received.len() >= end + 4 + length.unwrap_or(0)
-}
-
-/// Sends bytes, and reads what comes until the line is closed.
-fn exchange(url: &str, request: &[u8]) -> Vec<u8> {
-    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    stream.write_all(request).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    answer
 }
 
 /// The lines of a head, sorted, without what concerns one hop.

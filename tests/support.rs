@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 pub mod cluster;
+pub mod stub;
 
 /// How many times as fast Marketo's own time limits pass in tests, in the sandbox and in the binary alike.
 pub const CLOCK_SPEED: u32 = 60;
@@ -163,8 +164,18 @@ impl Guard {
 
     /// A token, fetched through it.
     pub fn token(&self) -> String {
-        let answer =
-            self.client.post(format!("{}/identity/oauth/token", self.url)).form(&self.identity).send();
+        self.fetch_token(&self.identity)
+    }
+
+    /// A token of another API user, likewise.
+    pub fn token_of(&self, user: &str) -> String {
+        let mut identity = self.identity.clone();
+        identity[1].1 = format!("{}.{user}", identity[1].1);
+        self.fetch_token(&identity)
+    }
+
+    fn fetch_token(&self, identity: &[(&'static str, String); 3]) -> String {
+        let answer = self.client.post(format!("{}/identity/oauth/token", self.url)).form(identity).send();
         let answer: serde_json::Value = answer.unwrap().json().unwrap();
         answer["access_token"].as_str().unwrap().to_owned()
     }

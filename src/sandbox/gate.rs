@@ -10,8 +10,19 @@ use tokio::time::Instant;
 
 use super::answer::{Refused, refused};
 
-/// The one API-only user that the sandbox's credentials belong to.
-pub(super) const API_USER: &str = "mkto-audit@api.example.com";
+/// The API-only user that the sandbox's credentials belong to.
+const API_USER: &str = "mkto-audit@api.example.com";
+
+/// The API-only user of a client id: an integration of its own has `.NAME` behind the sandbox's.
+pub(super) fn api_user(client_id: &str, given: &str) -> Option<String> {
+    match given.strip_prefix(client_id)? {
+        "" => Some(API_USER.to_owned()),
+        rest => {
+            let name = rest.strip_prefix('.').filter(|name| !name.is_empty())?;
+            name.chars().all(|c| c.is_ascii_alphanumeric()).then(|| format!("{name}@api.example.com"))
+        }
+    }
+}
 
 /// Limits and counters. Shared by everybody who calls, as Marketo's are by all integrations.
 #[derive(Debug)]
@@ -128,10 +139,11 @@ impl Gate {
     }
 }
 
-/// The access token: one for the client id, the same until it expires.
+/// The access tokens: one for each client id, the same until it expires.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
-    current: Option<Token>,
+    /// By API user.
+    current: BTreeMap<String, Token>,
     expired: Vec<String>,
     made: u64,
 }
@@ -143,13 +155,13 @@ struct Token {
 }
 
 impl Tokens {
-    /// The token and the seconds that it has left.
-    pub(super) fn issue(&mut self, now: Instant, life: Duration, seed: u64) -> (String, u64) {
-        if self.current.as_ref().is_some_and(|token| token.expires <= now) {
-            self.expired.extend(self.current.take().map(|token| token.text));
+    /// The user's token and the seconds that it has left.
+    pub(super) fn issue(&mut self, user: &str, now: Instant, life: Duration, seed: u64) -> (String, u64) {
+        if self.current.get(user).is_some_and(|token| token.expires <= now) {
+            self.expired.extend(self.current.remove(user).map(|token| token.text));
         }
         let made = &mut self.made;
-        let token = self.current.get_or_insert_with(|| {
+        let token = self.current.entry(user.to_owned()).or_insert_with(|| {
             *made += 1;
             let number = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ *made;
             Token { text: format!("{number:016x}-sandbox-{made}:ab"), expires: now + life }
@@ -157,19 +169,21 @@ impl Tokens {
         (token.text.clone(), (token.expires - now).as_secs())
     }
 
-    /// Whether a header's token is good; else why not.
-    pub(super) fn check(&mut self, authorization: Option<&str>, now: Instant) -> Result<(), Refused> {
+    /// Whose token a header bears where it is good; else why not.
+    pub(super) fn check(&self, authorization: Option<&str>, now: Instant) -> Result<String, Refused> {
         let Some(header) = authorization else {
             return Err(refused("603", "Access denied: no access token"));
         };
         let Some(given) = header.strip_prefix("Bearer ").map(str::trim) else {
             return Err(refused("601", "Access token invalid"));
         };
-        match &self.current {
-            Some(token) if token.text == given && token.expires > now => Ok(()),
-            Some(token) if token.text == given => Err(refused("602", "Access token expired")),
-            _ if self.expired.iter().any(|text| text == given) => Err(refused("602", "Access token expired")),
-            _ => Err(refused("601", "Access token invalid")),
+        match self.current.iter().find(|(_, token)| token.text == given) {
+            Some((user, token)) if token.expires > now => Ok(user.clone()),
+            Some(_) => Err(refused("602", "Access token expired")),
+            None if self.expired.iter().any(|text| text == given) => {
+                Err(refused("602", "Access token expired"))
+            }
+            None => Err(refused("601", "Access token invalid")),
         }
     }
 }

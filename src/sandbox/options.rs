@@ -125,6 +125,7 @@ const KNOBS: &[(&str, &[&str])] = &[
     ("create_only_multi", &["1007", "1005"]),
     ("push_multi", &["1007", "newest"]),
     ("email_trim", &["false", "true"]),
+    ("lookup_case", &["ignored", "minded"]),
     ("merge_partial", &["stop_at_first_error", "atomic"]),
     ("merge_blanks", &["first_listed", "first_nonblank"]),
     ("bool_rule", &["march2026", "legacy_true_wins"]),

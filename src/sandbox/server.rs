@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::answer::{Answer, Refused, Rendered, refused};
 use super::chance::Chance;
 use super::extract::jobs::Jobs;
-use super::gate::{API_USER, Gate, Tokens};
+use super::gate::{Gate, Tokens, api_user};
 use super::import::Imports;
 use super::options::{Fault, Options};
 use super::request::Received;
@@ -191,30 +191,34 @@ async fn call(shared: Arc<Shared>, received: Received) -> Ending {
     let arrived_ms = now().timestamp_millis();
     let request_id = format!("{:x}#{arrived_ms:x}", shared.chance().request_number());
     let endpoint = received.endpoint();
-    if let Err(refused) = let_in(&shared, &received, &endpoint) {
-        shared.gate().count_error(refused.code);
-        return Ending::Whole(Answer::from(refused).render(&request_id));
-    }
+    let user = match let_in(&shared, &received, &endpoint) {
+        Ok(user) => user,
+        Err(refused) => {
+            shared.gate().count_error(refused.code);
+            return Ending::Whole(Answer::from(refused).render(&request_id));
+        }
+    };
     let fault = shared.chance().draw(&endpoint);
-    let work = work(Arc::clone(&shared), received, endpoint, request_id, fault);
+    let request = (received, user, request_id);
+    let work = work(Arc::clone(&shared), request, endpoint, fault);
     // In a task of its own: a caller that hangs up drops this future, and not the work.
     tokio::spawn(work).await.unwrap_or_else(|_panicked| Ending::Whole(bare(500)))
 }
 
-/// Token, then limits.
-fn let_in(shared: &Shared, received: &Received, endpoint: &str) -> Result<(), Refused> {
+/// Token, then limits. Gives the API user.
+fn let_in(shared: &Shared, received: &Received, endpoint: &str) -> Result<String, Refused> {
     if received.query.contains("access_token=") {
         return Err(refused("603", "Access denied: the token belongs in the Authorization header"));
     }
-    lock(&shared.tokens).check(received.authorization.as_deref(), Instant::now())?;
-    shared.gate().enter(Instant::now(), now(), API_USER, endpoint.to_owned())
+    let user = lock(&shared.tokens).check(received.authorization.as_deref(), Instant::now())?;
+    shared.gate().enter(Instant::now(), now(), &user, endpoint.to_owned())?;
+    Ok(user)
 }
 
 async fn work(
     shared: Arc<Shared>,
-    received: Received,
+    (received, user, request_id): (Received, String, String),
     endpoint: String,
-    request_id: String,
     fault: Option<Fault>,
 ) -> Ending {
     let _slot = Slot(&shared);
@@ -223,7 +227,7 @@ async fn work(
         Some(Fault::Slow) => some_time(&shared, SLOW),
         _ => shared.options.answer_delay,
     };
-    let request = received.into_request(request_id.clone(), API_USER.to_owned(), takes);
+    let request = received.into_request(request_id.clone(), user, takes);
     let say = |code: &'static str, message: &str| {
         shared.gate().count_error(code);
         Ending::Whole(Answer::from(refused(code, message)).render(&request_id))
@@ -304,17 +308,18 @@ fn token(shared: &Shared, received: &Received) -> Rendered {
             json!({"error": "unsupported_grant_type", "error_description": "Unsupported grant type"}),
         );
     }
-    if !is("client_id", &shared.client_id) {
+    let user = given.get("client_id").and_then(|id| api_user(&shared.client_id, id));
+    let Some(user) = user else {
         let description =
             format!("No client with requested id: {}", given.get("client_id").map_or("", String::as_str));
         return answer(401, json!({"error": "invalid_client", "error_description": description}));
-    }
+    };
     if !is("client_secret", &shared.client_secret) {
         return answer(401, json!({"error": "unauthorized", "error_description": "Bad client credentials"}));
     }
     let life = shared.options.knobs.token_life();
-    let (token, left) = lock(&shared.tokens).issue(Instant::now(), life, shared.options.seed);
-    answer(200, json!({"access_token": token, "token_type": "bearer", "expires_in": left, "scope": API_USER}))
+    let (token, left) = lock(&shared.tokens).issue(&user, Instant::now(), life, shared.options.seed);
+    answer(200, json!({"access_token": token, "token_type": "bearer", "expires_in": left, "scope": user}))
 }
 
 fn html(status: u16, title: &str) -> Rendered {

@@ -33,6 +33,8 @@ pub(super) struct World {
     pub(super) activity_delay: chrono::Duration,
     /// Whether emails compare without the blanks around them.
     pub(super) email_trim: bool,
+    /// Whether values of other fields compare with regard to case.
+    pub(super) minds_case: bool,
     pub(super) lists: BTreeMap<u64, StaticList>,
     pub(super) programs: BTreeMap<u64, Program>,
     pub(super) objects: Vec<CustomObject>,
@@ -179,12 +181,13 @@ impl World {
                 .map(|ids| ids.iter().copied().collect())
                 .unwrap_or_default(),
             Some(_) => {
-                let wanted = value.trim().to_lowercase();
+                let folded = |text: &str| {
+                    if self.minds_case { text.trim().to_owned() } else { text.trim().to_lowercase() }
+                };
+                let wanted = folded(value);
                 self.leads
                     .values()
-                    .filter(|record| {
-                        record.text_of(field).is_some_and(|held| held.trim().to_lowercase() == wanted)
-                    })
+                    .filter(|record| record.text_of(field).is_some_and(|held| folded(&held) == wanted))
                     .map(|record| record.id)
                     .collect()
             }

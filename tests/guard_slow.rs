@@ -1,0 +1,148 @@
+//! Callers of `mkto-audit guard` that are slow, or too many: they hold nobody up, and not for long.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use mkto_audit::sandbox::Options;
+use serde_json::{Value, json};
+
+use crate::guard::writes;
+use crate::support::stub::Stub;
+use crate::support::{Guard, Instance, quick};
+
+fn connect(guard: &Guard, begun: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(guard.url().trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+    stream.write_all(begun).unwrap();
+    stream
+}
+
+/// What the guard says before it hangs up.
+fn last_words(mut stream: TcpStream) -> String {
+    let mut words = Vec::new();
+    // Cut off hard is cut off too.
+    drop(stream.read_to_end(&mut words));
+    String::from_utf8_lossy(&words).into_owned()
+}
+
+#[test]
+fn a_caller_that_sends_its_head_or_its_body_too_slowly_is_cut_off() {
+    let instance = Instance::start(quick());
+    let guard = Guard::start(&instance, []);
+    let write = b"POST /rest/v1/leads.json HTTP/1.1\r\nHost: g\r\nContent-Length: 500\r\n\r\n{\"inp";
+    let read = b"POST /rest/v1/leads.json?_method=GET HTTP/1.1\r\nHost: g\r\nContent-Length: 500\r\n\r\nfilt";
+    let stream =
+        b"POST /bulk/v1/leads.json HTTP/1.1\r\nHost: g\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n";
+    let slow: Vec<(TcpStream, &str)> = vec![
+        (connect(&guard, b"POST /rest/v1/leads.json HTTP/1.1\r\nHos"), ""),
+        (connect(&guard, write), "HTTP/1.1 408"),
+        (connect(&guard, read), "HTTP/1.1 408"),
+        (connect(&guard, stream), "HTTP/1.1 "),
+    ];
+    for (stream, said) in slow {
+        let words = last_words(stream);
+        assert!(words.starts_with(said), "{said} {words}");
+    }
+    assert_eq!(writes(&instance), 0);
+}
+
+#[test]
+fn a_caller_that_does_not_read_its_answer_is_cut_off_and_its_right_to_call_is_the_next_ones() {
+    let (told, cut) = mpsc::channel();
+    let told = std::sync::Mutex::new(told);
+    let stub = Stub::start(move |_, request| {
+        let length = 64 * 1024 * 1024;
+        if request.starts_with("GET /bulk") {
+            // Sent by the stub until nobody takes it any more; it says so when its connection ends.
+            told.lock().unwrap().send(()).unwrap();
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: {length}\r\n\r\n");
+            return [head.as_bytes(), &vec![b'x'; length]].concat();
+        }
+        crate::support::stub::json(r#"{"requestId":"a#1","result":[],"success":true}"#)
+    });
+    let instance = Instance::start(quick());
+    let limits = [("MARKETO_BASE_URL", stub.url()), ("MKTO_AUDIT__LIMITS__CONCURRENCY", "1")];
+    let guard = Guard::start(&instance, limits);
+    let file =
+        b"GET /bulk/v1/leads/export/1/file.json HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer t\r\n\r\n";
+    let reader = connect(&guard, file);
+    cut.recv_timeout(Duration::from_secs(20)).unwrap();
+    // The one right to call is the file's, until its caller is cut off.
+    let (status, body) = guard.get("/rest/v1/lists.json", "t");
+    assert_eq!((status, &body["success"]), (200, &json!(true)));
+    let words = last_words(reader);
+    assert!(words.len() < 64 * 1024 * 1024, "{} bytes", words.len());
+}
+
+#[test]
+fn callers_that_stream_as_slowly_as_they_like_leave_a_place_for_all_others() {
+    let instance = Instance::start(quick());
+    let guard =
+        Guard::start(&instance, [("MKTO_AUDIT__LIMITS__CONCURRENCY", "2"), ("MKTO_AUDIT_CLOCK_SPEED", "1")]);
+    let token = guard.token();
+    let begun = format!(
+        "POST /bulk/v1/leads.json?format=csv HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {token}\r\nContent-Length: 100000\r\n\r\nabc"
+    );
+    let slow: Vec<TcpStream> = (0..5).map(|_| connect(&guard, begun.as_bytes())).collect();
+    let answer = guard.sync(&json!({"input": [{"email": "ada@example.com"}]}));
+    assert_eq!(answer["result"][0]["status"], "created", "{answer:?}");
+    drop(slow);
+}
+
+#[test]
+fn more_connections_than_one_user_may_have_waiting_do_not_shut_the_others_out() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    let instance = Instance::start(quick());
+    let guard = Guard::start(&instance, []);
+    let idle: Vec<TcpStream> = (0..1_200).map(|_| connect(&guard, b"GET /rest/v1/le")).collect();
+    let start = tokio::time::Instant::now();
+    let answer = guard.sync(&json!({"input": [{"email": "ada@example.com"}]}));
+    assert_eq!(answer["result"][0]["status"], "created");
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    drop(idle);
+}
+
+#[test]
+fn a_user_with_hundreds_of_writes_waiting_does_not_keep_another_from_its_turn() {
+    let instance = Instance::start(Options { race_window: Duration::from_millis(40), ..quick() });
+    let limits = [("MKTO_AUDIT__LIMITS__CONCURRENCY", "1"), ("MKTO_AUDIT__GUARD__MODE", "serialize")];
+    let guard = Guard::start(&instance, limits);
+    let (flood, quiet) = (guard.token_of("flood"), guard.token_of("quiet"));
+    let url = format!("{}/rest/v1/leads.json", guard.url());
+    let (served, left) = instance.block_on(async {
+        let client = reqwest::Client::new();
+        let write = |token: &str, email: String, target: String| {
+            let body = json!({"input": [{"email": email}]});
+            client.post(target).bearer_auth(token).json(&body).send()
+        };
+        let mut waiting = tokio::task::JoinSet::new();
+        for n in 0..400 {
+            // Calls that differ in their target cannot leave together.
+            waiting.spawn(write(&flood, format!("f{n}@example.com"), format!("{url}?n={n}")));
+        }
+        while writes(&instance) < 3 || guard_queue(&client, &guard.url()).await < 300 {
+            tokio::task::yield_now().await;
+        }
+        let before = writes(&instance);
+        let answer = write(&quiet, "quiet@example.com".to_owned(), url.clone()).await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        assert_eq!(answer["result"][0]["status"], "created", "{answer}");
+        let served = writes(&instance) - before;
+        let left = guard_queue(&client, &guard.url()).await;
+        waiting.abort_all();
+        (served, left)
+    });
+    assert!(served <= 4, "{served} calls left before the one of another user");
+    assert!(left > 200, "only {left} were still waiting, so that this shows nothing");
+}
+
+/// Records that wait, as the metrics say.
+async fn guard_queue(client: &reqwest::Client, url: &str) -> u64 {
+    let page = client.get(format!("{url}/-/metrics")).send().await.unwrap().text().await.unwrap();
+    page.lines().find_map(|line| line.strip_prefix("mkto_guard_queue_records ")).unwrap().parse().unwrap()
+}
