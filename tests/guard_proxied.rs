@@ -133,7 +133,8 @@ fn every_figure_has_its_help_its_type_and_the_right_value() {
         ("records_total{outcome=\"refused\"}", 1.0),
         ("coalesced_total", 1.0),
         ("create_duplicate_total", 1.0),
-        ("passed_total{status=\"200\"}", 2.0),
+        // The list, and a token for it and for each write.
+        ("passed_total{status=\"200\"}", 5.0),
         ("batch_records_count", 3.0),
         ("batch_records_sum", 6.0),
         ("queue_records", 0.0),
