@@ -15,20 +15,28 @@ use std::process::ExitCode;
 
 use goal::Goal;
 
+mod connection;
 mod goal;
 mod grouping;
+mod guarding;
 mod instance;
+mod latency;
 mod merging;
 mod paging;
+mod passing;
+mod program;
 mod writing;
 
 type Measure = fn() -> Vec<Goal>;
 
 /// The timed one comes last: the others keep sandboxes busy.
-const BENCHES: [(&str, Measure); 4] = [
+const BENCHES: [(&str, Measure); 7] = [
     ("merging", merging::measure),
     ("writing", writing::measure),
     ("paging", paging::measure),
+    ("guarding", guarding::measure),
+    ("passing", passing::measure),
+    ("latency", latency::measure),
     ("grouping", grouping::measure),
 ];
 

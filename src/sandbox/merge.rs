@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::activities::log::What;
 use super::answer::{Answer, Refused, refused};
 use super::options::{Fault, Knobs};
-use super::request::Request;
+use super::request::{Request, take_time};
 use super::schema::{FIELDS, Kind, Owner};
 use super::server::{Shared, now};
 use super::world::record::SfdcType;
@@ -39,7 +39,7 @@ pub(super) async fn leads(shared: &Shared, request: &Request, winner: &str, faul
         Ok(order) => order,
         Err(refused) => return refused.into(),
     };
-    tokio::time::sleep(request.delay + shared.options.knobs.merge_time()).await;
+    take_time(request.delay + shared.options.knobs.merge_time()).await;
     let mut world = shared.world();
     let stop_after = (fault == Some(Fault::PartialMerge)).then_some(order.losers.len() / 2);
     let result = carry_out(&mut world, &shared.options.knobs, &order, stop_after);

@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, refused};
 use super::options::Fault;
-use super::request::Request;
+use super::request::{Request, take_time};
 use super::server::Shared;
 use super::{activities, extract, import, leads, lists, merge, objects, programs, sync};
 
@@ -21,7 +21,7 @@ pub(super) async fn dispatch(
     }
     // Writes wait between their look-up and their writing; everything else waits before it looks.
     if !waits_itself(method, &segments) {
-        tokio::time::sleep(request.delay).await;
+        take_time(request.delay).await;
     }
     import::work_off(shared);
     match (method, segments.as_slice()) {

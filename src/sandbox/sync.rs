@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::activities::log::{Call, Source, What};
 use super::answer::{Answer, Refused, refused, skipped};
-use super::request::Request;
+use super::request::{Request, take_time};
 use super::schema::{self, Kind, Owner};
 use super::server::{Shared, now};
 use super::values;
@@ -110,7 +110,7 @@ async fn write(shared: &Shared, request: &Request, order: &Order, input: &[Value
     };
     // However long it is made to take: Marketo ends a call at its own limit, which passes as fast as its clock.
     let most = shared.options.knobs.wall(LIMIT);
-    tokio::time::sleep((request.delay + shared.options.race_window).min(most)).await;
+    take_time((request.delay + shared.options.race_window).min(most)).await;
     let call = Call {
         method: order.method,
         user: request.user.as_str().into(),
