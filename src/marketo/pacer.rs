@@ -19,6 +19,9 @@ use super::{NoCall, Spending};
 /// After so many answers without a complaint one more call is allowed in a window.
 const GROWTH: usize = 10;
 
+/// Calls are kept no further apart than this many times their even spacing: what is late anyway need not be later.
+const MOST_SPACING: u32 = 5;
+
 /// The right to make calls, shared by all clones of a client, or by all callers of a proxy.
 #[derive(Debug)]
 pub(crate) struct Pacer {
@@ -107,6 +110,29 @@ impl Pacer {
         Ok(Slot { pacer: Arc::clone(self), _permit: permit, used: true })
     }
 
+    /// The right to make a call, where nobody has to be waited for.
+    pub(crate) fn slot_at_once(self: &Arc<Self>) -> Option<Result<Slot, NoCall>> {
+        let _gate = self.gate.try_lock().ok()?;
+        let permit = Arc::clone(&self.at_once).try_acquire_owned().ok()?;
+        let Admission::Now = self.state().admit(Instant::now(), self.window) else { return None };
+        match CountedCall::of(self) {
+            Ok(call) => {
+                call.keep();
+                Some(Ok(Slot { pacer: Arc::clone(self), _permit: permit, used: true }))
+            }
+            Err(none) => {
+                self.state().not_used();
+                Some(Err(none))
+            }
+        }
+    }
+
+    /// How far apart calls have to be for those that are left to last until there are more. Nothing as long as half of a
+    /// window's calls are left; never more than a few times what the limit comes to.
+    pub(crate) fn spacing(&self) -> Duration {
+        self.state().spacing(Instant::now(), self.window)
+    }
+
     /// Marketo said that there are too many calls: everybody waits, and goes on more slowly.
     pub(crate) fn slow_down(&self, pause: Duration) {
         let mut state = self.state();
@@ -175,9 +201,7 @@ impl State {
         if let Some(until) = self.paused_until.filter(|until| *until > now) {
             return Admission::At(until);
         }
-        while self.answers.front().is_some_and(|answer| *answer + window.length <= now) {
-            self.answers.pop_front();
-        }
+        self.forget(now, window);
         if self.in_flight + self.answers.len() < self.allowed {
             self.in_flight += 1;
             self.made += 1;
@@ -185,6 +209,26 @@ impl State {
         }
         let oldest = self.answers.front();
         oldest.map_or(Admission::AfterAnAnswer, |oldest| Admission::At(*oldest + window.length))
+    }
+
+    /// Answers that do not count any more.
+    fn forget(&mut self, now: Instant, window: Window) {
+        while self.answers.front().is_some_and(|answer| *answer + window.length <= now) {
+            self.answers.pop_front();
+        }
+    }
+
+    fn spacing(&mut self, now: Instant, window: Window) -> Duration {
+        self.forget(now, window);
+        let left = self.allowed.saturating_sub(self.in_flight + self.answers.len());
+        if left * 2 >= self.allowed {
+            return Duration::ZERO;
+        }
+        let parts = |span: Duration, calls: usize| span / u32::try_from(calls.max(1)).unwrap_or(u32::MAX);
+        // A tenth closer than the limit comes to, so that what is late can be made up for.
+        let even = parts(window.length, self.allowed) * 9 / 10;
+        let more_in = self.answers.front().map_or(even, |oldest| *oldest + window.length - now);
+        parts(more_in, left).clamp(even, even * MOST_SPACING)
     }
 
     fn not_used(&mut self) {
@@ -321,6 +365,41 @@ mod tests {
             drop(pacer.slot().await.unwrap());
         }
         assert_eq!(pacer.state().allowed, 8);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_are_spaced_once_half_of_them_are_used() {
+        let pacer = Arc::new(Pacer::new(10, Duration::from_secs(20), 10, 1_000, Arc::new(OneRun::default())));
+        for _ in 0..5 {
+            assert_eq!(pacer.spacing(), Duration::ZERO);
+            drop(pacer.slot_at_once().unwrap().unwrap());
+        }
+        drop(pacer.slot_at_once().unwrap().unwrap());
+        assert_eq!(pacer.spacing(), Duration::from_secs(5), "20 s for the four that are left");
+        for _ in 0..4 {
+            drop(pacer.slot_at_once().unwrap().unwrap());
+        }
+        assert!(pacer.slot_at_once().is_none(), "there is none left");
+        assert_eq!(pacer.spacing(), Duration::from_secs(9), "five times what is even");
+        tokio::time::sleep(Duration::from_secs(19)).await;
+        assert_eq!(pacer.spacing(), Duration::from_millis(1_800), "a tenth closer than the limit is");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(pacer.spacing(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_right_at_once_is_had_by_nobody_who_would_overtake_another() {
+        let pacer = Arc::new(Pacer::new(2, Duration::from_secs(20), 1, 2, Arc::new(OneRun::default())));
+        let held = pacer.slot_at_once().unwrap().unwrap();
+        assert!(pacer.slot_at_once().is_none(), "one at once");
+        let mut waiting = Box::pin(pacer.slot());
+        assert!(futures::poll!(&mut waiting).is_pending());
+        drop(held);
+        assert!(pacer.slot_at_once().is_none(), "somebody is before");
+        drop(waiting.await.unwrap());
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(pacer.slot_at_once().unwrap().unwrap_err(), NoCall::Spent { budget: 2 });
+        assert_eq!(pacer.made(), 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::Terms;
 use super::line::SharedLeases;
@@ -33,6 +34,10 @@ const APPLICATION_ID: i32 = 0x6d6b_6147;
 
 /// How long another process's round may take.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// What is written between two checkpoints, in pages of 4 KB. A checkpoint waits for the disk, and a write for it, so they
+/// are to be rare: with SQLite's own 1,000 pages they would be one write in a hundred.
+const CHECKPOINT_PAGES: u32 = 10_000;
 
 /// How soon a release by another process is seen.
 const LOOK: Duration = Duration::from_millis(20);
@@ -93,7 +98,7 @@ impl SharedLeases {
         let version = data_version(&db).map_err(failed)?;
         // Any number will do that no other process has; 62 bits are not met twice.
         let owner = i64::from_ne_bytes(rand::random::<[u8; 8]>()) >> 1;
-        let file = File { path: path.to_owned(), db: Some(db), owner, version };
+        let file = File { path: path.to_owned(), db, owner, version };
         Ok(Self::start(file, terms))
     }
 }
@@ -101,8 +106,7 @@ impl SharedLeases {
 /// The open file.
 struct File {
     path: PathBuf,
-    /// Away while a round runs on another thread; after a round that panicked it is opened anew.
-    db: Option<Connection>,
+    db: Connection,
     owner: i64,
     /// SQLite's count of other connections' commits, as last seen.
     version: i64,
@@ -112,18 +116,11 @@ impl Table for File {
     const NAME: &'static str = "sqlite";
 
     async fn round(&mut self, round: &Round, terms: Terms) -> Result<Results, Failure> {
-        let (path, owner, round) = (self.path.clone(), self.owner, round.clone());
-        let db = self.db.take();
-        let done = tokio::task::spawn_blocking(move || {
-            let mut db = match db {
-                Some(db) => db,
-                None => open(&path)?,
-            };
-            let result = carry_out(&mut db, &path, owner, &round, terms);
-            Ok::<_, FileError>((db, result))
-        });
-        let (db, result) = done.await.map_err(|error| Arc::new(error) as Failure)?.map_err(failure)?;
-        self.db = Some(db);
+        let mut round = || carry_out(&mut self.db, &self.path, self.owner, round, terms);
+        // In place: waking another thread and being woken by it takes longer than most rounds do. Where the runtime has
+        // other threads, they take over what else there is to do.
+        let has_others = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+        let result = if has_others { tokio::task::block_in_place(round) } else { round() };
         let (version, results) = result.map_err(failure)?;
         self.version = version;
         Ok(results)
@@ -132,9 +129,9 @@ impl Table for File {
     async fn changed(&mut self) {
         loop {
             tokio::time::sleep(LOOK).await;
-            let version = self.db.as_ref().map(data_version);
+            let version = data_version(&self.db);
             // What cannot be read now is told by the next round.
-            if !matches!(version, Some(Ok(version)) if version == self.version) {
+            if !matches!(version, Ok(version) if version == self.version) {
                 return;
             }
         }
@@ -188,6 +185,7 @@ fn open(path: &Path) -> Result<Connection, FileError> {
     }
     db.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
     db.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
+    db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(failed)?;
     db.pragma_update(None, "foreign_keys", true).map_err(failed)?;
     match migrate(&mut db).map_err(failed)? {
         found if found > FORMAT => Err(FileError::Newer { path: path.to_owned(), found, known: FORMAT }),

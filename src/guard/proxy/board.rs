@@ -108,8 +108,8 @@ impl Board {
         self.attend(&user)
     }
 
-    /// The records of the next call of this user. Nothing where none may leave now; then nobody attends to the line any
-    /// more. `given_up` gets those whose caller is gone.
+    /// The records of the next call of this user; nothing where none may leave now. `given_up` gets those whose caller is
+    /// gone.
     pub(super) fn take(&mut self, user: &ApiUser, given_up: &mut Vec<Item>) -> Vec<Unit> {
         let Some(line) = self.users.get_mut(user) else { return Vec::new() };
         let mut call = Call::default();
@@ -128,13 +128,19 @@ impl Board {
         }
         left.extend(items);
         line.items = left;
-        if call.units.is_empty() && given_up.is_empty() {
-            line.attended = false;
-            if line.items.is_empty() {
-                self.users.remove(user);
-            }
-        }
         call.units
+    }
+
+    /// Whether more of a user's records may leave now; where none may, nobody attends to its line any more.
+    pub(super) fn has_more(&mut self, user: &ApiUser) -> bool {
+        let Some(line) = self.users.get_mut(user) else { return false };
+        let call = Call::default();
+        line.attended = line.items.iter().any(|item| call.place_for(item, &self.keys).is_some());
+        let attended = line.attended;
+        if line.items.is_empty() {
+            self.users.remove(user);
+        }
+        attended
     }
 
     /// Takes records that are settled out of the lines of their keys; gives the users whose lines are to be attended to.
@@ -170,10 +176,7 @@ impl Board {
     }
 
     fn attend(&mut self, user: &ApiUser) -> bool {
-        let Some(line) = self.users.get_mut(user).filter(|line| !line.attended) else { return false };
-        let call = Call::default();
-        line.attended = line.items.iter().any(|item| call.place_for(item, &self.keys).is_some());
-        line.attended
+        self.users.get(user).is_some_and(|line| !line.attended) && self.has_more(user)
     }
 }
 

@@ -1,5 +1,9 @@
 //! Who calls next: above the limits of the instance, which hold for all callers together, the API users take turns. A
 //! user that floods waits in its own line, and the others do not notice.
+//!
+//! Writes that can share a call gather first where calls are scarce: calls that leave one every so often take along what
+//! came meanwhile, while the same calls, all at once, would carry a few records each and leave nothing for the rest of
+//! the window.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::user::ApiUser;
 use crate::marketo::{NoCall, Pacer, Slot};
@@ -17,6 +22,8 @@ pub(super) struct Turns {
     pacer: Arc<Pacer>,
     lines: Arc<Lines>,
     usher: JoinHandle<()>,
+    /// When the last call for which was gathered leaves or left.
+    gathered: Mutex<Option<Instant>>,
 }
 
 type Ticket = oneshot::Sender<Result<Slot, NoCall>>;
@@ -39,11 +46,33 @@ impl Turns {
     pub(super) fn new(pacer: Arc<Pacer>) -> Self {
         let lines = Arc::new(Lines::default());
         let usher = tokio::spawn(usher(Arc::clone(&pacer), Arc::clone(&lines)));
-        Self { pacer, lines, usher }
+        Self { pacer, lines, usher, gathered: Mutex::default() }
+    }
+
+    /// Lets a moment pass where calls are scarce. On an idle proxy it is none.
+    pub(super) async fn gather(&self) {
+        let spacing = self.pacer.spacing();
+        if !spacing.is_zero() {
+            let until = {
+                // One value is whole after every statement.
+                let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+                let now = Instant::now();
+                let until = gathered.map_or(now, |last| now.max(last + spacing));
+                *gathered = Some(until);
+                until
+            };
+            tokio::time::sleep_until(until).await;
+        }
     }
 
     /// Waits for a turn of this user.
     pub(super) async fn next(&self, user: &ApiUser) -> Result<Slot, NoCall> {
+        // Where nobody waits there is nobody whose turn it could be instead.
+        if self.lines.waiting().is_empty()
+            && let Some(turn) = self.pacer.slot_at_once()
+        {
+            return turn;
+        }
         let (ticket, turn) = oneshot::channel();
         self.lines.waiting().enter(user, ticket);
         self.lines.somebody_came.notify_one();
@@ -155,6 +184,26 @@ mod tests {
             drop(turns.next(&ApiUser::named("quiet")).await.unwrap());
         }
         assert!(start.elapsed() <= Duration::from_secs(4), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_can_share_a_call_gathers_where_calls_are_scarce_and_only_there() {
+        let window = Duration::from_secs(20);
+        let turns = Turns::new(Arc::new(Pacer::new(100, window, 10, 10_000, Arc::new(OneRun::default()))));
+        let user = ApiUser::named("crm");
+        let start = Instant::now();
+        let mut left = Vec::new();
+        for _ in 0..500 {
+            turns.gather().await;
+            drop(turns.next(&user).await.unwrap());
+            left.push(start.elapsed());
+        }
+        assert_eq!(left[50], Duration::ZERO, "half a window's calls are free");
+        for pair in left[200..].windows(2) {
+            assert!(pair[1] >= pair[0] + Duration::from_millis(100), "{pair:?}");
+        }
+        let share = 400.0 * window.as_secs_f64() / (left[499] - left[99]).as_secs_f64() / 100.0;
+        assert!(share >= 0.97, "{share} of the limit is used");
     }
 
     #[tokio::test(start_paused = true)]

@@ -33,29 +33,33 @@ impl<L: Leases> Proxy<L> {
         let proxy = Arc::clone(self);
         self.tasks.spawn(async move {
             loop {
+                proxy.turns.gather().await;
                 let turn = proxy.turns.next(&user).await;
                 let mut given_up = Vec::new();
-                let units = proxy.board().take(&user, &mut given_up);
-                let idle = units.is_empty() && given_up.is_empty();
+                let (units, more) = {
+                    let mut board = proxy.board();
+                    (board.take(&user, &mut given_up), board.has_more(&user))
+                };
                 if !given_up.is_empty() {
                     proxy.leave(given_up.iter());
                 }
                 match turn {
                     Ok(slot) if units.is_empty() => slot.unused(),
-                    Ok(slot) => {
+                    Ok(slot) if more => {
                         let proxy = Arc::clone(&proxy);
                         proxy.clone().tasks.spawn(async move { proxy.carry_out(units, slot).await });
                     }
+                    Ok(slot) => proxy.carry_out(units, slot).await,
                     Err(spent) => proxy.refuse(units, &proxy.no_call(spent)).await,
                 }
-                if idle {
+                if !more {
                     break;
                 }
             }
         });
     }
 
-    async fn carry_out(self: Arc<Self>, units: Vec<Unit>, slot: Slot) {
+    async fn carry_out(self: &Arc<Self>, units: Vec<Unit>, slot: Slot) {
         let units = match self.take_rights(units).await {
             Ok(units) => units,
             Err((units, refusal)) => {

@@ -42,8 +42,12 @@ impl Scene {
         self.waiting.push(waiting);
     }
 
+    /// As whoever attends to a line does.
     fn take(&mut self, user: &str) -> Vec<Unit> {
-        self.board.take(&ApiUser::named(user), &mut Vec::new())
+        let user = ApiUser::named(user);
+        let units = self.board.take(&user, &mut Vec::new());
+        self.board.has_more(&user);
+        units
     }
 
     fn finish(&mut self, units: &[Unit]) -> Vec<String> {
