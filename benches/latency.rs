@@ -37,7 +37,9 @@ pub(crate) fn measure() -> Vec<Goal> {
             goals.push(Goal::at_most(1.0, "ms", format!("{what}, added at the median"), added));
             goals.push(Goal::at_most(5.0, "ms", format!("{what}, at the 99th percentile"), added_high));
         } else {
-            println!("{what}, a look-up and a write: {added:.2} ms added at the median, {added_high:.2} ms at the 99th percentile");
+            println!(
+                "{what}, a look-up and a write: {added:.2} ms added at the median, {added_high:.2} ms at the 99th percentile"
+            );
         }
     }
     goals
@@ -76,6 +78,10 @@ async fn times() -> Vec<Vec<f64>> {
 fn at(times: &mut [f64], share: f64) -> f64 {
     times.sort_by(f64::total_cmp);
     let rank = (share * f64::from(u32::try_from(times.len()).unwrap())).ceil();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank among some thousands")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rank among some thousands"
+    )]
     times.get(rank as usize - 1).copied().unwrap()
 }

@@ -34,7 +34,9 @@ const LARGE_BYTES: usize = 64 * 1024 * 1024;
 pub(crate) fn measure() -> Vec<Goal> {
     let file = vec![b'x'; LARGE_BYTES];
     let Some(marketo) = Program::nginx(WORKERS, &origin(), &[("file", &file)]) else {
-        println!("passing: left out, since there is no nginx to compare with (Debian's package of that name)");
+        println!(
+            "passing: left out, since there is no nginx to compare with (Debian's package of that name)"
+        );
         return Vec::new();
     };
     let nginx = Program::nginx(WORKERS, &reverse_proxy(marketo.url()), &[]).unwrap();
@@ -58,8 +60,15 @@ pub(crate) fn measure() -> Vec<Goal> {
     };
     let (small, guard_small, nginx_small) = compare(SMALL, 32);
     let (large, guard_large, nginx_large) = compare(LARGE, 4);
-    println!("passing, small answers: {:.0} a second, nginx {:.0}", guard_small.requests, nginx_small.requests);
-    println!("passing, files of 64 MB: {:.0} MB a second, nginx {:.0}", guard_large.megabytes(), nginx_large.megabytes());
+    println!(
+        "passing, small answers: {:.0} a second, nginx {:.0}",
+        guard_small.requests, nginx_small.requests
+    );
+    println!(
+        "passing, files of 64 MB: {:.0} MB a second, nginx {:.0}",
+        guard_large.megabytes(),
+        nginx_large.megabytes()
+    );
     vec![
         Goal::at_least(0.3, "times nginx", "passing, small answers, the median of the rounds", small),
         Goal::at_least(0.5, "times nginx", "passing, large files, the median of the rounds", large),

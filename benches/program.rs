@@ -18,7 +18,7 @@ use crate::instance::Rate;
 pub(crate) struct Program {
     child: Child,
     url: String,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Program {
@@ -45,8 +45,12 @@ impl Program {
         let mut url = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
         let url = url.trim().to_owned();
-        assert!(url.starts_with("http://"), "{}", std::fs::read_to_string(folder.path().join("log")).unwrap());
-        Self { child, url, _folder: folder }
+        assert!(
+            url.starts_with("http://"),
+            "{}",
+            std::fs::read_to_string(folder.path().join("log")).unwrap()
+        );
+        Self { child, url, folder }
     }
 
     /// An nginx with so many workers and this in its `http` block, where `PORT` stands for the one that it listens on, and
@@ -82,7 +86,7 @@ impl Program {
             .stderr(errors)
             .spawn()
             .unwrap();
-        let program = Self { child, url: format!("http://127.0.0.1:{port}"), _folder: folder };
+        let program = Self { child, url: format!("http://127.0.0.1:{port}"), folder };
         program.wait_until_it_listens(port);
         Some(program)
     }
@@ -99,7 +103,10 @@ impl Program {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!("nginx does not listen: {}", std::fs::read_to_string(self._folder.path().join("errors")).unwrap());
+        panic!(
+            "nginx does not listen: {}",
+            std::fs::read_to_string(self.folder.path().join("errors")).unwrap()
+        );
     }
 }
 
