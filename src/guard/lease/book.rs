@@ -53,7 +53,7 @@ impl Book {
         Results { renewed, entered, granted, gone, taken, look_again: self.next_end(owner, now) }
     }
 
-    fn remove_what_is_over(&mut self, now: Duration) {
+    pub(super) fn remove_what_is_over(&mut self, now: Duration) {
         self.leases.retain(|_, held| held.ends_at > now);
         self.owners.retain(|_, alive_until| *alive_until > now);
         self.places.retain(|_, place| self.owners.contains_key(&place.owner));

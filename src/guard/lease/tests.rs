@@ -11,6 +11,7 @@ use super::{LeaseError, LeaseKey, Leases, MemoryLeases, SharedLeases, Terms};
 #[path = "../../../tests/support/cluster.rs"]
 #[expect(dead_code, reason = "the end-to-end tests use what is not used here")]
 mod cluster;
+mod model;
 mod postgres;
 mod processes;
 mod storm;

@@ -1,0 +1,147 @@
+//! The protocol of the leases, checked in every order in which its steps can happen.
+//!
+//! Guards take keys or get in line, look up, ask for the renewal, send, and give back, against the very book of rules that
+//! the store in memory keeps and that the stores in SQL are compared with, and with the constants that the proxy uses. At
+//! every moment a guard may sleep for any time, or be killed and started anew; its connection may fail; an answer may be
+//! lost. A call takes its time to Marketo, looks up when it arrives, and inserts at some moment before its limit is over,
+//! so that two calls of a key that run at one time would both insert. What the network is trusted with is that a call
+//! which left arrives within [`MARGIN`](crate::guard::lease::MARGIN).
+//!
+//! Time goes by in steps of that margin, of which every span is a multiple. Since only what can still come of a moment
+//! is told apart (`world`), there is no bound to how long the guards go on: all runs of any length are covered. `weakened`
+//! shows for each rule that without it two calls of a key meet.
+
+use std::time::Duration;
+
+use stateright::{Checker, Model, Property};
+
+use crate::guard::lease::LeaseKey;
+use crate::marketo::SYNC_LIMIT;
+
+mod rules;
+mod steps;
+mod weakened;
+mod world;
+
+use rules::Rules;
+use steps::{Protocol, Step, owner};
+use world::{Guard, TICK, Whereabouts, World};
+
+/// What the protocol is for.
+const ONE_CALL: &str = "one call of a key runs at a time";
+const COVERED: &str = "a call has the right to its keys for as long as it is under way";
+const FENCES: &str = "the numbers of grants grow";
+const SERVED: &str = "whoever waits is served, though everybody else is silent";
+
+impl Model for Protocol {
+    type State = World;
+    type Action = Step;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World { guards: vec![Guard::Idle; self.wants.len()], ..World::default() }]
+    }
+
+    fn actions(&self, world: &World, steps: &mut Vec<Step>) {
+        self.possible(world, steps);
+    }
+
+    fn next_state(&self, world: &World, step: Step) -> Option<World> {
+        let next = self.after(world, step);
+        (next != *world).then_some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let mut promises = vec![
+            Property::always(ONE_CALL, |protocol: &Self, world: &World| {
+                protocol.wants.iter().flatten().all(|key| world.running(*key) <= 1)
+            }),
+            Property::always(COVERED, |_, world: &World| {
+                world.calls.iter().all(|call| world.is_covered(&call.grants))
+            }),
+            Property::always(FENCES, |_, world: &World| !world.fences_went_back),
+            Property::always(SERVED, Self::serves_who_waits),
+            // That the above is not said of a world in which nothing happens.
+            Property::sometimes("a right is lost to a guard that slept", |_, world: &World| {
+                let asks = |guard: &Guard| matches!(guard, Guard::Asking(..));
+                world.guards.iter().any(|guard| asks(guard) && !world.is_covered(guard.grants()))
+            }),
+            Property::sometimes("a call outlives its guard while another waits", |_, world: &World| {
+                let waits = |guard: &Guard| matches!(guard, Guard::InLine(_));
+                world.calls.iter().any(|call| call.guard.is_none()) && world.guards.iter().any(waits)
+            }),
+            Property::sometimes("a call runs until its limit", |protocol: &Self, world: &World| {
+                let last = protocol.rules.limit.saturating_sub(TICK);
+                world.calls.iter().any(|call| call.at == Whereabouts::Running && call.since == last)
+            }),
+            Property::sometimes("a lost answer is waited out", |protocol: &Self, world: &World| {
+                let over = protocol.rules.settled_after;
+                world.guards.iter().any(|guard| matches!(guard, Guard::Sent(_, since) if *since == over))
+            }),
+            Property::sometimes("a place is lost for want of a sign of life", |_, world: &World| {
+                let lost = |guard: &Guard| match guard {
+                    Guard::InLine(ticket) => !world.book.places.contains_key(ticket),
+                    _ => false,
+                };
+                world.guards.iter().any(lost)
+            }),
+        ];
+        promises.retain(|promise| self.only.is_none_or(|only| promise.name == only));
+        promises
+    }
+}
+
+impl Protocol {
+    fn new(rules: Rules, wants: &[&[&str]]) -> Self {
+        let key = |name: &&str| LeaseKey::of("instance", "email", name).unwrap();
+        let wants = wants.iter().map(|names| names.iter().map(key).collect()).collect();
+        Self { rules, wants, alike: false, only: None }
+    }
+
+    /// Whether all who are in line are served in their order once the longest wait is over, as long as they give signs of
+    /// life, though nobody else does anything any more.
+    fn serves_who_waits(&self, world: &World) -> bool {
+        let mut world = world.clone();
+        let mut line = Vec::new();
+        for number in 0..self.wants.len() {
+            self.look_in_line(&mut world, number);
+            if let Guard::InLine(ticket) = world.guards[number] {
+                line.push((ticket, number));
+                world.book.owners.insert(owner(number), Duration::MAX);
+            }
+        }
+        line.sort_unstable();
+        world.pass_in_store(self.rules.longest_wait());
+        line.into_iter().all(|(_, number)| {
+            self.look_in_line(&mut world, number);
+            let served = matches!(world.guards[number], Guard::Granted(_));
+            self.release(&mut world, number);
+            served
+        })
+    }
+}
+
+/// Looks at every world there is, and says how many. A change of that number is a change of the protocol.
+fn worlds(protocol: Protocol) -> usize {
+    let checker = protocol.checker().threads(2).spawn_bfs().join();
+    checker.assert_properties();
+    checker.unique_state_count()
+}
+
+#[test]
+fn two_guards_never_have_two_calls_of_a_key_at_marketo_whenever_they_sleep_or_die() {
+    let protocol = Protocol::new(Rules::as_built(SYNC_LIMIT), &[&["a"], &["a"]]);
+    assert_eq!(worlds(protocol), 16_741);
+}
+
+#[test]
+fn two_guards_whose_calls_share_some_of_their_keys_never_have_two_of_one_key_at_marketo() {
+    let protocol = Protocol::new(Rules::as_built(SYNC_LIMIT), &[&["a", "b"], &["b", "c"]]);
+    assert_eq!(worlds(protocol), 22_081);
+}
+
+/// With a shorter limit: what matters is in which order things end, not how far apart.
+#[test]
+fn three_guards_never_have_two_calls_of_a_key_at_marketo_and_are_served_in_their_order() {
+    let protocol = Protocol::new(Rules::as_built(TICK * 3), &[&["a"], &["a"], &["a"]]);
+    assert_eq!(worlds(Protocol { alike: true, ..protocol }), 44_029);
+}
