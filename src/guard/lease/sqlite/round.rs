@@ -204,3 +204,6 @@ fn fence(grant: Grant) -> i64 {
 fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 4)
 }
+
+#[cfg(test)]
+mod tests;
