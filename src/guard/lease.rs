@@ -11,12 +11,14 @@
 //!    at which the call may have left, by the clock of the store and not of the owner.
 //!
 //! An owner that slept through its time (a suspended machine) learns of it from [`Leases::renew`], which then says
-//! [`LeaseError::Lost`]: nothing may be sent. What remains is the instant between a renewal and the bytes leaving; the
-//! margin is for it. Each grant has a number, [`Lease::fence`], that only grows: an owner whose lease went to another
+//! [`LeaseError::Lost`]: nothing may be sent. What remains is the way from the renewal to Marketo, for which there are two
+//! margins (`span`): a call that has not left by [`LeaveBy`] does not leave, and the network is trusted with the other. Each
+//! grant has a number, [`Lease::fence`], that only grows: an owner whose lease went to another
 //! can neither renew nor release the other's.
 //!
 //! Three stores keep the leases: `memory` for one process, `sqlite` for those of one machine, `postgres` for those of
-//! several. The last two are a `table`; who of a process waits for what in it is kept in `line`.
+//! several. The last two are a `table`; who of a process waits for what in it is kept in `line`. The rules that all three
+//! keep to are in `book`, which the protocol is checked with in every order of its steps (`tests/model`).
 //!
 //! Never: a key's own value in a store, a log or an error, only its hash; a write without a lease because the store
 //! cannot be reached ([`LeaseError::Unavailable`]).
@@ -48,7 +50,7 @@ pub use any::AnyLeases;
 pub use line::SharedLeases;
 pub use memory::MemoryLeases;
 pub use postgres::{AddressError, PostgresAddress};
-pub use span::{MARGIN, to_send, until_over};
+pub use span::{LeaveBy, MARGIN, to_send, until_over};
 pub use sqlite::FileError;
 
 /// What is leased: the hash of an instance's key, so that no address is in a store or a log.

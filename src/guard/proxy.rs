@@ -37,6 +37,7 @@ mod metrics;
 mod pace;
 mod pass;
 mod places;
+mod prompt;
 mod route;
 mod server;
 mod settle;

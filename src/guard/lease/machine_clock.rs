@@ -19,16 +19,28 @@ pub(super) struct Moment {
 #[cfg(target_os = "linux")]
 pub(super) fn now() -> std::io::Result<Moment> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+    Ok(Moment { boot, millis: up_for()? })
+}
+
+/// For how many milliseconds this machine has been up, its sleep included.
+#[cfg(target_os = "linux")]
+#[expect(clippy::unnecessary_wraps, reason = "other systems' clocks cannot always be read")]
+pub(super) fn up_for() -> std::io::Result<i64> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Ok(Moment { boot, millis: time.tv_sec * 1_000 + time.tv_nsec / 1_000_000 })
+    Ok(time.tv_sec * 1_000 + time.tv_nsec / 1_000_000)
 }
 
 /// The time by the wall's clock.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn now() -> std::io::Result<Moment> {
+    Ok(Moment { boot: "wall".to_owned(), millis: up_for()? })
+}
+
+/// Milliseconds by the wall's clock.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn up_for() -> std::io::Result<i64> {
     let since = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_err(|_before| std::io::Error::other("the clock of this machine stands before 1970"))?;
-    let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-    Ok(Moment { boot: "wall".to_owned(), millis })
+    Ok(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

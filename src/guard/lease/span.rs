@@ -1,10 +1,12 @@
 //! How long a key is protected for a call: in one place, for those who send and for the check of the protocol.
 //!
-//! Between the renewal of a lease and the end of its call at Marketo lie three spans. The call leaves, within [`MARGIN`]
-//! of the moment at which the renewal was asked for, or not at all. It arrives, within another. And it runs, no longer than Marketo's limit of such
-//! calls. All spans are Marketo's time.
+//! Between the renewal of a lease and the end of its call at Marketo lie three spans. The call leaves within [`MARGIN`] of
+//! the moment at which the renewal was asked for, or not at all ([`LeaveBy`]). It arrives within another. And it runs, no
+//! longer than Marketo's limit of such calls. All spans are Marketo's time.
 
 use std::time::Duration;
+
+use super::machine_clock;
 
 /// The longest that a call may take from the asking for its renewal until it leaves, and from there until it arrives.
 pub const MARGIN: Duration = Duration::from_secs(10);
@@ -17,4 +19,25 @@ pub const fn to_send(limit: Duration) -> Duration {
 /// After how long since it left a call with this limit is over, whatever its sender heard of it.
 pub const fn until_over(limit: Duration) -> Duration {
     limit.saturating_add(MARGIN)
+}
+
+/// The moment after which a call must not leave any more, by a clock that goes on while the machine sleeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaveBy {
+    /// Of the machine's clock. A clock that cannot be read lets nothing leave.
+    millis: Option<i64>,
+}
+
+impl LeaveBy {
+    /// So much of the wall's time from now, which is right before the renewal is asked for.
+    pub fn within(margin: Duration) -> Self {
+        let margin = i64::try_from(margin.as_millis()).unwrap_or(i64::MAX);
+        Self { millis: machine_clock::up_for().ok().map(|now| now.saturating_add(margin)) }
+    }
+
+    /// Whether it is too late.
+    pub fn is_over(self) -> bool {
+        let now = machine_clock::up_for().ok();
+        now.zip(self.millis).is_none_or(|(now, by)| now > by)
+    }
 }

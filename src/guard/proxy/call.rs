@@ -19,7 +19,7 @@ use super::answer::Answer;
 use super::board::Unit;
 use super::upstream::{NoAnswer, Whole};
 use super::user::ApiUser;
-use crate::guard::lease::{Lease, LeaseError, Leases, to_send, until_over};
+use crate::guard::lease::{Lease, LeaseError, Leases, LeaveBy, MARGIN, to_send, until_over};
 use crate::marketo::{Kind, NoCall, Slot, Verdict, of_code, of_status};
 
 /// How often a call is repeated for being one too many; others share the limit, so it can take a while.
@@ -117,6 +117,7 @@ impl<L: Leases> Proxy<L> {
                 Ok(slot) => slot,
                 Err(spent) => return Said::Refused(self.no_call(spent)),
             };
+            let leave_by = LeaveBy::within(self.settings.clock.wall(MARGIN).max(LEAST_MARGIN));
             match self.renew(units, self.rights_for(order.limit)).await {
                 Ok(()) => {}
                 Err(LeaseError::Lost { .. }) => {
@@ -131,9 +132,11 @@ impl<L: Leases> Proxy<L> {
             let sent_at = Instant::now();
             // So that it is Marketo that gives up first.
             let patience = self.over_after(order.limit).max(LEAST_PATIENCE);
-            let answer = self.upstream.ask(order.request(), patience).await;
+            let (left_at, answer) = self.upstream.ask(order.request(), leave_by, patience).await;
             drop(slot);
             self.metrics.upstream(order.kind, sent_at.elapsed());
+            // What follows counts from when the bytes left, which a slow connection may have held up.
+            let sent_at = left_at.unwrap_or(sent_at);
             match judge(order.kind, answer, sent_at) {
                 Judged::Said(said) => return said,
                 Judged::TooMany(_) if crowded < CROWDED_ATTEMPTS => {

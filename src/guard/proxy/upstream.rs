@@ -13,9 +13,12 @@ use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::Instant;
 use url::Url;
 
-use super::answer::{Body, whole};
+use super::answer::Body;
+use super::prompt::Prompt;
+use crate::guard::lease::{LeaveBy, MARGIN};
 use crate::marketo::is_loopback;
 
 mod way;
@@ -42,8 +45,13 @@ const HOP_BY_HOP: [&str; 8] = [
 pub(super) struct Upstream {
     base: Origin,
     identity: Origin,
-    client: Client<HttpsConnector<Way>, Body>,
+    /// For what passes.
+    client: Connections,
+    /// For calls that are guarded.
+    prompt: Connections,
 }
+
+type Connections = Client<HttpsConnector<Way>, Body>;
 
 #[derive(Debug, Clone)]
 struct Origin {
@@ -76,28 +84,32 @@ impl Upstream {
     /// Loads the system's certificates; connects to nothing yet.
     pub(super) fn new(base_url: &Url, identity_url: &Url) -> Result<Self, String> {
         let (base, identity) = (Origin::of(base_url)?, Origin::of(identity_url)?);
-        let way = Way::new(!is_loopback(base_url) && !is_loopback(identity_url))?;
+        let through_proxies = !is_loopback(base_url) && !is_loopback(identity_url);
+        let way = Way::new(through_proxies, None)?;
         for origin in [&base, &identity] {
             way.check(&origin.address("/".to_owned())?)?;
         }
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            // Marketo's own servers close idle connections; one that is not used for a while is not trusted.
-            .pool_idle_timeout(Duration::from_secs(20))
-            .http1_preserve_header_case(true)
-            .build(tls(way)?);
-        Ok(Self { base, identity, client })
+        let prompt = connections(Way::new(through_proxies, Some(MARGIN))?)?;
+        Ok(Self { base, identity, client: connections(way)?, prompt })
     }
 
     /// Sends a request on, and gives the answer as soon as its head is there.
-    pub(super) async fn forward(&self, mut request: Request<Body>) -> Result<Response<Incoming>, NoAnswer> {
+    pub(super) async fn forward(&self, request: Request<Body>) -> Result<Response<Incoming>, NoAnswer> {
+        self.send(&self.client, request).await
+    }
+
+    async fn send(
+        &self,
+        client: &Connections,
+        mut request: Request<Body>,
+    ) -> Result<Response<Incoming>, NoAnswer> {
         let target = self.target(request.uri()).map_err(NoAnswer::NotSent)?;
         *request.uri_mut() = target;
         // The version is each hop's own, and so is the host.
         *request.version_mut() = Version::HTTP_11;
         request.headers_mut().remove(HOST);
         without_hop_by_hop(request.headers_mut());
-        let mut response = self.client.request(request).await.map_err(|error| {
+        let mut response = client.request(request).await.map_err(|error| {
             let words = in_words(&error);
             if error.is_connect() { NoAnswer::NotSent(words) } else { NoAnswer::Lost(words) }
         })?;
@@ -106,16 +118,34 @@ impl Upstream {
         Ok(response)
     }
 
-    /// Sends a request on, and waits for the whole answer, no longer than this.
-    pub(super) async fn ask(&self, request: Request<Bytes>, patience: Duration) -> Result<Whole, NoAnswer> {
+    /// Sends a request on, if its body can leave in time, and waits for the whole answer, no longer than this. Also when
+    /// the body left.
+    pub(super) async fn ask(
+        &self,
+        request: Request<Bytes>,
+        leave_by: LeaveBy,
+        patience: Duration,
+    ) -> (Option<Instant>, Result<Whole, NoAnswer>) {
+        let (head, bytes) = request.into_parts();
+        let has_body = !bytes.is_empty();
+        let (body, left_at) = Prompt::new(bytes, leave_by);
+        let request = Request::from_parts(head, body.boxed_unsync());
         let asking = async {
-            let response = self.forward(request.map(whole)).await?;
+            let response = self.send(&self.prompt, request).await?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, ANSWER_BYTES).collect().await;
             let body = body.map_err(|error| NoAnswer::Lost(format!("the answer broke off: {error}")))?;
             Ok(Whole { status: head.status, headers: head.headers, body: body.to_bytes() })
         };
-        tokio::time::timeout(patience, asking).await.unwrap_or_else(|_elapsed| Err(NoAnswer::Late))
+        let answer = tokio::time::timeout(patience, asking).await.unwrap_or(Err(NoAnswer::Late));
+        // Asked in this order: what has not left by then never does.
+        let is_over = leave_by.is_over();
+        match (left_at.get(), answer) {
+            (None, Err(_)) if has_body && is_over => {
+                (None, Err(NoAnswer::NotSent("the call could not leave in time".to_owned())))
+            }
+            said => said,
+        }
     }
 
     /// Where a target of a caller's is at Marketo's.
@@ -127,6 +157,16 @@ impl Upstream {
         };
         origin.address(format!("{}{rest}", origin.prefix))
     }
+}
+
+/// A pool of connections.
+fn connections(way: Way) -> Result<Connections, String> {
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        // Marketo's own servers close idle connections; one that is not used for a while is not trusted.
+        .pool_idle_timeout(Duration::from_secs(20))
+        .http1_preserve_header_case(true)
+        .build(tls(way)?))
 }
 
 /// Speaks TLS over what a connector makes where the address asks for it, with the system's certificates.
@@ -190,10 +230,16 @@ fn in_words(error: &hyper_util::client::legacy::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use hyper::Request;
+    use hyper::body::Bytes;
     use hyper::header::{HeaderMap, HeaderValue};
+    use tokio::io::AsyncReadExt as _;
     use url::Url;
 
-    use super::{Upstream, without_hop_by_hop};
+    use super::{NoAnswer, Upstream, Whole, without_hop_by_hop};
+    use crate::guard::lease::{LeaveBy, MARGIN};
 
     #[tokio::test]
     async fn paths_stay_byte_for_byte_and_the_token_endpoint_has_its_own_place() {
@@ -207,6 +253,39 @@ mod tests {
         );
         assert_eq!(target("/identity/oauth/token?a=b"), "https://id.example.com/identity/oauth/token?a=b");
         assert_eq!(target("/identityx"), "https://base.example.com/tenant/identityx");
+    }
+
+    /// What a server got of a call that has to leave by then, and what its sender takes that for.
+    async fn sent(leave_by: LeaveBy) -> (String, Result<Whole, NoAnswer>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let upstream = Upstream::new(&base, &base).unwrap();
+        let mut request = Request::new(Bytes::from_static(b"{\"input\":[]}"));
+        *request.method_mut() = hyper::Method::POST;
+        *request.uri_mut() = "/rest/v1/leads.json".parse().unwrap();
+        let asked =
+            tokio::spawn(async move { upstream.ask(request, leave_by, Duration::from_secs(20)).await });
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut got = vec![0; 4096];
+        let mut length = 0;
+        while !got[..length].ends_with(b"}") {
+            match connection.read(&mut got[length..]).await.unwrap() {
+                0 => break,
+                more => length += more,
+            }
+        }
+        drop(connection);
+        (String::from_utf8_lossy(&got[..length]).into_owned(), asked.await.unwrap().1)
+    }
+
+    #[tokio::test]
+    async fn a_call_that_could_not_leave_in_time_does_not_leave_and_is_known_not_to_have() {
+        let (got, asked) = sent(LeaveBy::within(MARGIN)).await;
+        assert!(got.ends_with("{\"input\":[]}") && matches!(asked, Err(NoAnswer::Lost(_))), "{asked:?}");
+        let leave_by = LeaveBy::within(Duration::ZERO);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let (got, asked) = sent(leave_by).await;
+        assert!(!got.contains("input") && matches!(asked, Err(NoAnswer::NotSent(_))), "{got} {asked:?}");
     }
 
     #[test]

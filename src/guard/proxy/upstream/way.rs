@@ -35,12 +35,17 @@ pub(super) struct Way {
 }
 
 impl Way {
-    /// Loads the system's certificates, and reads the environment.
-    pub(super) fn new(through_proxies: bool) -> Result<Self, String> {
+    /// Loads the system's certificates, and reads the environment. A connection on which what was sent is not confirmed for
+    /// as long as `unconfirmed` is cut (on Linux), so that nothing arrives later than that.
+    pub(super) fn new(through_proxies: bool, unconfirmed: Option<Duration>) -> Result<Self, String> {
         let mut straight = HttpConnector::new();
         straight.enforce_http(false);
         straight.set_nodelay(true);
         straight.set_connect_timeout(Some(CONNECT_TIME));
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        straight.set_tcp_user_timeout(unconfirmed);
+        #[cfg(not(any(target_os = "android", target_os = "linux")))]
+        let _unknown_here = unconfirmed;
         let to_proxy = super::tls(straight.clone())?;
         let proxies = through_proxies.then(|| Arc::new(Matcher::from_system()));
         Ok(Self { straight, to_proxy, proxies })
