@@ -1,7 +1,8 @@
 //! A caller that waits for the results of its records, which may come from several calls and in any order.
 //!
 //! It gets them in the order in which it sent the records. When its patience ends before, it is told the truth as far as
-//! it is known: that nothing was sent, or that the outcome is open. The records that have left go on without it.
+//! it is known: that nothing was sent, or that the outcome is open. The records that have left go on without it, and no
+//! other leaves any more.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -118,12 +119,16 @@ impl Caller {
         (Arc::clone(&caller), Waiting { caller, answer })
     }
 
-    /// Notes that one of its records leaves now; false where its caller is gone and it was not to leave any more.
+    /// Notes that one of its records leaves now; false where its caller is gone and none is to leave any more. That holds for
+    /// what was sent before and not written, too: its caller may have written something newer meanwhile, through whichever
+    /// guard.
     pub(super) fn may_leave(&self) -> bool {
         // The order matters: whoever runs out of patience sets `gone` first and reads `sent` then.
         let before = self.sent.swap(true, Ordering::SeqCst);
-        if !before && self.gone.load(Ordering::SeqCst) {
-            self.sent.store(false, Ordering::SeqCst);
+        if self.gone.load(Ordering::SeqCst) {
+            if !before {
+                self.sent.store(false, Ordering::SeqCst);
+            }
             return false;
         }
         true
@@ -179,11 +184,16 @@ fn together(outcomes: Vec<Outcome>) -> Ending {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
-    use hyper::StatusCode;
+    use hyper::{HeaderMap, Method, StatusCode};
     use serde_json::json;
+    use tokio::sync::Semaphore;
 
-    use super::{Answer, Ending, Outcome, together};
+    use super::{Answer, Caller, Ending, Outcome, Waiting, together};
+    use crate::guard::proxy::incoming;
+    use crate::guard::proxy::route::Verb;
+    use crate::guard::proxy::user::ApiUser;
 
     fn row(id: u64) -> Outcome {
         Outcome::Row {
@@ -202,6 +212,32 @@ mod tests {
         let Ending::Answered(answer) = ending else { panic!("{ending:?}") };
         assert_eq!(answer.status, StatusCode::OK);
         String::from_utf8(answer.body.to_vec()).unwrap()
+    }
+
+    fn caller() -> (Arc<Caller>, Waiting) {
+        let body = br#"{"input": [{"email": "a@example.com"}, {"email": "b@example.com"}]}"#;
+        let write = incoming::read(Verb::Sync, &Method::POST, "/rest/v1/leads.json", body, "x").unwrap();
+        let places = Arc::new(Semaphore::new(2));
+        let places = [places.clone().try_acquire_owned().unwrap(), places.try_acquire_owned().unwrap()];
+        Caller::new(ApiUser::named("crm"), write.envelope, HeaderMap::new(), 2, places)
+    }
+
+    #[test]
+    fn nothing_leaves_for_a_caller_that_has_gone_not_even_the_rest_of_what_it_sent() {
+        let (caller, waiting) = caller();
+        assert!(caller.may_leave() && caller.may_leave());
+        drop(waiting);
+        assert!(!caller.may_leave());
+    }
+
+    #[tokio::test]
+    async fn a_caller_without_patience_is_told_whether_anything_was_sent() {
+        let (_caller, waiting) = caller();
+        assert_eq!(waiting.within(Duration::ZERO).await, Ending::NothingSent);
+        let (caller, waiting) = self::caller();
+        assert!(caller.may_leave());
+        assert_eq!(waiting.within(Duration::ZERO).await, Ending::Open);
+        assert!(!caller.may_leave());
     }
 
     #[test]

@@ -40,9 +40,7 @@ impl<L: Leases> Proxy<L> {
                     let mut board = proxy.board();
                     (board.take(&user, &mut given_up), board.has_more(&user))
                 };
-                if !given_up.is_empty() {
-                    proxy.leave(given_up.iter());
-                }
+                proxy.give_up(given_up).await;
                 match turn {
                     Ok(slot) if units.is_empty() => slot.unused(),
                     Ok(slot) if more => {
@@ -205,6 +203,13 @@ impl<L: Leases> Proxy<L> {
             leases.extend(unit.leases);
             items.extend(unit.items);
         }
+        self.give_back(leases).await;
+        self.leave(items.iter());
+    }
+
+    /// Ends the way of records whose callers are gone.
+    async fn give_up(self: &Arc<Self>, mut items: Vec<Item>) {
+        let leases = items.iter_mut().flat_map(|item| std::mem::take(&mut item.leases)).collect();
         self.give_back(leases).await;
         self.leave(items.iter());
     }
