@@ -31,6 +31,10 @@ const CROWDED_ATTEMPTS: u32 = 60;
 /// How often a token is renewed for one call.
 const RENEWALS: u32 = 3;
 
+/// How long a connection may take to come about. It is part of the time that a call takes from its last permit until it
+/// arrives, for which those who keep others away reckon with twice [`MARGIN`].
+const CONNECT_TIME: Duration = Duration::from_secs(8);
+
 /// How much longer than Marketo's own limit an answer is waited for, so that it is Marketo that gives up first.
 pub(super) const MARGIN: Duration = Duration::from_secs(10);
 
@@ -277,7 +281,12 @@ fn transport(options: &ClientOptions) -> Result<reqwest::Client, String> {
     let mut builder = reqwest::Client::builder()
         .redirect(redirect::Policy::none())
         .user_agent(concat!("mkto-audit/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(Duration::from_secs(20));
+        .connect_timeout(CONNECT_TIME);
+    // What is not confirmed for so long is not delivered later either, when nobody reckons with it any more.
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    {
+        builder = builder.tcp_user_timeout(MARGIN);
+    }
     // What is meant for this machine must not leave it in the clear by way of the system's proxy.
     if is_loopback(&options.base_url) || is_loopback(&options.identity_url) {
         builder = builder.no_proxy();

@@ -2,23 +2,33 @@
 //!
 //! Between the renewal of a lease and the end of its call at Marketo lie three spans. The call leaves within [`MARGIN`] of
 //! the moment at which the renewal was asked for, or not at all ([`LeaveBy`]). It arrives within another. And it runs, no
-//! longer than Marketo's limit of such calls. All spans are Marketo's time.
+//! longer than Marketo's limit of such calls. The spans are Marketo's time, and the
+//! margins no shorter than a busy machine needs.
 
 use std::time::Duration;
 
 use super::machine_clock;
+use crate::marketo::Clock;
 
 /// The longest that a call may take from the asking for its renewal until it leaves, and from there until it arrives.
 pub const MARGIN: Duration = Duration::from_secs(10);
 
-/// What a lease is renewed for just before a call with this limit leaves.
-pub const fn to_send(limit: Duration) -> Duration {
-    limit.saturating_add(MARGIN).saturating_add(MARGIN)
+/// However fast Marketo's clock, for practising, a busy machine may be slow.
+const LEAST_MARGIN: Duration = Duration::from_millis(250);
+
+/// What a lease is renewed for, in the wall's time, just before a call with this limit leaves.
+pub fn to_send(limit: Duration, clock: Clock) -> Duration {
+    clock.wall(limit) + margin(clock) * 2
 }
 
-/// After how long since it left a call with this limit is over, whatever its sender heard of it.
-pub const fn until_over(limit: Duration) -> Duration {
-    limit.saturating_add(MARGIN)
+/// After how long of the wall's time since it left a call with this limit is over, whatever its sender heard of it.
+pub fn until_over(limit: Duration, clock: Clock) -> Duration {
+    clock.wall(limit) + margin(clock)
+}
+
+/// [`MARGIN`] in the wall's time.
+fn margin(clock: Clock) -> Duration {
+    clock.wall(MARGIN).max(LEAST_MARGIN)
 }
 
 /// The moment after which a call must not leave any more, by a clock that goes on while the machine sleeps.
@@ -29,7 +39,12 @@ pub struct LeaveBy {
 }
 
 impl LeaveBy {
-    /// So much of the wall's time from now, which is right before the renewal is asked for.
+    /// A margin from now, which is right before the renewal is asked for.
+    pub fn from_now(clock: Clock) -> Self {
+        Self::within(margin(clock))
+    }
+
+    /// So much of the wall's time from now.
     pub fn within(margin: Duration) -> Self {
         let margin = i64::try_from(margin.as_millis()).unwrap_or(i64::MAX);
         Self { millis: machine_clock::up_for().ok().map(|now| now.saturating_add(margin)) }

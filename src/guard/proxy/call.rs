@@ -19,7 +19,7 @@ use super::answer::Answer;
 use super::board::Unit;
 use super::upstream::{NoAnswer, Whole};
 use super::user::ApiUser;
-use crate::guard::lease::{Lease, LeaseError, Leases, LeaveBy, MARGIN, to_send, until_over};
+use crate::guard::lease::{Lease, LeaseError, Leases, LeaveBy, to_send, until_over};
 use crate::marketo::{Kind, NoCall, Slot, Verdict, of_code, of_status};
 
 /// How often a call is repeated for being one too many; others share the limit, so it can take a while.
@@ -30,9 +30,6 @@ const ATTEMPTS: u32 = 5;
 
 /// An answer on this machine may be slow too, however fast the clock.
 const LEAST_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Nor may the margins around a call be shorter, which are for a busy machine as well.
-const LEAST_MARGIN: Duration = Duration::from_millis(250);
 
 /// A call to be made.
 #[derive(Debug)]
@@ -117,8 +114,8 @@ impl<L: Leases> Proxy<L> {
                 Ok(slot) => slot,
                 Err(spent) => return Said::Refused(self.no_call(spent)),
             };
-            let leave_by = LeaveBy::within(self.settings.clock.wall(MARGIN).max(LEAST_MARGIN));
-            match self.renew(units, self.rights_for(order.limit)).await {
+            let leave_by = LeaveBy::from_now(self.settings.clock);
+            match self.renew(units, to_send(order.limit, self.settings.clock)).await {
                 Ok(()) => {}
                 Err(LeaseError::Lost { .. }) => {
                     slot.unused();
@@ -161,14 +158,7 @@ impl<L: Leases> Proxy<L> {
 
     /// After how long (of the wall's time) a call with this limit of Marketo's is over.
     pub(super) fn over_after(&self, limit: Duration) -> Duration {
-        let clock = self.settings.clock;
-        clock.wall(until_over(limit)).max(clock.wall(limit) + LEAST_MARGIN)
-    }
-
-    /// What the rights are renewed for just before a call with this limit leaves.
-    fn rights_for(&self, limit: Duration) -> Duration {
-        let clock = self.settings.clock;
-        clock.wall(to_send(limit)).max(clock.wall(limit) + LEAST_MARGIN * 2)
+        until_over(limit, self.settings.clock)
     }
 
     /// Waits for something, and keeps the rights of these units meanwhile.

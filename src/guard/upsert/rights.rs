@@ -5,15 +5,12 @@
 //! process is killed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-use tokio::time::Instant;
 
 use super::Guard;
 use crate::dedupe::Key;
 use crate::guard::Error;
 use crate::guard::coalesce::KeyWork;
-use crate::guard::lease::{Lease, LeaseError, LeaseKey, Leases, MARGIN, Terms, to_send};
+use crate::guard::lease::{Lease, LeaseError, LeaseKey, Leases, LeaveBy, Terms, to_send};
 use crate::marketo::{Clock, Permit, ReadLeads, SYNC_LIMIT, SyncLeads, Withheld};
 
 /// The rights of one round.
@@ -118,17 +115,13 @@ impl<L: Leases> Permit for CallPermit<'_, L> {
         if self.leases.len() < self.keys {
             return Err(Withheld("the right to write one of its keys is not held".to_owned()));
         }
-        let asked_at = Instant::now();
-        let span = self.clock.wall(to_send(SYNC_LIMIT));
+        let leave_by = LeaveBy::from_now(self.clock);
+        let span = to_send(SYNC_LIMIT, self.clock);
         let renewed = self.store.renew(self.leases.iter().copied(), span).await;
         renewed.map_err(|error| Withheld(error.to_string()))?;
-        // From the moment of asking on the rights count; a call that leaves later would outlast them.
-        if asked_at.elapsed() > self.clock.wall(MARGIN).max(LEAST_MARGIN) {
+        if leave_by.is_over() {
             return Err(Withheld("the lease store took too long to answer".to_owned()));
         }
         Ok(())
     }
 }
-
-/// The lease store may be slow however fast Marketo's clock.
-const LEAST_MARGIN: Duration = Duration::from_millis(200);

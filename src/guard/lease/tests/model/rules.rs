@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::world::TICK;
 use crate::guard::lease::{MARGIN, Terms, to_send, until_over};
+use crate::marketo::Clock;
 
 /// What the writers and the store keep to, and what the network does.
 #[derive(Debug, Clone, Copy)]
@@ -59,10 +60,10 @@ impl Rules {
             // Signs of life come three times within the life of a place, which is one step of this clock: so two steps.
             terms: Terms { place: TICK * 2, ..Terms::default() },
             renews: true,
-            renewed_for: to_send(limit),
+            renewed_for: to_send(limit, Clock::real()),
             counts_from: CountsFrom::Renewal,
             leaves_within: MARGIN,
-            settled_after: until_over(limit),
+            settled_after: until_over(limit, Clock::real()),
             outlives_its_owner: true,
             renewal_names: Named::Grant,
             release_names: Named::Grant,

@@ -9,7 +9,7 @@ use super::steps::{Protocol, Step};
 use super::world::{TICK, World};
 use super::{ONE_CALL, SERVED};
 use crate::guard::lease::{MARGIN, Terms, until_over};
-use crate::marketo::SYNC_LIMIT;
+use crate::marketo::{Clock, SYNC_LIMIT};
 
 fn built() -> Rules {
     Rules::as_built(SYNC_LIMIT)
@@ -80,7 +80,7 @@ fn a_call_outlasts_a_renewal_for_marketos_limit_without_a_margin() {
 
 #[test]
 fn a_call_that_leaves_late_and_arrives_late_outlasts_a_renewal_with_one_margin() {
-    let rules = Rules { renewed_for: until_over(SYNC_LIMIT), ..built() };
+    let rules = Rules { renewed_for: until_over(SYNC_LIMIT, Clock::real()), ..built() };
     assert_eq!(
         way_to_break(ONE_CALL, rules),
         "Take(0), AskForRenewal(0), Renew(0), 10s, Send(0), 10s, Arrive(0), 80s, Take(1), \
