@@ -200,6 +200,25 @@ fn ids_that_differ_in_case_alone_stay_two_leads_where_marketo_minds_the_case() {
 }
 
 #[test]
+fn a_key_of_several_leads_that_only_marketo_sees_gets_marketos_answer_and_not_calls_without_end() {
+    for mode in ["serialize", "strict"] {
+        let instance = Instance::start(quick());
+        for id in ["003ABC", "003AbC"] {
+            instance.sandbox.put_lead(&json!({"externalPersonId": id}));
+        }
+        let guard = Guard::start(
+            &instance,
+            [("MKTO_AUDIT__GUARD__MODE", mode), ("MKTO_AUDIT__GUARD__ON_DUPLICATES", "winner")],
+        );
+        // Marketo takes it for either of them, and the guard, which cannot know that it does, for neither.
+        let answer = guard.sync(&json!({"lookupField": "externalPersonId",
+            "input": [{"externalPersonId": "003abc", "firstName": "Ada"}]}));
+        assert_eq!(answer["result"][0]["reasons"][0]["code"], "1007", "{mode} {answer:?}");
+        assert!(writes(&instance) <= 5, "{mode}: {} calls for one record", writes(&instance));
+    }
+}
+
+#[test]
 fn a_write_whose_key_is_empty_is_never_sent_again_on_a_guess() {
     for mode in ["serialize", "strict"] {
         let instance = Instance::start(quick());

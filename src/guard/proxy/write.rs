@@ -226,7 +226,13 @@ impl<L: Leases> Proxy<L> {
             let overtaken = how != How::AsAsked && has_code(&row, &["1004", "1005", "1007"]);
             if overtaken && may_try_again(&unit) {
                 again.push(unit);
-            } else if to_winner && how == How::AsAsked && has_code(&row, &["1007"]) && unit.key().is_some() {
+            } else if to_winner
+                && how == How::AsAsked
+                && has_code(&row, &["1007"])
+                && unit.key().is_some()
+                // Several leads that only Marketo sees have no winner, however often they are looked for.
+                && may_try_again(&unit)
+            {
                 several.push(unit);
             } else {
                 answered.push(unit);
