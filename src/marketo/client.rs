@@ -179,7 +179,6 @@ impl Client {
             attempts += 1;
             let token = self.inner.token.get(&self.inner.http).await?;
             let slot = self.inner.pacer.slot().await.map_err(|none| none.into_error(call.name()))?;
-            let sent_at = Instant::now();
             let trouble = match attempt(token.clone(), slot).await {
                 Ok(result) => return Ok(result),
                 Err(trouble) => trouble,
@@ -201,7 +200,7 @@ impl Client {
                     let pause = Duration::from_secs(1 << (attempts - 1).min(5)).mul_f64(jitter());
                     self.inner.clock.sleep(pause).await;
                 }
-                _ => return Err(trouble.into_error(call, attempts, sent_at, self.inner.token.url())),
+                _ => return Err(trouble.into_error(call, attempts, self.inner.token.url())),
             }
         }
     }

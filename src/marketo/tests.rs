@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    Client, Clock, Error, MergeLeads, MergeOrder, Outcome, ReadLeads, RecordStatus, SyncAction, SyncLeads,
-    SyncRequest,
+    Client, Clock, Error, MergeLeads, MergeOrder, Outcome, Permit, ReadLeads, RecordStatus, SyncAction,
+    SyncLeads, SyncRequest, Withheld,
 };
 use crate::lead::LeadId;
 
@@ -88,6 +89,27 @@ async fn an_upsert_without_a_result_for_each_record_is_unclear() {
         let error = server.client().sync_leads(&upsert()).await.unwrap_err();
         assert_eq!((error.outcome(), server.calls().len()), (Outcome::Unclear, 1), "{result}");
     }
+}
+
+/// Takes its time, as a lease store that is being restarted does, and notes when it gave its leave.
+#[derive(Default)]
+struct Slow(Mutex<Option<Instant>>);
+
+impl Permit for Slow {
+    async fn ask(&self) -> Result<(), Withheld> {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        *self.0.lock().unwrap() = Some(Instant::now());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn marketos_time_for_a_call_counts_from_when_it_left_and_not_from_when_its_permit_was_asked_for() {
+    let server = Scripted::start(vec![Reply::Cut]).await;
+    let permit = Slow::default();
+    let error = server.client().sync_leads_with(&permit, &upsert()).await.unwrap_err();
+    let Error::Unclear { sent_at, .. } = error else { panic!("{error}") };
+    assert!(Some(sent_at) >= *permit.0.lock().unwrap());
 }
 
 #[tokio::test]

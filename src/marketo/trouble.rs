@@ -30,6 +30,8 @@ pub(super) struct Trouble {
     what: String,
     reason: Option<Reason>,
     request_id: Option<String>,
+    /// When the call left: what it waited for before is no part of the time that Marketo lets it run.
+    sent_at: Instant,
 }
 
 /// The answer, or what is to be done without one.
@@ -49,7 +51,7 @@ pub(super) fn trouble(call: &Call, reply: Reply, sent_at: Instant) -> Trouble {
         Kind::Read => Verdict::TryAgain,
         Kind::Write => Verdict::Unclear,
     };
-    let bare = |verdict, what: String| Trouble { verdict, what, reason: None, request_id: None };
+    let bare = |verdict, what: String| Trouble { verdict, what, reason: None, request_id: None, sent_at };
     let trouble = match reply {
         Reply::Envelope(envelope) => {
             let request_id = envelope.request_id.clone();
@@ -59,12 +61,14 @@ pub(super) fn trouble(call: &Call, reply: Reply, sent_at: Instant) -> Trouble {
                     what: format!("{} {}", reason.code, reason.message),
                     reason: Some(reason),
                     request_id,
+                    sent_at,
                 },
                 None => Trouble {
                     verdict: doubtful,
                     what: "neither success nor an error".to_owned(),
                     reason: None,
                     request_id,
+                    sent_at,
                 },
             }
         }
@@ -85,8 +89,8 @@ pub(super) fn trouble(call: &Call, reply: Reply, sent_at: Instant) -> Trouble {
 
 impl Trouble {
     /// What the caller is told when nothing more is tried.
-    pub(super) fn into_error(self, call: &Call, attempts: u32, sent_at: Instant, identity: &str) -> Error {
-        let Self { verdict, what, reason, request_id } = self;
+    pub(super) fn into_error(self, call: &Call, attempts: u32, identity: &str) -> Error {
+        let Self { verdict, what, reason, request_id, sent_at } = self;
         let call = call.name();
         match verdict {
             Verdict::Unclear => Error::Unclear { call, what, request_id, sent_at },
