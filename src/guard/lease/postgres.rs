@@ -38,6 +38,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How soon a release is seen whose notice was lost.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What every round counts on, whatever the server's defaults are: that each statement sees what was committed before it, as
+/// the lock is only of use so; that a commit is on disk when it is answered; and that a machine that is gone in the middle of
+/// a round, without a word, does not keep the lock from all others for as long as TCP takes to notice (hours).
+const SESSION: &str = "SET default_transaction_isolation = 'read committed'; \
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
+    SET idle_in_transaction_session_timeout = '5s'";
+
 /// Between two attempts to listen.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -142,6 +149,7 @@ async fn connect(way: &Way) -> Result<Connected, ServerError> {
             tracing::debug!(%error, "the connection to the lease store has ended");
         }
     });
+    client.batch_execute(SESSION).await?;
     migrate(&client).await?;
     let statements = Statements::prepare(&client).await?;
     Ok(Connected { client, statements })
@@ -199,4 +207,44 @@ async fn hear(way: &Way, released: &Notify) -> Result<(), tokio_postgres::Error>
         listens = listening => listens?,
     }
     messages.await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::cluster::Cluster;
+    use super::super::{Leases as _, SharedLeases, Terms};
+    use super::{PostgresAddress, Way, connect, round};
+
+    fn way(address: &str) -> Way {
+        let address: PostgresAddress = address.parse().unwrap();
+        Way { config: address.config().clone(), tls: address.tls().unwrap() }
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_is_gone_in_the_middle_of_a_round_keeps_the_others_waiting_for_seconds_only() {
+        let cluster = Cluster::start();
+        let database = cluster.database();
+        let mut gone = connect(&way(&database)).await.unwrap();
+        let round = gone.client.transaction().await.unwrap();
+        round.execute("SELECT pg_advisory_xact_lock($1)", &[&round::LOCK]).await.unwrap();
+        let others = SharedLeases::postgres(&database.parse().unwrap(), Terms::default()).unwrap();
+        others.ready().await.unwrap();
+        drop(round);
+    }
+
+    #[tokio::test]
+    async fn what_a_round_counts_on_holds_whatever_the_servers_defaults_are() {
+        let cluster = Cluster::start();
+        let way = way(&cluster.database());
+        let (administrator, connection) = way.config.connect(way.tls.clone()).await.unwrap();
+        tokio::spawn(connection);
+        for default in ["default_transaction_isolation = 'serializable'", "synchronous_commit = off"] {
+            administrator.batch_execute(&format!("ALTER ROLE postgres SET {default}")).await.unwrap();
+        }
+        let connected = connect(&way).await.unwrap();
+        for (setting, needed) in [("transaction_isolation", "read committed"), ("synchronous_commit", "on")] {
+            let row = connected.client.query_one(&format!("SHOW {setting}"), &[]).await.unwrap();
+            assert_eq!(row.get::<_, String>(0), needed, "{setting}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use super::{LeaseError, LeaseKey, Leases, MemoryLeases, SharedLeases, Terms};
 
 #[path = "../../../tests/support/cluster.rs"]
 #[expect(dead_code, reason = "the end-to-end tests use what is not used here")]
-mod cluster;
+pub(super) mod cluster;
 mod model;
 mod postgres;
 mod processes;
