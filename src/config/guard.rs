@@ -74,7 +74,11 @@ pub(super) fn leases(value: &RawValue) -> Result<LeaseStore, String> {
             // The address may hold a password, and is not repeated.
             address.parse().map(LeaseStore::Postgres).map_err(|error: AddressError| error.to_string())
         }
-        other => Err(format!("takes sqlite, memory or postgres://…, not `{other}`")),
+        word if word.chars().all(char::is_alphanumeric) => {
+            Err(format!("takes sqlite, memory or postgres://…, not `{word}`"))
+        }
+        // A misspelt address may hold a password too.
+        _ => Err("takes sqlite, memory or postgres://…, and this is none of them".to_owned()),
     }
 }
 

@@ -105,6 +105,11 @@ fn what_is_wrong_is_named_with_its_place() {
             "DIR/config.toml line 2: `guard.leases`: takes sqlite, memory or postgres://…, not `redis`",
         ),
         (
+            "[guard]\nleases = 'postgres:/guard:hush@db.example.com/leases'",
+            vec![],
+            "DIR/config.toml line 2: `guard.leases`: takes sqlite, memory or postgres://…, and this is none of them",
+        ),
+        (
             "[instance]\nclient_secret = 'x'",
             vec![],
             "DIR/config.toml line 2: `instance.client_secret`: a secret does not belong in a file; set MARKETO_CLIENT_SECRET, or name a command that prints it in `instance.client_secret_command`",
