@@ -105,10 +105,7 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
             if self.settings.dry_run {
                 chunk.finish(place, status, id, None);
             } else if write.tries >= TRIES {
-                let said = write.last_word.clone().unwrap_or_default();
-                let reason = format!(
-                    "tried {TRIES} times, and its outcome stays open ({said}); look the lead up, then run it again"
-                );
+                let reason = write.given_up();
                 chunk.finish(place, Status::Failed, id, Some(&reason));
             } else {
                 let mut record = write.fields.clone();
@@ -236,6 +233,18 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
 }
 
 impl Write {
+    /// Why it is not tried any more, and what that means for the lead.
+    fn given_up(&self) -> String {
+        let said = self.last_word.as_deref().unwrap_or_default();
+        if self.may_have_written {
+            format!(
+                "tried {TRIES} times, and its outcome stays open ({said}); look the lead up, then run it again"
+            )
+        } else {
+            format!("tried {TRIES} times, and nothing was written ({said}); run it again")
+        }
+    }
+
     /// What a look-up that found everything in place says of a write, given what may have been done before.
     fn done_as(&self, otherwise: Status) -> Status {
         match (self.may_have_created, self.may_have_written) {
@@ -342,4 +351,17 @@ impl Chunk<'_> {
 fn several(ids: &[LeadId]) -> String {
     let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
     format!("leads {} have this key, and which is meant cannot be known; merge them first", ids.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Write;
+
+    #[test]
+    fn what_never_left_is_not_said_to_be_open() {
+        let mut write = Write { last_word: Some("1005 Lead already exists".to_owned()), ..Write::default() };
+        assert!(write.given_up().contains("nothing was written (1005"), "{}", write.given_up());
+        write.may_have_written = true;
+        assert!(write.given_up().contains("its outcome stays open"), "{}", write.given_up());
+    }
 }
