@@ -32,8 +32,9 @@ const MARGIN: Duration = Duration::from_secs(20);
 /// Keys in a chunk. Three look-ups and, since creates and updates leave apart, at most four writes: 7 calls for 900 keys.
 const CHUNK: usize = 3 * BATCH;
 
-/// A call that was written down may be held back by limits before it leaves, but no longer than this.
-const HELD_BACK: Duration = Duration::from_secs(15 * 60);
+/// A call that was written down may be held back by limits before it leaves, but no longer than this: 60 refusals for being
+/// one too many, each followed by a whole window when one call in a window is all that is left.
+const HELD_BACK: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How a guarded write goes about it.
 #[derive(Debug, Clone)]
