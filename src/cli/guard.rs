@@ -25,7 +25,8 @@ mod service;
 ///
 /// An integration changes its base URL to the proxy and nothing else; its own token is what Marketo sees. Writes of one
 /// email (or of any other look-up key) leave one at a time, in the order in which they came; writes that wait leave
-/// together. An answer that gets lost is settled by looking, never by sending again. Everything else passes as it comes.
+/// together. Where an answer gets lost, nothing is sent again before that call is over and a look-up says what it did.
+/// Everything else passes as it comes.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,

@@ -18,8 +18,9 @@ use crate::marketo::{Client, ReadLeads, Schema};
 /// Write people to Marketo so that no duplicate can arise
 ///
 /// Each record is looked up live; a new one is created, a known one updated by its id, never two calls with one email at
-/// once. Records of one email in the file are joined in their order, later values winning. An answer that gets lost is
-/// settled by looking, never by sending again. An email that several leads have is left alone and reported.
+/// once. Records of one email in the file are joined in their order, later values winning. Where an answer gets lost,
+/// nothing is sent again before that call is over and a look-up says what it did. An email that several leads have is left
+/// alone and reported.
 #[derive(Debug, Args)]
 #[command(
     after_help = "The file is CSV with a header of REST API names (email,firstName,…), or JSON Lines; an empty CSV \
