@@ -67,11 +67,27 @@ impl Cluster {
         format!("postgres://postgres:{PASSWORD}@127.0.0.1:{}/{name}", self.port)
     }
 
+    /// Sets up a database, given by its address, as an administrator may have done; it counts for new connections.
+    pub(crate) fn set(address: &str, setting: &str) {
+        let name = address.rsplit('/').next().unwrap_or_default();
+        let sql = format!("ALTER DATABASE {name} SET {setting}");
+        run(Command::new(program("psql")).args(["-q", "-d", address, "-c", &sql]));
+    }
+
     /// Stops it as an administrator in a hurry does: connections are cut.
     pub(crate) fn stop(&self) {
+        self.stop_by("fast");
+    }
+
+    /// Ends it as a crash does: nothing is written any more.
+    pub(crate) fn crash(&self) {
+        self.stop_by("immediate");
+    }
+
+    fn stop_by(&self, mode: &str) {
         let data = self.folder.path().join("data");
         run(as_owner(&program("pg_ctl"))
-            .args(["stop", "-m", "fast", "-w", "-D"])
+            .args(["stop", "-m", mode, "-w", "-D"])
             .arg(data)
             .stdout(Stdio::null()));
         self.server.lock().unwrap().wait().unwrap();

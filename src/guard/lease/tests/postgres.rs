@@ -63,6 +63,26 @@ async fn leases_outlive_a_restart_of_the_server_and_without_it_none_is_had() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_outlive_a_crash_of_a_server_that_was_set_up_to_commit_carelessly() {
+    let cluster = Cluster::start();
+    let address = cluster.database();
+    // Nothing is written by itself before the crash, and each transaction sees what was there when it began.
+    for setting in ["synchronous_commit = off", "default_transaction_isolation = 'repeatable read'"] {
+        Cluster::set(&address, setting);
+    }
+    let open = || Arc::new(open(&address, Terms::default()));
+    super::storm::storm(Store { here: open(), there: open(), _kept: Box::new(()) }).await;
+    let leases = open();
+    let held = leases.acquire(&keys(&["a"])).await.unwrap();
+    leases.renew(&held, SOON * 10).await.unwrap();
+    cluster.crash();
+    cluster.start_again();
+    let later = open();
+    timeout(SOON, async { while later.ready().await.is_err() {} }).await.unwrap();
+    assert!(later.try_acquire(&keys(&["a"])).await.unwrap().is_empty(), "its lease was lost in the crash");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_waits_keeps_its_place_while_the_server_is_restarted() {
     let cluster = Cluster::start();
     let Store { here, there, .. } = store(&cluster, Terms { unsent: SOON * 10, place: SOON * 10 });
