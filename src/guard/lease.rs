@@ -85,8 +85,9 @@ impl LeaseKey {
 }
 
 fn widest(value: &str) -> String {
-    let folded: String =
-        value.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect();
+    let plain = value.nfkd().filter(|c| !is_combining_mark(*c));
+    // By way of the capitals, which letters share that have several small forms, as `ß` and `ss` do.
+    let folded: String = plain.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
     match folded.parse::<f64>() {
         // Beyond 15 digits two numbers may look alike as floating-point numbers and not be.
         Ok(number) if number.is_finite() && folded.len() <= 15 => number.to_string(),

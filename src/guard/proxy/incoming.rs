@@ -326,6 +326,8 @@ pub(super) fn key_of(field: &str, value: &Value) -> Option<String> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
+        // Marketo keeps it as a word where the field is a text.
+        Value::Bool(flag) => flag.to_string(),
         _ => return None,
     };
     let folded = normalise(&text)?;

@@ -112,12 +112,13 @@ fn values_that_differ_in_case_alone_share_a_right_and_are_not_one_record() {
     let incoming = sync(&json!({"lookupField": "externalPersonId", "input": [
         {"externalPersonId": "003AbC"}, {"externalPersonId": "003abc"}, {"externalPersonId": " 003AbC "},
         {"externalPersonId": "42"}, {"externalPersonId": 42}, {"externalPersonId": "042"}, {"externalPersonId": "M\u{fc}ller"},
-        {"externalPersonId": "Muller"},
+        {"externalPersonId": "Muller"}, {"externalPersonId": "True"}, {"externalPersonId": true},
+        {"externalPersonId": "Stra\u{df}e"}, {"externalPersonId": "STRASSE"},
     ]}));
     let of = |place: usize| (incoming.records[place].key.as_deref(), &incoming.records[place].leases);
     assert_eq!(of(0).0, Some("003AbC"));
     assert_eq!(of(0), of(2));
-    for (one, other) in [(0, 1), (3, 5), (6, 7)] {
+    for (one, other) in [(0, 1), (3, 5), (6, 7), (8, 9), (10, 11)] {
         assert_eq!(of(one).1, of(other).1);
         assert_ne!(of(one).0, of(other).0);
     }
