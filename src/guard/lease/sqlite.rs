@@ -6,6 +6,9 @@
 //! ([`QUIET`]). Waiters of this process are served by its own rounds; changes by other processes are seen by asking
 //! SQLite for its `data_version` every [`LOOK`] while somebody waits, a look into shared memory that reads no page. Times
 //! are those of [`machine_clock`]. The file must lie on a disk of this machine, as SQLite's WAL asks for.
+//!
+//! A file that is deleted or replaced while processes have it open would give a key to two of them. A round that finds it
+//! so goes over to the file that is there now, and keeps everybody quiet in it until what left before is over.
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -21,7 +24,10 @@ use super::machine_clock;
 use super::table::{Failure, Results, Round, Table};
 use crate::marketo::SYNC_LIMIT;
 
+mod in_place;
 mod round;
+
+use in_place::InPlace;
 
 /// What each format adds to the one before, never edited after its release.
 const MIGRATIONS: [&str; 1] = [include_str!("0001_leases.sql")];
@@ -93,21 +99,26 @@ pub enum FileError {
 impl SharedLeases {
     /// Opens a file of leases, making it where there is none. Only its owner can read it. Needs a runtime.
     pub fn sqlite(path: &Path, terms: Terms) -> Result<Self, FileError> {
-        let db = open(path)?;
-        let failed = |source| FileError::Store { path: path.to_owned(), source };
-        let version = data_version(&db).map_err(failed)?;
+        let open = Open::new(path)?;
         // Any number will do that no other process has; 62 bits are not met twice.
         let owner = i64::from_ne_bytes(rand::random::<[u8; 8]>()) >> 1;
-        let file = File { path: path.to_owned(), db, owner, version };
+        let file = File { path: path.to_owned(), open: Some(open), owner };
         Ok(Self::start(file, terms))
     }
 }
 
-/// The open file.
+/// The file.
 struct File {
     path: PathBuf,
-    db: Connection,
+    /// Away after it was replaced by something that cannot be opened.
+    open: Option<Open>,
     owner: i64,
+}
+
+/// The open file.
+struct Open {
+    db: Connection,
+    in_place: InPlace,
     /// SQLite's count of other connections' commits, as last seen.
     version: i64,
 }
@@ -116,48 +127,72 @@ impl Table for File {
     const NAME: &'static str = "sqlite";
 
     async fn round(&mut self, round: &Round, terms: Terms) -> Result<Results, Failure> {
-        let mut round = || carry_out(&mut self.db, &self.path, self.owner, round, terms);
+        let mut round = || self.carry_out(round, terms);
         // In place: waking another thread and being woken by it takes longer than most rounds do. Where the runtime has
         // other threads, they take over what else there is to do.
         let has_others = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
         let result = if has_others { tokio::task::block_in_place(round) } else { round() };
-        let (version, results) = result.map_err(failure)?;
-        self.version = version;
-        Ok(results)
+        result.map_err(|error| Arc::new(error) as Failure)
     }
 
     async fn changed(&mut self) {
         loop {
             tokio::time::sleep(LOOK).await;
-            let version = data_version(&self.db);
+            let unchanged = |open: &Open| data_version(&open.db).is_ok_and(|version| version == open.version);
             // What cannot be read now is told by the next round.
-            if !matches!(version, Ok(version) if version == self.version) {
+            if !self.open.as_ref().is_some_and(unchanged) {
                 return;
             }
         }
     }
 }
 
-/// The results of a round, and SQLite's count of commits before it: a later one may have been missed by the round.
-fn carry_out(
-    db: &mut Connection,
-    path: &Path,
-    owner: i64,
-    round: &Round,
-    terms: Terms,
-) -> Result<(i64, Results), FileError> {
-    let failed = |source| FileError::Store { path: path.to_owned(), source };
-    let version = data_version(db).map_err(failed)?;
-    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    // Read after the lock is there, since waiting for it takes time.
-    let now = machine_clock::now().map_err(|source| FileError::Clock { source })?;
-    let results = round::carry_out(&transaction, owner, &now, round, terms).map_err(failed)?;
-    transaction.commit().map_err(failed)?;
-    Ok((version, results))
+impl File {
+    fn carry_out(&mut self, round: &Round, terms: Terms) -> Result<Results, FileError> {
+        let in_place = self.open.take_if(|open| !open.in_place.holds(&self.path));
+        let open = match (in_place, &mut self.open) {
+            (None, Some(open)) => open,
+            (replaced, open) => {
+                // Closed first: SQLite shares what it keeps of a file among a process's connections to it.
+                drop(replaced);
+                open.insert(Open::instead(&self.path)?)
+            }
+        };
+        let failed = |source| FileError::Store { path: self.path.clone(), source };
+        // Of before the round: a later commit may have been missed by it.
+        let version = data_version(&open.db).map_err(failed)?;
+        let transaction =
+            open.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        // Read after the lock is there, since waiting for it takes time.
+        let now = machine_clock::now().map_err(|source| FileError::Clock { source })?;
+        let results = round::carry_out(&transaction, self.owner, &now, round, terms).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+        open.version = version;
+        Ok(results)
+    }
 }
 
-fn failure(error: FileError) -> Failure {
-    Arc::new(error)
+impl Open {
+    fn new(path: &Path) -> Result<Self, FileError> {
+        let db = open(path)?;
+        let version =
+            data_version(&db).map_err(|source| FileError::Store { path: path.to_owned(), source })?;
+        Ok(Self { db, in_place: InPlace::look(path), version })
+    }
+
+    /// What is there now in place of the file that was open until now, whose leases nobody knows any more.
+    fn instead(path: &Path) -> Result<Self, FileError> {
+        tracing::error!(
+            path = %path.display(),
+            quiet_s = QUIET.as_secs(),
+            "the file of leases was deleted or replaced while it was in use; nothing is written until what left before is over"
+        );
+        let open = Self::new(path)?;
+        let now = machine_clock::now().map_err(|source| FileError::Clock { source })?;
+        round::keep_quiet(&open.db, &now)
+            .map_err(|source| FileError::Store { path: path.to_owned(), source })?;
+        Ok(open)
+    }
 }
 
 fn data_version(db: &Connection) -> rusqlite::Result<i64> {

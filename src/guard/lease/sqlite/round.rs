@@ -68,6 +68,13 @@ fn start_over(db: &Connection, now: &Moment) -> Result<i64> {
     }
 }
 
+/// Grants nothing from now on, for as long as a call can run that left before.
+pub(super) fn keep_quiet(db: &Connection, now: &Moment) -> Result<()> {
+    start_over(db, now)?;
+    db.execute("UPDATE machine SET quiet_until = max(quiet_until, ?1)", [now.millis + millis(QUIET)])?;
+    Ok(())
+}
+
 fn remove_what_is_over(db: &Connection, now: i64) -> Result<()> {
     db.prepare_cached("DELETE FROM lease WHERE ends_at <= ?1")?.execute([now])?;
     db.prepare_cached("DELETE FROM owner WHERE alive_until <= ?1")?.execute([now])?;

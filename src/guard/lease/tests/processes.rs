@@ -84,3 +84,28 @@ async fn a_release_by_another_process_is_seen_at_once() {
     leases.release(held).await.unwrap();
     child.wait().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_a_file_open_that_was_deleted_gives_no_key_away_a_second_time() {
+    for end in ["", "-wal", "-shm"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("leases.db");
+        let here = SharedLeases::sqlite(&path, TERMS).unwrap();
+        here.ready().await.unwrap();
+        std::fs::remove_file(folder.path().join(format!("leases.db{end}"))).unwrap();
+        // What is left may be no file of SQLite's, which is refused.
+        let Ok(there) = SharedLeases::sqlite(&path, TERMS) else {
+            assert!(here.try_acquire(&keys(&["a"])).await.unwrap_or_default().is_empty(), "{end}");
+            continue;
+        };
+        let held = there.try_acquire(&keys(&["a"])).await.unwrap_or_default();
+        let taken = here.try_acquire(&keys(&["a", "b"])).await.unwrap_or_default();
+        assert!(
+            taken.is_empty(),
+            "{end}: two owners, or a key whose last owner nobody knows: {held:?} {taken:?}"
+        );
+        // The one who came later keeps what it has, and gets no more until what left before is over.
+        assert!(held.is_empty() || there.renew(&held, SOON).await.is_ok(), "{end}");
+        assert!(there.try_acquire(&keys(&["c"])).await.unwrap_or_default().is_empty(), "{end}");
+    }
+}
