@@ -198,5 +198,5 @@ fn so_it_is_where_writes_are_sent_as_they_were_asked_for() {
 #[test]
 #[ignore = "takes minutes; run it by name with --ignored"]
 fn two_hundred_callers_write_twenty_thousand_times() {
-    storm(Strength { callers: 200, writes_each: 100, keys: 5_000, fault_rate: 0.005 }, "strict", 200);
+    storm(Strength { callers: 200, writes_each: 100, keys: 5_000, fault_rate: 0.01 }, "strict", 150);
 }
