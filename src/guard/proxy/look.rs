@@ -34,8 +34,7 @@ pub(super) struct Found {
     /// The keys as they are found whatever their case: how many there are of each.
     spellings: BTreeMap<String, BTreeSet<String>>,
     pub(super) request_id: Option<Arc<str>>,
-    /// Marketo's time of day, and when it was that here.
-    clock: Option<(DateTime<Utc>, Instant)>,
+    clock: Option<MarketosClock>,
 }
 
 impl Found {
@@ -51,12 +50,22 @@ impl Found {
             .is_some_and(|spelled| spelled.iter().any(|other| other != key))
     }
 
-    /// Marketo's time of day at a moment, to the second.
-    pub(super) fn marketos_time(&self, at: Instant) -> Option<DateTime<Utc>> {
-        let (date, when) = self.clock?;
-        let before = chrono::Duration::from_std(when.saturating_duration_since(at)).ok()?;
-        Some(date - before)
+    /// Marketo's time of day at an earlier moment: no earlier than the first, and no later than the second.
+    pub(super) fn marketos_time(&self, at: Instant) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        let MarketosClock { date, asked, heard } = self.clock?;
+        let until = |then: Instant| chrono::Duration::from_std(then.saturating_duration_since(at)).ok();
+        // What the date leaves out of its second.
+        let rest = chrono::Duration::seconds(1);
+        Some((date - until(heard)?, date + rest - until(asked)?))
     }
+}
+
+/// The date that an answer bore, which was written at some moment between these two.
+#[derive(Debug, Clone, Copy)]
+struct MarketosClock {
+    date: DateTime<Utc>,
+    asked: Instant,
+    heard: Instant,
 }
 
 impl<L: Leases> Proxy<L> {
@@ -150,7 +159,9 @@ impl Found {
             }
         }
         self.request_id = Some(page.request_id);
-        self.clock = page.date.as_ref().and_then(date).map(|date| (date, Instant::now())).or(self.clock);
+        let (asked, heard) = (page.sent_at, Instant::now());
+        let clock = page.date.as_ref().and_then(date).map(|date| MarketosClock { date, asked, heard });
+        self.clock = clock.or(self.clock);
         Some(())
     }
 }
@@ -177,4 +188,34 @@ fn lead(row: &Value) -> Option<Lead> {
 /// The time of a `Date` header.
 fn date(header: &HeaderValue) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc2822(header.to_str().ok()?).ok().map(|date| date.with_timezone(&Utc))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn marketos_time_is_known_no_better_than_its_answer_tells() {
+        let called = Instant::now();
+        tokio::time::advance(Duration::from_secs(4)).await;
+        let asked = Instant::now();
+        // The answer took three seconds, and nobody knows where.
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let page = Answered {
+            request_id: "1#2".into(),
+            rows: Vec::new(),
+            warnings: Arc::new([]),
+            next: None,
+            sent_at: asked,
+            date: Some(HeaderValue::from_static("Tue, 24 Nov 2026 12:00:10 GMT")),
+        };
+        let mut found = Found::default();
+        found.add("email", page).unwrap();
+        let at =
+            |second| date(&HeaderValue::try_from(format!("Tue, 24 Nov 2026 12:00:{second:02} GMT")).unwrap());
+        let (earliest, latest) = found.marketos_time(called).unwrap();
+        assert_eq!((Some(earliest), Some(latest)), (at(3), at(7)));
+    }
 }

@@ -110,9 +110,9 @@ impl<L: Leases> Proxy<L> {
         sent_at: Instant,
     ) -> Vec<Unit> {
         let is_born = |unit: &Unit| match found.of(unit.key().unwrap_or_default()) {
-            // Two times in whole seconds, each cut off: a second between them makes the order certain.
             [lead]
-                if holds_all(lead, unit) && (how == How::Create || is_younger(lead, found, sent_at, 1)) =>
+                if holds_all(lead, unit)
+                    && (how == How::Create || is_surely_younger(lead, found, sent_at)) =>
             {
                 Seen::Done(json!({"id": lead.id, "status": "created"}))
             }
@@ -138,7 +138,7 @@ impl<L: Leases> Proxy<L> {
                     How::Update => false,
                     How::AsAsked if asked == Action::UpdateOnly => false,
                     // To the second; what is at stake is one word of the answer.
-                    How::AsAsked => is_younger(lead, found, sent_at, -1),
+                    How::AsAsked => may_be_younger(lead, found, sent_at),
                 };
                 // A lead that was there before is not what `createOnly` made: Marketo says so when it is asked again.
                 if asked == Action::CreateOnly && !created {
@@ -187,12 +187,19 @@ impl<L: Leases> Proxy<L> {
     }
 }
 
-/// Whether a lead was created so many seconds after the call left, or later, by Marketo's own clock.
-fn is_younger(lead: &Lead, found: &Found, sent_at: Instant, seconds: i64) -> bool {
-    match (lead.created_at(), found.marketos_time(sent_at)) {
-        (Some(created), Some(sent)) => created >= sent + chrono::Duration::seconds(seconds),
-        _ => false,
-    }
+/// Whether a lead was created after the call left, by Marketo's own clock, whatever part of a second its time leaves out.
+fn is_surely_younger(lead: &Lead, found: &Found, sent_at: Instant) -> bool {
+    lead.created_at()
+        .zip(found.marketos_time(sent_at))
+        .is_some_and(|(created, (_, latest))| created >= latest)
+}
+
+/// Whether a lead may have been created after the call left.
+fn may_be_younger(lead: &Lead, found: &Found, sent_at: Instant) -> bool {
+    let rest = chrono::Duration::seconds(1);
+    lead.created_at()
+        .zip(found.marketos_time(sent_at))
+        .is_some_and(|(created, (earliest, _))| created + rest >= earliest)
 }
 
 /// Whether a lead holds what a record wrote, beside what it was addressed by.
