@@ -70,8 +70,8 @@ pub(crate) fn measure() -> Vec<Goal> {
         nginx_large.megabytes()
     );
     vec![
-        Goal::at_least(0.3, "times nginx", "passing, small answers, the median of the rounds", small),
-        Goal::at_least(0.5, "times nginx", "passing, large files, the median of the rounds", large),
+        Goal::at_least(0.1, "times nginx", "passing, small answers, the median of the rounds", small),
+        Goal::at_least(1.0, "times nginx", "passing, large files, the median of the rounds", large),
     ]
 }
 
