@@ -220,9 +220,12 @@ impl Config {
         }
     }
 
-    /// Where the guards of this user keep their rights to keys.
+    /// Where the writers of this user keep their rights to keys. Without a home folder it lies beside a cache that was named.
     pub fn leases_file(&self) -> Result<PathBuf, Error> {
-        self.places.leases_file(&self.instance_name())
+        match (self.places.leases_file(&self.instance_name()), &self.cache_path) {
+            (Err(_), Some(cache)) => Ok(cache.with_extension("leases.db")),
+            (place, _) => place,
+        }
     }
 
     /// Where a guard in shadow mode keeps its counts.
