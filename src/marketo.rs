@@ -22,6 +22,7 @@ mod envelope;
 mod error;
 mod export;
 mod pacer;
+mod permit;
 mod quota;
 mod read;
 mod spending;
@@ -39,6 +40,8 @@ pub use clock::Clock;
 pub use error::{Error, Outcome};
 pub use export::{Download, ExportBudget, ExportJob, ExportLeads, ExportStatus, Ordered};
 pub(crate) use pacer::{Pacer, Slot};
+use permit::AtAnyTime;
+pub use permit::{Permit, Withheld};
 pub(crate) use quota::day;
 pub(crate) use spending::NoCall;
 pub use spending::{OneRun, Spending, Spent, Uncounted};
@@ -172,24 +175,6 @@ pub trait SyncLeads: Send + Sync {
     /// The same for a call that may leave at any time.
     fn sync_leads(&self, request: &SyncRequest) -> impl Future<Output = Result<Vec<RecordResult>>> + Send {
         self.sync_leads_with(&AtAnyTime, request)
-    }
-}
-
-/// Whether a call may leave now, after all the waiting that came before.
-pub trait Permit: Sync {
-    /// Asked when the call is ready, and once for each time that it leaves.
-    fn ask(&self) -> impl Future<Output = Result<(), Withheld>> + Send;
-}
-
-/// Why a call may not leave.
-#[derive(Debug)]
-pub struct Withheld(pub String);
-
-struct AtAnyTime;
-
-impl Permit for AtAnyTime {
-    async fn ask(&self) -> Result<(), Withheld> {
-        Ok(())
     }
 }
 

@@ -1,7 +1,6 @@
 //! The same promises of a Postgres, which is a server of the tests' own; and what a server can do that a file cannot.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::timeout;
 
@@ -55,11 +54,11 @@ async fn leases_outlive_a_restart_of_the_server_and_without_it_none_is_had() {
     assert!(there.try_acquire(&keys(&["a"])).await.unwrap().is_empty(), "it is held all along");
     let waiting = {
         let there = there.clone();
-        tokio::spawn(async move { there.acquire(&keys(&["a"])).await })
+        tokio::spawn(async move { there.acquire(&keys(&["a", "mark"])).await })
     };
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    super::somebody_waits_for(&*here, "mark").await;
     here.release(held).await.unwrap();
-    assert_eq!(timeout(SOON, waiting).await.unwrap().unwrap().unwrap().len(), 1);
+    assert_eq!(timeout(SOON, waiting).await.unwrap().unwrap().unwrap().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
