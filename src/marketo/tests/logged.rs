@@ -13,7 +13,7 @@ thread_local! {
 }
 
 /// Keeps from now on what is logged on this thread, at every level.
-pub fn keep() {
+pub(super) fn keep() {
     static LISTENING: Once = Once::new();
     LISTENING.call_once(|| {
         let all = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(|| OfThread);
@@ -23,7 +23,7 @@ pub fn keep() {
 }
 
 /// What was logged on this thread since [`keep`]; nothing is kept from now on.
-pub fn taken() -> String {
+pub(super) fn taken() -> String {
     String::from_utf8(LINES.take().unwrap_or_default()).unwrap()
 }
 
