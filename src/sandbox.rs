@@ -54,6 +54,18 @@ pub struct Sandbox {
     server: Option<JoinHandle<()>>,
 }
 
+/// Writes are held up while it lives; see [`Sandbox::hold_writes`].
+#[derive(Debug)]
+pub struct HeldWrites {
+    shared: Arc<Shared>,
+}
+
+impl Drop for HeldWrites {
+    fn drop(&mut self) {
+        self.shared.holds.send_modify(|holds| *holds -= 1);
+    }
+}
+
 /// A lead as a test or the demo looks at it, past the API.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LeadView {
@@ -103,6 +115,13 @@ impl Sandbox {
     /// The secret of that client id. The sandbox's people are invented, so it is no secret.
     pub fn client_secret(&self) -> &str {
         &self.shared.client_secret
+    }
+
+    /// From now on writes of leads that arrive look their keys up and then go no further, until what this gives is
+    /// dropped; then their race window begins. So a test has calls under way for certain, however slow the machine.
+    pub fn hold_writes(&self) -> HeldWrites {
+        self.shared.holds.send_modify(|holds| *holds += 1);
+        HeldWrites { shared: Arc::clone(&self.shared) }
     }
 
     /// Stops serving; work that is under way goes on.

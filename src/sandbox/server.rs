@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::answer::{Answer, Refused, Rendered, refused};
@@ -51,6 +52,8 @@ pub(super) struct Shared {
     chance: Mutex<Chance>,
     jobs: Mutex<Jobs>,
     imports: Mutex<Imports>,
+    /// How many there are who hold up the writes that have arrived.
+    pub(super) holds: watch::Sender<usize>,
     pub(super) client_id: String,
     pub(super) client_secret: String,
 }
@@ -70,7 +73,14 @@ impl Shared {
             chance,
             jobs,
             imports: Mutex::default(),
+            holds: watch::Sender::new(0),
         }
+    }
+
+    /// Waits while writes are held up.
+    pub(super) async fn let_go(&self) {
+        // It fails only where the sender is gone, which is `self`.
+        drop(self.holds.subscribe().wait_for(|holds| *holds == 0).await);
     }
 
     pub(super) fn world(&self) -> MutexGuard<'_, World> {

@@ -108,6 +108,7 @@ async fn write(shared: &Shared, request: &Request, order: &Order, input: &[Value
         let world = shared.world();
         input.iter().map(|record| decide(shared, &world, order, record)).collect()
     };
+    shared.let_go().await;
     // However long it is made to take: Marketo ends a call at its own limit, which passes as fast as its clock.
     let most = shared.options.knobs.wall(LIMIT);
     take_time((request.delay + shared.options.race_window).min(most)).await;
