@@ -10,13 +10,20 @@ use serde_json::{Value, json};
 
 use crate::guard::writes;
 use crate::support::stub::Stub;
-use crate::support::{Guard, Instance, quick};
+use crate::support::{Guard, Instance, UNHURRIED, quick};
 
 fn connect(guard: &Guard, begun: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(guard.url().trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
     stream.write_all(begun).unwrap();
     stream
+}
+
+/// Whether the guard has neither said anything nor hung up.
+pub fn is_open(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let heard = stream.peek(&mut [0]);
+    heard.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
 /// What the guard says before it hangs up.
@@ -80,8 +87,7 @@ fn a_caller_that_does_not_read_its_answer_is_cut_off_and_its_right_to_call_is_th
 #[test]
 fn callers_that_stream_as_slowly_as_they_like_leave_a_place_for_all_others() {
     let instance = Instance::start(quick());
-    let guard =
-        Guard::start(&instance, [("MKTO_AUDIT__LIMITS__CONCURRENCY", "2"), ("MKTO_AUDIT_CLOCK_SPEED", "1")]);
+    let guard = Guard::start(&instance, [("MKTO_AUDIT__LIMITS__CONCURRENCY", "2"), UNHURRIED]);
     let token = guard.token();
     let begun = format!(
         "POST /bulk/v1/leads.json?format=csv HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {token}\r\nContent-Length: 100000\r\n\r\nabc"
@@ -98,13 +104,12 @@ fn more_connections_than_one_user_may_have_waiting_do_not_shut_the_others_out() 
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, []);
+    // At Marketo's own speed nobody is cut off for a minute.
+    let guard = Guard::start(&instance, [UNHURRIED]);
     let idle: Vec<TcpStream> = (0..1_200).map(|_| connect(&guard, b"GET /rest/v1/le")).collect();
-    let start = tokio::time::Instant::now();
     let answer = guard.sync(&json!({"input": [{"email": "ada@example.com"}]}));
     assert_eq!(answer["result"][0]["status"], "created");
-    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-    drop(idle);
+    assert!(idle.iter().all(is_open), "it was served only when others had been cut off");
 }
 
 #[test]
@@ -125,7 +130,7 @@ fn a_user_with_hundreds_of_writes_waiting_does_not_keep_another_from_its_turn() 
             // Calls that differ in their target cannot leave together.
             waiting.spawn(write(&flood, format!("f{n}@example.com"), format!("{url}?n={n}")));
         }
-        while writes(&instance) < 3 || guard_queue(&client, &guard.url()).await < 300 {
+        while writes(&instance) < 3 || records_waiting(&client, &guard.url()).await < 300 {
             tokio::task::yield_now().await;
         }
         let before = writes(&instance);
@@ -133,7 +138,7 @@ fn a_user_with_hundreds_of_writes_waiting_does_not_keep_another_from_its_turn() 
         let answer: Value = answer.json().await.unwrap();
         assert_eq!(answer["result"][0]["status"], "created", "{answer}");
         let served = writes(&instance) - before;
-        let left = guard_queue(&client, &guard.url()).await;
+        let left = records_waiting(&client, &guard.url()).await;
         waiting.abort_all();
         (served, left)
     });
@@ -142,7 +147,7 @@ fn a_user_with_hundreds_of_writes_waiting_does_not_keep_another_from_its_turn() 
 }
 
 /// Records that wait, as the metrics say.
-async fn guard_queue(client: &reqwest::Client, url: &str) -> u64 {
+pub async fn records_waiting(client: &reqwest::Client, url: &str) -> u64 {
     let page = client.get(format!("{url}/-/metrics")).send().await.unwrap().text().await.unwrap();
     page.lines().find_map(|line| line.strip_prefix("mkto_guard_queue_records ")).unwrap().parse().unwrap()
 }

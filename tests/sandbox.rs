@@ -5,52 +5,13 @@ use serde_json::{Value, json};
 
 use mkto_audit::sandbox::{Fault, Options};
 
+use crate::guard::writes;
+use crate::support::caller::Caller;
 use crate::support::{Instance, quick};
 
-/// A client that knows nothing but HTTP.
-struct Caller<'a> {
-    instance: &'a Instance,
-    http: reqwest::Client,
-    token: String,
-}
-
-impl<'a> Caller<'a> {
-    fn new(instance: &'a Instance) -> Self {
-        let http = reqwest::Client::new();
-        let url = format!(
-            "{}/identity/oauth/token?grant_type=client_credentials&client_id={}&client_secret={}",
-            instance.sandbox.base_url(),
-            instance.sandbox.client_id(),
-            instance.sandbox.client_secret()
-        );
-        let answer: Value =
-            instance.block_on(async { http.get(url).send().await.unwrap().json().await.unwrap() });
-        let token = answer["access_token"].as_str().unwrap().to_owned();
-        Self { instance, http, token }
-    }
-
-    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.http
-            .request(method, format!("{}{path}", self.instance.sandbox.base_url()))
-            .bearer_auth(&self.token)
-    }
-
-    fn send(&self, request: reqwest::RequestBuilder) -> Value {
-        self.instance.block_on(async { request.send().await.unwrap().json().await.unwrap() })
-    }
-
-    fn get(&self, path: &str) -> Value {
-        self.send(self.request(Method::GET, path))
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Value {
-        self.send(self.request(Method::POST, path).json(body))
-    }
-
-    fn merge(&self, winner: u64, query: &str) -> Value {
-        let request = self.request(Method::POST, &format!("/rest/v1/leads/{winner}/merge.json?{query}"));
-        self.send(request.header("content-length", "0"))
-    }
+fn merge(caller: &Caller<'_>, winner: u64, query: &str) -> Value {
+    let request = caller.request(Method::POST, &format!("/rest/v1/leads/{winner}/merge.json?{query}"));
+    caller.send(request.header("content-length", "0"))
 }
 
 fn upsert(email: &str) -> Value {
@@ -61,6 +22,12 @@ fn code(answer: &Value) -> &str {
     answer["errors"][0]["code"].as_str().unwrap_or("none")
 }
 
+async fn arrived(instance: &Instance, calls: u64) {
+    while writes(instance) < calls {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[test]
 fn two_upserts_of_one_email_that_overlap_make_two_leads_and_two_in_a_row_make_one() {
     let instance = Instance::start(quick());
@@ -69,8 +36,13 @@ fn two_upserts_of_one_email_that_overlap_make_two_leads_and_two_in_a_row_make_on
         let request = caller.request(Method::POST, "/rest/v1/leads.json").json(&upsert(email));
         async move { request.send().await.unwrap().json::<Value>().await.unwrap() }
     };
-    let (one, two) =
-        instance.block_on(async { tokio::join!(call("race@example.com"), call("RACE@example.com")) });
+    let held = instance.sandbox.hold_writes();
+    let (one, two) = instance.block_on(async {
+        let both = tokio::spawn(futures::future::join(call("race@example.com"), call("RACE@example.com")));
+        arrived(&instance, 2).await;
+        drop(held);
+        both.await.unwrap()
+    });
     assert_eq!(one["result"][0]["status"], "created");
     assert_eq!(two["result"][0]["status"], "created");
     assert_ne!(one["result"][0]["id"], two["result"][0]["id"]);
@@ -95,14 +67,23 @@ fn two_upserts_of_one_email_that_overlap_make_two_leads_and_two_in_a_row_make_on
 fn a_call_whose_client_hung_up_still_writes() {
     let instance = Instance::start(quick());
     let caller = Caller::new(&instance);
-    let request = caller
-        .request(Method::POST, "/rest/v1/leads.json")
-        .timeout(std::time::Duration::from_millis(60))
-        .json(&upsert("gone@example.com"));
-    assert!(instance.block_on(async { request.send().await }).unwrap_err().is_timeout());
-    // The next call of the same key overlaps with it, and both insert.
-    caller.post("/rest/v1/leads.json", &upsert("gone@example.com"));
-    assert_eq!(instance.sandbox.leads().len(), 2);
+    let held = instance.sandbox.hold_writes();
+    let call =
+        || caller.request(Method::POST, "/rest/v1/leads.json").json(&upsert("gone@example.com")).send();
+    instance.block_on(async {
+        tokio::select! {
+            _ = call() => unreachable!("it is held up"),
+            () = arrived(&instance, 1) => (),
+        }
+        // The next call of the same key overlaps with it, and both insert.
+        let next = tokio::spawn(call());
+        arrived(&instance, 2).await;
+        drop(held);
+        next.await.unwrap().unwrap();
+    });
+    while instance.sandbox.leads().len() < 2 {
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -143,7 +124,7 @@ fn a_merge_follows_the_letter() {
     instance.sandbox.put_list(7, "Newsletter", &[second]);
     instance.sandbox.put_custom_object("car_c", first);
 
-    let answer = caller.merge(winner, &format!("leadIds={first},{second}"));
+    let answer = merge(&caller, winner, &format!("leadIds={first},{second}"));
     assert_eq!((answer["success"].clone(), answer["result"].clone()), (json!(true), json!([])));
     let survivor = instance.sandbox.lead(winner).unwrap();
     assert_eq!(survivor.fields["phone"], "1", "the first loser gives the value");
@@ -166,7 +147,7 @@ fn the_crm_s_precedence_overrides_the_winner_that_was_asked_for() {
     let caller = Caller::new(&instance);
     let asked = instance.sandbox.put_lead(&json!({"email": "ada@example.com"}));
     let contact = instance.sandbox.put_lead(&json!({"email": "ada@example.com", "sfdcContactId": "003A"}));
-    assert_eq!(caller.merge(asked, &format!("leadId={contact}"))["success"], true);
+    assert_eq!(merge(&caller, asked, &format!("leadId={contact}"))["success"], true);
     assert!(instance.sandbox.lead(asked).is_none());
     assert!(instance.sandbox.lead(contact).is_some());
 }
@@ -178,18 +159,18 @@ fn merges_that_marketo_refuses_are_refused() {
     let leads: Vec<u64> =
         (0..30).map(|_| instance.sandbox.put_lead(&json!({"email": "ada@example.com"}))).collect();
     let ids = |leads: &[u64]| leads.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
-    assert_eq!(code(&caller.merge(leads[0], &format!("leadIds={}", ids(&leads[1..27])))), "1080");
-    assert_eq!(code(&caller.merge(leads[0], "leadIds=999999")), "1004");
-    assert_eq!(code(&caller.merge(leads[0], "")), "1003");
-    assert_eq!(code(&caller.merge(leads[0], &format!("leadIds={}", leads[0]))), "1003");
+    assert_eq!(code(&merge(&caller, leads[0], &format!("leadIds={}", ids(&leads[1..27])))), "1080");
+    assert_eq!(code(&merge(&caller, leads[0], "leadIds=999999")), "1004");
+    assert_eq!(code(&merge(&caller, leads[0], "")), "1003");
+    assert_eq!(code(&merge(&caller, leads[0], &format!("leadIds={}", leads[0]))), "1003");
     assert_eq!(
-        code(&caller.merge(leads[0], &format!("leadIds={}&mergeInCRM=true", ids(&leads[1..3])))),
+        code(&merge(&caller, leads[0], &format!("leadIds={}&mergeInCRM=true", ids(&leads[1..3])))),
         "1080"
     );
     let elsewhere = instance.sandbox.put_lead(&json!({"email": "ada@example.com", "leadPartitionId": 2}));
-    assert_eq!(code(&caller.merge(leads[0], &format!("leadId={elsewhere}"))), "1010");
+    assert_eq!(code(&merge(&caller, leads[0], &format!("leadId={elsewhere}"))), "1010");
     assert_eq!(instance.sandbox.leads().len(), 31, "nothing was merged");
-    assert_eq!(caller.merge(leads[0], &format!("leadIds={}", ids(&leads[1..26])))["success"], true);
+    assert_eq!(merge(&caller, leads[0], &format!("leadIds={}", ids(&leads[1..26])))["success"], true);
 }
 
 #[test]

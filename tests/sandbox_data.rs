@@ -7,50 +7,21 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::support::caller::Caller;
 use crate::support::{Instance, quick};
 
 const EXPORTS: &str = "/bulk/v1/leads/export";
 
-struct Caller<'a> {
-    instance: &'a Instance,
-    http: reqwest::Client,
-    token: String,
+/// What is asked for more than once of the activity log and of exports.
+trait Ask {
+    fn token_since(&self, since: &str) -> String;
+    fn pages(&self, path: &str, token: &str) -> (Vec<Value>, Vec<usize>);
+    fn create(&self, filter: &Value) -> Value;
+    fn export(&self, filter: &Value) -> Value;
+    fn file(&self, job: &Value, range: Option<&str>) -> (StatusCode, Option<String>, Vec<u8>);
 }
 
-impl<'a> Caller<'a> {
-    fn new(instance: &'a Instance) -> Self {
-        let http = reqwest::Client::new();
-        let sandbox = &instance.sandbox;
-        let url = format!(
-            "{}/identity/oauth/token?grant_type=client_credentials&client_id={}&client_secret={}",
-            sandbox.base_url(),
-            sandbox.client_id(),
-            sandbox.client_secret()
-        );
-        let answer: Value =
-            instance.block_on(async { http.get(url).send().await.unwrap().json().await.unwrap() });
-        let token = answer["access_token"].as_str().unwrap().to_owned();
-        Self { instance, http, token }
-    }
-
-    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.http
-            .request(method, format!("{}{path}", self.instance.sandbox.base_url()))
-            .bearer_auth(&self.token)
-    }
-
-    fn json(&self, request: reqwest::RequestBuilder) -> Value {
-        self.instance.block_on(async { request.send().await.unwrap().json().await.unwrap() })
-    }
-
-    fn get(&self, path: &str) -> Value {
-        self.json(self.request(Method::GET, path))
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Value {
-        self.json(self.request(Method::POST, path).json(body))
-    }
-
+impl Ask for Caller<'_> {
     fn token_since(&self, since: &str) -> String {
         let answer = self.get(&format!("/rest/v1/activities/pagingtoken.json?sinceDatetime={since}"));
         answer["nextPageToken"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()

@@ -7,11 +7,15 @@ use mkto_audit::sandbox::{Options, Sandbox};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+pub mod caller;
 pub mod cluster;
 pub mod stub;
 
 /// How many times as fast Marketo's own time limits pass in tests, in the sandbox and in the binary alike.
 pub const CLOCK_SPEED: u32 = 60;
+
+/// For a binary whose calls a test holds up: it waits for them as long as it would for Marketo's.
+pub const UNHURRIED: (&str, &str) = ("MKTO_AUDIT_CLOCK_SPEED", "1");
 
 /// A running sandbox, a folder of its own, and the environment that points the binary at both.
 pub struct Instance {

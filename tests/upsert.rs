@@ -8,7 +8,7 @@ use mkto_audit::sandbox::Fault;
 use serde_json::{Value, json};
 
 use crate::assert_picture;
-use crate::support::{Instance, Run, quick};
+use crate::support::{Instance, Run, UNHURRIED, quick};
 
 /// Emails that several living leads have.
 fn duplicates(instance: &Instance) -> Vec<String> {
@@ -115,23 +115,30 @@ fn thirty_calls_write_three_thousand_mixed_records() {
 
 #[test]
 fn no_fault_makes_a_duplicate_and_every_line_that_is_done_is_there() {
-    for fault in Fault::names() {
-        let mut options = quick();
-        options.set_knob("clock_speed=200").unwrap();
-        options.set_fault(&format!("{fault}=0.3")).unwrap();
-        let instance = Instance::start(options);
-        let file = instance.file("people.csv", people(40));
-        let mut command = instance.command(["upsert", file.to_str().unwrap(), "--json"]);
-        let run = Run::of(command.env("MKTO_AUDIT_CLOCK_SPEED", "200"));
-        assert_eq!(duplicates(&instance), [""; 0], "{fault}");
-        let document = run.json();
-        assert_eq!(document["record"].as_array().unwrap().len(), 40, "{fault}: {}", run.picture());
-        for row in document["record"].as_array().unwrap() {
-            if matches!(row["status"].as_str(), Some("created" | "updated" | "unchanged")) {
-                let lead = instance.sandbox.lead(row["id"].as_u64().unwrap()).unwrap();
-                let line = row["line"].as_u64().unwrap();
-                assert_eq!(lead.fields["firstName"], format!("First {}", line - 2), "{fault}");
+    // Several at once: most of a run's time is waiting.
+    for faults in Fault::names().collect::<Vec<_>>().chunks(6) {
+        std::thread::scope(|scope| {
+            for fault in faults {
+                scope.spawn(|| upsert_in_spite_of(fault));
             }
+        });
+    }
+}
+
+fn upsert_in_spite_of(fault: &str) {
+    let mut options = quick();
+    options.set_fault(&format!("{fault}=0.3")).unwrap();
+    let instance = Instance::start(options);
+    let file = instance.file("people.csv", people(40));
+    let run = instance.run(["upsert", file.to_str().unwrap(), "--json"]);
+    assert_eq!(duplicates(&instance), [""; 0], "{fault}");
+    let document = run.json();
+    assert_eq!(document["record"].as_array().unwrap().len(), 40, "{fault}: {}", run.picture());
+    for row in document["record"].as_array().unwrap() {
+        if matches!(row["status"].as_str(), Some("created" | "updated" | "unchanged")) {
+            let lead = instance.sandbox.lead(row["id"].as_u64().unwrap()).unwrap();
+            let line = row["line"].as_u64().unwrap();
+            assert_eq!(lead.fields["firstName"], format!("First {}", line - 2), "{fault}");
         }
     }
 }
@@ -155,9 +162,8 @@ fn an_answer_that_was_lost_is_settled_by_looking() {
 
 #[test]
 fn a_run_that_was_killed_with_a_call_in_flight_is_outwaited_by_the_next() {
-    let mut options = quick();
-    options.race_window = std::time::Duration::from_millis(900);
-    let instance = Instance::start(options);
+    let instance = Instance::start(quick());
+    let held = instance.sandbox.hold_writes();
     let file = instance.file("people.csv", people(3));
     let mut child = instance
         .command(["upsert", file.to_str().unwrap()])
@@ -171,6 +177,7 @@ fn a_run_that_was_killed_with_a_call_in_flight_is_outwaited_by_the_next() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(instance.sandbox.leads().is_empty(), "the call is still under way");
+    drop(held);
     let run = instance.run(["upsert", file.to_str().unwrap(), "--json"]).expect_code(0).json();
     assert_eq!(run["unchanged"], 3, "the killed run's call had written them");
     assert_eq!(duplicates(&instance), [""; 0]);
@@ -205,12 +212,12 @@ fn a_quota_that_ends_in_mid_run_stops_it_and_every_line_is_accounted_for() {
 
 #[test]
 fn two_runs_at_once_are_one_run_and_a_refusal() {
-    let mut options = quick();
-    options.race_window = std::time::Duration::from_millis(600);
-    let instance = Instance::start(options);
+    let instance = Instance::start(quick());
+    let held = instance.sandbox.hold_writes();
     let file = instance.file("people.csv", people(2));
     let mut first = instance
         .command(["upsert", file.to_str().unwrap()])
+        .envs([UNHURRIED])
         .stderr(Stdio::null())
         .stdout(Stdio::null())
         .spawn()
@@ -220,6 +227,7 @@ fn two_runs_at_once_are_one_run_and_a_refusal() {
     }
     let second = instance.run(["upsert", file.to_str().unwrap(), "--db", "other.db"]).expect_code(1);
     assert!(second.stderr.contains("is in use"), "{}", second.stderr);
+    drop(held);
     assert!(first.wait().unwrap().success());
     assert_eq!(duplicates(&instance), [""; 0]);
 }
