@@ -29,6 +29,7 @@ mod guard_proxied;
 mod guard_service;
 mod guard_slow;
 mod guard_storm;
+mod guard_unclear;
 mod merge;
 mod refresh;
 mod report;

@@ -6,6 +6,10 @@
 //! key right before the call, or where the lead is younger than the call by Marketo's clock. Whatever else a look-up shows
 //! may change as long as the call may be running, so all other records are looked at when it cannot be running any more,
 //! and what was not written is written then. Callers whose patience ends before are told 604.
+//!
+//! What a look-up cannot tell stays open, and its caller is told 604 too: a key that Marketo cannot be asked for; whether a
+//! lead that `createOnly` came upon was its own; whether a form was filled out, or a lead pushed, where its lead was
+//! there before. A lead shows its values, and not what happened to it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,8 +22,9 @@ use super::Proxy;
 use super::board::{Company, Unit};
 use super::call::{Answered, Refusal};
 use super::caller::Caller;
-use super::incoming::Action;
+use super::incoming::{Action, Envelope};
 use super::look::Found;
+use super::route::Verb;
 use super::write::{How, may_try_again};
 use crate::guard::decide::holds;
 use crate::guard::lease::Leases;
@@ -33,8 +38,10 @@ const EARLY_LOOKS: [Duration; 3] = [Duration::from_secs(4), Duration::from_secs(
 enum Seen {
     /// Marketo's row for it, as the lost answer will have had it.
     Done(Value),
-    /// It was not written, or that cannot be told from it: to be written once nothing is running any more.
+    /// It was not written, or writing it again comes to the same: to be written once nothing is running any more.
     NotDone,
+    /// It cannot tell, and to write it again would not come to the same.
+    Unknowable,
 }
 
 impl<L: Leases> Proxy<L> {
@@ -47,7 +54,7 @@ impl<L: Leases> Proxy<L> {
         sent_at: Instant,
     ) {
         self.metrics.unclear(units.len());
-        // What has no key cannot be looked for, and protects nothing while it waits.
+        // What has no right cannot be looked for, and protects nothing while it waits.
         let deliberate = caller.envelope.action == Action::CreateDuplicate;
         let (mut units, nameless): (Vec<Unit>, Vec<Unit>) =
             units.into_iter().partition(|unit| unit.key().is_some() || !unit.leases.is_empty());
@@ -68,11 +75,10 @@ impl<L: Leases> Proxy<L> {
         if units.is_empty() {
             return;
         }
-        // A second duplicate made on purpose would look like the first, and what is looked up by nothing is inserted each
-        // time: neither is sent again on a guess.
-        let has_key = |unit: &Unit| unit.record().is_some_and(|record| record.key.is_some());
+        // A second duplicate made on purpose would look like the first, what is looked up by nothing is inserted each time,
+        // and of a key that Marketo cannot be asked for nobody learns what became: none of them is sent again on a guess.
         let (units, unknowable): (Vec<Unit>, Vec<Unit>) =
-            units.into_iter().partition(|unit| has_key(unit) && !deliberate);
+            units.into_iter().partition(|unit| unit.key().is_some() && !deliberate);
         self.leave_open(unknowable).await;
         if units.is_empty() {
             return;
@@ -130,25 +136,11 @@ impl<L: Leases> Proxy<L> {
         how: How,
         sent_at: Instant,
     ) {
-        let asked = caller.envelope.action;
-        let seen = |unit: &Unit| match found.of(unit.key().unwrap_or_default()) {
-            [lead] if holds_all(lead, unit) => {
-                let created = match how {
-                    How::Create => true,
-                    How::Update => false,
-                    How::AsAsked if asked == Action::UpdateOnly => false,
-                    // To the second; what is at stake is one word of the answer.
-                    How::AsAsked => may_be_younger(lead, found, sent_at),
-                };
-                // A lead that was there before is not what `createOnly` made: Marketo says so when it is asked again.
-                if asked == Action::CreateOnly && !created {
-                    return Seen::NotDone;
-                }
-                Seen::Done(json!({"id": lead.id, "status": if created { "created" } else { "updated" }}))
-            }
-            _ => Seen::NotDone,
-        };
-        let rest = self.answer_seen(units, found, seen).await;
+        let over = Over { envelope: &caller.envelope, how, sent_at, found };
+        let is_unknowable = |unit: &Unit| matches!(over.seen(unit), Seen::Unknowable);
+        let (unknowable, units): (Vec<Unit>, Vec<Unit>) = units.into_iter().partition(is_unknowable);
+        self.leave_open(unknowable).await;
+        let rest = self.answer_seen(units, found, |unit| over.seen(unit)).await;
         let (again, spent): (Vec<Unit>, Vec<Unit>) = rest.into_iter().partition(may_try_again);
         // Whoever is in such a call twice may be the cause of it: then each caller's records leave apart.
         let twice = |unit: &Unit| unit.items.iter().any(|item| item.tries > 1);
@@ -171,7 +163,7 @@ impl<L: Leases> Proxy<L> {
                     done.push(unit);
                     rows.push(row);
                 }
-                Seen::NotDone => rest.push(unit),
+                Seen::NotDone | Seen::Unknowable => rest.push(unit),
             }
         }
         let said = Answered {
@@ -187,6 +179,56 @@ impl<L: Leases> Proxy<L> {
     }
 }
 
+/// A call that is over, and what a look-up found after it.
+struct Over<'a> {
+    envelope: &'a Envelope,
+    how: How,
+    sent_at: Instant,
+    found: &'a Found,
+}
+
+impl Over<'_> {
+    /// What became of a record.
+    fn seen(&self, unit: &Unit) -> Seen {
+        let Self { found, sent_at, .. } = *self;
+        let key = unit.key().unwrap_or_default();
+        match found.of(key) {
+            [] if self.comes_to_the_same() || !found.differs_in_case(key) => Seen::NotDone,
+            [lead] if holds_all(lead, unit) => {
+                let created = match self.how {
+                    How::Create => true,
+                    How::Update => false,
+                    How::AsAsked if self.envelope.action == Action::UpdateOnly => false,
+                    // To the second; what is at stake is one word of the answer.
+                    How::AsAsked => may_be_younger(lead, found, sent_at),
+                };
+                if !created && !self.comes_to_the_same() {
+                    return self.again_or_never(std::slice::from_ref(lead));
+                }
+                Seen::Done(json!({"id": lead.id, "status": if created { "created" } else { "updated" }}))
+            }
+            leads if self.comes_to_the_same() || leads.is_empty() => Seen::NotDone,
+            leads => self.again_or_never(leads),
+        }
+    }
+
+    /// Whether a record that was written twice has come to what one would have that was written once. `createOnly` is
+    /// refused the second time, and forms and pushes are events, which start campaigns.
+    fn comes_to_the_same(&self) -> bool {
+        self.envelope.verb == Verb::Sync && self.envelope.action != Action::CreateOnly
+    }
+
+    /// Of leads that were there before the call, Marketo says so to `createOnly` when it is asked again.
+    fn again_or_never(&self, leads: &[Lead]) -> Seen {
+        let is_older = |lead: &Lead| is_surely_older(lead, self.found, self.sent_at);
+        if self.envelope.action == Action::CreateOnly && leads.iter().all(is_older) {
+            Seen::NotDone
+        } else {
+            Seen::Unknowable
+        }
+    }
+}
+
 /// Whether a lead was created after the call left, by Marketo's own clock, whatever part of a second its time leaves out.
 fn is_surely_younger(lead: &Lead, found: &Found, sent_at: Instant) -> bool {
     lead.created_at()
@@ -196,10 +238,16 @@ fn is_surely_younger(lead: &Lead, found: &Found, sent_at: Instant) -> bool {
 
 /// Whether a lead may have been created after the call left.
 fn may_be_younger(lead: &Lead, found: &Found, sent_at: Instant) -> bool {
+    let times = lead.created_at().zip(found.marketos_time(sent_at));
+    times.is_some() && !is_surely_older(lead, found, sent_at)
+}
+
+/// Whether a lead was there before the call left, whatever part of a second its time leaves out.
+fn is_surely_older(lead: &Lead, found: &Found, sent_at: Instant) -> bool {
     let rest = chrono::Duration::seconds(1);
     lead.created_at()
         .zip(found.marketos_time(sent_at))
-        .is_some_and(|(created, (earliest, _))| created + rest >= earliest)
+        .is_some_and(|(created, (earliest, _))| created + rest < earliest)
 }
 
 /// Whether a lead holds what a record wrote, beside what it was addressed by.
