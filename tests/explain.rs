@@ -6,21 +6,10 @@ use mkto_audit::sandbox::{Options, SeedCause};
 use serde_json::{Value, json};
 
 use crate::assert_picture;
-use crate::support::{Instance, quick};
+use crate::support::{Instance, quick, word_for};
 
 fn seeded(leads: u32) -> Instance {
     Instance::start(Options { leads, duplicates: 0.2, seed: 7, ..quick() })
-}
-
-fn word_for(cause: SeedCause) -> &'static str {
-    match cause {
-        SeedCause::Race => "race",
-        SeedCause::CreateDuplicate => "create_duplicate",
-        SeedCause::Crm => "crm",
-        SeedCause::Import => "import",
-        SeedCause::Partition => "partition",
-        SeedCause::Unknown => "unknown",
-    }
 }
 
 fn groups(instance: &Instance) -> Vec<Value> {

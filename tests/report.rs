@@ -8,12 +8,12 @@ use std::process::{Command, Stdio};
 use mkto_audit::cache::{Cache, Row, ScanSpec};
 use mkto_audit::dedupe::KeySpec;
 use mkto_audit::lead::Lead;
-use mkto_audit::sandbox::{Options, Sandbox, SeedCause, SeedLabel};
+use mkto_audit::sandbox::{Options, Sandbox, SeedLabel};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::assert_picture;
-use crate::support::{Run, binary};
+use crate::support::{Run, binary, word_for};
 
 const INSTANCE: &str = "123-abc-456.mktorest.com";
 
@@ -289,15 +289,4 @@ fn counted_by_hand(leads: &[Lead]) -> BTreeMap<String, BTreeSet<u64>> {
     }
     groups.retain(|_, ids| ids.len() > 1);
     groups
-}
-
-fn word_for(cause: SeedCause) -> &'static str {
-    match cause {
-        SeedCause::Race => "race",
-        SeedCause::CreateDuplicate => "create_duplicate",
-        SeedCause::Crm => "crm",
-        SeedCause::Import => "import",
-        SeedCause::Partition => "partition",
-        SeedCause::Unknown => "unknown",
-    }
 }

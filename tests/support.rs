@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use mkto_audit::sandbox::{Options, Sandbox};
+use mkto_audit::sandbox::{Options, Sandbox, SeedCause};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -239,6 +239,18 @@ pub fn token(instance: &Instance) -> String {
         reqwest::Client::new().post(url).form(&identity).send().await.unwrap().json().await.unwrap()
     });
     answer["access_token"].as_str().unwrap().to_owned()
+}
+
+/// What the program calls the cause that the sandbox made a group by.
+pub fn word_for(cause: SeedCause) -> &'static str {
+    match cause {
+        SeedCause::Race => "race",
+        SeedCause::CreateDuplicate => "create_duplicate",
+        SeedCause::Crm => "crm",
+        SeedCause::Import => "import",
+        SeedCause::Partition => "partition",
+        SeedCause::Unknown => "unknown",
+    }
 }
 
 /// Options of a sandbox for tests: nothing limits the rate, Marketo's time limits pass as fast as the binary's.
