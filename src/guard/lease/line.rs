@@ -5,12 +5,16 @@
 //! the keys or the place back. And a process that waits has one thing to listen to, however many callers it has.
 //!
 //! A caller of [`SharedLeases::acquire`] may wait while the store is away for [`PATIENCE`]; everybody else is told at
-//! once. A release that the store did not take is kept, and told again.
+//! once. A release that the store did not take is kept, and told again. A round that panics has failed like any other: its
+//! callers are refused, and the keeper goes on, since without it nobody could write until the process is started anew.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -195,7 +199,9 @@ impl<T: Table> Keeper<T> {
         round.leave = self.leaving.clone();
         round.waiting = self.waiting.keys().copied().collect();
         round.sweep = self.away_since.is_some();
-        match self.table.round(&round, self.terms).await {
+        // What a panic left half done is the table's alone, which begins anew.
+        let done = AssertUnwindSafe(self.table.round(&round, self.terms)).catch_unwind().await;
+        match done.unwrap_or_else(|panic| Err(panicked(&*panic))) {
             Ok(results) => self.answer(results, callers),
             Err(failure) => self.fail(&failure, round.release, callers),
         }
@@ -299,4 +305,13 @@ fn place_lost() -> Failure {
     Arc::new(std::io::Error::other(
         "this process gave no sign of life for so long that its place in line is lost",
     ))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Failure {
+    let what = panic.downcast_ref::<&str>().copied();
+    let what =
+        what.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given");
+    Arc::new(std::io::Error::other(format!(
+        "a mistake of this program stopped it half-way ({what}); what it did is undone, and the next attempt begins anew"
+    )))
 }

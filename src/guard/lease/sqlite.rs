@@ -8,7 +8,8 @@
 //! are those of [`machine_clock`]. The file must lie on a disk of this machine, as SQLite's WAL asks for.
 //!
 //! A file that is deleted or replaced while processes have it open would give a key to two of them. A round that finds it
-//! so goes over to the file that is there now, and keeps everybody quiet in it until what left before is over.
+//! so goes over to the file that is there now, and keeps everybody quiet in it until what left before is over. A round that
+//! failed, or panicked, is undone, and the next one is made with a new connection.
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -99,11 +100,7 @@ pub enum FileError {
 impl SharedLeases {
     /// Opens a file of leases, making it where there is none. Only its owner can read it. Needs a runtime.
     pub fn sqlite(path: &Path, terms: Terms) -> Result<Self, FileError> {
-        let open = Open::new(path)?;
-        // Any number will do that no other process has; 62 bits are not met twice.
-        let owner = i64::from_ne_bytes(rand::random::<[u8; 8]>()) >> 1;
-        let file = File { path: path.to_owned(), open: Some(open), owner };
-        Ok(Self::start(file, terms))
+        Ok(Self::start(File::open(path)?, terms))
     }
 }
 
@@ -113,12 +110,20 @@ struct File {
     /// Away after it was replaced by something that cannot be opened.
     open: Option<Open>,
     owner: i64,
+    /// What a test does to a round that is not committed yet.
+    #[cfg(test)]
+    half_way: Option<HalfWay>,
 }
+
+#[cfg(test)]
+type HalfWay = Box<dyn FnMut(&Connection) + Send>;
 
 /// The open file.
 struct Open {
     db: Connection,
     in_place: InPlace,
+    /// Whether the last round ended as it should: if not, nobody knows what it left of the connection.
+    sound: bool,
     /// SQLite's count of other connections' commits, as last seen.
     version: i64,
 }
@@ -148,6 +153,18 @@ impl Table for File {
 }
 
 impl File {
+    fn open(path: &Path) -> Result<Self, FileError> {
+        // Any number will do that no other process has; 62 bits are not met twice.
+        let owner = i64::from_ne_bytes(rand::random::<[u8; 8]>()) >> 1;
+        Ok(Self {
+            open: Some(Open::new(path)?),
+            path: path.to_owned(),
+            owner,
+            #[cfg(test)]
+            half_way: None,
+        })
+    }
+
     fn carry_out(&mut self, round: &Round, terms: Terms) -> Result<Results, FileError> {
         let in_place = self.open.take_if(|open| !open.in_place.holds(&self.path));
         let open = match (in_place, &mut self.open) {
@@ -159,6 +176,10 @@ impl File {
             }
         };
         let failed = |source| FileError::Store { path: self.path.clone(), source };
+        if !std::mem::replace(&mut open.sound, false) {
+            // The old one is closed after it: by the last to close it the file would be tidied up, and not be found in place.
+            open.db = connect(&self.path)?;
+        }
         // Of before the round: a later commit may have been missed by it.
         let version = data_version(&open.db).map_err(failed)?;
         let transaction =
@@ -166,8 +187,12 @@ impl File {
         // Read after the lock is there, since waiting for it takes time.
         let now = machine_clock::now().map_err(|source| FileError::Clock { source })?;
         let results = round::carry_out(&transaction, self.owner, &now, round, terms).map_err(failed)?;
+        #[cfg(test)]
+        if let Some(half_way) = &mut self.half_way {
+            half_way(&transaction);
+        }
         transaction.commit().map_err(failed)?;
-        open.version = version;
+        (open.version, open.sound) = (version, true);
         Ok(results)
     }
 }
@@ -177,7 +202,7 @@ impl Open {
         let db = open(path)?;
         let version =
             data_version(&db).map_err(|source| FileError::Store { path: path.to_owned(), source })?;
-        Ok(Self { db, in_place: InPlace::look(path), version })
+        Ok(Self { db, in_place: InPlace::look(path), sound: true, version })
     }
 
     /// What is there now in place of the file that was open until now, whose leases nobody knows any more.
@@ -200,8 +225,13 @@ fn data_version(db: &Connection) -> rusqlite::Result<i64> {
 }
 
 fn open(path: &Path) -> Result<Connection, FileError> {
-    let failed = |source| FileError::Store { path: path.to_owned(), source };
     make_private(path).map_err(|source| FileError::Open { path: path.to_owned(), source })?;
+    connect(path)
+}
+
+/// A connection to a file that is there.
+fn connect(path: &Path) -> Result<Connection, FileError> {
+    let failed = |source| FileError::Store { path: path.to_owned(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
     db.busy_timeout(BUSY).map_err(failed)?;
@@ -230,6 +260,10 @@ fn open(path: &Path) -> Result<Connection, FileError> {
 
 /// Brings the format up to date, and gives the one that was found.
 fn migrate(db: &mut Connection) -> rusqlite::Result<u32> {
+    let found = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found >= FORMAT {
+        return Ok(found);
+    }
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     for migration in MIGRATIONS.iter().skip(found as usize) {
@@ -260,3 +294,6 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     #[cfg(not(unix))]
     options.open(path).map(drop)
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,7 +79,8 @@ pub(super) trait Table: Send + 'static {
     /// What the store is called.
     const NAME: &'static str;
 
-    /// Carries out a round, all of it or nothing.
+    /// Carries out a round, all of it or nothing. After one that failed, or panicked, the next begins with a new
+    /// connection: what the last one left of the old one nobody knows.
     fn round(&mut self, round: &Round, terms: Terms)
     -> impl Future<Output = Result<Results, Failure>> + Send;
 
