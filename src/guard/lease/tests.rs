@@ -14,6 +14,7 @@ pub(super) mod cluster;
 mod model;
 mod postgres;
 mod processes;
+pub(super) mod rounds;
 mod storm;
 
 /// Long enough for a busy machine, short enough to wait for.

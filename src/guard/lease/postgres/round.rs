@@ -46,9 +46,9 @@ impl Statements {
             leases_over: client.prepare("DELETE FROM mkto_audit_leases.lease WHERE ends_at <= $1").await?,
             owners_over: client.prepare("DELETE FROM mkto_audit_leases.owner WHERE alive_until <= $1").await?,
             not_held: typed(
-                "SELECT wanted.key FROM unnest($1, $2) AS wanted (key, fence) WHERE NOT EXISTS \
+                "SELECT wanted.key FROM unnest($1, $2) WITH ORDINALITY AS wanted (key, fence, nth) WHERE NOT EXISTS \
                  (SELECT 1 FROM mkto_audit_leases.lease AS held \
-                  WHERE held.key = wanted.key AND held.fence = wanted.fence) ORDER BY wanted.key LIMIT 1",
+                  WHERE held.key = wanted.key AND held.fence = wanted.fence) ORDER BY nth LIMIT 1",
                 vec![keys.clone(), numbers.clone()],
             )
             .await?,
@@ -123,7 +123,19 @@ impl Statements {
     ) -> Result<Results, Error> {
         db.execute(&self.lock, &[&LOCK]).await?;
         // Read after the lock is there, since waiting for it takes time.
-        let now: i64 = db.query_one(&self.now, &[]).await?.get(0);
+        let now = db.query_one(&self.now, &[]).await?.get(0);
+        self.carry_out_at(db, owner, now, round, terms).await
+    }
+
+    /// The same, where it is known that nobody else is in the tables, and what time it is.
+    async fn carry_out_at(
+        &self,
+        db: &Transaction<'_>,
+        owner: i64,
+        now: i64,
+        round: &Round,
+        terms: Terms,
+    ) -> Result<Results, Error> {
         let mut freed = db.execute(&self.leases_over, &[&now]).await?;
         freed += db.execute(&self.owners_over, &[&now]).await?;
         let mut renewed = Vec::with_capacity(round.renew.len());
@@ -280,3 +292,6 @@ fn key(bytes: &[u8]) -> Option<LeaseKey> {
 fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 4)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
-//! Whatever is asked of it in whatever order, the file answers as the book of rules does, which the protocol was checked with.
+//! Whatever is asked of it in whatever order, the file answers as the book of rules does.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -8,119 +8,62 @@ use rusqlite::Connection;
 
 use super::super::MIGRATIONS;
 use super::carry_out;
-use crate::guard::lease::book::Book;
+use crate::guard::lease::LeaseKey;
+use crate::guard::lease::book::{Book, Held, Place};
 use crate::guard::lease::machine_clock::Moment;
-use crate::guard::lease::table::{Grant, Results, Round, Ticket};
-use crate::guard::lease::{LeaseKey, Terms};
+use crate::guard::lease::table::{Results, Round, Ticket};
+use crate::guard::lease::tests::rounds::{TERMS, Told, answers_as_the_book_does, turns};
 
-const TERMS: Terms = Terms { unsent: Duration::from_millis(300), place: Duration::from_millis(200) };
-const PROCESSES: usize = 3;
-const NAMES: [&str; 3] = ["a", "b", "c"];
+/// A file of leases in memory, on a machine that is not started anew.
+struct File(Connection);
 
-/// What a process does after a while. Keys are bits; grants and places are counted back from the latest.
-#[derive(Debug, Clone)]
-struct Turn {
-    process: usize,
-    millis: u64,
-    enter: Vec<u8>,
-    take: Option<u8>,
-    renew: Option<(BTreeSet<usize>, u64)>,
-    release: Option<usize>,
-    leave: Option<usize>,
-    /// It has forgotten one of its places, and asks for those that nobody waits at to be removed.
-    sweep: bool,
-}
-
-fn turn() -> impl Strategy<Value = Turn> {
-    let keys = || 1..1_u8 << NAMES.len();
-    let grants = prop::collection::btree_set(0..4_usize, 1..3);
-    (
-        0..PROCESSES,
-        prop_oneof![3 => Just(0), 3 => 1..100_u64, 1 => 200..400_u64],
-        prop::collection::vec(keys(), 0..3),
-        prop::option::of(keys()),
-        prop::option::weighted(0.4, (grants, 0..600_u64)),
-        prop::option::weighted(0.4, 0..4_usize),
-        prop::option::weighted(0.2, 0..3_usize),
-        prop::bool::weighted(0.1),
-    )
-        .prop_map(|(process, millis, enter, take, renew, release, leave, sweep)| Turn {
-            process,
-            millis,
-            enter,
-            take,
-            renew,
-            release,
-            leave,
-            sweep,
-        })
-}
-
-/// What the processes know of the store.
-#[derive(Default)]
-struct Known {
-    granted: Vec<Grant>,
-    waiting: [BTreeSet<Ticket>; PROCESSES],
-}
-
-impl Known {
-    fn round(&mut self, turn: &Turn) -> Round {
-        let set = |bits: u8| -> BTreeSet<LeaseKey> {
-            let names = NAMES.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1);
-            names.map(|(_, name)| LeaseKey::of("instance", "email", name).unwrap()).collect()
-        };
-        let grant = |back: usize| self.granted.iter().rev().nth(back).copied();
-        let renew = turn.renew.iter().map(|(back, millis)| {
-            (back.iter().filter_map(|back| grant(*back)).collect(), Duration::from_millis(*millis))
-        });
-        let renew = renew.collect();
-        let release = turn.release.and_then(grant).into_iter().collect();
-        let waiting = &mut self.waiting[turn.process];
-        let leave: Vec<Ticket> =
-            turn.leave.and_then(|back| waiting.iter().rev().nth(back).copied()).into_iter().collect();
-        waiting.retain(|ticket| !leave.contains(ticket));
-        if turn.sweep {
-            waiting.pop_first();
-        }
-        Round {
-            renew,
-            release,
-            leave,
-            enter: turn.enter.iter().map(|bits| set(*bits)).collect(),
-            take: turn.take.iter().map(|bits| set(*bits)).collect(),
-            waiting: waiting.clone(),
-            sweep: turn.sweep,
-        }
+impl File {
+    fn new() -> Self {
+        let db = Connection::open_in_memory().unwrap();
+        db.pragma_update(None, "foreign_keys", true).unwrap();
+        db.execute_batch(MIGRATIONS[0]).unwrap();
+        Self(db)
     }
 
-    fn learn(&mut self, process: usize, results: &Results) {
-        let waiting = &mut self.waiting[process];
-        waiting.extend(&results.entered);
-        for (ticket, grants) in &results.granted {
-            waiting.remove(ticket);
-            self.granted.extend(grants);
+    fn rows<T>(&self, sql: &str, of: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
+        let mut rows = self.0.prepare_cached(sql).unwrap();
+        rows.query_map([], |row| of(row)).unwrap().map(Result::unwrap).collect()
+    }
+}
+
+impl Told for File {
+    fn round(&mut self, owner: i64, now: Duration, round: &Round) -> Results {
+        let moment = Moment { boot: "first".to_owned(), millis: i64::try_from(now.as_millis()).unwrap() };
+        carry_out(&self.0, owner, &moment, round, TERMS).unwrap()
+    }
+
+    fn content(&mut self) -> Book {
+        let number = |row: &rusqlite::Row<'_>, column| row.get(column).map(i64::unsigned_abs);
+        let moment = |row: &rusqlite::Row<'_>, column| number(row, column).map(Duration::from_millis);
+        let leases = self.rows("SELECT key, fence, ends_at FROM lease", |row| {
+            let held = Held { fence: number(row, 1)?, ends_at: moment(row, 2)? };
+            Ok((LeaseKey::from_bytes(row.get(0)?), held))
+        });
+        let owners = self.rows("SELECT id, alive_until FROM owner", |row| Ok((row.get(0)?, moment(row, 1)?)));
+        let mut places: BTreeMap<Ticket, Place> = BTreeMap::new();
+        for (ticket, owner, key) in self.rows("SELECT ticket, owner, key FROM place", |row| {
+            Ok((Ticket(row.get(0)?), row.get(1)?, LeaseKey::from_bytes(row.get(2)?)))
+        }) {
+            places.entry(ticket).or_insert_with(|| Place { owner, keys: [].into() }).keys.insert(key);
         }
-        self.granted.extend(results.taken.iter().flatten());
-        waiting.retain(|ticket| !results.gone.contains(ticket));
+        let last = self.rows("SELECT last FROM number", |row| number(row, 0));
+        Book {
+            leases: leases.into_iter().collect(),
+            places,
+            owners: owners.into_iter().collect(),
+            last: last[0],
+        }
     }
 }
 
 proptest! {
     #[test]
-    fn a_file_of_leases_answers_every_round_as_the_book_does(turns in prop::collection::vec(turn(), 1..40)) {
-        let db = Connection::open_in_memory().unwrap();
-        db.pragma_update(None, "foreign_keys", true).unwrap();
-        db.execute_batch(MIGRATIONS[0]).unwrap();
-        let (mut book, mut known, mut now) = (Book::default(), Known::default(), Duration::ZERO);
-        for turn in &turns {
-            now += Duration::from_millis(turn.millis);
-            let round = known.round(turn);
-            let owner = i64::try_from(turn.process).unwrap();
-            let moment = Moment { boot: "first".to_owned(), millis: i64::try_from(now.as_millis()).unwrap() };
-            let of_file = carry_out(&db, owner, &moment, &round, TERMS).unwrap();
-            let of_book = book.round(owner, now, &round, TERMS);
-            prop_assert_eq!(&of_file, &of_book, "{:?} at {:?}", round, now);
-            known.learn(turn.process, &of_book);
-        }
+    fn a_file_of_leases_answers_every_round_as_the_book_does(turns in turns()) {
+        answers_as_the_book_does(&mut File::new(), &turns)?;
     }
 }
