@@ -24,7 +24,8 @@ pub async fn upserts(guards: &[&Guard], token: &str, email: &str, calls: usize) 
 
 #[test]
 fn guards_of_one_machine_share_their_rights_to_keys() {
-    let instance = Instance::start(quick());
+    // Long enough that on a busy machine too the calls of three guards overlap.
+    let instance = Instance::start(Options { race_window: Duration::from_secs(1), ..quick() });
     let with = |leases: [(&'static str, &'static str); 1], email: &str| {
         let guards: Vec<Guard> = (0..3).map(|_| Guard::start(&instance, leases)).collect();
         let guards: Vec<&Guard> = guards.iter().collect();
