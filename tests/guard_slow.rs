@@ -1,14 +1,14 @@
 //! Callers of `mkto-audit guard` that are slow, or too many: they hold nobody up, and not for long.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use mkto_audit::sandbox::Options;
 use serde_json::{Value, json};
 
-use crate::guard::writes;
+use crate::guard::{leads_with, writes};
 use crate::support::stub::Stub;
 use crate::support::{Guard, Instance, UNHURRIED, quick};
 
@@ -150,4 +150,70 @@ fn a_user_with_hundreds_of_writes_waiting_does_not_keep_another_from_its_turn() 
 pub async fn records_waiting(client: &reqwest::Client, url: &str) -> u64 {
     let page = client.get(format!("{url}/-/metrics")).send().await.unwrap().text().await.unwrap();
     page.lines().find_map(|line| line.strip_prefix("mkto_guard_queue_records ")).unwrap().parse().unwrap()
+}
+
+/// A line to a server on which large requests crawl: what is beyond their first part takes seconds.
+fn crawling_line(to: &str) -> String {
+    let to = to.trim_start_matches("http://").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for near in listener.incoming() {
+            let (near, far) = (near.unwrap(), TcpStream::connect(&to).unwrap());
+            let (mut from, mut into) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let (mut sent, mut piece) = (0, [0; 8 * 1024]);
+                while let Ok(read @ 1..) = from.read(&mut piece) {
+                    sent += read;
+                    if sent > 64 * 1024 {
+                        std::thread::sleep(Duration::from_millis(30));
+                    }
+                    if into.write_all(&piece[..read]).is_err() {
+                        break;
+                    }
+                }
+                drop(into.shutdown(std::net::Shutdown::Write));
+            });
+            std::thread::spawn(move || {
+                let (mut far, mut near) = (far, near);
+                // Either side may hang up.
+                drop(std::io::copy(&mut far, &mut near));
+                drop(near.shutdown(std::net::Shutdown::Both));
+            });
+        }
+    });
+    url
+}
+
+#[test]
+fn a_write_that_crawls_to_marketo_makes_no_duplicate_when_another_guard_takes_its_turn() {
+    // It takes the line three seconds, and Marketo one; a right lasts two here.
+    let instance = Instance::start(Options { race_window: Duration::from_secs(1), ..quick() });
+    let line = crawling_line(&instance.sandbox.base_url());
+    let guards = [(); 2].map(|()| Guard::start(&instance, [("MARKETO_BASE_URL", line.as_str())]));
+    let token = guards[0].token();
+    let records = |filling: &str| -> Vec<Value> {
+        let record = |n| json!({"email": format!("p{n}@example.com"), "company": filling});
+        (0..100).map(record).collect()
+    };
+    let before = writes(&instance);
+    instance.block_on(async {
+        let client = reqwest::Client::new();
+        let write = |guard: &Guard, body: Value| {
+            let call = client.post(format!("{}/rest/v1/leads.json", guard.url())).bearer_auth(&token);
+            async move { call.json(&body).send().await.unwrap().json::<Value>().await.unwrap() }
+        };
+        let first = write(&guards[0], json!({"input": records(&"x".repeat(8_900))}));
+        let second = write(&guards[1], json!({"input": records("x")}));
+        // Whatever becomes of the first, the second gets its turn, and is written.
+        let (_, second) = tokio::join!(first, async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            second.await
+        });
+        assert!(second["result"][99]["id"].is_number(), "{second}");
+    });
+    assert!(writes(&instance) > before);
+    for n in 0..100 {
+        assert_eq!(leads_with(&instance, &format!("p{n}@example.com")), 1, "p{n}");
+    }
 }

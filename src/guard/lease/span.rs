@@ -50,6 +50,13 @@ impl LeaveBy {
         Self { millis: machine_clock::up_for().ok().map(|now| now.saturating_add(margin)) }
     }
 
+    /// How long it is until then; nothing where it is too late.
+    pub fn remaining(self) -> Duration {
+        let now = machine_clock::up_for().ok();
+        let millis = now.zip(self.millis).map_or(0, |(now, by)| by.saturating_sub(now));
+        Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+    }
+
     /// Whether it is too late.
     pub fn is_over(self) -> bool {
         let now = machine_clock::up_for().ok();

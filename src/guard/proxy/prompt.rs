@@ -1,9 +1,12 @@
-//! A body that leaves in time, or not at all.
+//! A body that leaves in time, or never as a whole.
 //!
 //! The right that a call is sent with lasts long enough if the call leaves soon after the right was renewed. In between may
-//! lie a slow store, a name to be resolved, a connection to be made, and a machine that sleeps. So the body, without
-//! which nothing can be done at the other end, is not to be had any more once it is too late; and whether and when it was
-//! had tells for certain whether and when the call left.
+//! lie a slow store, a name to be resolved, a connection to be made, a line that crawls, and a machine that sleeps. So the
+//! body, without all of which nothing can be done at the other end, is not to be had any more once it is too late; and
+//! whether and when the last of it was had tells for certain whether and when the call left.
+//!
+//! It is had piece by piece, as the connection takes it: taken at once, all of it would count as gone while most of it
+//! waits in this machine, and it could arrive minutes later.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -15,6 +18,9 @@ use tokio::time::Instant;
 
 use crate::guard::lease::LeaveBy;
 
+/// What is had of a body at once.
+const PIECE: usize = 8 * 1024;
+
 /// The bytes of a call that is guarded.
 #[derive(Debug)]
 pub(super) struct Prompt {
@@ -23,7 +29,7 @@ pub(super) struct Prompt {
     left_at: LeftAt,
 }
 
-/// When the bytes were had, if they were.
+/// When the last of the bytes was had, if it was.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LeftAt(Arc<Mutex<Option<Instant>>>);
 
@@ -66,8 +72,12 @@ impl Body for Prompt {
         if self.leave_by.is_over() {
             return Poll::Ready(Some(Err(TooLate.into())));
         }
-        *left_at = Some(Instant::now());
-        Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.bytes)))))
+        let length = self.bytes.len().min(PIECE);
+        let piece = self.bytes.split_to(length);
+        if self.bytes.is_empty() {
+            *left_at = Some(Instant::now());
+        }
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {

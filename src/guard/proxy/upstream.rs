@@ -28,6 +28,9 @@ use way::Way;
 /// Answers to writes and look-ups are small; more than this is none.
 const ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
+/// What a connection for guarded calls gathers: little of a body that is not on the wire yet, and any head of an answer.
+const PROMPT_BUFFER: usize = 64 * 1024;
+
 /// What concerns one hop alone, beside what `Connection` names (RFC 9110, 7.6.1).
 const HOP_BY_HOP: [&str; 8] = [
     "connection",
@@ -89,8 +92,8 @@ impl Upstream {
         for origin in [&base, &identity] {
             way.check(&origin.address("/".to_owned())?)?;
         }
-        let prompt = connections(Way::new(through_proxies, Some(MARGIN))?)?;
-        Ok(Self { base, identity, client: connections(way)?, prompt })
+        let prompt = connections(Way::new(through_proxies, Some(MARGIN))?, Some(PROMPT_BUFFER))?;
+        Ok(Self { base, identity, client: connections(way, None)?, prompt })
     }
 
     /// Sends a request on, and gives the answer as soon as its head is there.
@@ -137,8 +140,22 @@ impl Upstream {
             let body = body.map_err(|error| NoAnswer::Lost(format!("the answer broke off: {error}")))?;
             Ok(Whole { status: head.status, headers: head.headers, body: body.to_bytes() })
         };
-        let answer = tokio::time::timeout(patience, asking).await.unwrap_or(Err(NoAnswer::Late));
-        // Asked in this order: what has not left by then never does.
+        let too_late = async {
+            while !leave_by.is_over() {
+                // Slept by a clock that stands still while the machine sleeps, so that it is asked again.
+                tokio::time::sleep(leave_by.remaining() + Duration::from_millis(1)).await;
+            }
+            if !has_body || left_at.get().is_some() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = tokio::time::timeout(patience, asking) => answer.unwrap_or(Err(NoAnswer::Late)),
+            // A connection that does not take the body would not say so.
+            () = too_late => Err(NoAnswer::Late),
+        };
+        // Asked in this order: what has not left by then never does, not all of it.
         let is_over = leave_by.is_over();
         match (left_at.get(), answer) {
             (None, Err(_)) if has_body && is_over => {
@@ -159,9 +176,13 @@ impl Upstream {
     }
 }
 
-/// A pool of connections.
-fn connections(way: Way) -> Result<Connections, String> {
-    Ok(Client::builder(TokioExecutor::new())
+/// A pool of connections, each of which gathers no more than this before it is sent or read.
+fn connections(way: Way, buffer: Option<usize>) -> Result<Connections, String> {
+    let mut client = Client::builder(TokioExecutor::new());
+    if let Some(buffer) = buffer {
+        client.http1_max_buf_size(buffer);
+    }
+    Ok(client
         .pool_timer(TokioTimer::new())
         // Marketo's own servers close idle connections; one that is not used for a while is not trusted.
         .pool_idle_timeout(Duration::from_secs(20))
@@ -286,6 +307,28 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(5)).await;
         let (got, asked) = sent(leave_by).await;
         assert!(!got.contains("input") && matches!(asked, Err(NoAnswer::NotSent(_))), "{got} {asked:?}");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_crawls_out_of_this_machine_never_arrives_whole_after_its_time() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let upstream = Upstream::new(&base, &base).unwrap();
+        let body = vec![b' '; 8 * 1024 * 1024];
+        let length = body.len();
+        let mut request = Request::new(Bytes::from(body));
+        *request.method_mut() = hyper::Method::POST;
+        *request.uri_mut() = "/rest/v1/leads.json".parse().unwrap();
+        let leave_by = LeaveBy::within(Duration::from_millis(200));
+        let asking = upstream.ask(request, leave_by, Duration::from_secs(600));
+        let taking = async { listener.accept().await.unwrap().0 };
+        let ((left_at, asked), mut connection) = tokio::join!(asking, taking);
+        assert!(left_at.is_none() && matches!(asked, Err(NoAnswer::NotSent(_))), "{asked:?}");
+        // Only now is it taken.
+        let mut got = Vec::new();
+        // It is cut off one way or the other.
+        drop(connection.read_to_end(&mut got).await);
+        assert!(got.len() < length, "{} bytes", got.len());
     }
 
     #[test]
