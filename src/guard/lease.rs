@@ -126,6 +126,12 @@ impl Lease {
     pub fn fence(&self) -> u64 {
         self.fence
     }
+
+    /// The same grant once more, for whoever renews it while it is elsewhere. When it has ended, by whichever of the two,
+    /// neither can renew or release what is another's by then: their number is the same.
+    pub(super) fn named_again(&self) -> Self {
+        Self { key: self.key, fence: self.fence }
+    }
 }
 
 /// Why a key could not be leased, or a lease not renewed. In every case nothing may be sent.

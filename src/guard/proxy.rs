@@ -2,7 +2,7 @@
 //!
 //! What passes (`pass`) goes through as it comes. A lead write (`incoming`) is taken apart into its records, which wait on
 //! the `board` until no other write of their key is under way, and leave together with whatever else waits and agrees
-//! (`work`), as asked or looked up first (`write`). A lost answer is settled by looking (`settle`). Callers are given
+//! (`work`), under rights that all guards share (`rights`), as asked or looked up first (`write`). A lost answer is settled by looking (`settle`). Callers are given
 //! turns by API user (`turn`) above the limits of the instance, and every caller gets Marketo's answer for its own
 //! records in their order (`caller`). In shadow mode nothing of this is done; it is counted what would have raced (`shadow`).
 //!
@@ -38,6 +38,7 @@ mod pace;
 mod pass;
 mod places;
 mod prompt;
+mod rights;
 mod route;
 mod server;
 mod settle;
@@ -198,3 +199,6 @@ impl<L: Leases> Proxy<L> {
         answer::request_id((self.settings.now)())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use tokio_util::sync::{CancellationToken, DropGuard};
+
 use super::caller::Caller;
 use super::incoming::{Record, Shape};
 use super::user::ApiUser;
@@ -30,6 +32,8 @@ pub(super) struct Item {
     pub(super) tries: u32,
     /// The rights to its keys, where they had to be waited for.
     pub(super) leases: Vec<Lease>,
+    /// Whoever keeps those rights, as long as it stands in its line with them.
+    kept: Option<DropGuard>,
 }
 
 /// With whom a record may share a call, the most sociable first.
@@ -92,6 +96,7 @@ impl Board {
                 company,
                 tries: 0,
                 leases: Vec::new(),
+                kept: None,
             };
             self.users.entry(caller.user.clone()).or_default().items.push_back(item);
         }
@@ -106,6 +111,12 @@ impl Board {
         let before = line.items.partition_point(|waiting| waiting.number < item.number);
         line.items.insert(before, item);
         self.attend(&user)
+    }
+
+    /// Takes a record out of its user's line again, if it still stands there; in those of its keys it keeps its place.
+    pub(super) fn withdraw(&mut self, user: &ApiUser, number: u64) -> Option<Item> {
+        let items = &mut self.users.get_mut(user)?.items;
+        items.remove(items.iter().position(|item| item.number == number)?)
     }
 
     /// The records of the next call of this user; nothing where none may leave now. `given_up` gets those whose caller is
@@ -240,6 +251,7 @@ impl Call {
     }
 
     fn add(&mut self, place: Place, mut item: Item) {
+        item.kept = None;
         self.bytes += item.record.bytes + ID_BYTES;
         let unit = match place {
             Place::New => self.units.len(),
@@ -271,7 +283,31 @@ fn envelope_bytes(item: &Item) -> usize {
     200 + members.map(|(name, value)| name.len() + value.get().len() + 8).sum::<usize>()
 }
 
+impl Item {
+    /// Its place among all records that came.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// It goes to its line with its rights, which are to be kept until this token is cancelled.
+    pub(super) fn waits_with_rights(&mut self) -> CancellationToken {
+        let taken_along = CancellationToken::new();
+        self.kept = Some(taken_along.clone().drop_guard());
+        taken_along
+    }
+}
+
 impl Unit {
+    /// A record by itself, with its rights.
+    pub(super) fn of(mut item: Item) -> Self {
+        Self { shape: item.record.shape.clone(), leases: std::mem::take(&mut item.leases), items: vec![item] }
+    }
+
+    /// The keys that writing it takes the rights to.
+    pub(super) fn keys(&self) -> impl Iterator<Item = LeaseKey> + '_ {
+        self.record().into_iter().flat_map(|record| record.leases.iter().copied())
+    }
+
     /// The record that its key is read from.
     pub(super) fn record(&self) -> Option<&Record> {
         self.items.first().map(|item| &item.record)

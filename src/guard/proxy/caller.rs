@@ -134,6 +134,11 @@ impl Caller {
         true
     }
 
+    /// Whether nobody waits for the results any more.
+    pub(super) fn has_gone(&self) -> bool {
+        self.gone.load(Ordering::SeqCst)
+    }
+
     /// Gives one record its outcome; the last one answers the caller.
     pub(super) fn settle(&self, record: usize, outcome: Outcome) {
         let mut state = self.state();

@@ -1,10 +1,10 @@
-//! From the board to the callers: a line is attended to, its next call put together, its rights taken, written, and every
-//! record given its outcome.
+//! From the board to the callers: a line is attended to, its next call put together, its rights taken (`rights`), written,
+//! and every record given its outcome.
 //!
 //! Each call runs in a task of its own, which no caller can stop. The rights to a key are given back when the outcome of
 //! its write is known, or when Marketo cannot be writing it any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -15,7 +15,7 @@ use super::board::{Company, Item, Unit};
 use super::call::{Answered, Refusal};
 use super::caller::{Caller, Outcome};
 use super::user::ApiUser;
-use crate::guard::lease::{Lease, LeaseKey, Leases};
+use crate::guard::lease::Leases;
 use crate::marketo::Slot;
 
 /// How often a record is sent before it is said that its outcome stays open.
@@ -70,58 +70,6 @@ impl<L: Leases> Proxy<L> {
         }
         self.metrics.batch(units.len());
         self.write(units, slot).await;
-    }
-
-    /// Takes the rights to the keys that are free, and sends the others to wait for theirs.
-    async fn take_rights(self: &Arc<Self>, mut units: Vec<Unit>) -> Result<Vec<Unit>, (Vec<Unit>, Refusal)> {
-        let wanted: BTreeSet<LeaseKey> =
-            units.iter().filter(|unit| unit.leases.is_empty()).flat_map(keys).collect();
-        if wanted.is_empty() {
-            return Ok(units);
-        }
-        let mut taken: BTreeMap<LeaseKey, Lease> = match self.leases.try_acquire(&wanted).await {
-            Ok(leases) => leases.into_iter().map(|lease| (lease.key(), lease)).collect(),
-            Err(error) => return Err((units, self.no_leases(&error))),
-        };
-        let mut ready = Vec::with_capacity(units.len());
-        let mut back = Vec::new();
-        for mut unit in units.drain(..) {
-            if !unit.leases.is_empty() {
-                ready.push(unit);
-                continue;
-            }
-            let got: Vec<Lease> = keys(&unit).filter_map(|key| taken.remove(&key)).collect();
-            if got.len() == keys(&unit).count() {
-                unit.leases = got;
-                ready.push(unit);
-            } else {
-                back.extend(got);
-                self.wait_for_rights(unit);
-            }
-        }
-        self.give_back(back).await;
-        Ok(ready)
-    }
-
-    /// Another guard is writing the key: the first record waits for the right, the others behind it.
-    fn wait_for_rights(self: &Arc<Self>, unit: Unit) {
-        let mut items = unit.items.into_iter();
-        let first = items.next();
-        self.put_back(items);
-        let Some(mut item) = first else { return };
-        let proxy = Arc::clone(self);
-        self.tasks.spawn(async move {
-            match proxy.leases.acquire(&item.record.leases).await {
-                Ok(leases) => {
-                    item.leases = leases;
-                    proxy.put_back([item]);
-                }
-                Err(error) => {
-                    let refusal = proxy.no_leases(&error);
-                    proxy.refuse(vec![Unit::of(item)], &refusal).await;
-                }
-            }
-        });
     }
 
     /// What Marketo said of each of these units.
@@ -208,23 +156,14 @@ impl<L: Leases> Proxy<L> {
     }
 
     /// Ends the way of records whose callers are gone.
-    async fn give_up(self: &Arc<Self>, mut items: Vec<Item>) {
+    pub(super) async fn give_up(self: &Arc<Self>, mut items: Vec<Item>) {
         let leases = items.iter_mut().flat_map(|item| std::mem::take(&mut item.leases)).collect();
         self.give_back(leases).await;
         self.leave(items.iter());
     }
 
-    async fn give_back(&self, mut leases: Vec<Lease>) {
-        leases.sort_unstable();
-        if leases.is_empty() {
-            return;
-        }
-        if let Err(error) = self.leases.release(leases).await {
-            tracing::warn!(%error, "rights to keys end by themselves");
-        }
-    }
-
-    fn put_back(self: &Arc<Self>, items: impl IntoIterator<Item = Item>) {
+    /// Puts records back to the front of their users' lines, and sends somebody to attend to those.
+    pub(super) fn put_back(self: &Arc<Self>, items: impl IntoIterator<Item = Item>) {
         let mut users = BTreeSet::new();
         {
             let mut board = self.board();
@@ -248,16 +187,6 @@ impl<L: Leases> Proxy<L> {
     }
 }
 
-impl Unit {
-    fn of(mut item: Item) -> Self {
-        Self { shape: item.record.shape.clone(), leases: std::mem::take(&mut item.leases), items: vec![item] }
-    }
-}
-
-fn keys(unit: &Unit) -> impl Iterator<Item = LeaseKey> + '_ {
-    unit.record().into_iter().flat_map(|record| record.leases.iter().copied())
-}
-
 /// One line for the call, and on demand one for each record, by the hash of its key.
 fn log(units: &[Unit], said: &Answered) {
     let Some(caller) = units.first().and_then(|unit| unit.items.first()).map(|item| &item.caller) else {
@@ -277,7 +206,7 @@ fn log(units: &[Unit], said: &Answered) {
         "written"
     );
     for (unit, row) in units.iter().zip(&said.rows) {
-        if let Some(key) = keys(unit).next() {
+        if let Some(key) = unit.keys().next() {
             tracing::debug!(%key, status = status(row), records = unit.items.len(), "a key was written");
         }
     }

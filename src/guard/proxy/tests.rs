@@ -1,0 +1,117 @@
+//! What befalls a record between the board and its call, on a clock that the test turns; nothing is sent anywhere.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::DateTime;
+use hyper::header::{AUTHORIZATION, HeaderValue};
+use hyper::{HeaderMap, Method};
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use super::caller::{Caller, Waiting};
+use super::incoming::read;
+use super::route::Verb;
+use super::user::ApiUser;
+use super::{CreateDuplicate, Mode, OnDuplicates, Proxy, ProxySettings};
+use crate::guard::lease::{LeaseKey, Leases, MemoryLeases, Terms};
+use crate::marketo::{Clock, OneRun, Spending};
+
+const ADA: &str = "ada@example.com";
+
+fn key() -> BTreeSet<LeaseKey> {
+    LeaseKey::of("test", "email", ADA).into_iter().collect()
+}
+
+/// One call at a time, to an address where nobody answers.
+fn settings(spending: Arc<dyn Spending>) -> ProxySettings {
+    let nowhere: url::Url = "http://127.0.0.1:9".parse().unwrap();
+    ProxySettings {
+        base_url: nowhere.clone(),
+        identity_url: nowhere,
+        instance: "test".to_owned(),
+        mode: Mode::Serialize,
+        create_duplicate: CreateDuplicate::Pass,
+        on_duplicates: OnDuplicates::Error,
+        winner: crate::dedupe::WinnerOrder(Vec::new()),
+        unsent: Terms::default().unsent,
+        queue: 10,
+        max_wait: Duration::from_secs(120),
+        calls: 1_000,
+        window: Duration::from_secs(1),
+        concurrency: 1,
+        daily_calls: 1_000_000,
+        spending,
+        clock: Clock::real(),
+        tally: None,
+        now: || DateTime::UNIX_EPOCH,
+    }
+}
+
+fn proxy<L: Leases>(leases: L) -> Arc<Proxy<L>> {
+    Arc::new(Proxy::new(settings(Arc::new(OneRun::default())), leases).unwrap())
+}
+
+/// A caller writes this address.
+fn write<L: Leases>(proxy: &Arc<Proxy<L>>) -> Waiting {
+    let body = json!({"input": [{"email": ADA}]}).to_string();
+    let incoming = read(Verb::Sync, &Method::POST, "/rest/v1/leads.json", body.as_bytes(), "test").unwrap();
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer t"))]);
+    let place = || Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+    let user = ApiUser::named("crm");
+    let (caller, waiting) = Caller::new(user.clone(), incoming.envelope, headers, 1, [place(), place()]);
+    let attend = proxy.board().enter(&caller, incoming.records);
+    if attend {
+        proxy.attend(user);
+    }
+    waiting
+}
+
+async fn seconds(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+/// A proxy with a record that waited for another guard to write its key, has got the right, and stands in line for the one
+/// place among the calls, which is somebody else's.
+async fn with_a_right_in_line() -> (Arc<Proxy<MemoryLeases>>, Waiting, crate::marketo::Slot) {
+    let proxy = proxy(MemoryLeases::new(Terms::default()));
+    let of_another_guard = proxy.leases.acquire(&key()).await.unwrap();
+    let waiting = write(&proxy);
+    seconds(1).await;
+    let place = proxy.turns.next(&ApiUser::named("web")).await.unwrap();
+    proxy.leases.release(of_another_guard).await.unwrap();
+    seconds(1).await;
+    (proxy, waiting, place)
+}
+
+async fn is_free(proxy: &Proxy<MemoryLeases>) -> bool {
+    !proxy.leases.try_acquire(&key()).await.unwrap().is_empty()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_is_kept_however_long_its_record_stands_in_line() {
+    let (proxy, _waiting, _place) = with_a_right_in_line().await;
+    seconds(600).await;
+    assert!(!is_free(&proxy).await, "another guard has got the key, whose turn it is not");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_nobody_waits_for_any_more_is_given_back_before_its_turn() {
+    let (proxy, waiting, _place) = with_a_right_in_line().await;
+    drop(waiting);
+    seconds(Terms::default().unsent.as_secs() / 2).await;
+    assert!(is_free(&proxy).await);
+    assert_eq!(proxy.board().waiting(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_lost_in_line_is_asked_for_anew_before_its_turn() {
+    let (proxy, _waiting, place) = with_a_right_in_line().await;
+    // As after a suspension of the machine.
+    tokio::time::advance(Duration::from_secs(100)).await;
+    seconds(600).await;
+    assert!(!is_free(&proxy).await, "nobody has asked for it anew");
+    drop(place);
+    assert_eq!(proxy.board().waiting(), 1, "it stands in its line");
+}
