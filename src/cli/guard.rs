@@ -86,6 +86,14 @@ pub(super) async fn run(context: &mut Context, args: &GuardArgs) -> Result<Exit,
             ),
         });
     }
+    std::panic::set_hook(Box::new(|panic| {
+        // Not its message, which may quote what a caller sent.
+        let at = panic.location().map(tracing::field::display);
+        tracing::error!(
+            at,
+            "a fault of the guard broke off one of its tasks; please report it with this place"
+        );
+    }));
     let settings = settings(context)?;
     let leases = super::leases::open(context)?;
     let listener = TcpListener::bind(args.listen).await.map_err(|error| Failure::Usage {

@@ -4,7 +4,7 @@
 //! the `board` until no other write of their key is under way, and leave together with whatever else waits and agrees
 //! (`work`), under rights that all guards share (`rights`), as asked or looked up first (`write`). A lost answer is settled by looking (`settle`). Callers are given
 //! turns by API user (`turn`) above the limits of the instance, and every caller gets Marketo's answer for its own
-//! records in their order (`caller`). In shadow mode nothing of this is done; it is counted what would have raced (`shadow`).
+//! records in their order (`caller`), whatever becomes of the task that writes them (`mourn`). In shadow mode nothing of this is done; it is counted what would have raced (`shadow`).
 //!
 //! Never: two writes of one key in flight; a write without the right to its key, whatever the lease store says; a second
 //! try of what may be under way; a person, a token or a body in a log line.
@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 use url::Url;
 
@@ -34,6 +34,7 @@ mod incoming;
 mod line;
 mod look;
 mod metrics;
+mod mourn;
 mod pace;
 mod pass;
 mod places;
@@ -159,7 +160,15 @@ struct Proxy<L> {
 }
 
 impl<L: Leases> Proxy<L> {
-    fn new(settings: ProxySettings, leases: L) -> Result<Self, String> {
+    /// A proxy, and the task that sees to what breaks off in it. Needs a runtime.
+    fn start(settings: ProxySettings, leases: L) -> Result<Arc<Self>, String> {
+        let (mourner, broken_off) = mpsc::unbounded_channel();
+        let proxy = Arc::new(Self::new(settings, leases, Board::watched_by(mourner))?);
+        tokio::spawn(mourn::mourn(Arc::downgrade(&proxy), broken_off));
+        Ok(proxy)
+    }
+
+    fn new(settings: ProxySettings, leases: L, board: Board) -> Result<Self, String> {
         let upstream = Upstream::new(&settings.base_url, &settings.identity_url)?;
         let shadow = match (settings.mode, settings.tally.clone()) {
             (Mode::Shadow, Some(tally)) => Some(Arc::new(Shadow::new(tally, settings.now))),
@@ -179,7 +188,7 @@ impl<L: Leases> Proxy<L> {
             leases,
             users: ApiUsers::default(),
             places: Places::new(settings.queue),
-            board: Mutex::default(),
+            board: Mutex::new(board),
             shadow,
             metrics: Metrics::new(),
             winner_fields: tokio::sync::OnceCell::new(),

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::caller::Caller;
@@ -34,6 +35,33 @@ pub(super) struct Item {
     pub(super) leases: Vec<Lease>,
     /// Whoever keeps those rights, as long as it stands in its line with them.
     kept: Option<DropGuard>,
+    /// Told where it ends without an outcome; nobody once it has left the lines of its keys.
+    mourner: Option<Mourner>,
+}
+
+/// Is told of records whose way broke off.
+pub(super) type Mourner = UnboundedSender<BrokenOff>;
+
+/// What is left of a record that ended without an outcome, as one does whose task panicked.
+#[derive(Debug)]
+pub(super) struct BrokenOff {
+    pub(super) caller: Arc<Caller>,
+    pub(super) place: usize,
+    pub(super) keys: BTreeSet<LeaseKey>,
+    number: u64,
+}
+
+/// A record has an outcome and leaves the lines of its keys, or it breaks off. Wherever that happens, nothing is locked or
+/// waited for here. The rights that it had are not given back: they last as long as Marketo may be writing it.
+impl Drop for Item {
+    fn drop(&mut self) {
+        if let Some(mourner) = self.mourner.take() {
+            let keys = std::mem::take(&mut self.record.leases);
+            let caller = Arc::clone(&self.caller);
+            // Where the whole proxy ends there is nobody to be told, and nobody to tell.
+            mourner.send(BrokenOff { caller, place: self.place, keys, number: self.number }).ok();
+        }
+    }
 }
 
 /// With whom a record may share a call, the most sociable first.
@@ -66,6 +94,7 @@ pub(super) struct Board {
     users: BTreeMap<ApiUser, Line>,
     keys: BTreeMap<LeaseKey, VecDeque<(u64, ApiUser)>>,
     numbers: u64,
+    mourner: Option<Mourner>,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +105,11 @@ struct Line {
 }
 
 impl Board {
+    /// An empty one, and who is told of records that break off.
+    pub(super) fn watched_by(mourner: Mourner) -> Self {
+        Self { mourner: Some(mourner), ..Self::default() }
+    }
+
     /// Puts a caller's records at the end of their lines. Whether somebody has to be sent to attend to its line.
     pub(super) fn enter(&mut self, caller: &Arc<Caller>, records: Vec<Record>) -> bool {
         for (place, record) in records.into_iter().enumerate() {
@@ -97,6 +131,7 @@ impl Board {
                 tries: 0,
                 leases: Vec::new(),
                 kept: None,
+                mourner: self.mourner.clone(),
             };
             self.users.entry(caller.user.clone()).or_default().items.push_back(item);
         }
@@ -155,19 +190,38 @@ impl Board {
     }
 
     /// Takes records that are settled out of the lines of their keys; gives the users whose lines are to be attended to.
-    pub(super) fn finish<'a>(&mut self, items: impl IntoIterator<Item = &'a Item>) -> Vec<ApiUser> {
+    pub(super) fn finish<'a>(&mut self, items: impl IntoIterator<Item = &'a mut Item>) -> Vec<ApiUser> {
         let mut next = BTreeSet::new();
         for item in items {
-            for key in &item.record.leases {
-                let Some(line) = self.keys.get_mut(key) else { continue };
-                line.retain(|(number, _)| *number != item.number);
-                match line.front() {
-                    Some((_, user)) => drop(next.insert(user.clone())),
-                    None => drop(self.keys.remove(key)),
-                }
-            }
+            item.mourner = None;
+            next.extend(self.leave_lines(item.number, &item.record.leases));
         }
         next.into_iter().filter(|user| self.attend(user)).collect()
+    }
+
+    /// The same for a record that broke off.
+    pub(super) fn bury(&mut self, broken_off: &BrokenOff) -> Vec<ApiUser> {
+        let next = self.leave_lines(broken_off.number, &broken_off.keys);
+        next.into_iter().filter(|user| self.attend(user)).collect()
+    }
+
+    /// Takes a record out of the lines of its keys; gives the users of those that are the first in them now.
+    fn leave_lines(&mut self, number: u64, keys: &BTreeSet<LeaseKey>) -> BTreeSet<ApiUser> {
+        let mut next = BTreeSet::new();
+        for key in keys {
+            let Some(line) = self.keys.get_mut(key) else { continue };
+            line.retain(|(waiting, _)| *waiting != number);
+            match line.front() {
+                Some((_, user)) => drop(next.insert(user.clone())),
+                None => drop(self.keys.remove(key)),
+            }
+        }
+        next
+    }
+
+    /// Whoever was at work on a user's line broke off. Whether somebody has to be sent to attend to it.
+    pub(super) fn attend_anew(&mut self, user: &ApiUser) -> bool {
+        self.has_more(user)
     }
 
     /// How many of these records would have to wait for another write of their key.

@@ -26,6 +26,7 @@ pub(super) struct Metrics {
     prevented: Counter,
     create_duplicate: Counter,
     unclear: Counter,
+    broken_off: Counter,
     too_many: Counter,
     passed: Family<ByStatus, Counter>,
     upstream: Family<ByKind, Histogram>,
@@ -84,7 +85,6 @@ pub(super) struct Standing {
 
 impl Metrics {
     pub(super) fn new() -> Self {
-        let mut registry = Registry::with_prefix("mkto_guard");
         let mut metrics = Self {
             registry: Registry::default(),
             writes: Family::default(),
@@ -93,6 +93,7 @@ impl Metrics {
             prevented: Counter::default(),
             create_duplicate: Counter::default(),
             unclear: Counter::default(),
+            broken_off: Counter::default(),
             too_many: Counter::default(),
             passed: Family::default(),
             upstream: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.01, 2.0, 14))),
@@ -101,63 +102,77 @@ impl Metrics {
             calls_today: Gauge::default(),
             budget: Gauge::default(),
         };
-        registry.register("records", "Records of lead writes by how they ended", metrics.writes.clone());
-        registry.register("batch_records", "Records in each call that was written", metrics.batches.clone());
+        let mut registry = Registry::with_prefix("mkto_guard");
+        metrics.register_writes(&mut registry);
+        metrics.register_calls(&mut registry);
+        metrics.registry = registry;
+        metrics
+    }
+
+    fn register_writes(&self, registry: &mut Registry) {
+        registry.register("records", "Records of lead writes by how they ended", self.writes.clone());
+        registry.register("batch_records", "Records in each call that was written", self.batches.clone());
         registry.register(
             "coalesced",
             "Records that left as a part of another of their key",
-            metrics.coalesced.clone(),
+            self.coalesced.clone(),
         );
         registry.register(
             "races_prevented",
             "Records that came while another write of their key was under way, and waited for it",
-            metrics.prevented.clone(),
+            self.prevented.clone(),
         );
         registry.register(
             "create_duplicate",
             "Records that were sent by createDuplicate",
-            metrics.create_duplicate.clone(),
+            self.create_duplicate.clone(),
         );
         registry.register(
             "unclear",
             "Records whose answer was lost, and that were settled by looking",
-            metrics.unclear.clone(),
+            self.unclear.clone(),
         );
+        registry.register(
+            "broken_off",
+            "Records whose outcome is open by a fault of the guard, which the log tells of",
+            self.broken_off.clone(),
+        );
+        registry.register("queue_records", "Records that wait for their call", self.queue.clone());
+        registry.register_with_unit(
+            "queue_oldest",
+            "How long the first of them has waited",
+            Unit::Seconds,
+            self.oldest.clone(),
+        );
+    }
+
+    fn register_calls(&self, registry: &mut Registry) {
         registry.register(
             "too_many",
             "Calls that Marketo turned away with 606 or 615",
-            metrics.too_many.clone(),
+            self.too_many.clone(),
         );
         registry.register(
             "passed",
             "Requests that passed through, by Marketo's HTTP status",
-            metrics.passed.clone(),
+            self.passed.clone(),
         );
         registry.register_with_unit(
             "upstream",
             "How long Marketo took to answer",
             Unit::Seconds,
-            metrics.upstream.clone(),
-        );
-        registry.register("queue_records", "Records that wait for their call", metrics.queue.clone());
-        registry.register_with_unit(
-            "queue_oldest",
-            "How long the first of them has waited",
-            Unit::Seconds,
-            metrics.oldest.clone(),
+            self.upstream.clone(),
         );
         registry.register(
             "quota_used",
             "Calls made today, or since the guard was started today",
-            metrics.calls_today.clone(),
+            self.calls_today.clone(),
         );
         registry.register(
             "quota_budget",
             "Calls that it may make a day (limits.daily_calls)",
-            metrics.budget.clone(),
+            self.budget.clone(),
         );
-        metrics.registry = registry;
-        metrics
     }
 
     /// The page of Prometheus.
@@ -211,6 +226,10 @@ impl Metrics {
 
     pub(super) fn unclear(&self, records: usize) {
         self.unclear.inc_by(records as u64);
+    }
+
+    pub(super) fn broken_off(&self) {
+        self.broken_off.inc();
     }
 
     pub(super) fn crowded(&self) {

@@ -60,7 +60,7 @@ pub async fn serve<L: Leases>(
     leases: L,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let proxy = Arc::new(Proxy::new(settings, leases).map_err(|what| ServeError { what })?);
+    let proxy = Proxy::start(settings, leases).map_err(|what| ServeError { what })?;
     let stopping = CancellationToken::new();
     let connections = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(connections_at_once()));
@@ -217,7 +217,7 @@ async fn own<L: Leases>(proxy: &Proxy<L>, path: &str, stopping: &CancellationTok
 }
 
 impl<L: Leases> Proxy<L> {
-    fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> Standing {
         let board = self.board();
         Standing {
             queue: board.waiting(),

@@ -5,8 +5,11 @@
 //! its write is known, or when Marketo cannot be writing it any more.
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::FutureExt as _;
 use serde_json::Value;
 
 use super::Proxy;
@@ -21,6 +24,9 @@ use crate::marketo::Slot;
 /// How often a record is sent before it is said that its outcome stays open.
 pub(super) const TRIES: u32 = 5;
 
+/// How long a line rests whose attendant panicked: it may again.
+const AFTER_A_PANIC: Duration = Duration::from_secs(1);
+
 /// Refusals that are about the token, the endpoint or the day, so that every record of the call would get the same alone.
 const SAME_FOR_ALL: [&str; 8] = ["600", "601", "602", "603", "605", "607", "608", "610"];
 
@@ -32,29 +38,39 @@ impl<L: Leases> Proxy<L> {
     pub(super) fn attend(self: &Arc<Self>, user: ApiUser) {
         let proxy = Arc::clone(self);
         self.tasks.spawn(async move {
-            loop {
-                proxy.turns.gather().await;
-                let turn = proxy.turns.next(&user).await;
-                let mut given_up = Vec::new();
-                let (units, more) = {
-                    let mut board = proxy.board();
-                    (board.take(&user, &mut given_up), board.has_more(&user))
-                };
-                proxy.give_up(given_up).await;
-                match turn {
-                    Ok(slot) if units.is_empty() => slot.unused(),
-                    Ok(slot) if more => {
-                        let proxy = Arc::clone(&proxy);
-                        proxy.clone().tasks.spawn(async move { proxy.carry_out(units, slot).await });
-                    }
-                    Ok(slot) => proxy.carry_out(units, slot).await,
-                    Err(spent) => proxy.refuse(units, &proxy.no_call(spent)).await,
-                }
-                if !more {
-                    break;
+            // What it takes from the board by then breaks off by itself, see `mourn`.
+            if AssertUnwindSafe(proxy.attend_to(&user)).catch_unwind().await.is_err() {
+                tokio::time::sleep(AFTER_A_PANIC).await;
+                if proxy.board().attend_anew(&user) {
+                    proxy.attend(user);
                 }
             }
         });
+    }
+
+    async fn attend_to(self: &Arc<Self>, user: &ApiUser) {
+        loop {
+            self.turns.gather().await;
+            let turn = self.turns.next(user).await;
+            let mut given_up = Vec::new();
+            let (units, more) = {
+                let mut board = self.board();
+                (board.take(user, &mut given_up), board.has_more(user))
+            };
+            self.give_up(given_up).await;
+            match turn {
+                Ok(slot) if units.is_empty() => slot.unused(),
+                Ok(slot) if more => {
+                    let proxy = Arc::clone(self);
+                    self.tasks.spawn(async move { proxy.carry_out(units, slot).await });
+                }
+                Ok(slot) => self.carry_out(units, slot).await,
+                Err(spent) => self.refuse(units, &self.no_call(spent)).await,
+            }
+            if !more {
+                break;
+            }
+        }
     }
 
     async fn carry_out(self: &Arc<Self>, units: Vec<Unit>, slot: Slot) {
@@ -152,14 +168,14 @@ impl<L: Leases> Proxy<L> {
             items.extend(unit.items);
         }
         self.give_back(leases).await;
-        self.leave(items.iter());
+        self.leave(&mut items);
     }
 
     /// Ends the way of records whose callers are gone.
     pub(super) async fn give_up(self: &Arc<Self>, mut items: Vec<Item>) {
         let leases = items.iter_mut().flat_map(|item| std::mem::take(&mut item.leases)).collect();
         self.give_back(leases).await;
-        self.leave(items.iter());
+        self.leave(&mut items);
     }
 
     /// Puts records back to the front of their users' lines, and sends somebody to attend to those.
@@ -179,7 +195,7 @@ impl<L: Leases> Proxy<L> {
         }
     }
 
-    fn leave<'a>(self: &Arc<Self>, items: impl IntoIterator<Item = &'a Item>) {
+    fn leave(self: &Arc<Self>, items: &mut [Item]) {
         let users = self.board().finish(items);
         for user in users {
             self.attend(user);

@@ -50,8 +50,8 @@ impl Scene {
         units
     }
 
-    fn finish(&mut self, units: &[Unit]) -> Vec<String> {
-        let users = self.board.finish(units.iter().flat_map(|unit| &unit.items));
+    fn finish(&mut self, mut units: Vec<Unit>) -> Vec<String> {
+        let users = self.board.finish(units.iter_mut().flat_map(|unit| &mut unit.items));
         users.iter().map(ToString::to_string).collect()
     }
 }
@@ -93,11 +93,11 @@ fn a_key_that_is_on_its_way_holds_up_itself_alone_and_first_come_is_first_served
     assert_eq!(shown(&scene.take("crm")), [("c@example.com".to_owned(), vec![2])]);
     assert_eq!(shown(&scene.take("web")), [("b@example.com".to_owned(), vec![1])]);
     assert!(scene.take("web").is_empty() && scene.take("crm").is_empty());
-    assert_eq!(scene.finish(&first), ["web"], "the next in line is told");
+    assert_eq!(scene.finish(first), ["web"], "the next in line is told");
     assert!(scene.take("crm").is_empty(), "not before its turn");
     let second = scene.take("web");
     assert_eq!(shown(&second), [("a@example.com".to_owned(), vec![1])]);
-    assert_eq!(scene.finish(&second), ["crm"]);
+    assert_eq!(scene.finish(second), ["crm"]);
     assert_eq!(shown(&scene.take("crm")), [("a@example.com".to_owned(), vec![2])]);
 }
 
@@ -157,7 +157,7 @@ fn what_was_refused_in_company_leaves_apart_and_in_its_old_place() {
     assert_eq!(shown(&first), [("a@example.com".to_owned(), vec![0])]);
     assert_eq!(shown(&scene.take("crm")), [("b@example.com".to_owned(), vec![1])]);
     assert!(scene.take("crm").is_empty());
-    scene.finish(&first);
+    scene.finish(first);
     assert_eq!(shown(&scene.take("crm")), [("a@example.com".to_owned(), vec![2])]);
 }
 
@@ -170,6 +170,6 @@ fn what_has_not_left_is_dropped_when_its_caller_is_gone() {
     let mut given_up = Vec::new();
     let call = scene.board.take(&ApiUser::named("crm"), &mut given_up);
     assert_eq!((call.len(), given_up.len()), (0, 1));
-    scene.board.finish(&given_up);
+    scene.board.finish(&mut given_up);
     assert_eq!(shown(&scene.take("crm")), [("a@example.com".to_owned(), vec![1])]);
 }
