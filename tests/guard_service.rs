@@ -166,3 +166,44 @@ fn the_images_command_is_refused_without_tls_and_runs_where_something_in_front_h
     assert_eq!(stop(child), Some(0));
     assert!(instance.path("mkto-audit").is_dir(), "its files are in the volume");
 }
+
+/// Fills a pipe that nobody reads; once nothing goes into it any more, as far as one can tell.
+fn fill(mut pipe: std::io::PipeWriter) {
+    let (moved, movement) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        while std::io::Write::write_all(&mut pipe, &[b'.'; 512]).is_ok() && moved.send(()).is_ok() {}
+    });
+    while movement.recv_timeout(Duration::from_millis(500)).is_ok() {}
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_stops_nobody_and_loses_nothing_that_there_is_room_for() {
+    let instance = Instance::start(quick());
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut command = program(&instance, &["guard", "--listen", "127.0.0.1:8700"], &BTreeMap::new());
+    let home = instance.folder.path().display().to_string();
+    let mut child = command.env("HOME", home).stderr(writer.try_clone().unwrap()).spawn().unwrap();
+    drop(command);
+    let url = first_line(&mut child);
+    assert_eq!(write_through(&instance, &url)["result"][0]["status"], "created");
+
+    fill(writer);
+    assert_eq!(write_through(&instance, &url)["result"][0]["status"], "updated");
+    let health = reqwest::blocking::get(format!("{url}/-/healthz")).unwrap();
+    assert_eq!(health.status(), 200);
+
+    // Somebody reads again: the lines that waited are all there, and the last ones too.
+    let reading = std::thread::spawn(move || {
+        let mut log = Vec::new();
+        // The pipe stays open as long as the thread that fills it; it ends with the guard's last word.
+        let mut piece = [0; 4096];
+        while !String::from_utf8_lossy(&log).contains("stopping: ") {
+            let read = std::io::Read::read(&mut reader, &mut piece).unwrap();
+            log.extend_from_slice(&piece[..read]);
+        }
+        String::from_utf8_lossy(&log).into_owned()
+    });
+    assert_eq!(stop(child), Some(0));
+    let log = reading.join().unwrap();
+    assert_eq!(log.matches("written user=").count(), 2, "{}", log.replace('.', ""));
+}

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::ui::Log;
+use super::log::Log;
 use super::{Context, Exit, Failure};
 use crate::guard::lease::Terms;
 use crate::guard::{self, Mode, ProxySettings};
@@ -68,7 +68,7 @@ impl GuardArgs {
     /// A server logs each call without being asked.
     pub(super) fn log(&self, verbose: u8) -> Log {
         let verbose = if self.command.is_some() { verbose } else { verbose.saturating_add(1) };
-        Log { verbose, json: self.log_format == LogFormat::Json }
+        Log { verbose, json: self.log_format == LogFormat::Json, serves: self.command.is_none() }
     }
 }
 

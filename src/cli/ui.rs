@@ -179,28 +179,6 @@ fn summary(text: &str) -> &str {
     if last.lines().count() <= 4 { last } else { "" }
 }
 
-/// What is logged to standard error: nothing, each call (1), or everything of ours (2); in words, or as JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Log {
-    pub(super) verbose: u8,
-    pub(super) json: bool,
-}
-
-/// Starts the log.
-pub(super) fn start_log(log: Log) {
-    use tracing_subscriber::layer::{Layer, SubscriberExt};
-    let level = match log.verbose {
-        0 => return,
-        1 => tracing::Level::INFO,
-        _ => tracing::Level::DEBUG,
-    };
-    let filter = tracing_subscriber::filter::Targets::new().with_target("mkto_audit", level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    let lines = if log.json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
-    // A second start in one process keeps the first log.
-    drop(tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines).with(filter)));
-}
-
 fn console_size() -> (Option<usize>, Option<usize>) {
     let term = console::Term::stdout();
     term.size_checked().map_or((None, None), |(rows, columns)| (Some(rows.into()), Some(columns.into())))
