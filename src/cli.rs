@@ -25,6 +25,7 @@ mod failure;
 mod guard;
 mod interrupt;
 mod leases;
+mod log;
 mod merge;
 mod report;
 mod sandbox;
@@ -113,9 +114,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
         Ok(cli) => cli,
         Err(error) => return exit::of_clap(&error),
     };
-    ui::start_log(cli.log());
+    let log = log::start(cli.log());
     let mut ui = Ui::of_process();
-    match run(cli, environment, ui.clone()) {
+    let ended = run(cli, environment, ui.clone());
+    log.end();
+    match ended {
         Ok(exit) => exit.into(),
         Err(failure) => {
             ui.failure(&failure);
@@ -157,11 +160,11 @@ fn run(cli: Cli, environment: &Environment, ui: Ui) -> Result<Exit, Failure> {
 
 impl Cli {
     /// What is logged, and how.
-    fn log(&self) -> ui::Log {
+    fn log(&self) -> log::Log {
         match &self.command {
             // A server tells what it does without being asked.
             Command::Configured(Configured::Guard(args)) => args.log(self.global.verbose),
-            _ => ui::Log { verbose: self.global.verbose, json: false },
+            _ => log::Log { verbose: self.global.verbose, json: false, serves: false },
         }
     }
 }

@@ -93,3 +93,26 @@ fn without_its_leases_a_guard_writes_nothing_and_still_reads() {
     let (status, read) = guard.get("/rest/v1/leads.json?filterType=id&filterValues=1", &token);
     assert_eq!((status, &read["success"]), (200, &json!(true)), "{read}");
 }
+
+#[test]
+fn why_the_leases_cannot_be_had_is_in_the_log() {
+    let instance = Instance::start(quick());
+    let guard = Guard::start(&instance, SHARED);
+    let data = instance.path(".local/share/mkto-audit");
+    let file = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
+    let file = file.filter(|path| path.to_string_lossy().ends_with(".leases.db")).last().unwrap();
+    let other =
+        rusqlite::Connection::open_with_flags(file, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let answer = guard.sync(&json!({"input": [{"email": "ada@example.com"}]}));
+    assert_eq!(answer["errors"][0]["code"], "608", "{answer:?}");
+    let log = guard.log();
+    let refused = log.lines().find(|line| line.contains("a write is refused")).unwrap();
+    assert!(refused.contains("database is locked"), "{refused}");
+    // Whoever held it lets go, and writes go on.
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(
+        guard.sync(&json!({"input": [{"email": "ada@example.com"}]}))["result"][0]["status"],
+        "created"
+    );
+}

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::NaiveDate;
 
 use super::now;
+use crate::guard::lease::in_full;
 use crate::ledger::{self, DayBook};
 use crate::marketo::{Spending, Spent, Uncounted, day};
 
@@ -52,5 +53,5 @@ impl Spending for InTheBook {
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
 fn uncounted(error: ledger::Error) -> Uncounted {
-    Uncounted(error.to_string())
+    Uncounted(in_full(&error))
 }

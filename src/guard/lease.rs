@@ -156,6 +156,14 @@ pub enum LeaseError {
     },
 }
 
+/// An error with everything that it came of, for the log: what a store says of itself is hardly ever the reason.
+pub(crate) fn in_full(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let mut words: Vec<String> = causes.map(ToString::to_string).collect();
+    words.dedup();
+    words.join(": ")
+}
+
 /// A store of leases, shared by all who write to an instance.
 pub trait Leases: Send + Sync + 'static {
     /// Waits until all of the keys are the caller's. First come, first served, key by key; all keys are taken at one

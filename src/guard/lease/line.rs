@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::table::{Failure, Grant, Results, Round, Table, Ticket, leases};
-use super::{Lease, LeaseError, LeaseKey, Leases, Terms};
+use super::{Lease, LeaseError, LeaseKey, Leases, Terms, in_full};
 
 /// How long those who wait anyway put up with a store that is away, as while it is restarted.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -252,7 +252,11 @@ impl<T: Table> Keeper<T> {
     fn fail(&mut self, failure: &Failure, owed: Vec<Grant>, callers: Callers) {
         let now = Instant::now();
         if self.away_since.is_none() {
-            tracing::warn!(store = T::NAME, error = %failure, "the lease store cannot be used; nothing is written");
+            tracing::warn!(
+                store = T::NAME,
+                error = in_full(&**failure),
+                "the lease store cannot be used; nothing is written"
+            );
         }
         let away_since = *self.away_since.get_or_insert(now);
         self.owed = owed;

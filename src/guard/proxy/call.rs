@@ -19,7 +19,7 @@ use super::answer::Answer;
 use super::board::Unit;
 use super::upstream::{NoAnswer, Whole};
 use super::user::ApiUser;
-use crate::guard::lease::{Lease, LeaseError, Leases, LeaveBy, to_send, until_over};
+use crate::guard::lease::{Lease, LeaseError, Leases, LeaveBy, in_full, to_send, until_over};
 use crate::marketo::{Kind, NoCall, Slot, Verdict, of_code, of_status};
 
 /// How often a call is repeated for being one too many; others share the limit, so it can take a while.
@@ -188,7 +188,7 @@ impl<L: Leases> Proxy<L> {
 
     /// The lease store does not answer: nothing is let through.
     pub(super) fn no_leases(&self, error: &LeaseError) -> Refusal {
-        tracing::error!(%error, "a write is refused");
+        tracing::error!(error = in_full(error), "a write is refused");
         self.refusal(
             "608",
             "API Temporarily Unavailable: the guard's lease store cannot be reached, nothing was written",

@@ -28,7 +28,7 @@ use super::line::Line;
 use super::metrics::Standing;
 use super::route::{Route, route};
 use super::{Proxy, ProxySettings};
-use crate::guard::lease::Leases;
+use crate::guard::lease::{Leases, in_full};
 
 /// Connections at once; more wait to be accepted. Far more than one API user may have waiting, so that a flood of calls
 /// gets its 606 and everybody else is still let in.
@@ -200,7 +200,7 @@ async fn own<L: Leases>(proxy: &Proxy<L>, path: &str, stopping: &CancellationTok
         "/-/readyz" => match proxy.leases.ready().await {
             Ok(()) => Answer::http(StatusCode::OK, "ready\n"),
             Err(error) => {
-                tracing::warn!(%error, "not ready");
+                tracing::warn!(error = in_full(&error), "not ready");
                 Answer::http(StatusCode::SERVICE_UNAVAILABLE, "the lease store cannot be reached\n")
             }
         },
