@@ -27,6 +27,7 @@ mod guard_passing;
 mod guard_postgres;
 mod guard_proxied;
 mod guard_service;
+mod guard_shadow;
 mod guard_slow;
 mod guard_storm;
 mod guard_unclear;

@@ -43,6 +43,9 @@ pub struct Counts {
     pub records: u64,
     /// Records whose key was being written by a call that had not been answered yet.
     pub raced: u64,
+    /// Those of the calls whose records were not looked at, as the body was too large; earlier versions did not count them.
+    #[serde(default)]
+    pub unseen: u64,
 }
 
 /// Counts by day, in UTC, and API user.
@@ -66,7 +69,14 @@ impl Tally {
     /// Counts a call.
     pub fn count(&mut self, now: DateTime<Utc>, user: &str, records: u64, raced: u64) {
         let users = self.days.entry(now.date_naive()).or_default();
-        users.entry(user.to_owned()).or_default().add(Counts { calls: 1, records, raced });
+        users.entry(user.to_owned()).or_default().add(Counts { calls: 1, records, raced, unseen: 0 });
+        self.until = now;
+    }
+
+    /// Counts a call that was not looked at.
+    pub fn count_unseen(&mut self, now: DateTime<Utc>, user: &str) {
+        let users = self.days.entry(now.date_naive()).or_default();
+        users.entry(user.to_owned()).or_default().add(Counts { calls: 1, unseen: 1, ..Counts::default() });
         self.until = now;
     }
 
@@ -130,6 +140,7 @@ impl Counts {
         self.calls += other.calls;
         self.records += other.records;
         self.raced += other.raced;
+        self.unseen += other.unseen;
     }
 }
 
@@ -151,12 +162,30 @@ mod tests {
         for hour in ["2026-03-01T23:00:00Z", "2026-03-02T01:00:00Z"] {
             let mut tally = Tally::new(at(hour));
             tally.count(at(hour), "crm@api.example.com", 3, 1);
+            tally.count_unseen(at(hour), "crm@api.example.com");
             tally.add_to(&path).unwrap();
         }
         let tally = Tally::read(&path).unwrap().unwrap();
         assert_eq!((tally.since, tally.until), (at("2026-03-01T23:00:00Z"), at("2026-03-02T01:00:00Z")));
         assert_eq!(tally.days.len(), 2);
-        assert_eq!(tally.by_user()["crm@api.example.com"], Counts { calls: 2, records: 6, raced: 2 });
+        assert_eq!(
+            tally.by_user()["crm@api.example.com"],
+            Counts { calls: 4, records: 6, raced: 2, unseen: 2 }
+        );
+    }
+
+    #[test]
+    fn a_tally_of_an_earlier_version_is_added_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tally.json");
+        let earlier = r#"{"schema": "mkto-audit/guard-tally/1", "since": "2026-03-01T23:00:00Z", "until": "2026-03-01T23:00:00Z",
+            "days": {"2026-03-01": {"crm": {"calls": 2, "records": 3, "raced": 1}}}}"#;
+        std::fs::write(&path, earlier).unwrap();
+        let mut tally = Tally::new(at("2026-03-02T01:00:00Z"));
+        tally.count_unseen(at("2026-03-02T01:00:00Z"), "crm");
+        tally.add_to(&path).unwrap();
+        let sum = Tally::read(&path).unwrap().unwrap();
+        assert_eq!(sum.by_user()["crm"], Counts { calls: 3, records: 3, raced: 1, unseen: 1 });
     }
 
     #[test]

@@ -84,5 +84,11 @@ pub(super) fn run(context: &mut Context, args: &ReportArgs) -> Result<Exit, Fail
         tally.since.format(minute),
         tally.until.format(minute)
     ))?;
+    if all.unseen > 0 {
+        context.ui.print(&format!(
+            "Calls whose records were not looked at, since a body was too large, compressed, or one too many at once: {}.",
+            all.unseen
+        ))?;
+    }
     Ok(Exit::Done)
 }

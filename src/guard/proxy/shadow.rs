@@ -1,29 +1,40 @@
-//! Shadow mode: everything passes as it comes, at once and unlimited, and what would have raced is counted.
+//! Shadow mode: everything passes as it comes, streamed and unlimited, and what would have raced is counted.
 //!
-//! A write *would have raced* when it comes while another with one of its keys has not been answered yet, or when one
-//! call has a key twice: that is what Marketo's documentation warns of. The counts go to a file, for `guard report`.
+//! A write *would have raced* when its last part comes while another with one of its keys has not been answered yet, or
+//! when one call has a key twice: that is what Marketo's documentation warns of. What is looked at is a copy, made while
+//! the body passes, and kept no longer. The counts go to a file, for `guard report`.
+//!
+//! Never: holds up a write or frames it anew, or copies without bound. What does not fit is counted as not looked at.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use hyper::body::Incoming;
-use hyper::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::CONTENT_ENCODING;
+use hyper::{Method, Request, Response};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::Proxy;
-use super::answer::{Body, whole};
+use super::answer::Body;
 use super::incoming::{self, Record};
 use super::route::Verb;
-use super::stream::{beginning, continued, holding, stalling};
+use super::stream::{holding, stalling};
 use super::user::ApiUser;
 use crate::guard::lease::{LeaseKey, Leases};
 use crate::guard::tally::Tally;
 
-/// A body above Marketo's limit is refused by Marketo; it passes uncounted.
-const BODY_BYTES: u64 = 1_048_576;
+/// A body above Marketo's limit is refused by Marketo; nobody looks at it.
+const BODY_BYTES: usize = 1_048_576;
+
+/// Bytes of all copies together.
+const ROOM: usize = 64 * BODY_BYTES;
 
 /// How often the counts are written down.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
@@ -33,6 +44,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(5);
 pub(super) struct Shadow {
     under_way: Mutex<BTreeMap<LeaseKey, Vec<ApiUser>>>,
     seen: Mutex<Tally>,
+    room: Arc<Semaphore>,
     file: PathBuf,
     now: fn() -> DateTime<Utc>,
 }
@@ -47,7 +59,8 @@ struct UnderWay {
 
 impl Shadow {
     pub(super) fn new(file: PathBuf, now: fn() -> DateTime<Utc>) -> Self {
-        Self { under_way: Mutex::default(), seen: Mutex::new(Tally::new(now())), file, now }
+        let (under_way, seen) = (Mutex::default(), Mutex::new(Tally::new(now())));
+        Self { under_way, seen, room: Arc::new(Semaphore::new(ROOM)), file, now }
     }
 
     /// Notes that a write begins, and counts what it overlaps with.
@@ -133,26 +146,154 @@ impl<L: Leases> Proxy<L> {
     ) -> Response<Body> {
         let user = self.users.of(request.headers());
         let (head, body) = request.into_parts();
-        let (read, rest) = match beginning(stalling(body, self.patience.stall), BODY_BYTES).await {
-            Ok(body) => body,
-            // The caller broke off: there is nobody to answer.
-            Err(error) => {
-                tracing::debug!(error, "a body did not come");
-                return super::answer::Answer::http(hyper::StatusCode::BAD_REQUEST, "").into_response();
-            }
+        let under_way = Arc::default();
+        let glance = Glance {
+            shadow: Arc::clone(shadow),
+            user,
+            verb,
+            method: head.method.clone(),
+            target: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
+            instance: self.settings.instance.clone(),
+            copy: Vec::new(),
+            room: None,
+            under_way: Arc::clone(&under_way),
         };
-        let target = head.uri.path_and_query().map_or("", |target| target.as_str());
-        let under_way = match &rest {
-            None => incoming::read(verb, &head.method, target, &read, &self.settings.instance)
-                .ok()
-                .map(|incoming| shadow.begin(&user, &incoming.records)),
-            Some(_) => None,
-        };
-        let body = match rest {
-            None => whole(read),
-            Some(rest) => continued(read, rest),
+        let body = stalling(body, self.patience.stall);
+        let body = if head.headers.contains_key(CONTENT_ENCODING) {
+            glance.look_away();
+            body
+        } else {
+            Watched { body, glance: Some(glance) }.boxed_unsync()
         };
         let response = self.pass_once(&head, body).await;
-        response.map(|body| holding(body, under_way))
+        response.map(|body| holding(body, Some(under_way)))
+    }
+}
+
+/// A body on its way to Marketo, of which somebody keeps a copy until all of it has come.
+struct Watched {
+    body: Body,
+    glance: Option<Glance>,
+}
+
+/// What is looked at of a write while it passes.
+#[derive(Debug)]
+struct Glance {
+    shadow: Arc<Shadow>,
+    user: ApiUser,
+    verb: Verb,
+    method: Method,
+    target: String,
+    instance: String,
+    copy: Vec<u8>,
+    /// Room for the copy.
+    room: Option<OwnedSemaphorePermit>,
+    /// Where the write is noted as soon as it is one; its answer holds on to it.
+    under_way: Arc<Mutex<Option<UnderWay>>>,
+}
+
+impl Glance {
+    /// Copies a part of the body, as far as there is room; otherwise it is not looked at.
+    fn take_down(mut self, part: &[u8]) -> Option<Self> {
+        let more = u32::try_from(part.len()).ok().filter(|_| self.copy.len() + part.len() <= BODY_BYTES);
+        let room = more.and_then(|more| Arc::clone(&self.shadow.room).try_acquire_many_owned(more).ok());
+        let Some(more) = room else {
+            self.look_away();
+            return None;
+        };
+        match &mut self.room {
+            Some(room) => room.merge(more),
+            none => *none = Some(more),
+        }
+        self.copy.extend_from_slice(part);
+        Some(self)
+    }
+
+    /// All of it is there, and the last part of it leaves now.
+    fn look(self) {
+        let Ok(write) = incoming::read(self.verb, &self.method, &self.target, &self.copy, &self.instance)
+        else {
+            // Marketo refuses it.
+            return;
+        };
+        let under_way = self.shadow.begin(&self.user, &write.records);
+        // Nothing else is done under this lock.
+        *self.under_way.lock().unwrap_or_else(PoisonError::into_inner) = Some(under_way);
+    }
+
+    /// It cannot be looked at.
+    fn look_away(self) {
+        self.shadow.seen().count_unseen((self.shadow.now)(), &self.user.to_string());
+    }
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(part) = frame.data_ref() {
+                    self.glance = self.glance.take().and_then(|glance| glance.take_down(part));
+                }
+            }
+            // The caller broke off: it is no write.
+            Some(Err(_broken)) => self.glance = None,
+            None => {}
+        }
+        // Whoever knows the length of a body does not ask for what comes after its last part.
+        if (frame.is_none() || self.body.is_end_stream())
+            && let Some(glance) = self.glance.take()
+        {
+            glance.look();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn glance(shadow: &Arc<Shadow>) -> Glance {
+        Glance {
+            shadow: Arc::clone(shadow),
+            user: ApiUser::named("crm"),
+            verb: Verb::Sync,
+            method: Method::POST,
+            target: "/rest/v1/leads.json".to_owned(),
+            instance: "test".to_owned(),
+            copy: Vec::new(),
+            room: None,
+            under_way: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn what_is_copied_is_bounded_for_each_body_and_for_all_together() {
+        let shadow = Arc::new(Shadow::new(PathBuf::from("nowhere"), || DateTime::UNIX_EPOCH));
+        let largest = vec![b' '; BODY_BYTES];
+        let too_large = glance(&shadow).take_down(&largest).unwrap();
+        assert!(too_large.take_down(b" ").is_none(), "of one body no more is kept");
+        let room_for = ROOM / BODY_BYTES;
+        let mut kept: Vec<Glance> =
+            (0..room_for + 9).filter_map(|_| glance(&shadow).take_down(&largest)).collect();
+        assert_eq!(kept.len(), room_for, "of all together so much is kept");
+        kept.pop();
+        assert!(glance(&shadow).take_down(&largest).is_some(), "what is not kept any more makes room");
+        assert_eq!(shadow.seen().by_user()["crm"].unseen, 10);
     }
 }
