@@ -217,3 +217,48 @@ fn a_write_that_crawls_to_marketo_makes_no_duplicate_when_another_guard_takes_it
         assert_eq!(leads_with(&instance, &format!("p{n}@example.com")), 1, "p{n}");
     }
 }
+
+#[test]
+fn files_that_are_fetched_leave_a_place_to_the_writes_where_there_are_two_and_one_place_is_said_to_be_too_few()
+ {
+    let (told, begun) = mpsc::channel();
+    let told = std::sync::Mutex::new(told);
+    let stub = Stub::start(move |_, request| {
+        let length = 64 * 1024 * 1024;
+        if request.starts_with("GET /bulk") {
+            told.lock().unwrap().send(()).unwrap();
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: {length}\r\n\r\n");
+            return [head.as_bytes(), &vec![b'x'; length]].concat();
+        }
+        crate::support::stub::json(
+            r#"{"requestId":"a#1","result":[{"id":1,"status":"created"}],"success":true}"#,
+        )
+    });
+    let instance = Instance::start(quick());
+    let limited = |places: &'static str| {
+        let variables = [
+            ("MARKETO_BASE_URL", stub.url()),
+            ("MKTO_AUDIT__LIMITS__CONCURRENCY", places),
+            ("MKTO_AUDIT__GUARD__MODE", "serialize"),
+            // Nobody is cut off for being slow as long as this test takes.
+            ("MKTO_AUDIT_CLOCK_SPEED", "1"),
+        ];
+        Guard::start(&instance, variables)
+    };
+    let guard = limited("2");
+    let file =
+        b"GET /bulk/v1/leads/export/1/file.json HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer t\r\n\r\n";
+    let readers: Vec<TcpStream> = (0..3).map(|_| connect(&guard, file)).collect();
+    begun.recv_timeout(Duration::from_secs(20)).unwrap();
+    let body = json!({"input": [{"email": "ada@example.com"}]});
+    let call = reqwest::blocking::Client::new().post(format!("{}/rest/v1/leads.json", guard.url()));
+    let answer: Value = call.bearer_auth("t").json(&body).send().unwrap().json().unwrap();
+    assert_eq!(answer["result"][0]["status"], "created", "{answer}");
+    assert!(begun.try_recv().is_err(), "a second file was fetched at the same time");
+    drop(readers);
+
+    let warning = "limits.concurrency is 1";
+    assert!(!guard.log().contains(warning), "{}", guard.log());
+    assert!(limited("1").log().contains(warning));
+}

@@ -95,6 +95,12 @@ pub(super) async fn run(context: &mut Context, args: &GuardArgs) -> Result<Exit,
         );
     }));
     let settings = settings(context)?;
+    if settings.concurrency == 1 && settings.mode != Mode::Shadow {
+        tracing::warn!(
+            "limits.concurrency is 1: while a file is fetched or sent through the guard, which takes as long as its caller \
+             does, no write leaves and nothing else is called; give it 2, and one place is always left for those"
+        );
+    }
     let leases = super::leases::open(context)?;
     let listener = TcpListener::bind(args.listen).await.map_err(|error| Failure::Usage {
         what: format!("the guard cannot listen on {}: {error}", args.listen),
