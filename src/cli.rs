@@ -104,7 +104,7 @@ pub struct Context {
     pub config: Config,
     /// Where it prints.
     pub ui: Ui,
-    /// Set by the first Ctrl-C: finish the call in flight, and stop.
+    /// Set by the first Ctrl-C: finish a call that is writing, and stop.
     pub interrupt: CancellationToken,
 }
 
@@ -189,6 +189,11 @@ impl Context {
         let config = Config::load(flags, environment)?;
         let interrupt = interrupt::watch(ui.clone());
         Ok(Self { config, ui, interrupt })
+    }
+
+    /// Waits for work that changes nothing at Marketo; [`Failure::Stopped`] where a signal comes first.
+    async fn or_stop<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        interrupt::or_stop(&self.interrupt, work).await
     }
 
     /// A client of the configured instance. Calls nothing yet.

@@ -41,7 +41,7 @@ pub use error::{Error, Outcome};
 pub use export::{Download, ExportBudget, ExportJob, ExportLeads, ExportStatus, Ordered};
 pub(crate) use pacer::{Pacer, Slot};
 use permit::AtAnyTime;
-pub use permit::{Permit, Withheld};
+pub use permit::{Permit, UntilStopped, Withheld};
 pub(crate) use quota::day;
 pub(crate) use spending::NoCall;
 pub use spending::{OneRun, Spending, Spent, Uncounted};
@@ -165,7 +165,8 @@ pub trait SyncLeads: Send + Sync {
     /// Sends at most [`BATCH`] records within [`BODY_BYTES`] once, and gives what Marketo says of each, in the order of the
     /// input. Never sent again after an [`Outcome::Unclear`] error: that is the caller's to settle, by looking. A call may
     /// wait long for its place among the limits, and be turned away and try anew; `permit` is asked each time, at the last
-    /// moment before it leaves. Without it nothing is sent, and the error is [`Error::Withheld`].
+    /// moment before it leaves. Without it, or where it is withdrawn meanwhile, nothing is sent, and the error is
+    /// [`Error::Withheld`].
     fn sync_leads_with(
         &self,
         permit: &impl Permit,
@@ -180,8 +181,18 @@ pub trait SyncLeads: Send + Sync {
 
 /// What merging may do. It takes an order, which only a confirmed plan can make.
 pub trait MergeLeads: Send + Sync {
-    /// Sends one merge once. `Ok` says that Marketo accepted it, not who survived: look at all ids afterwards.
-    fn merge_leads(&self, order: &impl MergeOrder) -> impl Future<Output = Result<Accepted>> + Send;
+    /// Sends one merge once. `Ok` says that Marketo accepted it, not who survived: look at all ids afterwards. `permit` is
+    /// asked as it is for [`SyncLeads::sync_leads_with`].
+    fn merge_leads_with(
+        &self,
+        permit: &impl Permit,
+        order: &impl MergeOrder,
+    ) -> impl Future<Output = Result<Accepted>> + Send;
+
+    /// The same for a call that may leave at any time.
+    fn merge_leads(&self, order: &impl MergeOrder) -> impl Future<Output = Result<Accepted>> + Send {
+        self.merge_leads_with(&AtAnyTime, order)
+    }
 }
 
 /// A merge that somebody has looked at and confirmed. Implemented by the step of a confirmed plan alone, so that no

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::dedupe::FieldFacts;
 use crate::ledger::{self, Ledger};
-use crate::marketo::{self, Clock, CustomObjectType, MergeLeads, ReadLeads, SyncLeads};
+use crate::marketo::{self, Clock, CustomObjectType, MergeLeads, ReadLeads, SyncLeads, UntilStopped};
 
 mod batch;
 mod build;
@@ -49,6 +49,9 @@ pub use resume::Resumed;
 /// Added to Marketo's own time limits, for clocks and networks, before a call counts as over.
 const MARGIN: Duration = Duration::from_secs(20);
 
+/// So long after a stop a look at what was sent may still take.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// A merge run on one instance: the way to Marketo, the ledger, and how far to go.
 pub struct Merge<'a, M> {
     marketo: &'a M,
@@ -62,6 +65,8 @@ pub struct Merge<'a, M> {
     custom_objects: Option<Vec<CustomObjectType>>,
     memberships: memberships::Memberships,
     opened_at: Instant,
+    /// Whether the calls that are being settled are an earlier run's.
+    resuming: bool,
 }
 
 /// How a run goes about it.
@@ -71,7 +76,7 @@ pub struct Settings {
     pub clock: Clock,
     /// What the ledger's times are read from.
     pub now: fn() -> DateTime<Utc>,
-    /// Cancelled: the call in flight is finished, and the run stops.
+    /// Cancelled: reading that only prepares is given up, what was sent is finished and looked at, and the run stops.
     pub stop: CancellationToken,
     /// The run stops after so many failed groups in a row.
     pub stop_after_errors: usize,
@@ -105,12 +110,36 @@ impl<'a, M: ReadLeads + SyncLeads + MergeLeads> Merge<'a, M> {
             custom_objects: None,
             memberships: memberships::Memberships::default(),
             opened_at,
+            resuming: false,
         })
+    }
+
+    /// What calls have to ask that begin something: none leaves once the run is to stop.
+    fn permit(&self) -> UntilStopped {
+        UntilStopped::at_once(self.stop.clone())
+    }
+
+    /// How long looking at what was sent, and mending it, may wait for its turn once the run is to stop. The ledger keeps
+    /// open what is not known by then, and the next run looks first; so an earlier run's calls are not waited for at all.
+    fn grace(&self) -> Duration {
+        if self.resuming { Duration::ZERO } else { self.clock.wall(GRACE) }
     }
 
     /// The time for the ledger.
     fn at(&self) -> String {
         (self.now)().to_rfc3339_opts(SecondsFormat::Millis, true)
+    }
+}
+
+/// Waits for reading that prepares something; none where the run is to stop first.
+async fn unless_stopped<T>(
+    stop: &CancellationToken,
+    reading: impl Future<Output = Result<T, Error>>,
+) -> Result<Option<T>, Error> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Ok(None),
+        read = reading => read.map(Some),
     }
 }
 

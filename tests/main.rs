@@ -31,6 +31,7 @@ mod guard_shadow;
 mod guard_slow;
 mod guard_storm;
 mod guard_unclear;
+mod interrupt;
 mod merge;
 mod refresh;
 mod report;

@@ -93,7 +93,11 @@ fn ctrl_c_stops_it_with_4_and_the_same_command_goes_on() {
     assert!(interrupted.success());
     let run = Run::from(child.wait_with_output().unwrap()).expect_code(4);
     assert_eq!(run.json()["complete"], false);
-    assert!(run.stderr.contains("stopping after the call in flight"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("stopping; a call that is writing is brought to its end first"),
+        "{}",
+        run.stderr
+    );
     let scan = instance.run(["scan", "--json"]).expect_code(0).json();
     assert_eq!(scan["leads"].as_u64(), Some(instance.sandbox.leads_living() as u64));
 }

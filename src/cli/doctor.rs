@@ -47,7 +47,7 @@ struct Document<'a> {
 }
 
 pub(super) async fn run(context: &mut Context, args: &DoctorArgs) -> Result<Exit, Failure> {
-    let checks = examine(&context.config).await;
+    let checks = context.or_stop(examine(&context.config)).await?;
     let exit = checks.iter().find(|check| !check.ok).map_or(Exit::Done, |check| check.exit);
     if args.json {
         context.ui.json(&Document {

@@ -73,6 +73,9 @@ pub enum Failure {
         /// What stood in the way.
         source: std::io::Error,
     },
+    /// A signal came before anything was changed.
+    #[error("stopped as asked; nothing was changed at Marketo")]
+    Stopped,
     /// Whoever read the output has seen enough.
     #[error("the reader closed the pipe")]
     BrokenPipe,
@@ -98,6 +101,7 @@ impl Failure {
             | Self::Ledger(ledger::Error::OtherInstance { .. }) => Exit::Usage,
             Self::Marketo(error) | Self::Scan(scan::Error::Marketo(error)) => exit_of(error),
             Self::BrokenPipe => Exit::Done,
+            Self::Stopped => Exit::Stopped,
             Self::Scan(scan::Error::Export { .. } | scan::Error::NoBeginning | scan::Error::Cache(_))
             | Self::Demo { .. }
             | Self::Guard(_)
@@ -133,6 +137,7 @@ impl Failure {
             Self::Leases(_) => {
                 Some("mend the store that guard.leases names, and run the same command again".to_owned())
             }
+            Self::Stopped => Some("run the same command again".to_owned()),
             Self::Input(_) => Some("nothing was sent; mend the file and run it again".to_owned()),
             Self::LookupField { known, .. } => Some(format!("--lookup-field takes one of {known}")),
             // The messages of the stores and of plans end with what to do.

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use super::{Context, Exit, Failure, Progress, Ui};
 use crate::cache::{Cache, Row};
@@ -74,7 +75,7 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
         stop: context.interrupt.clone(),
         stop_after_errors: context.config.merge.stop_after_errors,
     };
-    let mut merge = Merge::new(&client, &mut ledger, settings).await?;
+    let mut merge = context.or_stop(Merge::new(&client, &mut ledger, settings)).await??;
     let mut follow = Follow {
         cache: &mut cache,
         key: &context.config.key,
@@ -91,7 +92,7 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
     let plan = if let Some(plan) = kept {
         plan
     } else {
-        let candidates = candidates(follow.cache, args)?;
+        let candidates = candidates(follow.cache, args, &context.interrupt)?;
         let limit = args.limit.unwrap_or(usize::MAX).min(context.config.merge.max_groups);
         merge.plan(&candidates, policy(&context.config, args), instance, limit).await?
     };
@@ -133,10 +134,14 @@ fn policy(config: &Config, args: &MergeArgs) -> Policy {
 }
 
 /// The groups of the cache that the flags ask for, by key.
-fn candidates(cache: &Cache, args: &MergeArgs) -> Result<Vec<Candidate>, Failure> {
+fn candidates(cache: &Cache, args: &MergeArgs, stop: &CancellationToken) -> Result<Vec<Candidate>, Failure> {
     let email = args.email.as_deref().map(normalise);
     let mut candidates = Vec::new();
     cache.for_each_group(|key, leads, births| {
+        // What is planned of them then is nothing.
+        if stop.is_cancelled() {
+            return ControlFlow::Break(());
+        }
         let asked_for = email.as_ref().is_none_or(|email| {
             leads.iter().any(|lead| email.is_some() && lead.email().and_then(normalise) == *email)
         });

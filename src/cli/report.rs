@@ -121,12 +121,19 @@ pub(super) fn collect(
         context.ui.note(&unfinished(&summary));
     }
     let mut collector = Collector::new(filter, &context.config.winner, limit);
+    let stop = context.interrupt.clone();
     cache.for_each_group(|key, leads, births| {
+        if stop.is_cancelled() {
+            return ControlFlow::Break(());
+        }
         if let Some(key) = Key::stored(key.to_owned()) {
             collector.add(Group::new(key, leads).with_births(births));
         }
         ControlFlow::Continue(())
     })?;
+    if stop.is_cancelled() {
+        return Err(Failure::Stopped);
+    }
     cache.births_of_merged_leads()?.iter().for_each(|birth| collector.add_merged(birth));
     let Summary { instance, scanned_at, leads, .. } = summary;
     Ok(collector.finish(Source { instance, scanned_at, leads }))

@@ -156,8 +156,8 @@ fn tell_age(context: &mut Context, cache: &Cache) -> Result<(), Failure> {
 
 /// Says what is left of the day before a scan that nothing else says it of: all integrations together, and this program.
 async fn tell_quota(context: &mut Context, client: &Client) {
-    // Where Marketo does not say, the scan finds out by itself.
-    let Ok(usage) = client.usage_today().await else { return };
+    // Where Marketo does not say, the scan finds out by itself; and a scan that is to stop says so.
+    let Ok(Ok(usage)) = context.or_stop(client.usage_today()).await else { return };
     context.ui.note(&format!(
         "{} calls today by all integrations together; left of this program's own: {}",
         usage.total,
@@ -167,7 +167,7 @@ async fn tell_quota(context: &mut Context, client: &Client) {
 
 /// The cache is opened, and where there is none made, once it is known that there is something to read.
 async fn read_leads(context: &mut Context, client: &Client, full: bool) -> Result<(Run, Cache), Failure> {
-    let schema = client.describe().await?;
+    let schema = context.or_stop(client.describe()).await??;
     let fields = scan::fields_to_read(&configured_fields(&context.config), &schema)?;
     let mut cache = open(&context.config)?;
     if full {

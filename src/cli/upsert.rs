@@ -70,7 +70,7 @@ struct Document<'a> {
 pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit, Failure> {
     let (name, records) = read(args)?;
     let client = context.client()?;
-    let schema = client.describe().await?;
+    let schema = context.or_stop(client.describe()).await??;
     check(&name, &records, &args.lookup_field, &schema)?;
     let mut ledger = if args.dry_run {
         None

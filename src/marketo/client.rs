@@ -10,6 +10,7 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::{Host, Url};
 
@@ -151,20 +152,34 @@ impl Client {
         self.call_with(&AtAnyTime, call).await
     }
 
-    /// The same for a call that has to ask each time before it leaves.
+    /// The same for a call that has to ask each time before it leaves, and may be withdrawn while it waits.
     pub(super) async fn call_with(&self, permit: &impl Permit, call: Call) -> Result<Answer> {
         let call = &call;
+        // Held while the call is under way: whoever withdraws it waits for its end, and that end counts.
+        let under_way = Mutex::new(());
+        let under_way = &under_way;
         let answer = self.until_settled(call, |token, slot| async move {
             if let Err(withheld) = permit.ask().await {
                 slot.unused();
                 return Ok(Err(withheld));
             }
+            let _under_way = under_way.lock().await;
             let sent_at = Instant::now();
             let reply = self.send(call, &token).await;
             drop(slot);
             judge(call, reply, sent_at).map(Ok)
         });
-        answer.await?.map_err(|Withheld(why)| Error::Withheld { call: call.name(), why })
+        let withdrawn = async {
+            let withheld = permit.withdrawn().await;
+            let _at_rest = under_way.lock().await;
+            withheld
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = answer => answer?,
+            withheld = withdrawn => Err(withheld),
+        };
+        answer.map_err(|Withheld(why)| Error::Withheld { call: call.name(), why })
     }
 
     /// Sends until there is a result, or the verdict on what went wrong ends it. Each attempt is handed a token and the

@@ -1,10 +1,19 @@
 //! Leave to send a call: asked for at the last moment, since what a caller knew when it made the call may be over by the
-//! time that the limits let it go.
+//! time that the limits let it go; and taken back while it waits.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 /// Whether a call may leave now, after all the waiting that came before.
 pub trait Permit: Sync {
     /// Asked when the call is ready, and once for each time that it leaves.
     fn ask(&self) -> impl Future<Output = Result<(), Withheld>> + Send;
+
+    /// Comes when the call is not wanted any more: that ends its waiting. One that is under way is brought to its end.
+    fn withdrawn(&self) -> impl Future<Output = Withheld> + Send {
+        std::future::pending()
+    }
 }
 
 /// Why a call may not leave.
@@ -18,4 +27,39 @@ impl Permit for AtAnyTime {
     async fn ask(&self) -> Result<(), Withheld> {
         Ok(())
     }
+}
+
+/// Lets calls leave until the run is told to stop, and those that wait then for some time more.
+#[derive(Debug, Clone)]
+pub struct UntilStopped {
+    stop: CancellationToken,
+    grace: Duration,
+}
+
+impl UntilStopped {
+    /// For calls that begin something: a stop takes them back at once.
+    pub fn at_once(stop: CancellationToken) -> Self {
+        Self { stop, grace: Duration::ZERO }
+    }
+
+    /// For calls that bring something to its end: they may wait for their turn for so long after a stop.
+    pub fn after(stop: CancellationToken, grace: Duration) -> Self {
+        Self { stop, grace }
+    }
+}
+
+impl Permit for UntilStopped {
+    async fn ask(&self) -> Result<(), Withheld> {
+        if self.grace.is_zero() && self.stop.is_cancelled() { Err(stopped()) } else { Ok(()) }
+    }
+
+    async fn withdrawn(&self) -> Withheld {
+        self.stop.cancelled().await;
+        tokio::time::sleep(self.grace).await;
+        stopped()
+    }
+}
+
+fn stopped() -> Withheld {
+    Withheld("the run was told to stop before it left".to_owned())
 }

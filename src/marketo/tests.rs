@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Client, Clock, Error, MergeLeads, MergeOrder, Outcome, Permit, ReadLeads, RecordStatus, SyncAction,
-    SyncLeads, SyncRequest, Withheld,
+    Client, ClientOptions, Clock, Error, MergeLeads, MergeOrder, Outcome, Permit, ReadLeads, RecordStatus,
+    SyncAction, SyncLeads, SyncRequest, UntilStopped, Withheld,
 };
 use crate::lead::LeadId;
 
@@ -101,6 +102,43 @@ impl Permit for Slow {
         tokio::time::sleep(Duration::from_millis(20)).await;
         *self.0.lock().unwrap() = Some(Instant::now());
         Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_stop_takes_back_a_write_that_waits_for_its_place_and_not_one_that_has_left() {
+    let written = r#"{"requestId":"a#1","success":true,"result":[{"id":1,"status":"created"}]}"#;
+    let server = Scripted::start(vec![Reply::json(written)]).await;
+    let an_hour = Duration::from_secs(3_600);
+    let options = ClientOptions { calls: 1, window: an_hour, ..server.options() };
+    let client = Client::new(options).unwrap();
+    // It is told to stop at the very moment when it leaves.
+    let rows = client.sync_leads_with(&LeavesAndIsWithdrawn(CancellationToken::new()), &upsert()).await;
+    assert_eq!(rows.unwrap()[0].status, RecordStatus::Created);
+
+    let stop = CancellationToken::new();
+    let permit = UntilStopped::at_once(stop.clone());
+    let request = upsert();
+    let waits = client.sync_leads_with(&permit, &request);
+    let (withheld, ()) = tokio::join!(waits, async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        stop.cancel();
+    });
+    assert!(matches!(withheld, Err(Error::Withheld { .. })), "{withheld:?}");
+    assert_eq!((server.calls().len(), client.calls_made()), (1, 1));
+}
+
+struct LeavesAndIsWithdrawn(CancellationToken);
+
+impl Permit for LeavesAndIsWithdrawn {
+    async fn ask(&self) -> Result<(), Withheld> {
+        self.0.cancel();
+        Ok(())
+    }
+
+    async fn withdrawn(&self) -> Withheld {
+        self.0.cancelled().await;
+        Withheld("too late".to_owned())
     }
 }
 

@@ -59,7 +59,7 @@ impl SyncLeads for Client {
 }
 
 impl MergeLeads for Client {
-    async fn merge_leads(&self, order: &impl MergeOrder) -> Result<Accepted> {
+    async fn merge_leads_with(&self, permit: &impl Permit, order: &impl MergeOrder) -> Result<Accepted> {
         let losers: Vec<String> = order.losers().iter().map(ToString::to_string).collect();
         let mut call =
             Call::post(format!("/rest/v1/leads/{}/merge.json", order.winner()), Body::Empty, MERGE_LIMIT)
@@ -67,7 +67,7 @@ impl MergeLeads for Client {
         if order.in_crm() {
             call = call.with("mergeInCRM", "true");
         }
-        Ok(Accepted { request_id: self.call(call).await?.request_id })
+        Ok(Accepted { request_id: self.call_with(permit, call).await?.request_id })
     }
 }
 

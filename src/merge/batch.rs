@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::call::{Ready, Sent};
+use super::call::{Ready, STOPPED, Sent};
 use super::ending::ending;
 use super::memberships::Rows;
 use super::recheck::members;
@@ -16,7 +16,7 @@ use super::settle::{Pending, Settled};
 use super::slices::batches;
 use super::write::Record;
 use super::written::Written;
-use super::{Confirmed, Error, Merge};
+use super::{Confirmed, Error, Merge, unless_stopped};
 use crate::dedupe::{Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Backup, CallId, CallKind, CallLead, NewCall, Role};
@@ -118,10 +118,13 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                 break;
             }
             if self.stop.is_cancelled() {
-                run.stopped = Some(Stopped::Interrupted);
                 break;
             }
             self.batch(groups, run).await?;
+        }
+        // Also where the plan itself was cut short, and has nothing to carry out.
+        if run.stopped.is_none() && self.stop.is_cancelled() {
+            run.stopped = Some(Stopped::Interrupted);
         }
         Ok(())
     }
@@ -129,30 +132,53 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
     async fn batch<'p>(&mut self, groups: Vec<&'p PlannedGroup>, run: &mut Run<'p, '_>) -> Result<(), Error> {
         let confirmed = run.confirmed;
         let plan = confirmed.plan();
-        let mut checked_at = Instant::now();
-        let (mut live, mut groups) = self.check(groups, run).await?;
+        let stop = self.stop.clone();
+        let Some((checked, groups, memberships)) =
+            unless_stopped(&stop, Box::pin(self.prepare(groups, run))).await?
+        else {
+            return Ok(());
+        };
         if groups.is_empty() {
             return Ok(());
         }
-        let of_run = plan.groups.iter().map(|group| group.losers.len() + 1).sum();
-        let ids: Vec<LeadId> = groups.iter().flat_map(|group| members(group)).collect();
-        let memberships = self.memberships.of(self.marketo, &ids, of_run).await?;
-        // Reading them can take minutes, and what is written next rests on the check as much as the merge does.
-        if checked_at.elapsed() >= self.clock.wall(RECHECK_AGE) {
-            checked_at = Instant::now();
-            (live, groups) = self.check(groups, run).await?;
-        }
+        let Checked { at: mut checked_at, live } = checked;
         let leads: Vec<_> = groups.iter().flat_map(|group| members(group).map(|id| (*group, id))).collect();
         self.back_up(&leads, &live, memberships, plan)?;
         let Calls { writes, ready } = self.plan_calls(&groups, run)?;
         for (call, records) in writes {
-            let result = self.write(call, &records).await?;
+            if self.stop.is_cancelled() {
+                self.skip(&[call], STOPPED)?;
+                continue;
+            }
+            let result = self.write(&self.permit(), call, &records).await?;
             if result.waited {
                 checked_at = Instant::now().checked_sub(RECHECK_AGE).unwrap_or(checked_at);
             }
             self.drop_groups(&ready, Outcome::Failed, &result.refused, run)?;
         }
         self.merge_and_settle(&ready, Checked { at: checked_at, live }, run).await
+    }
+
+    /// All reading that comes before a batch is written to: the groups live, and where their leads are members.
+    async fn prepare<'p>(
+        &mut self,
+        groups: Vec<&'p PlannedGroup>,
+        run: &mut Run<'p, '_>,
+    ) -> Result<(Checked, Vec<&'p PlannedGroup>, BTreeMap<LeadId, (Rows, Rows)>), Error> {
+        let mut at = Instant::now();
+        let (mut live, mut groups) = self.check(groups, run).await?;
+        if groups.is_empty() {
+            return Ok((Checked { at, live }, groups, BTreeMap::new()));
+        }
+        let of_run = run.confirmed.plan().groups.iter().map(|group| group.losers.len() + 1).sum();
+        let ids: Vec<LeadId> = groups.iter().flat_map(|group| members(group)).collect();
+        let memberships = self.memberships.of(self.marketo, &ids, of_run).await?;
+        // Reading them can take minutes, and what is written next rests on the check as much as the merge does.
+        if at.elapsed() >= self.clock.wall(RECHECK_AGE) {
+            at = Instant::now();
+            (live, groups) = self.check(groups, run).await?;
+        }
+        Ok((Checked { at, live }, groups, memberships))
     }
 
     /// Reads the groups live; gives the leads, and the groups that may be merged now. The others end.
@@ -273,13 +299,11 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                 run.end(ready.group, report);
             } else if merged.is_ok() {
                 let calls: Vec<_> = ready.steps.iter().map(|(call, _)| *call).collect();
-                self.skip(&calls, "the run stopped before")?;
+                self.skip(&calls, STOPPED)?;
             }
         }
         if let Some(alarm) = settled.iter().find_map(Settled::alarm) {
             run.stopped = Some(Stopped::Alarm(alarm));
-        } else if run.stopped.is_none() && self.stop.is_cancelled() {
-            run.stopped = Some(Stopped::Interrupted);
         }
         merged.and(looked)
     }
@@ -306,9 +330,12 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                     .filter(|ready| !run.endings.contains_key(&ready.group.winner))
                     .collect();
                 let groups: Vec<&PlannedGroup> = rest.iter().map(|ready| ready.group).collect();
-                let (live, changed) = self.recheck(&groups, &plan.policy, &run.written).await?;
+                let stop = self.stop.clone();
+                let recheck = self.recheck(&groups, &plan.policy, &run.written);
+                let Some((live, changed)) = unless_stopped(&stop, recheck).await? else { break };
                 self.drop_groups(ready, Outcome::Skipped, &changed, run)?;
-                self.back_up_changed(&groups, &checked.live, &live, plan).await?;
+                let backups = self.back_up_changed(&groups, &checked.live, &live, plan);
+                let Some(()) = unless_stopped(&stop, backups).await? else { break };
                 checked = Checked { at, live };
             }
             if run.endings.contains_key(&next.group.winner) {
@@ -322,8 +349,13 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
             match self.send(next, &checked, pending, settled, run).await? {
                 Sent::Accepted => run.failures_in_a_row = 0,
                 Sent::Otherwise => run.failures_in_a_row += 1,
+                // Its calls are written off already.
                 Sent::Nothing => {
                     sent.remove(&next.group.winner);
+                    run.end(
+                        next.group,
+                        GroupReport::ended(next.group, Outcome::Skipped, Some(STOPPED.to_owned())),
+                    );
                 }
             }
         }

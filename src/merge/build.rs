@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::written::Written;
-use super::{Error, Merge};
+use super::{Error, Merge, unless_stopped};
 use crate::dedupe::{Key, LeftOut, Plan, PlannedGroup, Policy, plan_group};
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{BATCH, MergeLeads, ReadLeads, SyncLeads};
@@ -35,7 +35,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
             // No more are read than can still be planned, so that `--limit 1` is one look at two leads.
             let (now, later) = rest.split_at(take(rest, limit - groups.len()));
             rest = later;
-            let live = self.read_candidates(now).await?;
+            let Some(live) = unless_stopped(&self.stop, self.read_candidates(now)).await? else { break };
             for candidate in now {
                 match self.plan_one(candidate, &live, &policy, &written) {
                     Ok(group) => groups.push(group),
@@ -64,6 +64,19 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
     async fn read_candidates(&self, candidates: &[Candidate]) -> Result<BTreeMap<LeadId, Lead>, Error> {
         let ids: Vec<LeadId> = candidates.iter().flat_map(|candidate| &candidate.leads).copied().collect();
         self.read(&ids).await
+    }
+
+    /// The leads of calls that were sent, to see what became of them; none where the run is to stop and has no time left.
+    pub(super) async fn look(&self, ids: &[LeadId]) -> Result<Option<BTreeMap<LeadId, Lead>>, Error> {
+        let out_of_time = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(self.grace()).await;
+        };
+        tokio::select! {
+            biased;
+            live = self.read(ids) => live.map(Some),
+            () = out_of_time => Ok(None),
+        }
     }
 
     /// The leads that still have these ids, with every readable field.

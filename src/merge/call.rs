@@ -6,11 +6,11 @@ use super::batch::{Checked, RECHECK_AGE, Run};
 use super::confirmed::Step;
 use super::settle::{Finding, Pending, Settled};
 use super::write::{refused_event, request_id, sent_at};
-use super::{Error, MARGIN, Merge};
+use super::{Error, MARGIN, Merge, unless_stopped};
 use crate::dedupe::{Plan, PlannedGroup, rest_as_seen};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{CallId, Event, State};
-use crate::marketo::{MERGE_LIMIT, MergeLeads, Outcome, ReadLeads, SyncLeads};
+use crate::marketo::{self, MERGE_LIMIT, MergeLeads, Outcome, ReadLeads, SyncLeads};
 
 /// A group whose merge calls are in the ledger.
 #[derive(Debug)]
@@ -19,6 +19,9 @@ pub(super) struct Ready<'p> {
     pub(super) group: &'p PlannedGroup,
     pub(super) steps: Vec<(CallId, Step<'p>)>,
 }
+
+/// Why a call is not made that was planned.
+pub(super) const STOPPED: &str = "the run was stopped before";
 
 /// How sending went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,10 +51,10 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         let mut steps = ready.steps.iter().peekable();
         while let Some((call, step)) = steps.next() {
             if self.stop.is_cancelled() {
-                self.skip(&[*call], "the run was stopped before")?;
+                self.skip(&[*call], STOPPED)?;
                 continue;
             }
-            let (one, failed) = self.send_one(ready, *call, *step).await?;
+            let Some((one, failed)) = self.send_one(ready, *call, *step).await? else { continue };
             let accepted = one.state == State::Accepted;
             sent = if accepted { Sent::Accepted } else { Sent::Otherwise };
             let goes_on = if steps.peek().is_none() || !accepted {
@@ -73,7 +76,10 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                 let losers: Vec<LeadId> =
                     steps.clone().flat_map(|(_, step)| step.losers()).copied().collect();
                 let plan = run.confirmed.plan();
-                if let Err(why) = self.check_rest(ready.group, &losers, checked, plan).await? {
+                let stop = self.stop.clone();
+                let check = self.check_rest(ready.group, &losers, checked, plan);
+                let rest_is_as_seen = unless_stopped(&stop, check).await?;
+                if let Err(why) = rest_is_as_seen.unwrap_or_else(|| Err(STOPPED.to_owned())) {
                     let rest: Vec<CallId> = steps.map(|(call, _)| *call).collect();
                     self.skip(&rest, &why)?;
                     run.cut_short.insert(ready.group.winner, why);
@@ -103,18 +109,24 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         Ok(as_seen)
     }
 
-    /// Sends one call once, and writes down what came of it. The error is one that stops the run.
+    /// Sends one call once, and writes down what came of it; none where the run was told to stop before it left. The error
+    /// is one that stops the run.
     async fn send_one<'p>(
         &mut self,
         ready: &Ready<'p>,
         call: CallId,
         step: Step<'p>,
-    ) -> Result<(Pending<'p>, Option<Error>), Error> {
+    ) -> Result<Option<(Pending<'p>, Option<Error>)>, Error> {
         let started = self.ledger.start(call, &self.at())?;
-        let answer = self.marketo.merge_leads(&step.order(&started)).await;
+        let answer = self.marketo.merge_leads_with(&self.permit(), &step.order(&started)).await;
         let now = Instant::now();
         let limit = self.clock.wall(MERGE_LIMIT + MARGIN);
         let (event, over_at, failed) = match answer {
+            Err(error @ marketo::Error::Withheld { .. }) => {
+                self.ledger.record(call, &refused_event(&error), &self.at())?;
+                self.ledger.record(call, &Event::NotDone { why: error.to_string() }, &self.at())?;
+                return Ok(None);
+            }
             // Its answer says that it is over; what is read may lag behind it.
             Ok(accepted) => (Event::Accepted { request_id: accepted.request_id }, now + limit, None),
             Err(error) if error.outcome() == Outcome::Unclear => {
@@ -136,7 +148,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
             over_at,
         };
         tracing::info!(%call, winner = ready.group.winner, losers = step.losers().len(), state = %pending.state, "merge call");
-        Ok((pending, failed))
+        Ok(Some((pending, failed)))
     }
 
     /// Writes down that planned calls will not be made.

@@ -31,6 +31,13 @@ pub struct Resumed {
 impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
     /// Settles every open call of the ledger. To be done before anything is planned to be carried out.
     pub async fn settle_open(&mut self, watch: &mut dyn Watch) -> Result<Resumed, Error> {
+        self.resuming = true;
+        let resumed = self.settle_earlier(watch).await;
+        self.resuming = false;
+        resumed
+    }
+
+    async fn settle_earlier(&mut self, watch: &mut dyn Watch) -> Result<Resumed, Error> {
         let open = self.ledger.open_calls()?;
         let mut plans: BTreeMap<String, Option<Plan>> = BTreeMap::new();
         for call in &open {

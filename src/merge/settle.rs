@@ -15,7 +15,7 @@ use super::{Error, Merge, Watch};
 use crate::dedupe::{FieldChange, OPT_OUTS, PlannedGroup, deviations};
 use crate::lead::{Crm, Lead, LeadId};
 use crate::ledger::{CallId, Event, State};
-use crate::marketo::{MergeLeads, ReadLeads, SyncLeads};
+use crate::marketo::{MergeLeads, ReadLeads, SyncLeads, UntilStopped};
 
 /// Between two looks at calls that may still be under way: early ones, since most end soon, then rarer.
 const LOOKS: [Duration; 4] =
@@ -110,7 +110,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
             // Before the reading, so that what is read was so after the call was over.
             let looked_at = Instant::now();
             let ids: Vec<LeadId> = open.iter().flat_map(leads).collect();
-            let live = self.read(&ids).await?;
+            let Some(live) = self.look(&ids).await? else { return Ok(()) };
             let (mut found, mut waiting) = (Vec::new(), Vec::new());
             for pending in open {
                 match conclude(&pending, &live, looked_at >= pending.over_at) {
@@ -118,7 +118,9 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                     None => waiting.push(pending),
                 }
             }
-            self.keep_values(&mut found).await?;
+            if !self.keep_values(&mut found).await? {
+                return Ok(());
+            }
             for found in found {
                 self.ledger.record(found.pending.call, &found.finding.event(), &self.at())?;
                 if let Some(survivor) = found.finding.survivor() {
@@ -169,8 +171,9 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         Ok(changes)
     }
 
-    /// Writes again what survivors do not hold as planned, and looks once more.
-    async fn keep_values(&mut self, found: &mut [Settled<'_>]) -> Result<(), Error> {
+    /// Writes again what survivors do not hold as planned, and looks once more. False where the run is to stop before that
+    /// is done.
+    async fn keep_values(&mut self, found: &mut [Settled<'_>]) -> Result<bool, Error> {
         let mut by_plan: BTreeMap<&str, Vec<Record>> = BTreeMap::new();
         for found in found.iter() {
             let Some(lead) = found.finding.survivor() else { continue };
@@ -181,17 +184,20 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
             }
         }
         if by_plan.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
+        let permit = UntilStopped::after(self.stop.clone(), self.grace());
         let written: Vec<LeadId> = by_plan.values().flatten().map(|record| record.lead).collect();
         for (plan, records) in by_plan {
             for (call, records) in Self::write_calls(records) {
                 for id in self.ledger.plan_calls(plan, &[call], &self.at())? {
-                    self.write(id, &records).await?;
+                    if self.write(&permit, id, &records).await?.withheld {
+                        return Ok(false);
+                    }
                 }
             }
         }
-        let live = self.read(&written).await?;
+        let Some(live) = self.look(&written).await? else { return Ok(false) };
         for found in found {
             let Some(survivor) = found.finding.survivor().and_then(|lead| live.get(&lead.id)).cloned() else {
                 continue;
@@ -204,7 +210,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                 *held = survivor;
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

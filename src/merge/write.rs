@@ -15,8 +15,8 @@ use crate::dedupe::FieldChange;
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{CallId, CallKind, CallLead, Event, NewCall, Role};
 use crate::marketo::{
-    self, BATCH, BODY_BYTES, MergeLeads, Outcome, ReadLeads, RecordStatus, SYNC_LIMIT, SyncAction, SyncLeads,
-    SyncRequest,
+    self, BATCH, BODY_BYTES, MergeLeads, Outcome, Permit, ReadLeads, RecordStatus, SYNC_LIMIT, SyncAction,
+    SyncLeads, SyncRequest,
 };
 
 /// What stays free of a body for what surrounds the records.
@@ -49,6 +49,15 @@ pub(super) struct WriteResult {
     pub(super) waited: bool,
     /// Whether the ledger knows what came of it; not so where the run was stopped while it waited.
     pub(super) settled: bool,
+    /// Whether it was not sent at all, since the run is to stop.
+    pub(super) withheld: bool,
+}
+
+impl WriteResult {
+    /// The run is to stop before it is clear what became of the write.
+    fn left(leads: &[LeadId]) -> Self {
+        Self { refused: because(leads, LEFT), waited: true, ..Self::default() }
+    }
 }
 
 impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
@@ -62,8 +71,13 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         split(records).into_iter().map(|records| (call(&records), records)).collect()
     }
 
-    /// Sends one planned write and gives what became of each record.
-    pub(super) async fn write(&mut self, call: CallId, records: &[Record]) -> Result<WriteResult, Error> {
+    /// Sends one planned write, if it may still leave, and gives what became of each record.
+    pub(super) async fn write(
+        &mut self,
+        permit: &impl Permit,
+        call: CallId,
+        records: &[Record],
+    ) -> Result<WriteResult, Error> {
         let request = SyncRequest {
             action: SyncAction::UpdateOnly,
             lookup_field: "id".to_owned(),
@@ -71,7 +85,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
             input: records.iter().map(input).collect(),
         };
         self.ledger.start(call, &self.at())?;
-        let answer = self.marketo.sync_leads(&request).await;
+        let answer = self.marketo.sync_leads_with(permit, &request).await;
         match answer {
             Ok(results) => {
                 let request_id = results.iter().find_map(|result| result.request_id.clone());
@@ -84,7 +98,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                     }
                 }
                 self.ledger.record(call, &Event::Verified { survivor: None, merged: vec![] }, &self.at())?;
-                Ok(WriteResult { refused, waited: false, settled: true })
+                Ok(WriteResult { refused, settled: true, ..WriteResult::default() })
             }
             Err(error) if error.outcome() == Outcome::Unclear => {
                 let over_at = sent_at(&error) + self.clock.wall(SYNC_LIMIT + MARGIN);
@@ -99,9 +113,13 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                 if error.stops_the_run() {
                     return Err(error.into());
                 }
+                // Nothing more of this batch leaves, and its groups are left as if the run had never come to them.
+                if let marketo::Error::Withheld { .. } = error {
+                    return Ok(WriteResult { settled: true, withheld: true, ..WriteResult::default() });
+                }
                 let why = format!("the winner's values could not be written: {error}");
                 let refused = records.iter().map(|record| (record.lead, why.clone())).collect();
-                Ok(WriteResult { refused, waited: false, settled: true })
+                Ok(WriteResult { refused, settled: true, ..WriteResult::default() })
             }
         }
     }
@@ -117,7 +135,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         let ids: Vec<LeadId> = records.iter().map(|record| record.lead).collect();
         loop {
             let looked_at = Instant::now();
-            let live = self.read(&ids).await?;
+            let Some(live) = self.look(&ids).await? else { return Ok(WriteResult::left(&ids)) };
             let holds = |record: &&Record| live.get(&record.lead).is_some_and(|lead| has(lead, record));
             let missing: Vec<LeadId> =
                 records.iter().filter(|record| !holds(record)).map(|record| record.lead).collect();
@@ -128,15 +146,18 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                     Event::Verified { survivor: None, merged: vec![] }
                 };
                 self.ledger.record(call, &event, &self.at())?;
-                return Ok(WriteResult { refused: because(&missing, LOST), waited: true, settled: true });
+                return Ok(WriteResult {
+                    refused: because(&missing, LOST),
+                    waited: true,
+                    settled: true,
+                    withheld: false,
+                });
             }
             let next = Instant::now() + self.clock.wall(LOOK);
             tokio::select! {
                 () = tokio::time::sleep_until(next.min(over_at)) => {}
                 // The call stays open in the ledger, and the next run looks.
-                () = self.stop.cancelled() => {
-                    return Ok(WriteResult { refused: because(&ids, LEFT), waited: true, settled: false });
-                }
+                () = self.stop.cancelled() => return Ok(WriteResult::left(&ids)),
             }
         }
     }

@@ -46,6 +46,24 @@ pub struct BirthsLearnt {
     pub interrupted: bool,
 }
 
+impl BirthsLearnt {
+    fn stopped(self) -> Self {
+        Self { interrupted: true, ..self }
+    }
+}
+
+/// The answer to a question, or none where the run is to stop first.
+async fn unless<T, E: Into<Error>>(
+    stop: &CancellationToken,
+    asking: impl Future<Output = Result<T, E>>,
+) -> Result<Option<T>, Error> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Ok(None),
+        answer = asking => answer.map(Some).map_err(Into::into),
+    }
+}
+
 /// Learns how each lead in a group came to be that nobody has asked for yet, and keeps it in the cache page by page.
 pub async fn learn_births(
     marketo: &impl ReadLeads,
@@ -60,16 +78,15 @@ pub async fn learn_births(
     if total == 0 {
         return Ok(learnt);
     }
-    let kinds = [new_lead_type(marketo).await?];
+    let Some(new_lead) = unless(stop, new_lead_type(marketo)).await? else { return Ok(learnt.stopped()) };
+    let kinds = [new_lead];
     while let Some(start) = wanted.first() {
         let mut walk = Walk::from(start);
-        let mut token = marketo.paging_token(start - BEFORE).await?;
+        let token = unless(stop, marketo.paging_token(start - BEFORE)).await?;
+        let Some(mut token) = token else { return Ok(learnt.stopped()) };
         loop {
-            let page = tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok(BirthsLearnt { interrupted: true, ..learnt }),
-                page = marketo.activities(&token, &kinds, &[]) => page?,
-            };
+            let page = unless(stop, marketo.activities(&token, &kinds, &[])).await?;
+            let Some(page) = page else { return Ok(learnt.stopped()) };
             let births: Vec<Birth> = page.activities.iter().filter_map(birth).collect();
             let found = wanted.found(&births);
             walk.passed(&births);

@@ -95,7 +95,7 @@ struct Document<'a> {
 /// `scan --estimate`: says, and reads no lead.
 pub(super) async fn only_estimate(context: &mut Context, json: bool) -> Result<Exit, Failure> {
     let client = context.client()?;
-    let schema = client.describe().await?;
+    let schema = context.or_stop(client.describe()).await??;
     let fields = scan::fields_to_read(&configured_fields(&context.config), &schema)?;
     let estimate = ask(context, &client, &fields, &schema).await?;
     if json {
@@ -130,7 +130,8 @@ async fn ask(
         concurrency: limits.concurrency,
         daily_calls: limits.daily_calls,
     };
-    Ok(scan::estimate(client, fields, schema, &limits, client.spent_today()?.calls, now).await?)
+    let spent = client.spent_today()?.calls;
+    Ok(context.or_stop(scan::estimate(client, fields, schema, &limits, spent, now)).await??)
 }
 
 /// An estimate in words.

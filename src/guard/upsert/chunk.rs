@@ -83,7 +83,12 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
         chunk: &mut Chunk<'_>,
         rights: &mut Rights<'_, L>,
     ) -> Result<(), Error> {
-        let found = rights.keeping(self.look_up(chunk, rights)).await?;
+        let found = tokio::select! {
+            biased;
+            // Nothing of this round is under way yet.
+            () = self.settings.stop.cancelled() => return Ok(()),
+            found = rights.keeping(self.look_up(chunk, rights)) => found?,
+        };
         let (mut creates, mut updates) = (Vec::new(), Vec::new());
         for place in 0..chunk.open.len() {
             let Some(work) = chunk.open.get(place).filter(|work| rights.has(&work.key)) else { continue };

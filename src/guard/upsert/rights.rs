@@ -6,18 +6,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio_util::sync::CancellationToken;
+
 use super::Guard;
 use crate::dedupe::Key;
 use crate::guard::Error;
 use crate::guard::coalesce::KeyWork;
 use crate::guard::lease::{Lease, LeaseError, LeaseKey, Leases, LeaveBy, Terms, to_send};
-use crate::marketo::{Clock, Permit, ReadLeads, SYNC_LIMIT, SyncLeads, Withheld};
+use crate::marketo::{Clock, Permit, ReadLeads, SYNC_LIMIT, SyncLeads, UntilStopped, Withheld};
 
 /// The rights of one round.
 pub(super) struct Rights<'a, L> {
     store: &'a L,
     held: BTreeMap<Key, Lease>,
     clock: Clock,
+    stop: CancellationToken,
 }
 
 impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
@@ -41,7 +44,8 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
             let key = wanted.get(&lease.key())?;
             Some(((*key).clone(), lease))
         });
-        Ok(Rights { store: &self.leases, held: held.collect(), clock: self.settings.clock })
+        let (clock, stop) = (self.settings.clock, self.settings.stop.clone());
+        Ok(Rights { store: &self.leases, held: held.collect(), clock, stop })
     }
 
     async fn acquire(&self, key: LeaseKey) -> Result<Vec<Lease>, LeaseError> {
@@ -71,7 +75,13 @@ impl<L: Leases> Rights<'_, L> {
     /// What a call with these keys has to ask for before it leaves.
     pub(super) fn permit(&self, keys: &BTreeSet<Key>) -> CallPermit<'_, L> {
         let leases = self.held.iter().filter(|(key, _)| keys.contains(key)).map(|(_, lease)| lease);
-        CallPermit { store: self.store, leases: leases.collect(), keys: keys.len(), clock: self.clock }
+        CallPermit {
+            store: self.store,
+            leases: leases.collect(),
+            keys: keys.len(),
+            clock: self.clock,
+            run: UntilStopped::at_once(self.stop.clone()),
+        }
     }
 
     /// What came of the calls with these keys is known: others may write them.
@@ -101,13 +111,14 @@ impl<L: Leases> Rights<'_, L> {
     }
 }
 
-/// Lets a call leave whose rights last for as long as it may run.
+/// Lets a call leave whose rights last for as long as it may run, unless the run is to stop.
 pub(super) struct CallPermit<'a, L> {
     store: &'a L,
     leases: Vec<&'a Lease>,
     /// How many rights the call takes.
     keys: usize,
     clock: Clock,
+    run: UntilStopped,
 }
 
 impl<L: Leases> Permit for CallPermit<'_, L> {
@@ -122,6 +133,10 @@ impl<L: Leases> Permit for CallPermit<'_, L> {
         if leave_by.is_over() {
             return Err(Withheld("the lease store took too long to answer".to_owned()));
         }
-        Ok(())
+        self.run.ask().await
+    }
+
+    async fn withdrawn(&self) -> Withheld {
+        self.run.withdrawn().await
     }
 }

@@ -179,7 +179,11 @@ fn refused(call: &str, code: &str) -> Error {
 }
 
 impl MergeLeads for Fake {
-    async fn merge_leads(&self, order: &impl MergeOrder) -> Result<Accepted> {
+    async fn merge_leads_with(
+        &self,
+        _at_any_time: &impl Permit,
+        order: &impl MergeOrder,
+    ) -> Result<Accepted> {
         const CALL: &str = "POST /rest/v1/leads/{id}/merge.json";
         self.arrive().await;
         let merging = Merging { winner: order.winner(), losers: order.losers().to_vec() };
