@@ -110,18 +110,28 @@ pub struct Context {
 
 /// Parses the arguments, runs the command, and gives its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return exit::of_clap(&error),
+        Err(error) => return exit::of_clap(&error, guard::asks_for_json(&arguments)),
     };
-    let log = log::start(cli.log());
-    let mut ui = Ui::of_process();
+    let log = cli.log();
+    let started = log::start(log);
+    let mut ui = Ui::of_process().beside(log);
     let ended = run(cli, environment, ui.clone());
-    log.end();
+    // A failure that is a line of the log goes before its end; one in words comes below all that led to it.
+    if let Err(failure) = &ended
+        && log.json
+    {
+        ui.failure(failure);
+    }
+    started.end();
     match ended {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            ui.failure(&failure);
+            if !log.json {
+                ui.failure(&failure);
+            }
             failure.exit().into()
         }
     }

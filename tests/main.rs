@@ -22,6 +22,7 @@ mod guard_clients;
 mod guard_fleet;
 mod guard_hostile;
 mod guard_leases;
+mod guard_log;
 mod guard_many;
 mod guard_passing;
 mod guard_postgres;

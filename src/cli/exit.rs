@@ -26,8 +26,14 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Prints what clap has to say (help and version to standard output) and gives its exit code.
-pub(super) fn of_clap(error: &clap::Error) -> ExitCode {
+/// Prints what clap has to say (help and version to standard output) and gives its exit code. Where standard error is to
+/// hold JSON, so it does from the first line on.
+pub(super) fn of_clap(error: &clap::Error, in_json: bool) -> ExitCode {
+    if in_json && error.use_stderr() {
+        super::log::start(super::log::Log { verbose: 1, json: true, serves: false });
+        tracing::error!(exit_code = Exit::Usage as u8, "{}", error.render().to_string().trim_end());
+        return Exit::Usage.into();
+    }
     // A reader of `--help` that closed its pipe has seen enough.
     if error.print().is_err() {
         return Exit::Done.into();

@@ -1,5 +1,6 @@
 //! `mkto-audit guard`: the proxy through which writers make no duplicates.
 
+use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,8 @@ pub(super) struct GuardArgs {
     /// Listen beyond this machine without TLS: tokens and people travel in the clear
     #[arg(long)]
     insecure_listen: bool,
-    /// How the log on standard error is written; it names API users and hashes, never a person
+    /// How standard error is written; it names API users and hashes, never a person. With json every line is one JSON
+    /// object, errors too
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 }
@@ -70,6 +72,12 @@ impl GuardArgs {
         let verbose = if self.command.is_some() { verbose } else { verbose.saturating_add(1) };
         Log { verbose, json: self.log_format == LogFormat::Json, serves: self.command.is_none() }
     }
+}
+
+/// Whether arguments that cannot be parsed ask for a log in JSON all the same.
+pub(super) fn asks_for_json(arguments: &[OsString]) -> bool {
+    let spread = arguments.windows(2).any(|pair| pair == ["--log-format", "json"]);
+    spread || arguments.iter().any(|argument| argument == "--log-format=json")
 }
 
 pub(super) async fn run(context: &mut Context, args: &GuardArgs) -> Result<Exit, Failure> {

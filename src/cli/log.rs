@@ -64,6 +64,13 @@ pub(super) fn start(log: Log) -> Started {
     let filter = Targets::new().with_target("mkto_audit", level);
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
     let lines = if log.json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
+    if log.json {
+        // A defect is a line of the log too. What it says may hold anything; where it is does not.
+        std::panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map(ToString::to_string);
+            tracing::error!(place, "a defect of this program: it panicked");
+        }));
+    }
     // A second start in one process keeps the first log.
     drop(tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines).with(filter)));
     Started(queue)

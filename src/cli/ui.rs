@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::Failure;
+use super::log::Log;
 
 /// The width that output has where there is no terminal to ask.
 const DEFAULT_WIDTH: usize = 100;
@@ -20,6 +21,8 @@ pub struct Ui {
     terminal_width: Option<usize>,
     shows_progress: bool,
     audience: Audience,
+    /// Whether what is said beside the result is a line of the log, as machines read it.
+    notes_are_logged: bool,
 }
 
 /// Who reads what a command prints.
@@ -41,7 +44,14 @@ impl Ui {
             terminal_width: std::io::stdout().is_terminal().then_some(width).flatten(),
             shows_progress: std::io::stderr().is_terminal(),
             audience: Audience::Caller,
+            notes_are_logged: false,
         }
+    }
+
+    /// The same beside a log of this kind: where it is JSON, all that goes to standard error is.
+    #[must_use]
+    pub(super) fn beside(self, log: Log) -> Self {
+        Self { shows_progress: self.shows_progress && !log.json, notes_are_logged: log.json, ..self }
     }
 
     /// The same for commands that are run to be watched: results and notes in one stream.
@@ -96,6 +106,7 @@ impl Ui {
     /// Says something beside the result, on standard error. A reader that is gone misses nothing that matters.
     pub fn note(&mut self, text: &str) {
         match self.audience {
+            Audience::Caller if self.notes_are_logged => tracing::info!("{text}"),
             Audience::Caller => drop(writeln!(std::io::stderr().lock(), "{text}")),
             Audience::Story | Audience::StoryInShort => drop(writeln!(std::io::stdout().lock(), "{text}")),
         }
@@ -106,18 +117,14 @@ impl Ui {
         if matches!(failure, Failure::BrokenPipe) {
             return;
         }
-        let mut lines = vec![format!("error: {failure}")];
-        let mut source = match failure {
-            // These stand for their source, and print as it.
-            Failure::Config(error) => error.source(),
-            Failure::Marketo(error) => error.source(),
-            Failure::Ledger(error) => error.source(),
-            other => other.source(),
-        };
-        while let Some(cause) = source {
-            lines.push(format!("  caused by: {cause}"));
-            source = cause.source();
+        let causes = causes(failure);
+        if self.notes_are_logged {
+            let caused_by = (!causes.is_empty()).then(|| causes.join(": "));
+            tracing::error!(caused_by, hint = failure.hint(), exit_code = failure.exit() as u8, "{failure}");
+            return;
         }
+        let mut lines = vec![format!("error: {failure}")];
+        lines.extend(causes.iter().map(|cause| format!("  caused by: {cause}")));
         if let Some(hint) = failure.hint() {
             lines.push(format!("  hint: {hint}"));
         }
@@ -171,6 +178,23 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// What led to a failure, one after the other.
+fn causes(failure: &Failure) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut source = match failure {
+        // These stand for their source, and print as it.
+        Failure::Config(error) => error.source(),
+        Failure::Marketo(error) => error.source(),
+        Failure::Ledger(error) => error.source(),
+        other => other.source(),
+    };
+    while let Some(cause) = source {
+        causes.push(cause.to_string());
+        source = cause.source();
+    }
+    causes
 }
 
 /// The last paragraph of a result, where it is a short one.
