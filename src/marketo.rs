@@ -28,6 +28,7 @@ mod read;
 mod spending;
 mod token;
 mod trouble;
+mod untrusted;
 mod write;
 
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use permit::{Permit, UntilStopped, Withheld};
 pub(crate) use quota::day;
 pub(crate) use spending::NoCall;
 pub use spending::{OneRun, Spending, Spent, Uncounted};
+pub use untrusted::Untrusted;
 
 /// Most records, ids or filter values that one call takes, and most leads on a page.
 pub const BATCH: usize = 300;

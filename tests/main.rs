@@ -42,5 +42,6 @@ mod sandbox_data;
 mod sandbox_import;
 mod scan;
 mod support;
+mod untrusted;
 mod upsert;
 mod upsert_leases;

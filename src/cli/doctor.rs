@@ -86,7 +86,11 @@ async fn examine(config: &Config) -> Vec<Check> {
     };
     let schema = client.describe().await;
     let credentials = match &schema {
-        Err(error @ (marketo::Error::Credentials { .. } | marketo::Error::Unavailable { .. })) => {
+        Err(
+            error @ (marketo::Error::Credentials { .. }
+            | marketo::Error::Unavailable { .. }
+            | marketo::Error::Untrusted { .. }),
+        ) => {
             checks.push(failed("credentials", error));
             return checks;
         }
@@ -216,6 +220,7 @@ fn failed(name: &'static str, error: &marketo::Error) -> Check {
         marketo::Error::Quota { .. } => {
             "wait until midnight US Central, or raise limits.daily_calls if it is this program's own budget".to_owned()
         }
+        marketo::Error::Untrusted { why, .. } => why.mend().to_owned(),
         marketo::Error::Unavailable { .. } => {
             "look whether MARKETO_BASE_URL is the Endpoint of Admin > Web Services, without /rest, and whether this \
              machine reaches it"

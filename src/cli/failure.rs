@@ -205,6 +205,7 @@ pub(super) fn exit_of(error: &marketo::Error) -> Exit {
         E::Refused { .. }
         | E::Unclear { .. }
         | E::Unavailable { .. }
+        | E::Untrusted { .. }
         | E::Answer { .. }
         | E::CannotAsk { .. }
         | E::Withheld { .. }
@@ -225,6 +226,7 @@ fn hint_of(error: &marketo::Error) -> Option<String> {
             "run the same command again when the quota is filled up; it goes on where it stopped"
         }
         E::Unavailable { .. } => "nothing was changed; try again later, or run `mkto-audit doctor`",
+        E::Untrusted { why, .. } => why.mend(),
         E::Unclear { .. } => "run the same command again: it looks what happened before it sends anything",
         E::Uncounted { .. } => {
             "free some space, or mend the rights of that file; deleting it forgets what was spent today"

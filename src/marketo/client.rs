@@ -20,7 +20,7 @@ use super::envelope::{Answer, Envelope};
 use super::export::ExportBudget;
 use super::pacer::{Pacer, Slot};
 use super::token::TokenSource;
-use super::trouble::{Reply, Trouble, describe_transport, judge};
+use super::trouble::{Reply, Trouble, describe_transport, judge, not_sent};
 use super::{AtAnyTime, Clock, Error, Permit, Result, Spending, Spent, Uncounted, Withheld};
 
 /// How often a read is tried, and any call that was turned away.
@@ -215,7 +215,14 @@ impl Client {
                     let pause = Duration::from_secs(1 << (attempts - 1).min(5)).mul_f64(jitter());
                     self.inner.clock.sleep(pause).await;
                 }
-                _ => return Err(trouble.into_error(call, attempts, self.inner.token.url())),
+                _ => {
+                    return Err(trouble.into_error(
+                        call,
+                        attempts,
+                        &self.inner.base_url,
+                        self.inner.token.url(),
+                    ));
+                }
             }
         }
     }
@@ -227,7 +234,7 @@ impl Client {
         };
         let response = match self.execute(request).await {
             Ok(response) => response,
-            Err(error) if error.is_connect() => return Reply::NotSent(describe_transport(error)),
+            Err(error) if error.is_connect() => return not_sent(error),
             Err(error) => return Reply::Lost(describe_transport(error)),
         };
         let status = response.status().as_u16();

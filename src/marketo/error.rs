@@ -2,6 +2,8 @@
 
 use tokio::time::Instant;
 
+use super::Untrusted;
+
 /// Why a call has no result. Facts as fields, never a token, a secret, a body or a value of a lead.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -39,6 +41,16 @@ pub enum Error {
         what: String,
         /// How often it was tried.
         attempts: u32,
+    },
+    /// The other side's certificate is not to be trusted. Nothing was sent.
+    #[error("{call} was not sent: the TLS certificate of {host} cannot be trusted, {}", why.what())]
+    Untrusted {
+        /// Method and path, without query.
+        call: String,
+        /// Who was to be spoken to.
+        host: String,
+        /// What is wrong with it.
+        why: Untrusted,
     },
     /// The client id or the secret is wrong, or the token is refused again right after it was renewed.
     #[error("Marketo does not accept the credentials at {url}: {what}")]
@@ -122,6 +134,7 @@ impl Error {
             Self::Unclear { .. } => Outcome::Unclear,
             Self::Refused { .. }
             | Self::Unavailable { .. }
+            | Self::Untrusted { .. }
             | Self::Credentials { .. }
             | Self::Permission { .. }
             | Self::Quota { .. }
@@ -147,6 +160,7 @@ impl Error {
         matches!(
             self,
             Self::Credentials { .. }
+                | Self::Untrusted { .. }
                 | Self::Permission { .. }
                 | Self::Quota { .. }
                 | Self::Uncounted { .. }

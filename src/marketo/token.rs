@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{Clock, Error, Result};
+use super::{Clock, Error, Result, Untrusted};
 
 /// How often a token is asked for before it is said that the identity endpoint does not answer.
 const ATTEMPTS: u32 = 5;
@@ -122,6 +122,14 @@ impl TokenSource {
         }
     }
 
+    fn not_sent(&self, error: reqwest::Error) -> Trouble {
+        let Some(why) = Untrusted::among(&error) else {
+            return Trouble::Passing(super::trouble::describe_transport(error));
+        };
+        let (call, host) = (format!("POST {}", self.url.path()), super::trouble::host_of(&self.url));
+        Trouble::Final(Error::Untrusted { call, host, why })
+    }
+
     /// The secret goes in the body: a URL ends up in logs.
     async fn ask(&self, http: &reqwest::Client) -> Result<Token, Trouble> {
         let form = [
@@ -136,7 +144,7 @@ impl TokenSource {
             .timeout(Duration::from_secs(30))
             .send()
             .await
-            .map_err(|error| Trouble::Passing(super::trouble::describe_transport(error)))?;
+            .map_err(|error| self.not_sent(error))?;
         let status = answer.status();
         let body = answer
             .bytes()

@@ -6,12 +6,13 @@
 use std::error::Error as _;
 
 use tokio::time::Instant;
+use url::Url;
 
 use super::call::Call;
 use super::classify::{Kind, Verdict, of_code, of_status};
 use super::envelope::{Answer, Envelope};
 use super::quota::filled_again;
-use super::{Error, Reason, Result};
+use super::{Error, Reason, Result, Untrusted};
 
 /// What came back, before it is judged.
 pub(super) enum Reply {
@@ -20,6 +21,8 @@ pub(super) enum Reply {
     NotAnEnvelope(String),
     /// Nothing was sent.
     NotSent(String),
+    /// Nothing was sent, and nothing will be.
+    Untrusted(Untrusted),
     /// It was sent, and no whole answer came.
     Lost(String),
 }
@@ -27,7 +30,8 @@ pub(super) enum Reply {
 /// A verdict with what was seen.
 pub(super) struct Trouble {
     pub(super) verdict: Verdict,
-    what: String,
+    /// In words, or the certificate by which it failed.
+    what: Result<String, Untrusted>,
     reason: Option<Reason>,
     request_id: Option<String>,
     /// When the call left: what it waited for before is no part of the time that Marketo lets it run.
@@ -51,30 +55,24 @@ pub(super) fn trouble(call: &Call, reply: Reply, sent_at: Instant) -> Trouble {
         Kind::Read => Verdict::TryAgain,
         Kind::Write => Verdict::Unclear,
     };
-    let bare = |verdict, what: String| Trouble { verdict, what, reason: None, request_id: None, sent_at };
+    let bare =
+        |verdict, what: String| Trouble { verdict, what: Ok(what), reason: None, request_id: None, sent_at };
     let trouble = match reply {
         Reply::Envelope(envelope) => {
             let request_id = envelope.request_id.clone();
             match envelope.error() {
                 Some(reason) => Trouble {
-                    verdict: of_code(call.kind, &reason.code),
-                    what: format!("{} {}", reason.code, reason.message),
-                    reason: Some(reason),
+                    reason: Some(reason.clone()),
                     request_id,
-                    sent_at,
+                    ..bare(of_code(call.kind, &reason.code), format!("{} {}", reason.code, reason.message))
                 },
-                None => Trouble {
-                    verdict: doubtful,
-                    what: "neither success nor an error".to_owned(),
-                    reason: None,
-                    request_id,
-                    sent_at,
-                },
+                None => Trouble { request_id, ..bare(doubtful, "neither success nor an error".to_owned()) },
             }
         }
         Reply::Status(status) => bare(of_status(call.kind, status), format!("HTTP {status}")),
         Reply::NotAnEnvelope(what) | Reply::Lost(what) => bare(doubtful, what),
         Reply::NotSent(what) => bare(Verdict::TryAgain, what),
+        Reply::Untrusted(why) => Trouble { what: Err(why), ..bare(Verdict::Refuse, String::new()) },
     };
     tracing::info!(
         call = %call.name(),
@@ -89,9 +87,13 @@ pub(super) fn trouble(call: &Call, reply: Reply, sent_at: Instant) -> Trouble {
 
 impl Trouble {
     /// What the caller is told when nothing more is tried.
-    pub(super) fn into_error(self, call: &Call, attempts: u32, identity: &str) -> Error {
+    pub(super) fn into_error(self, call: &Call, attempts: u32, base: &Url, identity: &str) -> Error {
         let Self { verdict, what, reason, request_id, sent_at } = self;
         let call = call.name();
+        let what = match what {
+            Ok(what) => what,
+            Err(why) => return Error::Untrusted { call, host: host_of(base), why },
+        };
         match verdict {
             Verdict::Unclear => Error::Unclear { call, what, request_id, sent_at },
             Verdict::Deny => Error::Permission {
@@ -120,6 +122,20 @@ impl Trouble {
             Verdict::SlowDown | Verdict::TryAgain => Error::Unavailable { call, what, attempts },
         }
     }
+}
+
+/// A reply that nothing was sent for, where that is what a failure on the wire means.
+pub(super) fn not_sent(error: reqwest::Error) -> Reply {
+    match Untrusted::among(&error) {
+        Some(why) => Reply::Untrusted(why),
+        None => Reply::NotSent(describe_transport(error)),
+    }
+}
+
+/// Host and port of an address.
+pub(super) fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// What went wrong on the wire, without the URL, whose query may hold people's data.

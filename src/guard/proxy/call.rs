@@ -20,7 +20,7 @@ use super::board::Unit;
 use super::upstream::{NoAnswer, Whole};
 use super::user::ApiUser;
 use crate::guard::lease::{Lease, LeaseError, Leases, LeaveBy, in_full, to_send, until_over};
-use crate::marketo::{Kind, NoCall, Slot, Verdict, of_code, of_status};
+use crate::marketo::{Kind, NoCall, Slot, Untrusted, Verdict, of_code, of_status};
 
 /// How often a call is repeated for being one too many; others share the limit, so it can take a while.
 const CROWDED_ATTEMPTS: u32 = 60;
@@ -148,6 +148,7 @@ impl<L: Leases> Proxy<L> {
                     self.settings.clock.sleep(Duration::from_secs(1 << (attempts - 1))).await;
                 }
                 Judged::TooMany(refusal) => return Said::Refused(refusal),
+                Judged::Untrusted(why) => return Said::Refused(self.untrusted(why)),
                 Judged::NotNow(what) => {
                     tracing::warn!(what, "marketo cannot be reached; nothing was sent");
                     return Said::Refused(self.refusal("608", "API Temporarily Unavailable"));
@@ -184,6 +185,13 @@ impl<L: Leases> Proxy<L> {
     pub(super) fn refusal(&self, code: &'static str, message: &str) -> Refusal {
         let answer = Answer::refused(&self.request_id(), code, message);
         Refusal { answer, code: code.into(), message: message.into() }
+    }
+
+    /// Marketo's certificate is not to be trusted: nothing leaves.
+    fn untrusted(&self, why: Untrusted) -> Refusal {
+        why.tell();
+        let what = "API Temporarily Unavailable: the guard does not trust Marketo's TLS certificate";
+        self.refusal("608", &format!("{what}, {}; nothing was sent", why.what()))
     }
 
     /// The lease store does not answer: nothing is let through.
@@ -239,6 +247,8 @@ enum Judged {
     TooMany(Refusal),
     /// Nothing was done, and it may go better later.
     NotNow(String),
+    /// Nothing was done, and it does not get better by itself.
+    Untrusted(Untrusted),
 }
 
 fn judge(kind: Kind, answer: Result<Whole, NoAnswer>, sent_at: Instant) -> Judged {
@@ -249,6 +259,7 @@ fn judge(kind: Kind, answer: Result<Whole, NoAnswer>, sent_at: Instant) -> Judge
     let whole = match answer {
         Ok(whole) => whole,
         Err(NoAnswer::NotSent(what)) => return Judged::NotNow(what),
+        Err(NoAnswer::Untrusted(why)) => return Judged::Untrusted(why),
         Err(NoAnswer::Lost(what)) => return doubtful(what),
         Err(NoAnswer::Late) => return doubtful("no answer in time".to_owned()),
     };

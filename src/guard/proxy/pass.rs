@@ -106,6 +106,9 @@ impl<L: Leases> Proxy<L> {
                 Err(spent) => return self.no_call(spent).answer.into_response(),
             };
             let sent = self.send_once(head, whole(body.clone())).await;
+            if let Err(NoAnswer::Untrusted(why)) = sent {
+                return no_answer(NoAnswer::Untrusted(why));
+            }
             let not_sent = matches!(sent, Err(NoAnswer::NotSent(_)));
             let (response, verdict) = judge(self.held(sent, right).unwrap_or_else(no_answer), kind).await;
             match verdict {
@@ -191,6 +194,10 @@ fn no_answer(why: NoAnswer) -> Response<Body> {
         NoAnswer::NotSent(what) => {
             tracing::warn!(what, "marketo cannot be reached");
             (StatusCode::BAD_GATEWAY, "Marketo cannot be reached; nothing was sent")
+        }
+        NoAnswer::Untrusted(why) => {
+            why.tell();
+            (StatusCode::BAD_GATEWAY, "Marketo's TLS certificate cannot be trusted; nothing was sent")
         }
         NoAnswer::Lost(what) => {
             tracing::warn!(what, "an answer was lost");

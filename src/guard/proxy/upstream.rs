@@ -19,7 +19,7 @@ use url::Url;
 use super::answer::Body;
 use super::prompt::Prompt;
 use crate::guard::lease::{LeaveBy, MARGIN};
-use crate::marketo::is_loopback;
+use crate::marketo::{Untrusted, is_loopback};
 
 mod way;
 
@@ -69,6 +69,8 @@ struct Origin {
 pub(super) enum NoAnswer {
     /// Nothing was sent.
     NotSent(String),
+    /// Nothing was sent, and nothing will be: the certificate is not to be trusted.
+    Untrusted(Untrusted),
     /// It was sent, and no whole answer came.
     Lost(String),
     /// It was sent, and no answer came in time.
@@ -113,6 +115,9 @@ impl Upstream {
         request.headers_mut().remove(HOST);
         without_hop_by_hop(request.headers_mut());
         let mut response = client.request(request).await.map_err(|error| {
+            if let Some(why) = Untrusted::among(&error) {
+                return NoAnswer::Untrusted(why);
+            }
             let words = in_words(&error);
             if error.is_connect() { NoAnswer::NotSent(words) } else { NoAnswer::Lost(words) }
         })?;

@@ -11,7 +11,7 @@ use crate::marketo::call::Call;
 use crate::marketo::client::MARGIN;
 use crate::marketo::envelope::Envelope;
 use crate::marketo::pacer::Slot;
-use crate::marketo::trouble::{Reply, Trouble, describe_transport, trouble};
+use crate::marketo::trouble::{Reply, Trouble, describe_transport, not_sent, trouble};
 use crate::marketo::{Client, Error, Result};
 
 /// So long without a byte, in Marketo's time, and the line is taken as cut.
@@ -56,9 +56,7 @@ impl Client {
             };
             match timeout(silence, self.execute(request)).await {
                 Ok(Ok(response)) => answered(call, response, from, silence, slot).await,
-                Ok(Err(error)) if error.is_connect() => {
-                    Err(not_a_file(call, Reply::NotSent(describe_transport(error))))
-                }
+                Ok(Err(error)) if error.is_connect() => Err(not_a_file(call, not_sent(error))),
                 Ok(Err(error)) => Err(not_a_file(call, Reply::Lost(describe_transport(error)))),
                 Err(_elapsed) => Err(not_a_file(call, Reply::Lost("no answer in time".to_owned()))),
             }
