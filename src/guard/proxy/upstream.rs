@@ -163,6 +163,7 @@ impl Upstream {
         // Asked in this order: what has not left by then never does, not all of it.
         let is_over = leave_by.is_over();
         match (left_at.get(), answer) {
+            said @ (_, Err(NoAnswer::Untrusted(_))) => said,
             (None, Err(_)) if has_body && is_over => {
                 (None, Err(NoAnswer::NotSent("the call could not leave in time".to_owned())))
             }
