@@ -23,7 +23,11 @@ USER 10001:10001
 EXPOSE 8700
 STOPSIGNAL SIGTERM
 
+# Asks the guard in the container whether it answers. Where another command is run: docker run --no-healthcheck. Whether it can
+# write, too, is what a load balancer wants to know: GET /-/readyz.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=10s --retries=3 CMD ["mkto-audit", "guard", "check"]
+
 # Reached from outside the container, it wants --tls-cert and --tls-key, or --insecure-listen where what stands in front of it
-# speaks TLS; without either it says so and ends. Health: GET /-/healthz and /-/readyz, by whatever runs the container.
+# speaks TLS; without either it says so and ends.
 ENTRYPOINT ["mkto-audit"]
 CMD ["guard", "--listen", "0.0.0.0:8700", "--log-format", "json"]

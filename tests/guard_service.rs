@@ -64,6 +64,13 @@ fn write_through(instance: &Instance, url: &str) -> serde_json::Value {
     call.json(&json!({"input": [{"email": "ada@example.com"}]})).send().unwrap().json().unwrap()
 }
 
+/// How the check of a guard's health ends. The port here is any, and not that of the image.
+fn health(instance: &Instance, check: &[&str], url: &str) -> Option<i32> {
+    let address = url.split_once("://").unwrap().1;
+    let check = [check, &["--listen", address]].concat();
+    program(instance, &check, &BTreeMap::new()).output().unwrap().status.code()
+}
+
 /// Asks a program to stop, as a service manager does, and waits for its end.
 fn stop(mut child: std::process::Child) -> Option<i32> {
     let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
@@ -133,6 +140,7 @@ fn the_drop_in_for_tls_starts_a_guard_with_the_credentials_that_it_loads() {
     let url = first_line(&mut child);
     assert!(url.starts_with("https://"), "{url}");
     assert_eq!(write_through(&instance, &url)["result"][0]["status"], "created");
+    assert_eq!(health(&instance, &["guard", "check", "--ready"], &url), Some(0));
     assert_eq!(stop(child), Some(0));
 }
 
@@ -163,7 +171,14 @@ fn the_images_command_is_refused_without_tls_and_runs_where_something_in_front_h
     let mut child = program(&instance, &command, &environment).spawn().unwrap();
     let url = first_line(&mut child);
     assert_eq!(write_through(&instance, &url)["result"][0]["status"], "created");
+    // The check of its health is a command of the program itself, as there is nothing else in the image to ask with.
+    let (_, check) = value("HEALTHCHECK ").split_once(" CMD ").unwrap();
+    let check: Vec<String> = serde_json::from_str(check).unwrap();
+    assert_eq!(check[0], "mkto-audit");
+    let check: Vec<&str> = check[1..].iter().map(String::as_str).collect();
+    assert_eq!(health(&instance, &check, &url), Some(0));
     assert_eq!(stop(child), Some(0));
+    assert_eq!(health(&instance, &check, &url), Some(1));
     assert!(instance.path("mkto-audit").is_dir(), "its files are in the volume");
 }
 

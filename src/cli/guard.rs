@@ -19,6 +19,7 @@ use crate::guard::lease::Terms;
 use crate::guard::{self, Mode, ProxySettings};
 use crate::marketo::Clock;
 
+mod check;
 mod report;
 mod service;
 
@@ -58,6 +59,7 @@ pub(super) struct GuardArgs {
 #[derive(Debug, Subcommand)]
 enum GuardCommand {
     Report(report::ReportArgs),
+    Check(check::CheckArgs),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,8 +83,10 @@ pub(super) fn asks_for_json(arguments: &[OsString]) -> bool {
 }
 
 pub(super) async fn run(context: &mut Context, args: &GuardArgs) -> Result<Exit, Failure> {
-    if let Some(GuardCommand::Report(args)) = &args.command {
-        return report::run(context, args);
+    match &args.command {
+        Some(GuardCommand::Report(args)) => return report::run(context, args),
+        Some(GuardCommand::Check(args)) => return check::run(context, args).await,
+        None => {}
     }
     let tls = tls(args)?;
     if !args.listen.ip().is_loopback() && tls.is_none() && !args.insecure_listen {
