@@ -19,7 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::Proxy;
 use super::answer::{Answer, Body, whole};
 use super::route::{method_of_form, only_reads};
-use super::stream::{beginning, continued, holding, stalling};
+use super::stream::{LastMoved, beginning, continued, holding, noting, stalling};
 use super::upstream::NoAnswer;
 use super::user::ApiUser;
 use crate::guard::lease::Leases;
@@ -140,11 +140,16 @@ impl<L: Leases> Proxy<L> {
 
     async fn send_once(&self, head: &Parts, body: Body) -> Result<Response<Incoming>, NoAnswer> {
         let started = tokio::time::Instant::now();
-        let request = Request::from_parts(head.clone(), body);
-        let answer = tokio::time::timeout(HEAD_LIMIT, self.upstream.forward(request)).await;
+        let moved = LastMoved::now();
+        let request = Request::from_parts(head.clone(), noting(body, moved.clone()));
+        // Marketo takes its time from when all of it is there, however long its caller takes to send it.
+        let answer = tokio::select! {
+            answer = self.upstream.forward(request) => answer,
+            () = moved.over(HEAD_LIMIT) => Err(NoAnswer::Late),
+        };
         let kind = if only_reads(&head.method, &head.uri) { Kind::Read } else { Kind::Write };
         self.metrics.upstream(kind, started.elapsed());
-        let answer = answer.unwrap_or_else(|_elapsed| Err(NoAnswer::Late))?;
+        let answer = answer?;
         self.metrics.passed(answer.status().as_u16());
         Ok(answer)
     }

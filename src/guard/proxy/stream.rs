@@ -2,12 +2,14 @@
 //! have gone.
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
+use tokio::time::Instant;
 
 use super::answer::Body;
 use super::pace::Pace;
@@ -24,6 +26,15 @@ struct Stalling {
     pace: Pace,
 }
 
+/// When a body on its way to Marketo last moved, or when it began to.
+#[derive(Debug, Clone)]
+pub(super) struct LastMoved(Arc<Mutex<Instant>>);
+
+struct Noting {
+    body: Body,
+    moved: LastMoved,
+}
+
 struct Holding<T> {
     body: Body,
     _held: T,
@@ -32,6 +43,33 @@ struct Holding<T> {
 /// The body, cut when it hardly moves.
 pub(super) fn stalling(body: Incoming, stall: Duration) -> Body {
     Stalling { body, pace: Pace::new(stall) }.boxed_unsync()
+}
+
+/// The body, and a note of when it moves.
+pub(super) fn noting(body: Body, moved: LastMoved) -> Body {
+    if body.is_end_stream() { body } else { Noting { body, moved }.boxed_unsync() }
+}
+
+impl LastMoved {
+    pub(super) fn now() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    /// Waits until nothing has moved for so long.
+    pub(super) async fn over(&self, limit: Duration) {
+        loop {
+            let until = *self.lock() + limit;
+            if until <= Instant::now() {
+                return;
+            }
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Instant> {
+        // A moment is whole after every statement.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The body, with something that is kept until the body has gone.
@@ -88,6 +126,28 @@ impl HttpBody for Stalling {
     }
 }
 
+impl HttpBody for Noting {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        *self.moved.lock() = Instant::now();
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 impl<T: Unpin> HttpBody for Holding<T> {
     type Data = Bytes;
     type Error = Error;
@@ -105,5 +165,27 @@ impl<T: Unpin> HttpBody for Holding<T> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn marketos_time_to_answer_counts_from_when_its_caller_has_sent_the_last_of_it() {
+        let (start, limit, moved) = (Instant::now(), Duration::from_secs(310), LastMoved::now());
+        let slowly = stream::iter(0..3).then(|_| async {
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            Ok::<_, Error>(Frame::data(Bytes::from_static(b"lead")))
+        });
+        let body = noting(StreamBody::new(Box::pin(slowly)).boxed_unsync(), moved.clone());
+        let sent = tokio::select! {
+            sent = body.collect() => sent.unwrap().to_bytes(),
+            () = moved.over(limit) => panic!("it was cut after {:?}", start.elapsed()),
+        };
+        assert_eq!(sent, "leadleadlead");
+        moved.over(limit).await;
+        assert_eq!(start.elapsed().as_secs(), 900 + 310);
     }
 }
