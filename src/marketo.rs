@@ -40,6 +40,7 @@ pub use client::{Client, ClientOptions};
 pub use clock::Clock;
 pub use error::{Error, Outcome};
 pub use export::{Download, ExportBudget, ExportJob, ExportLeads, ExportStatus, Ordered};
+pub use pacer::Share;
 pub(crate) use pacer::{Pacer, Slot};
 use permit::AtAnyTime;
 pub use permit::{Permit, UntilStopped, Withheld};

@@ -29,6 +29,7 @@ mod guard_postgres;
 mod guard_proxied;
 mod guard_service;
 mod guard_shadow;
+mod guard_shares;
 mod guard_slow;
 mod guard_storm;
 mod guard_unclear;

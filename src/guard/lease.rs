@@ -18,7 +18,8 @@
 //!
 //! Three stores keep the leases: `memory` for one process, `sqlite` for those of one machine, `postgres` for those of
 //! several. The last two are a `table`; who of a process waits for what in it is kept in `line`. The rules that all three
-//! keep to are in `book`, which the protocol is checked with in every order of its steps (`tests/model`).
+//! keep to are in `book`, which the protocol is checked with in every order of its steps (`tests/model`). The guards of a store
+//! also share the limits of their instance there (`share`).
 //!
 //! Never: a key's own value in a store, a log or an error, only its hash; a write without a lease because the store
 //! cannot be reached ([`LeaseError::Unavailable`]).
@@ -42,6 +43,7 @@ mod line;
 mod machine_clock;
 mod memory;
 mod postgres;
+mod share;
 mod span;
 mod sqlite;
 mod table;
@@ -50,6 +52,7 @@ pub use any::AnyLeases;
 pub use line::SharedLeases;
 pub use memory::MemoryLeases;
 pub use postgres::{AddressError, PostgresAddress};
+pub use share::{Ask, Part, Shared, Spans};
 pub use span::{LeaveBy, MARGIN, to_send, until_over};
 pub use sqlite::FileError;
 
@@ -64,13 +67,22 @@ impl LeaseKey {
     /// that nobody sees, to accents, and to how a number is written.
     pub fn of(instance: &str, field: &str, value: &str) -> Option<Self> {
         let value = widest(&normalise(value)?);
+        Some(Self::hash(&[instance, &field.to_ascii_lowercase(), &value]))
+    }
+
+    /// What the limits of an instance are shared under.
+    pub fn of_limits(instance: &str) -> Self {
+        Self::hash(&[instance])
+    }
+
+    fn hash(parts: &[&str]) -> Self {
         let mut hash = Sha256::new();
-        for part in [instance, &field.to_ascii_lowercase(), &value] {
+        for part in parts {
             // Lengths first, so that no two lists of parts run together into the same bytes.
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        Some(Self(hash.finalize().into()))
+        Self(hash.finalize().into())
     }
 
     /// A key that a store kept.
@@ -196,6 +208,9 @@ pub trait Leases: Send + Sync + 'static {
 
     /// Whether leases can be had at all.
     fn ready(&self) -> impl Future<Output = Result<(), LeaseError>> + Send;
+
+    /// Renews the caller's claim to a part of its instance's limits.
+    fn share(&self, ask: Ask) -> impl Future<Output = Result<Shared, LeaseError>> + Send;
 }
 
 /// How long a store keeps what nobody speaks for any more, in the wall's time.

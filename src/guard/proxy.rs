@@ -2,9 +2,11 @@
 //!
 //! What passes (`pass`) goes through as it comes. A lead write (`incoming`) is taken apart into its records, which wait on
 //! the `board` until no other write of their key is under way, and leave together with whatever else waits and agrees
-//! (`work`), under rights that all guards share (`rights`), as asked or looked up first (`write`). A lost answer is settled by looking (`settle`). Callers are given
-//! turns by API user (`turn`) above the limits of the instance, and every caller gets Marketo's answer for its own
-//! records in their order (`caller`), whatever becomes of the task that writes them (`mourn`). In shadow mode nothing of this is done; it is counted what would have raced (`shadow`).
+//! (`work`), under rights that all guards share (`rights`), as asked or looked up first (`write`). A lost answer is settled
+//! by looking (`settle`). Callers are given turns by API user (`turn`) above the limits of the instance, which all guards on
+//! one lease store share too (`fleet`), and every caller gets Marketo's answer for its own records in their order
+//! (`caller`), whatever becomes of the task that writes them (`mourn`). In shadow mode nothing of this is done; it is
+//! counted what would have raced (`shadow`).
 //!
 //! Never: two writes of one key in flight; a write without the right to its key, whatever the lease store says; a second
 //! try of what may be under way; a person, a token or a body in a log line.
@@ -29,6 +31,7 @@ mod answer;
 mod board;
 mod call;
 mod caller;
+mod fleet;
 mod guarded;
 mod incoming;
 mod line;

@@ -6,6 +6,9 @@
 //! a token bucket would cost nothing and break the limit at the edges of bursts. When Marketo says that the limit
 //! is reached all the same (others share it), everybody here waits, and the rate falls by a quarter, to grow back by
 //! about a tenth a window.
+//!
+//! Where several programs share the limits, a pacer is told its part of them ([`Pacer::limit_to`]), which counts from that
+//! moment on; what it has used up of a larger part before is told by [`Pacer::used`].
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +38,15 @@ pub(crate) struct Pacer {
     spending: Arc<dyn Spending>,
 }
 
+/// So many calls in a window, and so many at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Share {
+    /// Calls in any window.
+    pub calls: usize,
+    /// Calls in flight at once.
+    pub at_once: usize,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Window {
     calls: usize,
@@ -44,6 +56,10 @@ struct Window {
 #[derive(Debug)]
 struct State {
     in_flight: usize,
+    /// Most in flight since that was last asked.
+    most_in_flight: usize,
+    /// What may be used of the limits.
+    part: Share,
     /// When the answers came that still count, oldest first.
     answers: VecDeque<Instant>,
     /// Calls that may be in a window now: fewer after Marketo said it was too many.
@@ -75,6 +91,8 @@ impl Pacer {
             window: Window { calls: calls.max(1), length },
             state: Mutex::new(State {
                 in_flight: 0,
+                most_in_flight: 0,
+                part: Share { calls: calls.max(1), at_once: at_once.max(1) },
                 answers: VecDeque::new(),
                 allowed: calls.max(1),
                 since_change: 0,
@@ -101,7 +119,10 @@ impl Pacer {
             let admission = self.state().admit(Instant::now(), self.window);
             match admission {
                 Admission::Now => break,
-                Admission::At(time) => tokio::time::sleep_until(time).await,
+                // Or sooner, where there is more to be had meanwhile.
+                Admission::At(time) => {
+                    tokio::time::timeout_at(time, answered).await.ok();
+                }
                 Admission::AfterAnAnswer => answered.await,
             }
         }
@@ -115,16 +136,14 @@ impl Pacer {
         let _gate = self.gate.try_lock().ok()?;
         let permit = Arc::clone(&self.at_once).try_acquire_owned().ok()?;
         let Admission::Now = self.state().admit(Instant::now(), self.window) else { return None };
-        match CountedCall::of(self) {
-            Ok(call) => {
-                call.keep();
-                Some(Ok(Slot { pacer: Arc::clone(self), _permit: permit, used: true }))
-            }
-            Err(none) => {
-                self.state().not_used();
-                Some(Err(none))
-            }
-        }
+        // Given back also where the count panics: a call that never ends would be in flight for ever.
+        let admitted = Admitted { pacer: self, made: false };
+        let counted = CountedCall::of(self).map(|call| {
+            call.keep();
+            admitted.keep();
+            Slot { pacer: Arc::clone(self), _permit: permit, used: true }
+        });
+        Some(counted)
     }
 
     /// How far apart calls have to be for those that are left to last until there are more. Nothing as long as half of a
@@ -139,11 +158,31 @@ impl Pacer {
         let now = Instant::now();
         // Calls that were in flight together are turned away together: that is one reason to slow down, not many.
         if state.paused_until.is_none_or(|until| until <= now) {
-            state.allowed = (state.allowed * 3 / 4).max(1);
+            state.allowed = (state.allowed() * 3 / 4).max(1);
             state.since_change = 0;
         }
         let until = now + pause;
         state.paused_until = Some(state.paused_until.map_or(until, |already| already.max(until)));
+    }
+
+    /// From now on no more than this part of the limits is used.
+    pub(crate) fn limit_to(&self, part: Share) {
+        self.state().part = part;
+        self.answered.notify_waiters();
+    }
+
+    /// What is used of the limits at this moment: calls that may count in a window of Marketo's, and calls in flight.
+    pub(crate) fn used(&self) -> Share {
+        let mut state = self.state();
+        state.forget(Instant::now(), self.window);
+        Share { calls: state.in_flight + state.answers.len(), at_once: state.in_flight }
+    }
+
+    /// Most calls in flight at one moment since this was last asked.
+    pub(crate) fn most_at_once(&self) -> usize {
+        let mut state = self.state();
+        let in_flight = state.in_flight;
+        std::mem::replace(&mut state.most_in_flight, in_flight)
     }
 
     /// Calls made today, by whoever counts in the same place; by this pacer where that cannot be told.
@@ -190,6 +229,26 @@ impl Drop for CountedCall<'_> {
     }
 }
 
+/// A call that was let in, and is not made yet.
+struct Admitted<'a> {
+    pacer: &'a Pacer,
+    made: bool,
+}
+
+impl Admitted<'_> {
+    fn keep(mut self) {
+        self.made = true;
+    }
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        if !self.made {
+            self.pacer.state().not_used();
+        }
+    }
+}
+
 enum Admission {
     Now,
     At(Instant),
@@ -201,14 +260,23 @@ impl State {
         if let Some(until) = self.paused_until.filter(|until| *until > now) {
             return Admission::At(until);
         }
+        if self.in_flight >= self.part.at_once {
+            return Admission::AfterAnAnswer;
+        }
         self.forget(now, window);
-        if self.in_flight + self.answers.len() < self.allowed {
+        if self.in_flight + self.answers.len() < self.allowed() {
             self.in_flight += 1;
+            self.most_in_flight = self.most_in_flight.max(self.in_flight);
             self.made += 1;
             return Admission::Now;
         }
         let oldest = self.answers.front();
         oldest.map_or(Admission::AfterAnAnswer, |oldest| Admission::At(*oldest + window.length))
+    }
+
+    /// Calls that may be in a window, of those that Marketo bears and that are this pacer's.
+    fn allowed(&self) -> usize {
+        self.allowed.min(self.part.calls)
     }
 
     /// Answers that do not count any more.
@@ -220,13 +288,14 @@ impl State {
 
     fn spacing(&mut self, now: Instant, window: Window) -> Duration {
         self.forget(now, window);
-        let left = self.allowed.saturating_sub(self.in_flight + self.answers.len());
-        if left * 2 >= self.allowed {
+        let allowed = self.allowed();
+        let left = allowed.saturating_sub(self.in_flight + self.answers.len());
+        if left * 2 >= allowed {
             return Duration::ZERO;
         }
         let parts = |span: Duration, calls: usize| span / u32::try_from(calls.max(1)).unwrap_or(u32::MAX);
         // A tenth closer than the limit comes to, so that what is late can be made up for.
-        let even = parts(window.length, self.allowed) * 9 / 10;
+        let even = parts(window.length, allowed) * 9 / 10;
         let more_in = self.answers.front().map_or(even, |oldest| *oldest + window.length - now);
         parts(more_in, left).clamp(even, even * MOST_SPACING)
     }

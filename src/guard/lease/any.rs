@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Lease, LeaseError, LeaseKey, Leases, MemoryLeases, SharedLeases};
+use super::{Ask, Lease, LeaseError, LeaseKey, Leases, MemoryLeases, Shared, SharedLeases};
 
 /// One of the stores of leases.
 #[derive(Debug)]
@@ -51,6 +51,13 @@ impl Leases for AnyLeases {
         match self {
             Self::Memory(store) => store.ready().await,
             Self::Shared(store) => store.ready().await,
+        }
+    }
+
+    async fn share(&self, ask: Ask) -> Result<Shared, LeaseError> {
+        match self {
+            Self::Memory(store) => store.share(ask).await,
+            Self::Shared(store) => store.share(ask).await,
         }
     }
 }

@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::share::{Claim, shared};
 use super::table::{Grant, Results, Round, Ticket};
-use super::{LeaseKey, Terms};
+use super::{Ask, LeaseKey, Shared, Terms};
 
 /// Leases, places and processes. Rounds are carried out in the order that [`super::table`] sets out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -19,6 +20,8 @@ pub(super) struct Book {
     pub(super) owners: BTreeMap<i64, Duration>,
     /// The last number given to a place or a grant.
     pub(super) last: u64,
+    /// What processes have claimed of the limits of an instance.
+    pub(super) claims: BTreeMap<(LeaseKey, i64), Claim>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,7 +53,8 @@ impl Book {
         let entered = round.enter.iter().map(|keys| self.enter(owner, keys)).collect();
         let granted = self.grant_turns(owner, now, terms);
         let taken = round.take.iter().map(|keys| self.take(now, keys, terms)).collect();
-        Results { renewed, entered, granted, gone, taken, look_again: self.next_end(owner, now) }
+        let shared = round.share.as_ref().map(|ask| self.share(owner, now, ask));
+        Results { renewed, entered, granted, gone, taken, look_again: self.next_end(owner, now), shared }
     }
 
     pub(super) fn remove_what_is_over(&mut self, now: Duration) {
@@ -144,6 +148,17 @@ impl Book {
         };
         let ends = self.leases.iter().filter(|(key, _)| waits(key)).map(|(_, held)| held.ends_at);
         ends.min().map(|end| end.saturating_sub(now))
+    }
+
+    /// Renews the owner's claim, by what those of the others leave.
+    fn share(&mut self, owner: i64, now: Duration, ask: &Ask) -> Shared {
+        self.claims.retain(|_, claim| claim.ends_at > now);
+        let all = self.claims.range((ask.instance, i64::MIN)..=(ask.instance, i64::MAX));
+        let others = all.map(|((_, other), claim)| (*other, claim)).filter(|(other, _)| *other != owner);
+        let told = shared(owner, ask, others);
+        let ends_at = now.saturating_add(ask.lasts);
+        self.claims.insert((ask.instance, owner), Claim { share: told.claim, wants: ask.wants, ends_at });
+        told
     }
 
     fn next_number(&mut self) -> u64 {

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::table::{Failure, Grant, Results, Round, Table, Ticket, leases};
-use super::{Lease, LeaseError, LeaseKey, Leases, Terms, in_full};
+use super::{Ask, Lease, LeaseError, LeaseKey, Leases, Shared, Terms, in_full};
 
 /// How long those who wait anyway put up with a store that is away, as while it is restarted.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -52,6 +52,10 @@ enum Command {
     },
     Ready {
         answer: Answer<()>,
+    },
+    Share {
+        ask: Ask,
+        answer: Answer<Shared>,
     },
     /// A caller has stopped waiting.
     Left,
@@ -127,6 +131,10 @@ impl Leases for SharedLeases {
     async fn ready(&self) -> Result<(), LeaseError> {
         self.ask(|answer| Command::Ready { answer }).await
     }
+
+    async fn share(&self, ask: Ask) -> Result<Shared, LeaseError> {
+        self.ask(|answer| Command::Share { ask, answer }).await
+    }
 }
 
 /// Tells the keeper when a caller is dropped before its answer came.
@@ -154,6 +162,7 @@ struct Callers {
     take: Vec<Answer<Vec<Lease>>>,
     renew: Vec<Answer<()>>,
     told: Vec<Answer<()>>,
+    share: Option<Answer<Shared>>,
 }
 
 struct Keeper<T> {
@@ -215,12 +224,15 @@ impl<T: Table> Keeper<T> {
         self.away_since = None;
         self.leaving.clear();
         self.owed.clear();
-        let Results { renewed, entered, granted, gone, taken, look_again } = results;
+        let Results { renewed, entered, granted, gone, taken, look_again, shared } = results;
         for (answer, renewed) in callers.renew.into_iter().zip(renewed) {
             answer.send(renewed.map_err(|key| LeaseError::Lost { key })).ok();
         }
         for answer in callers.told {
             answer.send(Ok(())).ok();
+        }
+        if let (Some(answer), Some(shared)) = (callers.share, shared) {
+            answer.send(Ok(shared)).ok();
         }
         self.waiting.extend(entered.into_iter().zip(callers.enter));
         for (ticket, grants) in granted {
@@ -267,6 +279,9 @@ impl<T: Table> Keeper<T> {
         for answer in callers.renew.into_iter().chain(callers.told) {
             answer.send(Err(refused())).ok();
         }
+        if let Some(answer) = callers.share {
+            answer.send(Err(refused())).ok();
+        }
         if now - away_since >= PATIENCE {
             // The sweep of the next round removes their places.
             for waiter in std::mem::take(&mut self.waiting).into_values() {
@@ -297,6 +312,11 @@ fn take_down(command: Command, round: &mut Round, callers: &mut Callers) {
             callers.told.push(answer);
         }
         Command::Ready { answer } => callers.told.push(answer),
+        Command::Share { ask, answer } => {
+            // A process asks once at a time; were it otherwise, the last one counts.
+            round.share = Some(ask);
+            callers.share = Some(answer);
+        }
         Command::Left => {}
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::book::Book;
 use super::table::{Grant, Results, Round, Ticket, leases};
-use super::{Lease, LeaseError, LeaseKey, Leases, Terms};
+use super::{Ask, Lease, LeaseError, LeaseKey, Leases, Shared, Terms};
 
 /// The one process that is in the book.
 const OWNER: i64 = 0;
@@ -133,6 +133,11 @@ impl Leases for MemoryLeases {
 
     async fn ready(&self) -> Result<(), LeaseError> {
         Ok(())
+    }
+
+    async fn share(&self, ask: Ask) -> Result<Shared, LeaseError> {
+        let round = Round { share: Some(ask), ..Round::default() };
+        Ok(self.round(&round).shared.unwrap_or_default())
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio_postgres::{AsyncMessage, Client, Config};
+use tokio_postgres::{AsyncMessage, Client, Config, GenericClient};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::Terms;
@@ -21,13 +21,18 @@ use super::line::SharedLeases;
 use super::table::{Failure, Results, Round, Table};
 
 mod address;
+mod claims;
 mod round;
 
 pub use address::{AddressError, PostgresAddress};
 use round::Statements;
 
-/// What the first format is made by.
-const FORMAT_1: &str = include_str!("0001_leases.postgres.sql");
+/// What each format adds to the one before, never edited after its release.
+const MIGRATIONS: [&str; 2] =
+    [include_str!("0001_leases.postgres.sql"), include_str!("0002_shares.postgres.sql")];
+
+/// The format that they lead to.
+const FORMAT: i32 = 2;
 
 /// The statement by which releases are heard; a round tells them on the same channel.
 const LISTEN: &str = "LISTEN mkto_audit_leases";
@@ -54,7 +59,7 @@ enum ServerError {
     #[error("no answer within {} s", PATIENCE.as_secs())]
     TooLong,
     #[error(
-        "it has leases of format {0}, and this program knows format 1; use the newer mkto-audit that made them"
+        "it has leases of format {0}, and this program knows format {FORMAT}; use the newer mkto-audit that made them"
     )]
     Newer(i32),
     #[error(transparent)]
@@ -142,7 +147,7 @@ impl Table for Server {
 }
 
 async fn connect(way: &Way) -> Result<Connected, ServerError> {
-    let (client, connection) = way.config.connect(way.tls.clone()).await?;
+    let (mut client, connection) = way.config.connect(way.tls.clone()).await?;
     // It ends with its client.
     tokio::spawn(async move {
         if let Err(error) = connection.await {
@@ -150,32 +155,35 @@ async fn connect(way: &Way) -> Result<Connected, ServerError> {
         }
     });
     client.batch_execute(SESSION).await?;
-    migrate(&client).await?;
+    migrate(&mut client).await?;
     let statements = Statements::prepare(&client).await?;
     Ok(Connected { client, statements })
 }
 
-/// Makes the tables where there are none; several guards may come at once.
-async fn migrate(client: &Client) -> Result<(), ServerError> {
-    let known = "SELECT to_regclass('mkto_audit_leases.format') IS NOT NULL";
-    let here: bool = client.query_one(known, &[]).await?.get(0);
-    if !here {
-        client
-            .batch_execute(&format!(
-                "BEGIN; SELECT pg_advisory_xact_lock({lock}); {FORMAT_1} COMMIT;",
-                lock = round::LOCK
-            ))
-            .await
-            .or_else(|error| match error.code() {
-                // Another guard was faster.
-                Some(&tokio_postgres::error::SqlState::DUPLICATE_SCHEMA) => Ok(()),
-                _ => Err(error),
-            })?;
-        // After an error the transaction is still open.
-        client.batch_execute("ROLLBACK").await?;
+/// Brings the tables up to date, from none at all; several guards may come at once.
+async fn migrate(client: &mut Client) -> Result<(), ServerError> {
+    if format(client).await? < FORMAT {
+        let transaction = client.transaction().await?;
+        transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&round::LOCK]).await?;
+        // Another guard may have been faster.
+        let found = format(&transaction).await?;
+        for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default()) {
+            transaction.batch_execute(migration).await?;
+        }
+        transaction.commit().await?;
     }
-    let version: i32 = client.query_one("SELECT version FROM mkto_audit_leases.format", &[]).await?.get(0);
-    if version > 1 { Err(ServerError::Newer(version)) } else { Ok(()) }
+    let version = format(client).await?;
+    if version > FORMAT { Err(ServerError::Newer(version)) } else { Ok(()) }
+}
+
+/// The format that is there; 0 where there is none. Read from the catalogue itself, since by names a server may still find
+/// nothing where another guard has just made it.
+async fn format(client: &impl GenericClient) -> Result<i32, tokio_postgres::Error> {
+    let known = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'mkto_audit_leases')";
+    if !client.query_one(known, &[]).await?.get::<_, bool>(0) {
+        return Ok(0);
+    }
+    Ok(client.query_one("SELECT version FROM mkto_audit_leases.format", &[]).await?.get(0))
 }
 
 /// Tells of every release, as long as it is not stopped.
@@ -213,7 +221,7 @@ async fn hear(way: &Way, released: &Notify) -> Result<(), tokio_postgres::Error>
 mod tests {
     use super::super::tests::cluster::Cluster;
     use super::super::{Leases as _, SharedLeases, Terms};
-    use super::{PostgresAddress, Way, connect, round};
+    use super::{FORMAT, MIGRATIONS, PostgresAddress, Way, connect, format, round};
 
     fn way(address: &str) -> Way {
         let address: PostgresAddress = address.parse().unwrap();
@@ -230,6 +238,34 @@ mod tests {
         let others = SharedLeases::postgres(&database.parse().unwrap(), Terms::default()).unwrap();
         others.ready().await.unwrap();
         drop(round);
+    }
+
+    #[tokio::test]
+    async fn guards_that_come_at_once_make_the_tables_once() {
+        let cluster = Cluster::start();
+        for _ in 0..3 {
+            let way = way(&cluster.database());
+            let all = futures::future::join_all((0..8).map(|_| connect(&way))).await;
+            for connected in all {
+                assert_eq!(format(&connected.unwrap().client).await.unwrap(), FORMAT);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn tables_of_the_first_format_are_brought_up_to_date_with_the_leases_that_are_in_them() {
+        let cluster = Cluster::start();
+        let way = way(&cluster.database());
+        let (administrator, connection) = way.config.connect(way.tls.clone()).await.unwrap();
+        tokio::spawn(connection);
+        administrator.batch_execute(MIGRATIONS[0]).await.unwrap();
+        let lease = "INSERT INTO mkto_audit_leases.lease VALUES (decode(repeat('00', 32), 'hex'), 1, 2)";
+        administrator.batch_execute(lease).await.unwrap();
+        assert_eq!(format(&administrator).await.unwrap(), 1);
+        // Several guards may come at once.
+        let (one, other) = tokio::join!(connect(&way), connect(&way));
+        let leases = one.unwrap().client.query("SELECT 1 FROM mkto_audit_leases.lease", &[]).await.unwrap();
+        assert_eq!((leases.len(), format(&other.unwrap().client).await.unwrap()), (1, FORMAT));
     }
 
     #[tokio::test]

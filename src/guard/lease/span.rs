@@ -27,7 +27,7 @@ pub fn until_over(limit: Duration, clock: Clock) -> Duration {
 }
 
 /// [`MARGIN`] in the wall's time.
-fn margin(clock: Clock) -> Duration {
+pub(super) fn margin(clock: Clock) -> Duration {
     clock.wall(MARGIN).max(LEAST_MARGIN)
 }
 

@@ -31,10 +31,10 @@ mod round;
 use in_place::InPlace;
 
 /// What each format adds to the one before, never edited after its release.
-const MIGRATIONS: [&str; 1] = [include_str!("0001_leases.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("0001_leases.sql"), include_str!("0002_shares.sql")];
 
 /// The format that they lead to.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// `mkaG`: tells a file of leases from any other SQLite file.
 const APPLICATION_ID: i32 = 0x6d6b_6147;

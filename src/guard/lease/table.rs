@@ -11,7 +11,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Lease, LeaseKey, Terms};
+use super::{Ask, Lease, LeaseKey, Shared, Terms};
 
 /// A place in the lines of one caller's keys. The lower one came first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +52,8 @@ pub(super) struct Round {
     pub(super) waiting: BTreeSet<Ticket>,
     /// The last round failed, and nobody knows whether it was carried out: places that nobody waits at are to go.
     pub(super) sweep: bool,
+    /// The claim to a part of the limits that is renewed.
+    pub(super) share: Option<Ask>,
 }
 
 /// What came of a round.
@@ -69,6 +71,8 @@ pub(super) struct Results {
     pub(super) taken: Vec<Vec<Grant>>,
     /// After how long a lease ends that somebody here waits for, if it is not released before.
     pub(super) look_again: Option<Duration>,
+    /// What may be used of the limits, for whoever asked.
+    pub(super) shared: Option<Shared>,
 }
 
 /// Why a round was not carried out, or may not have been.

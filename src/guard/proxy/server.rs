@@ -67,6 +67,7 @@ pub async fn serve<L: Leases>(
     if let Some(shadow) = &proxy.shadow {
         proxy.tasks.spawn(Arc::clone(shadow).keep(stopping.clone()));
     }
+    let sharing = proxy.share_limits().await;
     tokio::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -100,6 +101,10 @@ pub async fn serve<L: Leases>(
     }
     proxy.tasks.close();
     proxy.tasks.wait().await;
+    // Until here there were calls for it.
+    if let Some(sharing) = sharing {
+        sharing.abort();
+    }
     if let Some(shadow) = &proxy.shadow {
         shadow.save().await;
     }

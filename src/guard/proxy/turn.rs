@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::user::ApiUser;
-use crate::marketo::{NoCall, Pacer, Slot};
+use crate::marketo::{NoCall, Pacer, Share, Slot};
 
 /// The lines in front of the pacer. Dropping it ends its task.
 #[derive(Debug)]
@@ -83,6 +83,21 @@ impl Turns {
     /// Marketo said that there are too many calls: everybody waits, and goes on more slowly.
     pub(super) fn slow_down(&self, pause: Duration) {
         self.pacer.slow_down(pause);
+    }
+
+    /// From now on no more than this part of the limits is used.
+    pub(super) fn limit_to(&self, part: Share) {
+        self.pacer.limit_to(part);
+    }
+
+    /// What is used of the limits at this moment.
+    pub(super) fn used(&self) -> Share {
+        self.pacer.used()
+    }
+
+    /// Most calls in flight at one moment since this was last asked.
+    pub(super) fn most_at_once(&self) -> usize {
+        self.pacer.most_at_once()
     }
 
     /// Calls made so far today, by whoever counts in the same place.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Statement, Transaction};
 
+use super::claims::Claims;
 use crate::guard::lease::table::{Grant, Results, Round, Ticket};
 use crate::guard::lease::{LeaseKey, Terms};
 
@@ -33,6 +34,7 @@ pub(super) struct Statements {
     grant: Statement,
     next_end: Statement,
     tell: Statement,
+    claims: Claims,
 }
 
 impl Statements {
@@ -110,6 +112,7 @@ impl Statements {
                 )
                 .await?,
             tell: client.prepare("SELECT pg_notify('mkto_audit_leases', '')").await?,
+            claims: Claims::prepare(client).await?,
         })
     }
 
@@ -166,7 +169,11 @@ impl Statements {
             db.execute(&self.tell, &[]).await?;
         }
         let look_again = end.map(|end| Duration::from_millis((end - now).unsigned_abs()));
-        Ok(Results { renewed, entered, granted, gone, taken, look_again })
+        let shared = match &round.share {
+            Some(ask) => Some(self.claims.renew(db, owner, now, ask).await?),
+            None => None,
+        };
+        Ok(Results { renewed, entered, granted, gone, taken, look_again, shared })
     }
 
     async fn renew(
@@ -289,7 +296,7 @@ fn key(bytes: &[u8]) -> Option<LeaseKey> {
     bytes.try_into().ok().map(LeaseKey::from_bytes)
 }
 
-fn millis(span: Duration) -> i64 {
+pub(super) fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 4)
 }
 

@@ -7,8 +7,10 @@ use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::QUIET;
 use crate::guard::lease::machine_clock::Moment;
+use crate::guard::lease::share::{Claim, shared};
 use crate::guard::lease::table::{Grant, Results, Round, Ticket};
-use crate::guard::lease::{LeaseKey, Terms};
+use crate::guard::lease::{Ask, LeaseKey, Shared, Terms};
+use crate::marketo::Share;
 
 /// The places of an owner with nobody before them and no lease in their way, for all keys of their tickets.
 const MY_TURN: &str = "SELECT ticket FROM place AS mine WHERE owner = ?1 GROUP BY ticket HAVING NOT max(
@@ -35,15 +37,16 @@ pub(super) fn carry_out(
     }
     let gone = keep_places(db, owner, now, round, terms)?;
     let entered = round.enter.iter().map(|keys| enter(db, owner, keys)).collect::<Result<_>>()?;
+    let shared = round.share.as_ref().map(|ask| share(db, owner, now, ask)).transpose()?;
     if now < quiet_until {
         let look_again = Some(Duration::from_millis((quiet_until - now).unsigned_abs()));
         let taken = round.take.iter().map(|_| Vec::new()).collect();
-        return Ok(Results { renewed, entered, gone, taken, look_again, ..Results::default() });
+        return Ok(Results { renewed, entered, gone, taken, look_again, shared, ..Results::default() });
     }
     let granted = grant_turns(db, owner, now, terms)?;
     let taken = round.take.iter().map(|keys| take(db, now, keys, terms)).collect::<Result<_>>()?;
     let look_again = next_end(db, owner, now)?;
-    Ok(Results { renewed, entered, granted, gone, taken, look_again })
+    Ok(Results { renewed, entered, granted, gone, taken, look_again, shared })
 }
 
 /// Where the machine was started anew, times of before mean nothing. Whoever held a lease is gone, and the lease lasts
@@ -59,6 +62,7 @@ fn start_over(db: &Connection, now: &Moment) -> Result<i64> {
             db.execute("UPDATE machine SET boot = ?1, quiet_until = ?2", params![now.boot, quiet_until])?;
             db.execute("UPDATE lease SET ends_at = ?1 + span", [now.millis])?;
             db.execute("DELETE FROM owner", [])?;
+            db.execute("DELETE FROM share", [])?;
             Ok(quiet_until)
         }
         None => {
@@ -210,6 +214,45 @@ fn fence(grant: Grant) -> i64 {
 
 fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+/// Renews the owner's claim, by what those of the others leave.
+fn share(db: &Connection, owner: i64, now: i64, ask: &Ask) -> Result<Shared> {
+    db.prepare_cached("DELETE FROM share WHERE ends_at <= ?1")?.execute([now])?;
+    let instance = ask.instance.as_bytes();
+    let mut others = db.prepare_cached(
+        "SELECT owner, calls, at_once, wants_calls, wants_at_once, ends_at FROM share WHERE instance = ?1 AND owner <> ?2",
+    )?;
+    let others = others.query_map(params![instance, owner], |row| {
+        let numbers = [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
+        let [calls, at_once, wants_calls, wants_at_once] = numbers.map(number);
+        let claim = Claim {
+            share: Share { calls, at_once },
+            wants: Share { calls: wants_calls, at_once: wants_at_once },
+            ends_at: Duration::from_millis(row.get::<_, i64>(5)?.unsigned_abs()),
+        };
+        Ok((row.get(0)?, claim))
+    });
+    let others: Vec<(i64, Claim)> = others?.collect::<Result<_>>()?;
+    let told = shared(owner, ask, others.iter().map(|(owner, claim)| (*owner, claim)));
+    let column = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    db.prepare_cached("INSERT OR REPLACE INTO share VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(
+        params![
+            instance,
+            owner,
+            column(told.claim.calls),
+            column(told.claim.at_once),
+            column(ask.wants.calls),
+            column(ask.wants.at_once),
+            now + millis(ask.lasts),
+        ],
+    )?;
+    Ok(told)
+}
+
+/// A number that the store kept, which are those of limits.
+fn number(kept: i64) -> usize {
+    usize::try_from(kept).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -88,3 +88,21 @@ async fn a_file_that_cannot_be_read_for_a_while_is_used_again_once_it_can() {
     leases.renew(&held, SOON).await.unwrap();
     assert_eq!(leases.try_acquire(&keys("b")).await.unwrap().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_the_first_format_is_brought_up_to_date_with_the_leases_that_are_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("leases.db");
+    let held = {
+        let leases = SharedLeases::sqlite(&path, Terms::default()).unwrap();
+        leases.acquire(&keys("a")).await.unwrap()
+    };
+    let old = super::connect(&path).unwrap();
+    old.execute_batch("DROP TABLE share; PRAGMA user_version = 1").unwrap();
+    drop(old);
+    let leases = SharedLeases::sqlite(&path, Terms::default()).unwrap();
+    leases.renew(&held, SOON).await.unwrap();
+    let found: u32 =
+        super::connect(&path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(found, super::FORMAT);
+}

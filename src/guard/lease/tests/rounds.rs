@@ -3,7 +3,7 @@
 //! Processes ask, take, renew, give back and leave; they forget a place, or name a grant that is over or another's; and the
 //! clock moves by as much as it takes for leases to end and for silent processes to be taken for dead. After each round both
 //! must have given the same answer, and have the same in them: who holds what until when under which number, who waits for
-//! what in which order, and who is alive.
+//! what in which order, who is alive, and who claims how much of the limits.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,7 +13,8 @@ use proptest::test_runner::TestCaseResult;
 
 use crate::guard::lease::book::Book;
 use crate::guard::lease::table::{Grant, Results, Round, Ticket};
-use crate::guard::lease::{LeaseKey, Terms};
+use crate::guard::lease::{Ask, LeaseKey, Terms};
+use crate::marketo::Share;
 
 pub(in crate::guard::lease) const TERMS: Terms =
     Terms { unsent: Duration::from_millis(300), place: Duration::from_millis(200) };
@@ -40,6 +41,8 @@ pub(in crate::guard::lease) struct Turn {
     leave: Option<usize>,
     /// It has forgotten one of its places, and asks for those that nobody waits at to be removed.
     sweep: bool,
+    /// What it keeps and wants of the limits, whether that may grow, and how long it lasts.
+    share: Option<(Share, Share, bool, u64)>,
 }
 
 pub(in crate::guard::lease) fn turns() -> impl Strategy<Value = Vec<Turn>> {
@@ -58,8 +61,9 @@ fn turn() -> impl Strategy<Value = Turn> {
         prop::option::weighted(0.4, 0..4_usize),
         prop::option::weighted(0.2, 0..3_usize),
         prop::bool::weighted(0.1),
+        prop::option::weighted(0.3, (share(), share(), prop::bool::weighted(0.8), 1..600_u64)),
     )
-        .prop_map(|(process, millis, enter, take, renew, release, leave, sweep)| Turn {
+        .prop_map(|(process, millis, enter, take, renew, release, leave, sweep, share)| Turn {
             process,
             millis,
             enter,
@@ -68,7 +72,12 @@ fn turn() -> impl Strategy<Value = Turn> {
             release,
             leave,
             sweep,
+            share,
         })
+}
+
+fn share() -> impl Strategy<Value = Share> {
+    (0..30_usize, 0..5_usize).prop_map(|(calls, at_once)| Share { calls, at_once })
 }
 
 /// What the processes know of the store.
@@ -107,6 +116,14 @@ impl Known {
             take: turn.take.iter().map(|bits| set(*bits)).collect(),
             waiting: waiting.clone(),
             sweep: turn.sweep,
+            share: turn.share.map(|(keep, wants, grows, lasts)| Ask {
+                instance: LeaseKey::of_limits("instance"),
+                limit: Share { calls: 40, at_once: 6 },
+                keep,
+                wants,
+                grows,
+                lasts: Duration::from_millis(lasts),
+            }),
         }
     }
 

@@ -10,9 +10,11 @@ use tokio_postgres::Row;
 use super::super::{Connected, PostgresAddress, Way, connect};
 use super::key;
 use crate::guard::lease::book::{Book, Held, Place};
+use crate::guard::lease::share::Claim;
 use crate::guard::lease::table::{Results, Round, Ticket};
 use crate::guard::lease::tests::cluster::Cluster;
 use crate::guard::lease::tests::rounds::{TERMS, Told, answers_as_the_book_does, turns};
+use crate::marketo::Share;
 
 /// Each case takes some hundred statements.
 const CASES: u32 = 100;
@@ -33,7 +35,7 @@ impl Server {
     }
 
     fn empty(&self) {
-        let sql = "TRUNCATE mkto_audit_leases.lease, mkto_audit_leases.place, mkto_audit_leases.owner; \
+        let sql = "TRUNCATE mkto_audit_leases.lease, mkto_audit_leases.place, mkto_audit_leases.owner, mkto_audit_leases.share; \
                    ALTER SEQUENCE mkto_audit_leases.number RESTART";
         self.runtime.block_on(self.connected.client.batch_execute(sql)).unwrap();
     }
@@ -71,6 +73,15 @@ impl Told for Server {
         {
             places.entry(ticket).or_insert_with(|| Place { owner, keys: [].into() }).keys.insert(key);
         }
+        let claims = self.rows("SELECT * FROM mkto_audit_leases.share", |row| {
+            let number = |column| usize::try_from(row.get::<_, i64>(column)).unwrap();
+            let claim = Claim {
+                share: Share { calls: number(2), at_once: number(3) },
+                wants: Share { calls: number(4), at_once: number(5) },
+                ends_at: moment(row, 6),
+            };
+            ((key(row.get(0)).unwrap(), row.get(1)), claim)
+        });
         let last = self.rows("SELECT last_value, is_called FROM mkto_audit_leases.number", |row| {
             if row.get(1) { row.get::<_, i64>(0).unsigned_abs() } else { 0 }
         });
@@ -79,6 +90,7 @@ impl Told for Server {
             places,
             owners: owners.into_iter().collect(),
             last: last[0],
+            claims: claims.into_iter().collect(),
         }
     }
 }

@@ -11,8 +11,10 @@ use super::carry_out;
 use crate::guard::lease::LeaseKey;
 use crate::guard::lease::book::{Book, Held, Place};
 use crate::guard::lease::machine_clock::Moment;
+use crate::guard::lease::share::Claim;
 use crate::guard::lease::table::{Results, Round, Ticket};
 use crate::guard::lease::tests::rounds::{TERMS, Told, answers_as_the_book_does, turns};
+use crate::marketo::Share;
 
 /// A file of leases in memory, on a machine that is not started anew.
 struct File(Connection);
@@ -21,7 +23,9 @@ impl File {
     fn new() -> Self {
         let db = Connection::open_in_memory().unwrap();
         db.pragma_update(None, "foreign_keys", true).unwrap();
-        db.execute_batch(MIGRATIONS[0]).unwrap();
+        for migration in MIGRATIONS {
+            db.execute_batch(migration).unwrap();
+        }
         Self(db)
     }
 
@@ -51,12 +55,22 @@ impl Told for File {
         }) {
             places.entry(ticket).or_insert_with(|| Place { owner, keys: [].into() }).keys.insert(key);
         }
+        let claims = self.rows("SELECT * FROM share", |row| {
+            let number = |column| row.get::<_, i64>(column).map(super::number);
+            let claim = Claim {
+                share: Share { calls: number(2)?, at_once: number(3)? },
+                wants: Share { calls: number(4)?, at_once: number(5)? },
+                ends_at: moment(row, 6)?,
+            };
+            Ok(((LeaseKey::from_bytes(row.get(0)?), row.get(1)?), claim))
+        });
         let last = self.rows("SELECT last FROM number", |row| number(row, 0));
         Book {
             leases: leases.into_iter().collect(),
             places,
             owners: owners.into_iter().collect(),
             last: last[0],
+            claims: claims.into_iter().collect(),
         }
     }
 }

@@ -1,0 +1,206 @@
+//! What guards of one instance use of its limits, shared over their store of leases: together never more than one of them
+//! alone may.
+//!
+//! Each guard has a row in the store with its *claim*, renewed every [`Spans::renewal`] or so, and a row lasts for a window
+//! and a margin longer than that. Why no window of Marketo's sees more calls than `limits.calls`, and no more than
+//! `limits.concurrency` are in flight:
+//!
+//! 1. A guard never uses more than its claim. It raises what it may use after the store has taken the raised claim, and lowers
+//!    it before it asks for a lower one; what it has used up in the window before keeps the claim up ([`Ask::keep`]) until
+//!    those calls have left the window.
+//! 2. The claims never come to more than the limit. Rounds are one after another, and in its round a guard's claim is raised
+//!    by no more than what the other rows leave ([`shared`]).
+//! 3. A row outlives the last call of a guard that died by the window, and a margin for that call's way.
+//!
+//! How the limit is divided ([`parts`]) is of no weight for that, so that it can go by what each has use for: an idle guard
+//! keeps little, a newcomer has its part as soon as the others have seen it and their calls have left the window.
+//!
+//! It can be exceeded for a while all the same, which is waited out as 606 and 615 always are: by a guard that is cut off from
+//! the store for longer than its row lasts and goes on reading with its last part, while others are not; by one that was
+//! started while the store was away, which takes the whole limit for its own; by a machine that slept for so long, until its
+//! first round; by calls of a guard that died that run on for longer than its row lasts; and where the store has lost its
+//! rows. No call waits for the store: rounds for this are made in the background ([`Part`] is what a guard keeps).
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::LeaseKey;
+use super::span::margin;
+use crate::marketo::{Clock, Share};
+
+/// An idle guard keeps this part of an equal part, so that its first calls need not wait for a round.
+const IDLE: usize = 4;
+
+/// After so many renewals in a row a guard that was away takes it that all others which live have renewed too.
+const ALL_ARE_BACK: u32 = 10;
+
+/// How long and how often what is shared is claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spans {
+    /// Between two renewals.
+    pub renewal: Duration,
+    /// How long a row lasts.
+    pub row: Duration,
+}
+
+impl Spans {
+    /// For limits with this window of the wall's time.
+    pub fn of(window: Duration, clock: Clock) -> Self {
+        let margin = margin(clock);
+        let renewal = (window / 20).clamp(Duration::from_millis(50), Duration::from_secs(1));
+        // The last call may leave as late as the renewal that did not come, and arrive a margin later.
+        Self { renewal, row: window + margin + (renewal * 10).max(margin) }
+    }
+}
+
+/// What a guard asks for in a renewal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// Whose limits: an instance of Marketo's.
+    pub instance: LeaseKey,
+    /// The limits, which are to be the same for all guards.
+    pub limit: Share,
+    /// What it uses or may be using, so that its claim cannot be less.
+    pub keep: Share,
+    /// What it has use for.
+    pub wants: Share,
+    /// Whether its claim may be raised.
+    pub grows: bool,
+    /// How long the claim lasts.
+    pub lasts: Duration,
+}
+
+/// What a guard may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shared {
+    /// What the store has noted for it.
+    pub claim: Share,
+    /// Its part by what all have use for.
+    pub part: Share,
+    /// How many guards share.
+    pub guards: usize,
+}
+
+/// A row of the store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Claim {
+    pub(super) share: Share,
+    pub(super) wants: Share,
+    pub(super) ends_at: Duration,
+}
+
+/// What a guard gets, given the rows of the others.
+pub(super) fn shared<'r>(owner: i64, ask: &Ask, others: impl Iterator<Item = (i64, &'r Claim)>) -> Shared {
+    let (mut claimed, mut wants) = (Share::default(), vec![(ask.wants, owner)]);
+    for (other, row) in others {
+        claimed.calls += row.share.calls;
+        claimed.at_once += row.share.at_once;
+        wants.push((row.wants, other));
+    }
+    let one = |of: fn(&Share) -> usize| {
+        let wants: Vec<(usize, i64)> = wants.iter().map(|(wants, owner)| (of(wants), *owner)).collect();
+        let part = parts(of(&ask.limit), wants).into_iter().find(|(whose, _)| *whose == owner);
+        let part = part.map_or(0, |(_, part)| part);
+        let free = if ask.grows { of(&ask.limit).saturating_sub(of(&claimed)) } else { 0 };
+        (part, of(&ask.keep).max(part.min(free)))
+    };
+    let (calls, at_once) = (one(|share| share.calls), one(|share| share.at_once));
+    Shared {
+        claim: Share { calls: calls.1, at_once: at_once.1 },
+        part: Share { calls: calls.0, at_once: at_once.0 },
+        guards: wants.len(),
+    }
+}
+
+/// Divides a limit by what each has use for, all of it: whoever wants less than an equal part gets what it wants, and a
+/// fraction of an equal part in any case; those who want more share the rest equally; and so is divided what nobody wants.
+/// As long as there are no more guards than the limit has units, each gets one.
+fn parts(limit: usize, mut wants: Vec<(usize, i64)>) -> Vec<(i64, usize)> {
+    let least = (limit / (wants.len().max(1) * IDLE)).max(1);
+    for (wanted, _) in &mut wants {
+        *wanted = (*wanted).max(least);
+    }
+    // The modest first: what they leave is for the others.
+    wants.sort_unstable();
+    let (mut left, mut parts) = (limit, Vec::with_capacity(wants.len()));
+    for (served, (wanted, owner)) in wants.iter().enumerate() {
+        let part = (*wanted).min(left / (wants.len() - served));
+        left -= part;
+        parts.push((*owner, part));
+    }
+    let of = parts.len();
+    for (served, (_, part)) in parts.iter_mut().enumerate() {
+        let more = left / (of - served);
+        left -= more;
+        *part += more;
+    }
+    parts
+}
+
+/// What a guard keeps between its renewals. It is told what is used, and tells what may be.
+#[derive(Debug)]
+pub struct Part {
+    instance: LeaseKey,
+    limit: Share,
+    spans: Spans,
+    /// What may be used; nothing is known of it before the first answer.
+    may_use: Option<Share>,
+    /// Since when renewals have been answered one after another, and when the last one was.
+    answered: Option<(Instant, Instant)>,
+    /// It has never been without an answer, so that whoever lives has been in the store all along.
+    always_there: bool,
+}
+
+impl Part {
+    /// Of these limits.
+    pub fn new(instance: LeaseKey, limit: Share, spans: Spans) -> Self {
+        Self { instance, limit, spans, may_use: None, answered: None, always_there: true }
+    }
+
+    /// The question of a renewal.
+    pub fn ask(&self, now: Instant, used: Share, most_at_once: usize) -> Ask {
+        let kept = self.may_use.unwrap_or_default();
+        let all_are_back = match self.answered {
+            None => self.always_there,
+            Some((_, last)) if self.is_away(now, last) => false,
+            Some((since, _)) => self.always_there || now - since >= self.spans.renewal * ALL_ARE_BACK,
+        };
+        // Half as much again as it has use for now, so that it can grow into more.
+        let wants = |used: usize| used + used / 2 + 1;
+        Ask {
+            instance: self.instance,
+            limit: self.limit,
+            keep: Share { calls: kept.calls.max(used.calls), at_once: kept.at_once.max(used.at_once) },
+            wants: Share { calls: wants(used.calls), at_once: wants(most_at_once.max(used.at_once)) },
+            grows: all_are_back,
+            lasts: self.spans.row,
+        }
+    }
+
+    /// What may be used after this answer.
+    pub fn told(&mut self, now: Instant, shared: Shared) -> Share {
+        let unbroken = self.answered.filter(|(_, last)| !self.is_away(now, *last));
+        self.always_there &= unbroken.is_some() || self.answered.is_none();
+        self.answered = Some((unbroken.map_or(now, |(since, _)| since), now));
+        let may_use = Share {
+            calls: shared.claim.calls.min(shared.part.calls),
+            at_once: shared.claim.at_once.min(shared.part.at_once),
+        };
+        *self.may_use.insert(may_use)
+    }
+
+    /// Whether the last answer is so long ago that others may have counted this guard out, or it the others.
+    fn is_away(&self, now: Instant, last: Instant) -> bool {
+        now - last >= self.spans.row / 2
+    }
+
+    /// What may be used after a renewal that was not answered: what was before, or, where nobody ever answered, all.
+    pub fn not_told(&mut self) -> Share {
+        self.always_there &= self.answered.is_some();
+        self.may_use.unwrap_or(self.limit)
+    }
+}
+
+#[cfg(test)]
+mod tests;
