@@ -27,7 +27,7 @@ pub struct MemoryLeases {
 
 #[derive(Debug, Default)]
 struct State {
-    book: Book,
+    book: Box<Book>,
     waiting: BTreeMap<Ticket, Waiter>,
 }
 

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use super::super::{Connected, PostgresAddress, Way, connect};
 use super::key;
-use crate::guard::lease::book::{Book, Held, Place};
+use crate::guard::lease::book::{Entries, Held, Place};
 use crate::guard::lease::share::Claim;
 use crate::guard::lease::table::{Results, Round, Ticket};
 use crate::guard::lease::tests::cluster::Cluster;
@@ -17,7 +17,7 @@ use crate::guard::lease::tests::rounds::{TERMS, Told, answers_as_the_book_does, 
 use crate::marketo::Share;
 
 /// Each case takes some hundred statements.
-const CASES: u32 = 100;
+const CASES: u32 = 50;
 
 /// The tables of a real server, whose clock is the test's.
 struct Server {
@@ -57,7 +57,7 @@ impl Told for Server {
         })
     }
 
-    fn content(&mut self) -> Book {
+    fn content(&mut self) -> Entries {
         let moment = |row: &Row, column| Duration::from_millis(row.get::<_, i64>(column).unsigned_abs());
         let leases = self.rows("SELECT key, fence, ends_at FROM mkto_audit_leases.lease", |row| {
             let fence = row.get::<_, i64>(1).unsigned_abs();
@@ -85,7 +85,7 @@ impl Told for Server {
         let last = self.rows("SELECT last_value, is_called FROM mkto_audit_leases.number", |row| {
             if row.get(1) { row.get::<_, i64>(0).unsigned_abs() } else { 0 }
         });
-        Book {
+        Entries {
             leases: leases.into_iter().collect(),
             places,
             owners: owners.into_iter().collect(),

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::super::MIGRATIONS;
 use super::carry_out;
 use crate::guard::lease::LeaseKey;
-use crate::guard::lease::book::{Book, Held, Place};
+use crate::guard::lease::book::{Entries, Held, Place};
 use crate::guard::lease::machine_clock::Moment;
 use crate::guard::lease::share::Claim;
 use crate::guard::lease::table::{Results, Round, Ticket};
@@ -41,7 +41,7 @@ impl Told for File {
         carry_out(&self.0, owner, &moment, round, TERMS).unwrap()
     }
 
-    fn content(&mut self) -> Book {
+    fn content(&mut self) -> Entries {
         let number = |row: &rusqlite::Row<'_>, column| row.get(column).map(i64::unsigned_abs);
         let moment = |row: &rusqlite::Row<'_>, column| number(row, column).map(Duration::from_millis);
         let leases = self.rows("SELECT key, fence, ends_at FROM lease", |row| {
@@ -65,7 +65,7 @@ impl Told for File {
             Ok(((LeaseKey::from_bytes(row.get(0)?), row.get(1)?), claim))
         });
         let last = self.rows("SELECT last FROM number", |row| number(row, 0));
-        Book {
+        Entries {
             leases: leases.into_iter().collect(),
             places,
             owners: owners.into_iter().collect(),

@@ -239,7 +239,7 @@ impl Protocol {
 
     fn round(&self, world: &mut World, number: usize, round: &Round) -> Results {
         let highest = world.fences().max();
-        let results = world.book.round(owner(number), NOW, round, self.rules.terms);
+        let results = world.with_book(|book| book.round(owner(number), NOW, round, self.rules.terms));
         let granted = results.granted.iter().flat_map(|(_, grants)| grants);
         let mut new = granted.chain(results.taken.iter().flatten());
         world.fences_went_back |= new.any(|grant| highest.is_some_and(|highest| grant.fence <= highest));

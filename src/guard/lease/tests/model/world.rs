@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::rules::Rules;
-use crate::guard::lease::book::Book;
+use crate::guard::lease::book::{Book, Entries};
 use crate::guard::lease::table::{Grant, Ticket};
 use crate::guard::lease::{LeaseKey, MARGIN};
 
@@ -19,7 +19,7 @@ pub(super) const NOW: Duration = Duration::ZERO;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct World {
-    pub(super) book: Book,
+    pub(super) book: Entries,
     pub(super) guards: Vec<Guard>,
     /// In order, so that it does not matter which left first.
     pub(super) calls: Vec<Call>,
@@ -103,10 +103,18 @@ impl World {
         })
     }
 
+    /// Does something with the book that these are the entries of.
+    pub(super) fn with_book<T>(&mut self, act: impl FnOnce(&mut Book) -> T) -> T {
+        let mut book = Book::from(std::mem::take(&mut self.book));
+        let done = act(&mut book);
+        self.book = book.into_entries();
+        done
+    }
+
     /// Forgets what nobody can tell any more.
     pub(super) fn settled(mut self) -> Self {
         // The next round begins with it, whoever makes it.
-        self.book.remove_what_is_over(NOW);
+        self.with_book(|book| book.remove_what_is_over(NOW));
         let waited_at: BTreeSet<i64> = self.book.places.values().map(|place| place.owner).collect();
         self.book.owners.retain(|owner, _| waited_at.contains(owner));
         self.rank_numbers();
