@@ -1,8 +1,12 @@
 //! A round in SQL, within a transaction that nobody else is in.
+//!
+//! Statements that do not wait for one another's answers leave together, in their order: how long a round takes is not to
+//! depend on how many callers are in it times how far the server is away, since everybody waits while it lasts.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Statement, Transaction};
 
@@ -26,7 +30,7 @@ pub(super) struct Statements {
     known: Statement,
     alive: Statement,
     places: Statement,
-    number: Statement,
+    numbers: Statement,
     enter: Statement,
     turns: Statement,
     keys_of: Statement,
@@ -80,7 +84,9 @@ impl Statements {
             places: client
                 .prepare("SELECT DISTINCT ticket FROM mkto_audit_leases.place WHERE owner = $1")
                 .await?,
-            number: client.prepare("SELECT nextval('mkto_audit_leases.number')").await?,
+            numbers: client
+                .prepare("SELECT nextval('mkto_audit_leases.number') FROM generate_series(1, $1::bigint)")
+                .await?,
             enter: typed(
                 "INSERT INTO mkto_audit_leases.place SELECT key, $2, $3 FROM unnest($1) AS wanted (key)",
                 vec![keys.clone(), Type::INT8, Type::INT8],
@@ -101,8 +107,8 @@ impl Statements {
             )
             .await?,
             grant: typed(
-                "INSERT INTO mkto_audit_leases.lease SELECT key, $2, $3 FROM unnest($1) AS granted (key)",
-                vec![keys, Type::INT8, Type::INT8],
+                "INSERT INTO mkto_audit_leases.lease SELECT key, fence, $3 FROM unnest($1, $2) AS granted (key, fence)",
+                vec![keys, Type::INT8_ARRAY, Type::INT8],
             )
             .await?,
             next_end: client
@@ -141,10 +147,9 @@ impl Statements {
     ) -> Result<Results, Error> {
         let mut freed = db.execute(&self.leases_over, &[&now]).await?;
         freed += db.execute(&self.owners_over, &[&now]).await?;
-        let mut renewed = Vec::with_capacity(round.renew.len());
-        for (grants, span) in &round.renew {
-            renewed.push(self.renew(db, now, grants, *span).await?);
-        }
+        // None of them changes who holds what, and none shortens what another made longer.
+        let renewals = round.renew.iter().map(|(grants, span)| self.renew(db, now, grants, *span));
+        let renewed = try_join_all(renewals).await?;
         if !round.release.is_empty() {
             let (keys, fences) = columns(&round.release);
             freed += db.execute(&self.release, &[&keys, &fences]).await?;
@@ -153,17 +158,9 @@ impl Statements {
             freed += self.leave(db, owner, round.leave.iter().copied()).await?;
         }
         let gone = self.keep_places(db, owner, now, round, terms).await?;
-        let mut entered = Vec::with_capacity(round.enter.len());
-        for keys in &round.enter {
-            entered.push(self.enter(db, owner, keys).await?);
-        }
+        let entered = self.enter(db, owner, &round.enter).await?;
         let granted = self.grant_turns(db, owner, now, terms).await?;
-        let mut taken = Vec::with_capacity(round.take.len());
-        for wanted in &round.take {
-            let free = db.query(&self.free, &[&bytes(wanted.iter())]).await?;
-            let free: Vec<LeaseKey> = free.iter().filter_map(|row| key(row.get(0))).collect();
-            taken.push(self.grant(db, now, &free, terms).await?);
-        }
+        let taken = self.take(db, now, &round.take, terms).await?;
         let end: Option<i64> = db.query_one(&self.next_end, &[&owner]).await?.get(0);
         if freed > 0 {
             db.execute(&self.tell, &[]).await?;
@@ -226,15 +223,38 @@ impl Statements {
         Ok(round.waiting.difference(&kept).copied().collect())
     }
 
+    /// Puts each of these at the end of its lines, in this order.
     async fn enter(
         &self,
         db: &Transaction<'_>,
         owner: i64,
+        callers: &[BTreeSet<LeaseKey>],
+    ) -> Result<Vec<Ticket>, Error> {
+        let tickets = self.numbers(db, callers.len()).await?;
+        let places = callers.iter().zip(&tickets);
+        try_join_all(places.map(|(keys, ticket)| self.enter_one(db, owner, keys, *ticket))).await?;
+        Ok(tickets.into_iter().map(Ticket).collect())
+    }
+
+    async fn enter_one(
+        &self,
+        db: &Transaction<'_>,
+        owner: i64,
         keys: &BTreeSet<LeaseKey>,
-    ) -> Result<Ticket, Error> {
-        let ticket: i64 = db.query_one(&self.number, &[]).await?.get(0);
-        db.execute(&self.enter, &[&bytes(keys.iter()), &ticket, &owner]).await?;
-        Ok(Ticket(ticket))
+        ticket: i64,
+    ) -> Result<u64, Error> {
+        db.execute(&self.enter, &[&bytes(keys.iter()), &ticket, &owner]).await
+    }
+
+    /// The next numbers, the lowest first.
+    async fn numbers(&self, db: &Transaction<'_>, count: usize) -> Result<Vec<i64>, Error> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let rows = db.query(&self.numbers, &[&i64::try_from(count).unwrap_or(i64::MAX)]).await?;
+        let mut numbers: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
     }
 
     async fn grant_turns(
@@ -244,32 +264,74 @@ impl Statements {
         now: i64,
         terms: Terms,
     ) -> Result<Vec<(Ticket, Vec<Grant>)>, Error> {
-        let mut granted = Vec::new();
         // No two of these share a key: the later one would have the earlier one before it.
-        for row in db.query(&self.turns, &[&owner]).await? {
-            let ticket = Ticket(row.get(0));
-            let keys = db.query(&self.keys_of, &[&owner, &ticket.0]).await?;
-            let keys: Vec<LeaseKey> = keys.iter().filter_map(|row| key(row.get(0))).collect();
-            self.leave(db, owner, std::iter::once(ticket)).await?;
-            granted.push((ticket, self.grant(db, now, &keys, terms).await?));
+        let turns = db.query(&self.turns, &[&owner]).await?;
+        let turns: Vec<Ticket> = turns.iter().map(|row| Ticket(row.get(0))).collect();
+        if turns.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(granted)
+        let keys = try_join_all(turns.iter().map(|ticket| self.keys_of(db, owner, *ticket))).await?;
+        self.leave(db, owner, turns.iter().copied()).await?;
+        let granted = self.grant(db, now, keys, terms).await?;
+        Ok(turns.into_iter().zip(granted).collect())
     }
 
+    async fn keys_of(
+        &self,
+        db: &Transaction<'_>,
+        owner: i64,
+        ticket: Ticket,
+    ) -> Result<Vec<LeaseKey>, Error> {
+        let keys = db.query(&self.keys_of, &[&owner, &ticket.0]).await?;
+        Ok(keys.iter().filter_map(|row| key(row.get(0))).collect())
+    }
+
+    /// Gives each who tries what is free of its keys, the first one first.
+    async fn take(
+        &self,
+        db: &Transaction<'_>,
+        now: i64,
+        wanted: &[BTreeSet<LeaseKey>],
+        terms: Terms,
+    ) -> Result<Vec<Vec<Grant>>, Error> {
+        let all: BTreeSet<&LeaseKey> = wanted.iter().flatten().collect();
+        if all.is_empty() {
+            return Ok(wanted.iter().map(|_| Vec::new()).collect());
+        }
+        let free = db.query(&self.free, &[&bytes(all.into_iter())]).await?;
+        let mut free: BTreeSet<LeaseKey> = free.iter().filter_map(|row| key(row.get(0))).collect();
+        let takes: Vec<Vec<LeaseKey>> = wanted
+            .iter()
+            .map(|keys| keys.iter().filter(|key| free.remove(*key)).copied().collect())
+            .collect();
+        self.grant(db, now, takes, terms).await
+    }
+
+    /// Grants each list of keys, in this order; one that is empty takes no number.
     async fn grant(
         &self,
         db: &Transaction<'_>,
         now: i64,
-        keys: &[LeaseKey],
+        lists: Vec<Vec<LeaseKey>>,
         terms: Terms,
-    ) -> Result<Vec<Grant>, Error> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let fence: i64 = db.query_one(&self.number, &[]).await?.get(0);
+    ) -> Result<Vec<Vec<Grant>>, Error> {
         let ends_at = now + millis(terms.unsent);
-        db.execute(&self.grant, &[&bytes(keys.iter()), &fence, &ends_at]).await?;
-        Ok(keys.iter().map(|key| Grant { key: *key, fence: fence.unsigned_abs() }).collect())
+        let count = lists.iter().filter(|keys| !keys.is_empty()).count();
+        let mut fences = self.numbers(db, count).await?.into_iter();
+        let numbered = |keys: Vec<LeaseKey>| {
+            let fence = if keys.is_empty() { None } else { fences.next() };
+            keys.into_iter()
+                .zip(fence.into_iter().cycle())
+                .map(|(key, fence)| Grant { key, fence: fence.unsigned_abs() })
+                .collect()
+        };
+        let lists: Vec<Vec<Grant>> = lists.into_iter().map(numbered).collect();
+        let all: Vec<Grant> = lists.iter().flatten().copied().collect();
+        if !all.is_empty() {
+            let (keys, fences) = columns(&all);
+            db.execute(&self.grant, &[&keys, &fences, &ends_at]).await?;
+        }
+        Ok(lists)
     }
 }
 

@@ -1,7 +1,9 @@
 //! The same promises of a Postgres, which is a server of the tests' own; and what a server can do that a file cannot.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::cluster::Cluster;
@@ -96,6 +98,57 @@ async fn whoever_waits_keeps_its_place_while_the_server_is_restarted() {
     timeout(SOON, async { while here.ready().await.is_err() {} }).await.unwrap();
     here.release(held).await.unwrap();
     assert_eq!(timeout(SOON, waiting).await.unwrap().unwrap().unwrap().len(), 2);
+}
+
+/// The address of a database as it is reached over a line on which every answer takes a while.
+async fn far_away(address: &str) -> String {
+    let host = address.split(['@', '/']).nth(3).unwrap().to_owned();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let far = address.replace(&host, &listener.local_addr().unwrap().to_string());
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let (mut from_server, mut to_server) =
+                tokio::net::TcpStream::connect(&host).await.unwrap().into_split();
+            let (mut from_client, mut to_client) = near.into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+            tokio::spawn(async move {
+                let mut answer = vec![0; 64 * 1024];
+                while let Ok(length @ 1..) = from_server.read(&mut answer).await {
+                    tokio::time::sleep(Duration::from_millis(15)).await;
+                    if to_client.write_all(&answer[..length]).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    far
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hundreds_of_waiters_are_served_by_a_server_that_is_far_away() {
+    let cluster = Cluster::start();
+    let address = cluster.database();
+    let (here, there) =
+        (open(&address, Terms::default()), Arc::new(open(&far_away(&address).await, Terms::default())));
+    let names: Vec<String> = (0..300).map(|n| n.to_string()).collect();
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    let held = here.acquire(&keys(&all)).await.unwrap();
+    let waiting = names.iter().map(|name| {
+        let (there, key) = (Arc::clone(&there), keys(&[name]));
+        tokio::spawn(async move { there.acquire(&key).await })
+    });
+    let waiting: Vec<_> = waiting.collect();
+    here.release(held).await.unwrap();
+    for waiter in waiting {
+        assert_eq!(waiter.await.unwrap().unwrap().len(), 1);
+    }
+    let free: Vec<_> = futures::future::join_all(names.iter().map(|name| {
+        let (there, key) = (Arc::clone(&there), keys(&[name]));
+        async move { there.try_acquire(&key).await }
+    }))
+    .await;
+    assert!(free.into_iter().all(|taken| taken.unwrap().is_empty()), "each is somebody's by now");
 }
 
 #[tokio::test]
