@@ -278,3 +278,44 @@ fn what_is_named_twice_reaches_marketo_once() {
     assert!(all.contains("b%40example.com") && all.contains("\"b@example.com\""), "{all}");
     assert!(!all.contains("a@example.com") && !all.contains("createDuplicate"), "{all}");
 }
+
+#[test]
+fn blanks_around_an_email_make_no_second_lead_through_whichever_endpoint_it_comes() {
+    // Here blanks count for Marketo; whether they do is not documented.
+    let instance = Instance::start(quick());
+    instance.sandbox.put_program(1, "Newsletter", &["Member"], &[]);
+    let guard = Guard::start(&instance, []);
+    let form =
+        |email: &str| json!({"formId": 1, "input": [{"leadFormFields": {"email": email, "title": "Dr"}}]});
+    let push = |email: &str| json!({"programName": "Newsletter", "input": [{"email": email}]});
+    let only = |email: &str| json!({"action": "createOnly", "input": [{"email": email}]});
+    let there = |email: &str| json!({"partitionName": "Default", "input": [{"email": email}]});
+    for (n, (path, body)) in [
+        ("leads/submitForm.json", &form as &dyn Fn(&str) -> Value),
+        ("leads/push.json", &push),
+        ("leads.json", &only),
+        ("leads.json", &there),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let email = format!("p{n}@example.com");
+        for spelled in [format!(" {email}"), format!("{email} "), email.clone(), format!("{email}\u{200b}")] {
+            let answer = guard.post(&format!("/rest/v1/{path}"), &body(&spelled));
+            assert_eq!(answer["success"], true, "{path} {answer:?}");
+        }
+        guard.sync(&json!({"input": [{"email": email}]}));
+        let held = |lead: &mkto_audit::sandbox::LeadView| lead.fields["email"].to_string();
+        let same: Vec<String> = instance
+            .sandbox
+            .leads()
+            .iter()
+            .map(held)
+            .filter(|held| held.contains(&format!("p{n}@")))
+            .collect();
+        assert_eq!(same, [format!("\"{email}\"")], "{path}");
+    }
+    let titles =
+        instance.sandbox.leads().iter().filter(|lead| lead.fields.get("title") == Some(&json!("Dr"))).count();
+    assert_eq!(titles, 1, "the form's other fields are as they came");
+}

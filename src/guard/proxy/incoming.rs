@@ -250,6 +250,27 @@ impl Shape {
         }
     }
 
+    /// The value of one field, by exactly this name.
+    pub(super) fn value(&self, field: &str) -> Option<Value> {
+        let read = |fields: &Members| serde_json::from_str(fields.get(field)?.get()).ok();
+        match self {
+            Self::Fields(fields) => read(fields),
+            Self::Whole(raw) => read(&Form::read(raw)?.fields),
+        }
+    }
+
+    /// Gives one field another value, by exactly this name.
+    pub(super) fn set(&mut self, field: &str, value: &RawValue) {
+        match self {
+            Self::Fields(fields) => drop(fields.insert(field.to_owned(), value.to_owned())),
+            Self::Whole(raw) => {
+                if let Some(changed) = Form::with(raw, field, value) {
+                    *raw = changed;
+                }
+            }
+        }
+    }
+
     /// Whether a field is given, by exactly this name.
     pub(super) fn has(&self, field: &str) -> bool {
         matches!(self, Self::Fields(members) if members.contains_key(field))
@@ -313,6 +334,15 @@ impl Form {
         let fields: Members = serde_json::from_str(members.get("leadFormFields")?.get()).ok()?;
         members.insert("leadFormFields".to_owned(), self::raw(&fields));
         Some(Self { whole: self::raw(&members), fields })
+    }
+
+    /// The record with another value of one of the form's fields; none where it is no form's.
+    fn with(raw: &RawValue, field: &str, value: &RawValue) -> Option<Box<RawValue>> {
+        let mut members: Members = serde_json::from_str(raw.get()).ok()?;
+        let mut fields: Members = serde_json::from_str(members.get("leadFormFields")?.get()).ok()?;
+        fields.insert(field.to_owned(), value.to_owned());
+        members.insert("leadFormFields".to_owned(), self::raw(&fields));
+        Some(self::raw(&members))
     }
 }
 

@@ -39,8 +39,15 @@ pub(super) enum How {
 
 impl<L: Leases> Proxy<L> {
     /// Writes units that agree and whose rights are held.
-    pub(super) async fn write(self: &Arc<Self>, units: Vec<Unit>, slot: Slot) {
+    pub(super) async fn write(self: &Arc<Self>, mut units: Vec<Unit>, slot: Slot) {
         let Some(caller) = first_caller(&units) else { return };
+        if self.settings.mode == Mode::Strict
+            && matches!(caller.envelope.action, Action::CreateOrUpdate | Action::CreateOnly)
+        {
+            for unit in &mut units {
+                show_key(&mut unit.shape, &caller.envelope.lookup);
+            }
+        }
         let may_rewrite = self.settings.mode == Mode::Strict
             && caller.envelope.verb == Verb::Sync
             && caller.envelope.action == Action::CreateOrUpdate
@@ -92,10 +99,7 @@ impl<L: Leases> Proxy<L> {
                 _ if found.differs_in_case(key) => as_asked.push(unit),
                 // Marketo sees a lead where the look-up sees none, again and again: it is asked as the caller asked it.
                 [] if unit.items.iter().any(|item| item.tries >= OVERTAKEN) => as_asked.push(unit),
-                [] => {
-                    unit.shape = visible_key(unit.shape, lookup);
-                    creates.push(unit);
-                }
+                [] => creates.push(unit),
                 // Only Marketo knows whether the lead is in the partition that was named; with a match it inserts nothing.
                 [_] if caller.envelope.in_partition => as_asked.push(unit),
                 [lead] => {
@@ -255,14 +259,13 @@ fn is_rewritable(unit: &Unit, lookup: &str) -> bool {
         && !unit.shape.has("id")
 }
 
-/// The key as it is seen: blanks and marks without width around it would hide the lead from the next look-up.
-fn visible_key(shape: Shape, lookup: &str) -> Shape {
-    let Some(value @ Value::String(_)) = shape.values().remove(lookup) else { return shape };
-    match key_of(lookup, &value) {
-        Some(key) if Some(key.to_lowercase()) != value.as_str().map(str::to_lowercase) => {
-            shape.addressed(lookup, lookup, raw(&key))
-        }
-        _ => shape,
+/// Takes away what nobody sees of a key: blanks and marks without width around it would hide the lead from the next look-up,
+/// and from the next writer who leaves them out.
+fn show_key(shape: &mut Shape, lookup: &str) {
+    let Some(value @ Value::String(_)) = shape.value(lookup) else { return };
+    let text = value.as_str().map(str::to_lowercase);
+    if let Some(key) = key_of(lookup, &value).filter(|key| Some(key.to_lowercase()) != text) {
+        shape.set(lookup, &raw(&key));
     }
 }
 
