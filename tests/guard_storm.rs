@@ -50,7 +50,7 @@ pub struct Written {
 }
 
 pub fn weather(strength: Strength) -> Options {
-    // At the usual speed of tests: faster, and the race window and a lost call's work would outlast Marketo's time limit.
+    // At the usual speed of tests: the sandbox keeps to its time limit at any, but what a busy machine is late by does not.
     let mut options = quick();
     // Of an export and a merge nothing is asked here.
     for fault in Fault::names().filter(|name| !["partial_merge", "half_file", "bad_checksum"].contains(name))
