@@ -279,6 +279,7 @@ mod tests {
         );
         for rule in ["any_true", "all_true"] {
             assert!(try_choose(rule, &[json!(true), json!("maybe")]).is_err(), "{rule}");
+            assert!(try_choose(rule, &[json!(null), json!(1)]).is_err(), "{rule} on a field of numbers");
         }
     }
 

@@ -110,10 +110,12 @@ pub(super) fn number_of(value: &Value) -> Option<f64> {
     number.is_finite().then_some(number + 0.0)
 }
 
-/// The value as true or false, where it can be taken as that.
+/// The value as true or false, where it can be taken as that. A number cannot, be it 1 or 0: the API gives one for a field of
+/// numbers alone, where a `true` has no place and an empty value is not `false`. As text, 1 and 0 are what files write.
 pub(super) fn flag_of(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(flag) => Some(*flag),
+        Value::Number(_) => None,
         Value::String(text) if text.trim().eq_ignore_ascii_case("true") => Some(true),
         Value::String(text) if text.trim().eq_ignore_ascii_case("false") => Some(false),
         _ => match number_of(value) {
