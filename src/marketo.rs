@@ -21,6 +21,7 @@ mod clock;
 mod envelope;
 mod error;
 mod export;
+mod instance;
 mod pacer;
 mod permit;
 mod quota;
@@ -40,6 +41,7 @@ pub use client::{Client, ClientOptions};
 pub use clock::Clock;
 pub use error::{Error, Outcome};
 pub use export::{Download, ExportBudget, ExportJob, ExportLeads, ExportStatus, Ordered};
+pub use instance::{CustomObjectType, Program, ProgramMember, StaticList, Usage};
 pub use pacer::Share;
 pub(crate) use pacer::{Pacer, Slot};
 use permit::AtAnyTime;
@@ -352,51 +354,4 @@ pub struct ActivityPage {
     pub next: String,
     /// Whether to go on now.
     pub more: bool,
-}
-
-/// A static list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StaticList {
-    /// Its id.
-    pub id: u64,
-    /// Its name.
-    pub name: String,
-}
-
-/// A program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Program {
-    /// Its id.
-    pub id: u64,
-    /// Its name.
-    pub name: String,
-}
-
-/// A lead's membership of a program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProgramMember {
-    /// The member.
-    pub lead: LeadId,
-    /// The membership as Marketo describes it (`progressionStatus`, `membershipDate`, `reachedSuccess`, …).
-    pub membership: Map<String, Value>,
-}
-
-/// A custom object whose rows belong to leads. A merge leaves a loser's rows behind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CustomObjectType {
-    /// Its API name.
-    pub name: String,
-    /// The object's own field that holds the link.
-    pub link_field: String,
-    /// The lead field whose value the link holds, usually `id`.
-    pub lead_field: String,
-}
-
-/// Calls of a day.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// By all integrations together.
-    pub total: u64,
-    /// By API user.
-    pub by_user: Vec<(String, u64)>,
 }

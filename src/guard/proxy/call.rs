@@ -300,6 +300,10 @@ fn judge(kind: Kind, answer: Result<Whole, NoAnswer>, sent_at: Instant) -> Judge
             passed_on(status.as_str(), status.canonical_reason().unwrap_or_default()),
         )
     };
+    judge_refusal(verdict, refusal, sent_at)
+}
+
+fn judge_refusal(verdict: Verdict, refusal: Refusal, sent_at: Instant) -> Judged {
     match verdict {
         Verdict::SlowDown => Judged::TooMany(refusal),
         // Only the code goes into the log: what a message quotes is not known.

@@ -50,37 +50,23 @@ impl Statements {
             lock: client.prepare("SELECT pg_advisory_xact_lock($1)").await?,
             now: client.prepare("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint").await?,
             leases_over: client.prepare("DELETE FROM mkto_audit_leases.lease WHERE ends_at <= $1").await?,
-            owners_over: client.prepare("DELETE FROM mkto_audit_leases.owner WHERE alive_until <= $1").await?,
-            not_held: typed(
-                "SELECT wanted.key FROM unnest($1, $2) WITH ORDINALITY AS wanted (key, fence, nth) WHERE NOT EXISTS \
-                 (SELECT 1 FROM mkto_audit_leases.lease AS held \
-                  WHERE held.key = wanted.key AND held.fence = wanted.fence) ORDER BY nth LIMIT 1",
-                vec![keys.clone(), numbers.clone()],
-            )
-            .await?,
+            owners_over: client
+                .prepare("DELETE FROM mkto_audit_leases.owner WHERE alive_until <= $1")
+                .await?,
+            not_held: typed(NOT_HELD, vec![keys.clone(), numbers.clone()]).await?,
             longer: typed(
                 "UPDATE mkto_audit_leases.lease SET ends_at = greatest(ends_at, $2) WHERE key = ANY ($1)",
                 vec![keys.clone(), Type::INT8],
             )
             .await?,
-            release: typed(
-                "DELETE FROM mkto_audit_leases.lease AS held USING unnest($1, $2) AS over (key, fence) \
-                 WHERE held.key = over.key AND held.fence = over.fence",
-                vec![keys.clone(), numbers.clone()],
-            )
-            .await?,
+            release: typed(RELEASE, vec![keys.clone(), numbers.clone()]).await?,
             leave: typed(
                 "DELETE FROM mkto_audit_leases.place WHERE owner = $1 AND ticket = ANY ($2)",
                 vec![Type::INT8, numbers],
             )
             .await?,
             known: client.prepare("SELECT 1 FROM mkto_audit_leases.owner WHERE id = $1").await?,
-            alive: client
-                .prepare(
-                    "INSERT INTO mkto_audit_leases.owner VALUES ($1, $2) \
-                     ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until",
-                )
-                .await?,
+            alive: client.prepare(ALIVE).await?,
             places: client
                 .prepare("SELECT DISTINCT ticket FROM mkto_audit_leases.place WHERE owner = $1")
                 .await?,
@@ -93,30 +79,10 @@ impl Statements {
             )
             .await?,
             turns: client.prepare(MY_TURN).await?,
-            keys_of: client
-                .prepare(
-                    "SELECT key FROM mkto_audit_leases.place WHERE owner = $1 AND ticket = $2 ORDER BY key",
-                )
-                .await?,
-            free: typed(
-                "SELECT wanted.key FROM unnest($1) AS wanted (key) \
-                 WHERE NOT EXISTS (SELECT 1 FROM mkto_audit_leases.lease AS held WHERE held.key = wanted.key) \
-                 AND NOT EXISTS (SELECT 1 FROM mkto_audit_leases.place AS line WHERE line.key = wanted.key) \
-                 ORDER BY wanted.key",
-                vec![keys.clone()],
-            )
-            .await?,
-            grant: typed(
-                "INSERT INTO mkto_audit_leases.lease SELECT key, fence, $3 FROM unnest($1, $2) AS granted (key, fence)",
-                vec![keys, Type::INT8_ARRAY, Type::INT8],
-            )
-            .await?,
-            next_end: client
-                .prepare(
-                    "SELECT min(ends_at) FROM mkto_audit_leases.lease \
-                     WHERE key IN (SELECT key FROM mkto_audit_leases.place WHERE owner = $1)",
-                )
-                .await?,
+            keys_of: client.prepare(KEYS_OF).await?,
+            free: typed(FREE, vec![keys.clone()]).await?,
+            grant: typed(GRANT, vec![keys, Type::INT8_ARRAY, Type::INT8]).await?,
+            next_end: client.prepare(NEXT_END).await?,
             tell: client.prepare("SELECT pg_notify('mkto_audit_leases', '')").await?,
             claims: Claims::prepare(client).await?,
         })
@@ -334,6 +300,36 @@ impl Statements {
         Ok(lists)
     }
 }
+
+/// The first of the wanted rights that is not held any more.
+const NOT_HELD: &str = "SELECT wanted.key FROM unnest($1, $2) WITH ORDINALITY AS wanted (key, fence, nth) \
+    WHERE NOT EXISTS (SELECT 1 FROM mkto_audit_leases.lease AS held \
+    WHERE held.key = wanted.key AND held.fence = wanted.fence) ORDER BY nth LIMIT 1";
+
+/// Gives rights back, each only while it is the one that was granted.
+const RELEASE: &str = "DELETE FROM mkto_audit_leases.lease AS held USING unnest($1, $2) AS over (key, fence) \
+    WHERE held.key = over.key AND held.fence = over.fence";
+
+/// An owner lives until then.
+const ALIVE: &str = "INSERT INTO mkto_audit_leases.owner VALUES ($1, $2) \
+    ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until";
+
+/// The keys of a ticket, in the order in which rounds name them.
+const KEYS_OF: &str = "SELECT key FROM mkto_audit_leases.place WHERE owner = $1 AND ticket = $2 ORDER BY key";
+
+/// Those of the wanted keys that nobody holds or stands in line for.
+const FREE: &str = "SELECT wanted.key FROM unnest($1) AS wanted (key) \
+    WHERE NOT EXISTS (SELECT 1 FROM mkto_audit_leases.lease AS held WHERE held.key = wanted.key) \
+    AND NOT EXISTS (SELECT 1 FROM mkto_audit_leases.place AS line WHERE line.key = wanted.key) \
+    ORDER BY wanted.key";
+
+/// Grants rights that are free.
+const GRANT: &str =
+    "INSERT INTO mkto_audit_leases.lease SELECT key, fence, $3 FROM unnest($1, $2) AS granted (key, fence)";
+
+/// When the first of the leases ends that an owner's tickets wait for.
+const NEXT_END: &str = "SELECT min(ends_at) FROM mkto_audit_leases.lease \
+    WHERE key IN (SELECT key FROM mkto_audit_leases.place WHERE owner = $1)";
 
 /// The places of an owner with nobody before them and no lease in their way, for all keys of their tickets.
 const MY_TURN: &str = "SELECT ticket FROM mkto_audit_leases.place AS mine WHERE owner = $1 GROUP BY ticket \
