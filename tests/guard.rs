@@ -271,16 +271,19 @@ fn stopping_answers_what_is_under_way_and_takes_nothing_new() {
 #[test]
 fn nothing_of_a_person_and_no_token_is_in_the_log() {
     let instance = Instance::start(quick());
-    let guard = Guard::start_with(&instance, [], &["--log-format", "json", "-v"]);
+    let mut guard = Guard::start_with(&instance, [], &["--log-format", "json", "-v"]);
     instance.sandbox.fail_next("POST /rest/v1/leads", Fault::CutAfter);
     guard.sync(&json!({"input": [{"email": "ada@example.com", "firstName": "Augusta"}]}));
-    guard.get("/rest/v1/leads.json?filterType=email&filterValues=ada@example.com", &guard.token());
+    let token = guard.token();
+    guard.get("/rest/v1/leads.json?filterType=email&filterValues=ada@example.com", &token);
+    guard.stop();
+    assert_eq!(guard.wait(), Some(0));
     let log = guard.log();
     assert!(log.lines().filter(|line| line.starts_with('{')).count() >= 2, "{log}");
     for line in log.lines().filter(|line| line.starts_with('{')) {
         serde_json::from_str::<Value>(line).unwrap();
     }
-    for secret in ["ada@", "Augusta", &guard.token(), instance.sandbox.client_secret()] {
+    for secret in ["ada@", "Augusta", &token, instance.sandbox.client_secret()] {
         assert!(!log.contains(secret), "{secret} in {log}");
     }
 }

@@ -55,33 +55,39 @@ fn a_caller_that_sends_its_head_or_its_body_too_slowly_is_cut_off() {
     assert_eq!(writes(&instance), 0);
 }
 
+const FETCH: &[u8] =
+    b"GET /bulk/v1/leads/export/1/file.json HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer t\r\n\r\n";
+
+/// More than lies between the stub and a reader that does not read.
+const LARGE: usize = 64 * 1024 * 1024;
+
+/// The answer to [`FETCH`].
+fn large_file() -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: {LARGE}\r\n\r\n");
+    [head.as_bytes(), &vec![b'x'; LARGE]].concat()
+}
+
 #[test]
 fn a_caller_that_does_not_read_its_answer_is_cut_off_and_its_right_to_call_is_the_next_ones() {
     let (told, cut) = mpsc::channel();
     let told = std::sync::Mutex::new(told);
     let stub = Stub::start(move |_, request| {
-        let length = 64 * 1024 * 1024;
         if request.starts_with("GET /bulk") {
-            // Sent by the stub until nobody takes it any more; it says so when its connection ends.
             told.lock().unwrap().send(()).unwrap();
-            let head =
-                format!("HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: {length}\r\n\r\n");
-            return [head.as_bytes(), &vec![b'x'; length]].concat();
+            return large_file();
         }
         crate::support::stub::json(r#"{"requestId":"a#1","result":[],"success":true}"#)
     });
     let instance = Instance::start(quick());
     let limits = [("MARKETO_BASE_URL", stub.url()), ("MKTO_AUDIT__LIMITS__CONCURRENCY", "1")];
     let guard = Guard::start(&instance, limits);
-    let file =
-        b"GET /bulk/v1/leads/export/1/file.json HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer t\r\n\r\n";
-    let reader = connect(&guard, file);
+    let reader = connect(&guard, FETCH);
     cut.recv_timeout(Duration::from_secs(20)).unwrap();
     // The one right to call is the file's, until its caller is cut off.
     let (status, body) = guard.get("/rest/v1/lists.json", "t");
     assert_eq!((status, &body["success"]), (200, &json!(true)));
     let words = last_words(reader);
-    assert!(words.len() < 64 * 1024 * 1024, "{} bytes", words.len());
+    assert!(words.len() < LARGE, "{} bytes", words.len());
 }
 
 #[test]
@@ -166,6 +172,7 @@ fn crawling_line(to: &str) -> String {
                 while let Ok(read @ 1..) = from.read(&mut piece) {
                     sent += read;
                     if sent > 64 * 1024 {
+                        // The line crawls.
                         std::thread::sleep(Duration::from_millis(30));
                     }
                     if into.write_all(&piece[..read]).is_err() {
@@ -207,6 +214,7 @@ fn a_write_that_crawls_to_marketo_makes_no_duplicate_when_another_guard_takes_it
         let second = write(&guards[1], json!({"input": records("x")}));
         // Whatever becomes of the first, the second gets its turn, and is written.
         let (_, second) = tokio::join!(first, async {
+            // The first is to be on its way; were it not, there would be nothing to overtake.
             tokio::time::sleep(Duration::from_millis(300)).await;
             second.await
         });
@@ -224,12 +232,9 @@ fn files_that_are_fetched_leave_a_place_to_the_writes_where_there_are_two_and_on
     let (told, begun) = mpsc::channel();
     let told = std::sync::Mutex::new(told);
     let stub = Stub::start(move |_, request| {
-        let length = 64 * 1024 * 1024;
         if request.starts_with("GET /bulk") {
             told.lock().unwrap().send(()).unwrap();
-            let head =
-                format!("HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: {length}\r\n\r\n");
-            return [head.as_bytes(), &vec![b'x'; length]].concat();
+            return large_file();
         }
         crate::support::stub::json(
             r#"{"requestId":"a#1","result":[{"id":1,"status":"created"}],"success":true}"#,
@@ -242,14 +247,12 @@ fn files_that_are_fetched_leave_a_place_to_the_writes_where_there_are_two_and_on
             ("MKTO_AUDIT__LIMITS__CONCURRENCY", places),
             ("MKTO_AUDIT__GUARD__MODE", "serialize"),
             // Nobody is cut off for being slow as long as this test takes.
-            ("MKTO_AUDIT_CLOCK_SPEED", "1"),
+            UNHURRIED,
         ];
         Guard::start(&instance, variables)
     };
-    let guard = limited("2");
-    let file =
-        b"GET /bulk/v1/leads/export/1/file.json HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer t\r\n\r\n";
-    let readers: Vec<TcpStream> = (0..3).map(|_| connect(&guard, file)).collect();
+    let mut guard = limited("2");
+    let readers: Vec<TcpStream> = (0..3).map(|_| connect(&guard, FETCH)).collect();
     begun.recv_timeout(Duration::from_secs(20)).unwrap();
     let body = json!({"input": [{"email": "ada@example.com"}]});
     let call = reqwest::blocking::Client::new().post(format!("{}/rest/v1/leads.json", guard.url()));
@@ -258,7 +261,9 @@ fn files_that_are_fetched_leave_a_place_to_the_writes_where_there_are_two_and_on
     assert!(begun.try_recv().is_err(), "a second file was fetched at the same time");
     drop(readers);
 
+    guard.stop();
+    assert_eq!(guard.wait(), Some(0));
     let warning = "limits.concurrency is 1";
     assert!(!guard.log().contains(warning), "{}", guard.log());
-    assert!(limited("1").log().contains(warning));
+    limited("1").logged(warning);
 }

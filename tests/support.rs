@@ -214,9 +214,24 @@ impl Guard {
         line.map_or(0.0, |value| value.parse().unwrap())
     }
 
-    /// Everything that it logged so far.
+    /// Everything that it logged so far. Its log is written by a thread of its own, a little after what it tells of: whole
+    /// it is once the guard has ended.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// The first line of the log with these words, once it is there.
+    pub fn logged(&self, words: &str) -> String {
+        for _ in 0..12_000 {
+            let log = self.log();
+            let mut whole = log.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            if let Some(line) = whole.find(|line| line.contains(words)) {
+                return line.to_owned();
+            }
+            // The thread that writes the log is to have its turn.
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        panic!("no `{words}` within a minute in\n{}", self.log());
     }
 }
 

@@ -46,6 +46,7 @@ fn leads_after_both(leases: &str, killed: bool) -> usize {
     let answer = guard.sync(&json!({"input": [{"email": EMAIL, "lastName": "Lovelace"}]}));
     assert!(answer["result"][0]["id"].is_number(), "{answer:?}");
     assert_eq!(upsert.wait().unwrap().success(), !killed);
+    // Longer than the race window: what a killed run's call may still write is written by then.
     std::thread::sleep(Duration::from_millis(1_200));
     leads_with(&instance, EMAIL)
 }
