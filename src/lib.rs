@@ -26,3 +26,4 @@ pub mod merge;
 pub mod report;
 pub mod sandbox;
 pub mod scan;
+mod stop;

@@ -131,18 +131,6 @@ impl<'a, M: ReadLeads + SyncLeads + MergeLeads> Merge<'a, M> {
     }
 }
 
-/// Waits for reading that prepares something; none where the run is to stop first.
-async fn unless_stopped<T>(
-    stop: &CancellationToken,
-    reading: impl Future<Output = Result<T, Error>>,
-) -> Result<Option<T>, Error> {
-    tokio::select! {
-        biased;
-        () = stop.cancelled() => Ok(None),
-        read = reading => read.map(Some),
-    }
-}
-
 /// Why a run could not go on. What it had done by then is in its [`Report`] and in the ledger.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -16,11 +16,12 @@ use super::settle::{Pending, Settled};
 use super::slices::batches;
 use super::write::Record;
 use super::written::Written;
-use super::{Confirmed, Error, Merge, unless_stopped};
+use super::{Confirmed, Error, Merge};
 use crate::dedupe::{Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Backup, CallId, CallKind, CallLead, NewCall, Role};
 use crate::marketo::{MergeLeads, ReadLeads, SyncLeads};
+use crate::stop::unless_stopped;
 
 /// How old a re-check may be when a write or a merge leaves.
 pub(super) const RECHECK_AGE: Duration = Duration::from_secs(60);

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 
 use super::written::Written;
-use super::{Error, Merge, unless_stopped};
+use super::{Error, Merge};
 use crate::dedupe::{Key, LeftOut, Plan, PlannedGroup, Policy, plan_group};
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{BATCH, MergeLeads, ReadLeads, SyncLeads};
+use crate::stop::unless_stopped;
 
 /// A group as the cache knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,11 +6,12 @@ use super::batch::{Checked, RECHECK_AGE, Run};
 use super::confirmed::Step;
 use super::settle::{Finding, Pending, Settled};
 use super::write::{refused_event, request_id, sent_at};
-use super::{Error, MARGIN, Merge, unless_stopped};
+use super::{Error, MARGIN, Merge};
 use crate::dedupe::{Plan, PlannedGroup, rest_as_seen};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{CallId, Event, State};
 use crate::marketo::{self, MERGE_LIMIT, MergeLeads, Outcome, ReadLeads, SyncLeads};
+use crate::stop::unless_stopped;
 
 /// A group whose merge calls are in the ledger.
 #[derive(Debug)]

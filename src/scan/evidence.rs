@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::stop::unless_stopped;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -52,18 +53,6 @@ impl BirthsLearnt {
     }
 }
 
-/// The answer to a question, or none where the run is to stop first.
-async fn unless<T, E: Into<Error>>(
-    stop: &CancellationToken,
-    asking: impl Future<Output = Result<T, E>>,
-) -> Result<Option<T>, Error> {
-    tokio::select! {
-        biased;
-        () = stop.cancelled() => Ok(None),
-        answer = asking => answer.map(Some).map_err(Into::into),
-    }
-}
-
 /// Learns how each lead in a group came to be that nobody has asked for yet, and keeps it in the cache page by page.
 pub async fn learn_births(
     marketo: &impl ReadLeads,
@@ -78,14 +67,16 @@ pub async fn learn_births(
     if total == 0 {
         return Ok(learnt);
     }
-    let Some(new_lead) = unless(stop, new_lead_type(marketo)).await? else { return Ok(learnt.stopped()) };
+    let Some(new_lead) = unless_stopped(stop, new_lead_type(marketo)).await? else {
+        return Ok(learnt.stopped());
+    };
     let kinds = [new_lead];
     while let Some(start) = wanted.first() {
         let mut walk = Walk::from(start);
-        let token = unless(stop, marketo.paging_token(start - BEFORE)).await?;
+        let token = unless_stopped(stop, marketo.paging_token(start - BEFORE)).await?;
         let Some(mut token) = token else { return Ok(learnt.stopped()) };
         loop {
-            let page = unless(stop, marketo.activities(&token, &kinds, &[])).await?;
+            let page = unless_stopped(stop, marketo.activities(&token, &kinds, &[])).await?;
             let Some(page) = page else { return Ok(learnt.stopped()) };
             let births: Vec<Birth> = page.activities.iter().filter_map(birth).collect();
             let found = wanted.found(&births);

@@ -194,6 +194,7 @@ async fn listen(way: Way, released: Arc<Notify>) {
         }
         // What was released meanwhile nobody told.
         released.notify_one();
+        // A server that is away is not asked for a connection again and again without a breath.
         tokio::time::sleep(PAUSE).await;
     }
 }

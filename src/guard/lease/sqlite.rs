@@ -142,6 +142,7 @@ impl Table for File {
 
     async fn changed(&mut self) {
         loop {
+            // SQLite tells other processes of nothing: its version number is looked at, which reads no page.
             tokio::time::sleep(LOOK).await;
             let unchanged = |open: &Open| data_version(&open.db).is_ok_and(|version| version == open.version);
             // What cannot be read now is told by the next round.

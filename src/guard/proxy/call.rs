@@ -145,6 +145,7 @@ impl<L: Leases> Proxy<L> {
                     self.turns.slow_down(self.settings.clock.wall(pause));
                 }
                 Judged::NotNow(_) if attempts < ATTEMPTS => {
+                    // Twice as long each time: what is overloaded is not to be kept so.
                     self.settings.clock.sleep(Duration::from_secs(1 << (attempts - 1))).await;
                 }
                 Judged::TooMany(refusal) => return Said::Refused(refusal),

@@ -109,6 +109,7 @@ impl<L: Leases> Proxy<L> {
             let mut again = fleet.renew(&proxy).await;
             answered.send(()).ok();
             loop {
+                // A part is renewed well before it ends, and no sooner: nobody waits for it.
                 tokio::time::sleep(again).await;
                 again = fleet.renew(&proxy).await;
             }

@@ -107,6 +107,7 @@ mod tests {
                 timeout(Duration::from_secs(10), poll_fn(|context| pace.poll_too_slow(context))).await;
             assert!(waited.is_err());
             pace.moved(1);
+            // Longer than may be waited; the clock is paused, and this takes no time.
             tokio::time::sleep(Duration::from_secs(100)).await;
         }
     }

@@ -119,11 +119,8 @@ impl<L: Leases> Proxy<L> {
                         Duration::from_secs(u64::from(crowded.min(5))).mul_f64(0.5 + rand::random::<f64>());
                     self.turns.slow_down(self.settings.clock.wall(pause));
                 }
-                Some(Verdict::TryAgain) if reads && failed + 1 < ATTEMPTS => {
-                    failed += 1;
-                    self.settings.clock.sleep(Duration::from_secs(u64::from(failed))).await;
-                }
-                _ if not_sent && failed + 1 < ATTEMPTS => {
+                // A read may be asked again, and whatever was not sent; a second longer each time, as it may need time to heal.
+                again if (not_sent || reads && again == Some(Verdict::TryAgain)) && failed + 1 < ATTEMPTS => {
                     failed += 1;
                     self.settings.clock.sleep(Duration::from_secs(u64::from(failed))).await;
                 }

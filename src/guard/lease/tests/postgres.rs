@@ -114,6 +114,7 @@ async fn far_away(address: &str) -> String {
             tokio::spawn(async move {
                 let mut answer = vec![0; 64 * 1024];
                 while let Ok(length @ 1..) = from_server.read(&mut answer).await {
+                    // The way to a server that is far away.
                     tokio::time::sleep(Duration::from_millis(15)).await;
                     if to_client.write_all(&answer[..length]).await.is_err() {
                         break;
