@@ -18,8 +18,8 @@ pub use field_rule::{FieldRule, FieldRules, OPT_OUTS};
 pub use group::Group;
 pub use key::{Key, KeySpec, normalise};
 pub use plan::{
-    FieldChange, FieldFacts, LeftOut, Plan, PlannedGroup, Policy, Seen, deviations, plan_group, rest_as_seen,
-    still_as_seen,
+    Deviation, Dropped, Expected, FieldChange, FieldFact, FieldFacts, LeftOut, Plan, PlannedGroup, Policy,
+    Prediction, Seen, deviations, plan_group, predict, rest_as_seen, still_as_seen,
 };
 pub use winner::{WinnerOrder, WinnerRule};
 

@@ -313,6 +313,8 @@ pub struct Field {
     pub display_name: String,
     /// Marketo's data type: `string`, `email`, `integer`, `float`, `boolean`, `date`, `datetime`, `score`, ….
     pub data_type: String,
+    /// Marketo's longest value of a text field, as Describe2 gives it; none where it gives none.
+    pub length: Option<u32>,
     /// Whether Sync Leads may write it.
     pub updateable: bool,
     /// Whether the CRM owns it.

@@ -17,15 +17,18 @@
 //! Only [`Confirmed`] hands out merge orders, and only against the ledger's proof that the intent is on disk.
 //! Never: decides which leads are duplicates or who wins (that is `dedupe`), sends a call twice, prints.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::dedupe::FieldFacts;
+use crate::dedupe::{FieldFact, FieldFacts};
 use crate::ledger::{self, Ledger};
-use crate::marketo::{self, Clock, CustomObjectType, MergeLeads, ReadLeads, SyncLeads, UntilStopped};
+use crate::marketo::{
+    self, Clock, CustomObjectType, Field, MergeLeads, ReadLeads, Schema, SyncLeads, UntilStopped,
+};
 
 mod batch;
 mod build;
@@ -94,8 +97,7 @@ impl<'a, M: ReadLeads + SyncLeads + MergeLeads> Merge<'a, M> {
     pub async fn new(marketo: &'a M, ledger: &'a mut Ledger, settings: Settings) -> Result<Self, Error> {
         let opened_at = Instant::now();
         let schema = marketo.describe().await?;
-        let writeable = schema.fields.iter().filter(|(_, field)| field.updateable && !field.crm_managed);
-        let facts = FieldFacts { writeable: writeable.map(|(name, _)| name.clone()).collect() };
+        let facts = facts(&schema);
         let fields = schema.fields.into_keys().collect();
         let Settings { clock, now, stop, stop_after_errors } = settings;
         Ok(Self {
@@ -129,6 +131,18 @@ impl<'a, M: ReadLeads + SyncLeads + MergeLeads> Merge<'a, M> {
     fn at(&self) -> String {
         (self.now)().to_rfc3339_opts(SecondsFormat::Millis, true)
     }
+}
+
+/// What decisions need to know of the fields.
+fn facts(schema: &Schema) -> FieldFacts {
+    let fact = |field: &Field| FieldFact {
+        label: field.display_name.clone(),
+        data_type: field.data_type.clone(),
+        length: field.length,
+        writeable: field.updateable && !field.crm_managed,
+    };
+    let fields = schema.fields.iter().map(|(name, field)| (name.clone(), fact(field))).collect();
+    FieldFacts { fields, not_taken: BTreeSet::new() }
 }
 
 /// Why a run could not go on. What it had done by then is in its [`Report`] and in the ledger.

@@ -18,9 +18,13 @@ use super::winner::WinnerOrder;
 use crate::lead::{Crm, Lead, LeadId};
 
 mod changes;
+mod facts;
+mod prediction;
 mod seen;
 
 pub use changes::deviations;
+pub use facts::{FieldFact, FieldFacts};
+pub use prediction::{Deviation, Dropped, Expected, Prediction, predict};
 pub use seen::{rest_as_seen, still_as_seen};
 
 /// Everything that decides what a plan does with a group.
@@ -38,13 +42,6 @@ pub struct Policy {
     pub merge_in_crm: bool,
     /// Merge groups that span lead partitions too.
     pub across_partitions: bool,
-}
-
-/// What is known of the instance's fields.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FieldFacts {
-    /// The fields that may be written to a lead, less those that the CRM owns.
-    pub writeable: BTreeSet<String>,
 }
 
 /// What a run is to do.

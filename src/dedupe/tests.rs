@@ -30,7 +30,7 @@ const ORDERS: &[&str] = &[
 ];
 
 fn facts() -> FieldFacts {
-    FieldFacts { writeable: FIELDS.iter().chain(OPT_OUTS).map(|field| (*field).to_owned()).collect() }
+    FieldFacts::of_writeable(FIELDS.iter().chain(OPT_OUTS).copied())
 }
 
 fn key() -> Key {

@@ -284,6 +284,7 @@ fn schema(row: &Value) -> Schema {
             let facts = Field {
                 display_name: text(field, "displayName"),
                 data_type: text(field, "dataType"),
+                length: field.get("length").and_then(number).and_then(|length| u32::try_from(length).ok()),
                 updateable: flag("updateable"),
                 crm_managed: flag("crmManaged"),
             };

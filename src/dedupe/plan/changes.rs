@@ -28,7 +28,7 @@ pub(super) fn field_changes(
         let Chosen { value: after, from } =
             rule.choose(field, in_order).map_err(|unfit| unfit.to_string())?;
         let before = winner.value(field).cloned().unwrap_or(Value::Null);
-        let writeable = facts.writeable.contains(field);
+        let writeable = facts.is_writeable(field);
         if !same(&before, &after) {
             if writeable {
                 expected.insert(field.to_owned(), after.clone());

@@ -11,7 +11,7 @@ use crate::lead::Lead;
 
 fn facts() -> FieldFacts {
     let writeable = ["firstName", "lastName", "phone", "title", "leadScore", "vip", "email"];
-    FieldFacts { writeable: writeable.iter().chain(OPT_OUTS).map(|field| (*field).to_owned()).collect() }
+    FieldFacts::of_writeable(writeable.iter().chain(OPT_OUTS).copied())
 }
 
 fn lead(id: u64) -> Lead {

@@ -70,6 +70,7 @@ fn fields_that_the_instance_does_not_take_are_refused_with_what_was_meant() {
     let field = |display: &str, updateable| Field {
         display_name: display.to_owned(),
         data_type: "string".to_owned(),
+        length: None,
         updateable,
         crm_managed: false,
     };

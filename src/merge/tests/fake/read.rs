@@ -28,6 +28,7 @@ impl ReadLeads for Fake {
             let field = Field {
                 display_name: name.to_owned(),
                 data_type,
+                length: None,
                 updateable: name != "createdAt",
                 crm_managed: false,
             };
