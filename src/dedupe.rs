@@ -19,7 +19,7 @@ pub use group::Group;
 pub use key::{Key, KeySpec, normalise};
 pub use plan::{
     Deviation, Dropped, Expected, FieldChange, FieldFact, FieldFacts, LeftOut, Plan, PlannedGroup, Policy,
-    Prediction, Seen, deviations, plan_group, predict, rest_as_seen, still_as_seen,
+    Prediction, Seen, deviations, digest_of, plan_group, predict, rest_as_seen, still_as_seen,
 };
 pub use winner::{WinnerOrder, WinnerRule};
 

@@ -16,13 +16,15 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 mod backup;
 mod call;
 mod day_book;
+mod finding;
 mod open;
 mod state;
 mod upsert;
 
 pub use backup::{Backup, Role};
-pub use call::{Call, CallId, CallKind, CallLead, NewCall, Started, Unfinished};
+pub use call::{Call, CallId, CallKind, CallLead, CallValue, NewCall, Purpose, Started, Unfinished};
 pub use day_book::DayBook;
+pub use finding::{Finding, FindingId, FindingKind, Refusal};
 pub use state::{Event, IllegalEvent, State};
 pub use upsert::{OpenUpserts, UpsertId};
 

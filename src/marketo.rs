@@ -5,7 +5,6 @@
 //! Never: prints, decides about duplicates, sends a write a second time whose outcome is unclear, or lets a token or a
 //! secret reach a URL, an error or a log line.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 
 use chrono::{DateTime, Utc};
@@ -23,13 +22,16 @@ mod error;
 mod export;
 mod instance;
 mod pacer;
+mod permission;
 mod permit;
 mod quota;
 mod read;
+mod schema;
 mod spending;
 mod token;
 mod trouble;
 mod untrusted;
+mod witness;
 mod write;
 
 #[cfg(test)]
@@ -38,15 +40,19 @@ mod tests;
 pub(crate) use classify::{Kind, Verdict, of_code, of_status};
 pub(crate) use client::is_loopback;
 pub use client::{Client, ClientOptions};
-pub use clock::Clock;
+pub use clock::{Clock, Moment};
 pub use error::{Error, Outcome};
 pub use export::{Download, ExportBudget, ExportJob, ExportLeads, ExportStatus, Ordered};
-pub use instance::{CustomObjectType, Program, ProgramMember, StaticList, Usage};
+pub use instance::{
+    Activity, ActivityPage, ActivityType, CustomObjectType, LeadChange, MergeRecord, Program, ProgramMember,
+    Since, StaticList, Usage,
+};
 pub use pacer::Share;
 pub(crate) use pacer::{Pacer, Slot};
 use permit::AtAnyTime;
 pub use permit::{Permit, UntilStopped, Withheld};
 pub(crate) use quota::day;
+pub use schema::{Field, Schema};
 pub(crate) use spending::NoCall;
 pub use spending::{OneRun, Spending, Spent, Uncounted};
 pub use untrusted::Untrusted;
@@ -65,6 +71,9 @@ pub const SYNC_LIMIT: std::time::Duration = std::time::Duration::from_secs(90);
 
 /// How long Marketo lets a merge run.
 pub const MERGE_LIMIT: std::time::Duration = std::time::Duration::from_secs(180);
+
+/// How long Marketo lets a change of program status run.
+pub const STATUS_LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The result of one call, or why there is none.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -89,6 +98,19 @@ pub trait ReadLeads: Send + Sync {
     ) -> impl Future<Output = Result<Vec<Lead>>> + Send {
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
         async move { self.leads_by("id", &ids, fields).await }
+    }
+
+    /// The leads that still have these ids (at most [`BATCH`]), by id, and the moment since when they
+    /// were so: that at which the call left, after all the waiting for its turn.
+    fn look(
+        &self,
+        ids: &[LeadId],
+        fields: &[String],
+    ) -> impl Future<Output = Result<(Moment, Vec<Lead>)>> + Send {
+        async move {
+            let at = Moment::now();
+            Ok((at, self.leads_by_id(ids, fields).await?))
+        }
     }
 
     /// The fields that leads have here, and which of them can be looked up by.
@@ -165,6 +187,28 @@ pub trait ReadLeads: Send + Sync {
     fn usage_today(&self) -> impl Future<Output = Result<Usage>> + Send;
 }
 
+/// What Marketo's own log of activities tells of merges and changes: a witness beside our own looks. Rows become visible
+/// seconds to minutes after what they tell of: one that is missing proves nothing. Both need the permission Read-Only
+/// Activity; without it they are an [`Error::Permission`] that names it.
+pub trait ReadActivities: Send + Sync {
+    /// The merges that Marketo recorded since then of these leads, as winners of then or now, by time. More than 30 leads
+    /// are looked for in the log of all, and found as losers too; of no leads nothing is asked. Whose record names no
+    /// losers is given with none.
+    fn merges_since(
+        &self,
+        since: DateTime<Utc>,
+        leads: &[LeadId],
+    ) -> impl Future<Output = Result<Vec<MergeRecord>>> + Send;
+
+    /// Every change of these fields, by REST name, on the whole instance, in the order of the log, and the token from
+    /// which the next call goes on.
+    fn consent_changes_since(
+        &self,
+        since: Since,
+        fields: &[String],
+    ) -> impl Future<Output = Result<(Vec<LeadChange>, String)>> + Send;
+}
+
 /// What writing leads may do: one call of Sync Leads.
 pub trait SyncLeads: Send + Sync {
     /// Sends at most [`BATCH`] records within [`BODY_BYTES`] once, and gives what Marketo says of each, in the order of the
@@ -181,6 +225,31 @@ pub trait SyncLeads: Send + Sync {
     /// The same for a call that may leave at any time.
     fn sync_leads(&self, request: &SyncRequest) -> impl Future<Output = Result<Vec<RecordResult>>> + Send {
         self.sync_leads_with(&AtAnyTime, request)
+    }
+}
+
+/// What moving members of programs may do: one call of Sync Program Member Status.
+pub trait SetProgramStatus: Send + Sync {
+    /// Gives at most [`BATCH`] leads this status in the program, whether they are members yet or not, and says what became
+    /// of each, in the order in which they were given. A member that is at that step or past it is skipped with 1037: a
+    /// status only ever rises. Sent once, as [`SyncLeads::sync_leads_with`] is; after an [`Outcome::Unclear`] error read the
+    /// memberships when [`STATUS_LIMIT`] is over, and what is missing can be sent again, since twice is the same as once.
+    fn set_program_status_with(
+        &self,
+        permit: &impl Permit,
+        program: u64,
+        status: &str,
+        leads: &[LeadId],
+    ) -> impl Future<Output = Result<Vec<StatusResult>>> + Send;
+
+    /// The same for a call that may leave at any time.
+    fn set_program_status(
+        &self,
+        program: u64,
+        status: &str,
+        leads: &[LeadId],
+    ) -> impl Future<Output = Result<Vec<StatusResult>>> + Send {
+        self.set_program_status_with(&AtAnyTime, program, status, leads)
     }
 }
 
@@ -269,6 +338,24 @@ impl RecordResult {
     }
 }
 
+/// What Marketo says of one lead of a change of program status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusResult {
+    /// The lead.
+    pub lead: LeadId,
+    /// Whether it was given the status; where not, it was skipped.
+    pub set: bool,
+    /// Why it was skipped.
+    pub reasons: Vec<Reason>,
+}
+
+impl StatusResult {
+    /// Whether the lead was at that status already, or past it (1037).
+    pub fn is_there_already(&self) -> bool {
+        self.set || self.reasons.iter().any(|reason| reason.code == "1037")
+    }
+}
+
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -295,65 +382,4 @@ pub struct Reason {
 pub struct Accepted {
     /// Marketo's id of the call.
     pub request_id: Option<String>,
-}
-
-/// The fields of leads on this instance.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Schema {
-    /// By REST API name.
-    pub fields: BTreeMap<String, Field>,
-    /// The fields by which leads can be looked up.
-    pub searchable: Vec<String>,
-}
-
-/// One field of leads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Field {
-    /// As Marketo's screens and exports name it, for example `Email Address`.
-    pub display_name: String,
-    /// Marketo's data type: `string`, `email`, `integer`, `float`, `boolean`, `date`, `datetime`, `score`, ….
-    pub data_type: String,
-    /// Marketo's longest value of a text field, as Describe2 gives it; none where it gives none.
-    pub length: Option<u32>,
-    /// Whether Sync Leads may write it.
-    pub updateable: bool,
-    /// Whether the CRM owns it.
-    pub crm_managed: bool,
-}
-
-/// An activity type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ActivityType {
-    /// Its number here; look it up by name.
-    pub id: u32,
-    /// For example `New Lead`.
-    pub name: String,
-}
-
-/// One activity.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Activity {
-    /// Its identity.
-    pub guid: String,
-    /// The lead that it belongs to now; a merge moves it to the winner.
-    pub lead: LeadId,
-    /// When it happened, to the second.
-    pub at: Option<DateTime<Utc>>,
-    /// Its type's number.
-    pub kind: u32,
-    /// What it is about; of a New Lead the lead's id at birth, which a merge leaves alone.
-    pub primary: Option<LeadId>,
-    /// Attributes by lower-cased name: rows and type definitions differ in case.
-    pub attributes: BTreeMap<String, Value>,
-}
-
-/// A page of activities.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ActivityPage {
-    /// Possibly none, although more follow.
-    pub activities: Vec<Activity>,
-    /// From where to go on, now or another day.
-    pub next: String,
-    /// Whether to go on now.
-    pub more: bool,
 }

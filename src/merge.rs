@@ -1,56 +1,84 @@
 //! Plans merges, carries them out, and leaves nothing to guess when it is cut short.
 //!
-//! A merge cannot be undone, and its answer can be lost. So each batch of groups goes through the same steps, each of
-//! which can end a group and none of which can be skipped:
+//! A merge cannot be undone, its answer can be lost, and Marketo or a person can do something else
+//! meanwhile. So a run believes nothing that it has not read:
 //!
-//! 1. **re-check** (`recheck`): the group is read live, and must be what the plan looked at (law 2). A re-check is never
-//!    older than a minute when a merge leaves. Losers with rows of custom objects are left alone: a merge drops those.
-//! 2. **back up** (`memberships`): the whole leads with lists and programs, and every intent, go into the ledger (law 3).
-//! 3. **write** (`write`): the values that must survive are written to the winners, hundreds a call, by id.
-//! 4. **merge** (`call`): at most 25 losers a call, one where the CRM merges too; one call at a time.
-//! 5. **settle** (`settle`): every call, whatever its answer, is settled by looking (law 4): the losers gone, exactly one
-//!    survivor, its values as planned and no opt-out lost (law 5).
+//! 1. **take in** (`take_in`): the next groups are read live, must be what the plan looked at (law 2), and
+//!    go into the ledger whole, with lists and programs (law 3). Then the values that must survive are
+//!    written to the winners, hundreds a call, by id.
+//! 2. **verify** (`verify`): a second look, at most seconds old when the merge leaves (`fresh`), shows that
+//!    the winner holds what was written (law 9) and that nothing else has changed. What has is backed up
+//!    again.
+//! 3. **send** (`send`): at most 25 losers a call, one where that saves something; one call at a time; one
+//!    merge at first, then 2, 4, 8 and at most 10 on one look.
+//! 4. **settle** (`settle`, `settled`): every call, whatever its answer, is settled by looking (law 4).
+//!    "Merged" is shown by Marketo's answer or its log, never concluded from absence. Every field of the
+//!    survivor is compared with its prediction; what the merge took is written again and read back; what
+//!    cannot be put right stops the run and stays open in the ledger.
+//! 5. **late opt-outs** (`late`) are written to survivors, and **winners whose merge was not made** get
+//!    their former values back (`give_back`).
 //!
-//! The next run begins with step 5 for whatever the last one left open ([`Merge::settle_open`]), so that killing it at
-//! any instant is harmless. What fits no outcome (winner and losers all gone, say) stops the run: a person must look.
+//! The next run begins with what the last one left open ([`Merge::settle_open`]), so that killing it at any
+//! instant is harmless. `run` is the loop that arranges these steps.
 //!
 //! Only [`Confirmed`] hands out merge orders, and only against the ledger's proof that the intent is on disk.
 //! Never: decides which leads are duplicates or who wins (that is `dedupe`), sends a call twice, prints.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::dedupe::{FieldFact, FieldFacts};
+use crate::lead::LeadId;
 use crate::ledger::{self, Ledger};
 use crate::marketo::{
-    self, Clock, CustomObjectType, Field, MergeLeads, ReadLeads, Schema, SyncLeads, UntilStopped,
+    self, Clock, Field, MergeLeads, Moment, ReadActivities, ReadLeads, Schema, SetProgramStatus, SyncLeads,
 };
+use crate::stop::unless_stopped;
 
-mod batch;
+mod batches;
 mod build;
-mod call;
+mod compare;
 mod confirmed;
+mod custom_objects;
 mod ending;
+mod fresh;
+mod give_back;
+mod late;
+mod look;
 mod memberships;
-mod recheck;
+mod programs;
+mod raise;
+mod refusal;
 mod report;
 mod resume;
+mod review;
+mod run;
+mod send;
 mod settle;
-mod slices;
+mod settled;
+mod take_in;
+mod verify;
+mod work;
 mod write;
 mod written;
 
 pub use build::Candidate;
 pub use confirmed::Confirmed;
-pub use report::{GroupReport, Outcome, Report, Stopped, Watch};
+pub use report::{Difference, Fate, GroupReport, Outcome, Report, Said, Stopped, Surprise, Watch};
 pub use resume::Resumed;
 
 /// Added to Marketo's own time limits, for clocks and networks, before a call counts as over.
 const MARGIN: Duration = Duration::from_secs(20);
+
+/// How long a description of the fields stands for what they are.
+const DESCRIBED_FOR: Duration = Duration::from_secs(10 * 60);
+
+/// For so many days a field counts as one whose updates are blocked after it was seen to be.
+const NOT_TAKEN_DAYS: i64 = 30;
 
 /// So long after a stop a look at what was sent may still take.
 const GRACE: Duration = Duration::from_secs(10);
@@ -65,9 +93,15 @@ pub struct Merge<'a, M> {
     stop_after_errors: usize,
     fields: Vec<String>,
     facts: FieldFacts,
-    custom_objects: Option<Vec<CustomObjectType>>,
+    custom_objects: custom_objects::Relations,
     memberships: memberships::Memberships,
     opened_at: Instant,
+    /// When the fields were described.
+    described_at: Instant,
+    /// Since when the leads were so that the next merges rest on.
+    looked_at: Option<Moment>,
+    /// By winner, why it cannot be shown who merged the leads of a call.
+    not_shown: BTreeMap<LeadId, String>,
     /// Whether the calls that are being settled are an earlier run's.
     resuming: bool,
 }
@@ -91,15 +125,22 @@ impl<M> std::fmt::Debug for Merge<'_, M> {
     }
 }
 
-impl<'a, M: ReadLeads + SyncLeads + MergeLeads> Merge<'a, M> {
+/// What merging asks of Marketo.
+pub trait MergeClient: ReadLeads + ReadActivities + SyncLeads + MergeLeads + SetProgramStatus {}
+
+impl<M: ReadLeads + ReadActivities + SyncLeads + MergeLeads + SetProgramStatus> MergeClient for M {}
+
+impl<'a, M: MergeClient> Merge<'a, M> {
     /// Learns which fields the instance has. The ledger must have been opened for this run: while it is held, no
     /// earlier run can still be sending.
     pub async fn new(marketo: &'a M, ledger: &'a mut Ledger, settings: Settings) -> Result<Self, Error> {
+        let Settings { clock, now, stop, stop_after_errors } = settings;
         let opened_at = Instant::now();
         let schema = marketo.describe().await?;
-        let facts = facts(&schema);
-        let fields = schema.fields.into_keys().collect();
-        let Settings { clock, now, stop, stop_after_errors } = settings;
+        let mut facts = facts(&schema);
+        facts.not_taken = ledger.not_taken_since(&days_ago(now(), NOT_TAKEN_DAYS))?;
+        let fields = schema.fields.keys().cloned().collect();
+        let custom_objects = custom_objects::Relations::new(schema);
         Ok(Self {
             marketo,
             ledger,
@@ -109,22 +150,46 @@ impl<'a, M: ReadLeads + SyncLeads + MergeLeads> Merge<'a, M> {
             stop_after_errors,
             fields,
             facts,
-            custom_objects: None,
+            custom_objects,
             memberships: memberships::Memberships::default(),
             opened_at,
+            described_at: opened_at,
+            looked_at: None,
+            not_shown: BTreeMap::new(),
             resuming: false,
         })
-    }
-
-    /// What calls have to ask that begin something: none leaves once the run is to stop.
-    fn permit(&self) -> UntilStopped {
-        UntilStopped::at_once(self.stop.clone())
     }
 
     /// How long looking at what was sent, and mending it, may wait for its turn once the run is to stop. The ledger keeps
     /// open what is not known by then, and the next run looks first; so an earlier run's calls are not waited for at all.
     fn grace(&self) -> Duration {
         if self.resuming { Duration::ZERO } else { self.clock.wall(GRACE) }
+    }
+
+    /// Learns anew which fields there are: an administrator can add, block or shorten one in a long run.
+    async fn describe_again_when_old(&mut self) -> Result<(), Error> {
+        if self.described_at.elapsed() < self.clock.wall(DESCRIBED_FOR) {
+            return Ok(());
+        }
+        let Some(schema) = unless_stopped(&self.stop, self.marketo.describe()).await? else { return Ok(()) };
+        let not_taken = std::mem::take(&mut self.facts.not_taken);
+        self.facts = FieldFacts { not_taken, ..facts(&schema) };
+        self.fields = schema.fields.into_keys().collect();
+        self.described_at = Instant::now();
+        Ok(())
+    }
+
+    /// Reads until it is done, or until the run is to stop and has no time left.
+    async fn within_grace<T>(&self, reading: impl Future<Output = T>) -> Option<T> {
+        let out_of_time = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(self.grace()).await;
+        };
+        tokio::select! {
+            biased;
+            read = reading => Some(read),
+            () = out_of_time => None,
+        }
     }
 
     /// The time for the ledger.
@@ -143,6 +208,10 @@ fn facts(schema: &Schema) -> FieldFacts {
     };
     let fields = schema.fields.iter().map(|(name, field)| (name.clone(), fact(field))).collect();
     FieldFacts { fields, not_taken: BTreeSet::new() }
+}
+
+fn days_ago(now: DateTime<Utc>, days: i64) -> String {
+    (now - TimeDelta::days(days)).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Why a run could not go on. What it had done by then is in its [`Report`] and in the ledger.

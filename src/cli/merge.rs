@@ -10,7 +10,7 @@ use crate::cache::{Cache, Row};
 use crate::config::Config;
 use crate::dedupe::{Cause, Key, KeySpec, Plan, Policy, explain, normalise};
 use crate::lead::{Lead, LeadId};
-use crate::ledger::Ledger;
+use crate::ledger::{Finding, FindingKind, Ledger};
 use crate::marketo::Client;
 use crate::merge::{
     Candidate, Confirmed, GroupReport, Merge, Outcome, Report, Resumed, Settings, Stopped, Watch,
@@ -88,6 +88,8 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
         if let Some(exit) = tell_resumed(&mut context.ui, &resumed) {
             return Ok(exit);
         }
+    } else {
+        tell_findings(&mut context.ui, &merge.still_open()?);
     }
     let plan = if let Some(plan) = kept {
         plan
@@ -108,6 +110,7 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
         );
     }
     drop(follow);
+    let open = merge.still_open()?;
     let shown =
         show::Shown { plan: &id, dry_run: !args.confirm, report: &report, calls: client.calls_made() };
     if args.json {
@@ -115,7 +118,9 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
     } else {
         context.ui.print(&shown.text())?;
     }
-    Ok(ending(&mut context.ui, report, args.confirm))
+    let exit = ending(&mut context.ui, report, args.confirm);
+    // No run ends well while something that a merge lost is open.
+    Ok(if exit == Exit::Done && !open.is_empty() { Exit::Partial } else { exit })
 }
 
 fn key_of(spec: &KeySpec, lead: &Lead) -> Option<String> {
@@ -170,15 +175,40 @@ fn tell_resumed(ui: &mut Ui, resumed: &Resumed) -> Option<Exit> {
             resumed.settled, resumed.removed
         ));
     }
+    if resumed.given_back > 0 {
+        ui.note(&format!(
+            "{} records to keep got their former values back, since an earlier run did not come to their merges",
+            resumed.given_back
+        ));
+    }
+    tell_findings(ui, &resumed.findings);
+    let consent = resumed.findings.iter().filter(|finding| finding.kind == FindingKind::Consent).count();
+    if consent > 0 {
+        ui.note("STOPPED, nothing more was sent: set the opt-outs named above in Marketo; the next run looks again");
+        return Some(Exit::Failed);
+    }
     if let Some(alarm) = &resumed.alarm {
         ui.note(&format!("STOPPED, nothing more was sent: {alarm}"));
         return Some(Exit::Failed);
     }
     if resumed.open > 0 {
-        ui.note("stopped while calls of an earlier run were still unclear; run the same command again");
+        ui.note(&format!(
+            "{} calls of an earlier run are still unclear: their leads are gone, and Marketo's log does not say yet who merged them; run the same command again in some minutes",
+            resumed.open
+        ));
         return Some(Exit::Stopped);
     }
     None
+}
+
+/// Names everything that a merge lost and nobody has put right.
+fn tell_findings(ui: &mut Ui, findings: &[Finding]) {
+    for finding in findings {
+        let Finding { lead, field, wanted, found, key, .. } = finding;
+        ui.note(&format!(
+            "OPEN: lead {lead} ({key}) lost `{field}` in an earlier merge: it should be {wanted} and is {found}; put it right in Marketo"
+        ));
+    }
 }
 
 /// Says why the run stopped, and gives its exit code.

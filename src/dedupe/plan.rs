@@ -25,7 +25,7 @@ mod seen;
 pub use changes::deviations;
 pub use facts::{FieldFact, FieldFacts};
 pub use prediction::{Deviation, Dropped, Expected, Prediction, predict};
-pub use seen::{rest_as_seen, still_as_seen};
+pub use seen::{digest_of, rest_as_seen, still_as_seen};
 
 /// Everything that decides what a plan does with a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use serde_json::Value;
 
 use super::backup::json;
 use super::{Error, Event, Ledger, Role, State};
@@ -50,6 +51,41 @@ pub struct CallLead {
     pub role: Role,
 }
 
+/// Why a write is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// A winner gets the values that must outlive its merge.
+    #[default]
+    Prepare,
+    /// A survivor gets again what the merge took.
+    Mend,
+    /// A winner whose merge was not made gets its former values back.
+    GiveBack,
+}
+
+impl Purpose {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare",
+            Self::Mend => "mend",
+            Self::GiveBack => "give_back",
+        }
+    }
+}
+
+/// One field that a write changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallValue {
+    /// The lead.
+    pub lead: LeadId,
+    /// The field's REST API name.
+    pub field: String,
+    /// What the lead held.
+    pub before: Value,
+    /// What it gets.
+    pub after: Value,
+}
+
 /// A call to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCall {
@@ -59,6 +95,10 @@ pub struct NewCall {
     pub key: String,
     /// The leads that it touches, in the order of the call.
     pub leads: Vec<CallLead>,
+    /// Why, of a write.
+    pub purpose: Purpose,
+    /// What a write asks for; none of a merge, and of a write that an older version wrote down.
+    pub values: Vec<CallValue>,
 }
 
 /// A call as the ledger knows it.
@@ -95,8 +135,8 @@ pub struct Unfinished {
     pub plan: String,
     /// The lead that was written to.
     pub winner: LeadId,
-    /// Whether some of its losers are gone already.
-    pub part_done: bool,
+    /// The losers of that plan that are gone into it.
+    pub gone: Vec<LeadId>,
 }
 
 /// The proof that the intent of a call, and the backup of each of its losers, is on disk.
@@ -116,24 +156,18 @@ impl Ledger {
         self.write(|db| calls.iter().map(|call| insert_call(db, plan, call, at)).collect())
     }
 
+    /// Writes a call down that is about to leave, with its intent, in one step. Refused for a merge with a
+    /// loser that has no backup under its plan.
+    pub fn begin(&mut self, plan: &str, call: &NewCall, at: &str) -> Result<Started, Error> {
+        self.write(|db| {
+            let id = insert_call(db, plan, call, at)?;
+            start(db, id, at)
+        })
+    }
+
     /// Writes down that a call is about to leave. Refused for a merge with a loser that has no backup under its plan.
     pub fn start(&mut self, call: CallId, at: &str) -> Result<Started, Error> {
-        self.write(|db| {
-            let missing: Option<i64> = db
-                .prepare_cached(
-                    "SELECT lead FROM call_lead JOIN call ON call.id = call_lead.call
-                     WHERE call = ?1 AND kind = 'merge' AND role = 'loser' AND NOT EXISTS
-                         (SELECT 1 FROM backup WHERE backup.lead = call_lead.lead AND backup.plan = call.plan)
-                     ORDER BY place",
-                )?
-                .query_row([call.0], |row| row.get(0))
-                .optional()?;
-            if let Some(lead) = missing {
-                return Err(Error::NoBackup { call, lead: lead.cast_unsigned() });
-            }
-            append(db, call, &Event::Started, at)?;
-            Ok(Started(call))
-        })
+        self.write(|db| start(db, call, at))
     }
 
     /// Writes down what happened to a call; on disk when it returns.
@@ -158,15 +192,20 @@ impl Ledger {
     }
 
     /// The winners that were written to, or may have been, for merges that are not all done.
+    /// A merge is done when all losers of the plan are gone, which the plan tells.
     pub fn unfinished_writes(&self) -> Result<Vec<Unfinished>, Error> {
-        self.read(|db| {
+        let rows: Vec<(String, i64, String)> = self.read(|db| {
             db.prepare(include_str!("unfinished.sql"))?
-                .query_map([], |row| {
-                    let winner = row.get::<_, i64>(1)?.cast_unsigned();
-                    Ok(Unfinished { plan: row.get(0)?, winner, part_done: row.get(2)? })
-                })?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
                 .collect()
-        })
+        })?;
+        rows.into_iter()
+            .map(|(plan, winner, gone)| {
+                let gone = serde_json::from_str(&gone)
+                    .map_err(|error| Error::Damaged { what: format!("a verified merge: {error}") })?;
+                Ok(Unfinished { plan, winner: winner.cast_unsigned(), gone })
+            })
+            .collect()
     }
 
     /// Where each merged lead went: loser to survivor, over all plans.
@@ -204,9 +243,36 @@ impl Ledger {
                 let (state, started_at) = fold(&self.db, id)?;
                 let state =
                     state.ok_or_else(|| Error::Damaged { what: format!("call {id} has no events") })?;
-                Ok(Call { id, plan, what: NewCall { kind, key, leads }, state, started_at })
+                let (purpose, values) = self.write_of(id)?;
+                Ok(Call { id, plan, what: NewCall { kind, key, leads, purpose, values }, state, started_at })
             })
             .collect()
+    }
+
+    fn write_of(&self, call: CallId) -> Result<(Purpose, Vec<CallValue>), Error> {
+        let purpose: Option<String> = self.read(|db| {
+            db.prepare_cached("SELECT purpose FROM call_purpose WHERE call = ?1")?
+                .query_row([call.0], |row| row.get(0))
+                .optional()
+        })?;
+        let purpose = [Purpose::Mend, Purpose::GiveBack]
+            .into_iter()
+            .find(|known| purpose.as_deref() == Some(known.as_str()))
+            .unwrap_or_default();
+        let rows: Vec<(i64, String, String, String)> = self.read(|db| {
+            db.prepare_cached("SELECT lead, field, before, after FROM call_value WHERE call = ?1")?
+                .query_map([call.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+                .collect()
+        })?;
+        let value = |text: &str| {
+            serde_json::from_str(text)
+                .map_err(|error| Error::Damaged { what: format!("a value of call {call}: {error}") })
+        };
+        let values = rows.into_iter().map(|(lead, field, before, after)| {
+            let (before, after) = (value(&before)?, value(&after)?);
+            Ok(CallValue { lead: lead.cast_unsigned(), field, before, after })
+        });
+        Ok((purpose, values.collect::<Result<_, Error>>()?))
     }
 
     fn leads_of(&self, call: CallId) -> Result<Vec<CallLead>, Error> {
@@ -225,6 +291,23 @@ impl Ledger {
     }
 }
 
+fn start(db: &Connection, call: CallId, at: &str) -> Result<Started, Error> {
+    let missing: Option<i64> = db
+        .prepare_cached(
+            "SELECT lead FROM call_lead JOIN call ON call.id = call_lead.call
+             WHERE call = ?1 AND kind = 'merge' AND role = 'loser' AND NOT EXISTS
+                 (SELECT 1 FROM backup WHERE backup.lead = call_lead.lead AND backup.plan = call.plan)
+             ORDER BY place",
+        )?
+        .query_row([call.0], |row| row.get(0))
+        .optional()?;
+    if let Some(lead) = missing {
+        return Err(Error::NoBackup { call, lead: lead.cast_unsigned() });
+    }
+    append(db, call, &Event::Started, at)?;
+    Ok(Started(call))
+}
+
 fn insert_call(db: &Connection, plan: &str, call: &NewCall, at: &str) -> Result<CallId, Error> {
     db.prepare_cached("INSERT INTO call (plan, kind, key) VALUES (?1, ?2, ?3)")?.execute(params![
         plan,
@@ -236,6 +319,22 @@ fn insert_call(db: &Connection, plan: &str, call: &NewCall, at: &str) -> Result<
         db.prepare_cached("INSERT INTO call_lead (call, place, lead, role) VALUES (?1, ?2, ?3, ?4)")?;
     for (place, lead) in (0i64..).zip(&call.leads) {
         insert.execute(params![id.0, place, lead.id.cast_signed(), lead.role.as_str()])?;
+    }
+    if call.purpose != Purpose::Prepare {
+        db.prepare_cached("INSERT INTO call_purpose (call, purpose) VALUES (?1, ?2)")?
+            .execute(params![id.0, call.purpose.as_str()])?;
+    }
+    let mut insert = db.prepare_cached(
+        "INSERT INTO call_value (call, lead, field, before, after) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for value in &call.values {
+        insert.execute(params![
+            id.0,
+            value.lead.cast_signed(),
+            value.field,
+            json(&value.before)?,
+            json(&value.after)?
+        ])?;
     }
     append(db, id, &Event::Planned, at)?;
     Ok(id)

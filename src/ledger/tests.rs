@@ -31,7 +31,8 @@ fn merge(winner: LeadId, losers: &[LeadId]) -> NewCall {
     let lead = |id, role| CallLead { id, role };
     let mut leads = vec![lead(winner, Role::Winner)];
     leads.extend(losers.iter().map(|id| lead(*id, Role::Loser)));
-    NewCall { kind: CallKind::Merge, key: "a@example.com".into(), leads }
+    let key = "a@example.com".into();
+    NewCall { kind: CallKind::Merge, key, leads, purpose: Purpose::default(), values: vec![] }
 }
 
 fn backup(id: LeadId) -> Backup {
@@ -178,7 +179,7 @@ fn a_newer_format_and_a_foreign_file_are_left_alone() {
     ledger.db.pragma_update(None, "user_version", 99).unwrap();
     drop(ledger);
     let newer = Ledger::open(&file.path(), INSTANCE);
-    assert!(matches!(newer, Err(Error::Newer { found: 99, known: 2, .. })), "{newer:?}");
+    assert!(matches!(newer, Err(Error::Newer { found: 99, known: 3, .. })), "{newer:?}");
 
     let text = file.folder.path().join("notes.txt");
     std::fs::write(&text, "not a database, but long enough to look like something").unwrap();
@@ -227,19 +228,94 @@ fn a_write_whose_merge_did_not_follow_is_remembered_until_it_does() {
         kind: CallKind::Write,
         key: String::new(),
         leads: vec![CallLead { id: 1, role: Role::Winner }],
+        purpose: Purpose::default(),
+        values: vec![],
     };
     ledger.back_up("p1", &[backup(2), backup(3)], AT).unwrap();
     let calls = ledger.plan_calls("p1", &[write, merge(1, &[2]), merge(1, &[3])], AT).unwrap();
     assert_eq!(ledger.unfinished_writes().unwrap(), [], "nothing was sent yet");
 
     ledger.start(calls[0], AT).unwrap();
-    let unfinished = |part_done| Unfinished { plan: "p1".into(), winner: 1, part_done };
-    assert_eq!(ledger.unfinished_writes().unwrap(), [unfinished(false)]);
+    let unfinished = |gone: &[LeadId]| Unfinished { plan: "p1".into(), winner: 1, gone: gone.to_vec() };
+    assert_eq!(ledger.unfinished_writes().unwrap(), [unfinished(&[])]);
 
-    for (call, left) in [(calls[1], vec![unfinished(true)]), (calls[2], vec![])] {
+    for (call, loser, gone) in [(calls[1], 2, [2].as_slice()), (calls[2], 3, &[2, 3])] {
         ledger.start(call, AT).unwrap();
         ledger.record(call, &Event::Accepted { request_id: None }, AT).unwrap();
-        ledger.record(call, &Event::Verified { survivor: Some(1), merged: vec![2] }, AT).unwrap();
-        assert_eq!(ledger.unfinished_writes().unwrap(), left);
+        ledger.record(call, &Event::Verified { survivor: Some(1), merged: vec![loser] }, AT).unwrap();
+        assert_eq!(ledger.unfinished_writes().unwrap(), [unfinished(gone)], "the plan tells who is left");
     }
+}
+
+fn write(purpose: Purpose) -> NewCall {
+    let value = CallValue { lead: 1, field: "phone".into(), before: json!(null), after: json!("7") };
+    NewCall {
+        kind: CallKind::Write,
+        key: String::new(),
+        leads: vec![CallLead { id: 1, role: Role::Winner }],
+        purpose,
+        values: vec![value],
+    }
+}
+
+#[test]
+fn values_that_were_given_back_are_no_unfinished_write_and_a_mend_changes_nothing_of_it() {
+    let file = File::new();
+    let mut ledger = with_plan(&file);
+    let done = Event::Verified { survivor: None, merged: vec![] };
+    for (purpose, left) in
+        [(Purpose::Prepare, 1), (Purpose::Mend, 1), (Purpose::GiveBack, 0), (Purpose::Prepare, 1)]
+    {
+        let call = ledger.begin("p1", &write(purpose), AT).unwrap().call();
+        assert_eq!(ledger.open_calls().unwrap()[0].what, write(purpose), "as it was written down");
+        ledger.record(call, &Event::Accepted { request_id: None }, AT).unwrap();
+        ledger.record(call, &done, AT).unwrap();
+        assert_eq!(ledger.unfinished_writes().unwrap().len(), left, "{purpose:?}");
+    }
+}
+
+#[test]
+fn a_loss_is_open_until_somebody_saw_it_right_and_is_kept_once() {
+    let file = File::new();
+    let mut ledger = with_plan(&file);
+    let lost = Finding {
+        key: "a@example.com".into(),
+        lead: 1,
+        field: "unsubscribed".into(),
+        kind: FindingKind::Consent,
+        wanted: json!(true),
+        found: json!(false),
+    };
+    ledger.open_findings_with("p1", &[lost.clone(), lost.clone()], AT).unwrap();
+    ledger.open_findings_with("p1", &[lost.clone()], AT).unwrap();
+    let open = ledger.open_findings().unwrap();
+    assert_eq!(open.iter().map(|(_, plan, kept)| (plan.as_str(), kept)).collect::<Vec<_>>(), [("p1", &lost)]);
+    let id = open[0].0;
+    drop(ledger);
+    let mut ledger = file.open();
+    assert_eq!(ledger.open_findings().unwrap().len(), 1, "not forgotten");
+    ledger.close_finding(id, "seen right", AT).unwrap();
+    assert_eq!(ledger.open_findings().unwrap(), []);
+    ledger.open_findings_with("p1", &[lost], AT).unwrap();
+    assert_eq!(ledger.open_findings().unwrap().len(), 1, "it can be lost again");
+}
+
+#[test]
+fn the_last_refusal_of_a_group_and_the_fields_that_are_not_taken_are_remembered() {
+    let file = File::new();
+    let mut ledger = with_plan(&file);
+    let refusal = |code: &str| Refusal {
+        key: "a@example.com".into(),
+        digest: "d".into(),
+        code: code.into(),
+        message: "no".into(),
+        request_id: Some("1#2".into()),
+        at: AT.into(),
+    };
+    ledger.remember_refusal("p1", &refusal("712")).unwrap();
+    ledger.remember_refusal("p1", &refusal("1077")).unwrap();
+    assert_eq!(ledger.refusals().unwrap(), BTreeMap::from([("a@example.com".to_owned(), refusal("1077"))]));
+    ledger.remember_not_taken("leadSource", 1, AT).unwrap();
+    assert_eq!(ledger.not_taken_since(AT).unwrap().into_iter().collect::<Vec<_>>(), ["leadSource"]);
+    assert!(ledger.not_taken_since("2026-11-25T00:00:00Z").unwrap().is_empty());
 }

@@ -1,28 +1,28 @@
--- Winners that were written to, or may have been, for merges that are not all done: the last write of each, and whether
--- some of its losers are gone. A call that merged some of its losers is begun, and not done.
+-- Winners that hold, or may hold, values of a plan: the last write of each that prepared a merge, unless the values were
+-- given back since; and the losers of that plan which are gone into it.
 WITH written AS (
-    SELECT lead, max(call) AS call
-    FROM call_lead
-    WHERE call IN (
-        SELECT call.id FROM call JOIN journal ON journal.call = call.id
-        WHERE kind = 'write' AND event = 'started'
+    SELECT call_lead.lead, max(call.id) AS call
+    FROM call
+    JOIN call_lead ON call_lead.call = call.id
+    LEFT JOIN call_purpose ON call_purpose.call = call.id
+    WHERE call.kind = 'write' AND coalesce(purpose, 'prepare') <> 'mend' AND EXISTS (
+        SELECT 1 FROM journal WHERE journal.call = call.id
+            AND event = CASE purpose WHEN 'give_back' THEN 'verified' ELSE 'started' END
     )
-    GROUP BY lead
-),
-merge AS (
-    SELECT call.plan, call_lead.lead, coalesce(max(json_array_length(verified.merged)), 0) AS gone, (
-        SELECT count(*) FROM call_lead AS loser WHERE loser.call = call.id AND loser.role = 'loser'
-    ) AS losers
-    FROM call JOIN call_lead ON call_lead.call = call.id
-    LEFT JOIN journal AS verified
-        ON verified.call = call.id AND verified.event = 'verified' AND verified.survivor IS NOT NULL
-    WHERE call.kind = 'merge' AND call_lead.role = 'winner'
-    GROUP BY call.id, call_lead.lead
+    GROUP BY call_lead.lead
 )
-SELECT call.plan, written.lead, max(merge.gone > 0) AS part_done
+SELECT call.plan, written.lead, (
+    SELECT json_group_array(gone.value)
+    FROM call_lead
+    JOIN call AS merge ON merge.id = call_lead.call
+    JOIN journal AS verified ON verified.call = merge.id
+    JOIN json_each(verified.merged) AS gone
+    WHERE call_lead.lead = written.lead AND call_lead.role = 'winner'
+        AND merge.plan = call.plan AND merge.kind = 'merge'
+        AND verified.event = 'verified' AND verified.survivor IS NOT NULL
+)
 FROM written
 JOIN call ON call.id = written.call
-JOIN merge ON merge.plan = call.plan AND merge.lead = written.lead
-GROUP BY call.plan, written.lead
-HAVING min(merge.gone >= merge.losers) = 0
+LEFT JOIN call_purpose ON call_purpose.call = call.id
+WHERE coalesce(purpose, 'prepare') = 'prepare'
 ORDER BY written.lead

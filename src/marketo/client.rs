@@ -11,7 +11,6 @@ use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 use url::{Host, Url};
 
 use super::call::{Body, Call};
@@ -21,7 +20,7 @@ use super::export::ExportBudget;
 use super::pacer::{Pacer, Slot};
 use super::token::TokenSource;
 use super::trouble::{Reply, Trouble, describe_transport, judge, not_sent};
-use super::{AtAnyTime, Clock, Error, Permit, Result, Spending, Spent, Uncounted, Withheld};
+use super::{AtAnyTime, Clock, Error, Moment, Permit, Result, Spending, Spent, Uncounted, Withheld};
 
 /// How often a read is tried, and any call that was turned away.
 const ATTEMPTS: u32 = 8;
@@ -164,10 +163,10 @@ impl Client {
                 return Ok(Err(withheld));
             }
             let _under_way = under_way.lock().await;
-            let sent_at = Instant::now();
+            let left = Moment::now();
             let reply = self.send(call, &token).await;
             drop(slot);
-            judge(call, reply, sent_at).map(Ok)
+            judge(call, reply, left).map(Ok)
         });
         let withdrawn = async {
             let withheld = permit.withdrawn().await;

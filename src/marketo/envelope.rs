@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Error, Reason, Result};
+use super::{Error, Moment, Reason, Result};
 
 /// An answer as it comes over the wire. Members that have nothing to say are left out by Marketo, or null.
 #[derive(Debug, Deserialize)]
@@ -37,6 +37,8 @@ pub(super) struct RawReason {
 pub(super) struct Answer {
     call: String,
     pub(super) sent_at: Instant,
+    /// The same by two clocks.
+    pub(super) left: Moment,
     pub(super) request_id: Option<String>,
     /// Whether there is more; only activities are to be paged by it.
     pub(super) more: bool,
@@ -50,10 +52,11 @@ impl Envelope {
         self.errors.first().map(Reason::from)
     }
 
-    pub(super) fn into_answer(self, call: String, sent_at: Instant) -> Answer {
+    pub(super) fn into_answer(self, call: String, left: Moment) -> Answer {
+        let sent_at = left.instant();
         let Self { request_id, result, next_page_token, more_result, .. } = self;
         let next = next_page_token.filter(|token| !token.is_empty());
-        Answer { call, sent_at, request_id, more: more_result, next, result }
+        Answer { call, sent_at, left, request_id, more: more_result, next, result }
     }
 }
 

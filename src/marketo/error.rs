@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::Untrusted;
+use super::{Untrusted, permission};
 
 /// Why a call has no result. Facts as fields, never a token, a secret, a body or a value of a lead.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +61,7 @@ pub enum Error {
         what: String,
     },
     /// 603: the API user lacks the permission, or this machine's address is not on the allow-list. Nothing was done.
-    #[error("Marketo denies {call}: 603 {message}{}", request(request_id.as_ref()))]
+    #[error("Marketo denies {call}: 603 {message}{}{}", request(request_id.as_ref()), needs(call))]
     Permission {
         /// Method and path, without query.
         call: String,
@@ -155,6 +155,43 @@ impl Error {
         }
     }
 
+    /// Marketo's words, where it said no.
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            Self::Refused { message, .. } | Self::Permission { message, .. } => Some(message),
+            _ => None,
+        }
+    }
+
+    /// Marketo's id of the call, where it came.
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::Refused { request_id, .. }
+            | Self::Permission { request_id, .. }
+            | Self::Unclear { request_id, .. }
+            | Self::Answer { request_id, .. } => request_id.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The permission that the API user lacks, where Marketo denied the call.
+    pub fn permission(&self) -> Option<&'static str> {
+        match self {
+            Self::Permission { call, .. } => permission::of_call(call),
+            _ => None,
+        }
+    }
+
+    /// Whether a refusal is the merged group's own: another group may be merged all the same, and this one is refused
+    /// again until something about it changes. Everything else says nothing about the group, or would refuse every other
+    /// group as well. Never true of a call that is no merge: one Sync Leads call carries the records of many groups.
+    pub fn concerns_the_group_alone(&self) -> bool {
+        match self {
+            Self::Refused { call, code, .. } => call.ends_with("/merge.json") && is_of_a_group(code),
+            _ => false,
+        }
+    }
+
     /// Whether the whole run should stop, since the next call would fare no better.
     pub fn stops_the_run(&self) -> bool {
         matches!(
@@ -169,6 +206,87 @@ impl Error {
     }
 }
 
+/// Whether a merge that is refused with this code was refused for its leads: a person account of Salesforce (712), no
+/// default record type for them (714), a lead that cannot be taken (1003), is gone (1004, 1013), is in a partition that
+/// may not be written (1008), or belongs to the CRM (1018); and what the CRM and personalised URLs forbid (1076 to 1079)
+/// or are too many losers (1080).
+fn is_of_a_group(code: &str) -> bool {
+    matches!(
+        code,
+        "712"
+            | "714"
+            | "1003"
+            | "1004"
+            | "1008"
+            | "1013"
+            | "1018"
+            | "1076"
+            | "1077"
+            | "1078"
+            | "1079"
+            | "1080"
+    )
+}
+
+fn needs(call: &str) -> String {
+    permission::of_call(call)
+        .map(|permission| format!("; it needs the permission {permission} (Admin > Users & Roles > Roles)"))
+        .unwrap_or_default()
+}
+
 fn request(id: Option<&String>) -> String {
     id.map(|id| format!(" (request {id})")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(call: &str, code: &str) -> Error {
+        Error::Refused {
+            call: call.to_owned(),
+            code: code.to_owned(),
+            message: "words".to_owned(),
+            request_id: Some("a#1".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_the_groups_own_where_another_group_could_still_be_merged() {
+        const MERGE: &str = "POST /rest/v1/leads/7/merge.json";
+        for code in
+            ["712", "714", "1003", "1004", "1008", "1013", "1018", "1076", "1077", "1078", "1079", "1080"]
+        {
+            assert!(refused(MERGE, code).concerns_the_group_alone(), "{code}");
+            assert!(!refused("POST /rest/v1/leads.json", code).concerns_the_group_alone(), "{code}");
+        }
+        for code in
+            ["603", "605", "607", "609", "610", "612", "613", "616", "703", "1029", "1035", "HTTP 404"]
+        {
+            assert!(!refused(MERGE, code).concerns_the_group_alone(), "{code}");
+        }
+        let denied = Error::Permission { call: MERGE.to_owned(), message: String::new(), request_id: None };
+        assert!(!denied.concerns_the_group_alone() && denied.stops_the_run());
+    }
+
+    #[test]
+    fn a_no_is_shown_with_code_words_request_and_the_permission_that_it_asks_for() {
+        let error = refused("GET /rest/v1/leads.json", "610");
+        assert_eq!(error.to_string(), "Marketo refused GET /rest/v1/leads.json: 610 words (request a#1)");
+        assert_eq!(
+            (error.code(), error.message(), error.request_id()),
+            (Some("610"), Some("words"), Some("a#1"))
+        );
+        let denied = Error::Permission {
+            call: "GET /rest/v1/activities/leadchanges.json".to_owned(),
+            message: "Access denied".to_owned(),
+            request_id: Some("a#2".to_owned()),
+        };
+        assert_eq!(
+            denied.to_string(),
+            "Marketo denies GET /rest/v1/activities/leadchanges.json: 603 Access denied (request a#2); it needs the \
+             permission Read-Only Activity (Admin > Users & Roles > Roles)"
+        );
+        assert_eq!(denied.permission(), Some("Read-Only Activity"));
+    }
 }

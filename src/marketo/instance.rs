@@ -1,5 +1,8 @@
-//! What an instance holds beside its leads, and what was spent of its calls, in the words of Marketo's answers.
+//! What an instance holds and tells beside its leads, and what was spent of its calls, in the words of Marketo's answers.
 
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -37,9 +40,10 @@ pub struct ProgramMember {
 pub struct CustomObjectType {
     /// Its API name.
     pub name: String,
-    /// The object's own field that holds the link.
+    /// The object's own field that holds the link; empty where the relation does not name it.
     pub link_field: String,
-    /// The lead field whose value the link holds, usually `id`.
+    /// The lead field whose value the link holds, as the relation names it: by REST name, or as the screens do. Empty where
+    /// it does not say.
     pub lead_field: String,
 }
 
@@ -50,4 +54,86 @@ pub struct Usage {
     pub total: u64,
     /// By API user.
     pub by_user: Vec<(String, u64)>,
+}
+
+/// From where a log of activities is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Since {
+    /// From this time on, to the second.
+    Time(DateTime<Utc>),
+    /// From where an earlier call ended.
+    Token(String),
+}
+
+/// A merge as Marketo recorded it, whoever made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergeRecord {
+    /// The lead that the record belongs to: the survivor, or whom that was merged into since.
+    pub winner: LeadId,
+    /// The leads that went; none where the record does not name them.
+    pub losers: Vec<LeadId>,
+    /// When, to the second.
+    pub at: Option<DateTime<Utc>>,
+    /// Marketo's id of the call, where the API made it and the instance records that.
+    pub request_id: Option<String>,
+    /// Who made it, where it is recorded.
+    pub user: Option<String>,
+    /// The API method that made it, where it is recorded.
+    pub method: Option<String>,
+}
+
+/// One change of one field of one lead.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LeadChange {
+    /// The lead, or whom it was merged into since.
+    pub lead: LeadId,
+    /// The field's REST name; as Marketo named it where Describe does not know the name.
+    pub field: String,
+    /// What it held before, as Marketo wrote it; null where it says nothing.
+    pub old: Value,
+    /// What it holds since.
+    pub new: Value,
+    /// When, to the second.
+    pub at: Option<DateTime<Utc>>,
+    /// What changed it, in Marketo's words (`Web service API`, `Marketo Flow Action`, …).
+    pub source: Option<String>,
+    /// Marketo's id of the call that changed it, where it is recorded.
+    pub request_id: Option<String>,
+}
+
+/// An activity type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActivityType {
+    /// Its number here; look it up by name.
+    pub id: u32,
+    /// For example `New Lead`.
+    pub name: String,
+}
+
+/// One activity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Activity {
+    /// Its identity.
+    pub guid: String,
+    /// The lead that it belongs to now; a merge moves it to the winner.
+    pub lead: LeadId,
+    /// When it happened, to the second.
+    pub at: Option<DateTime<Utc>>,
+    /// Its type's number.
+    pub kind: u32,
+    /// What it is about; of a New Lead the lead's id at birth, which a merge leaves alone.
+    pub primary: Option<LeadId>,
+    /// Attributes by lower-cased name: rows and type definitions differ in case.
+    pub attributes: BTreeMap<String, Value>,
+}
+
+/// A page of activities.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ActivityPage {
+    /// Possibly none, although more follow.
+    pub activities: Vec<Activity>,
+    /// From where to go on, now or another day.
+    pub next: String,
+    /// Whether to go on now.
+    pub more: bool,
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::call::Call;
 use super::{
-    Activity, ActivityPage, ActivityType, BATCH, Client, CustomObjectType, Error, Field, Program,
+    Activity, ActivityPage, ActivityType, BATCH, Client, CustomObjectType, Error, Field, Moment, Program,
     ProgramMember, ReadLeads, Result, Schema, StaticList, Usage,
 };
 use crate::lead::{Lead, LeadId, parse_time};
@@ -24,29 +24,12 @@ const PROGRAM_PAGE: usize = 200;
 
 impl ReadLeads for Client {
     async fn leads_by(&self, field: &str, values: &[String], fields: &[String]) -> Result<Vec<Lead>> {
-        if values.iter().any(|value| value.contains(',')) {
-            return Err(Error::CannotAsk { field: field.to_owned() });
-        }
-        let mut leads = BTreeMap::new();
-        // A stack of the values still to be asked for; a chunk that finds too much is asked for in halves.
-        let mut chunks: Vec<&[String]> = values.chunks(BATCH).rev().collect();
-        while let Some(chunk) = chunks.pop() {
-            let call = Call::get("/rest/v1/leads.json")
-                .with("filterType", field)
-                .with("filterValues", chunk.join(","))
-                .with("fields", fields.join(","))
-                .with("batchSize", BATCH.to_string())
-                .within(FILTER_LIMIT);
-            match self.pages(call, lead).await {
-                Ok(found) => leads.extend(found.into_iter().map(|lead| (lead.id, lead))),
-                Err(error) if found_too_much(&error) && chunk.len() > 1 => {
-                    let (first, second) = chunk.split_at(chunk.len() / 2);
-                    chunks.extend([second, first]);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(leads.into_values().collect())
+        Ok(self.leads_since(field, values, fields).await?.1)
+    }
+
+    async fn look(&self, ids: &[LeadId], fields: &[String]) -> Result<(Moment, Vec<Lead>)> {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        self.leads_since("id", &ids, fields).await
     }
 
     async fn describe(&self) -> Result<Schema> {
@@ -161,8 +144,7 @@ impl ReadLeads for Client {
     }
 
     async fn lead_custom_objects(&self) -> Result<Vec<CustomObjectType>> {
-        let links =
-            self.pages(Call::get("/rest/v1/customobjects.json"), |row| Some(links_to_leads(row))).await?;
+        let links = self.pages(Call::get("/rest/v1/customobjects.json"), links_to_leads).await?;
         Ok(links.concat())
     }
 
@@ -202,6 +184,43 @@ impl ReadLeads for Client {
 }
 
 impl Client {
+    /// Leads by filter, and the moment at which the first call for them left.
+    async fn leads_since(
+        &self,
+        field: &str,
+        values: &[String],
+        fields: &[String],
+    ) -> Result<(Moment, Vec<Lead>)> {
+        if values.iter().any(|value| value.contains(',')) {
+            return Err(Error::CannotAsk { field: field.to_owned() });
+        }
+        let (mut leads, mut since) = (BTreeMap::new(), Moment::now());
+        let mut first = true;
+        // A stack of the values still to be asked for; a chunk that finds too much is asked for in halves.
+        let mut chunks: Vec<&[String]> = values.chunks(BATCH).rev().collect();
+        while let Some(chunk) = chunks.pop() {
+            let call = Call::get("/rest/v1/leads.json")
+                .with("filterType", field)
+                .with("filterValues", chunk.join(","))
+                .with("fields", fields.join(","))
+                .with("batchSize", BATCH.to_string())
+                .within(FILTER_LIMIT);
+            match self.pages_since(call, lead).await {
+                Ok((left, found)) => {
+                    since = if first { left } else { since.earlier(left) };
+                    first = false;
+                    leads.extend(found.into_iter().map(|lead| (lead.id, lead)));
+                }
+                Err(error) if found_too_much(&error) && chunk.len() > 1 => {
+                    let (first, second) = chunk.split_at(chunk.len() / 2);
+                    chunks.extend([second, first]);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((since, leads.into_values().collect()))
+    }
+
     /// One page of activities: while `moreResult` is true there is more, however few came.
     async fn activity_page(&self, call: Call) -> Result<ActivityPage> {
         let asked =
@@ -221,8 +240,17 @@ impl Client {
         call: Call,
         row: impl Fn(&Value) -> Option<T> + Copy,
     ) -> Result<Vec<T>> {
+        Ok(self.pages_since(call, row).await?.1)
+    }
+
+    /// The same with the moment at which the first page was asked for.
+    async fn pages_since<T>(
+        &self,
+        call: Call,
+        row: impl Fn(&Value) -> Option<T> + Copy,
+    ) -> Result<(Moment, Vec<T>)> {
         let Call { path, query, limit, .. } = call;
-        let (mut found, mut token) = (Vec::new(), None::<String>);
+        let (mut found, mut token, mut since) = (Vec::new(), None::<String>, None::<Moment>);
         loop {
             let mut page = Call::get(path.clone()).within(limit);
             page.query.clone_from(&query);
@@ -230,13 +258,14 @@ impl Client {
                 page = page.with("nextPageToken", token);
             }
             let mut answer = self.call(page).await?;
+            let since = *since.get_or_insert(answer.left);
             let rows = answer.read(row)?;
             let (end, next) = (rows.is_empty(), answer.next());
             found.extend(rows);
             match next {
-                None => return Ok(found),
+                None => return Ok((since, found)),
                 // A token that repeats itself would page for ever; with rows it leaves open what is missing.
-                same if same == token && end => return Ok(found),
+                same if same == token && end => return Ok((since, found)),
                 same if same == token => return Err(answer.senseless("its paging token leads nowhere")),
                 next => token = next,
             }
@@ -294,7 +323,7 @@ fn schema(row: &Value) -> Schema {
     Schema { fields, searchable }
 }
 
-fn activity(row: &Value) -> Option<Activity> {
+pub(super) fn activity(row: &Value) -> Option<Activity> {
     let attributes = row
         .get("attributes")
         .and_then(Value::as_array)
@@ -317,29 +346,30 @@ fn activity(row: &Value) -> Option<Activity> {
     })
 }
 
-fn links_to_leads(row: &Value) -> Vec<CustomObjectType> {
-    let name = text(row, "name");
-    row.get("relationships")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter(|relation| {
-            relation
-                .pointer("/relatedTo/name")
-                .and_then(Value::as_str)
-                .is_some_and(|to| to.eq_ignore_ascii_case("lead"))
-        })
-        .map(|relation| CustomObjectType {
-            name: name.clone(),
-            link_field: text(relation, "field"),
-            lead_field: lead_field(
-                relation.pointer("/relatedTo/field").and_then(Value::as_str).unwrap_or("id"),
-            ),
-        })
-        .collect()
+fn links_to_leads(row: &Value) -> Option<Vec<CustomObjectType>> {
+    // Answers name an object `name`, Adobe's definitions `apiName`.
+    let name = [text(row, "name"), text(row, "apiName")].into_iter().find(|name| !name.is_empty())?;
+    let relations = match row.get("relationships") {
+        None | Some(Value::Null) => return Some(Vec::new()),
+        Some(relations) => relations.as_array()?,
+    };
+    let links = relations.iter().filter(|relation| is_to_leads(relation)).map(|relation| CustomObjectType {
+        name: name.clone(),
+        link_field: text(relation, "field"),
+        lead_field: lead_field(
+            relation.pointer("/relatedTo/field").and_then(Value::as_str).unwrap_or_default().trim(),
+        ),
+    });
+    Some(links.collect())
 }
 
-/// Relationships name the lead's field as the screens do: `Id`, `Email Address`.
+/// Whether a relation is to the lead; one that does not say to what it is may be.
+fn is_to_leads(relation: &Value) -> bool {
+    let to = relation.pointer("/relatedTo/name").and_then(Value::as_str).unwrap_or_default().trim();
+    to.is_empty() || ["lead", "leads", "person", "people"].iter().any(|name| to.eq_ignore_ascii_case(name))
+}
+
+/// Relationships name the lead's field as the screens do: `Id`, `Email Address`. Other names are told as they come.
 fn lead_field(name: &str) -> String {
     match name {
         "Id" | "ID" => "id".to_owned(),
@@ -361,6 +391,6 @@ pub(super) fn number(value: &Value) -> Option<u64> {
     }
 }
 
-fn text(row: &Value, member: &str) -> String {
+pub(super) fn text(row: &Value, member: &str) -> String {
     row.get(member).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

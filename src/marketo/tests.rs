@@ -18,6 +18,8 @@ mod exporting;
 mod logged;
 mod reading;
 mod scripted;
+mod status;
+mod witness;
 
 use scripted::{Reply, SECRET, Scripted, TOKEN};
 

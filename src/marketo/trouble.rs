@@ -12,7 +12,7 @@ use super::call::Call;
 use super::classify::{Kind, Verdict, of_code, of_status};
 use super::envelope::{Answer, Envelope};
 use super::quota::filled_again;
-use super::{Error, Reason, Result, Untrusted};
+use super::{Error, Moment, Reason, Result, Untrusted};
 
 /// What came back, before it is judged.
 pub(super) enum Reply {
@@ -39,11 +39,12 @@ pub(super) struct Trouble {
 }
 
 /// The answer, or what is to be done without one.
-pub(super) fn judge(call: &Call, reply: Reply, sent_at: Instant) -> Result<Answer, Trouble> {
+pub(super) fn judge(call: &Call, reply: Reply, left: Moment) -> Result<Answer, Trouble> {
+    let sent_at = left.instant();
     match reply {
         Reply::Envelope(envelope) if envelope.success => {
             tracing::info!(call = %call.name(), request_id = envelope.request_id, elapsed_ms = millis(sent_at), "answered");
-            Ok(envelope.into_answer(call.name(), sent_at))
+            Ok(envelope.into_answer(call.name(), left))
         }
         reply => Err(trouble(call, reply, sent_at)),
     }
@@ -94,6 +95,10 @@ impl Trouble {
             Ok(what) => what,
             Err(why) => return Error::Untrusted { call, host: host_of(base), why },
         };
+        // The other errors carry the id as a field.
+        let and_request = |what: String| {
+            request_id.as_ref().map_or_else(|| what.clone(), |id| format!("{what} (request {id})"))
+        };
         match verdict {
             Verdict::Unclear => Error::Unclear { call, what, request_id, sent_at },
             Verdict::Deny => Error::Permission {
@@ -104,7 +109,8 @@ impl Trouble {
             Verdict::Quota => Error::Quota {
                 call,
                 which: format!(
-                    "Marketo's daily quota of calls for the whole instance is used up (607); it is filled again at {}",
+                    "Marketo's daily quota of calls for the whole instance is used up: {}; it is filled again at {}",
+                    and_request(what),
                     request_id.as_deref().and_then(filled_again).map_or_else(
                         || "midnight US Central".to_owned(),
                         |at| format!("{} UTC, midnight US Central", at.format("%Y-%m-%d %H:%M")),
@@ -113,13 +119,15 @@ impl Trouble {
             },
             Verdict::RenewToken => Error::Credentials {
                 url: identity.to_owned(),
-                what: format!("the token that it gave is refused right away ({what})"),
+                what: and_request(format!("the token that it gave is refused right away: {what}")),
             },
             Verdict::Refuse => {
                 let reason = reason.unwrap_or_else(|| Reason { code: what, message: String::new() });
                 Error::Refused { call, code: reason.code, message: reason.message, request_id }
             }
-            Verdict::SlowDown | Verdict::TryAgain => Error::Unavailable { call, what, attempts },
+            Verdict::SlowDown | Verdict::TryAgain => {
+                Error::Unavailable { call, what: and_request(what), attempts }
+            }
         }
     }
 }

@@ -7,8 +7,9 @@ use super::call::{Body, Call};
 use super::envelope::{RawReason, null_as_default};
 use super::{
     Accepted, Client, Error, MERGE_LIMIT, MergeLeads, MergeOrder, Permit, Reason, RecordResult, RecordStatus,
-    Result, SYNC_LIMIT, SyncAction, SyncLeads, SyncRequest,
+    Result, STATUS_LIMIT, SYNC_LIMIT, SetProgramStatus, StatusResult, SyncAction, SyncLeads, SyncRequest,
 };
+use crate::lead::LeadId;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -56,6 +57,60 @@ impl SyncLeads for Client {
             format!("the answer does not say what became of each of the {} records", request.input.len());
         Err(answer.unclear(what))
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusBody<'a> {
+    status_name: &'a str,
+    input: Vec<StatusRecord>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusRecord {
+    lead_id: LeadId,
+}
+
+impl SetProgramStatus for Client {
+    async fn set_program_status_with(
+        &self,
+        permit: &impl Permit,
+        program: u64,
+        status: &str,
+        leads: &[LeadId],
+    ) -> Result<Vec<StatusResult>> {
+        let input = leads.iter().map(|lead| StatusRecord { lead_id: *lead }).collect();
+        let body = serde_json::to_vec(&StatusBody { status_name: status, input }).map_err(|error| {
+            Error::Setup { what: format!("the members cannot be written as JSON: {error}") }
+        })?;
+        let path = format!("/rest/v1/programs/{program}/members/status.json");
+        let mut answer = self.call_with(permit, Call::post(path, Body::Json(body), STATUS_LIMIT)).await?;
+        let rows = answer.read(status_result).unwrap_or_default();
+        // Results come in the order of the input; one that names another lead there tells nothing of either.
+        let matches =
+            |(asked, (named, _, _)): (&LeadId, &StatusRow)| named.is_none_or(|named| named == *asked);
+        if rows.len() != leads.len() || !leads.iter().zip(&rows).all(matches) {
+            let what = format!("the answer does not say what became of each of the {} members", leads.len());
+            return Err(answer.unclear(what));
+        }
+        let result =
+            |(lead, (_, set, reasons)): (&LeadId, StatusRow)| StatusResult { lead: *lead, set, reasons };
+        Ok(leads.iter().zip(rows).map(result).collect())
+    }
+}
+
+type StatusRow = (Option<LeadId>, bool, Vec<Reason>);
+
+fn status_result(row: &Value) -> Option<StatusRow> {
+    let lead = row.get("leadId").and_then(super::read::number);
+    let row: SyncRow = SyncRow::deserialize(row).ok()?;
+    let set = match row.status.as_str() {
+        "updated" | "created" => true,
+        "skipped" => false,
+        _ => return None,
+    };
+    Some((lead, set, row.reasons.iter().map(Reason::from).collect()))
 }
 
 impl MergeLeads for Client {

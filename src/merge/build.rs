@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 
+use super::take_in::members;
 use super::written::Written;
-use super::{Error, Merge};
+use super::{Error, Merge, MergeClient};
 use crate::dedupe::{Key, LeftOut, Plan, PlannedGroup, Policy, plan_group};
 use crate::lead::{Lead, LeadId};
-use crate::marketo::{BATCH, MergeLeads, ReadLeads, SyncLeads};
+use crate::marketo::BATCH;
 use crate::stop::unless_stopped;
 
 /// A group as the cache knows it.
@@ -20,7 +21,7 @@ pub struct Candidate {
     pub leads: Vec<LeadId>,
 }
 
-impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
+impl<M: MergeClient> Merge<'_, M> {
     /// Plans the candidates in their order until `limit` groups can be merged, and keeps the plan in the ledger.
     pub async fn plan(
         &mut self,
@@ -37,10 +38,21 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
             let (now, later) = rest.split_at(take(rest, limit - groups.len()));
             rest = later;
             let Some(live) = unless_stopped(&self.stop, self.read_candidates(now)).await? else { break };
+            let mut planned = Vec::new();
             for candidate in now {
                 match self.plan_one(candidate, &live, &policy, &written) {
-                    Ok(group) => groups.push(group),
+                    Ok(group) => planned.push(group),
                     Err(reason) => left_out.push(reason),
+                }
+            }
+            let stop = self.stop.clone();
+            let Some(rows) = unless_stopped(&stop, self.rows_in_the_way(&planned, &live)).await? else {
+                break;
+            };
+            for group in planned {
+                match rows.get(&group.winner) {
+                    Some(reason) => left_out.push(left_alone(group, reason)),
+                    None => groups.push(group),
                 }
             }
         }
@@ -51,6 +63,16 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         Ok(plan)
     }
 
+    /// For each of these groups that custom objects keep out, by its winner, the reason.
+    async fn rows_in_the_way(
+        &mut self,
+        groups: &[PlannedGroup],
+        live: &BTreeMap<LeadId, Lead>,
+    ) -> Result<BTreeMap<LeadId, String>, Error> {
+        let groups: Vec<&PlannedGroup> = groups.iter().collect();
+        Ok(self.custom_objects.in_the_way(self.marketo, &groups, live).await?)
+    }
+
     fn plan_one(
         &self,
         candidate: &Candidate,
@@ -59,35 +81,12 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         written: &Written,
     ) -> Result<PlannedGroup, LeftOut> {
         let members = candidate.leads.iter().filter_map(|id| live.get(id)).cloned().collect();
-        plan_group(&candidate.key, &written.as_before(members, &policy.key), policy, &self.facts)
+        plan_group(&candidate.key, &written.as_before(members, &policy.key, &self.facts), policy, &self.facts)
     }
 
     async fn read_candidates(&self, candidates: &[Candidate]) -> Result<BTreeMap<LeadId, Lead>, Error> {
         let ids: Vec<LeadId> = candidates.iter().flat_map(|candidate| &candidate.leads).copied().collect();
-        self.read(&ids).await
-    }
-
-    /// The leads of calls that were sent, to see what became of them; none where the run is to stop and has no time left.
-    pub(super) async fn look(&self, ids: &[LeadId]) -> Result<Option<BTreeMap<LeadId, Lead>>, Error> {
-        let out_of_time = async {
-            self.stop.cancelled().await;
-            tokio::time::sleep(self.grace()).await;
-        };
-        tokio::select! {
-            biased;
-            live = self.read(ids) => live.map(Some),
-            () = out_of_time => Ok(None),
-        }
-    }
-
-    /// The leads that still have these ids, with every readable field.
-    pub(super) async fn read(&self, ids: &[LeadId]) -> Result<BTreeMap<LeadId, Lead>, Error> {
-        let mut live = BTreeMap::new();
-        for ids in ids.chunks(BATCH) {
-            let leads = self.marketo.leads_by_id(ids, &self.fields).await?;
-            live.extend(leads.into_iter().map(|lead| (lead.id, lead)));
-        }
-        Ok(live)
+        Ok(self.read_twice_if_missing(&ids).await?.leads)
     }
 
     /// A plan of the ledger, as it was when somebody looked at it, or an error.
@@ -103,6 +102,12 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         }
         Ok(plan)
     }
+}
+
+fn left_alone(group: PlannedGroup, reason: &str) -> LeftOut {
+    let mut leads: Vec<LeadId> = members(&group).collect();
+    leads.sort_unstable();
+    LeftOut { key: group.key, leads, reason: reason.to_owned() }
 }
 
 /// How many candidates to read at once: what fits a call, and at least one.

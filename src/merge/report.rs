@@ -1,8 +1,11 @@
 //! What a run did, group by group, and why it stopped.
 
+use serde_json::Value;
+
 use super::Error;
 use crate::dedupe::{FieldChange, LeftOut, PlannedGroup};
 use crate::lead::{Lead, LeadId};
+use crate::marketo;
 
 /// What became of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +53,76 @@ pub struct GroupReport {
     pub reason: Option<String>,
     /// What the winner gets.
     pub fields: Vec<FieldChange>,
+    /// What Marketo said, where it refused the merge or a write for it.
+    pub marketo: Option<Said>,
+    /// Values that Marketo answered to have taken, and that were not there: why nothing was merged.
+    pub not_written: Vec<Difference>,
+    /// Fields of the survivor that hold something else than predicted, and what was done about each.
+    pub surprises: Vec<Surprise>,
+}
+
+/// Marketo's refusal, word by word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Its code.
+    pub code: String,
+    /// Its words.
+    pub message: String,
+    /// Its id of the call.
+    pub request_id: Option<String>,
+}
+
+impl Said {
+    /// What an error carries of Marketo's words.
+    pub(super) fn of(error: &marketo::Error) -> Option<Self> {
+        let code = error.code()?.to_owned();
+        let message = error.message().unwrap_or_default().to_owned();
+        Some(Self { code, message, request_id: error.request_id().map(str::to_owned) })
+    }
+}
+
+/// A field that holds something else than it should.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// The lead.
+    pub lead: LeadId,
+    /// The field's REST API name.
+    pub name: String,
+    /// What it should hold.
+    pub wanted: Value,
+    /// What it holds.
+    pub found: Value,
+}
+
+/// A difference on a survivor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Surprise {
+    /// What is different.
+    pub difference: Difference,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of a difference on a survivor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The merge took the value, and it was written again and read back.
+    Mended,
+    /// No merge makes such a value: somebody else wrote it meanwhile, and it stays.
+    Changed,
+    /// The merge took the value, and it could not be written again.
+    Lost,
+}
+
+impl Fate {
+    /// The word in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mended => "mended",
+            Self::Changed => "changed",
+            Self::Lost => "lost",
+        }
+    }
 }
 
 impl GroupReport {
@@ -63,6 +136,9 @@ impl GroupReport {
             outcome: Outcome::WouldMerge,
             reason: Some(group.reason.clone()),
             fields: group.changes.clone(),
+            marketo: None,
+            not_written: Vec::new(),
+            surprises: Vec::new(),
         }
     }
 
@@ -76,6 +152,9 @@ impl GroupReport {
             outcome: Outcome::Skipped,
             reason: Some(group.reason.clone()),
             fields: Vec::new(),
+            marketo: None,
+            not_written: Vec::new(),
+            surprises: Vec::new(),
         }
     }
 

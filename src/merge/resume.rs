@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::settle::{Finding, Pending, Settled};
+use super::settle::{Finding, LOG_LAG, Log, Pending, Settled};
 use super::write::Record;
-use super::{Error, MARGIN, Merge, Watch};
-use crate::dedupe::Plan;
-use crate::ledger::{Call, CallKind, Event, State};
-use crate::marketo::{MERGE_LIMIT, MergeLeads, ReadLeads, SYNC_LIMIT, SyncLeads};
+use super::{Error, MARGIN, Merge, MergeClient, Watch};
+use crate::dedupe::{FieldChange, Plan};
+use crate::lead::LeadId;
+use crate::ledger::{self, Call, CallKind, CallValue, Event, State};
+use crate::marketo::{MERGE_LIMIT, SYNC_LIMIT};
 
 /// A call that was written down this long ago cannot be under way, however long it waited for its turn to leave.
 const LONG_OVER: Duration = Duration::from_secs(60 * 60);
 
 /// What an earlier run's open calls came to.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct Resumed {
     /// Calls that were settled.
     pub settled: usize,
@@ -24,11 +25,16 @@ pub struct Resumed {
     pub removed: usize,
     /// What fits no outcome: a person must look before more is merged.
     pub alarm: Option<String>,
-    /// Calls that are still open, since the run is to stop.
+    /// Calls that are still open: the run is to stop, or only Marketo's log can tell what came of them
+    /// and does not yet.
     pub open: usize,
+    /// Records to keep that got their former values back, since their merges were not made.
+    pub given_back: usize,
+    /// What earlier runs lost and nobody has put right.
+    pub findings: Vec<ledger::Finding>,
 }
 
-impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
+impl<M: MergeClient> Merge<'_, M> {
     /// Settles every open call of the ledger. To be done before anything is planned to be carried out.
     pub async fn settle_open(&mut self, watch: &mut dyn Watch) -> Result<Resumed, Error> {
         self.resuming = true;
@@ -56,7 +62,8 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
             };
             match (call.state, call.what.kind) {
                 (State::Planned, _) => {
-                    self.skip(&[call.id], "its run ended before")?;
+                    let why = "its run ended before".to_owned();
+                    self.ledger.record(call.id, &Event::Skipped { why }, &self.at())?;
                     resumed.settled += 1;
                 }
                 (_, CallKind::Write) => {
@@ -67,11 +74,15 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
             }
         }
         let mut settled: Vec<Settled<'_>> = Vec::new();
-        self.settle(pending, &mut settled, watch).await?;
+        self.settle_all(&mut pending, &mut settled, watch).await?;
         resumed.settled += settled.len();
         resumed.removed = settled.iter().map(|settled| removed(&settled.finding)).sum();
         resumed.alarm = settled.iter().find_map(Settled::alarm);
         resumed.open = open.len() - resumed.settled.min(open.len());
+        if !self.stop.is_cancelled() {
+            resumed.given_back = self.give_back_earlier().await?;
+            resumed.findings = self.review_findings().await?;
+        }
         Ok(resumed)
     }
 
@@ -83,14 +94,33 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                 what: format!("call {} is of a group that it does not have", call.id),
             });
         };
+        let is_old = self.age(call) > LONG_OVER;
         let over_at = if state == State::Refused { Instant::now() } else { self.over_at(call, MERGE_LIMIT) };
+        let now = (self.now)();
+        let from = call.started_at.unwrap_or(now);
+        let losers: Vec<LeadId> = call.losers().collect();
+        let mut before = BTreeMap::new();
+        for id in std::iter::once(group.winner).chain(losers.iter().copied()) {
+            before.extend(self.ledger.backups_of(id)?.pop().map(|backup| (id, backup.lead)));
+        }
         Ok(Some(Pending {
             call: call.id,
             plan: &plan.id,
             group,
-            losers: call.losers().collect(),
+            losers,
             state,
+            said: None,
+            request_id: None,
             over_at,
+            // It may have waited long for its turn, but its run has ended.
+            left: (from, now),
+            before,
+            missed: std::collections::BTreeSet::new(),
+            lingers: false,
+            log: Log::Silent,
+            asks_log: false,
+            log_until: if is_old { over_at } else { over_at + self.clock.wall(LOG_LAG) },
+            is_old,
         }))
     }
 
@@ -100,7 +130,11 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
             let group = plan.groups.iter().find(|group| group.winner == lead)?;
             Some(Record { lead, changes: group.changes.clone() })
         };
-        let records: Vec<Record> = call.winners().filter_map(changes).collect();
+        let records: Vec<Record> = match call.what.values.as_slice() {
+            // An older version wrote it down: its values are the plan's.
+            [] => call.winners().filter_map(changes).collect(),
+            values => call.winners().map(|lead| Record { lead, changes: changes_of(lead, values) }).collect(),
+        };
         match state {
             State::Accepted => {
                 self.ledger.record(
@@ -115,7 +149,7 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
             }
             _ => {
                 let over_at = self.over_at(call, SYNC_LIMIT);
-                return Ok(self.look_at_write(call.id, &records, over_at).await?.settled);
+                return Ok(!self.look_at_write(call.id, &records, over_at).await?.open);
             }
         }
         Ok(true)
@@ -131,15 +165,32 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
         Ok(State::Unknown)
     }
 
+    /// How long ago an earlier run's call was written down.
+    fn age(&self, call: &Call) -> Duration {
+        call.started_at.and_then(|at| ((self.now)() - at).to_std().ok()).unwrap_or_default()
+    }
+
     /// From when on an earlier run's call cannot be under way. It may have left much later than it was written down,
     /// having waited for its turn, but not after this run opened the ledger.
     fn over_at(&self, call: &Call, limit: Duration) -> Instant {
-        let age = call.started_at.and_then(|at| ((self.now)() - at).to_std().ok()).unwrap_or_default();
-        if age > LONG_OVER {
+        if self.age(call) > LONG_OVER {
             return Instant::now();
         }
         self.opened_at + self.clock.wall(limit + MARGIN)
     }
+}
+
+fn changes_of(lead: LeadId, values: &[CallValue]) -> Vec<FieldChange> {
+    values
+        .iter()
+        .filter(|value| value.lead == lead)
+        .map(|value| FieldChange {
+            name: value.field.clone(),
+            before: value.before.clone(),
+            after: value.after.clone(),
+            from: None,
+        })
+        .collect()
 }
 
 fn removed(finding: &Finding) -> usize {

@@ -1,25 +1,23 @@
-//! What became of merge calls, by looking (law 4), and whether the survivors hold what they must (law 5).
+//! What a look says of merge calls that were sent (law 4). Pure.
 //!
-//! For: calls just made, and calls that a killed run left open; the same look settles both. Never: concludes that a call
-//! was not done before it must be over, or sends it again.
+//! For: calls just made, and calls that a killed run left open; the same rules settle both. "Merged" is
+//! shown and never concluded from absence alone: Marketo accepted the call, or its log names the merge;
+//! and a lead counts as gone when two looks miss it.
+//! Never: concludes that a call was not done before it must be over.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
-use super::write::Record;
-use super::written::same;
-use super::{Error, Merge, Watch};
-use crate::dedupe::{FieldChange, OPT_OUTS, PlannedGroup, deviations};
-use crate::lead::{Crm, Lead, LeadId};
+use super::report::{Difference, Fate, Said, Surprise};
+use crate::dedupe::PlannedGroup;
+use crate::lead::{Crm, Lead, LeadId, request_arrival};
 use crate::ledger::{CallId, Event, State};
-use crate::marketo::{MergeLeads, ReadLeads, SyncLeads, UntilStopped};
+use crate::marketo::MergeRecord;
 
-/// Between two looks at calls that may still be under way: early ones, since most end soon, then rarer.
-const LOOKS: [Duration; 4] =
-    [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(40), Duration::from_secs(60)];
+/// How long Marketo's log may take to name a merge after its call is over.
+pub(super) const LOG_LAG: std::time::Duration = std::time::Duration::from_secs(5 * 60);
 
 /// A merge call to be settled.
 #[derive(Debug, Clone)]
@@ -30,31 +28,38 @@ pub(super) struct Pending<'p> {
     pub(super) losers: Vec<LeadId>,
     /// What the journal says of it: accepted, refused or unknown.
     pub(super) state: State,
+    /// What Marketo said, of a refused call.
+    pub(super) said: Option<Said>,
+    /// Marketo's id of the call, where its answer came.
+    pub(super) request_id: Option<String>,
     /// From when on it cannot be under way any more.
     pub(super) over_at: Instant,
+    /// Between these times it left.
+    pub(super) left: (DateTime<Utc>, DateTime<Utc>),
+    /// The leads as they were when it left, as far as they are known.
+    pub(super) before: BTreeMap<LeadId, Lead>,
+    /// The leads that the look before missed.
+    pub(super) missed: BTreeSet<LeadId>,
+    /// Whether a look came after it that showed its leads as if nothing had been done.
+    pub(super) lingers: bool,
+    pub(super) log: Log,
+    /// Whether only the log can tell what became of it.
+    pub(super) asks_log: bool,
+    /// Until then Marketo's log may lag behind; its rows can come minutes later.
+    pub(super) log_until: Instant,
+    /// Whether it was made so long ago that the log would have told by now.
+    pub(super) is_old: bool,
 }
 
-/// A settled merge call.
-#[derive(Debug)]
-pub(super) struct Settled<'p> {
-    pub(super) pending: Pending<'p>,
-    pub(super) finding: Finding,
-    /// The ruled fields that the survivor does not hold, though they were written again.
-    pub(super) lost: Vec<String>,
-}
-
-impl Settled<'_> {
-    /// Why no more may be merged before a person has looked.
-    pub(super) fn alarm(&self) -> Option<String> {
-        if let Finding::Contradicted(what) = &self.finding {
-            return Some(what.clone());
-        }
-        let opt_out = self.lost.iter().find(|field| OPT_OUTS.contains(&field.as_str()))?;
-        let survivor = self.finding.survivor()?.id;
-        Some(format!(
-            "`{opt_out}` of lead {survivor} is not set after the merge, and setting it again did not help; set it by hand before anything is mailed"
-        ))
-    }
+/// What Marketo's activity log says of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Log {
+    /// It was not asked.
+    Silent,
+    /// It cannot be read.
+    Mute(String),
+    /// It has merges that name leads of the call.
+    Shows(Vec<MergeRecord>),
 }
 
 /// What a look showed.
@@ -64,7 +69,7 @@ pub(super) enum Finding {
     Merged { survivor: Lead, gone: Vec<LeadId> },
     /// The winner and some losers are still there.
     Partly { survivor: Lead, gone: Vec<LeadId> },
-    /// Nothing was done.
+    /// Nothing was done by this call.
     NotDone(String),
     /// It fits no outcome.
     Contradicted(String),
@@ -85,7 +90,7 @@ impl Finding {
         }
     }
 
-    fn event(&self) -> Event {
+    pub(super) fn event(&self) -> Event {
         match self {
             Self::Merged { survivor, gone } | Self::Partly { survivor, gone } => {
                 Event::Verified { survivor: Some(survivor.id), merged: gone.clone() }
@@ -96,177 +101,206 @@ impl Finding {
     }
 }
 
-impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
-    /// Looks until every call is settled, and adds each to `settled` once the ledger has it. A stop leaves the rest
-    /// open, in the ledger too.
-    pub(super) async fn settle<'p>(
-        &mut self,
-        mut open: Vec<Pending<'p>>,
-        settled: &mut Vec<Settled<'p>>,
-        watch: &mut dyn Watch,
-    ) -> Result<(), Error> {
-        let mut looks = LOOKS.into_iter();
-        while !open.is_empty() {
-            // Before the reading, so that what is read was so after the call was over.
-            let looked_at = Instant::now();
-            let ids: Vec<LeadId> = open.iter().flat_map(leads).collect();
-            let Some(live) = self.look(&ids).await? else { return Ok(()) };
-            let (mut found, mut waiting) = (Vec::new(), Vec::new());
-            for pending in open {
-                match conclude(&pending, &live, looked_at >= pending.over_at) {
-                    Some(finding) => found.push(Settled { pending, finding, lost: Vec::new() }),
-                    None => waiting.push(pending),
-                }
-            }
-            if !self.keep_values(&mut found).await? {
-                return Ok(());
-            }
-            for found in found {
-                self.ledger.record(found.pending.call, &found.finding.event(), &self.at())?;
-                if let Some(survivor) = found.finding.survivor() {
-                    watch.merged(survivor, found.finding.gone());
-                }
-                settled.push(found);
-            }
-            open = waiting;
-            if open.is_empty() || !self.wait(&open, looks.next(), watch).await {
-                return Ok(());
-            }
-        }
-        Ok(())
+/// What is to be done about a call after a look.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Conclusion {
+    /// It is settled.
+    Found(Finding),
+    /// Leads are missing for the first time: look again.
+    LookAgain,
+    /// It may be under way.
+    UnderWay,
+    /// Whether this call made the leads go, only the log can tell.
+    AskLog,
+    /// Only the log could tell, and it does not.
+    NotShown(String),
+}
+
+impl Pending<'_> {
+    pub(super) fn leads(&self) -> impl Iterator<Item = LeadId> {
+        std::iter::once(self.group.winner).chain(self.losers.iter().copied())
     }
 
-    /// Waits for the next look; false where the run is to stop.
-    async fn wait(&self, open: &[Pending<'_>], pause: Option<Duration>, watch: &mut dyn Watch) -> bool {
-        watch.waiting(open.len());
-        let over = open.iter().map(|pending| pending.over_at).max().unwrap_or_else(Instant::now);
-        let next = pause.map(|pause| Instant::now() + self.clock.wall(pause));
-        tokio::select! {
-            () = tokio::time::sleep_until(next.map_or(over, |next| next.min(over))) => true,
-            () = self.stop.cancelled() => false,
+    /// What the leads that a look found say of the call; `is_over` where it cannot be under way any more.
+    pub(super) fn conclude(&mut self, live: &BTreeMap<LeadId, Lead>, is_over: bool) -> Conclusion {
+        let conclusion = self.judge(live, is_over);
+        self.lingers = conclusion == Conclusion::UnderWay;
+        conclusion
+    }
+
+    fn judge(&mut self, live: &BTreeMap<LeadId, Lead>, is_over: bool) -> Conclusion {
+        let missing: BTreeSet<LeadId> = self.leads().filter(|id| !live.contains_key(id)).collect();
+        let seen_twice = missing.is_subset(&self.missed);
+        self.missed = missing;
+        if !seen_twice {
+            return Conclusion::LookAgain;
+        }
+        let winner = live.get(&self.group.winner);
+        let here: Vec<&Lead> = self.losers.iter().filter_map(|id| live.get(id)).collect();
+        match (winner, here.as_slice()) {
+            (Some(_), here) if here.len() == self.losers.len() => self.all_are_here(is_over),
+            (Some(winner), []) if self.state == State::Accepted => {
+                Conclusion::Found(Finding::Merged { survivor: winner.clone(), gone: self.losers.clone() })
+            }
+            (Some(winner), here) => self.by_log(winner, here, is_over),
+            (None, [survivor]) if self.outranks(survivor) => Conclusion::Found(Finding::Merged {
+                survivor: (*survivor).clone(),
+                gone: self.leads().filter(|id| *id != survivor.id).collect(),
+            }),
+            (None, [survivor]) if self.state != State::Refused => self.by_log(survivor, &here, is_over),
+            (None, []) => self.over(is_over || self.state == State::Accepted, || {
+                Finding::Contradicted(format!(
+                    "lead {} and all the leads that were to be merged into it are gone; look for them in Marketo's activity log, their backups are in the ledger",
+                    self.group.winner
+                ))
+            }),
+            (None, here) if self.state == State::Refused && here.len() == self.losers.len() => {
+                Conclusion::Found(Finding::NotDone(format!(
+                    "lead {} is gone, and not by this program; nothing was merged into it",
+                    self.group.winner
+                )))
+            }
+            (None, _) => self.over(is_over, || {
+                Finding::Contradicted(format!(
+                    "lead {} is gone, and no single lead stands in its place",
+                    self.group.winner
+                ))
+            }),
         }
     }
 
-    /// What a survivor holds otherwise than planned, as far as the merge can have done it: it is empty, a value of one of
-    /// the merged leads, or their numbers added up. Anything else somebody wrote since, maybe long ago where an earlier
-    /// run was killed, and it stays.
-    fn taken_by_merge(&self, pending: &Pending<'_>, survivor: &Lead) -> Result<Vec<FieldChange>, Error> {
-        let mut changes = deviations(pending.group, survivor);
-        if changes.is_empty() {
-            return Ok(changes);
+    fn over(&self, is_over: bool, finding: impl FnOnce() -> Finding) -> Conclusion {
+        if is_over || self.state == State::Refused {
+            Conclusion::Found(finding())
+        } else {
+            Conclusion::UnderWay
         }
-        let backups = leads(pending).map(|id| Ok((id, self.ledger.backups_of(id)?)));
-        let backups: Vec<_> = backups.collect::<Result<_, Error>>()?;
-        changes.retain(|FieldChange { name, before: held, after: wanted, .. }| {
-            let mut values =
-                backups.iter().flat_map(|(_, kept)| kept).filter_map(|kept| kept.lead.value(name));
-            let added: f64 = backups
-                .iter()
-                .filter(|(id, _)| pending.losers.contains(id))
-                .filter_map(|(_, kept)| kept.last()?.lead.value(name)?.as_f64())
-                .sum();
-            let sum = wanted.as_f64().map(|wanted| Value::from(wanted + added));
-            is_unset(held) || values.any(|value| same(held, value)) || sum.is_some_and(|sum| same(held, &sum))
-        });
-        Ok(changes)
     }
 
-    /// Writes again what survivors do not hold as planned, and looks once more. False where the run is to stop before that
-    /// is done.
-    async fn keep_values(&mut self, found: &mut [Settled<'_>]) -> Result<bool, Error> {
-        let mut by_plan: BTreeMap<&str, Vec<Record>> = BTreeMap::new();
-        for found in found.iter() {
-            let Some(lead) = found.finding.survivor() else { continue };
-            let changes = self.taken_by_merge(&found.pending, lead)?;
-            if !changes.is_empty() {
-                let record = Record { lead: lead.id, changes };
-                by_plan.entry(found.pending.plan).or_default().push(record);
+    fn all_are_here(&self, is_over: bool) -> Conclusion {
+        self.over(is_over, || {
+            if self.state == State::Accepted {
+                return Finding::Contradicted(format!(
+                    "Marketo accepted the merge into lead {}, but all its leads are still there",
+                    self.group.winner
+                ));
             }
+            Finding::NotDone("all its leads are still there".to_owned())
+        })
+    }
+
+    /// Whether a loser that is there alone took the winner's place by the CRM's precedence: Marketo
+    /// accepted the call, and it ranks higher (documented by Adobe).
+    fn outranks(&self, survivor: &Lead) -> bool {
+        let of_winner = self.before.get(&self.group.winner).map_or(Crm::None, Lead::crm);
+        self.state == State::Accepted && survivor.crm() > of_winner
+    }
+
+    /// Leads are gone, and the answer does not say that this call did it: what the log shows.
+    fn by_log(&self, survivor: &Lead, here: &[&Lead], is_over: bool) -> Conclusion {
+        let gone: Vec<LeadId> =
+            self.leads().filter(|id| *id != survivor.id && here.iter().all(|lead| lead.id != *id)).collect();
+        // A refusal of one loser says that nothing was merged; one of several may come half-way.
+        if self.state == State::Refused && self.losers.len() == 1 {
+            return Conclusion::Found(Finding::NotDone(gone_by_others(&gone)));
         }
-        if by_plan.is_empty() {
-            return Ok(true);
-        }
-        let permit = UntilStopped::after(self.stop.clone(), self.grace());
-        let written: Vec<LeadId> = by_plan.values().flatten().map(|record| record.lead).collect();
-        for (plan, records) in by_plan {
-            for (call, records) in Self::write_calls(records) {
-                for id in self.ledger.plan_calls(plan, &[call], &self.at())? {
-                    if self.write(&permit, id, &records).await?.withheld {
-                        return Ok(false);
-                    }
-                }
+        let records = match &self.log {
+            Log::Silent => return Conclusion::AskLog,
+            Log::Mute(why) => {
+                return if is_over { Conclusion::NotShown(format!("{} gone; {why}", named(&gone))) } else { Conclusion::UnderWay };
             }
-        }
-        let Some(live) = self.look(&written).await? else { return Ok(false) };
-        for found in found {
-            let Some(survivor) = found.finding.survivor().and_then(|lead| live.get(&lead.id)).cloned() else {
-                continue;
+            Log::Shows(records) => records,
+        };
+        let ours = |id: &LeadId| {
+            records.iter().any(|record| {
+                record.winner == survivor.id && record.losers.contains(id) && self.is_ours(record)
+            })
+        };
+        let others =
+            |id: &LeadId| records.iter().any(|record| record.losers.contains(id) && !self.is_ours(record));
+        if gone.iter().all(ours) {
+            let survivor = survivor.clone();
+            return match here.iter().filter(|lead| lead.id != survivor.id).count() {
+                0 => Conclusion::Found(Finding::Merged { survivor, gone }),
+                _ => self.over(is_over, || Finding::Partly { survivor, gone }),
             };
-            let lost = self.taken_by_merge(&found.pending, &survivor)?;
-            found.lost = lost.into_iter().map(|change| change.name).collect();
-            if let Finding::Merged { survivor: held, .. } | Finding::Partly { survivor: held, .. } =
-                &mut found.finding
-            {
-                *held = survivor;
-            }
         }
-        Ok(true)
+        if gone.iter().any(ours) {
+            let gone: Vec<LeadId> = gone.into_iter().filter(ours).collect();
+            return self.over(is_over, || Finding::Partly { survivor: survivor.clone(), gone });
+        }
+        if gone.iter().all(others) {
+            return self.over(is_over, || Finding::NotDone(gone_by_others(&gone)));
+        }
+        Conclusion::AskLog
+    }
+
+    /// Whether a merge of the log is this call: by Marketo's id of the call, by the time at which the call
+    /// arrived, which that id carries; without an id by the time alone.
+    fn is_ours(&self, record: &MergeRecord) -> bool {
+        if let (Some(ours), Some(theirs)) = (&self.request_id, &record.request_id) {
+            return ours == theirs;
+        }
+        let (from, to) = self.left;
+        let early = TimeDelta::seconds(2);
+        if let Some(arrived) = record.request_id.as_deref().and_then(request_arrival) {
+            return from - early <= arrived && arrived <= to + TimeDelta::seconds(12);
+        }
+        // The log has whole seconds, and Marketo may take minutes over a merge.
+        record.at.is_none_or(|at| from - TimeDelta::seconds(60) <= at)
     }
 }
 
-/// Marketo shows an unset boolean as false.
-fn is_unset(value: &Value) -> bool {
-    matches!(value, Value::Null | Value::Bool(false))
-        || value.as_str().is_some_and(|text| text.trim().is_empty())
+fn gone_by_others(gone: &[LeadId]) -> String {
+    format!("{} gone, and not by this program", named(gone))
 }
 
-fn leads(pending: &Pending<'_>) -> impl Iterator<Item = LeadId> {
-    std::iter::once(pending.group.winner).chain(pending.losers.iter().copied())
+fn named(leads: &[LeadId]) -> String {
+    let list: Vec<String> = leads.iter().map(ToString::to_string).collect();
+    match leads {
+        [_] => format!("lead {} is", list.concat()),
+        _ => format!("leads {} are", list.join(", ")),
+    }
 }
 
-/// What the leads that are there say of a call; `None` while it may still be under way.
-fn conclude(pending: &Pending<'_>, live: &BTreeMap<LeadId, Lead>, is_over: bool) -> Option<Finding> {
-    let winner = live.get(&pending.group.winner);
-    let here: Vec<&Lead> = pending.losers.iter().filter_map(|id| live.get(id)).collect();
-    let gone_but = |survivor: LeadId| -> Vec<LeadId> {
-        leads(pending).filter(|id| *id != survivor && !live.contains_key(id)).collect()
-    };
-    let finding = match (winner, here.as_slice()) {
-        (Some(winner), []) => {
-            return Some(Finding::Merged { survivor: winner.clone(), gone: gone_but(winner.id) });
-        }
-        (None, [survivor]) if outranks(pending, survivor) => {
-            return Some(Finding::Merged { survivor: (*survivor).clone(), gone: gone_but(survivor.id) });
-        }
-        (Some(winner), here) if here.len() < pending.losers.len() => {
-            Finding::Partly { survivor: winner.clone(), gone: gone_but(winner.id) }
-        }
-        (Some(_), _) if pending.state == State::Accepted => Finding::Contradicted(format!(
-            "Marketo accepted the merge into lead {}, but all its leads are still there",
-            pending.group.winner
-        )),
-        (Some(_), _) => Finding::NotDone("all its leads are still there".to_owned()),
-        (None, []) => Finding::Contradicted(format!(
-            "lead {} and all the leads that were to be merged into it are gone; look for them in Marketo's activity log, their backups are in the ledger",
-            pending.group.winner
-        )),
-        (None, here) if pending.state == State::Refused && here.len() == pending.losers.len() => {
-            Finding::NotDone(format!("lead {} is gone, and none was merged into it", pending.group.winner))
-        }
-        (None, _) => Finding::Contradicted(format!(
-            "lead {} is gone, and no single lead stands in its place",
-            pending.group.winner
-        )),
-    };
-    is_over.then_some(finding)
+/// A settled merge call.
+#[derive(Debug)]
+pub(super) struct Settled<'p> {
+    pub(super) pending: Pending<'p>,
+    pub(super) finding: Finding,
+    /// What of the survivor is not as predicted, and what became of it.
+    pub(super) surprises: Vec<Surprise>,
 }
 
-/// Whether a loser that is there alone can have taken the winner's place: in the CRM's precedence, or since all else
-/// of the call is gone. A refused call merged nothing, so then the winner was removed by somebody else.
-fn outranks(pending: &Pending<'_>, survivor: &Lead) -> bool {
-    match pending.state {
-        State::Accepted => true,
-        State::Unknown => pending.losers.len() > 1 || survivor.crm() > Crm::None,
-        _ => false,
+impl Settled<'_> {
+    /// What the survivor lost for good.
+    pub(super) fn lost(&self) -> impl Iterator<Item = &Difference> {
+        self.surprises
+            .iter()
+            .filter(|surprise| surprise.fate == Fate::Lost)
+            .map(|surprise| &surprise.difference)
+    }
+
+    /// Why no more may be merged before a person has looked.
+    pub(super) fn alarm(&self) -> Option<String> {
+        if let Finding::Contradicted(what) = &self.finding {
+            return Some(what.clone());
+        }
+        let lost: Vec<String> = self.lost().map(|difference| format!("`{}`", difference.name)).collect();
+        let survivor = self.finding.survivor()?.id;
+        (!lost.is_empty()).then(|| {
+            format!(
+                "lead {survivor} does not hold {} after the merge, and writing it again did not help; its former values are in the ledger: put it right in Marketo before more is merged",
+                lost.join(", ")
+            )
+        })
+    }
+
+    /// Whether all losers of the call are gone and the lead that was to stay did.
+    pub(super) fn is_as_asked(&self) -> bool {
+        match &self.finding {
+            Finding::Merged { survivor, .. } => survivor.id == self.pending.group.winner,
+            Finding::Partly { .. } | Finding::NotDone(_) | Finding::Contradicted(_) => false,
+        }
     }
 }

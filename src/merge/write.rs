@@ -3,20 +3,19 @@
 //! For: before a merge, since Marketo keeps a winner's values; and after one, where a survivor does not hold what it
 //! should. Never: sends a write again whose outcome is unclear; it waits until the write is over, and looks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::written::same;
-use super::{Error, MARGIN, Merge};
-use crate::dedupe::FieldChange;
+use super::report::Said;
+use super::{Error, MARGIN, Merge, MergeClient};
+use crate::dedupe::{FieldChange, FieldFacts};
 use crate::lead::{Lead, LeadId};
-use crate::ledger::{CallId, CallKind, CallLead, Event, NewCall, Role};
+use crate::ledger::{CallId, CallKind, CallLead, CallValue, Event, NewCall, Purpose, Role};
 use crate::marketo::{
-    self, BATCH, BODY_BYTES, MergeLeads, Outcome, Permit, ReadLeads, RecordStatus, SYNC_LIMIT, SyncAction,
-    SyncLeads, SyncRequest,
+    self, BATCH, BODY_BYTES, Outcome, Permit, RecordStatus, SYNC_LIMIT, SyncAction, SyncRequest,
 };
 
 /// What stays free of a body for what surrounds the records.
@@ -26,10 +25,12 @@ const ENVELOPE_BYTES: usize = 10_000;
 const LOOK: Duration = Duration::from_secs(20);
 
 /// Why a group ends whose write did not arrive.
-const LOST: &str = "the call that writes the winner's values was lost, and did not reach it; run it again";
+const LOST: &str =
+    "the call that writes the values of the record to keep was lost, and did not reach it; run it again";
 
 /// Why a group ends whose write was not waited for.
-const LEFT: &str = "the run was stopped before it was clear whether the winner was written to; run it again";
+const LEFT: &str =
+    "the run was stopped before it was clear whether the record to keep was written to; run it again";
 
 /// A lead to be written to.
 #[derive(Debug, Clone)]
@@ -40,53 +41,90 @@ pub(super) struct Record {
     pub(super) changes: Vec<FieldChange>,
 }
 
-/// How a round of writes went.
+/// How a write went.
 #[derive(Debug, Default)]
 pub(super) struct WriteResult {
     /// For each lead that does not have its values: why.
-    pub(super) refused: BTreeMap<LeadId, String>,
-    /// Whether time went by that makes a re-check old.
-    pub(super) waited: bool,
-    /// Whether the ledger knows what came of it; not so where the run was stopped while it waited.
-    pub(super) settled: bool,
-    /// Whether it was not sent at all, since the run is to stop.
+    pub(super) refused: BTreeMap<LeadId, Refused>,
+    /// The leads of calls that left.
+    pub(super) sent: BTreeSet<LeadId>,
+    /// The rest was not sent: the look that it rests on had become too old, or the run is to stop.
     pub(super) withheld: bool,
+    /// The run is to stop, and what became of it is not known. The ledger keeps it open.
+    pub(super) open: bool,
 }
 
-impl WriteResult {
-    /// The run is to stop before it is clear what became of the write.
-    fn left(leads: &[LeadId]) -> Self {
-        Self { refused: because(leads, LEFT), waited: true, ..Self::default() }
+/// Why a lead does not have its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) why: String,
+    /// Marketo's own words, where it said something.
+    pub(super) marketo: Option<Said>,
+    /// Whether it may hold some of them all the same, and nothing is under way any more.
+    pub(super) may_hold_some: bool,
+}
+
+impl Refused {
+    fn ours(why: &str) -> Self {
+        Self { why: why.to_owned(), marketo: None, may_hold_some: why == LOST }
     }
 }
 
-impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
-    /// Writes down the calls that these records take, in the ledger.
-    pub(super) fn write_calls(records: Vec<Record>) -> Vec<(NewCall, Vec<Record>)> {
-        let call = |records: &Vec<Record>| NewCall {
-            kind: CallKind::Write,
-            key: String::new(),
-            leads: records.iter().map(|record| CallLead { id: record.lead, role: Role::Winner }).collect(),
-        };
-        split(records).into_iter().map(|records| (call(&records), records)).collect()
-    }
-
-    /// Sends one planned write, if it may still leave, and gives what became of each record.
+impl<M: MergeClient> Merge<'_, M> {
+    /// Writes values to leads, by id, in as few calls as Marketo takes. Each call is in the ledger before
+    /// it leaves, and leaves only with the permit.
     pub(super) async fn write(
         &mut self,
         permit: &impl Permit,
-        call: CallId,
-        records: &[Record],
+        plan: &str,
+        purpose: Purpose,
+        records: Vec<Record>,
     ) -> Result<WriteResult, Error> {
+        let mut all = WriteResult::default();
+        let mut calls = split(records);
+        calls.reverse();
+        while let Some(mut records) = calls.pop() {
+            let one = self.write_once(permit, plan, purpose, &records).await?;
+            match one {
+                Sent::Done(result) if result.withheld => {
+                    all.withheld = true;
+                    return Ok(all);
+                }
+                Sent::Done(result) => {
+                    all.sent.extend(records.iter().map(|record| record.lead));
+                    all.refused.extend(result.refused);
+                    all.open |= result.open;
+                }
+                // A refusal of the whole call may be for one record's sake: that one is found by halves.
+                Sent::RefusedWhole(_) if records.len() > 1 => {
+                    let second = records.split_off(records.len() / 2);
+                    calls.extend([second, records]);
+                }
+                Sent::RefusedWhole(refused) => {
+                    all.sent.extend(records.iter().map(|record| record.lead));
+                    all.refused.extend(records.iter().map(|record| (record.lead, refused.clone())));
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Sends one call, and gives what became of each record.
+    async fn write_once(
+        &mut self,
+        permit: &impl Permit,
+        plan: &str,
+        purpose: Purpose,
+        records: &[Record],
+    ) -> Result<Sent, Error> {
         let request = SyncRequest {
             action: SyncAction::UpdateOnly,
             lookup_field: "id".to_owned(),
             partition: None,
             input: records.iter().map(input).collect(),
         };
-        self.ledger.start(call, &self.at())?;
-        let answer = self.marketo.sync_leads_with(permit, &request).await;
-        match answer {
+        let call = self.ledger.begin(plan, &new_call(purpose, records), &self.at())?.call();
+        match self.marketo.sync_leads_with(permit, &request).await {
             Ok(results) => {
                 let request_id = results.iter().find_map(|result| result.request_id.clone());
                 self.ledger.record(call, &Event::Accepted { request_id }, &self.at())?;
@@ -98,28 +136,26 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                     }
                 }
                 self.ledger.record(call, &Event::Verified { survivor: None, merged: vec![] }, &self.at())?;
-                Ok(WriteResult { refused, settled: true, ..WriteResult::default() })
+                Ok(Sent::Done(WriteResult { refused, ..WriteResult::default() }))
             }
             Err(error) if error.outcome() == Outcome::Unclear => {
                 let over_at = sent_at(&error) + self.clock.wall(SYNC_LIMIT + MARGIN);
                 let event = Event::Unknown { request_id: request_id(&error), what: error.to_string() };
                 self.ledger.record(call, &event, &self.at())?;
-                self.look_at_write(call, records, over_at).await
+                Ok(Sent::Done(self.look_at_write(call, records, over_at).await?))
             }
             Err(error) => {
                 self.ledger.record(call, &refused_event(&error), &self.at())?;
-                let not_done = Event::NotDone { why: error.to_string() };
-                self.ledger.record(call, &not_done, &self.at())?;
+                self.ledger.record(call, &Event::NotDone { why: error.to_string() }, &self.at())?;
                 if error.stops_the_run() {
                     return Err(error.into());
                 }
-                // Nothing more of this batch leaves, and its groups are left as if the run had never come to them.
                 if let marketo::Error::Withheld { .. } = error {
-                    return Ok(WriteResult { settled: true, withheld: true, ..WriteResult::default() });
+                    return Ok(Sent::Done(WriteResult { withheld: true, ..WriteResult::default() }));
                 }
-                let why = format!("the winner's values could not be written: {error}");
-                let refused = records.iter().map(|record| (record.lead, why.clone())).collect();
-                Ok(WriteResult { refused, settled: true, ..WriteResult::default() })
+                let why = format!("the values of the record to keep could not be written: {error}");
+                let marketo = Said::of(&error);
+                Ok(Sent::RefusedWhole(Refused { why, marketo, may_hold_some: false }))
             }
         }
     }
@@ -133,10 +169,13 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
     ) -> Result<WriteResult, Error> {
         tracing::info!(%call, "a write has no clear outcome; looking until it must be over");
         let ids: Vec<LeadId> = records.iter().map(|record| record.lead).collect();
+        let left = |refused| WriteResult { refused, open: true, ..WriteResult::default() };
         loop {
             let looked_at = Instant::now();
-            let Some(live) = self.look(&ids).await? else { return Ok(WriteResult::left(&ids)) };
-            let holds = |record: &&Record| live.get(&record.lead).is_some_and(|lead| has(lead, record));
+            let Some(look) = self.look(&ids).await? else { return Ok(left(because(&ids, LEFT))) };
+            let holds = |record: &&Record| {
+                look.leads.get(&record.lead).is_some_and(|lead| has(lead, record, &self.facts))
+            };
             let missing: Vec<LeadId> =
                 records.iter().filter(|record| !holds(record)).map(|record| record.lead).collect();
             if missing.is_empty() || looked_at >= over_at {
@@ -146,32 +185,53 @@ impl<M: ReadLeads + SyncLeads + MergeLeads> Merge<'_, M> {
                     Event::Verified { survivor: None, merged: vec![] }
                 };
                 self.ledger.record(call, &event, &self.at())?;
-                return Ok(WriteResult {
-                    refused: because(&missing, LOST),
-                    waited: true,
-                    settled: true,
-                    withheld: false,
-                });
+                return Ok(WriteResult { refused: because(&missing, LOST), ..WriteResult::default() });
             }
             let next = Instant::now() + self.clock.wall(LOOK);
             tokio::select! {
                 () = tokio::time::sleep_until(next.min(over_at)) => {}
                 // The call stays open in the ledger, and the next run looks.
-                () = self.stop.cancelled() => return Ok(WriteResult::left(&ids)),
+                () = self.stop.cancelled() => return Ok(left(because(&ids, LEFT))),
             }
         }
     }
 }
 
-fn because(leads: &[LeadId], why: &str) -> BTreeMap<LeadId, String> {
-    leads.iter().map(|lead| (*lead, why.to_owned())).collect()
+/// What came of one call.
+enum Sent {
+    Done(WriteResult),
+    /// Marketo refused it as a whole.
+    RefusedWhole(Refused),
+}
+
+/// The call that these records take, for the ledger.
+fn new_call(purpose: Purpose, records: &[Record]) -> NewCall {
+    let values = records.iter().flat_map(|record| {
+        record.changes.iter().map(|change| CallValue {
+            lead: record.lead,
+            field: change.name.clone(),
+            before: change.before.clone(),
+            after: change.after.clone(),
+        })
+    });
+    NewCall {
+        kind: CallKind::Write,
+        key: String::new(),
+        leads: records.iter().map(|record| CallLead { id: record.lead, role: Role::Winner }).collect(),
+        purpose,
+        values: values.collect(),
+    }
+}
+
+fn because(leads: &[LeadId], why: &str) -> BTreeMap<LeadId, Refused> {
+    leads.iter().map(|lead| (*lead, Refused::ours(why))).collect()
 }
 
 /// Whether a lead has the values that a record would write.
-fn has(lead: &Lead, record: &Record) -> bool {
+fn has(lead: &Lead, record: &Record, facts: &FieldFacts) -> bool {
     record.changes.iter().all(|change| {
         let held = lead.value(&change.name).unwrap_or(&Value::Null);
-        same(held, &change.after)
+        facts.holds(&change.name, held, &change.after)
     })
 }
 
@@ -199,13 +259,19 @@ fn input(record: &Record) -> Map<String, Value> {
     std::iter::once(id).chain(values).collect()
 }
 
-fn refusal(result: Option<&marketo::RecordResult>) -> String {
+fn refusal(result: Option<&marketo::RecordResult>) -> Refused {
     let Some(result) = result else {
-        return "Marketo's answer to the write says nothing of the winner".to_owned();
+        return Refused::ours("Marketo's answer to the write says nothing of the record to keep");
     };
     let reasons: Vec<String> =
         result.reasons.iter().map(|reason| format!("{} {}", reason.code, reason.message)).collect();
-    format!("Marketo refused to write the winner's values: {}", reasons.join("; "))
+    let said = result.reasons.first().map(|reason| Said {
+        code: reason.code.clone(),
+        message: reason.message.clone(),
+        request_id: result.request_id.clone(),
+    });
+    let why = format!("Marketo refused to write the values of the record to keep: {}", reasons.join("; "));
+    Refused { why, marketo: said, may_hold_some: false }
 }
 
 /// When a call left; what it was cannot have left later than now.

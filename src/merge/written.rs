@@ -8,13 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Number, Value};
 
 use super::Error;
-use crate::dedupe::{FieldChange, FieldRule, KeySpec, OPT_OUTS, Plan, PlannedGroup};
+use crate::dedupe::{FieldChange, FieldFacts, FieldRule, KeySpec, OPT_OUTS, Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::Ledger;
 
 /// By winner, the changes that were, or may have been, written to it.
 #[derive(Debug, Default)]
 pub(super) struct Written {
+    /// By this run, which knows what was there before.
+    by_this_run: BTreeMap<LeadId, Vec<FieldChange>>,
+    /// By earlier ones.
     changes: BTreeMap<LeadId, Change>,
 }
 
@@ -42,15 +45,19 @@ impl Written {
             if let Some(group) = plan.groups.iter().find(|group| group.winner == unfinished.winner) {
                 let is_sum = |field: &&String| plan.policy.fields.of(field) == FieldRule::Sum;
                 let sums = group.changes.iter().map(|change| &change.name).filter(is_sum).cloned().collect();
-                written.insert(group, unfinished.part_done.then_some(sums));
+                let part_done = !unfinished.gone.is_empty();
+                if group.losers.iter().all(|loser| unfinished.gone.contains(loser)) {
+                    continue;
+                }
+                written.insert(group, part_done.then_some(sums));
             }
         }
         Ok(written)
     }
 
-    /// A group's changes are about to be written.
+    /// A group's changes are about to be written by this run.
     pub(super) fn add(&mut self, group: &PlannedGroup) {
-        self.insert(group, None);
+        self.by_this_run.insert(group.winner, group.changes.clone());
     }
 
     fn insert(&mut self, group: &PlannedGroup, part_done_sums: Option<BTreeSet<String>>) {
@@ -62,7 +69,15 @@ impl Written {
     /// written is somebody else's, and stays. Where losers are gone already, what came from them stays too: only of a
     /// sum is taken away what the losers that are left would add a second time. An opt-out stays as well, unless another
     /// lead of the key still says it (law 5).
-    pub(super) fn as_before(&self, mut leads: Vec<Lead>, key: &KeySpec) -> Vec<Lead> {
+    pub(super) fn as_before(&self, mut leads: Vec<Lead>, key: &KeySpec, facts: &FieldFacts) -> Vec<Lead> {
+        for lead in &mut leads {
+            for field in self.by_this_run.get(&lead.id).into_iter().flatten() {
+                let held = lead.value(&field.name).unwrap_or(&Value::Null);
+                if facts.holds(&field.name, held, &field.after) {
+                    lead.set(&field.name, field.before.clone());
+                }
+            }
+        }
         for place in 0..leads.len() {
             let Some((lead, change)) =
                 leads.get(place).and_then(|lead| Some((lead, self.changes.get(&lead.id)?)))
@@ -71,7 +86,8 @@ impl Written {
             };
             let mut before = lead.clone();
             for field in &change.fields {
-                if !lead.value(&field.name).is_some_and(|held| same(held, &field.after)) {
+                let held = lead.value(&field.name).unwrap_or(&Value::Null);
+                if !facts.holds(&field.name, held, &field.after) {
                     continue;
                 }
                 if OPT_OUTS.contains(&field.name.as_str()) && !said_by_another(&field.name, lead, &leads, key)
@@ -107,13 +123,4 @@ impl Change {
 fn said_by_another(opt_out: &str, lead: &Lead, leads: &[Lead], key: &KeySpec) -> bool {
     let of_lead = key.key_of(lead);
     leads.iter().any(|other| other.id != lead.id && other.flag(opt_out) && key.key_of(other) == of_lead)
-}
-
-/// Marketo may answer a number that was written as a number with a fraction, or as text.
-pub(super) fn same(held: &Value, written: &Value) -> bool {
-    held == written
-        || match (held.as_f64(), written.as_f64()) {
-            (Some(held), Some(written)) => (held - written).abs() < f64::EPSILON,
-            _ => false,
-        }
 }

@@ -43,7 +43,7 @@ struct GroupDocument<'a> {
 
 impl<'a> GroupDocument<'a> {
     fn of(group: &'a GroupReport) -> Self {
-        let GroupReport { key, winner, losers, outcome, reason, fields, merged: _ } = group;
+        let GroupReport { key, winner, losers, outcome, reason, fields, .. } = group;
         Self { key, winner: *winner, losers, outcome: outcome.as_str(), reason: reason.as_deref(), fields }
     }
 }

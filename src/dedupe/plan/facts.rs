@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
+use crate::dedupe::value::same;
+
 /// The fields of leads on one instance.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldFacts {
@@ -29,6 +33,11 @@ impl FieldFacts {
     /// Whether Sync Leads may write the field.
     pub fn is_writeable(&self, field: &str) -> bool {
         self.fields.get(field).is_some_and(|fact| fact.writeable)
+    }
+
+    /// Whether an honest write of `written` may read back as `held`.
+    pub fn holds(&self, _field: &str, held: &Value, written: &Value) -> bool {
+        same(held, written)
     }
 
     /// Facts of plain text fields that may be written, for tests and examples.

@@ -72,6 +72,7 @@ pub fn rest_as_seen(
     losers: &[LeadId],
     live: &[Lead],
     policy: &Policy,
+    _facts: &FieldFacts,
 ) -> Result<(), String> {
     let mut leads = live.to_vec();
     for before in &planned.seen {
@@ -124,6 +125,12 @@ fn without_spread_opt_out(lead: &Lead, planned: &PlannedGroup) -> Option<Lead> {
     let writes =
         planned.changes.iter().any(|change| change.name == SPREADS && change.after == Value::Bool(true));
     (writes && lead.id != planned.winner && lead.flag(SPREADS)).then(|| lead.clone().with(SPREADS, false))
+}
+
+/// A short digest of texts, in their order.
+pub fn digest_of(parts: impl IntoIterator<Item = String>) -> String {
+    let parts: Vec<String> = parts.into_iter().collect();
+    short_digest(&parts.iter().map(String::as_bytes).collect::<Vec<_>>())
 }
 
 /// The first 16 hexadecimal digits of the SHA-256 of the parts, each with its length before it.

@@ -1,6 +1,8 @@
 //! A Marketo in memory: small, strict, and able to fail at any call in the ways that matter to a merge.
 
 mod read;
+mod status;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
@@ -12,8 +14,8 @@ use tokio::time::Instant;
 
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
-    Accepted, Error, MERGE_LIMIT, MERGE_LOSERS, MergeLeads, MergeOrder, Permit, RecordResult, RecordStatus,
-    Result, SyncAction, SyncLeads, SyncRequest,
+    Accepted, Error, LeadChange, MERGE_LIMIT, MERGE_LOSERS, MergeLeads, MergeOrder, MergeRecord, Permit,
+    RecordResult, RecordStatus, Result, SyncAction, SyncLeads, SyncRequest,
 };
 
 /// What befalls the next write.
@@ -28,6 +30,8 @@ pub(super) enum Fate {
     NeverDone,
     /// Accepted, and nothing is ever done.
     AcceptedOnly,
+    /// Refused with this code, and nothing is done.
+    Refused(&'static str),
     /// Refused after one loser was merged.
     StopsAfterOne,
     /// The first loser survives in the winner's place.
@@ -71,6 +75,13 @@ pub(super) struct World {
     pub(super) programs: BTreeMap<u64, BTreeSet<LeadId>>,
     /// Leads that have a row of the one custom object.
     pub(super) rows: BTreeSet<LeadId>,
+    /// By what that object is linked to leads, where not by the id.
+    pub(super) linked_by: Option<String>,
+    /// The values that its rows hold then.
+    pub(super) linked: BTreeSet<String>,
+    /// The code with which its rows are refused, and that for the list of objects.
+    pub(super) refuses_rows: Option<&'static str>,
+    pub(super) refuses_objects: Option<&'static str>,
     pub(super) merge_fates: Vec<Fate>,
     pub(super) write_fates: Vec<Fate>,
     pub(super) kill: Option<Kill>,
@@ -88,6 +99,18 @@ pub(super) struct World {
     /// What somebody else writes while a lead's lists are read, which takes two minutes.
     pub(super) slow_memberships: Option<Lead>,
     late: Vec<(Instant, Merging)>,
+    /// What Marketo's log has of merges.
+    pub(super) recorded: Vec<MergeRecord>,
+    /// And of changed values.
+    pub(super) changes: Vec<LeadChange>,
+    /// The statuses of every program, the last of which is its success.
+    pub(super) steps: Vec<String>,
+    /// How far members of programs are.
+    pub(super) standing: BTreeMap<(u64, LeadId), String>,
+    /// Whether Marketo says that it has set a status, and has not.
+    pub(super) sets_no_status: bool,
+    /// What setting a status answers in place of a result.
+    pub(super) status_fates: Vec<Fate>,
 }
 
 /// The strict, small Marketo.
@@ -140,6 +163,14 @@ impl World {
         if !present(&merging.winner) || !merging.losers.iter().all(present) {
             return;
         }
+        self.recorded.push(MergeRecord {
+            winner: merging.winner,
+            losers: merging.losers.clone(),
+            at: None,
+            request_id: None,
+            user: None,
+            method: None,
+        });
         let first = merging.losers.first().and_then(|id| self.leads.get(id)).cloned();
         for loser in &merging.losers {
             self.leads.remove(loser);
@@ -170,6 +201,13 @@ fn unclear(call: &str) -> Error {
 }
 
 fn refused(call: &str, code: &str) -> Error {
+    if code == "603" {
+        return Error::Permission {
+            call: call.to_owned(),
+            message: "Access denied".to_owned(),
+            request_id: None,
+        };
+    }
     Error::Refused {
         call: call.to_owned(),
         code: code.to_owned(),
@@ -184,7 +222,7 @@ impl MergeLeads for Fake {
         _at_any_time: &impl Permit,
         order: &impl MergeOrder,
     ) -> Result<Accepted> {
-        const CALL: &str = "POST /rest/v1/leads/{id}/merge.json";
+        const CALL: &str = "POST /rest/v1/leads/1/merge.json";
         self.arrive().await;
         let merging = Merging { winner: order.winner(), losers: order.losers().to_vec() };
         let mut slow = false;
@@ -240,6 +278,7 @@ impl World {
                 Err(unclear(call))
             }
             Fate::NeverDone => Err(unclear(call)),
+            Fate::Refused(code) => Err(refused(call, code)),
             Fate::StopsAfterOne => {
                 self.merge(&Merging { winner: merging.winner, losers: merging.losers[..1].to_vec() });
                 Err(refused(call, "1078"))

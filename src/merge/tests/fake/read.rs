@@ -6,11 +6,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::Fake;
+use super::{Fake, refused};
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
-    ActivityPage, ActivityType, CustomObjectType, Field, Program, ProgramMember, ReadLeads, Result, Schema,
-    StaticList, Usage,
+    ActivityPage, ActivityType, CustomObjectType, Error, Field, Program, ProgramMember, ReadLeads, Result,
+    Schema, StaticList, Usage,
 };
 
 impl ReadLeads for Fake {
@@ -89,7 +89,16 @@ impl ReadLeads for Fake {
 
     async fn program_membership(&self, lead: LeadId) -> Result<Vec<Map<String, Value>>> {
         self.arrive().await;
-        Ok(of(&self.world().programs, lead))
+        let world = self.world();
+        let mut rows = of(&world.programs, lead);
+        for row in &mut rows {
+            let program = row["id"].as_u64().expect("a program's id");
+            if let Some(status) = world.standing.get(&(program, lead)) {
+                row.insert("progressionStatus".to_owned(), Value::from(status.clone()));
+                row.insert("reachedSuccess".to_owned(), Value::from(world.steps.last() == Some(status)));
+            }
+        }
+        Ok(rows)
     }
 
     async fn programs(&self) -> Result<Vec<Program>> {
@@ -114,26 +123,40 @@ impl ReadLeads for Fake {
 
     async fn lead_custom_objects(&self) -> Result<Vec<CustomObjectType>> {
         self.arrive().await;
+        let world = self.world();
+        if let Some(code) = world.refuses_objects {
+            return Err(refused("GET /rest/v1/customobjects.json", code));
+        }
         Ok(vec![CustomObjectType {
             name: "car_c".to_owned(),
             link_field: "leadId".to_owned(),
-            lead_field: "id".to_owned(),
+            lead_field: world.linked_by.clone().unwrap_or_else(|| "id".to_owned()),
         }])
     }
 
     async fn custom_objects(
         &self,
-        _: &str,
+        object: &str,
         field: &str,
         values: &[String],
     ) -> Result<Vec<Map<String, Value>>> {
+        assert!((1..=300).contains(&values.len()));
         self.arrive().await;
         let world = self.world();
-        let has_row = |id: &&String| id.parse().is_ok_and(|id: LeadId| world.rows.contains(&id));
+        if let Some(code) = world.refuses_rows {
+            return Err(refused(&format!("GET /rest/v1/customobjects/{object}.json"), code));
+        }
+        if values.iter().any(|value| value.contains(',')) {
+            return Err(Error::CannotAsk { field: field.to_owned() });
+        }
+        let has_row = |value: &&String| match world.linked_by {
+            None => value.parse().is_ok_and(|id: LeadId| world.rows.contains(&id)),
+            Some(_) => world.linked.contains(*value),
+        };
         Ok(values
             .iter()
             .filter(has_row)
-            .map(|id| Map::from_iter([(field.to_owned(), Value::from(id.clone()))]))
+            .map(|value| Map::from_iter([(field.to_owned(), Value::from(value.clone()))]))
             .collect())
     }
 

@@ -1,10 +1,9 @@
 //! Cuts a plan into batches. Pure.
 
 use crate::dedupe::PlannedGroup;
-use crate::marketo::BATCH;
 
-/// Groups of the first batch: should this instance behave otherwise than is known, it shows on few.
-const FIRST_GROUPS: usize = 5;
+/// Leads of a batch: its first look has room for the leads of ten groups more, whose calls it settles.
+const LEADS: usize = 260;
 
 /// Batches of as many groups as one look can read.
 pub(super) fn batches(groups: Vec<&PlannedGroup>) -> Vec<Vec<&PlannedGroup>> {
@@ -12,9 +11,7 @@ pub(super) fn batches(groups: Vec<&PlannedGroup>) -> Vec<Vec<&PlannedGroup>> {
     let mut leads = 0;
     for group in groups {
         let size = group.losers.len() + 1;
-        let most = if batches.len() == 1 { FIRST_GROUPS } else { BATCH };
-        let room = batches.last_mut().filter(|batch| leads + size <= BATCH && batch.len() < most);
-        if let Some(batch) = room {
+        if let Some(batch) = batches.last_mut().filter(|_| leads + size <= LEADS) {
             batch.push(group);
             leads += size;
         } else {

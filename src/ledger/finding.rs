@@ -1,0 +1,214 @@
+//! What a run found out about Marketo's side and must not forget: losses that are open, merges that
+//! Marketo refuses, fields that it does not take.
+//!
+//! Never: closes a finding by itself; who saw that it is right again says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::params;
+use serde_json::Value;
+
+use super::backup::json;
+use super::{Error, Ledger};
+use crate::lead::LeadId;
+
+/// The ledger's number of a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FindingId(i64);
+
+/// What was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FindingKind {
+    /// A person's no: an opt-out, or an address that is known to bounce.
+    Consent,
+    /// A value of a field.
+    Value,
+    /// A program's status or success.
+    Program,
+}
+
+impl FindingKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Consent => "consent",
+            Self::Value => "value",
+            Self::Program => "program",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Consent, Self::Value, Self::Program].into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// A value that a survivor should hold and does not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The group's key.
+    pub key: String,
+    /// The survivor.
+    pub lead: LeadId,
+    /// The field, by its REST API name; of a program its name.
+    pub field: String,
+    /// What was lost.
+    pub kind: FindingKind,
+    /// What it should hold.
+    pub wanted: Value,
+    /// What it holds.
+    pub found: Value,
+}
+
+/// A merge that Marketo refused for the group's own sake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The group's key.
+    pub key: String,
+    /// Of the group's leads as they were when it was refused.
+    pub digest: String,
+    /// Marketo's code.
+    pub code: String,
+    /// Marketo's words.
+    pub message: String,
+    /// Marketo's id of the call.
+    pub request_id: Option<String>,
+    /// When, RFC 3339.
+    pub at: String,
+}
+
+impl Ledger {
+    /// Keeps losses, all or none; on disk when it returns. A loss that is open already is not kept twice.
+    pub fn open_findings_with(&mut self, plan: &str, findings: &[Finding], at: &str) -> Result<(), Error> {
+        self.write(|db| {
+            let mut insert = db.prepare_cached(
+                "INSERT INTO finding (plan, key, lead, field, kind, wanted, found, at)
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS (
+                     SELECT 1 FROM finding WHERE lead = ?3 AND field = ?4 AND kind = ?5 AND wanted = ?6
+                         AND id NOT IN (SELECT finding FROM finding_end))",
+            )?;
+            for finding in findings {
+                insert.execute(params![
+                    plan,
+                    finding.key,
+                    finding.lead.cast_signed(),
+                    finding.field,
+                    finding.kind.as_str(),
+                    json(&finding.wanted)?,
+                    json(&finding.found)?,
+                    at,
+                ])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The losses that nobody has put right, with their plans, the oldest first.
+    pub fn open_findings(&self) -> Result<Vec<(FindingId, String, Finding)>, Error> {
+        type Row = (i64, String, String, i64, String, String, String, String);
+        let rows: Vec<Row> = self.read(|db| {
+            db.prepare(
+                "SELECT id, plan, key, lead, field, kind, wanted, found FROM finding
+                 WHERE id NOT IN (SELECT finding FROM finding_end) ORDER BY id",
+            )?
+            .query_map([], |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                    row.get(5)?,
+                    row.get(6)?,
+                    row.get(7)?,
+                ))
+            })?
+            .collect()
+        })?;
+        rows.into_iter()
+            .map(|(id, plan, key, lead, field, kind, wanted, found)| {
+                let damaged = |what: String| Error::Damaged { what: format!("finding {id}: {what}") };
+                let value = |text: &str| {
+                    serde_json::from_str::<Value>(text).map_err(|error| damaged(error.to_string()))
+                };
+                let finding = Finding {
+                    key,
+                    lead: lead.cast_unsigned(),
+                    field,
+                    kind: FindingKind::parse(&kind).ok_or_else(|| damaged(format!("kind {kind}")))?,
+                    wanted: value(&wanted)?,
+                    found: value(&found)?,
+                };
+                Ok((FindingId(id), plan, finding))
+            })
+            .collect()
+    }
+
+    /// Closes a loss, and says how it came right.
+    pub fn close_finding(&mut self, finding: FindingId, how: &str, at: &str) -> Result<(), Error> {
+        self.write(|db| {
+            db.execute(
+                "INSERT OR IGNORE INTO finding_end (finding, how, at) VALUES (?1, ?2, ?3)",
+                params![finding.0, how, at],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Keeps that Marketo refused a group's merge.
+    pub fn remember_refusal(&mut self, plan: &str, refusal: &Refusal) -> Result<(), Error> {
+        self.write(|db| {
+            db.execute(
+                "INSERT INTO refusal (plan, key, digest, code, message, request_id, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![
+                    plan,
+                    refusal.key,
+                    refusal.digest,
+                    refusal.code,
+                    refusal.message,
+                    refusal.request_id,
+                    refusal.at
+                ],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// The last refusal of each group, by its key.
+    pub fn refusals(&self) -> Result<BTreeMap<String, Refusal>, Error> {
+        self.read(|db| {
+            db.prepare("SELECT key, digest, code, message, request_id, at FROM refusal ORDER BY seq")?
+                .query_map([], |row| {
+                    let refusal = Refusal {
+                        key: row.get(0)?,
+                        digest: row.get(1)?,
+                        code: row.get(2)?,
+                        message: row.get(3)?,
+                        request_id: row.get(4)?,
+                        at: row.get(5)?,
+                    };
+                    Ok((refusal.key.clone(), refusal))
+                })?
+                .collect()
+        })
+    }
+
+    /// Keeps that Marketo answered `updated` and the field kept its value.
+    pub fn remember_not_taken(&mut self, field: &str, lead: LeadId, at: &str) -> Result<(), Error> {
+        self.write(|db| {
+            db.execute(
+                "INSERT INTO not_taken (field, lead, at) VALUES (?1, ?2, ?3)",
+                params![field, lead.cast_signed(), at],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// The fields of which that was seen since this time, RFC 3339.
+    pub fn not_taken_since(&self, since: &str) -> Result<BTreeSet<String>, Error> {
+        self.read(|db| {
+            db.prepare("SELECT DISTINCT field FROM not_taken WHERE at >= ?1")?
+                .query_map([since], |row| row.get(0))?
+                .collect()
+        })
+    }
+}

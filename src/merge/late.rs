@@ -1,0 +1,199 @@
+//! Opt-outs that come while a merge runs: the person says no on a record that is about to go.
+//!
+//! The last look cannot see them, and since March 2026 a merge lets the winner's `false` beat a loser's
+//! `true`. Marketo's log of changes moves to the survivor with the merge, so it tells. It is read once a
+//! batch, and once more a while after the last merge, since the log lags.
+//! Never: sets an opt-out that the log does not name, or one that somebody took back since.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::fresh::Fresh;
+use super::report::{Difference, Fate, Surprise};
+use super::run::Run;
+use super::settled::kind_of;
+use super::take_in::members;
+use super::write::Record;
+use super::{Error, Merge, MergeClient};
+use crate::dedupe::{FieldChange, FieldFacts, OPT_OUTS, PlannedGroup};
+use crate::lead::LeadId;
+use crate::ledger;
+use crate::marketo::{self, LeadChange, Since, UntilStopped};
+
+/// How long the log of changes may lag behind a change that came while a call ran.
+const LAG: Duration = Duration::from_secs(10);
+
+/// How many merges one reading of the log serves at least, so that it stays cheap.
+const MERGES: usize = 150;
+
+/// What is watched for, and from when on.
+#[derive(Debug)]
+pub(super) struct LateConsent {
+    since: DateTime<Utc>,
+    fields: Vec<String>,
+    /// Groups whose merges left since the log was read, by every lead of theirs.
+    groups: BTreeMap<LeadId, (LeadId, String)>,
+    merges: usize,
+    /// Why the log cannot be read.
+    pub(super) unreadable: Option<String>,
+}
+
+impl LateConsent {
+    pub(super) fn new(since: DateTime<Utc>, facts: &FieldFacts) -> Self {
+        let fields = OPT_OUTS.iter().filter(|field| facts.is_writeable(field));
+        Self {
+            since,
+            fields: fields.map(|field| (*field).to_owned()).collect(),
+            groups: BTreeMap::new(),
+            merges: 0,
+            unreadable: None,
+        }
+    }
+
+    /// A merge of this group has left.
+    pub(super) fn watch(&mut self, group: &PlannedGroup) {
+        self.merges += 1;
+        let entry = (group.winner, group.key.as_str().to_owned());
+        self.groups.extend(members(group).map(|lead| (lead, entry.clone())));
+    }
+}
+
+impl<M: MergeClient> Merge<'_, M> {
+    /// Writes opt-outs to survivors that came while their merges ran.
+    pub(super) async fn see_late_consent(
+        &mut self,
+        run: &mut Run<'_, '_>,
+        at_the_end: bool,
+    ) -> Result<(), Error> {
+        let due = if at_the_end { run.late.merges > 0 } else { run.late.merges >= MERGES };
+        if !due || run.late.fields.is_empty() || run.late.unreadable.is_some() {
+            return Ok(());
+        }
+        if at_the_end {
+            tokio::select! {
+                () = self.clock.sleep(LAG) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+        let begun = (self.now)();
+        let reading = self.marketo.consent_changes_since(Since::Time(run.late.since), &run.late.fields);
+        let changes = match self.within_grace(reading).await {
+            None => return Ok(()),
+            Some(Ok((changes, _))) => changes,
+            Some(Err(error @ marketo::Error::Permission { .. })) => {
+                run.late.unreadable = Some(error.to_string());
+                return Ok(());
+            }
+            Some(Err(error)) => return Err(error.into()),
+        };
+        let said = said_no(&changes, &run.late.groups);
+        self.write_late(&said, run).await?;
+        // The log lags: what came just before this reading is read again by the next.
+        run.late.since = begun - chrono::TimeDelta::minutes(2);
+        run.late.merges = 0;
+        Ok(())
+    }
+
+    async fn write_late(
+        &mut self,
+        said: &BTreeMap<LeadId, BTreeSet<String>>,
+        run: &mut Run<'_, '_>,
+    ) -> Result<(), Error> {
+        let ids: Vec<LeadId> = said.keys().copied().collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let Some(look) = self.look(&ids).await? else { return Ok(()) };
+        let missing = |lead: &LeadId, fields: &BTreeSet<String>| -> Vec<FieldChange> {
+            let Some(survivor) = look.leads.get(lead) else { return Vec::new() };
+            let unset = fields.iter().filter(|field| !survivor.flag(field));
+            unset
+                .map(|field| FieldChange {
+                    name: field.clone(),
+                    before: survivor.value(field).cloned().unwrap_or(Value::Null),
+                    after: Value::Bool(true),
+                    from: None,
+                })
+                .collect()
+        };
+        let records: Vec<Record> = said
+            .iter()
+            .map(|(lead, fields)| Record { lead: *lead, changes: missing(lead, fields) })
+            .filter(|record| !record.changes.is_empty())
+            .collect();
+        if records.is_empty() {
+            return Ok(());
+        }
+        let plan = run.confirmed.plan().id.clone();
+        let stop = UntilStopped::after(self.stop.clone(), self.grace());
+        let permit = Fresh::new(look.at, self.clock, stop);
+        self.write(&permit, &plan, crate::ledger::Purpose::Mend, records.clone()).await?;
+        let Some(look) = self.look(&ids).await? else { return Ok(()) };
+        let mut lost = Vec::new();
+        for record in records {
+            for change in record.changes {
+                let found = look.leads.get(&record.lead).and_then(|lead| lead.value(&change.name));
+                let is_set = look.leads.get(&record.lead).is_some_and(|lead| lead.flag(&change.name));
+                let difference = Difference {
+                    lead: record.lead,
+                    name: change.name,
+                    wanted: change.after,
+                    found: found.cloned().unwrap_or(Value::Null),
+                };
+                let fate = if is_set { Fate::Mended } else { Fate::Lost };
+                if let (false, Some((_, key))) = (is_set, run.late.groups.get(&record.lead)) {
+                    lost.push(ledger::Finding {
+                        key: key.clone(),
+                        lead: record.lead,
+                        field: difference.name.clone(),
+                        kind: kind_of(&difference.name),
+                        wanted: difference.wanted.clone(),
+                        found: difference.found.clone(),
+                    });
+                }
+                run.add_surprise(record.lead, Surprise { difference, fate });
+            }
+        }
+        if !lost.is_empty() {
+            self.ledger.open_findings_with(&plan, &lost, &self.at())?;
+            run.stop_for_late_consent(lost.len());
+        }
+        Ok(())
+    }
+}
+
+/// Which survivors, or leads that may be ones, said no last, by the log: the last change of each field counts.
+fn said_no(
+    changes: &[LeadChange],
+    groups: &BTreeMap<LeadId, (LeadId, String)>,
+) -> BTreeMap<LeadId, BTreeSet<String>> {
+    let mut last: BTreeMap<(LeadId, &str), (Option<DateTime<Utc>>, bool)> = BTreeMap::new();
+    for change in changes.iter().filter(|change| groups.contains_key(&change.lead)) {
+        let says_no = is_true(&change.new);
+        let entry = last.entry((change.lead, change.field.as_str())).or_insert((change.at, says_no));
+        // Of two in one second the no counts.
+        if change.at > entry.0 || (change.at == entry.0 && says_no) {
+            *entry = (change.at, says_no);
+        }
+    }
+    let mut said: BTreeMap<LeadId, BTreeSet<String>> = BTreeMap::new();
+    for ((lead, field), _) in last.iter().filter(|(_, (_, says_no))| *says_no) {
+        said.entry(*lead).or_default().insert((*field).to_owned());
+    }
+    said
+}
+
+fn is_true(value: &Value) -> bool {
+    match value {
+        Value::Bool(flag) => *flag,
+        Value::String(text) => {
+            let text = text.trim();
+            text.eq_ignore_ascii_case("true") || text == "1"
+        }
+        Value::Number(number) => number.as_f64() == Some(1.0),
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
+}

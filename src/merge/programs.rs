@@ -1,0 +1,350 @@
+//! Program status and success: a merge must not set anybody back.
+//!
+//! Of two memberships of one program a merge keeps one, and it is not documented which. So after the merge each status
+//! that any of the leads had is applied to the survivor again. That only ever raises: Marketo skips a member that is at
+//! that step or past it (1037), and which step is higher need not be known. Success cannot be written by itself; the status
+//! that had it sets it. What is read afterwards decides, and what is not kept is told.
+//! Never: lowers a status, sends a call again before it must be over and was looked for, or calls for a group whose
+//! memberships were all alike and are still there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::MARGIN;
+use super::memberships::Rows;
+use crate::lead::LeadId;
+use crate::marketo::{self, BATCH, Clock, Permit, ReadLeads, STATUS_LIMIT, SetProgramStatus, StatusResult};
+
+/// How often a status is applied that is not there afterwards.
+const ROUNDS: usize = 3;
+
+/// Between applying a status and looking for it, where it was not there the first time: what is read can lag.
+const LAG: Duration = Duration::from_secs(5);
+
+/// A status that a lead of the group had, and the survivor is not known to have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Raise {
+    /// The program's id.
+    pub(super) program: u64,
+    /// The status.
+    pub(super) status: String,
+    /// Whether a lead had reached success with it.
+    pub(super) success: bool,
+}
+
+/// What the leads of a merged group were members of, and who they are now.
+#[derive(Debug, Clone)]
+pub(super) struct Survivor<'a> {
+    /// The lead that stayed.
+    pub(super) lead: LeadId,
+    /// The programs of each lead of the group as they were backed up, the survivor's own among them.
+    pub(super) before: Vec<&'a Rows>,
+}
+
+/// A status or success that could not be kept.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Unkept {
+    /// The survivor.
+    pub(super) lead: LeadId,
+    /// The program's id.
+    pub(super) program: u64,
+    /// Its name; empty where it is not known.
+    pub(super) name: String,
+    /// The status that a lead had; empty where only the membership is known.
+    pub(super) wanted: String,
+    /// Whether it is success that is missing.
+    pub(super) success: bool,
+    /// The survivor's status; none where it is no member.
+    pub(super) held: Option<String>,
+    /// Why, where Marketo said it.
+    pub(super) why: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Raised {
+    /// What could not be kept, or is not known to be.
+    pub(super) unkept: Vec<Unkept>,
+    /// Why not everything was tried.
+    pub(super) failed: Option<marketo::Error>,
+}
+
+/// Whether a merge of leads with these memberships can set anybody back, so that the survivor must be looked at.
+pub(super) fn is_concerned(before: &[&Rows]) -> bool {
+    let alike = |rows: &Rows| -> BTreeMap<u64, (String, bool)> {
+        let standings = standings(rows).into_iter();
+        standings.map(|(program, standing)| (program, (standing.status, standing.success))).collect()
+    };
+    let mut all = before.iter().map(|rows| alike(rows));
+    let first = all.next();
+    all.any(|other| Some(&other) != first.as_ref())
+}
+
+/// The statuses to apply to a survivor with these programs, so that it is where any lead of the group was: those with
+/// success first, so that a lower one is skipped and sets nothing off.
+pub(super) fn to_raise(before: &[&Rows], after: &Rows) -> Vec<Raise> {
+    let held = standings(after);
+    let mut wanted: BTreeMap<(u64, String), bool> = BTreeMap::new();
+    for (program, standing) in before.iter().flat_map(|rows| standings(rows)) {
+        if !standing.status.is_empty() {
+            *wanted.entry((program, standing.status)).or_default() |= standing.success;
+        }
+    }
+    let missing = |program: u64, status: &str, success: bool| {
+        held.get(&program).is_none_or(|held| held.status != status || (success && !held.success))
+    };
+    let mut raises: Vec<Raise> = wanted
+        .into_iter()
+        .filter(|((program, status), success)| missing(*program, status, *success))
+        .map(|((program, status), success)| Raise { program, status, success })
+        .collect();
+    raises.sort_by(|a, b| (!a.success, a).cmp(&(!b.success, b)));
+    raises
+}
+
+/// Applies again what the survivors must keep, reads it back, and tells what is not there.
+pub(super) async fn raise(
+    marketo: &(impl ReadLeads + SetProgramStatus),
+    permit: &impl Permit,
+    clock: &Clock,
+    survivors: &[Survivor<'_>],
+) -> Raised {
+    let concerned: Vec<&Survivor<'_>> =
+        survivors.iter().filter(|survivor| is_concerned(&survivor.before)).collect();
+    let mut run = Raising {
+        marketo,
+        permit,
+        clock,
+        after: BTreeMap::new(),
+        at_or_past: BTreeSet::new(),
+        refused: BTreeMap::new(),
+    };
+    let mut leads: BTreeSet<LeadId> = concerned.iter().map(|survivor| survivor.lead).collect();
+    let mut failed = None;
+    for round in 0..=ROUNDS {
+        if round > 1 {
+            clock.sleep(LAG).await;
+        }
+        failed = run.look(&leads).await.err();
+        let open = run.open(&concerned);
+        if failed.is_some() || open.is_empty() || round == ROUNDS {
+            break;
+        }
+        leads = open.values().flatten().copied().collect();
+        failed = run.apply(open).await.err();
+        if failed.is_some() {
+            break;
+        }
+    }
+    let mut unkept: Vec<Unkept> = concerned.iter().flat_map(|survivor| run.unkept(survivor)).collect();
+    unkept.sort();
+    Raised { unkept, failed }
+}
+
+/// How far a lead is in a program.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Standing {
+    name: String,
+    status: String,
+    success: bool,
+}
+
+type Programs = BTreeMap<u64, Standing>;
+
+/// The statuses to apply, each with the leads that are to get it, in the order in which they are applied.
+type Open = BTreeMap<(bool, u64, String), Vec<LeadId>>;
+
+fn standings(rows: &Rows) -> Programs {
+    rows.iter().filter_map(|row| Some((program_of(row)?, standing(row)))).collect()
+}
+
+fn program_of(row: &Map<String, Value>) -> Option<u64> {
+    match row.get("id")? {
+        Value::Number(id) => id.as_u64(),
+        Value::String(id) => id.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+fn standing(row: &Map<String, Value>) -> Standing {
+    let text = |member: &str| row.get(member).and_then(Value::as_str).unwrap_or_default().trim().to_owned();
+    let success = match row.get("reachedSuccess") {
+        Some(Value::Bool(reached)) => *reached,
+        Some(Value::String(reached)) => reached.trim().eq_ignore_ascii_case("true"),
+        _ => false,
+    };
+    let status = [text("progressionStatus"), text("statusName"), text("status")];
+    Standing {
+        name: text("name"),
+        status: status.into_iter().find(|status| !status.is_empty()).unwrap_or_default(),
+        success,
+    }
+}
+
+/// A status of a program that a lead is to have.
+type This = (LeadId, u64, String);
+
+/// The work of one call of [`raise`].
+struct Raising<'a, M, P> {
+    marketo: &'a M,
+    permit: &'a P,
+    clock: &'a Clock,
+    /// The survivors' programs, as they were read last.
+    after: BTreeMap<LeadId, Rows>,
+    /// What a lead is at or past, by Marketo's word.
+    at_or_past: BTreeSet<This>,
+    /// What Marketo will not do, and why.
+    refused: BTreeMap<This, String>,
+}
+
+impl<M: ReadLeads + SetProgramStatus, P: Permit> Raising<'_, M, P> {
+    async fn look(&mut self, leads: &BTreeSet<LeadId>) -> Result<(), marketo::Error> {
+        for lead in leads {
+            self.after.insert(*lead, self.marketo.program_membership(*lead).await?);
+        }
+        Ok(())
+    }
+
+    fn open(&self, concerned: &[&Survivor<'_>]) -> Open {
+        let mut open = Open::new();
+        for survivor in concerned {
+            let Some(after) = self.after.get(&survivor.lead) else { continue };
+            for Raise { program, status, success } in to_raise(&survivor.before, after) {
+                let this = (survivor.lead, program, status);
+                if !self.at_or_past.contains(&this) && !self.refused.contains_key(&this) {
+                    open.entry((!success, program, this.2)).or_default().push(survivor.lead);
+                }
+            }
+        }
+        open
+    }
+
+    /// Applies each status once. The error is one after which nothing more is tried.
+    async fn apply(&mut self, open: Open) -> Result<(), marketo::Error> {
+        let mut unclear: Option<Instant> = None;
+        let mut set: BTreeMap<(LeadId, u64), String> = BTreeMap::new();
+        for ((_, program, status), leads) in open {
+            for leads in leads.chunks(BATCH) {
+                match self.marketo.set_program_status_with(self.permit, program, &status, leads).await {
+                    Ok(results) => {
+                        for result in results {
+                            self.note(program, &status, &result, &mut set);
+                        }
+                    }
+                    Err(marketo::Error::Unclear { sent_at, .. }) => unclear = Some(sent_at),
+                    Err(error) if is_about_the_program(&error) => {
+                        for lead in leads {
+                            self.refused.insert((*lead, program, status.clone()), error.to_string());
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        if let Some(sent_at) = unclear {
+            // Only when it must be over does a look tell whether it was done.
+            self.clock.sleep_since(sent_at, STATUS_LIMIT + MARGIN).await;
+        }
+        Ok(())
+    }
+
+    fn note(
+        &mut self,
+        program: u64,
+        status: &str,
+        result: &StatusResult,
+        set: &mut BTreeMap<(LeadId, u64), String>,
+    ) {
+        let this = (result.lead, program, status.to_owned());
+        if result.set {
+            // What was set just before is past now; what was set last is what is looked for.
+            if let Some(lower) = set.insert((result.lead, program), status.to_owned()) {
+                self.at_or_past.insert((result.lead, program, lower));
+            }
+        } else if result.is_there_already() {
+            self.at_or_past.insert(this);
+        } else {
+            let words = |reason: &marketo::Reason| format!("{} {}", reason.code, reason.message);
+            let words: Vec<String> = result.reasons.iter().map(words).collect();
+            self.refused.insert(this, words.join("; "));
+        }
+    }
+
+    /// What the survivor is not known to have kept.
+    fn unkept(&self, survivor: &Survivor<'_>) -> Vec<Unkept> {
+        let nothing = Rows::new();
+        let read = self.after.get(&survivor.lead);
+        let held = standings(read.unwrap_or(&nothing));
+        let names = survivor.before.iter().flat_map(|rows| standings(rows));
+        let known: Programs = names.filter(|(_, standing)| !standing.name.is_empty()).collect();
+        let unkept = |program: u64, wanted: String, success: bool, why: Option<String>| Unkept {
+            lead: survivor.lead,
+            program,
+            name: known.get(&program).map(|standing| standing.name.clone()).unwrap_or_default(),
+            wanted,
+            success,
+            held: held.get(&program).map(|standing| standing.status.clone()),
+            why: read.map_or_else(|| Some("its programs could not be read".to_owned()), |_| why),
+        };
+        let mut missing = Vec::new();
+        for Raise { program, status, success } in to_raise(&survivor.before, read.unwrap_or(&nothing)) {
+            let this = (survivor.lead, program, status);
+            let is_held = held.get(&program).is_some_and(|held| held.status == this.2);
+            if !is_held && !self.at_or_past.contains(&this) {
+                let why = self.refused.get(&this).cloned();
+                missing.push(unkept(program, this.2, false, why));
+            } else if success && held.get(&program).is_none_or(|held| !held.success) {
+                missing.push(unkept(program, this.2, true, None));
+            }
+        }
+        // Of these no status is known that could be applied.
+        let programs: BTreeSet<u64> =
+            survivor.before.iter().flat_map(|rows| standings(rows).into_keys()).collect();
+        for program in programs {
+            if !held.contains_key(&program) && missing.iter().all(|unkept| unkept.program != program) {
+                missing.push(unkept(program, String::new(), false, None));
+            }
+        }
+        missing
+    }
+}
+
+/// Whether Marketo said no to this program or status; everything else would befall any call.
+fn is_about_the_program(error: &marketo::Error) -> bool {
+    use marketo::Error as E;
+    matches!(error, E::Permission { .. } | E::Refused { .. } | E::Answer { .. })
+}
+
+impl fmt::Display for Unkept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lead, program, name, wanted, success, held, why } = self;
+        let program = if name.is_empty() {
+            format!("program {program}")
+        } else {
+            format!("program `{name}` ({program})")
+        };
+        let held = match held {
+            Some(held) if !held.is_empty() => format!("is at `{held}`"),
+            Some(_) => "is a member".to_owned(),
+            None => "is no member".to_owned(),
+        };
+        match (success, wanted.as_str()) {
+            (true, _) => write!(
+                f,
+                "lead {lead} lost its success in {program}: it {held}, and applying `{wanted}` again did not bring it back"
+            ),
+            (false, "") => write!(f, "lead {lead} lost its membership of {program}"),
+            (false, _) => {
+                write!(f, "lead {lead} does not have the status `{wanted}` in {program}: it {held}")
+            }
+        }?;
+        match why {
+            Some(why) => write!(f, " ({why}); set it by hand in Marketo"),
+            None => f.write_str("; set it by hand in Marketo"),
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Carries a confirmed plan out.
+//!
+//! A run goes in rounds. Each round is one look that serves three ends: it settles the calls that were
+//! sent since the last look, it verifies the groups that come next, and it is the last look at a new
+//! batch before its winners are written to. Then merges leave, as many as the ramp allows and only while
+//! the look is fresh:
+//!
+//! ```text
+//! look ─▶ settle ─▶ take in (back up, write) ─▶ verify (read back, back up) ─▶ send ─▶ look …
+//! ```
+//!
+//! Each step returns what became of its groups; this loop alone decides what comes next. Never: sends a
+//! merge that its round did not verify.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::batches::batches;
+use super::ending::{ending, in_words};
+use super::late::LateConsent;
+use super::look::Look;
+use super::report::{GroupReport, Outcome, Report, Stopped, Surprise, Watch};
+use super::settle::{Pending, Settled};
+use super::verify::Verdict;
+use super::work::{Ramp, Work, leads_of};
+use super::written::Written;
+use super::{Confirmed, Error, Merge, MergeClient};
+use crate::dedupe::PlannedGroup;
+use crate::lead::LeadId;
+use crate::ledger::State;
+
+/// Why a group is left that nothing was sent for.
+pub(super) const STOPPED: &str = "the run was stopped before";
+
+/// Between two looks where the run waits for Marketo: early ones, since most waits end soon.
+const PAUSES_S: [u64; 5] = [1, 4, 15, 40, 60];
+
+/// What a run carries from round to round.
+pub(super) struct Run<'p, 'w> {
+    pub(super) confirmed: &'p Confirmed,
+    pub(super) written: Written,
+    /// Groups in order that are not merged yet, their winners written to.
+    pub(super) ready: VecDeque<Work<'p>>,
+    /// Calls that are not settled.
+    pub(super) pending: Vec<Pending<'p>>,
+    /// Groups all of whose calls were sent.
+    pub(super) sent: BTreeMap<LeadId, Work<'p>>,
+    /// Groups whose winners have values of the plan and are not to be merged.
+    pub(super) to_give_back: Vec<&'p PlannedGroup>,
+    pub(super) late: LateConsent,
+    ramp: Ramp,
+    failures_in_a_row: usize,
+    /// How the groups that the run came to ended, by the plan's winner.
+    endings: BTreeMap<LeadId, GroupReport>,
+    stopped: Option<Stopped>,
+    /// How many rounds in a row sent nothing.
+    idle: usize,
+    pub(super) watch: &'w mut dyn Watch,
+}
+
+impl<'p> Run<'p, '_> {
+    pub(super) fn end(&mut self, group: &PlannedGroup, report: GroupReport) {
+        self.watch.group(&report);
+        self.endings.insert(group.winner, report);
+    }
+
+    /// Adds to the report of the group whose survivor this is.
+    pub(super) fn add_surprise(&mut self, survivor: LeadId, surprise: Surprise) {
+        let of_survivor = |report: &&mut GroupReport| report.winner == Some(survivor);
+        let Some(report) = self.endings.values_mut().find(of_survivor) else { return };
+        let words = in_words(&surprise);
+        report.reason = Some(match report.reason.take() {
+            Some(reason) => format!("{reason}; {words}"),
+            None => words,
+        });
+        report.surprises.push(surprise);
+    }
+
+    /// An opt-out that came late could not be kept: nothing more is merged.
+    pub(super) fn stop_for_late_consent(&mut self, lost: usize) {
+        let what = format!(
+            "{lost} opt-outs that came while their merges ran could not be set on the surviving records; they are named with their groups: set them in Marketo before anything is mailed"
+        );
+        self.stopped.get_or_insert(Stopped::Alarm(what));
+    }
+
+    /// Ends a group that nothing was merged of.
+    pub(super) fn leave(&mut self, work: &Work<'p>, verdict: Verdict) {
+        let Verdict { outcome, why, not_written, marketo } = verdict;
+        if work.written {
+            self.to_give_back.push(work.group);
+        }
+        let report =
+            GroupReport { marketo, not_written, ..GroupReport::ended(work.group, outcome, Some(why)) };
+        self.end(work.group, report);
+    }
+}
+
+impl<M: MergeClient> Merge<'_, M> {
+    /// Merges what the plan says, as it says it, or leaves it alone. Always gives a report, however it ended.
+    pub async fn carry_out(&mut self, confirmed: Confirmed, watch: &mut dyn Watch) -> Report {
+        let mut run = Run {
+            confirmed: &confirmed,
+            written: Written::default(),
+            ready: VecDeque::new(),
+            pending: Vec::new(),
+            sent: BTreeMap::new(),
+            to_give_back: Vec::new(),
+            late: LateConsent::new((self.now)(), &self.facts),
+            ramp: Ramp::new(),
+            failures_in_a_row: 0,
+            endings: BTreeMap::new(),
+            stopped: None,
+            idle: 0,
+            watch,
+        };
+        let went = self.rounds(&mut run).await;
+        // Also after a failure: what was sent before it is looked at, if it still can be.
+        let finished = self.finish(&mut run).await;
+        if let Err(error) = went.and(finished) {
+            run.stopped = Some(Stopped::Failed(error));
+        } else if run.stopped.is_none() && self.stop.is_cancelled() {
+            // Also where the plan itself was cut short, and has nothing to carry out.
+            run.stopped = Some(Stopped::Interrupted);
+        }
+        let Run { endings, stopped, .. } = run;
+        let plan = confirmed.plan();
+        let left_out = plan.left_out.iter().map(GroupReport::left_out);
+        let ended = plan.groups.iter().filter_map(|group| endings.get(&group.winner).cloned());
+        let mut groups: Vec<GroupReport> = ended.chain(left_out).collect();
+        groups.sort_by(|a, b| a.key.cmp(&b.key));
+        Report { groups, stopped }
+    }
+
+    async fn rounds<'p>(&mut self, run: &mut Run<'p, '_>) -> Result<(), Error> {
+        run.written = Written::by_earlier_runs(self.ledger)?;
+        let confirmed = run.confirmed;
+        let mut rest: VecDeque<_> = batches(confirmed.plan().groups.iter().collect()).into();
+        while run.stopped.is_none() && !self.stop.is_cancelled() {
+            let waiting = run.ready.iter().filter(|work| work.waits_for_a_look()).count();
+            let batch = if waiting <= run.ramp.size() { rest.pop_front() } else { None };
+            // Groups whose last call cannot be settled in this run wait for nothing any more.
+            if batch.is_none() && waiting == 0 && run.pending.is_empty() {
+                return Ok(());
+            }
+            if batch.is_none() && run.ready.is_empty() {
+                return Ok(());
+            }
+            self.describe_again_when_old().await?;
+            self.round(batch, run).await?;
+            let sent = self.send_verified(run).await?;
+            run.idle = if sent > 0 { 0 } else { run.idle + 1 };
+            if run.idle > 1 && !self.pause(run).await {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// One look, and all that rests on it but the sending.
+    async fn round<'p>(
+        &mut self,
+        batch: Option<Vec<&'p PlannedGroup>>,
+        run: &mut Run<'p, '_>,
+    ) -> Result<(), Error> {
+        let batch = match batch {
+            Some(groups) => self.read_what_takes_long(groups, run).await?,
+            None => None,
+        };
+        let (next, pending) = (self.next_leads(run), run.pending.iter().flat_map(Pending::leads));
+        let coming = batch.iter().flat_map(super::take_in::Batch::leads);
+        let ids = leads_of(next.into_iter().chain(pending).chain(coming));
+        let looked_at = Instant::now();
+        let Some(look) = self.look(&ids).await? else { return Ok(()) };
+        self.settle_round(&look, looked_at, run).await?;
+        if run.stopped.is_some() {
+            return Ok(());
+        }
+        if let Some(batch) = batch {
+            let taken_in = self.take_in(batch, &look, run).await?;
+            for (work, verdict) in taken_in.left {
+                run.leave(&work, verdict);
+            }
+            run.ready.extend(taken_in.ready);
+        }
+        self.verify_next(&look, run).await
+    }
+
+    /// The leads of the groups that the ramp allows next.
+    fn next_leads(&self, run: &Run<'_, '_>) -> Vec<LeadId> {
+        let next = run.ready.iter().filter(|work| work.waits_for_a_look()).take(run.ramp.size());
+        next.flat_map(Work::leads_left).collect()
+    }
+
+    async fn verify_next<'p>(&mut self, look: &Look, run: &mut Run<'p, '_>) -> Result<(), Error> {
+        let mut seen = run.ramp.size();
+        let mut ready = std::mem::take(&mut run.ready);
+        while let Some(mut work) = ready.pop_front() {
+            if seen == 0 || !work.waits_for_a_look() || !look.asked_for(work.leads_left()) {
+                run.ready.push_back(work);
+                continue;
+            }
+            seen -= 1;
+            match self.verify(&mut work, look, run).await? {
+                None => run.ready.push_back(work),
+                Some(verdict) if work.has_merged() => {
+                    work.cut_short = Some(verdict.why);
+                    work.steps.clear();
+                    self.end_sent(work, run);
+                }
+                Some(verdict) => {
+                    run.failures_in_a_row += usize::from(verdict.outcome == Outcome::Failed);
+                    run.leave(&work, verdict);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the merges that the last look allows; gives how many left.
+    async fn send_verified<'p>(&mut self, run: &mut Run<'p, '_>) -> Result<usize, Error> {
+        // Marketo accepted a merge and shows its leads as before. Reads may lag; if not, it is the first
+        // surprise, and nothing more leaves before it is settled.
+        if run.pending.iter().any(|pending| pending.lingers && pending.state == State::Accepted) {
+            self.put_aside(run);
+            return Ok(0);
+        }
+        let (mut sent, mut went_well) = (0, true);
+        let mut failed = None;
+        for place in 0..run.ready.len() {
+            if self.stop.is_cancelled() || run.stopped.is_some() {
+                break;
+            }
+            if run.failures_in_a_row >= self.stop_after_errors {
+                run.stopped = Some(Stopped::Errors(run.failures_in_a_row));
+                break;
+            }
+            let Some(work) = run.ready.get_mut(place).filter(|work| work.verified) else { continue };
+            let Some(one) = self.send_next(work, run.confirmed).await? else { break };
+            sent += 1;
+            went_well &= one.accepted;
+            run.failures_in_a_row = match one.counts_as_failure {
+                true => run.failures_in_a_row + 1,
+                false if one.accepted => 0,
+                false => run.failures_in_a_row,
+            };
+            run.late.watch(one.pending.group);
+            run.pending.push(one.pending);
+            if one.stops_the_run.is_some() {
+                failed = one.stops_the_run;
+                break;
+            }
+        }
+        self.put_aside(run);
+        if sent > 0 {
+            if went_well { run.ramp.went_well() } else { run.ramp.met_trouble() }
+        }
+        failed.map_or(Ok(sent), Err)
+    }
+
+    /// No look serves two rounds; groups without a further call leave the queue, and so do those whose call
+    /// never found its turn while a look was fresh.
+    fn put_aside(&self, run: &mut Run<'_, '_>) {
+        const TRIES: u32 = 20;
+        for mut work in std::mem::take(&mut run.ready) {
+            work.verified = false;
+            if work.steps.is_empty() && work.under_way.is_some() {
+                run.sent.insert(work.group.winner, work);
+            } else if work.too_old > TRIES && !work.is_begun() {
+                let why = "Marketo had no room for the merge within seconds of the last look, again and again; run it again when it is less busy";
+                run.leave(&work, Verdict::skipped(why));
+            } else {
+                run.ready.push_back(work);
+            }
+        }
+    }
+
+    /// A group none of whose calls is to be made or settled any more comes to its end.
+    pub(super) fn end_sent<'p>(&self, work: Work<'p>, run: &mut Run<'p, '_>) {
+        let not_shown = self.not_shown.get(&work.group.winner).map(String::as_str);
+        let report = ending(&work, not_shown);
+        if work.written && !work.has_merged() && report.outcome == Outcome::Failed {
+            run.to_give_back.push(work.group);
+        }
+        if let Some(alarm) = work.settled.iter().find_map(Settled::alarm) {
+            run.stopped = Some(Stopped::Alarm(alarm));
+        }
+        run.end(work.group, report);
+    }
+
+    /// Waits a little for Marketo; false where the run is to stop.
+    async fn pause(&self, run: &mut Run<'_, '_>) -> bool {
+        let pause = PAUSES_S.get(run.idle.saturating_sub(2)).or(PAUSES_S.last()).copied().unwrap_or_default();
+        let pause = Duration::from_secs(pause);
+        if !run.pending.is_empty() {
+            run.watch.waiting(run.pending.len());
+        }
+        tokio::select! {
+            () = self.clock.sleep(pause) => true,
+            () = self.stop.cancelled() => false,
+        }
+    }
+
+    /// Settles what was sent, sees to late opt-outs, and gives winners that were not merged their values back.
+    async fn finish(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
+        self.settle_rest(run).await?;
+        for work in std::mem::take(&mut run.ready) {
+            if work.is_begun() {
+                self.end_sent(work, run);
+            } else if work.written {
+                run.to_give_back.push(work.group);
+            }
+        }
+        for (_, work) in std::mem::take(&mut run.sent) {
+            self.end_sent(work, run);
+        }
+        self.see_late_consent(run, true).await?;
+        self.give_back_all(run).await
+    }
+
+    pub(super) async fn give_back_all(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
+        let groups = std::mem::take(&mut run.to_give_back);
+        let plan = run.confirmed.plan();
+        let told = self.give_back(&plan.id, &groups).await?;
+        for group in groups {
+            let (Some(words), Some(report)) = (told.get(&group.winner), run.endings.get_mut(&group.winner))
+            else {
+                continue;
+            };
+            let reason = report.reason.take().unwrap_or_default();
+            report.reason = Some(format!("{reason}; {words}"));
+        }
+        Ok(())
+    }
+}

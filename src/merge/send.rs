@@ -1,0 +1,144 @@
+//! Sends merge calls, each once, and only while the look that allows it is fresh.
+//!
+//! Never: decides whether a call may be made; the round did. It writes the intent down before the call
+//! and the answer after it (law 3).
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use super::fresh::Fresh;
+use super::report::Said;
+use super::settle::{LOG_LAG, Log, Pending};
+use super::work::Work;
+use super::write::{refused_event, sent_at};
+use super::{Confirmed, Error, MARGIN, Merge, MergeClient};
+use crate::dedupe::PlannedGroup;
+use crate::lead::LeadId;
+use crate::ledger::{CallKind, CallLead, Event, NewCall, Purpose, Refusal, Role, State};
+use crate::marketo::{self, MERGE_LIMIT, Outcome, UntilStopped};
+
+/// A call that was sent.
+pub(super) struct Sent<'p> {
+    pub(super) pending: Pending<'p>,
+    /// Whether Marketo accepted it.
+    pub(super) accepted: bool,
+    /// Whether it counts among the failures that stop a run: a refusal for the group's own sake does not.
+    pub(super) counts_as_failure: bool,
+    /// The error where the next call would fare no better.
+    pub(super) stops_the_run: Option<Error>,
+}
+
+impl<M: MergeClient> Merge<'_, M> {
+    /// Sends a group's next call. None where it could not leave: its look is too old by now, or the run is
+    /// to stop.
+    pub(super) async fn send_next<'p>(
+        &mut self,
+        work: &mut Work<'p>,
+        confirmed: &'p Confirmed,
+    ) -> Result<Option<Sent<'p>>, Error> {
+        let Some(step) = work.steps.front().copied() else { return Ok(None) };
+        let Some(looked_at) = self.looked_at else { return Ok(None) };
+        let stop = UntilStopped::at_once(self.stop.clone());
+        let permit = Fresh::new(looked_at, self.clock, stop);
+        if !permit.is_fresh() {
+            work.too_old += 1;
+            return Ok(None);
+        }
+        let plan = &confirmed.plan().id;
+        let begun_at = (self.now)();
+        let started = self.ledger.begin(plan, &merge_call(work.group, step.losers()), &self.at())?;
+        let call = started.call();
+        let answer = self.marketo.merge_leads_with(&permit, &step.order(&started)).await;
+        let now = Instant::now();
+        let limit = self.clock.wall(MERGE_LIMIT + MARGIN);
+        let (event, over_at) = match &answer {
+            Err(error @ marketo::Error::Withheld { .. }) => {
+                self.ledger.record(call, &refused_event(error), &self.at())?;
+                self.ledger.record(call, &Event::NotDone { why: error.to_string() }, &self.at())?;
+                work.too_old += 1;
+                return Ok(None);
+            }
+            // Its answer says that it is over; what is read may lag behind it.
+            Ok(accepted) => (Event::Accepted { request_id: accepted.request_id.clone() }, now + limit),
+            Err(error) if error.outcome() == Outcome::Unclear => {
+                let request_id = error.request_id().map(str::to_owned);
+                (Event::Unknown { request_id, what: error.to_string() }, sent_at(error) + limit)
+            }
+            Err(error) => (refused_event(error), now),
+        };
+        self.ledger.record(call, &event, &self.at())?;
+        work.steps.pop_front();
+        work.under_way = Some(call);
+        let state = event.leads_to();
+        tracing::info!(%call, winner = work.group.winner, losers = step.losers().len(), %state, "merge call");
+        let refused = answer.as_ref().err().filter(|_| state == State::Refused);
+        let own = refused.is_some_and(marketo::Error::concerns_the_group_alone);
+        // That a lead of it is gone says so by itself.
+        if let Some(said) = refused.filter(|_| own).and_then(Said::of).filter(|said| said.code != "1004") {
+            self.remember_refusal(plan, work, said)?;
+        }
+        let left = (begun_at, (self.now)());
+        let pending = Pending {
+            call,
+            plan,
+            group: work.group,
+            losers: step.losers().to_vec(),
+            state,
+            said: refused.and_then(Said::of),
+            request_id: match &event {
+                Event::Accepted { request_id } | Event::Unknown { request_id, .. } => request_id.clone(),
+                _ => None,
+            },
+            over_at,
+            left: self.left_between(left, answer.as_ref().err()),
+            before: work.live.clone(),
+            missed: std::collections::BTreeSet::new(),
+            lingers: false,
+            log: Log::Silent,
+            asks_log: false,
+            log_until: over_at + self.clock.wall(LOG_LAG),
+            is_old: false,
+        };
+        let accepted = state == State::Accepted;
+        let stops_the_run =
+            answer.err().filter(|error| state == State::Refused && error.stops_the_run()).map(Error::from);
+        Ok(Some(Sent { pending, accepted, counts_as_failure: !accepted && !own, stops_the_run }))
+    }
+
+    /// A call whose answer was lost left when its last attempt did.
+    fn left_between(
+        &self,
+        (begun, answered): (DateTime<Utc>, DateTime<Utc>),
+        error: Option<&marketo::Error>,
+    ) -> (DateTime<Utc>, DateTime<Utc>) {
+        let Some(marketo::Error::Unclear { sent_at, .. }) = error else { return (begun, answered) };
+        let since = chrono::TimeDelta::from_std(sent_at.elapsed()).unwrap_or_default();
+        (answered - since, answered - since)
+    }
+
+    /// The next runs pass a group over that Marketo refused for its own sake, until something about it
+    /// changes.
+    pub(super) fn remember_refusal(&mut self, plan: &str, work: &Work<'_>, said: Said) -> Result<(), Error> {
+        let refusal = Refusal {
+            key: work.group.key.as_str().to_owned(),
+            digest: work.digest.clone(),
+            code: said.code,
+            message: said.message,
+            request_id: said.request_id,
+            at: self.at(),
+        };
+        Ok(self.ledger.remember_refusal(plan, &refusal)?)
+    }
+}
+
+fn merge_call(group: &PlannedGroup, losers: &[LeadId]) -> NewCall {
+    let winner = CallLead { id: group.winner, role: Role::Winner };
+    let losers = losers.iter().map(|id| CallLead { id: *id, role: Role::Loser });
+    NewCall {
+        kind: CallKind::Merge,
+        key: group.key.as_str().to_owned(),
+        leads: std::iter::once(winner).chain(losers).collect(),
+        purpose: Purpose::default(),
+        values: Vec::new(),
+    }
+}

@@ -1,0 +1,348 @@
+//! Settles calls by looks, and sees to it that each survivor is as predicted (laws 4 and 5).
+//!
+//! A call is settled in the ledger only after its survivor was compared, field by field, and what the
+//! merge took was written again and read back; what could not be put right is kept there as an open
+//! finding. Never: sends a merge, or takes back what somebody else wrote.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::compare::{Compared, compare, to_write};
+use super::fresh::Fresh;
+use super::look::Look;
+use super::report::{Difference, Fate, Surprise, Watch};
+use super::run::Run;
+use super::settle::{Conclusion, Finding, Log, Pending, Settled};
+use super::write::Record;
+use super::{Error, Merge, MergeClient};
+use crate::dedupe::OPT_OUTS;
+use crate::lead::{Lead, LeadId};
+use crate::ledger::{self, FindingKind, Purpose};
+use crate::marketo::UntilStopped;
+
+/// Between two looks at calls that may still be under way: early ones, since most end soon, then rarer.
+const LOOKS_S: [u64; 6] = [1, 5, 15, 40, 60, 60];
+
+/// Why it is not known who merged leads that are gone.
+const UNNAMED: &str = "its leads are gone, and Marketo's log names no merge of them by this program; look them up in Marketo's activity log";
+
+/// How often what a merge took is written again where the look becomes too old meanwhile.
+const TRIES: usize = 10;
+
+impl<M: MergeClient> Merge<'_, M> {
+    /// Settles what one look can settle, and ends the groups that are done.
+    pub(super) async fn settle_round<'p>(
+        &mut self,
+        look: &Look,
+        looked_at: Instant,
+        run: &mut Run<'p, '_>,
+    ) -> Result<(), Error> {
+        self.looked_at = Some(look.at);
+        if run.pending.is_empty() {
+            return Ok(());
+        }
+        let mut pending = std::mem::take(&mut run.pending);
+        let mut settled = Vec::new();
+        let went = self.settle_once(&mut pending, look, looked_at, &mut settled, &mut *run.watch).await;
+        run.pending = pending;
+        self.hand_over(settled, run);
+        went
+    }
+
+    /// Looks until every call is settled, or the run is to stop.
+    pub(super) async fn settle_rest<'p>(&mut self, run: &mut Run<'p, '_>) -> Result<(), Error> {
+        let mut pending = std::mem::take(&mut run.pending);
+        let mut settled = Vec::new();
+        let went = self.settle_all(&mut pending, &mut settled, &mut *run.watch).await;
+        self.hand_over(settled, run);
+        went
+    }
+
+    fn hand_over<'p>(&self, settled: Vec<Settled<'p>>, run: &mut Run<'p, '_>) {
+        for settled in settled {
+            let winner = settled.pending.group.winner;
+            if let Some(work) = run.ready.iter_mut().find(|work| work.group.winner == winner) {
+                work.under_way = None;
+                if !settled.is_as_asked() || settled.alarm().is_some() {
+                    work.steps.clear();
+                }
+                work.settled.push(settled);
+            } else if let Some(mut work) = run.sent.remove(&winner) {
+                work.under_way = None;
+                work.settled.push(settled);
+                self.end_sent(work, run);
+            }
+        }
+        let over = |work: &super::work::Work<'_>| work.steps.is_empty() && work.under_way.is_none();
+        while let Some(place) = run.ready.iter().position(over) {
+            if let Some(work) = run.ready.remove(place) {
+                self.end_sent(work, run);
+            }
+        }
+    }
+
+    /// The same for calls of any run: looks, with pauses that grow, until all are settled.
+    pub(super) async fn settle_all<'p>(
+        &mut self,
+        pending: &mut Vec<Pending<'p>>,
+        settled: &mut Vec<Settled<'p>>,
+        watch: &mut dyn Watch,
+    ) -> Result<(), Error> {
+        let mut pauses = LOOKS_S.into_iter().map(Duration::from_secs);
+        while !pending.is_empty() {
+            let looked_at = Instant::now();
+            let ids: Vec<LeadId> = pending.iter().flat_map(Pending::leads).collect();
+            let Some(look) = self.look(&ids).await? else { return Ok(()) };
+            self.settle_once(pending, &look, looked_at, settled, watch).await?;
+            if pending.is_empty() || !self.wait(pending, pauses.next(), watch).await {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the next look; false where the run is to stop.
+    async fn wait(&self, open: &[Pending<'_>], pause: Option<Duration>, watch: &mut dyn Watch) -> bool {
+        watch.waiting(open.len());
+        let pause = self.clock.wall(pause.unwrap_or(Duration::from_secs(60)));
+        let over = open.iter().map(|pending| pending.over_at).max().unwrap_or_else(Instant::now);
+        let next = Instant::now() + pause;
+        // A call that must be over is looked at then, and not up to a minute later.
+        let next = if over > Instant::now() { next.min(over) } else { next };
+        tokio::select! {
+            () = tokio::time::sleep_until(next) => true,
+            () = self.stop.cancelled() => false,
+        }
+    }
+
+    async fn settle_once<'p>(
+        &mut self,
+        pending: &mut Vec<Pending<'p>>,
+        look: &Look,
+        looked_at: Instant,
+        settled: &mut Vec<Settled<'p>>,
+        watch: &mut dyn Watch,
+    ) -> Result<(), Error> {
+        let (mut found, mut open, mut doubtful) = (Vec::new(), Vec::new(), Vec::new());
+        for mut one in std::mem::take(pending) {
+            match one.conclude(&look.leads, looked_at >= one.over_at) {
+                Conclusion::Found(finding) => found.push((one, finding)),
+                Conclusion::LookAgain if self.is_suspicious(&one, look)? => doubtful.push(one),
+                Conclusion::LookAgain | Conclusion::UnderWay => open.push(one),
+                Conclusion::AskLog => {
+                    one.asks_log = true;
+                    doubtful.push(one);
+                }
+                Conclusion::NotShown(why) => found.extend(self.not_shown(one, why)),
+            }
+        }
+        if !doubtful.is_empty() {
+            self.ask_log(&mut doubtful).await?;
+            let again = Instant::now();
+            let ids: Vec<LeadId> = doubtful.iter().flat_map(Pending::leads).collect();
+            let second = self.look(&ids).await?;
+            for mut one in doubtful {
+                let conclusion = match &second {
+                    Some(second) => one.conclude(&second.leads, again >= one.over_at),
+                    None => Conclusion::UnderWay,
+                };
+                match conclusion {
+                    Conclusion::Found(finding) => found.push((one, finding)),
+                    Conclusion::NotShown(why) => found.extend(self.not_shown(one, why)),
+                    Conclusion::AskLog if again >= one.log_until => {
+                        found.extend(self.not_shown(one, UNNAMED.to_owned()));
+                    }
+                    Conclusion::AskLog | Conclusion::LookAgain | Conclusion::UnderWay => open.push(one),
+                }
+            }
+        }
+        *pending = open;
+        let (mut found, left) = self.see_to_survivors(found).await?;
+        pending.extend(left);
+        self.see_to_programs(&mut found).await?;
+        for found in &found {
+            self.ledger.record(found.pending.call, &found.finding.event(), &self.at())?;
+            if let Some(survivor) = found.finding.survivor() {
+                watch.merged(survivor, found.finding.gone());
+            }
+        }
+        self.keep_lost(&found)?;
+        settled.append(&mut found);
+        Ok(())
+    }
+
+    /// A survivor that is not as predicted is looked at again at once, before more is merged.
+    fn is_suspicious(&self, pending: &Pending<'_>, look: &Look) -> Result<bool, Error> {
+        let Some(winner) = look.leads.get(&pending.group.winner) else { return Ok(true) };
+        Ok(!compare(pending, winner, &self.kept(pending)?, &self.facts).is_as_predicted())
+    }
+
+    /// Asks Marketo's log about calls that only it can settle.
+    async fn ask_log(&mut self, doubtful: &mut [Pending<'_>]) -> Result<(), Error> {
+        let leads: Vec<LeadId> =
+            doubtful.iter().filter(|pending| pending.asks_log).flat_map(Pending::leads).collect();
+        let Some(since) = doubtful.iter().map(|pending| pending.left.0).min() else { return Ok(()) };
+        if leads.is_empty() {
+            return Ok(());
+        }
+        // The log has whole seconds, and clocks differ.
+        let since = since - chrono::TimeDelta::minutes(5);
+        let log = match self.marketo.merges_since(since, &leads).await {
+            Ok(records) => Log::Shows(records),
+            Err(error @ crate::marketo::Error::Permission { .. }) => {
+                Log::Mute(format!("Marketo's log, which would tell who merged them, cannot be read: {error}"))
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for pending in doubtful {
+            pending.log = log.clone();
+        }
+        Ok(())
+    }
+
+    /// Who merged the leads of a call cannot be shown. The call stays open, and the next run asks again;
+    /// one of long ago is given up, and a person must look.
+    fn not_shown<'p>(&mut self, pending: Pending<'p>, why: String) -> Option<(Pending<'p>, Finding)> {
+        tracing::warn!(call = %pending.call, winner = pending.group.winner, "not shown: {why}");
+        if pending.is_old {
+            return Some((pending, Finding::Contradicted(why)));
+        }
+        self.not_shown.insert(pending.group.winner, why);
+        None
+    }
+
+    /// Compares survivors with what was predicted, and writes again what a merge took. Gives the calls back
+    /// that the run has no time to finish.
+    async fn see_to_survivors<'p>(
+        &mut self,
+        found: Vec<(Pending<'p>, Finding)>,
+    ) -> Result<(Vec<Settled<'p>>, Vec<Pending<'p>>), Error> {
+        let (mut settled, mut to_mend) = (Vec::new(), Vec::new());
+        for (pending, finding) in found {
+            let Some(survivor) = finding.survivor() else {
+                settled.push(Settled { pending, finding, surprises: Vec::new() });
+                continue;
+            };
+            let Compared { taken, changed } = compare(&pending, survivor, &self.kept(&pending)?, &self.facts);
+            let surprises = changed.into_iter().map(|difference| surprise(difference, Fate::Changed));
+            let one = Settled { surprises: surprises.collect(), pending, finding };
+            if taken.is_empty() { settled.push(one) } else { to_mend.push((one, taken)) }
+        }
+        if to_mend.is_empty() {
+            return Ok((settled, Vec::new()));
+        }
+        let (mended, left) = self.mend(to_mend).await?;
+        settled.extend(mended);
+        Ok((settled, left))
+    }
+
+    /// Writes again what merges took from their survivors, reads it back, and says what became of each.
+    async fn mend<'p>(
+        &mut self,
+        to_mend: Vec<(Settled<'p>, Vec<Difference>)>,
+    ) -> Result<(Vec<Settled<'p>>, Vec<Pending<'p>>), Error> {
+        let pendings = |to_mend: Vec<(Settled<'p>, Vec<Difference>)>| {
+            to_mend.into_iter().map(|(settled, _)| settled.pending).collect::<Vec<_>>()
+        };
+        let ids: Vec<LeadId> =
+            to_mend.iter().filter_map(|(settled, _)| Some(settled.finding.survivor()?.id)).collect();
+        for _ in 0..TRIES {
+            let Some(look) = self.look(&ids).await? else { return Ok((Vec::new(), pendings(to_mend))) };
+            let mut by_plan: BTreeMap<&str, Vec<Record>> = BTreeMap::new();
+            for (settled, taken) in &to_mend {
+                let Some(survivor) = settled.finding.survivor().and_then(|lead| look.leads.get(&lead.id))
+                else {
+                    continue;
+                };
+                let still: Vec<Difference> = self.still_taken(&settled.pending, survivor)?;
+                let writeable = still.into_iter().filter(|one| {
+                    self.facts.is_writeable(&one.name) && taken.iter().any(|then| then.name == one.name)
+                });
+                let changes = to_write(&writeable.collect::<Vec<_>>());
+                if !changes.is_empty() {
+                    let record = Record { lead: survivor.id, changes };
+                    by_plan.entry(settled.pending.plan).or_default().push(record);
+                }
+            }
+            let mut withheld = false;
+            let stop = UntilStopped::after(self.stop.clone(), self.grace());
+            let permit = Fresh::new(look.at, self.clock, stop);
+            for (plan, records) in by_plan {
+                withheld |= self.write(&permit, plan, Purpose::Mend, records).await?.withheld;
+            }
+            if !withheld {
+                break;
+            }
+            if self.stop.is_cancelled() {
+                return Ok((Vec::new(), pendings(to_mend)));
+            }
+        }
+        let Some(look) = self.look(&ids).await? else { return Ok((Vec::new(), pendings(to_mend))) };
+        let mut settled = Vec::new();
+        for (mut one, taken) in to_mend {
+            let Some(survivor) = one.finding.survivor().and_then(|lead| look.leads.get(&lead.id)).cloned()
+            else {
+                settled.push(one);
+                continue;
+            };
+            let still = self.still_taken(&one.pending, &survivor)?;
+            for difference in taken {
+                let lost = still.iter().find(|still| still.name == difference.name);
+                let fate = if lost.is_some() { Fate::Lost } else { Fate::Mended };
+                one.surprises.push(surprise(lost.cloned().unwrap_or(difference), fate));
+            }
+            if let Finding::Merged { survivor: held, .. } | Finding::Partly { survivor: held, .. } =
+                &mut one.finding
+            {
+                *held = survivor;
+            }
+            settled.push(one);
+        }
+        Ok((settled, Vec::new()))
+    }
+
+    fn still_taken(&self, pending: &Pending<'_>, survivor: &Lead) -> Result<Vec<Difference>, Error> {
+        Ok(compare(pending, survivor, &self.kept(pending)?, &self.facts).taken)
+    }
+
+    /// The leads of a call as the ledger has them, the oldest first.
+    fn kept(&self, pending: &Pending<'_>) -> Result<BTreeMap<LeadId, Vec<Lead>>, Error> {
+        let backups = pending.leads().map(|id| {
+            let kept = self.ledger.backups_of(id)?;
+            Ok((id, kept.into_iter().map(|backup| backup.lead).collect()))
+        });
+        backups.collect()
+    }
+
+    /// What could not be put right stays open in the ledger, each by its lead and field.
+    fn keep_lost(&mut self, found: &[Settled<'_>]) -> Result<(), Error> {
+        for settled in found {
+            let findings: Vec<ledger::Finding> = settled
+                .lost()
+                .filter(|difference| !difference.name.starts_with("program "))
+                .map(|difference| ledger::Finding {
+                    key: settled.pending.group.key.as_str().to_owned(),
+                    lead: difference.lead,
+                    field: difference.name.clone(),
+                    kind: kind_of(&difference.name),
+                    wanted: difference.wanted.clone(),
+                    found: difference.found.clone(),
+                })
+                .collect();
+            if !findings.is_empty() {
+                self.ledger.open_findings_with(settled.pending.plan, &findings, &self.at())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn surprise(difference: Difference, fate: Fate) -> Surprise {
+    Surprise { difference, fate }
+}
+
+pub(super) fn kind_of(field: &str) -> FindingKind {
+    if OPT_OUTS.contains(&field) { FindingKind::Consent } else { FindingKind::Value }
+}

@@ -1,0 +1,234 @@
+//! Takes the next groups of a plan into the run: everything about them is read, kept, and then the
+//! winners get the values that must outlive their merges.
+//!
+//! What takes long (memberships, custom objects) is read first. The last look, the backup and the write
+//! then follow at once, so that nothing typed in between is overwritten or missing from the ledger.
+
+use std::collections::BTreeMap;
+
+use super::fresh::Fresh;
+use super::look::Look;
+use super::memberships::Rows;
+use super::refusal;
+use super::report::Outcome;
+use super::run::{Run, STOPPED};
+use super::verify::{Verdict, backup};
+use super::work::Work;
+use super::write::Record;
+use super::{Error, Merge, MergeClient};
+use crate::dedupe::{PlannedGroup, still_as_seen};
+use crate::lead::{Lead, LeadId};
+use crate::ledger::{Backup, Purpose};
+use crate::marketo::UntilStopped;
+use crate::stop::unless_stopped;
+
+/// Groups of which everything is known that takes long to read.
+pub(super) struct Batch<'p> {
+    groups: Vec<&'p PlannedGroup>,
+    memberships: BTreeMap<LeadId, (Rows, Rows)>,
+}
+
+impl Batch<'_> {
+    pub(super) fn leads(&self) -> impl Iterator<Item = LeadId> {
+        self.groups.iter().flat_map(|group| members(group))
+    }
+}
+
+/// What became of a batch.
+#[derive(Default)]
+pub(super) struct TakenIn<'p> {
+    /// Written to, and to be verified.
+    pub(super) ready: Vec<Work<'p>>,
+    /// Left alone, and why.
+    pub(super) left: Vec<(Work<'p>, Verdict)>,
+}
+
+/// How often a write is tried whose look becomes too old before it can leave.
+const TRIES: usize = 20;
+
+impl<M: MergeClient> Merge<'_, M> {
+    /// Reads where the leads of a batch are members. None where the run is to stop.
+    pub(super) async fn read_what_takes_long<'p>(
+        &mut self,
+        groups: Vec<&'p PlannedGroup>,
+        run: &mut Run<'p, '_>,
+    ) -> Result<Option<Batch<'p>>, Error> {
+        self.see_late_consent(run, false).await?;
+        self.give_back_all(run).await?;
+        let stop = self.stop.clone();
+        let Some(rows) = unless_stopped(&stop, Box::pin(self.rows_now(&groups))).await? else {
+            return Ok(None);
+        };
+        let mut standing = Vec::new();
+        for group in groups {
+            match rows.get(&group.winner) {
+                Some(why) => run.leave(&Work::new(group, Vec::new()), Verdict::skipped(why.clone())),
+                None => standing.push(group),
+            }
+        }
+        let of_run = run.confirmed.plan().groups.iter().map(|group| group.losers.len() + 1).sum();
+        let ids: Vec<LeadId> = standing.iter().flat_map(|group| members(group)).collect();
+        let reading = self.memberships.of(self.marketo, &ids, of_run);
+        let Some(memberships) = unless_stopped(&stop, reading).await? else { return Ok(None) };
+        Ok(Some(Batch { groups: standing, memberships }))
+    }
+
+    /// For each of these groups that custom objects keep out by now, by its winner, the reason.
+    async fn rows_now(&mut self, groups: &[&PlannedGroup]) -> Result<BTreeMap<LeadId, String>, Error> {
+        let mut live = BTreeMap::new();
+        if self.custom_objects.asks_by_values(self.marketo).await? {
+            let ids: Vec<LeadId> = groups.iter().flat_map(|group| members(group)).collect();
+            live = self.read(&ids).await?.leads;
+        }
+        Ok(self.custom_objects.in_the_way(self.marketo, groups, &live).await?)
+    }
+
+    /// Checks a batch by a look, backs it up and writes to its winners. Where the look becomes too old
+    /// before the write can leave, the batch is looked at again.
+    pub(super) async fn take_in<'p>(
+        &mut self,
+        batch: Batch<'p>,
+        look: &Look,
+        run: &mut Run<'p, '_>,
+    ) -> Result<TakenIn<'p>, Error> {
+        let Batch { groups, mut memberships } = batch;
+        let refused = self.ledger.refusals()?;
+        let mut taken = TakenIn::default();
+        let mut standing = Vec::new();
+        for group in groups {
+            let mut work = Work::new(group, run.confirmed.steps(group.winner));
+            work.memberships = members(group).filter_map(|id| Some((id, memberships.remove(&id)?))).collect();
+            standing.push(work);
+        }
+        let mut look = look.clone();
+        for _ in 0..TRIES {
+            standing = self.check(standing, &look, &refused, run, &mut taken).await?;
+            if standing.is_empty() {
+                return Ok(taken);
+            }
+            let Some(rest) = self.prepare(standing, &look, run, &mut taken).await? else { return Ok(taken) };
+            standing = rest;
+            let ids: Vec<LeadId> = standing.iter().flat_map(|work| members(work.group)).collect();
+            match self.read_unless_stopped(&ids).await? {
+                Some(again) => look = again,
+                None => break,
+            }
+        }
+        taken.left.extend(standing.into_iter().map(|work| (work, Verdict::skipped(STOPPED))));
+        Ok(taken)
+    }
+
+    /// Those of the groups that are what the plan looked at, backed up as they are.
+    async fn check<'p>(
+        &mut self,
+        groups: Vec<Work<'p>>,
+        look: &Look,
+        refused: &BTreeMap<String, crate::ledger::Refusal>,
+        run: &Run<'p, '_>,
+        taken: &mut TakenIn<'p>,
+    ) -> Result<Vec<Work<'p>>, Error> {
+        let plan = run.confirmed.plan();
+        let missing: Vec<LeadId> = groups.iter().flat_map(|work| members(work.group)).collect();
+        let missing: Vec<LeadId> = missing.into_iter().filter(|id| !look.leads.contains_key(id)).collect();
+        let again = if missing.is_empty() { None } else { self.read_unless_stopped(&missing).await? };
+        let merged_before = if missing.is_empty() { BTreeMap::new() } else { self.ledger.merged_into()? };
+        let live = |id: &LeadId| look.leads.get(id).or_else(|| again.as_ref()?.leads.get(id)).cloned();
+        let (mut standing, mut backups) = (Vec::new(), Vec::new());
+        for mut work in groups {
+            let gone_before = |id: &LeadId| live(id).is_none() && merged_before.contains_key(id);
+            if work.group.losers.iter().all(gone_before) {
+                taken.left.push((work, merged_earlier()));
+                continue;
+            }
+            let leads: Vec<Lead> = members(work.group).filter_map(|id| live(&id)).collect();
+            let as_before = run.written.as_before(leads.clone(), &plan.policy.key, &self.facts);
+            work.digest = refusal::digest(as_before.iter());
+            let known = refused.get(work.group.key.as_str()).filter(|known| known.digest == work.digest);
+            let why = match known {
+                Some(known) => Err(refusal::passed_over(known)),
+                None => still_as_seen(work.group, &as_before, &plan.policy, &self.facts),
+            };
+            if let Err(why) = why {
+                taken.left.push((work, Verdict::skipped(why)));
+                continue;
+            }
+            let changed = leads.iter().filter(|lead| work.live.get(&lead.id) != Some(*lead));
+            backups.extend(changed.map(|lead| backup(work.group, lead.clone(), &work.memberships)));
+            work.live = leads.into_iter().map(|lead| (lead.id, lead)).collect();
+            standing.push(work);
+        }
+        self.keep(&plan.id, &backups)?;
+        Ok(standing)
+    }
+
+    fn keep(&mut self, plan: &str, backups: &[Backup]) -> Result<(), Error> {
+        if backups.is_empty() {
+            return Ok(());
+        }
+        Ok(self.ledger.back_up(plan, backups, &self.at())?)
+    }
+
+    /// Writes to the winners. Gives the groups back whose look became too old meanwhile; none are left to
+    /// try where that did not happen.
+    async fn prepare<'p>(
+        &mut self,
+        groups: Vec<Work<'p>>,
+        look: &Look,
+        run: &mut Run<'p, '_>,
+        taken: &mut TakenIn<'p>,
+    ) -> Result<Option<Vec<Work<'p>>>, Error> {
+        let record =
+            |work: &Work<'p>| Record { lead: work.group.winner, changes: work.group.changes.clone() };
+        let records: Vec<Record> =
+            groups.iter().filter(|work| !work.group.changes.is_empty()).map(record).collect();
+        let permit = Fresh::new(look.at, self.clock, UntilStopped::at_once(self.stop.clone()));
+        for work in &groups {
+            run.written.add(work.group);
+        }
+        let plan = &run.confirmed.plan().id;
+        let written = self.write(&permit, plan, Purpose::Prepare, records).await?;
+        let mut too_old = Vec::new();
+        for mut work in groups {
+            if work.group.changes.is_empty() {
+                taken.ready.push(work);
+                continue;
+            }
+            if written.withheld && !written.sent.contains(&work.group.winner) {
+                too_old.push(work);
+                continue;
+            }
+            work.written = true;
+            match written.refused.get(&work.group.winner) {
+                None => taken.ready.push(work),
+                Some(refused) => {
+                    work.written = refused.may_hold_some;
+                    if let Some(said) = refused.marketo.clone() {
+                        self.remember_refusal(plan, &work, said)?;
+                    }
+                    let verdict = Verdict {
+                        outcome: Outcome::Failed,
+                        why: refused.why.clone(),
+                        not_written: Vec::new(),
+                        marketo: refused.marketo.clone(),
+                    };
+                    taken.left.push((work, verdict));
+                }
+            }
+        }
+        Ok((!too_old.is_empty()).then_some(too_old))
+    }
+}
+
+/// The ids of a group's leads, the winner first.
+pub(super) fn members(group: &PlannedGroup) -> impl Iterator<Item = LeadId> {
+    std::iter::once(group.winner).chain(group.losers.iter().copied())
+}
+
+fn merged_earlier() -> Verdict {
+    Verdict {
+        outcome: Outcome::Merged,
+        why: "merged by an earlier run".to_owned(),
+        not_written: Vec::new(),
+        marketo: None,
+    }
+}

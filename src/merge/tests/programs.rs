@@ -1,0 +1,146 @@
+//! What of a group's programs must be applied again, and what comes of it.
+
+use serde_json::{Value, json};
+
+use super::fake::{Fake, Fate};
+use crate::lead::LeadId;
+use crate::marketo::{Clock, UntilStopped};
+use crate::merge::memberships::Rows;
+use crate::merge::programs::{Raise, Survivor, is_concerned, raise, to_raise};
+
+/// Memberships: program, status, success.
+fn rows(memberships: &[(u64, &str, bool)]) -> Rows {
+    let row = |(program, status, success): &(u64, &str, bool)| {
+        let row = json!({"id": program, "name": format!("P{program}"), "progressionStatus": status, "reachedSuccess": success});
+        let Value::Object(row) = row else { unreachable!() };
+        row
+    };
+    memberships.iter().map(row).collect()
+}
+
+fn shown(raises: &[Raise]) -> Vec<(u64, &str, bool)> {
+    raises.iter().map(|raise| (raise.program, raise.status.as_str(), raise.success)).collect()
+}
+
+#[test]
+fn each_status_that_the_survivor_does_not_show_is_applied_and_those_with_success_first() {
+    const INVITED: (u64, &str, bool) = (3, "Invited", false);
+    const ATTENDED: (u64, &str, bool) = (3, "Attended", true);
+    let other = (4, "Member", false);
+    for (winner, loser, after, raises) in [
+        // Alike, and still there.
+        (vec![INVITED], vec![INVITED], vec![INVITED], vec![]),
+        (vec![], vec![], vec![], vec![]),
+        // The winner's lower one was kept.
+        (vec![INVITED], vec![ATTENDED], vec![INVITED], vec![ATTENDED]),
+        // The higher one was kept; that it is higher only Marketo knows, and it skips the other.
+        (vec![INVITED], vec![ATTENDED], vec![ATTENDED], vec![INVITED]),
+        // The loser's took the place of the winner's.
+        (vec![ATTENDED], vec![INVITED], vec![INVITED], vec![ATTENDED]),
+        // Success was lost with the same status.
+        (vec![(3, "Attended", false)], vec![ATTENDED], vec![(3, "Attended", false)], vec![ATTENDED]),
+        // A membership is gone.
+        (vec![], vec![INVITED], vec![], vec![INVITED]),
+        (vec![other], vec![INVITED], vec![other], vec![INVITED]),
+        (vec![INVITED], vec![other, ATTENDED], vec![], vec![ATTENDED, INVITED, other]),
+        // Without a status nothing can be applied.
+        (vec![], vec![(3, "", false)], vec![], vec![]),
+    ] {
+        let (winner, loser, after) = (rows(&winner), rows(&loser), rows(&after));
+        assert_eq!(shown(&to_raise(&[&winner, &loser], &after)), raises, "{winner:?} {loser:?} {after:?}");
+    }
+}
+
+#[test]
+fn a_group_whose_leads_are_members_alike_costs_no_call() {
+    let (invited, attended) = (rows(&[(3, "Invited", false)]), rows(&[(3, "Attended", true)]));
+    let mut unnamed = invited.clone();
+    unnamed[0].remove("name");
+    assert!(!is_concerned(&[&invited, &unnamed, &invited]));
+    assert!(!is_concerned(&[&rows(&[]), &rows(&[])]));
+    assert!(is_concerned(&[&invited, &attended]));
+    assert!(is_concerned(&[&invited, &invited, &rows(&[])]));
+    assert!(is_concerned(&[&attended, &rows(&[(3, "Attended", false)])]));
+}
+
+const STEPS: [&str; 3] = ["Invited", "Registered", "Attended"];
+
+/// A Marketo where lead 1 is what is left of a group, at this status.
+fn left_at(status: Option<&str>) -> Fake {
+    let fake = Fake::default();
+    let mut world = fake.world();
+    world.steps = STEPS.map(str::to_owned).to_vec();
+    if let Some(status) = status {
+        world.programs.entry(3).or_default().insert(1);
+        world.standing.insert((3, 1), status.to_owned());
+    }
+    drop(world);
+    fake
+}
+
+/// What is told after the work, and the status of lead 1.
+async fn after(fake: &Fake, before: &[&Rows]) -> (Vec<String>, Option<String>) {
+    let survivor = Survivor { lead: 1 as LeadId, before: before.to_vec() };
+    let permit = UntilStopped::at_once(tokio_util::sync::CancellationToken::new());
+    let raised = raise(fake, &permit, &Clock::real(), &[survivor]).await;
+    assert!(raised.failed.is_none(), "{raised:?}");
+    let told = raised.unkept.iter().map(ToString::to_string).collect();
+    (told, fake.world().standing.get(&(3, 1)).cloned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_highest_status_of_the_group_is_there_afterwards_whatever_the_merge_kept() {
+    let steps: Vec<Rows> = STEPS.map(|status| rows(&[(3, status, status == "Attended")])).to_vec();
+    for kept in [None, Some("Invited"), Some("Registered"), Some("Attended")] {
+        let fake = left_at(kept);
+        let (told, status) = after(&fake, &[&steps[0], &steps[2], &steps[1]]).await;
+        assert_eq!((told, status.as_deref()), (vec![], Some("Attended")), "{kept:?}");
+    }
+    // Alike: no call at all.
+    let fake = left_at(Some("Invited"));
+    after(&fake, &[&steps[0], &steps[0]]).await;
+    assert_eq!(fake.world().calls, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_answer_is_lost_is_looked_for_and_made_again_when_it_must_be_over() {
+    let (invited, attended) = (rows(&[(3, "Invited", false)]), rows(&[(3, "Attended", true)]));
+    for fate in [Fate::AnswerLost, Fate::NeverDone] {
+        let fake = left_at(Some("Invited"));
+        fake.world().status_fates = vec![fate.clone()];
+        let begun = tokio::time::Instant::now();
+        let (told, status) = after(&fake, &[&invited, &attended]).await;
+        assert_eq!((told, status.as_deref()), (vec![], Some("Attended")), "{fate:?}");
+        assert!(begun.elapsed() >= crate::marketo::STATUS_LIMIT, "{fate:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_answered_and_not_done_or_cannot_be_done_is_told_with_program_wanted_and_held() {
+    let (invited, attended) = (rows(&[(3, "Invited", false)]), rows(&[(3, "Attended", true)]));
+    let fake = left_at(Some("Invited"));
+    fake.world().sets_no_status = true;
+    let (told, _) = after(&fake, &[&invited, &attended]).await;
+    assert_eq!(
+        told,
+        [
+            "lead 1 does not have the status `Attended` in program `P3` (3): it is at `Invited`; set it by hand in Marketo"
+        ]
+    );
+
+    // Success that does not come back with its status.
+    let fake = left_at(Some("Registered"));
+    let registered = [rows(&[(3, "Registered", true)]), rows(&[(3, "Registered", false)])];
+    let (told, _) = after(&fake, &[&registered[0], &registered[1]]).await;
+    assert_eq!(
+        told,
+        [
+            "lead 1 lost its success in program `P3` (3): it is at `Registered`, and applying `Registered` again did not \
+          bring it back; set it by hand in Marketo"
+        ]
+    );
+
+    let fake = left_at(None);
+    let (told, _) = after(&fake, &[&rows(&[]), &rows(&[(3, "", false)])]).await;
+    assert_eq!(told, ["lead 1 lost its membership of program `P3` (3); set it by hand in Marketo"]);
+}
