@@ -19,11 +19,13 @@ use tokio_util::sync::CancellationToken;
 mod activities;
 mod answer;
 mod chance;
+mod control;
 mod extract;
 mod gate;
 mod import;
 mod leads;
 mod lists;
+mod meddle;
 mod merge;
 mod objects;
 mod options;
@@ -33,12 +35,17 @@ mod routes;
 mod schema;
 mod seed;
 mod server;
+mod stored;
 mod sync;
 mod values;
 mod world;
 
+pub use control::ObjectSpec;
+pub use meddle::{Deed, Meanwhile, Meddled, Moment, Screens};
 pub use options::{Fault, Faults, Knobs, OptionError, Options};
 pub use seed::{Seed, SeedCause, SeedLabel};
+pub use world::Relation;
+pub use world::past::Held;
 
 use activities::log::What;
 use server::Shared;
@@ -77,6 +84,8 @@ pub struct LeadView {
     pub lists: Vec<u64>,
     /// The programs that it is in, with its status.
     pub programs: BTreeMap<u64, String>,
+    /// Those of them in which it reached success.
+    pub successes: Vec<u64>,
 }
 
 impl Sandbox {
@@ -235,7 +244,7 @@ impl Sandbox {
     /// Gives a lead a row of a custom object, which links to leads by id; the object is made where there is none.
     pub fn put_custom_object(&self, name: &str, lead: u64) {
         let mut world = self.shared.world();
-        world::put_object_row(&mut world, name, lead);
+        world::put_object_row(&mut world, name, world::row_of(lead));
     }
 }
 
@@ -246,19 +255,32 @@ impl Drop for Sandbox {
 }
 
 fn view(world: &World, record: &world::Record) -> LeadView {
-    let fields = schema::FIELDS
+    let on = |(id, list): (&u64, &world::StaticList)| list.members.contains(&record.id).then_some(*id);
+    let is_in = |(id, program): (&u64, &world::Program)| {
+        let member = program.members.get(&record.id)?;
+        Some((*id, (member.status.clone(), member.reached_success)))
+    };
+    let lists = world.lists.iter().filter_map(on).collect();
+    view_of(record, lists, world.programs.iter().filter_map(is_in).collect())
+}
+
+fn view_of(record: &world::Record, lists: Vec<u64>, programs: BTreeMap<u64, (String, bool)>) -> LeadView {
+    let successes = programs.iter().filter(|(_, (_, reached))| *reached).map(|(id, _)| *id).collect();
+    LeadView {
+        id: record.id,
+        fields: shown_fields(record),
+        lists,
+        programs: programs.into_iter().map(|(id, (status, _))| (id, status)).collect(),
+        successes,
+    }
+}
+
+/// What the API shows of a lead, nulls left out.
+fn shown_fields(record: &world::Record) -> Map<String, Value> {
+    schema::FIELDS
         .iter()
         .zip(0..)
         .map(|(field, number)| (field.name.to_owned(), record.shown(number)))
         .filter(|(_, value)| !value.is_null())
-        .collect();
-    let on = |(id, list): (&u64, &world::StaticList)| list.members.contains(&record.id).then_some(*id);
-    let is_in =
-        |(id, program): (&u64, &world::Program)| Some((*id, program.members.get(&record.id)?.status.clone()));
-    LeadView {
-        id: record.id,
-        fields,
-        lists: world.lists.iter().filter_map(on).collect(),
-        programs: world.programs.iter().filter_map(is_in).collect(),
-    }
+        .collect()
 }

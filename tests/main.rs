@@ -39,6 +39,7 @@ mod refresh;
 mod report;
 mod report_html;
 mod sandbox;
+mod sandbox_adversity;
 mod sandbox_data;
 mod sandbox_import;
 mod scan;

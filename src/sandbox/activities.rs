@@ -45,7 +45,8 @@ pub(super) fn paging_token(shared: &Shared, request: &Request) -> Result<Answer,
 /// Get Lead Activities: any type but deletions.
 pub(super) fn browse(shared: &Shared, request: &Request) -> Result<Answer, Refused> {
     let types = types_asked_for(request)?;
-    let world = shared.world();
+    let mut world = shared.world();
+    world.log.commit_late(now());
     let leads = leads_asked_for(&world, request)?;
     let wanted = Wanted { types: &types, leads: leads.as_ref(), fields: None, of_deleted: false };
     page(&world, request, &wanted, show::activity)
@@ -60,7 +61,8 @@ pub(super) fn lead_changes(shared: &Shared, request: &Request) -> Result<Answer,
     if let Some(unknown) = fields.iter().find(|name| schema::find(name).is_none()) {
         return Err(refused("1006", format!("Field '{unknown}' not found")));
     }
-    let world = shared.world();
+    let mut world = shared.world();
+    world.log.commit_late(now());
     let leads = leads_asked_for(&world, request)?;
     let types = [types::NEW_LEAD.id, types::CHANGE_DATA_VALUE.id];
     let wanted = Wanted { types: &types, leads: leads.as_ref(), fields: Some(&fields), of_deleted: false };

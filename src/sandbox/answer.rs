@@ -1,5 +1,7 @@
 //! What a call is answered: the envelope of Marketo's, with its habits of leaving members out.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 /// What an endpoint says, before the envelope is put around it.
@@ -9,6 +11,8 @@ pub(super) enum Answer {
     Rows(Vec<Value>),
     /// Success with a token of the next page and what goes with it.
     Page { rows: Vec<Value>, next: Option<String>, more: Option<bool> },
+    /// Success of a read that leaves `result` out, though there may be more.
+    NoResult { next: Option<String> },
     /// Success with nothing but a token to begin with.
     Token(String),
     /// Success of an asset call: `errors` and `warnings` are always there.
@@ -22,13 +26,13 @@ pub(super) enum Answer {
 /// Marketo's code and words of a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refused {
-    pub(super) code: &'static str,
+    pub(super) code: Cow<'static, str>,
     pub(super) message: String,
 }
 
 /// A refusal of the whole call.
-pub(super) fn refused(code: &'static str, message: impl Into<String>) -> Refused {
-    Refused { code, message: message.into() }
+pub(super) fn refused(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Refused {
+    Refused { code: code.into(), message: message.into() }
 }
 
 impl From<Refused> for Answer {
@@ -78,6 +82,11 @@ impl Answer {
                     members.insert("moreResult".to_owned(), json!(more));
                 }
             }
+            Self::NoResult { next } => {
+                if let Some(next) = next {
+                    members.insert("nextPageToken".to_owned(), json!(next));
+                }
+            }
             Self::Token(token) => {
                 members.insert("nextPageToken".to_owned(), json!(token));
             }
@@ -102,10 +111,19 @@ impl Answer {
         }
     }
 
-    /// The code of a refusal, for the day's statistics.
-    pub(super) fn error_code(&self) -> Option<&'static str> {
+    /// The same success without its `result`; a refusal stays one.
+    pub(super) fn without_result(self) -> Self {
         match self {
-            Self::Refused(refused) => Some(refused.code),
+            Self::Rows(_) => Self::NoResult { next: None },
+            Self::Page { next, .. } => Self::NoResult { next },
+            other => other,
+        }
+    }
+
+    /// The code of a refusal, for the day's statistics.
+    pub(super) fn error_code(&self) -> Option<&str> {
+        match self {
+            Self::Refused(refused) => Some(&refused.code),
             _ => None,
         }
     }

@@ -16,6 +16,15 @@ pub(super) struct Chance {
     ordered: VecDeque<(String, Fault)>,
 }
 
+/// What goes wrong with a call.
+#[derive(Debug, Default)]
+pub(super) struct Drawn {
+    /// With the call itself.
+    pub(super) fault: Option<Fault>,
+    /// With the leads that it touches or shows, meanwhile.
+    pub(super) beside: Vec<Fault>,
+}
+
 impl Chance {
     pub(super) fn new(seed: u64, faults: &Faults) -> Self {
         let rates = faults.rates.iter().map(|(fault, rate)| (*fault, *rate)).collect();
@@ -28,16 +37,26 @@ impl Chance {
     }
 
     /// What goes wrong with a call of this endpoint. File faults wait for a file, partial merges for a merge.
-    pub(super) fn draw(&mut self, endpoint: &str) -> Option<Fault> {
+    pub(super) fn draw(&mut self, endpoint: &str) -> Drawn {
         if let Some(place) = self.ordered.iter().position(|(wanted, _)| wanted == endpoint) {
-            return self.ordered.remove(place).map(|(_, fault)| fault);
+            let ordered = self.ordered.remove(place).map(|(_, fault)| fault);
+            let beside = ordered.filter(|fault| fault.comes_beside());
+            return Drawn {
+                fault: ordered.filter(|fault| !fault.comes_beside()),
+                beside: beside.into_iter().collect(),
+            };
         }
-        let mut drawn = None;
+        let mut drawn = Drawn::default();
         for (fault, rate) in &self.rates {
             // Every rate is drawn for every call, so that one fault's rate does not shift another's fate.
             let hit = self.rng.random::<f64>() < *rate;
-            if hit && drawn.is_none() && concerns(*fault, endpoint) {
-                drawn = Some(*fault);
+            if !hit || !concerns(*fault, endpoint) {
+                continue;
+            }
+            if fault.comes_beside() {
+                drawn.beside.push(*fault);
+            } else if drawn.fault.is_none() {
+                drawn.fault = Some(*fault);
             }
         }
         drawn
@@ -58,7 +77,19 @@ fn concerns(fault: Fault, endpoint: &str) -> bool {
     match fault {
         Fault::HalfFile | Fault::BadChecksum | Fault::NoFile => endpoint.ends_with("/file"),
         Fault::FailedExport => endpoint.ends_with("/enqueue"),
-        Fault::PartialMerge => endpoint.ends_with("/merge"),
+        Fault::PartialMerge | Fault::IgnoredMerge | Fault::LateMerge => endpoint.ends_with("/merge"),
+        Fault::StaleRead | Fault::MissingRead => endpoint == "GET /rest/v1/leads",
+        Fault::NoResult => {
+            matches!(
+                endpoint,
+                "GET /rest/v1/leads" | "GET /rest/v1/lead/{id}" | "GET /rest/v1/list/{id}/leads"
+            ) || matches!(endpoint, "GET /rest/v1/lists/{id}/leads" | "GET /rest/v1/leads/programs/{id}")
+        }
+        Fault::MeddleChange | Fault::MeddleOptOut | Fault::MeddleDelete | Fault::MeddleMerge => {
+            endpoint == "GET /rest/v1/leads"
+                || endpoint == "POST /rest/v1/leads"
+                || endpoint.ends_with("/merge")
+        }
         _ => true,
     }
 }

@@ -1,11 +1,14 @@
 //! Reading leads: by filter, by id; the schema; partitions. And deleting them.
 
+mod lag;
+
 use serde_json::{Map, Value, json};
 
 use super::activities::log::What;
 use super::answer::{Answer, Refused, refused, skipped_id};
+use super::meddle;
 use super::request::{BATCH, Request, page_token};
-use super::schema::{self, FIELDS, Owner};
+use super::schema::{self, FIELDS, Field};
 use super::server::{Shared, now};
 use super::world::Record;
 
@@ -30,18 +33,27 @@ pub(super) fn by_filter(shared: &Shared, request: &Request) -> Result<Answer, Re
     if values.len() > BATCH {
         return Err(refused("1003", format!("Too many filter values: {}", values.len())));
     }
-    let fields = fields(request)?;
-    let world = shared.world();
+    let (fields, after, size) = (fields(request)?, request.after()?, request.batch_size()?);
+    let lag = lag::Lag::of(request);
+    let mut world = shared.world();
     let mut ids: Vec<u64> = values.iter().flat_map(|value| world.find(field.0, value)).collect();
     ids.sort_unstable();
     ids.dedup();
     if ids.len() > MOST_MATCHES {
         return Err(refused("1003", "Too many results match the filter"));
     }
-    let after = request.after()?;
-    let records: Vec<&Record> =
-        ids.iter().filter(|id| **id > after).filter_map(|id| world.lead(*id)).collect();
-    Ok(page(&records, request.batch_size()?, |record| shown(record, &fields)))
+    ids.retain(|id| *id > after);
+    lag.leave_one_out(shared, &mut ids);
+    let stale = lag.stale(shared, &mut world, &ids, field, &values, after);
+    ids.extend(stale.as_ref().map(|stale| stale.id));
+    ids.sort_unstable();
+    ids.dedup();
+    let of = |id: &u64| stale.as_ref().filter(|stale| stale.id == *id).or_else(|| world.lead(*id));
+    let records: Vec<&Record> = ids.iter().filter_map(of).collect();
+    let answer = page(&records, size, |record| shown(record, &fields));
+    drop(world);
+    meddle::during(shared, request, &ids);
+    Ok(answer)
 }
 
 /// Get Lead by Id. What comes for an id that is gone is not documented.
@@ -98,40 +110,34 @@ pub(super) fn shown(record: &Record, fields: &[u16]) -> Value {
 
 /// The older form of Describe.
 pub(super) fn describe() -> Answer {
-    Answer::Rows(
-        FIELDS
-            .iter()
-            .zip(10..)
-            .map(|(field, id)| {
-                json!({
-                    "id": id,
-                    "displayName": field.display_name,
-                    "dataType": field.kind.name(),
-                    "length": 255,
-                    "rest": {"name": field.name, "readOnly": field.owner == Owner::Marketo},
-                })
-            })
-            .collect(),
-    )
+    let rest = |field: &Field| json!({"name": field.name, "readOnly": !field.owner.lets_callers_write()});
+    let row = |(field, id): (&Field, u64)| {
+        let row = json!({
+            "id": id,
+            "displayName": field.display_name,
+            "dataType": field.kind.name(),
+            "rest": rest(field),
+        });
+        with_length(row, field)
+    };
+    Answer::Rows(FIELDS.iter().zip(10..).map(row).collect())
 }
 
 /// Describe2: with what can be looked up by, and what may be written.
 pub(super) fn describe2() -> Answer {
     let searchable: Vec<[&str; 1]> =
         FIELDS.iter().filter(|field| field.searchable).map(|field| [field.name]).collect();
-    let fields: Vec<Value> = FIELDS
-        .iter()
-        .map(|field| {
-            json!({
-                "name": field.name,
-                "displayName": field.display_name,
-                "dataType": field.kind.name(),
-                "length": 255,
-                "updateable": field.owner != Owner::Marketo,
-                "crmManaged": field.owner == Owner::Crm,
-            })
-        })
-        .collect();
+    let row = |field: &Field| {
+        let row = json!({
+            "name": field.name,
+            "displayName": field.display_name,
+            "dataType": field.kind.name(),
+            "updateable": field.owner.lets_callers_write(),
+            "crmManaged": field.owner.is_crm(),
+        });
+        with_length(row, field)
+    };
+    let fields: Vec<Value> = FIELDS.iter().map(row).collect();
     Answer::Rows(vec![json!({
         "name": "API Lead",
         "description": "API Lead Map",
@@ -142,6 +148,14 @@ pub(super) fn describe2() -> Answer {
         "searchableFields": searchable,
         "fields": fields,
     })])
+}
+
+/// Only texts have a length.
+fn with_length(mut row: Value, field: &Field) -> Value {
+    if let Some(members) = row.as_object_mut().filter(|_| field.kind.is_text()) {
+        members.insert("length".to_owned(), json!(field.length));
+    }
+    row
 }
 
 /// The lead partitions.
@@ -159,7 +173,7 @@ pub(super) fn partitions(shared: &Shared) -> Answer {
 /// Update Lead Partition.
 pub(super) fn move_partition(shared: &Shared, request: &Request) -> Result<Answer, Refused> {
     let body = request.json()?;
-    let mut world = shared.world();
+    let mut world = shared.world_for(request);
     let rows = Request::input(&body, "Lead ids not specified")?
         .iter()
         .map(|row| {
@@ -184,10 +198,10 @@ pub(super) fn move_partition(shared: &Shared, request: &Request) -> Result<Answe
 /// Delete Leads.
 pub(super) fn delete(shared: &Shared, request: &Request) -> Result<Answer, Refused> {
     let ids = request.ids("Lead ids not specified")?;
-    let mut world = shared.world();
+    let mut world = shared.world_for(request);
     let rows = ids
         .into_iter()
-        .map(|id| match world.remove(id, None) {
+        .map(|id| match world.remove(id, None, now()) {
             Some(_) => {
                 world.record(id, now(), What::DeleteLead);
                 json!({"id": id, "status": "deleted"})

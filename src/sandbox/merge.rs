@@ -2,21 +2,30 @@
 //!
 //! The winner's values stay unless they are empty; then the **first** loser of the call decides, even with an empty value.
 //! Since March 2026 only null is empty in a boolean, so a winner's `false` beats a loser's `true`. A CRM contact survives
-//! whatever was asked, then a CRM lead. Lists and programs are carried over, custom objects are not. Nothing is atomic.
+//! whatever was asked, then a CRM lead. Scores are added up. Lists and programs are carried over, custom objects are not.
+//! Nothing is atomic.
 
-use serde_json::Value;
+mod refusals;
+mod values;
 
-use super::activities::log::What;
+use chrono::Duration;
+
+use super::activities::log::{Activity, Call, What};
 use super::answer::{Answer, Refused, refused};
+use super::meddle;
 use super::options::{Fault, Knobs};
 use super::request::{Request, take_time};
-use super::schema::{FIELDS, Kind, Owner};
 use super::server::{Shared, now};
 use super::world::record::SfdcType;
 use super::world::{Record, World};
 
+pub(super) use refusals::Refusals;
+
 /// The most losers of a call, since 31 March 2026.
 const MOST_LOSERS: usize = 25;
+
+/// How much later than it happened a merge can be read from the log where it is late, in Marketo's time.
+const LATE: std::time::Duration = std::time::Duration::from_secs(180);
 
 /// What a call asks for.
 struct Order {
@@ -40,9 +49,16 @@ pub(super) async fn leads(shared: &Shared, request: &Request, winner: &str, faul
         Err(refused) => return refused.into(),
     };
     take_time(request.delay + shared.options.knobs.merge_time()).await;
-    let mut world = shared.world();
+    let touched: Vec<u64> = order.everybody().collect();
+    meddle::during(shared, request, &touched);
+    let call = Call {
+        method: "mergeLead",
+        user: request.user.as_str().into(),
+        request_id: request.call_id.as_str().into(),
+    };
+    let mut world = shared.world_for(request);
     let stop_after = (fault == Some(Fault::PartialMerge)).then_some(order.losers.len() / 2);
-    let result = carry_out(&mut world, &shared.options.knobs, &order, stop_after);
+    let result = carry_out(&mut world, &shared.options.knobs, &order, Some(call), stop_after);
     for id in order.everybody() {
         world.merging.remove(&id);
     }
@@ -107,6 +123,9 @@ fn begin(shared: &Shared, order: &Order) -> Result<(), Refused> {
     if spans && knobs.is("merge_across_partitions", "1010") {
         return Err(refused("1010", "Lead exists in a different partition"));
     }
+    if let Some(refused) = shared.refusals().of(order.everybody()) {
+        return Err(refused);
+    }
     if knobs.is("concurrent_merges", "611") && order.everybody().any(|id| world.merging.contains(&id)) {
         return Err(refused("611", "System error"));
     }
@@ -118,6 +137,7 @@ fn carry_out(
     world: &mut World,
     knobs: &Knobs,
     order: &Order,
+    by: Option<Call>,
     stop_after: Option<usize>,
 ) -> Result<(), Refused> {
     let survivor = survivor(world, knobs, order);
@@ -143,18 +163,45 @@ fn carry_out(
             break;
         };
         let decides = place == 0 || knobs.is("merge_blanks", "first_nonblank");
-        world.change(survivor, now(), |record| take_values(record, &loser, knobs, decides));
-        take_memberships(world, knobs, survivor, *other);
-        world.remove(*other, Some(survivor));
+        world.note_end(*other, true, now());
+        world.change(survivor, now(), |record| values::take_values(record, &loser, knobs, decides));
+        values::take_memberships(world, knobs, survivor, *other);
+        world.remove(*other, Some(survivor), now());
         if knobs.is("merge_emits_delete", "true") {
             world.record(*other, now(), What::DeleteLead);
         }
         merged.push(*other);
     }
     if !merged.is_empty() {
-        world.record(survivor, now(), What::MergeLeads { losers: merged.into(), in_sales: order.in_crm });
+        world.change(survivor, now(), |record| values::empty_fields(record, knobs));
+        note(
+            world,
+            knobs,
+            survivor,
+            What::MergeLeads { losers: merged.into(), in_sales: order.in_crm, by: by.map(Box::new) },
+        );
     }
     trouble.map_or(Ok(()), Err)
+}
+
+/// Writes the merge into the log, late or never where a knob says so.
+fn note(world: &mut World, knobs: &Knobs, survivor: u64, what: What) {
+    match knobs.text("merge_activity") {
+        "hidden" => {}
+        "late" => {
+            let late = knobs.wall(LATE);
+            let visible_from = now() + Duration::from_std(late).unwrap_or_default();
+            world.log.record_late(Activity { lead: survivor, at: now(), visible_from, what });
+        }
+        _ => world.record(survivor, now(), what),
+    }
+}
+
+/// A merge on Marketo's screens: nobody is asked whether it may be.
+pub(super) fn by_hand(world: &mut World, knobs: &Knobs, winner: u64, losers: &[u64]) -> bool {
+    let order = Order { winner, losers: losers.to_vec(), in_crm: false };
+    let all_live = order.everybody().all(|id| world.lead(id).is_some());
+    all_live && carry_out(world, knobs, &order, None, None).is_ok()
 }
 
 /// A contact before a lead before nobody, whoever was asked for; of equals the one that was asked for.
@@ -164,51 +211,4 @@ fn survivor(world: &World, knobs: &Knobs, order: &Order) -> u64 {
     }
     let rank = |id: u64| world.lead(id).and_then(|record| record.sfdc.as_ref()).map(|(kind, _)| *kind);
     order.losers.iter().fold(order.winner, |best, id| if rank(*id) > rank(best) { *id } else { best })
-}
-
-fn take_values(record: &mut Record, loser: &Record, knobs: &Knobs, decides: bool) {
-    for (field, number) in FIELDS.iter().zip(0..) {
-        // What callers may not write the survivor keeps, even where it is empty; reported by users.
-        if field.owner == Owner::Marketo {
-            continue;
-        }
-        let (held, others) = (record.get(number).cloned(), loser.get(number).cloned());
-        let taken = match field.kind {
-            Kind::Boolean if knobs.is("bool_rule", "legacy_true_wins") => {
-                (others == Some(Value::Bool(true))).then_some(Value::Bool(true))
-            }
-            // Standard booleans are never null, so that the survivor's always stays.
-            Kind::Boolean => others.filter(|_| decides && field.custom && held.is_none()),
-            Kind::Score if knobs.is("merge_score", "sum") => {
-                let number = |value: Option<Value>| value.and_then(|value| value.as_i64()).unwrap_or(0);
-                Some(Value::from(number(held) + number(others)))
-            }
-            _ => others.filter(|_| decides && held.as_ref().is_none_or(is_blank)),
-        };
-        if let Some(taken) = taken {
-            record.set(number, taken);
-        }
-    }
-}
-
-fn take_memberships(world: &mut World, knobs: &Knobs, survivor: u64, loser: u64) {
-    for list in world.lists.values_mut() {
-        if list.members.remove(&loser) {
-            list.members.insert(survivor);
-        }
-    }
-    for program in world.programs.values_mut() {
-        let Some(taken) = program.members.remove(&loser) else { continue };
-        let statuses = &program.statuses;
-        let step = |status: &str| statuses.iter().position(|known| known == status);
-        let held = program.members.get(&survivor);
-        let higher = held.is_some_and(|held| step(&taken.status) > step(&held.status));
-        if held.is_none() || (higher && knobs.is("merge_status", "higher")) {
-            program.members.insert(survivor, taken);
-        }
-    }
-}
-
-fn is_blank(value: &Value) -> bool {
-    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }

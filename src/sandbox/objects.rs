@@ -1,5 +1,7 @@
 //! Custom objects: rows that belong to leads by the value of a lead's field.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Refused, refused, skipped};
@@ -18,13 +20,10 @@ pub(super) fn list(shared: &Shared) -> Answer {
 /// One object, with its fields.
 pub(super) fn describe(shared: &Shared, name: &str) -> Result<Answer, Refused> {
     let world = shared.world();
-    let object = world.objects.iter().find(|object| object.name == name).ok_or_else(|| not_found(name))?;
+    let object = find(&world.objects, name)?;
     let mut row = described(object);
     if let Some(members) = row.as_object_mut() {
-        let link = json!({"name": object.link_field, "displayName": object.link_field, "dataType": "integer", "updateable": true});
-        let guid =
-            json!({"name": GUID, "displayName": "Marketo GUID", "dataType": "string", "updateable": false});
-        members.insert("fields".to_owned(), json!([guid, link]));
+        members.insert("fields".to_owned(), Value::Array(fields(object)));
     }
     Ok(Answer::Rows(vec![row]))
 }
@@ -38,7 +37,7 @@ pub(super) fn query(shared: &Shared, request: &Request, name: &str) -> Result<An
         return Err(refused("1003", "filterValues must hold 1 to 300 values"));
     }
     let world = shared.world();
-    let object = world.objects.iter().find(|object| object.name == name).ok_or_else(|| not_found(name))?;
+    let object = find(&world.objects, name)?;
     if filter != object.link_field && filter != GUID {
         return Err(refused("1003", format!("Field '{filter}' is not searchable")));
     }
@@ -62,8 +61,7 @@ pub(super) fn sync(shared: &Shared, request: &Request, name: &str) -> Result<Ans
     let input = Request::input(&body, "Records not specified")?;
     let may_create = body.get("action").and_then(Value::as_str) != Some("updateOnly");
     let mut world = shared.world();
-    let place = world.objects.iter().position(|object| object.name == name).ok_or_else(|| not_found(name))?;
-    let Some(object) = world.objects.get_mut(place) else { return Err(not_found(name)) };
+    let object = find_mut(&mut world.objects, name)?;
     let rows = input
         .iter()
         .zip(0_u64..)
@@ -92,8 +90,7 @@ pub(super) fn delete(shared: &Shared, request: &Request, name: &str) -> Result<A
     let body = request.json()?;
     let input = Request::input(&body, "Records not specified")?;
     let mut world = shared.world();
-    let object =
-        world.objects.iter_mut().find(|object| object.name == name).ok_or_else(|| not_found(name))?;
+    let object = find_mut(&mut world.objects, name)?;
     let rows = input
         .iter()
         .zip(0_u64..)
@@ -118,19 +115,69 @@ pub(super) fn add_row(object: &mut CustomObject, mut row: Map<String, Value>) ->
     guid
 }
 
+/// An object by name, if the API user may read it.
+fn find<'a>(objects: &'a [CustomObject], name: &str) -> Result<&'a CustomObject, Refused> {
+    let object = objects.iter().find(|object| object.name == name).ok_or_else(|| not_found(name))?;
+    readable(object)?;
+    Ok(object)
+}
+
+fn find_mut<'a>(objects: &'a mut [CustomObject], name: &str) -> Result<&'a mut CustomObject, Refused> {
+    let object = objects.iter_mut().find(|object| object.name == name).ok_or_else(|| not_found(name))?;
+    readable(object)?;
+    Ok(object)
+}
+
+fn readable(object: &CustomObject) -> Result<(), Refused> {
+    object.refused.as_ref().map_or(Ok(()), |(code, message)| Err(refused(code.clone(), message.clone())))
+}
+
 fn described(object: &CustomObject) -> Value {
+    let relationships = object.relations.iter().map(|relation| {
+        json!({
+            "field": relation.field,
+            "type": "child",
+            "relatedTo": {"name": relation.object, "field": relation.related_field},
+        })
+    });
     json!({
         "name": object.name,
+        "apiName": object.name,
         "displayName": object.display_name,
+        "pluralName": object.display_name,
+        "description": object.display_name,
+        "createdAt": "2021-01-01T00:00:00Z",
+        "updatedAt": "2021-01-01T00:00:00Z",
+        "state": "approved",
         "idField": GUID,
         "dedupeFields": [],
         "searchableFields": [[object.link_field], [GUID]],
-        "relationships": [{
-            "field": object.link_field,
-            "type": "child",
-            "relatedTo": {"name": "Lead", "field": object.lead_field},
-        }],
+        "relationships": relationships.collect::<Vec<_>>(),
     })
+}
+
+/// The GUID, the link, and whatever else stands in the rows.
+fn fields(object: &CustomObject) -> Vec<Value> {
+    let field = |name: &str, data_type: &str| {
+        let mut field = json!({
+            "name": name,
+            "displayName": name,
+            "dataType": data_type,
+            "updateable": name != GUID,
+            "crmManaged": false,
+        });
+        if let Some(members) = field.as_object_mut().filter(|_| data_type == "string") {
+            members.insert("length".to_owned(), json!(255));
+        }
+        field
+    };
+    let numbers = object.rows.values().any(|row| row.get(&object.link_field).is_some_and(Value::is_number));
+    let names: BTreeSet<&String> = object.rows.values().flat_map(Map::keys).collect();
+    let others = names.into_iter().filter(|name| *name != GUID && **name != object.link_field);
+    let mut fields =
+        vec![field(GUID, "string"), field(&object.link_field, if numbers { "integer" } else { "string" })];
+    fields.extend(others.map(|name| field(name, "string")));
+    fields
 }
 
 fn text(value: &Value) -> String {

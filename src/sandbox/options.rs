@@ -1,7 +1,12 @@
 //! How a sandbox is set up: size, limits, knobs for what Adobe leaves open, faults.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
+
+mod faults;
+mod knobs;
+
+pub use faults::{Fault, Faults};
+pub use knobs::Knobs;
 
 /// Everything that can be set. The defaults are an empty instance with Marketo's limits that takes, wherever Adobe
 /// leaves something open, the answer that is harder on the client.
@@ -112,202 +117,6 @@ fn split(text: &str) -> Result<(&str, &str), OptionError> {
         .ok_or_else(|| OptionError::NoValue(text.to_owned()))
 }
 
-/// Answers to questions that Adobe leaves open; each by name, with the harder answer first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Knobs {
-    values: BTreeMap<&'static str, String>,
-}
-
-/// A knob: its name, and the values that it takes, the default first; a number where there is one value only.
-const KNOBS: &[(&str, &[&str])] = &[
-    ("batch_dupes", &["create_both", "sequential"]),
-    ("create_only_races", &["true", "false"]),
-    ("create_only_multi", &["1007", "1005"]),
-    ("push_multi", &["1007", "newest"]),
-    ("email_trim", &["false", "true"]),
-    ("lookup_case", &["ignored", "minded"]),
-    ("merge_partial", &["stop_at_first_error", "atomic"]),
-    ("merge_blanks", &["first_listed", "first_nonblank"]),
-    ("bool_rule", &["march2026", "legacy_true_wins"]),
-    ("merge_score", &["winner", "sum"]),
-    ("merge_status", &["winner", "higher"]),
-    ("merged_lead", &["1004", "empty"]),
-    ("merge_emits_delete", &["false", "true"]),
-    ("crm_rank", &["always", "only_with_flag"]),
-    ("crm_many_losers", &["1080", "1078", "allow"]),
-    ("merge_across_partitions", &["1010", "allow"]),
-    ("concurrent_merges", &["611", "serialise"]),
-    ("updated_at_filter", &["off", "on"]),
-    ("export_quotes", &["doubled", "bare"]),
-    ("clock_speed", &["1"]),
-    ("token_life_s", &["3600"]),
-    ("merge_ms", &["1500"]),
-    ("activity_delay_ms", &["5000"]),
-];
-
-impl Default for Knobs {
-    fn default() -> Self {
-        let first = |values: &[&str]| values.first().map(|value| (*value).to_owned()).unwrap_or_default();
-        Self { values: KNOBS.iter().map(|(name, values)| (*name, first(values))).collect() }
-    }
-}
-
-impl Knobs {
-    /// Every knob with the values that it takes, for `--help`.
-    pub fn help() -> String {
-        let lines: Vec<String> =
-            KNOBS.iter().map(|(name, values)| format!("  {name}={}", values.join("|"))).collect();
-        lines.join("\n")
-    }
-
-    fn set(&mut self, name: &str, value: &str) -> Result<(), OptionError> {
-        let Some((name, takes)) = KNOBS.iter().find(|(known, _)| *known == name) else {
-            let known: Vec<&str> = KNOBS.iter().map(|(known, _)| *known).collect();
-            return Err(OptionError::Unknown {
-                what: "knob",
-                name: name.to_owned(),
-                known: known.join(", "),
-            });
-        };
-        let fits = if takes.len() == 1 {
-            value.parse::<u32>().is_ok_and(|n| n > 0 || *name == "activity_delay_ms" || *name == "merge_ms")
-        } else {
-            takes.contains(&value)
-        };
-        if !fits {
-            let takes = if takes.len() == 1 { "a whole number".to_owned() } else { takes.join(" or ") };
-            return Err(OptionError::Value { name: (*name).to_owned(), value: value.to_owned(), takes });
-        }
-        self.values.insert(name, value.to_owned());
-        Ok(())
-    }
-
-    /// Whether a knob stands at this value.
-    pub(super) fn is(&self, name: &str, value: &str) -> bool {
-        self.values.get(name).is_some_and(|set| set == value)
-    }
-
-    /// A knob's value as text.
-    pub(super) fn text(&self, name: &str) -> &str {
-        self.values.get(name).map_or("", String::as_str)
-    }
-
-    fn number(&self, name: &str) -> u32 {
-        self.text(name).parse().unwrap_or(1)
-    }
-
-    /// What Marketo's own durations are divided by.
-    pub(super) fn clock_speed(&self) -> u32 {
-        self.number("clock_speed").max(1)
-    }
-
-    /// A span of Marketo's own time on this machine's clock.
-    pub(super) fn wall(&self, span: Duration) -> Duration {
-        span / self.clock_speed()
-    }
-
-    pub(super) fn token_life(&self) -> Duration {
-        Duration::from_secs(u64::from(self.number("token_life_s")))
-    }
-
-    pub(super) fn merge_time(&self) -> Duration {
-        self.wall(Duration::from_millis(u64::from(self.number("merge_ms"))))
-    }
-
-    pub(super) fn activity_delay(&self) -> Duration {
-        self.wall(Duration::from_millis(u64::from(self.number("activity_delay_ms"))))
-    }
-}
-
-/// Something that goes wrong with a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Fault {
-    /// HTTP 502 with a page of HTML, before anything is done.
-    BadGateway,
-    /// HTTP 500, before anything is done.
-    ServerError,
-    /// The connection is cut before anything is done.
-    CutBefore,
-    /// The connection is cut after the work is done.
-    CutAfter,
-    /// 604 at once, and the work is done seconds later all the same.
-    Lost604,
-    /// HTTP 502 at once, and the work is done seconds later all the same.
-    Lost502,
-    /// 604, and nothing is done.
-    TimedOut,
-    /// The answer takes long.
-    Slow,
-    /// 606 though the rate is not reached: another integration took it.
-    Rate,
-    /// 615 though few calls run here.
-    Concurrency,
-    /// 611, before anything is done.
-    SystemError,
-    /// 601, the token is refused.
-    TokenInvalid,
-    /// 602, the token has expired.
-    TokenExpired,
-    /// The work is done, and the answer is HTTP 200 with a page of HTML.
-    Html,
-    /// The work is done, and the answer is half of its JSON.
-    Truncated,
-    /// A merge of several losers stops half-way with 611.
-    PartialMerge,
-    /// Half of an export's file, and then the connection is cut.
-    HalfFile,
-    /// An export's file whose bytes are not those of the checksum.
-    BadChecksum,
-    /// 404 for the file of an export that is complete.
-    NoFile,
-    /// An export that is put in the queue, and fails when it has run.
-    FailedExport,
-}
-
-const FAULTS: &[(&str, Fault)] = &[
-    ("502", Fault::BadGateway),
-    ("500", Fault::ServerError),
-    ("cut_before", Fault::CutBefore),
-    ("cut_after", Fault::CutAfter),
-    ("lost_604", Fault::Lost604),
-    ("lost_502", Fault::Lost502),
-    ("604", Fault::TimedOut),
-    ("slow", Fault::Slow),
-    ("606", Fault::Rate),
-    ("615", Fault::Concurrency),
-    ("611", Fault::SystemError),
-    ("601", Fault::TokenInvalid),
-    ("602", Fault::TokenExpired),
-    ("html", Fault::Html),
-    ("truncated", Fault::Truncated),
-    ("partial_merge", Fault::PartialMerge),
-    ("half_file", Fault::HalfFile),
-    ("bad_checksum", Fault::BadChecksum),
-    ("no_file", Fault::NoFile),
-    ("failed_export", Fault::FailedExport),
-];
-
-impl Fault {
-    /// Every fault's name.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        FAULTS.iter().map(|(name, _)| *name)
-    }
-
-    /// The fault of this name.
-    pub fn named(name: &str) -> Result<Self, OptionError> {
-        FAULTS.iter().find(|(known, _)| *known == name).map(|(_, fault)| *fault).ok_or_else(|| {
-            let known: Vec<&str> = Self::names().collect();
-            OptionError::Unknown { what: "fault", name: name.to_owned(), known: known.join(", ") }
-        })
-    }
-}
-
-/// How often each fault occurs, as a share of the calls.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Faults {
-    pub(super) rates: BTreeMap<Fault, f64>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Fault, Options};
@@ -325,6 +134,21 @@ mod tests {
         for wrong in ["502", "502=2", "503=0.1"] {
             assert!(options.set_fault(wrong).is_err(), "{wrong}");
         }
+        for right in [
+            "blocked_fields=phone, title",
+            "blocked_fields=",
+            "overwritten_fields=title:x",
+            "refused_merges=0.1",
+        ] {
+            options.set_knob(right).unwrap();
+        }
+        for wrong in
+            ["blocked_fields=phonee", "overwritten_fields=title", "merge_empties=nope", "refused_merges=2"]
+        {
+            assert!(options.set_knob(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(options.knobs.value_for("overwritten_fields", "title"), Some("x"));
+        assert!(!options.knobs.names("blocked_fields", "phone"));
         assert!(options.set_knob("colour=red").unwrap_err().to_string().contains("there are: batch_dupes"));
     }
 }

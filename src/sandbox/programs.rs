@@ -112,25 +112,34 @@ pub(super) fn set_status(shared: &Shared, request: &Request, id: &str) -> Result
         return Err(refused("1025", format!("Program status '{status}' not found")));
     };
     let mut rows = Vec::new();
-    for row in input {
+    for (row, seq) in input.iter().zip(0_u64..) {
         let lead = row.get("leadId").or_else(|| row.get("id")).and_then(Value::as_u64).unwrap_or_default();
+        let skip = |code: &str, message: &str| {
+            let mut row = skipped(code, message);
+            if let Some(members) = row.as_object_mut() {
+                members.insert("leadId".to_owned(), json!(lead));
+                members.insert("seq".to_owned(), json!(seq));
+            }
+            row
+        };
         if world.lead(lead).is_none() {
-            rows.push(skipped("1004", "Lead not found"));
+            rows.push(skip("1004", "Lead not found"));
             continue;
         }
         let Some(program) = world.programs.get_mut(&id) else { return Err(not_found(id)) };
-        let held = program
-            .members
-            .get(&lead)
-            .and_then(|member| steps.iter().position(|known| *known == member.status));
-        if held.is_some_and(|held| held >= step) {
-            rows.push(skipped("1037", "Lead is already in or past the status"));
+        let held = program.members.get(&lead).cloned();
+        let held_step = held.as_ref().and_then(|held| steps.iter().position(|known| *known == held.status));
+        if held_step.is_some_and(|held| held >= step) {
+            rows.push(skip("1037", "Lead is already in or past the status"));
             continue;
         }
-        let reached_success = step + 1 == steps.len();
-        program.members.insert(lead, Membership { status: status.to_owned(), since: now(), reached_success });
+        // Success once reached and the day of joining stay.
+        let reached_success =
+            step + 1 == steps.len() || held.as_ref().is_some_and(|held| held.reached_success);
+        let since = held.map_or_else(now, |held| held.since);
+        program.members.insert(lead, Membership { status: status.to_owned(), since, reached_success });
         world.record(lead, now(), What::ChangeStatus { program: id, new: status.into() });
-        rows.push(json!({"leadId": lead, "status": "updated"}));
+        rows.push(json!({"seq": seq, "leadId": lead, "status": "updated"}));
     }
     Ok(Answer::Rows(rows))
 }

@@ -1,11 +1,13 @@
 //! A call as the endpoints see it: method and path, the query or the form that stands for it, the JSON body.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::answer::{Refused, refused};
+use super::meddle::Meddling;
 
 /// The most values, ids or records that one call takes.
 pub(super) const BATCH: usize = 300;
@@ -29,6 +31,8 @@ pub(super) struct Request {
     pub(super) user: String,
     /// How long it takes beyond its own time. A write has looked up by then, and has not written.
     pub(super) delay: Duration,
+    /// What others do while it runs; taken when it happens.
+    pub(super) meddling: Mutex<Meddling>,
 }
 
 /// What HTTP brought.
@@ -69,6 +73,7 @@ impl Received {
             call_id,
             delay,
             user,
+            meddling: Mutex::default(),
         }
     }
 

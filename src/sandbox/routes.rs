@@ -4,7 +4,7 @@ use super::answer::{Answer, refused};
 use super::options::Fault;
 use super::request::{Request, take_time};
 use super::server::Shared;
-use super::{activities, extract, import, leads, lists, merge, objects, programs, sync};
+use super::{activities, extract, import, leads, lists, meddle, merge, objects, programs, sync};
 
 /// Does what a call asks for.
 pub(super) async fn dispatch(
@@ -22,6 +22,9 @@ pub(super) async fn dispatch(
     // Writes wait between their look-up and their writing; everything else waits before it looks.
     if !waits_itself(method, &segments) {
         take_time(request.delay).await;
+        if method != "GET" {
+            meddle::during(shared, request, &[]);
+        }
     }
     import::work_off(shared);
     match (method, segments.as_slice()) {

@@ -4,6 +4,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
+    /// A text of several lines.
+    TextArea,
     Email,
     Phone,
     Url,
@@ -20,6 +22,7 @@ impl Kind {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Text => "string",
+            Self::TextArea => "text",
             Self::Email => "email",
             Self::Phone => "phone",
             Self::Url => "url",
@@ -31,17 +34,38 @@ impl Kind {
             Self::DateTime => "datetime",
         }
     }
+
+    /// Whether a field of it holds text, and so has a length.
+    pub(super) fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::TextArea | Self::Email | Self::Phone | Self::Url)
+    }
 }
 
-/// Who may write a field.
+/// Who writes a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
     /// Any caller.
     Callers,
-    /// Marketo itself: callers are refused.
+    /// Marketo itself: callers are refused, and a merge leaves it alone.
     Marketo,
+    /// Marketo's formulas and an administrator's choice: callers are refused, but a merge moves its values.
+    ReadOnly,
     /// The CRM; callers may write it, and should not.
     Crm,
+    /// The CRM alone: callers are refused, but a merge moves its values.
+    CrmAlone,
+}
+
+impl Owner {
+    /// Whether a caller's value is taken.
+    pub(super) fn lets_callers_write(self) -> bool {
+        matches!(self, Self::Callers | Self::Crm)
+    }
+
+    /// Whether Describe shows it as the CRM's.
+    pub(super) fn is_crm(self) -> bool {
+        matches!(self, Self::Crm | Self::CrmAlone)
+    }
 }
 
 /// One field.
@@ -50,6 +74,8 @@ pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) display_name: &'static str,
     pub(super) kind: Kind,
+    /// How many characters a text may have.
+    pub(super) length: usize,
     pub(super) owner: Owner,
     /// Whether leads can be looked up by it.
     pub(super) searchable: bool,
@@ -58,7 +84,20 @@ pub(super) struct Field {
 }
 
 const fn field(name: &'static str, display_name: &'static str, kind: Kind) -> Field {
-    Field { name, display_name, kind, owner: Owner::Callers, searchable: false, custom: false }
+    let length = if matches!(kind, Kind::TextArea) { 2_000 } else { 255 };
+    Field { name, display_name, kind, length, owner: Owner::Callers, searchable: false, custom: false }
+}
+
+const fn long(field: Field) -> Field {
+    Field { length: 30_000, ..field }
+}
+
+const fn read_only(field: Field) -> Field {
+    Field { owner: Owner::ReadOnly, ..field }
+}
+
+const fn of_crm_alone(field: Field) -> Field {
+    Field { owner: Owner::CrmAlone, ..field }
 }
 
 const fn searchable(field: Field) -> Field {
@@ -77,7 +116,7 @@ const fn of_crm(field: Field) -> Field {
     Field { owner: Owner::Crm, ..field }
 }
 
-use Kind::{Boolean, Date, DateTime, Email, Float, Integer, Phone, Score, Text, Url};
+use Kind::{Boolean, Date, DateTime, Email, Float, Integer, Phone, Score, Text, TextArea, Url};
 
 /// Every field. A field's place here is its number, which does not change.
 pub(super) const FIELDS: &[Field] = &[
@@ -97,7 +136,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("industry", "Industry", Text),
     field("numberOfEmployees", "Num Employees", Integer),
     field("annualRevenue", "Annual Revenue", Float),
-    field("address", "Address", Text),
+    field("address", "Address", TextArea),
     field("city", "City", Text),
     field("state", "State", Text),
     field("postalCode", "Postal Code", Text),
@@ -155,8 +194,17 @@ pub(super) const FIELDS: &[Field] = &[
     custom(field("lifetimeValue", "Lifetime Value", Float)),
     custom(field("behaviorScore", "Behavior Score", Score)),
     custom(field("demographicScore", "Demographic Score", Score)),
-    custom(field("interests", "Interests", Text)),
-    custom(field("notes", "Notes", Text)),
+    custom(field("interests", "Interests", TextArea)),
+    custom(long(field("notes", "Notes", TextArea))),
+    field("marketingSuspendedCause", "Marketing Suspended Cause", Text),
+    custom(field("emailOptOut", "Email Opt Out", Boolean)),
+    custom(field("doNotEmail", "Do Not Email", Boolean)),
+    custom(field("gdprConsent", "GDPR Consent", Boolean)),
+    custom(read_only(field("firstTouchChannel", "First Touch Channel", Text))),
+    custom(of_crm_alone(field("accountTier", "Account Tier", Text))),
+    of_marketo(field("leadPerson", "Lead Person", Text)),
+    of_marketo(field("personPrimaryLeadInterest", "Person Primary Lead Interest", Text)),
+    of_marketo(field("mktoName", "Full Name", Text)),
 ];
 
 /// A field by its REST API name, with its number.

@@ -3,14 +3,13 @@
 //! The work of a call runs in a task of its own: a caller that hangs up does not stop it, as it does not stop Marketo's.
 //! Hyper is used bare since a framework always answers, and a sandbox must be able to cut the line.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use http_body_util::{BodyExt, Full, Limited, StreamBody};
-use hyper::body::{Bytes, Frame, Incoming};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RANGE};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -20,14 +19,20 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::answer::{Answer, Refused, Rendered, refused};
-use super::chance::Chance;
+use super::chance::{Chance, Drawn};
 use super::extract::jobs::Jobs;
 use super::gate::{Gate, Tokens, api_user};
 use super::import::Imports;
+use super::meddle::{self, Meddling, Script};
+use super::merge::Refusals;
 use super::options::{Fault, Options};
-use super::request::Received;
+use super::request::{Received, Request};
 use super::routes;
 use super::world::World;
+
+mod wire;
+
+use wire::{Body, Cut, Ending, bare, html, respond, respond_half, truncated};
 
 /// Longer URIs are answered with 414, larger bodies with 413.
 const URI_BYTES: usize = 8_192;
@@ -52,6 +57,8 @@ pub(super) struct Shared {
     chance: Mutex<Chance>,
     jobs: Mutex<Jobs>,
     imports: Mutex<Imports>,
+    script: Mutex<Script>,
+    refusals: Mutex<Refusals>,
     /// How many there are who hold up the writes that have arrived.
     pub(super) holds: watch::Sender<usize>,
     pub(super) client_id: String,
@@ -62,7 +69,10 @@ impl Shared {
     pub(super) fn new(options: Options, world: World) -> Self {
         let gate = Mutex::new(Gate::new(&options));
         let chance = Mutex::new(Chance::new(options.seed, &options.faults));
-        let jobs = Mutex::new(Jobs::new(options.daily_export, options.knobs.clock_speed()));
+        let refusals = Refusals::new(options.seed, options.knobs.share("refused_merges"));
+        let jobs = Jobs::new(options.daily_export, options.knobs.clock_speed())
+            .with_checksums(options.knobs.is("export_checksum", "present"));
+        let jobs = Mutex::new(jobs);
         Self {
             client_id: format!("sandbox-client-{}", options.seed),
             client_secret: format!("sandbox-secret-{}", options.seed),
@@ -73,6 +83,8 @@ impl Shared {
             chance,
             jobs,
             imports: Mutex::default(),
+            script: Mutex::default(),
+            refusals: Mutex::new(refusals),
             holds: watch::Sender::new(0),
         }
     }
@@ -84,7 +96,24 @@ impl Shared {
     }
 
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
-        lock(&self.world)
+        let mut world = lock(&self.world);
+        world.cause = None;
+        world
+    }
+
+    /// The world, whose changes are this call's.
+    pub(super) fn world_for(&self, request: &Request) -> MutexGuard<'_, World> {
+        let mut world = self.world();
+        world.cause = Some(meddle::cause(request));
+        world
+    }
+
+    pub(super) fn script(&self) -> MutexGuard<'_, Script> {
+        lock(&self.script)
+    }
+
+    pub(super) fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        lock(&self.refusals)
     }
 
     pub(super) fn gate(&self) -> MutexGuard<'_, Gate> {
@@ -107,7 +136,7 @@ impl Shared {
 }
 
 /// A panic in one call must not end the instance for the others.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -116,21 +145,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) fn now() -> DateTime<Utc> {
     Utc::now()
 }
-
-/// How a call ends on the wire.
-enum Ending {
-    Whole(Rendered),
-    /// Half of the body, and then the line is cut.
-    Half(Rendered),
-    Cut,
-}
-
-/// Why a connection is cut.
-#[derive(Debug, thiserror::Error)]
-#[error("the sandbox cuts the line")]
-struct Cut;
-
-type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, Cut>;
 
 /// Serves until the shutdown comes; connections under way are dropped then.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, shutdown: impl Future<Output = ()>) {
@@ -204,13 +218,13 @@ async fn call(shared: Arc<Shared>, received: Received) -> Ending {
     let user = match let_in(&shared, &received, &endpoint) {
         Ok(user) => user,
         Err(refused) => {
-            shared.gate().count_error(refused.code);
+            shared.gate().count_error(&refused.code);
             return Ending::Whole(Answer::from(refused).render(&request_id));
         }
     };
-    let fault = shared.chance().draw(&endpoint);
+    let drawn = shared.chance().draw(&endpoint);
     let request = (received, user, request_id);
-    let work = work(Arc::clone(&shared), request, endpoint, fault);
+    let work = work(Arc::clone(&shared), request, endpoint, drawn);
     // In a task of its own: a caller that hangs up drops this future, and not the work.
     tokio::spawn(work).await.unwrap_or_else(|_panicked| Ending::Whole(bare(500)))
 }
@@ -229,14 +243,15 @@ async fn work(
     shared: Arc<Shared>,
     (received, user, request_id): (Received, String, String),
     endpoint: String,
-    fault: Option<Fault>,
+    Drawn { fault, beside }: Drawn,
 ) -> Ending {
     let _slot = Slot(&shared);
     let takes = match fault {
-        Some(Fault::Lost604 | Fault::Lost502) => some_time(&shared, LOST_WORK),
+        Some(Fault::Lost604 | Fault::Lost502 | Fault::LateMerge) => some_time(&shared, LOST_WORK),
         Some(Fault::Slow) => some_time(&shared, SLOW),
         _ => shared.options.answer_delay,
     };
+    let path = format!("{} {}", received.method, received.path);
     let request = received.into_request(request_id.clone(), user, takes);
     let say = |code: &'static str, message: &str| {
         shared.gate().count_error(code);
@@ -253,15 +268,20 @@ async fn work(
         Some(Fault::TokenInvalid) => say("601", "Access token invalid"),
         Some(Fault::TokenExpired) => say("602", "Access token expired"),
         Some(fault @ (Fault::Lost604 | Fault::Lost502)) => {
-            work_later(Arc::clone(&shared), request);
+            work_later(Arc::clone(&shared), request, endpoint, path, beside);
             if fault == Fault::Lost604 {
                 say("604", "Request timed out")
             } else {
                 Ending::Whole(html(502, "Bad Gateway"))
             }
         }
+        Some(Fault::IgnoredMerge) => Ending::Whole(Answer::Rows(Vec::new()).render(&request_id)),
+        Some(Fault::LateMerge) => {
+            work_later(Arc::clone(&shared), request, endpoint, path, beside);
+            Ending::Whole(Answer::Rows(Vec::new()).render(&request_id))
+        }
         _ => {
-            let answer = routes::dispatch(&shared, &request, &endpoint, fault).await;
+            let answer = at_work(&shared, &request, (&endpoint, &path), fault, beside).await;
             if let Some(code) = answer.error_code() {
                 shared.gate().count_error(code);
             }
@@ -286,10 +306,29 @@ impl Drop for Slot<'_> {
     }
 }
 
+/// Does the work of a call, and lets others do meanwhile what they do.
+async fn at_work(
+    shared: &Shared,
+    request: &Request,
+    (endpoint, path): (&str, &str),
+    fault: Option<Fault>,
+    beside: Vec<Fault>,
+) -> Answer {
+    let due = shared.script().arrive(endpoint, path);
+    meddle::perform(shared, endpoint, request, due.before);
+    let no_result = beside.contains(&Fault::NoResult);
+    *lock(&request.meddling) = Meddling { endpoint: endpoint.to_owned(), ordered: due.during, drawn: beside };
+    let answer = routes::dispatch(shared, request, endpoint, fault).await;
+    // Of a call that reads, or that was refused before it came to it.
+    meddle::during(shared, request, &[]);
+    meddle::perform(shared, endpoint, request, due.after);
+    if no_result { answer.without_result() } else { answer }
+}
+
 /// Does the work of a call that was answered already: it has looked up when it arrived, and writes much later.
-fn work_later(shared: Arc<Shared>, request: super::request::Request) {
+fn work_later(shared: Arc<Shared>, request: Request, endpoint: String, path: String, beside: Vec<Fault>) {
     tokio::spawn(async move {
-        drop(routes::dispatch(&shared, &request, "", None).await);
+        drop(at_work(&shared, &request, (&endpoint, &path), None, beside).await);
     });
 }
 
@@ -330,61 +369,4 @@ fn token(shared: &Shared, received: &Received) -> Rendered {
     let life = shared.options.knobs.token_life();
     let (token, left) = lock(&shared.tokens).issue(&user, Instant::now(), life, shared.options.seed);
     answer(200, json!({"access_token": token, "token_type": "bearer", "expires_in": left, "scope": user}))
-}
-
-fn html(status: u16, title: &str) -> Rendered {
-    let body = format!(
-        "<html>\r\n<head><title>{status} {title}</title></head>\r\n<body><h1>{title}</h1></body>\r\n</html>\r\n"
-    );
-    Rendered { status, content_type: "text/html", headers: Vec::new(), body: body.into_bytes() }
-}
-
-fn bare(status: u16) -> Rendered {
-    Rendered { status, content_type: "text/plain", headers: Vec::new(), body: Vec::new() }
-}
-
-fn truncated(mut rendered: Rendered) -> Rendered {
-    rendered.body.truncate(rendered.body.len() / 2);
-    rendered
-}
-
-fn respond(rendered: Rendered) -> hyper::Response<Body> {
-    let Rendered { status, content_type, headers, body } = rendered;
-    let full = Full::new(Bytes::from(body)).map_err(|never: Infallible| match never {}).boxed_unsync();
-    build(status, content_type, &headers, full)
-}
-
-/// Announces the whole body, sends half of it, and cuts the line.
-fn respond_half(rendered: Rendered) -> hyper::Response<Body> {
-    let Rendered { status, content_type, mut headers, body } = rendered;
-    headers.push(("content-length", body.len().to_string()));
-    let mut half = body;
-    half.truncate(half.len() / 2);
-    let sent = futures::stream::once(async { Ok(Frame::data(Bytes::from(half))) });
-    // Hyper writes what it has when there is nothing more to be had; without a pause the cut would swallow the half.
-    let cut = futures::stream::once(async {
-        tokio::task::yield_now().await;
-        Err(Cut)
-    });
-    let frames = futures::StreamExt::chain(sent, cut);
-    build(status, content_type, &headers, StreamBody::new(frames).boxed_unsync())
-}
-
-fn build(
-    status: u16,
-    content_type: &str,
-    headers: &[(&'static str, String)],
-    body: Body,
-) -> hyper::Response<Body> {
-    let mut response = hyper::Response::builder()
-        .status(status)
-        .header("server", "nginx")
-        .header(CONTENT_TYPE, content_type);
-    for (name, value) in headers {
-        response = response.header(*name, value);
-    }
-    // Every status and header here is one of ours and well-formed.
-    response.body(body).unwrap_or_else(|_| {
-        hyper::Response::new(Full::default().map_err(|never: Infallible| match never {}).boxed_unsync())
-    })
 }

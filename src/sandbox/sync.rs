@@ -9,13 +9,18 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::activities::log::{Call, Source, What};
+mod commit;
+
+use self::commit::commit;
+use super::activities::log::Call;
 use super::answer::{Answer, Refused, refused, skipped};
+use super::meddle;
+use super::options::Knobs;
 use super::request::{Request, take_time};
-use super::schema::{self, Kind, Owner};
+use super::schema;
 use super::server::{Shared, now};
-use super::values;
-use super::world::{DEFAULT_PARTITION, Membership, Record, World};
+use super::world::{Membership, World};
+use super::{stored, values};
 
 /// How long Marketo lets a write of leads run.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -100,7 +105,7 @@ pub(super) fn import_order(shared: &Shared, mut asked: Map<String, Value>) -> Re
 /// Writes a row of an import.
 pub(super) fn import(shared: &Shared, world: &mut World, order: &Order, call: &Call, row: &Value) -> Value {
     let decision = decide(shared, world, order, row);
-    commit(world, order, call, decision)
+    commit(world, &shared.options.knobs, order, call, decision)
 }
 
 async fn write(shared: &Shared, request: &Request, order: &Order, input: &[Value]) -> Vec<Value> {
@@ -112,6 +117,7 @@ async fn write(shared: &Shared, request: &Request, order: &Order, input: &[Value
     // However long it is made to take: Marketo ends a call at its own limit, which passes as fast as its clock.
     let most = shared.options.knobs.wall(LIMIT);
     take_time((request.delay + shared.options.race_window).min(most)).await;
+    meddle::during(shared, request, &touched(&decisions));
     let call = Call {
         method: order.method,
         user: request.user.as_str().into(),
@@ -121,7 +127,7 @@ async fn write(shared: &Shared, request: &Request, order: &Order, input: &[Value
         (order.action == Action::CreateOnly && shared.options.knobs.is("create_only_races", "false"))
             || (shared.options.knobs.is("batch_dupes", "sequential") && seen.contains(key))
     };
-    let mut world = shared.world();
+    let mut world = shared.world_for(request);
     let mut seen = BTreeSet::new();
     let mut results = Vec::with_capacity(input.len());
     for (decision, record) in decisions.into_iter().zip(input) {
@@ -129,9 +135,18 @@ async fn write(shared: &Shared, request: &Request, order: &Order, input: &[Value
         let again = looks_again(&key, &seen);
         let decision = if again { decide(shared, &world, order, record) } else { decision };
         seen.insert(key);
-        results.push(commit(&mut world, order, &call, decision));
+        results.push(commit(&mut world, &shared.options.knobs, order, &call, decision));
     }
     results
+}
+
+/// The leads that the look-up found.
+fn touched(decisions: &[Decision]) -> Vec<u64> {
+    let found = |decision: &Decision| match decision {
+        Decision::Update(id, _) => Some(*id),
+        Decision::Insert(_) | Decision::Skip(_) => None,
+    };
+    decisions.iter().filter_map(found).collect()
 }
 
 fn order(shared: &Shared, body: &Map<String, Value>) -> Result<Order, Refused> {
@@ -186,7 +201,7 @@ fn order(shared: &Shared, body: &Map<String, Value>) -> Result<Order, Refused> {
 
 fn decide(shared: &Shared, world: &World, order: &Order, record: &Value) -> Decision {
     let Some(record) = record.as_object() else { return Decision::Skip(skipped("1003", "Invalid record")) };
-    let values = match accept(order, record) {
+    let values = match accept(&shared.options.knobs, order, record) {
         Ok(values) => values,
         Err(skip) => return Decision::Skip(skip),
     };
@@ -230,7 +245,7 @@ fn decide(shared: &Shared, world: &World, order: &Order, record: &Value) -> Deci
 }
 
 /// The record's values as they are to be stored, or why the whole record is skipped.
-fn accept(order: &Order, record: &Map<String, Value>) -> Result<Vec<(u16, Value)>, Value> {
+fn accept(knobs: &Knobs, order: &Order, record: &Map<String, Value>) -> Result<Vec<(u16, Value)>, Value> {
     let by_id = order.lookup.1.name == "id";
     let mut accepted = Vec::with_capacity(record.len());
     for (name, value) in record {
@@ -243,116 +258,21 @@ fn accept(order: &Order, record: &Map<String, Value>) -> Result<Vec<(u16, Value)
             }
             return Err(skipped("1003", "Invalid record: 'id' goes with the lookup field 'id' alone"));
         }
-        if field.owner == Owner::Marketo {
+        if !field.owner.lets_callers_write() {
             return Err(skipped("1003", &format!("Field '{name}' is read-only")));
         }
-        let Some(value) = values::accept(field.kind, value) else {
+        let taken = values::accept(field.kind, value)
+            .filter(|_| !knobs.names("refused_fields", field.name))
+            .and_then(|taken| stored::stored(knobs, field, taken).ok());
+        let Some(taken) = taken else {
             return Err(skipped(
                 "1003",
                 &format!("Invalid value for field '{name}' and value '{}'", values::shown(value)),
             ));
         };
-        accepted.push((number, value));
+        accepted.push((number, taken));
     }
     Ok(accepted)
-}
-
-fn commit(world: &mut World, order: &Order, call: &Call, decision: Decision) -> Value {
-    match decision {
-        Decision::Skip(skip) => skip,
-        Decision::Insert(values) => {
-            let born = now();
-            let mut record = Record::new(world.next_id(), born, order.partition.unwrap_or(DEFAULT_PARTITION));
-            let id = record.id;
-            let opts_out = values.iter().any(is_opt_out);
-            for (number, value) in values {
-                record.set(number, value);
-            }
-            for field in ["originalSourceType", "registrationSourceType"] {
-                record.set_named(field, "Web service API");
-            }
-            world.insert(record);
-            world.record(id, born, What::NewLead(Source::Api(Some(call.clone()))));
-            if opts_out {
-                spread_opt_out(world, id, call);
-            }
-            json!({"id": id, "status": "created"})
-        }
-        Decision::Update(id, values) => {
-            if update(world, id, values, call) {
-                json!({"id": id, "status": "updated"})
-            } else {
-                skipped("1004", "Lead not found")
-            }
-        }
-    }
-}
-
-/// Writes values to a lead that still lives, and each that differs into the log.
-fn update(world: &mut World, id: u64, values: Vec<(u16, Value)>, call: &Call) -> bool {
-    let opts_out = values.iter().any(is_opt_out);
-    let changed = world.change(id, now(), |record| {
-        let mut changed = Vec::new();
-        for (number, value) in values {
-            let old = record.shown(number);
-            record.set(number, value);
-            let new = record.shown(number);
-            if old != new {
-                changed.push((number, old, new));
-            }
-        }
-        changed
-    });
-    let Some(changed) = changed else { return false };
-    for (number, old, new) in changed {
-        note_change(world, id, number, &old, &new, call);
-    }
-    if opts_out {
-        spread_opt_out(world, id, call);
-    }
-    true
-}
-
-/// Whether a write says that the person unsubscribes.
-fn is_opt_out((number, value): &(u16, Value)) -> bool {
-    *value == Value::Bool(true)
-        && schema::by_number(*number).is_some_and(|field| field.name == "unsubscribed")
-}
-
-/// Unsubscribing is durable: it spreads to every lead with the email, with an activity on each; reported by users.
-fn spread_opt_out(world: &mut World, id: u64, call: &Call) {
-    let (Some((email, _)), Some((unsubscribed, _))) = (schema::find("email"), schema::find("unsubscribed"))
-    else {
-        return;
-    };
-    let Some(lead) = world.lead(id).filter(|lead| lead.get(unsubscribed) == Some(&Value::Bool(true))) else {
-        return;
-    };
-    let Some(address) = lead.text_of(email) else { return };
-    for other in world.find(email, &address) {
-        let opted_in =
-            world.lead(other).is_some_and(|lead| lead.get(unsubscribed) != Some(&Value::Bool(true)));
-        if opted_in
-            && world.change(other, now(), |record| record.set(unsubscribed, Value::Bool(true))).is_some()
-        {
-            note_change(world, other, unsubscribed, &Value::Bool(false), &Value::Bool(true), call);
-        }
-    }
-}
-
-fn note_change(world: &mut World, id: u64, number: u16, old: &Value, new: &Value, call: &Call) {
-    let Some(field) = schema::by_number(number) else { return };
-    let text = |value: &Value| (!value.is_null()).then(|| values::shown(value).as_str().into());
-    let what = match (field.kind, old.as_i64(), new.as_i64()) {
-        (Kind::Score, Some(old), Some(new)) if field.name == "leadScore" => What::ChangeScore { old, new },
-        _ => What::ChangeDataValue {
-            field: field.name.into(),
-            old: text(old),
-            new: text(new),
-            by: Some(call.clone()),
-        },
-    };
-    world.record(id, now(), what);
 }
 
 fn join(world: &mut World, program: u64, lead: u64) {

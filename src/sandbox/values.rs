@@ -11,7 +11,7 @@ pub(super) fn accept(kind: Kind, value: &Value) -> Option<Value> {
         return Some(Value::Null);
     }
     match kind {
-        Kind::Text | Kind::Phone | Kind::Url => text(value).map(Value::String),
+        Kind::Text | Kind::TextArea | Kind::Phone | Kind::Url => text(value).map(Value::String),
         Kind::Email => text(value).filter(|email| is_email(email)).map(Value::String),
         Kind::Integer | Kind::Score => integer(value).map(|number| json!(number)),
         Kind::Float => {

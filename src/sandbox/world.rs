@@ -5,6 +5,7 @@
 //! whole story.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::{Map, Value};
@@ -12,6 +13,7 @@ use serde_json::{Map, Value};
 use super::activities::log::{Activity, Directory, Log, What};
 use super::schema;
 
+pub(super) mod past;
 pub(super) mod record;
 
 pub(super) use record::Record;
@@ -41,6 +43,10 @@ pub(super) struct World {
     pub(super) partitions: BTreeMap<u64, String>,
     /// Leads that a merge has in hand.
     pub(super) merging: BTreeSet<u64>,
+    /// What leads were.
+    pub(super) past: past::Past,
+    /// The call that changes leads now; otherwise somebody on Marketo's screens.
+    pub(super) cause: Option<Arc<str>>,
 }
 
 /// A static list.
@@ -67,6 +73,17 @@ pub(super) struct Membership {
     pub(super) reached_success: bool,
 }
 
+/// A link of a custom object, as describe shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relation {
+    /// The object's field that holds the link.
+    pub field: String,
+    /// What it links to: `Lead`, or another object.
+    pub object: String,
+    /// That one's field, in the spelling in which describe shows it: `Id`, `Email Address`, `email`, …
+    pub related_field: String,
+}
+
 /// A custom object whose rows belong to leads.
 #[derive(Debug, Clone)]
 pub(super) struct CustomObject {
@@ -74,8 +91,10 @@ pub(super) struct CustomObject {
     pub(super) display_name: String,
     /// The object's field that holds the link.
     pub(super) link_field: String,
-    /// The lead's field that it links to, as Marketo shows it.
-    pub(super) lead_field: String,
+    /// What describe tells of the links.
+    pub(super) relations: Vec<Relation>,
+    /// Code and words with which every call for it is refused.
+    pub(super) refused: Option<(String, String)>,
     /// By Marketo's GUID of the row.
     pub(super) rows: BTreeMap<String, Map<String, Value>>,
 }
@@ -130,10 +149,12 @@ impl World {
     ) -> Option<T> {
         let trim = self.email_trim;
         let record = self.leads.get_mut(&id)?;
+        let earlier = record.clone();
         let before = record.email_key(trim);
         let result = change(record);
         record.updated_at = now.trunc_subsecs(0);
         let after = record.email_key(trim);
+        self.past.changed(earlier, record, now, self.cause.as_ref());
         if before != after {
             self.unindex(before, id);
             if let Some(key) = after {
@@ -144,7 +165,8 @@ impl World {
     }
 
     /// Takes a lead out: merged into another, or deleted.
-    pub(super) fn remove(&mut self, id: u64, into: Option<u64>) -> Option<Record> {
+    pub(super) fn remove(&mut self, id: u64, into: Option<u64>, now: DateTime<Utc>) -> Option<Record> {
+        self.note_end(id, into.is_some(), now);
         let record = self.leads.remove(&id)?;
         self.unindex(record.email_key(self.email_trim), id);
         self.gone.insert(id, into);
@@ -157,9 +179,22 @@ impl World {
         Some(record)
     }
 
+    /// Notes what a lead is at its end, before anything of it goes elsewhere.
+    pub(super) fn note_end(&mut self, id: u64, merged: bool, now: DateTime<Utc>) {
+        let Some(record) = self.leads.get(&id).cloned() else { return };
+        let on = |(list, held): (&u64, &StaticList)| held.members.contains(&id).then_some(*list);
+        let is_in = |(program, held): (&u64, &Program)| {
+            let member = held.members.get(&id)?;
+            Some((*program, (member.status.clone(), member.reached_success)))
+        };
+        let lists = self.lists.iter().filter_map(on).collect();
+        let programs = self.programs.iter().filter_map(is_in).collect();
+        self.past.died(past::Dead { record, lists, programs }, now, merged);
+    }
+
     /// Deletes a lead, in the words of whoever does it.
     pub(super) fn delete(&mut self, id: u64, at: DateTime<Utc>, what: What) {
-        if self.remove(id, None).is_some() {
+        if self.remove(id, None, at).is_some() {
             self.record(id, at, what);
         }
     }
@@ -290,19 +325,39 @@ pub(super) fn set_all(record: &mut Record, fields: &Value) {
     }
 }
 
-/// Gives a lead a row of a custom object.
-pub(super) fn put_object_row(world: &mut World, name: &str, lead: u64) {
-    let place = world.objects.iter().position(|object| object.name == name).unwrap_or_else(|| {
+/// Makes a custom object, in the place of one with the same name, whose rows it takes over.
+pub(super) fn put_object(world: &mut World, mut object: CustomObject) {
+    match world.objects.iter_mut().find(|known| known.name == object.name) {
+        Some(known) => {
+            object.rows = std::mem::take(&mut known.rows);
+            *known = object;
+        }
+        None => world.objects.push(object),
+    }
+}
+
+/// Gives a custom object a row, and the row's GUID; the object, which then links to leads by id, is made where there is
+/// none.
+pub(super) fn put_object_row(world: &mut World, name: &str, row: Map<String, Value>) -> String {
+    if !world.objects.iter().any(|object| object.name == name) {
         world.objects.push(CustomObject {
             name: name.to_owned(),
             display_name: name.to_owned(),
             link_field: "leadId".to_owned(),
-            lead_field: "Id".to_owned(),
+            relations: vec![Relation {
+                field: "leadId".to_owned(),
+                object: "Lead".to_owned(),
+                related_field: "Id".to_owned(),
+            }],
+            refused: None,
             rows: BTreeMap::new(),
         });
-        world.objects.len() - 1
-    });
-    if let Some(object) = world.objects.get_mut(place) {
-        super::objects::add_row(object, Map::from_iter([("leadId".to_owned(), Value::from(lead))]));
     }
+    let object = world.objects.iter_mut().find(|object| object.name == name);
+    object.map(|object| super::objects::add_row(object, row)).unwrap_or_default()
+}
+
+/// The row of an object that links to leads by id.
+pub(super) fn row_of(lead: u64) -> Map<String, Value> {
+    Map::from_iter([("leadId".to_owned(), Value::from(lead))])
 }

@@ -38,7 +38,12 @@ pub(in crate::sandbox) enum What {
         by: Option<Call>,
     },
     /// The lead took in others.
-    MergeLeads { losers: Box<[u64]>, in_sales: bool },
+    MergeLeads {
+        losers: Box<[u64]>,
+        in_sales: bool,
+        /// The call that did it; otherwise somebody on Marketo's screens.
+        by: Option<Box<Call>>,
+    },
     /// An anonymous visitor turned out to be this lead.
     JoinVisitor { visitor: u64 },
     /// The lead was deleted.
@@ -128,6 +133,8 @@ pub(in crate::sandbox) trait Directory {
 #[derive(Debug, Default)]
 pub(in crate::sandbox) struct Log {
     entries: Vec<Activity>,
+    /// What is committed later than what happens after it.
+    late: Vec<Activity>,
     /// The end of a seeded instance's history. Entries before it do not age any further, so that what can be read of
     /// them does not depend on the day on which the sandbox runs.
     ages_from: Option<DateTime<Utc>>,
@@ -166,6 +173,19 @@ impl Log {
             activity.visible_from = activity.visible_from.max(earlier.visible_from);
         }
         self.entries.push(activity);
+    }
+
+    /// Adds what is committed only when it can be read, behind what was committed until then.
+    pub(in crate::sandbox) fn record_late(&mut self, activity: Activity) {
+        self.late.push(activity);
+    }
+
+    /// Commits what was late and is due.
+    pub(in crate::sandbox) fn commit_late(&mut self, now: DateTime<Utc>) {
+        let due = self.late.extract_if(.., |activity| activity.visible_from <= now).collect::<Vec<_>>();
+        for activity in due {
+            self.record(activity);
+        }
     }
 
     /// Ends the history that a seed wrote: what was recorded before stops ageing at `present`.

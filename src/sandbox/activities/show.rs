@@ -86,11 +86,14 @@ fn attributes(entry: &Activity) -> Vec<Value> {
                 written.call(["API Method Name", "Modifying User", "Request Id"], call);
             }
         }
-        What::MergeLeads { losers, in_sales } => {
+        What::MergeLeads { losers, in_sales, by } => {
             written.add("Merge IDs", json!(losers).to_string());
             written.add("Master Updated", true);
             written.add("Merged in Sales", *in_sales);
             written.add("Merge Source", "leaddb");
+            if let Some(call) = by {
+                written.call(["api method name", "modifying user", "request id"], call);
+            }
         }
         // Of these nothing but the visitor's id has been seen.
         What::JoinVisitor { visitor } => written.add("Merge IDs", json!([visitor]).to_string()),
@@ -237,8 +240,12 @@ mod tests {
 
     #[test]
     fn a_merge_names_its_losers_as_text_and_the_winner_of_the_time() {
-        let shown =
-            activity(1, 3, &entry(What::MergeLeads { losers: [7, 8].into(), in_sales: false }), &Nothing);
+        let shown = activity(
+            1,
+            3,
+            &entry(What::MergeLeads { losers: [7, 8].into(), in_sales: false, by: None }),
+            &Nothing,
+        );
         assert_eq!(shown["primaryAttributeValueId"], 4);
         assert_eq!(shown["attributes"][0], json!({"name": "Merge IDs", "value": "[7,8]"}));
     }

@@ -65,6 +65,9 @@ pub(super) const MERGE_LEADS: Type = Type {
         ("Master Updated", "boolean"),
         ("Merged in Sales", "boolean"),
         ("Merge Source", "string"),
+        ("API Method Name", "string"),
+        ("Modifying User", "string"),
+        ("Request Id", "string"),
     ],
     kept: MONTHS_25,
 };

@@ -31,6 +31,8 @@ pub(in crate::sandbox) struct Jobs {
     daily_bytes: u64,
     /// What Marketo's durations are divided by.
     speed: i32,
+    /// Whether a finished job tells no checksum.
+    no_checksums: bool,
 }
 
 /// One export job.
@@ -63,7 +65,7 @@ struct Timetable {
 pub(super) struct File {
     pub(super) bytes: Bytes,
     pub(super) records: usize,
-    checksum: String,
+    checksum: Option<String>,
 }
 
 /// Where a job stands.
@@ -94,7 +96,17 @@ impl Status {
 impl Jobs {
     /// No jobs yet; `speed` divides Marketo's durations.
     pub(in crate::sandbox) fn new(daily_bytes: u64, speed: u32) -> Self {
-        Self { all: Vec::new(), daily_bytes, speed: i32::try_from(speed).unwrap_or(i32::MAX).max(1) }
+        Self {
+            all: Vec::new(),
+            daily_bytes,
+            speed: i32::try_from(speed).unwrap_or(i32::MAX).max(1),
+            no_checksums: false,
+        }
+    }
+
+    /// The same, whose finished jobs tell a checksum or none.
+    pub(in crate::sandbox) fn with_checksums(self, present: bool) -> Self {
+        Self { no_checksums: !present, ..self }
     }
 
     /// Takes an order; the job waits for being enqueued.
@@ -177,7 +189,8 @@ impl Jobs {
             let finished = job.timetable.is_some_and(|timetable| timetable.finishes <= now);
             if finished && job.cancelled.is_none() && !job.fails && job.file.is_none() {
                 let (bytes, records) = make(&job.order);
-                let checksum = format!("sha256:{}", hex(&Sha256::digest(&bytes)));
+                let checksum =
+                    (!self.no_checksums).then(|| format!("sha256:{}", hex(&Sha256::digest(&bytes))));
                 job.file = Some(File { bytes: Bytes::from(bytes), records, checksum });
             }
         }
@@ -278,7 +291,9 @@ impl Job {
             add("finishedAt", written(timetable.finishes).into());
             add("numberOfRecords", file.records.into());
             add("fileSize", file.bytes.len().into());
-            add("fileChecksum", file.checksum.clone().into());
+            if let Some(checksum) = &file.checksum {
+                add("fileChecksum", checksum.as_str().into());
+            }
         }
         report
     }

@@ -68,6 +68,6 @@ fn settle(world: &mut World, lead: SeededLead, numbers: &HashMap<&str, u16>) {
         }
     }
     for _ in 0..lead.custom_objects {
-        world::put_object_row(world, OBJECT, lead.id);
+        world::put_object_row(world, OBJECT, world::row_of(lead.id));
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn activities(population: &Population, dice: &mut Dice) -> Vec<Activi
         }
     }
     events.extend(merges.into_iter().map(|((at, winner), losers)| {
-        activity(winner, at, What::MergeLeads { losers: losers.into(), in_sales: false })
+        activity(winner, at, What::MergeLeads { losers: losers.into(), in_sales: false, by: None })
     }));
     events.sort_by_key(|event| (event.at, event.lead, event.what.activity_type().id));
     events

@@ -77,10 +77,28 @@ pub(super) fn fields(
     }
     add("leadSource", dice.word(SOURCES).into());
     opt_outs(of, dice, &mut add);
+    of_this_instance(id, &mut add);
     if birth.origin == Origin::Salesforce(CrmType::Contact) {
         add("sfdcAccountId", format!("001{:015}", id / 7).into());
     }
     fields
+}
+
+/// Fields that callers may not write, and opt-outs of the instance's own. They are drawn from the id alone, so that they
+/// shift nothing else.
+fn of_this_instance(id: u64, add: &mut impl FnMut(&'static str, Value)) {
+    if id.is_multiple_of(13) {
+        add("firstTouchChannel", "Trade fair".into());
+    }
+    if id.is_multiple_of(17) {
+        add("accountTier", "Gold".into());
+    }
+    match id % 101 {
+        5 => add("emailOptOut", true.into()),
+        31 => add("doNotEmail", true.into()),
+        57 => add("gdprConsent", true.into()),
+        _ => {}
+    }
 }
 
 /// Which static lists a record is on.

@@ -1,5 +1,7 @@
 //! One lead as the sandbox keeps it: small, since there may be a great many.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 use serde_json::{Value, json};
 
@@ -70,6 +72,9 @@ impl Record {
         };
         match facts.name {
             "id" => json!(self.id),
+            // These differ on every lead by nature.
+            "leadPerson" | "personPrimaryLeadInterest" => json!(self.id.to_string()),
+            "mktoName" => self.full_name(),
             "createdAt" => json!(shown_time(self.created_at)),
             "updatedAt" => json!(shown_time(self.updated_at)),
             "leadPartitionId" => json!(self.partition),
@@ -88,6 +93,24 @@ impl Record {
                 None => Value::Null,
             },
         }
+    }
+
+    fn full_name(&self) -> Value {
+        let part = |name: &str| self.get(schema::find(name)?.0)?.as_str();
+        let parts: Vec<&str> = [part("firstName"), part("lastName")].into_iter().flatten().collect();
+        if parts.is_empty() { Value::Null } else { json!(parts.join(" ")) }
+    }
+
+    /// The fields whose values differ from those of an earlier state, each with the old value and the new one.
+    pub(in crate::sandbox) fn differences(&self, earlier: &Self) -> Vec<(u16, Value, Value)> {
+        let numbers: BTreeSet<u16> =
+            self.values.iter().chain(&earlier.values).map(|(number, _)| *number).collect();
+        let value = |record: &Self, number| record.get(number).cloned().unwrap_or_default();
+        numbers
+            .into_iter()
+            .map(|number| (number, value(earlier, number), value(self, number)))
+            .filter(|(_, old, new)| old != new)
+            .collect()
     }
 
     /// A value as text, for comparing and for files; none where it is empty.

@@ -126,7 +126,7 @@ fn entries_of_a_merged_lead_are_its_survivors_and_those_of_a_deleted_one_are_gon
 #[test]
 fn deletions_are_kept_fourteen_days_value_changes_ninety_and_births_for_ever() {
     let change = What::ChangeDataValue { field: "email".into(), old: None, new: None, by: None };
-    let merge = What::MergeLeads { losers: [2].into(), in_sales: false };
+    let merge = What::MergeLeads { losers: [2].into(), in_sales: false, by: None };
     let log = log([
         entry(1, day(0), What::DeleteLead),
         entry(1, day(0), change),

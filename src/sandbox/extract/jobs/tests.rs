@@ -100,7 +100,7 @@ fn the_eleventh_job_in_the_queue_is_refused_until_one_is_done() {
         jobs.enqueue(id, OWNER, at(0), false).unwrap();
     }
     let refusal = jobs.enqueue(&ids[10], OWNER, at(1), false).unwrap_err();
-    assert_eq!((refusal.code, refusal.message.as_str()), ("1029", "Too many jobs in queue"));
+    assert_eq!((&*refusal.code, refusal.message.as_str()), ("1029", "Too many jobs in queue"));
     assert!(jobs.enqueue(&ids[10], OWNER, at(20), false).is_ok());
 }
 
@@ -110,7 +110,7 @@ fn a_job_is_queued_once() {
     let id = create(&mut jobs, 0);
     jobs.enqueue(&id, OWNER, at(0), false).unwrap();
     let refusal = jobs.enqueue(&id, OWNER, at(1), false).unwrap_err();
-    assert_eq!((refusal.code, refusal.message.as_str()), ("1029", "Job already queued"));
+    assert_eq!((&*refusal.code, refusal.message.as_str()), ("1029", "Job already queued"));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_day_whose_bytes_are_used_up_takes_neither_new_jobs_nor_created_ones() {
     jobs.enqueue(&first, OWNER, at(0), false).unwrap();
     settle(&mut jobs, 60);
     let refusal = jobs.enqueue(&second, OWNER, at(60), false).unwrap_err();
-    assert_eq!((refusal.code, refusal.message.as_str()), ("1029", "Export daily quota exceeded"));
+    assert_eq!((&*refusal.code, refusal.message.as_str()), ("1029", "Export daily quota exceeded"));
     assert_eq!(jobs.create(order(), OWNER, at(60)).unwrap_err().code, "1029");
     let after_midnight_central = 15 * 3_600;
     assert!(jobs.enqueue(&second, OWNER, at(after_midnight_central), false).is_ok());
