@@ -41,18 +41,14 @@ const HOW_SECRET: &str =
 
 impl Instance {
     pub(super) fn set_base_url(&mut self, text: &str) -> Result<(), String> {
-        let mut url = parse(text)?;
-        let path = url.path().trim_end_matches('/');
-        let path = path.strip_suffix("/rest").unwrap_or(path).to_owned();
-        url.set_path(&path);
-        self.base_url = Some(url);
+        self.base_url = Some(base_of(text)?);
         Ok(())
     }
 
     pub(super) fn set_identity_url(&mut self, text: &str) -> Result<(), String> {
-        let mut url = parse(text)?;
-        let path = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&path);
+        let mut url = base_of(text)?;
+        // Whatever was pasted, tokens are given at `<base URL>/identity`.
+        url.set_path(&format!("{}/identity", url.path().trim_end_matches('/')));
         self.identity_url = Some(url);
         Ok(())
     }
@@ -105,19 +101,68 @@ impl Instance {
     }
 }
 
+/// What stands before the paths of Marketo's services: Admin > Web Services shows `…/rest` and `…/identity`, and
+/// documents whole calls; each of them names the instance as well as its bare address does.
+fn base_of(text: &str) -> Result<Url, String> {
+    let mut url = parse(text)?;
+    let segments: Vec<&str> = url.path_segments().into_iter().flatten().collect();
+    let is_service = |segment: &&str| {
+        ["rest", "identity", "bulk", "oauth"].iter().any(|service| segment.eq_ignore_ascii_case(service))
+    };
+    let service = segments.iter().position(is_service);
+    let is_marketo = url.host_str().is_some_and(|host| host.ends_with(".mktorest.com"));
+    if service.is_none() && !is_marketo && (url.query().is_some() || url.fragment().is_some()) {
+        return Err("a base URL has no query and no fragment".to_owned());
+    }
+    // Marketo has nothing but its services there.
+    let kept = service.unwrap_or(if is_marketo { 0 } else { segments.len() });
+    let path = segments.iter().take(kept).copied().collect::<Vec<_>>().join("/");
+    let path = path.trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    url.set_query(None);
+    url.set_fragment(None);
+    Ok(url)
+}
+
+const EXAMPLE: &str = "https://123-ABC-456.mktorest.com";
+
 fn parse(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text.trim())
-        .map_err(|error| format!("`{text}` is no URL such as https://123-ABC-456.mktorest.com ({error})"))?;
+    let shown = text.trim().trim_matches(['"', '\'', '<', '>']).trim();
+    let url = Url::parse(&with_scheme(shown))
+        .map_err(|error| format!("`{}` is no URL such as {EXAMPLE} ({error})", without_query(shown)))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(format!("`{text}` is no URL such as https://123-ABC-456.mktorest.com"));
+        return Err(format!("`{}` is no URL such as {EXAMPLE}", without_query(shown)));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a URL must not carry a user name or password".to_owned());
     }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("a base URL has no query and no fragment".to_owned());
+    let host = url.host_str().unwrap_or_default();
+    if [".marketo.com", ".adobe.com"].iter().any(|screens| host.ends_with(screens)) {
+        return Err(format!(
+            "`{host}` is where Marketo's screens are, not its API; take the Endpoint of Admin > Web Services, such as \
+             {EXAMPLE}"
+        ));
     }
     Ok(url)
+}
+
+/// An address as browsers and documents show it, with the scheme that they leave out.
+fn with_scheme(text: &str) -> String {
+    let host = text.split(['/', '?', '#', ':']).next().unwrap_or_default();
+    if text.contains("://") || text.starts_with('/') {
+        text.to_owned()
+    } else if host.eq_ignore_ascii_case("localhost") || host.starts_with("127.") {
+        format!("http://{text}")
+    } else if host.contains('.') {
+        format!("https://{text}")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// A query may hold a secret.
+fn without_query(text: &str) -> &str {
+    text.split('?').next().unwrap_or_default()
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -149,4 +194,82 @@ fn secret_from(command: &str) -> Result<SecretString, Error> {
         return Err(refuse("it printed nothing".to_owned()));
     }
     Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(base: &str, identity: Option<&str>) -> Result<(String, String), String> {
+        let mut instance = Instance::default();
+        instance.set_base_url(base)?;
+        if let Some(identity) = identity {
+            instance.set_identity_url(identity)?;
+        }
+        let (base, identity) = instance.addresses().map_err(|error| error.to_string())?;
+        Ok((base.to_string(), identity.to_string()))
+    }
+
+    #[test]
+    fn whatever_of_an_instance_is_pasted_names_its_base_and_its_identity() {
+        const BASE: &str = "https://123-abc-456.mktorest.com/";
+        const IDENTITY: &str = "https://123-abc-456.mktorest.com/identity";
+        for pasted in [
+            "https://123-ABC-456.mktorest.com",
+            "https://123-ABC-456.mktorest.com/",
+            "https://123-ABC-456.mktorest.com/rest",
+            "https://123-ABC-456.mktorest.com/rest/",
+            "https://123-ABC-456.mktorest.com/rest/v1",
+            "https://123-ABC-456.mktorest.com/rest/v1/leads.json",
+            "https://123-ABC-456.mktorest.com/rest/v1/leads.json?filterType=email&filterValues=x#top",
+            "https://123-ABC-456.mktorest.com/rest/asset/v1/folders.json",
+            "https://123-ABC-456.mktorest.com/bulk/v1/leads/export.json",
+            "https://123-ABC-456.mktorest.com/identity",
+            "https://123-ABC-456.mktorest.com/identity/",
+            "https://123-ABC-456.mktorest.com/identity/oauth/token",
+            "https://123-ABC-456.mktorest.com/identity/oauth/token?grant_type=client_credentials",
+            "https://123-ABC-456.mktorest.com/oauth/token",
+            "https://123-ABC-456.mktorest.com/v1/leads.json",
+            "https://123-ABC-456.mktorest.com//rest//v1",
+            "HTTPS://123-ABC-456.MKTOREST.COM/REST/V1",
+            "https://123-ABC-456.mktorest.com/Identity/OAuth/Token",
+            "123-ABC-456.mktorest.com",
+            "123-ABC-456.mktorest.com/rest/v1",
+            "  \"https://123-ABC-456.mktorest.com/rest\" ",
+            "<https://123-ABC-456.mktorest.com/identity>",
+        ] {
+            assert_eq!(addresses(pasted, None), Ok((BASE.to_owned(), IDENTITY.to_owned())), "{pasted}");
+            let both = addresses("https://123-ABC-456.mktorest.com", Some(pasted));
+            assert_eq!(both, Ok((BASE.to_owned(), IDENTITY.to_owned())), "{pasted} as the identity URL");
+        }
+        // A sandbox, or a guard in between, may stand below a path.
+        for pasted in ["http://127.0.0.1:8080/marketo", "http://127.0.0.1:8080/marketo/identity/oauth/token"]
+        {
+            let found = addresses(pasted, Some(pasted)).unwrap();
+            assert_eq!(found.0, "http://127.0.0.1:8080/marketo", "{pasted}");
+            assert_eq!(found.1, "http://127.0.0.1:8080/marketo/identity", "{pasted}");
+        }
+        assert_eq!(addresses("localhost:8080/rest", None).unwrap().0, "http://localhost:8080/");
+    }
+
+    #[test]
+    fn what_is_no_address_of_the_api_is_refused_with_one_that_is() {
+        for pasted in [
+            "123-ABC-456",
+            "",
+            "rest",
+            "/rest/v1",
+            "ftp://123-ABC-456.mktorest.com",
+            "https://app-ab12.marketo.com/#ST1A1",
+            "https://engage-ab.marketo.com/",
+            "https://experience.adobe.com/",
+        ] {
+            let refused = addresses(pasted, None).unwrap_err();
+            assert!(refused.contains("https://123-ABC-456.mktorest.com"), "{pasted}: {refused}");
+        }
+        for pasted in ["https://user:secret@example.com", "https://example.com/?token=secret"] {
+            let refused = addresses(pasted, None).unwrap_err();
+            assert!(!refused.contains("secret"), "{refused}");
+        }
+    }
 }

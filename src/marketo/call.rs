@@ -13,6 +13,8 @@ pub(super) struct Call {
     pub(super) body: Body,
     /// How long Marketo lets it run.
     pub(super) limit: Duration,
+    /// Whether a success without a result is no answer: what is missing from a list of leads counts as gone.
+    pub(super) needs_result: bool,
 }
 
 #[derive(Debug)]
@@ -31,11 +33,12 @@ impl Call {
             query: Vec::new(),
             body: Body::Empty,
             limit: Duration::from_secs(30),
+            needs_result: false,
         }
     }
 
     pub(super) fn post(path: impl Into<String>, body: Body, limit: Duration) -> Self {
-        Self { kind: Kind::Write, method: "POST", path: path.into(), query: Vec::new(), body, limit }
+        Self { kind: Kind::Write, method: "POST", body, limit, ..Self::get(path) }
     }
 
     #[must_use]
@@ -47,6 +50,13 @@ impl Call {
     #[must_use]
     pub(super) fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// A success without a result is not taken for an empty one: it is asked for again, and is an error in the end.
+    #[must_use]
+    pub(super) fn needing_result(mut self) -> Self {
+        self.needs_result = true;
         self
     }
 

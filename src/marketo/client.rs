@@ -243,7 +243,7 @@ impl Client {
         };
         match serde_json::from_slice::<Envelope>(&body) {
             Ok(envelope) if status == 200 => Reply::Envelope(envelope),
-            _ if status != 200 => Reply::Status(status),
+            envelope if status != 200 => Reply::Status(status, envelope.ok()),
             Ok(_) | Err(_) => {
                 Reply::NotAnEnvelope(format!("{} bytes that are no answer of Marketo's", body.len()))
             }

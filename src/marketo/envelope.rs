@@ -14,6 +14,7 @@ use super::{Error, Moment, Reason, Result};
 #[serde(rename_all = "camelCase")]
 pub(super) struct Envelope {
     pub(super) request_id: Option<String>,
+    #[serde(default)]
     pub(super) success: bool,
     #[serde(default)]
     result: Value,
@@ -50,6 +51,11 @@ impl Envelope {
     /// The first error, where there is one.
     pub(super) fn error(&self) -> Option<Reason> {
         self.errors.first().map(Reason::from)
+    }
+
+    /// Whether it carries a result, be it an empty one.
+    pub(super) fn has_result(&self) -> bool {
+        !self.result.is_null()
     }
 
     pub(super) fn into_answer(self, call: String, left: Moment) -> Answer {

@@ -80,7 +80,7 @@ impl ReadLeads for Client {
     }
 
     async fn static_lists(&self) -> Result<Vec<StaticList>> {
-        let call = Call::get("/rest/v1/lists.json").with("batchSize", BATCH.to_string());
+        let call = Call::get("/rest/v1/lists.json").with("batchSize", BATCH.to_string()).needing_result();
         self.pages(call, |row| Some(StaticList { id: number(row.get("id")?)?, name: text(row, "name") }))
             .await
     }
@@ -89,7 +89,8 @@ impl ReadLeads for Client {
         let mut call = Call::get(format!("/rest/v1/lists/{list}/leads.json"))
             .with("fields", "id")
             .with("batchSize", BATCH.to_string())
-            .within(FILTER_LIMIT);
+            .within(FILTER_LIMIT)
+            .needing_result();
         if let Some(token) = token {
             call = call.with("nextPageToken", token);
         }
@@ -98,11 +99,16 @@ impl ReadLeads for Client {
     }
 
     async fn list_membership(&self, lead: LeadId) -> Result<Vec<Map<String, Value>>> {
-        self.pages(Call::get(format!("/rest/v1/leads/{lead}/listMembership.json")), members).await
+        self.pages(Call::get(format!("/rest/v1/leads/{lead}/listMembership.json")).needing_result(), members)
+            .await
     }
 
     async fn program_membership(&self, lead: LeadId) -> Result<Vec<Map<String, Value>>> {
-        self.pages(Call::get(format!("/rest/v1/leads/{lead}/programMembership.json")), members).await
+        self.pages(
+            Call::get(format!("/rest/v1/leads/{lead}/programMembership.json")).needing_result(),
+            members,
+        )
+        .await
     }
 
     async fn programs(&self) -> Result<Vec<Program>> {
@@ -131,7 +137,8 @@ impl ReadLeads for Client {
         let mut call = Call::get(format!("/rest/v1/leads/programs/{program}.json"))
             .with("fields", "id")
             .with("batchSize", BATCH.to_string())
-            .within(FILTER_LIMIT);
+            .within(FILTER_LIMIT)
+            .needing_result();
         if let Some(token) = token {
             call = call.with("nextPageToken", token);
         }
@@ -144,7 +151,8 @@ impl ReadLeads for Client {
     }
 
     async fn lead_custom_objects(&self) -> Result<Vec<CustomObjectType>> {
-        let links = self.pages(Call::get("/rest/v1/customobjects.json"), links_to_leads).await?;
+        let links =
+            self.pages(Call::get("/rest/v1/customobjects.json").needing_result(), links_to_leads).await?;
         Ok(links.concat())
     }
 
@@ -163,7 +171,8 @@ impl ReadLeads for Client {
                 .with("filterType", field)
                 .with("filterValues", chunk.join(","))
                 .with("fields", field)
-                .with("batchSize", BATCH.to_string());
+                .with("batchSize", BATCH.to_string())
+                .needing_result();
             found.extend(self.pages(call, members).await?);
         }
         Ok(found)
@@ -204,7 +213,8 @@ impl Client {
                 .with("filterValues", chunk.join(","))
                 .with("fields", fields.join(","))
                 .with("batchSize", BATCH.to_string())
-                .within(FILTER_LIMIT);
+                .within(FILTER_LIMIT)
+                .needing_result();
             match self.pages_since(call, lead).await {
                 Ok((left, found)) => {
                     since = if first { left } else { since.earlier(left) };
@@ -249,11 +259,12 @@ impl Client {
         call: Call,
         row: impl Fn(&Value) -> Option<T> + Copy,
     ) -> Result<(Moment, Vec<T>)> {
-        let Call { path, query, limit, .. } = call;
+        let Call { path, query, limit, needs_result, .. } = call;
         let (mut found, mut token, mut since) = (Vec::new(), None::<String>, None::<Moment>);
         loop {
             let mut page = Call::get(path.clone()).within(limit);
             page.query.clone_from(&query);
+            page.needs_result = needs_result;
             if let Some(token) = &token {
                 page = page.with("nextPageToken", token);
             }

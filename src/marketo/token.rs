@@ -12,6 +12,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
+use super::classify::{Kind, Verdict, of_code};
+use super::envelope::Envelope;
 use super::{Clock, Error, Result, Untrusted};
 
 /// How often a token is asked for before it is said that the identity endpoint does not answer.
@@ -130,6 +132,27 @@ impl TokenSource {
         Trouble::Final(Error::Untrusted { call, host, why })
     }
 
+    /// What an answer that says no says, in Marketo's words; none where it does not say no.
+    fn refused(&self, status: u16, body: &[u8]) -> Option<Trouble> {
+        let said = serde_json::from_slice::<Envelope>(body).ok().filter(|envelope| !envelope.success);
+        let (code, message, request_id) = match said.map(|said| (said.error(), said.request_id)) {
+            Some((Some(reason), request_id)) => (reason.code, reason.message, request_id),
+            _ if matches!(status, 404 | 405 | 410) => {
+                (format!("HTTP {status}"), "there is nothing that gives tokens".to_owned(), None)
+            }
+            _ => return None,
+        };
+        if matches!(of_code(Kind::Read, &code), Verdict::TryAgain | Verdict::SlowDown) {
+            return Some(Trouble::Passing(format!("{code} {message}")));
+        }
+        let message = format!(
+            "{message}; look whether the identity URL is the one of Marketo's Admin > Web Services, \
+             https://<munchkin-id>.mktorest.com/identity"
+        );
+        let call = format!("POST {}", self.url.path());
+        Some(Trouble::Final(Error::Refused { call, code, message, request_id }))
+    }
+
     /// The secret goes in the body: a URL ends up in logs.
     async fn ask(&self, http: &reqwest::Client) -> Result<Token, Trouble> {
         let form = [
@@ -157,6 +180,10 @@ impl TokenSource {
                 url: self.url.to_string(),
                 what: what.trim().to_owned(),
             }));
+        }
+        // Whoever asks another address than that of tokens is answered as any call is.
+        if let Some(refused) = self.refused(status.as_u16(), &body) {
+            return Err(refused);
         }
         if !status.is_success() {
             return Err(Trouble::Passing(format!("HTTP {}", status.as_u16())));

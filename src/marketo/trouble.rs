@@ -17,7 +17,8 @@ use super::{Error, Moment, Reason, Result, Untrusted};
 /// What came back, before it is judged.
 pub(super) enum Reply {
     Envelope(Envelope),
-    Status(u16),
+    /// Another HTTP status than 200, with the envelope that came along.
+    Status(u16, Option<Envelope>),
     NotAnEnvelope(String),
     /// Nothing was sent.
     NotSent(String),
@@ -42,7 +43,7 @@ pub(super) struct Trouble {
 pub(super) fn judge(call: &Call, reply: Reply, left: Moment) -> Result<Answer, Trouble> {
     let sent_at = left.instant();
     match reply {
-        Reply::Envelope(envelope) if envelope.success => {
+        Reply::Envelope(envelope) if envelope.success && (envelope.has_result() || !call.needs_result) => {
             tracing::info!(call = %call.name(), request_id = envelope.request_id, elapsed_ms = millis(sent_at), "answered");
             Ok(envelope.into_answer(call.name(), left))
         }
@@ -59,6 +60,9 @@ pub(super) fn trouble(call: &Call, reply: Reply, sent_at: Instant) -> Trouble {
     let bare =
         |verdict, what: String| Trouble { verdict, what: Ok(what), reason: None, request_id: None, sent_at };
     let trouble = match reply {
+        Reply::Envelope(envelope) if envelope.success => {
+            Trouble { request_id: envelope.request_id, ..bare(doubtful, "success, and no result".to_owned()) }
+        }
         Reply::Envelope(envelope) => {
             let request_id = envelope.request_id.clone();
             match envelope.error() {
@@ -70,7 +74,7 @@ pub(super) fn trouble(call: &Call, reply: Reply, sent_at: Instant) -> Trouble {
                 None => Trouble { request_id, ..bare(doubtful, "neither success nor an error".to_owned()) },
             }
         }
-        Reply::Status(status) => bare(of_status(call.kind, status), format!("HTTP {status}")),
+        Reply::Status(status, envelope) => of_http(call.kind, status, envelope, bare),
         Reply::NotAnEnvelope(what) | Reply::Lost(what) => bare(doubtful, what),
         Reply::NotSent(what) => bare(Verdict::TryAgain, what),
         Reply::Untrusted(why) => Trouble { what: Err(why), ..bare(Verdict::Refuse, String::new()) },
@@ -84,6 +88,33 @@ pub(super) fn trouble(call: &Call, reply: Reply, sent_at: Instant) -> Trouble {
         "not answered"
     );
     trouble
+}
+
+/// What an HTTP status means, and what Marketo says along with it: 601 and its like are understood whatever the status.
+fn of_http(
+    kind: Kind,
+    status: u16,
+    envelope: Option<Envelope>,
+    bare: impl Fn(Verdict, String) -> Trouble,
+) -> Trouble {
+    let by_status = match status {
+        // Unauthorised, in whose words ever: nothing was done, and only a new token can help.
+        401 => Verdict::RenewToken,
+        _ => of_status(kind, status),
+    };
+    let said = envelope.filter(|envelope| !envelope.success);
+    let Some((request_id, Some(reason))) =
+        said.map(|envelope| (envelope.request_id.clone(), envelope.error()))
+    else {
+        return bare(by_status, format!("HTTP {status}"));
+    };
+    let by_code = of_code(kind, &reason.code);
+    let turned_away =
+        matches!(by_code, Verdict::RenewToken | Verdict::SlowDown | Verdict::Deny | Verdict::Quota);
+    // What broke on the way (5xx) may have been done whatever the code says, unless it never came in.
+    let verdict = if turned_away || by_status == Verdict::Refuse { by_code } else { by_status };
+    let what = format!("HTTP {status}: {} {}", reason.code, reason.message);
+    Trouble { reason: Some(reason), request_id, ..bare(verdict, what) }
 }
 
 impl Trouble {

@@ -90,8 +90,16 @@ async fn answered(
     let begins = match status {
         200 => Some(0),
         206 => begins_at(response.headers()).filter(|first| *first == from),
-        404 => return Ok(None),
-        _ => return Err(not_a_file(call, Reply::Status(status))),
+        _ => {
+            // What cannot be read says no more than the status does.
+            let body = timeout(silence, response.bytes()).await.map_or_else(|_elapsed| None, Result::ok);
+            let envelope = body.and_then(|body| serde_json::from_slice::<Envelope>(&body).ok());
+            let refused = envelope.as_ref().is_some_and(|envelope| envelope.error().is_some());
+            if status == 404 && !refused {
+                return Ok(None);
+            }
+            return Err(not_a_file(call, Reply::Status(status, envelope)));
+        }
     };
     if let Some(from) = begins
         && is_file(response.headers())

@@ -47,15 +47,83 @@ async fn a_row_that_cannot_be_read_is_an_error_and_not_a_lead_that_is_gone() {
 }
 
 #[tokio::test]
-async fn no_result_is_no_lead() {
+async fn an_empty_result_is_no_lead() {
     for body in [
-        r#"{"success":true}"#,
-        r#"{"success":true,"result":null,"errors":null,"moreResult":null,"nextPageToken":null}"#,
+        r#"{"success":true,"result":[]}"#,
+        r#"{"success":true,"result":[],"errors":null,"moreResult":null,"nextPageToken":null}"#,
         r#"{"success":true,"result":[],"nextPageToken":"","warnings":["words"]}"#,
     ] {
         let server = Scripted::start(vec![Reply::json(body)]).await;
         assert_eq!(server.client().leads_by_id(&[1], &fields()).await.unwrap(), [], "{body}");
     }
+}
+
+/// That a lead is missing is what proves that it is gone, and a row of a custom object that is missing is lost.
+#[tokio::test]
+async fn a_page_without_a_result_is_asked_for_again_and_never_taken_for_an_empty_one() {
+    let bare =
+        [r#"{"requestId":"a#1","success":true}"#, r#"{"requestId":"a#1","success":true,"result":null}"#];
+    for bare in bare.map(Reply::json) {
+        let good = Reply::json(r#"{"success":true,"result":[{"id":1}]}"#);
+        let server = Scripted::start(vec![bare.clone(), bare.clone(), good]).await;
+        assert_eq!(ids(&server.client().leads_by_id(&[1], &fields()).await.unwrap()), [1]);
+
+        let first = Reply::json(r#"{"success":true,"result":[{"id":1}],"nextPageToken":"A"}"#);
+        let second = Reply::json(r#"{"success":true,"result":[{"id":2}]}"#);
+        let server = Scripted::start(vec![first, bare.clone(), second]).await;
+        assert_eq!(ids(&server.client().leads_by_id(&[1, 2], &fields()).await.unwrap()), [1, 2]);
+    }
+    let bare = Reply::json(bare[0]);
+    macro_rules! in_the_end_an_error {
+        ($($call:ident($($argument:expr),*)),* $(,)?) => {$(
+            let server = Scripted::start(vec![bare.clone(); 9]).await;
+            let error = server.client().$call($($argument),*).await.unwrap_err();
+            assert!(matches!(error, Error::Unavailable { .. }), "{}: {error}", stringify!($call));
+            assert!(error.to_string().contains("no result (request a#1)"), "{error}");
+            assert_eq!(server.calls().len(), 8);
+        )*};
+    }
+    in_the_end_an_error!(
+        leads_by_id(&[1], &fields()),
+        list_members(7, None),
+        program_members(3, None),
+        list_membership(1),
+        program_membership(1),
+        lead_custom_objects(),
+        custom_objects("car_c", "leadId", &["1".to_owned()]),
+    );
+    // Of activities and programs Marketo leaves the result out where there are none.
+    let empty = Reply::json(r#"{"success":true,"nextPageToken":"T2","moreResult":false}"#);
+    let server = Scripted::start(vec![empty, bare]).await;
+    assert_eq!(server.client().activities("T", &[12], &[]).await.unwrap().activities, []);
+    assert_eq!(server.client().programs().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_renewed_whatever_the_http_status_and_whoever_is_asked() {
+    let envelope = |code: &str| {
+        format!(r#"{{"requestId":"a#1","success":false,"errors":[{{"code":"{code}","message":"words"}}]}}"#)
+    };
+    let refusals = [
+        Reply::status("200 OK", &envelope("601")),
+        Reply::status("401 Unauthorized", &envelope("601")),
+        Reply::status("401 Unauthorized", &envelope("602")),
+        Reply::status("401 Unauthorized", r#"{"errors":[{"code":602,"message":"Access token expired"}]}"#),
+        Reply::status("401 Unauthorized", ""),
+        Reply::status("403 Forbidden", &envelope("601")),
+        Reply::status("500 Internal Server Error", &envelope("602")),
+    ];
+    for refusal in refusals {
+        let good = Reply::json(r#"{"success":true,"result":[{"id":1}]}"#);
+        let server = Scripted::start(vec![refusal.clone(), good]).await;
+        assert_eq!(ids(&server.client().leads_by_id(&[1], &fields()).await.unwrap()), [1], "{refusal:?}");
+        assert_eq!((server.calls().len(), server.tokens().len()), (2, 2), "{refusal:?}");
+    }
+    // A no with another status than 200 is shown as Marketo says it.
+    let server = Scripted::start(vec![Reply::status("403 Forbidden", &envelope("610"))]).await;
+    let error = server.client().usage_today().await.unwrap_err();
+    assert!(error.to_string().ends_with("610 words (request a#1)"), "{error}");
+    assert_eq!(error.code(), Some("610"));
 }
 
 #[tokio::test]
@@ -83,7 +151,7 @@ async fn a_token_that_repeats_itself_neither_pages_for_ever_nor_hides_what_is_mi
 
 #[tokio::test]
 async fn values_are_encoded_and_those_with_a_comma_are_not_asked_for() {
-    let server = Scripted::start(vec![Reply::json(r#"{"success":true}"#)]).await;
+    let server = Scripted::start(vec![Reply::json(r#"{"success":true,"result":[]}"#)]).await;
     let client = server.client();
     client.leads_by("email", &["ada+1@example.com".to_owned()], &fields()).await.unwrap();
     assert_eq!(
@@ -97,7 +165,7 @@ async fn values_are_encoded_and_those_with_a_comma_are_not_asked_for() {
 
 #[tokio::test]
 async fn a_query_too_long_for_a_uri_travels_in_a_form() {
-    let server = Scripted::start(vec![Reply::json(r#"{"success":true}"#)]).await;
+    let server = Scripted::start(vec![Reply::json(r#"{"success":true,"result":[]}"#)]).await;
     let values: Vec<String> = (0..300).map(|n| format!("somebody.{n}@department.example.com")).collect();
     server.client().leads_by("email", &values, &fields()).await.unwrap();
     let call = &server.calls()[0];
