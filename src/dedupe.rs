@@ -5,6 +5,7 @@
 //! ([`FieldRules`]), and what exactly is to be done ([`Plan`]). Never: I/O, a clock, an order that depends on arrival.
 
 mod cause;
+mod consent;
 mod field_rule;
 mod group;
 mod key;
@@ -14,12 +15,14 @@ mod winner;
 
 pub(crate) use cause::span;
 pub use cause::{Cause, Confidence, Explanation, LateLead, advice, explain};
+pub use consent::{Sense, custom_consent, sense_of};
 pub use field_rule::{FieldRule, FieldRules, OPT_OUTS};
 pub use group::Group;
 pub use key::{Key, KeySpec, normalise};
 pub use plan::{
     Deviation, Dropped, Expected, FieldChange, FieldFact, FieldFacts, LeftOut, Plan, PlannedGroup, Policy,
-    Prediction, Seen, deviations, digest_of, plan_group, predict, rest_as_seen, still_as_seen,
+    Prediction, Seen, UnknownField, WhyNot, deviations, digest_of, plan_group, predict, rest_as_seen,
+    still_as_seen,
 };
 pub use winner::{WinnerOrder, WinnerRule};
 

@@ -31,7 +31,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::dedupe::{FieldFact, FieldFacts};
+use crate::dedupe::{FieldFact, FieldFacts, Policy};
 use crate::lead::LeadId;
 use crate::ledger::{self, Ledger};
 use crate::marketo::{
@@ -160,6 +160,13 @@ impl<'a, M: MergeClient> Merge<'a, M> {
         })
     }
 
+    /// Refuses a policy that names a field that the instance does not have: a slip of the pen would cost its values.
+    pub fn check_rules(&self, policy: &Policy) -> Result<(), Error> {
+        let unknown: Vec<String> =
+            policy.unknown_fields(&self.facts).iter().map(ToString::to_string).collect();
+        if unknown.is_empty() { Ok(()) } else { Err(Error::UnknownFields { what: unknown.join(". ") }) }
+    }
+
     /// How long looking at what was sent, and mending it, may wait for its turn once the run is to stop. The ledger keeps
     /// open what is not known by then, and the next run looks first; so an earlier run's calls are not waited for at all.
     fn grace(&self) -> Duration {
@@ -199,7 +206,7 @@ impl<'a, M: MergeClient> Merge<'a, M> {
 }
 
 /// What decisions need to know of the fields.
-fn facts(schema: &Schema) -> FieldFacts {
+pub(crate) fn facts(schema: &Schema) -> FieldFacts {
     let fact = |field: &Field| FieldFact {
         label: field.display_name.clone(),
         data_type: field.data_type.clone(),
@@ -229,6 +236,12 @@ pub enum Error {
     NoSuchPlan {
         /// The id that was asked for.
         id: String,
+    },
+    /// A rule, an order or a key names a field that the instance does not have.
+    #[error("{what}. Nothing was planned or changed")]
+    UnknownFields {
+        /// Each place with its field.
+        what: String,
     },
     /// A plan in the ledger is not what it was when it was made, or not for this program.
     #[error("plan {id} in the ledger cannot be carried out: {what}; make a new one with `mkto-audit merge`")]

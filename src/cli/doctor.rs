@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{Context, Exit, Failure};
 use crate::config::{self, Config};
+use crate::dedupe::{Sense, custom_consent};
 use crate::marketo::{self, Client, Outcome, ReadLeads, Schema, SyncAction, SyncLeads, SyncRequest};
 
 /// How often the empty call that checks the permission to write is made.
@@ -100,6 +101,7 @@ async fn examine(config: &Config) -> Vec<Check> {
     checks.push(permission("Read-Only Lead", &schema, |schema: &Schema| {
         format!("{} fields of leads can be read", schema.fields.len())
     }));
+    checks.extend(schema.iter().map(consent));
     checks.push(permission("Read-Only Activity", &client.activity_types().await, |types| {
         format!("{} activity types", types.len())
     }));
@@ -135,6 +137,27 @@ fn client(config: &Config) -> Result<Client, Check> {
             exit: other.exit(),
         },
     })
+}
+
+/// The fields about consent that only this instance has, and what a merge does with each.
+fn consent(schema: &Schema) -> Check {
+    let facts = crate::merge::facts(schema);
+    let mut detail = match custom_consent(&facts).as_slice() {
+        [] => "no custom consent fields were found by name or label".to_owned(),
+        found => {
+            let line = |(field, sense): &(&str, Sense)| format!("\n      {field}: {}", sense.treatment());
+            format!(
+                "custom fields that a merge treats as consent:{}",
+                found.iter().map(line).collect::<String>()
+            )
+        }
+    };
+    let hidden = [facts.missing_safety_fields(), facts.missing_opt_outs()].concat();
+    if !hidden.is_empty() {
+        detail.push_str("\n      not shown to this API user, so not protected: ");
+        detail.push_str(&hidden.join(", "));
+    }
+    passed("consent", detail)
 }
 
 /// An empty call of Sync Leads: with the permission Marketo answers that no leads were given, without it 603.

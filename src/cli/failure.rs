@@ -188,6 +188,13 @@ impl From<merge::Error> for Failure {
         match error {
             merge::Error::Marketo(error) => Self::Marketo(error),
             merge::Error::Ledger(error) => Self::Ledger(error),
+            merge::Error::UnknownFields { what } => Self::Usage {
+                what,
+                hint: Some(
+                    "correct the name in the configuration; a REST API name is written in its exact case"
+                        .to_owned(),
+                ),
+            },
             plan @ (merge::Error::NoSuchPlan { .. } | merge::Error::UnusablePlan { .. }) => {
                 Self::Plan { what: plan.to_string() }
             }

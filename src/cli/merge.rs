@@ -76,6 +76,8 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
         stop_after_errors: context.config.merge.stop_after_errors,
     };
     let mut merge = context.or_stop(Merge::new(&client, &mut ledger, settings)).await??;
+    let wanted = kept.as_ref().map_or_else(|| policy(&context.config, args), |plan| plan.policy.clone());
+    merge.check_rules(&wanted)?;
     let mut follow = Follow {
         cache: &mut cache,
         key: &context.config.key,
@@ -96,7 +98,7 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
     } else {
         let candidates = candidates(follow.cache, args, &context.interrupt)?;
         let limit = args.limit.unwrap_or(usize::MAX).min(context.config.merge.max_groups);
-        merge.plan(&candidates, policy(&context.config, args), instance, limit).await?
+        merge.plan(&candidates, wanted, instance, limit).await?
     };
     let id = plan.id.clone();
     let report = if args.confirm {

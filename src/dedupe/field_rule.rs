@@ -13,10 +13,11 @@ use crate::lead::{Lead, LeadId};
 
 /// The fields by which a person says no. Whatever the configuration asks, no merge turns one of them from true to
 /// false: since March 2026 a winner's `false` beats a loser's `true` in a merge, which is how opt-outs get lost.
-pub const OPT_OUTS: &[&str] = &["unsubscribed", "marketingSuspended", "doNotCall", "blackListed"];
+pub const OPT_OUTS: &[&str] =
+    &["unsubscribed", "marketingSuspended", "doNotCall", "blackListed", "emailInvalid"];
 
 /// Stands between the values of a `concat`.
-const CONCAT: &str = "; ";
+pub(super) const CONCAT: &str = "; ";
 
 /// Which value a field keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,10 @@ pub enum FieldRule {
     Longest,
     /// Every different text, the winner's first, between semicolons.
     Concat,
+    /// The winner's, even where it is blank: nothing is written, and what the others have is named as dropped.
+    KeepBlank,
+    /// Not looked at: never compared, never written, and never a reason to leave a group alone.
+    Ignore,
 }
 
 /// The rules by field; a field without one keeps [`FieldRule::Winner`].
@@ -103,6 +108,9 @@ impl FieldRule {
             Self::AnyTrue => flag(in_order, field, true).map_err(|lead| unfit(lead, "true or false"))?,
             Self::AllTrue => flag(in_order, field, false).map_err(|lead| unfit(lead, "true or false"))?,
             Self::Concat => concat(&values),
+            Self::KeepBlank | Self::Ignore => of(values
+                .first()
+                .filter(|(lead, _)| in_order.first().is_some_and(|first| first.id == lead.id))),
         })
     }
 }
@@ -183,12 +191,14 @@ const NAMES: &[(&str, FieldRule)] = &[
     ("all_true", FieldRule::AllTrue),
     ("longest", FieldRule::Longest),
     ("concat", FieldRule::Concat),
+    ("keep_blank", FieldRule::KeepBlank),
+    ("ignore", FieldRule::Ignore),
 ];
 
 /// A word that is no field rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is no field rule `{word}`{hint}; there are winner, oldest, newest, max, min, sum, any_true, all_true, longest and concat",
+    "there is no field rule `{word}`{hint}; there are winner, oldest, newest, max, min, sum, any_true, all_true, longest, concat, keep_blank and ignore",
     word = .0,
     hint = did_you_mean(.0, NAMES.iter().map(|(name, _)| *name))
 )]

@@ -19,13 +19,17 @@ use crate::lead::{Crm, Lead, LeadId};
 
 mod changes;
 mod facts;
+mod holds;
 mod prediction;
 mod seen;
+mod unknown;
 
 pub use changes::deviations;
 pub use facts::{FieldFact, FieldFacts};
+pub use holds::WhyNot;
 pub use prediction::{Deviation, Dropped, Expected, Prediction, predict};
 pub use seen::{digest_of, rest_as_seen, still_as_seen};
+pub use unknown::UnknownField;
 
 /// Everything that decides what a plan does with a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +124,18 @@ pub struct PlannedGroup {
     pub reason: String,
     /// Whether several of the leads are CRM records, which the CRM then merges, one loser a call.
     pub in_crm: bool,
+    /// Whether only one loser a call saves a value that cannot be written: each is then the first loser once.
+    #[serde(default)]
+    pub one_per_call: bool,
+    /// The values that the merge destroys, since the survivor keeps another.
+    #[serde(default)]
+    pub dropped: Vec<Dropped>,
+    /// What the survivor most likely holds in the fields of which values are dropped.
+    #[serde(default)]
+    pub kept: BTreeMap<String, Value>,
+    /// How many fields have one value on all leads that have any, and keep it.
+    #[serde(default)]
+    pub equal: usize,
 }
 
 /// A value that the winner gets.
@@ -143,8 +159,8 @@ pub struct Seen {
     pub id: LeadId,
     /// Together with the id its identity, since ids may be used again after a purge.
     pub created_at: Option<DateTime<Utc>>,
-    /// Of the values of the fields that the decision looked at.
-    pub digest: String,
+    /// Digests of the values that the decision looked at, by field, so that what changed can be named.
+    pub digests: BTreeMap<String, String>,
 }
 
 /// A group that is left alone.
@@ -195,8 +211,17 @@ pub fn plan_group(
         seen: Vec::new(),
         reason,
         in_crm,
+        one_per_call: changes::saved_one_by_one(&in_order, policy, facts),
+        dropped: Vec::new(),
+        kept: BTreeMap::new(),
+        equal: 0,
     };
-    group.seen = members.iter().map(|lead| seen::look(lead, &group, policy)).collect();
+    let prediction = group.predict(&members, policy, facts);
+    let stays =
+        |drop: &Dropped| Some((drop.name.clone(), prediction.fields.get(&drop.name)?.likeliest().clone()));
+    group.kept = prediction.dropped.iter().filter_map(stays).collect();
+    (group.dropped, group.equal) = (prediction.dropped, prediction.equal);
+    group.seen = members.iter().map(|lead| seen::look(lead, &group, policy, facts)).collect();
     Ok(group)
 }
 

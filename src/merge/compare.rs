@@ -42,7 +42,7 @@ pub(super) fn compare(
         return compared;
     }
     let prediction = predict(&in_order, &pending.group.changes, facts);
-    for deviation in prediction.deviations(survivor) {
+    for deviation in prediction.deviations(survivor, facts) {
         let difference = Difference {
             lead: survivor.id,
             name: deviation.name,

@@ -1,9 +1,11 @@
 //! What a run did, group by group, and why it stopped.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::Error;
-use crate::dedupe::{FieldChange, LeftOut, PlannedGroup};
+use crate::dedupe::{Dropped, FieldChange, LeftOut, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::marketo;
 
@@ -53,6 +55,12 @@ pub struct GroupReport {
     pub reason: Option<String>,
     /// What the winner gets.
     pub fields: Vec<FieldChange>,
+    /// The values that the merge destroys, or destroyed.
+    pub dropped: Vec<Dropped>,
+    /// What stays in the fields of which values are dropped.
+    pub kept: BTreeMap<String, Value>,
+    /// How many fields have the same value on all leads that have any.
+    pub equal: usize,
     /// What Marketo said, where it refused the merge or a write for it.
     pub marketo: Option<Said>,
     /// Values that Marketo answered to have taken, and that were not there: why nothing was merged.
@@ -136,6 +144,9 @@ impl GroupReport {
             outcome: Outcome::WouldMerge,
             reason: Some(group.reason.clone()),
             fields: group.changes.clone(),
+            dropped: group.dropped.clone(),
+            kept: group.kept.clone(),
+            equal: group.equal,
             marketo: None,
             not_written: Vec::new(),
             surprises: Vec::new(),
@@ -152,6 +163,9 @@ impl GroupReport {
             outcome: Outcome::Skipped,
             reason: Some(group.reason.clone()),
             fields: Vec::new(),
+            dropped: Vec::new(),
+            kept: BTreeMap::new(),
+            equal: 0,
             marketo: None,
             not_written: Vec::new(),
             surprises: Vec::new(),

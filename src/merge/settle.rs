@@ -207,7 +207,11 @@ impl Pending<'_> {
         let records = match &self.log {
             Log::Silent => return Conclusion::AskLog,
             Log::Mute(why) => {
-                return if is_over { Conclusion::NotShown(format!("{} gone; {why}", named(&gone))) } else { Conclusion::UnderWay };
+                return if is_over {
+                    Conclusion::NotShown(format!("{} gone; {why}", named(&gone)))
+                } else {
+                    Conclusion::UnderWay
+                };
             }
             Log::Shows(records) => records,
         };

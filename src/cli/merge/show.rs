@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::dedupe::FieldChange;
+use crate::dedupe::{Dropped, FieldChange, OPT_OUTS};
 use crate::lead::LeadId;
 use crate::merge::{GroupReport, Outcome, Report};
 
@@ -39,12 +39,23 @@ struct GroupDocument<'a> {
     outcome: &'static str,
     reason: Option<&'a str>,
     fields: &'a [FieldChange],
+    dropped: &'a [Dropped],
+    equal: usize,
 }
 
 impl<'a> GroupDocument<'a> {
     fn of(group: &'a GroupReport) -> Self {
-        let GroupReport { key, winner, losers, outcome, reason, fields, .. } = group;
-        Self { key, winner: *winner, losers, outcome: outcome.as_str(), reason: reason.as_deref(), fields }
+        let GroupReport { key, winner, losers, outcome, reason, fields, dropped, equal, .. } = group;
+        Self {
+            key,
+            winner: *winner,
+            losers,
+            outcome: outcome.as_str(),
+            reason: reason.as_deref(),
+            fields,
+            dropped,
+            equal: *equal,
+        }
     }
 }
 
@@ -113,14 +124,49 @@ fn group_lines(group: &GroupReport) -> Vec<String> {
     let mut lines = vec![format!("{}  {what}", group.key)];
     lines.extend(group.reason.iter().map(|reason| format!("    {reason}")));
     if matches!(group.outcome, Outcome::WouldMerge | Outcome::Merged) {
-        lines.extend(group.fields.iter().map(field_line));
+        lines.push(format!("    {}", sum_line(group)));
+        // Consent comes first.
+        let (consent, others): (Vec<_>, Vec<_>) =
+            group.fields.iter().partition(|change| OPT_OUTS.contains(&change.name.as_str()));
+        lines.extend(consent.into_iter().chain(others).map(field_line));
+        lines.extend(group.kept.keys().map(|field| dropped_line(group, field)));
     }
     lines
 }
 
+/// What becomes of the group's values, in numbers.
+fn sum_line(group: &GroupReport) -> String {
+    let is_filled = |change: &&FieldChange| is_blank(&change.before) && !is_blank(&change.after);
+    format!(
+        "{} → 1 · {} filled · {} dropped · {} equal",
+        counted(group.losers.len() + 1, "record"),
+        counted(group.fields.iter().filter(is_filled).count(), "blank"),
+        counted(group.dropped.len(), "value"),
+        group.equal
+    )
+}
+
+/// A field of which the merge destroys values: what stays, and what goes.
+fn dropped_line(group: &GroupReport, field: &str) -> String {
+    let kept = group.kept.get(field).map_or_else(|| "(blank)".to_owned(), shown);
+    let gone: Vec<String> = group
+        .dropped
+        .iter()
+        .filter(|drop| drop.name == field)
+        .map(|drop| format!("{} (of {})", shown(&drop.value), drop.lead))
+        .collect();
+    format!("    {field}: keeps {kept}, drops {}", gone.join(", "))
+}
+
+fn is_blank(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+fn shown(value: &Value) -> String {
+    if is_blank(value) { "(blank)".to_owned() } else { harmless(&value.to_string()) }
+}
+
 fn field_line(change: &FieldChange) -> String {
-    let shown =
-        |value: &Value| if value.is_null() { "nothing".to_owned() } else { harmless(&value.to_string()) };
     let from = change.from.map(|lead| format!(" (from {lead})")).unwrap_or_default();
     if change.before == change.after {
         // Marketo shows an empty boolean as false, and would fill it from a loser.
@@ -144,4 +190,37 @@ fn harmless(json: &str) -> String {
 
 fn counted(number: usize, one: &str) -> String {
     format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::group_lines;
+    use crate::dedupe::{FieldFacts, Key, OPT_OUTS, Policy, plan_group};
+    use crate::lead::Lead;
+    use crate::merge::GroupReport;
+
+    #[test]
+    fn a_group_shows_what_its_merge_throws_away() {
+        let lead = |id: u64| Lead::new(id).with("email", "ada@example.com");
+        let leads = [
+            lead(1).with("leadSource", "Web").with("title", "Countess"),
+            lead(2).with("leadSource", "List").with("country", "India").with("unsubscribed", true),
+        ];
+        let fields = ["email", "leadSource", "title", "country"];
+        let facts = FieldFacts::of_writeable(fields.iter().chain(OPT_OUTS).copied());
+        let key = Key::of("ada@example.com").unwrap();
+        let group = plan_group(&key, &leads, &Policy::default(), &facts).unwrap();
+        assert_eq!(json!(group.dropped), json!([{"name": "leadSource", "lead": 2, "value": "List"}]));
+        assert_eq!(
+            group_lines(&GroupReport::planned(&group))[2..],
+            [
+                "    2 records → 1 · 2 blanks filled · 1 value dropped · 2 equal",
+                "    unsubscribed: (blank) -> true (from 2)",
+                "    country: (blank) -> \"India\" (from 2)",
+                "    leadSource: keeps \"Web\", drops \"List\" (of 2)",
+            ]
+        );
+    }
 }

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
-use crate::dedupe::value::same;
+use crate::dedupe::consent::{Sense, sense_of};
+use crate::dedupe::field_rule::OPT_OUTS;
 
 /// The fields of leads on one instance.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,9 +34,29 @@ impl FieldFacts {
         self.fields.get(field).is_some_and(|fact| fact.writeable)
     }
 
-    /// Whether an honest write of `written` may read back as `held`.
-    pub fn holds(&self, _field: &str, held: &Value, written: &Value) -> bool {
-        same(held, written)
+    /// Whether Marketo computes the field from others, so that no merge keeps or loses it.
+    pub(super) fn is_derived(&self, field: &str) -> bool {
+        matches!(self.data_type(field), "formula" | "lead_function")
+    }
+
+    /// Whether the field says no to being written to, called or tracked, where it is true.
+    pub fn is_opt_out(&self, field: &str) -> bool {
+        OPT_OUTS.contains(&field) || sense_of(field, self) == Some(Sense::OptOut)
+    }
+
+    /// The fields without which no merge is safe and that the instance does not show: whether somebody unsubscribed, the
+    /// partition, and whether the record is the CRM's.
+    pub fn missing_safety_fields(&self) -> Vec<&'static str> {
+        self.missing(&["unsubscribed", "leadPartitionId", "sfdcLeadId", "sfdcContactId"])
+    }
+
+    /// The other standard opt-outs that the instance does not show: to be told, and no reason to stop.
+    pub fn missing_opt_outs(&self) -> Vec<&'static str> {
+        self.missing(&["marketingSuspended", "doNotCall", "blackListed", "emailInvalid"])
+    }
+
+    fn missing(&self, fields: &[&'static str]) -> Vec<&'static str> {
+        fields.iter().copied().filter(|field| !self.fields.contains_key(*field)).collect()
     }
 
     /// Facts of plain text fields that may be written, for tests and examples.

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{FieldChange, FieldFacts};
-use crate::dedupe::value::{is_empty, is_nothing, same};
+use super::{FieldChange, FieldFacts, PlannedGroup, Policy};
+use crate::dedupe::field_rule::{CONCAT, FieldRule, FieldRules};
+use crate::dedupe::value::{is_empty, is_nothing, number_of, text_of};
 use crate::lead::{Lead, LeadId};
 
 /// What a survivor will hold, and what of the leads is lost with the merge.
@@ -67,6 +68,9 @@ const BY_NATURE: &[&str] = &[
     "mktoName",
     "cookies",
     "anonymousIP",
+    "priority",
+    "urgency",
+    "relativeScore",
 ];
 
 /// Beginnings of the names of such fields.
@@ -77,66 +81,225 @@ pub(super) fn differs_by_nature(field: &str) -> bool {
     BY_NATURE.contains(&field) || BY_NATURE_PREFIXES.iter().any(|prefix| field.starts_with(prefix))
 }
 
-/// Predicts the survivor of a merge. The winner comes first, then the losers in the order of the call;
-/// `changes` are written to the winner before.
-pub fn predict(in_order: &[&Lead], changes: &[FieldChange], _facts: &FieldFacts) -> Prediction {
+/// How the losers leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Calls {
+    /// All in one call, where the first decides over what the winner lacks.
+    Together,
+    /// One loser a call, so that each is the first once.
+    OneByOne,
+}
+
+/// Predicts the survivor of a merge in one call. The winner comes first, then the losers in the order of
+/// the call; `changes` are written to the winner before.
+pub fn predict(in_order: &[&Lead], changes: &[FieldChange], facts: &FieldFacts) -> Prediction {
+    predict_with(in_order, changes, facts, &FieldRules::default(), Calls::Together)
+}
+
+impl PlannedGroup {
+    /// Predicts the survivor of this group from its leads, with the plan's rules and calls.
+    pub fn predict(&self, leads: &[Lead], policy: &Policy, facts: &FieldFacts) -> Prediction {
+        let ids = std::iter::once(self.winner).chain(self.losers.iter().copied());
+        let in_order: Vec<&Lead> = ids.filter_map(|id| leads.iter().find(|lead| lead.id == id)).collect();
+        let calls = if self.one_per_call || self.in_crm { Calls::OneByOne } else { Calls::Together };
+        predict_with(&in_order, &self.changes, facts, &policy.fields, calls)
+    }
+}
+
+pub(super) fn predict_with(
+    in_order: &[&Lead],
+    changes: &[FieldChange],
+    facts: &FieldFacts,
+    rules: &FieldRules,
+    calls: Calls,
+) -> Prediction {
     let mut prediction = Prediction::default();
-    let Some(winner) = in_order.first() else { return prediction };
-    let written: BTreeMap<&str, &Value> =
-        changes.iter().map(|change| (change.name.as_str(), &change.after)).collect();
-    let fields: BTreeSet<&str> = in_order
-        .iter()
-        .flat_map(|lead| lead.fields.keys())
-        .map(String::as_str)
-        .chain(written.keys().copied())
-        .collect();
+    let written: BTreeMap<&str, &FieldChange> =
+        changes.iter().map(|change| (change.name.as_str(), change)).collect();
+    let held = in_order.iter().flat_map(|lead| lead.fields.keys()).map(String::as_str);
+    let fields: BTreeSet<&str> = held.chain(written.keys().copied()).collect();
     for field in fields {
-        if differs_by_nature(field) {
+        if differs_by_nature(field) || facts.is_derived(field) || rules.of(field) == FieldRule::Ignore {
             continue;
         }
-        let held = written.get(field).copied().or_else(|| winner.value(field)).unwrap_or(&Value::Null);
-        let first_loser = in_order.get(1).and_then(|lead| lead.value(field)).unwrap_or(&Value::Null);
-        let expected = if is_empty(held) && !is_empty(first_loser) && !written.contains_key(field) {
-            Expected::OneOf(vec![first_loser.clone(), Value::Null])
-        } else {
-            Expected::Exactly(held.clone())
+        let change = written.get(field).copied();
+        let expected = match change {
+            Some(change) => Expected::Exactly(change.after.clone()),
+            None => unwritten(field, in_order, facts, calls),
         };
-        let stays = match &expected {
-            Expected::Exactly(value) => value,
-            Expected::OneOf(values) => values.first().unwrap_or(&Value::Null),
-        };
-        let differing = in_order.iter().filter_map(|lead| {
-            let value = lead.value(field).filter(|value| !is_nothing(value))?;
-            (!same(value, stays)).then(|| Dropped {
-                name: field.to_owned(),
-                lead: lead.id,
-                value: value.clone(),
-            })
-        });
+        let keeps_blank = rules.of(field) == FieldRule::KeepBlank;
+        let stays = if keeps_blank { winners(field, in_order) } else { expected.likeliest() };
+        let made_of_all = change.is_some_and(|change| change.from.is_none());
         let before = prediction.dropped.len();
-        prediction.dropped.extend(differing);
-        prediction.equal += usize::from(before == prediction.dropped.len() && !is_nothing(stays));
+        for lead in in_order {
+            let Some(value) = lead.value(field).filter(|value| !is_nothing(value)) else { continue };
+            let kept = facts.holds(field, stays, value) || (made_of_all && is_part_of(value, stays));
+            if !kept {
+                let name = field.to_owned();
+                prediction.dropped.push(Dropped { name, lead: lead.id, value: value.clone() });
+            }
+        }
+        let unchanged = change.is_none_or(|change| facts.holds(field, &change.before, &change.after));
+        let agreed = before == prediction.dropped.len() && unchanged && !is_nothing(stays);
+        prediction.equal += usize::from(agreed);
         prediction.fields.insert(field.to_owned(), expected);
     }
     prediction
 }
 
+fn winners<'a>(field: &str, in_order: &[&'a Lead]) -> &'a Value {
+    in_order.first().and_then(|lead| lead.value(field)).unwrap_or(&Value::Null)
+}
+
+/// What a field may hold that is not written: the winner's value stays, and a blank takes that of the
+/// first loser. What the CRM or Marketo writes by itself can be that of any lead.
+fn unwritten(field: &str, in_order: &[&Lead], facts: &FieldFacts, calls: Calls) -> Expected {
+    let held = winners(field, in_order);
+    let losers = in_order.iter().skip(1).map(|lead| lead.value(field).unwrap_or(&Value::Null));
+    let mut possible: Vec<&Value> = Vec::new();
+    if is_empty(held) || (is_nothing(held) && !facts.is_writeable(field)) {
+        let filled = losers.clone().find(|value| !is_nothing(value));
+        match calls {
+            Calls::OneByOne => possible.extend(filled),
+            Calls::Together => possible.extend(losers.clone().next()),
+        }
+        possible.push(held);
+        possible.extend(losers);
+    } else if facts.is_writeable(field) {
+        possible.push(held);
+    } else {
+        possible.push(held);
+        possible.extend(losers.filter(|value| !is_empty(value)));
+    }
+    let mut different: Vec<Value> = Vec::new();
+    for value in possible {
+        if !different.iter().any(|known| facts.holds(field, known, value)) {
+            different.push(value.clone());
+        }
+    }
+    match different.as_slice() {
+        [only] => Expected::Exactly(only.clone()),
+        _ => Expected::OneOf(different),
+    }
+}
+
+/// Whether a value is in one that was made of several: a number in a sum, a text in a list.
+fn is_part_of(value: &Value, whole: &Value) -> bool {
+    if whole.is_number() {
+        return number_of(value).is_some();
+    }
+    let whole = text_of(whole);
+    let parts: Vec<&str> = whole.split(CONCAT).map(str::trim).collect();
+    text_of(value)
+        .split(CONCAT)
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .all(|part| parts.contains(&part))
+}
+
+impl Expected {
+    /// The value that it most likely holds.
+    pub fn likeliest(&self) -> &Value {
+        match self {
+            Self::Exactly(value) => value,
+            Self::OneOf(values) => values.first().unwrap_or(&Value::Null),
+        }
+    }
+}
+
 impl Prediction {
-    /// Every field of the survivor that holds something else than predicted.
-    pub fn deviations(&self, survivor: &Lead) -> Vec<Deviation> {
-        let held = |field: &str| survivor.value(field).cloned().unwrap_or(Value::Null);
+    /// Every field of the survivor that holds something else than predicted. An opt-out that it gained
+    /// meanwhile is none: it stays.
+    pub fn deviations(&self, survivor: &Lead, facts: &FieldFacts) -> Vec<Deviation> {
         self.fields
             .iter()
             .filter_map(|(name, expected)| {
-                let held = held(name);
-                let wanted = match expected {
-                    Expected::Exactly(value) => (!same(&held, value)).then_some(value),
-                    Expected::OneOf(values) => {
-                        (!values.iter().any(|value| same(&held, value))).then(|| values.first())?
-                    }
-                }?;
-                Some(Deviation { name: name.clone(), wanted: wanted.clone(), held })
+                let held = survivor.value(name).unwrap_or(&Value::Null);
+                let as_predicted = match expected {
+                    Expected::Exactly(value) => facts.holds(name, held, value),
+                    Expected::OneOf(values) => values.iter().any(|value| facts.holds(name, held, value)),
+                };
+                let gained_opt_out = facts.is_opt_out(name) && survivor.flag(name);
+                (!as_predicted && !gained_opt_out).then(|| Deviation {
+                    name: name.clone(),
+                    wanted: expected.likeliest().clone(),
+                    held: held.clone(),
+                })
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Dropped, predict};
+    use crate::dedupe::{FieldChange, FieldFact, FieldFacts};
+    use crate::lead::Lead;
+
+    fn facts(fields: &[(&str, &str, bool)]) -> FieldFacts {
+        let fact = |(name, data_type, writeable): &(&str, &str, bool)| {
+            let data_type = (*data_type).to_owned();
+            let fact = FieldFact { data_type, writeable: *writeable, ..FieldFact::default() };
+            ((*name).to_owned(), fact)
+        };
+        FieldFacts { fields: fields.iter().map(fact).collect(), ..FieldFacts::default() }
+    }
+
+    fn change(name: &str, before: Value, after: Value, from: Option<u64>) -> FieldChange {
+        FieldChange { name: name.to_owned(), before, after, from }
+    }
+
+    #[test]
+    fn each_kind_of_field_ends_as_marketo_leaves_it() {
+        let facts = facts(&[
+            ("leadScore", "score", true),
+            ("phone", "phone", true),
+            ("vip", "boolean", true),
+            ("region", "string", false),
+            ("unsubscribed", "boolean", true),
+        ]);
+        for (field, winner, loser, held, fits) in [
+            ("leadScore", json!(5), json!(7), json!(12), false),
+            ("leadScore", json!(5), json!(7), json!("5"), true),
+            ("phone", json!("555 123 4567"), json!(null), json!("(555) 123-4567"), true),
+            ("phone", json!("555 123 4567"), json!(null), json!(null), false),
+            ("vip", json!(null), json!(null), json!(false), true),
+            ("region", json!(null), json!("EMEA"), json!("EMEA"), true),
+            ("region", json!(null), json!("EMEA"), json!(null), true),
+            ("region", json!(null), json!("EMEA"), json!("APAC"), false),
+            ("unsubscribed", json!(false), json!(false), json!(true), true),
+            ("priority", json!(1), json!(2), json!(3), true),
+            ("originalSourceType", json!("a"), json!("b"), json!("c"), true),
+        ] {
+            let (a, b) = (Lead::new(1).with(field, winner), Lead::new(2).with(field, loser));
+            let found = predict(&[&a, &b], &[], &facts);
+            let survivor = Lead::new(1).with(field, held.clone());
+            assert_eq!(found.deviations(&survivor, &facts).is_empty(), fits, "{field} {held}");
+        }
+    }
+
+    #[test]
+    fn what_a_sum_or_a_list_contains_is_not_dropped_and_what_is_replaced_is() {
+        let facts = facts(&[("n", "integer", true), ("t", "string", true), ("s", "string", true)]);
+        let a = Lead::new(1).with("n", 1).with("t", "a").with("s", "old");
+        let b = Lead::new(2).with("n", 2).with("t", "b").with("s", "new ");
+        let changes = [
+            change("n", json!(1), json!(3), None),
+            change("t", json!("a"), json!("a; b"), None),
+            change("s", json!("old"), json!("new"), Some(2)),
+        ];
+        let found = predict(&[&a, &b], &changes, &facts);
+        assert_eq!(found.dropped, [Dropped { name: "s".to_owned(), lead: 1, value: json!("old") }]);
+        assert_eq!(found.equal, 0);
+    }
+
+    #[test]
+    fn the_first_loser_decides_over_a_blank_even_with_a_blank() {
+        let facts = facts(&[("region", "string", false)]);
+        let leads = [Lead::new(1), Lead::new(2), Lead::new(3).with("region", "EMEA")];
+        let found = predict(&leads.iter().collect::<Vec<_>>(), &[], &facts);
+        assert_eq!(found.dropped, [Dropped { name: "region".to_owned(), lead: 3, value: json!("EMEA") }]);
     }
 }

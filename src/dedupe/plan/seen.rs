@@ -5,21 +5,22 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{FieldFacts, PlannedGroup, Policy, Seen, plan_group};
+use super::{Dropped, FieldChange, FieldFacts, PlannedGroup, Policy, Seen, plan_group};
 use crate::dedupe::field_rule::OPT_OUTS;
-use crate::dedupe::value::canonical;
+use crate::dedupe::value::is_empty;
 use crate::lead::{Lead, LeadId};
 
 /// What the plan has to remember of a lead of the group.
-pub(super) fn look(lead: &Lead, group: &PlannedGroup, policy: &Policy) -> Seen {
-    let values: Vec<String> = watched_fields(lead, group, policy)
-        .iter()
-        .map(|field| format!("{field}={}", lead.value(field).map(canonical).unwrap_or_default()))
-        .collect();
+pub(super) fn look(lead: &Lead, group: &PlannedGroup, policy: &Policy, facts: &FieldFacts) -> Seen {
+    let digest = |field: String| {
+        let value = lead.value(&field).map(|value| facts.canonical(&field, value)).unwrap_or_default();
+        let digest = if value.is_empty() { value } else { short_digest(&[value.as_bytes()]) };
+        (field, digest)
+    };
     Seen {
         id: lead.id,
         created_at: lead.created_at(),
-        digest: short_digest(&values.iter().map(String::as_bytes).collect::<Vec<_>>()),
+        digests: watched_fields(lead, group, policy).into_iter().map(digest).collect(),
     }
 }
 
@@ -49,20 +50,80 @@ pub fn still_as_seen(
     let mut leads = live.to_vec();
     for before in &planned.seen {
         let lead = same_lead(planned, before, &mut leads, policy)?;
-        if look(lead, planned, policy) != *before {
+        let now = look(lead, planned, policy, facts);
+        if now != *before {
+            let reason = changed(before, &now, lead);
             *lead = without_spread_opt_out(lead, planned)
-                .filter(|lead| look(lead, planned, policy) == *before)
-                .ok_or_else(|| changed(before))?;
+                .filter(|lead| look(lead, planned, policy, facts) == *before)
+                .ok_or(reason)?;
         }
     }
     match plan_group(&planned.key, &leads, policy, facts) {
-        Ok(again) if again == *planned => Ok(()),
-        Ok(_) => {
-            Err("the group's leads changed since the plan was made, so that it would be merged otherwise"
-                .to_owned())
-        }
+        Ok(again) => differs(planned, &again, facts).map_or(Ok(()), Err),
         Err(left_out) => Err(left_out.reason),
     }
+}
+
+/// What a group that was planned again would do otherwise, or lose besides; none where it is the same merge.
+fn differs(planned: &PlannedGroup, again: &PlannedGroup, facts: &FieldFacts) -> Option<String> {
+    const SINCE: &str =
+        "the group's leads changed since the plan was made, so that it would be merged otherwise";
+    if again.winner != planned.winner {
+        return Some(format!("{SINCE}: into lead {} instead of {}", again.winner, planned.winner));
+    }
+    if again.losers != planned.losers
+        || (again.in_crm, again.one_per_call) != (planned.in_crm, planned.one_per_call)
+    {
+        return Some(format!("{SINCE}: in another order or other calls"));
+    }
+    let same_change = |a: &FieldChange, b: &FieldChange| {
+        a.name == b.name
+            && a.from == b.from
+            && facts.holds(&a.name, &a.before, &b.before)
+            && facts.holds(&a.name, &a.after, &b.after)
+    };
+    let missing = |changes: &[FieldChange], others: &[FieldChange]| {
+        changes.iter().find(|change| !others.iter().any(|other| same_change(change, other))).cloned()
+    };
+    if let Some(change) = missing(&again.changes, &planned.changes) {
+        let from = change.from.map(|lead| format!(" of lead {lead}")).unwrap_or_default();
+        return Some(format!(
+            "{SINCE}: `{}` of lead {} would go {} → {}{from}, which the plan does not say",
+            change.name,
+            again.winner,
+            shown(&change.before),
+            shown(&change.after)
+        ));
+    }
+    if let Some(change) = missing(&planned.changes, &again.changes) {
+        return Some(format!(
+            "{SINCE}: `{}` of lead {} would no longer go {} → {}",
+            change.name,
+            again.winner,
+            shown(&change.before),
+            shown(&change.after)
+        ));
+    }
+    let is_new = |drop: &&Dropped| {
+        !planned.dropped.iter().any(|known| known.name == drop.name && known.lead == drop.lead)
+    };
+    again.dropped.iter().find(is_new).map(|drop| {
+        format!(
+            "{SINCE}: `{}` of lead {} changed (not to be dropped → {}), and the merge would now drop that value",
+            drop.name,
+            drop.lead,
+            shown(&drop.value)
+        )
+    })
+}
+
+/// A value in words, on one line and not too long.
+fn shown(value: &Value) -> String {
+    if is_empty(value) {
+        return "(blank)".to_owned();
+    }
+    let text: String = value.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().count() > 60 { text.chars().take(60).chain("…".chars()).collect() } else { text }
 }
 
 /// The same between two calls of a group, of which others are merged already: whether the losers that are left are what
@@ -72,7 +133,7 @@ pub fn rest_as_seen(
     losers: &[LeadId],
     live: &[Lead],
     policy: &Policy,
-    _facts: &FieldFacts,
+    facts: &FieldFacts,
 ) -> Result<(), String> {
     let mut leads = live.to_vec();
     for before in &planned.seen {
@@ -81,12 +142,12 @@ pub fn rest_as_seen(
             continue;
         }
         let lead = same_lead(planned, before, &mut leads, policy)?;
-        let as_seen = |lead: &Lead| look(lead, planned, policy) == *before;
+        let as_seen = |lead: &Lead| look(lead, planned, policy, facts) == *before;
         if is_loser
             && !as_seen(lead)
             && !without_spread_opt_out(lead, planned).is_some_and(|lead| as_seen(&lead))
         {
-            return Err(changed(before));
+            return Err(changed(before, &look(lead, planned, policy, facts), lead));
         }
     }
     Ok(())
@@ -114,8 +175,19 @@ fn same_lead<'l>(
     Ok(lead)
 }
 
-fn changed(before: &Seen) -> String {
-    format!("lead {} changed since the plan was made, in a field that the plan leans on", before.id)
+/// Names the first field that differs, with what it holds now. Only a digest is known of what it held.
+fn changed(before: &Seen, now: &Seen, lead: &Lead) -> String {
+    let fields: Vec<String> = now
+        .digests
+        .iter()
+        .filter(|(field, digest)| before.digests.get(*field) != Some(digest))
+        .map(|(field, _)| {
+            let was_blank = before.digests.get(field).is_some_and(String::is_empty);
+            let was = if was_blank { "(blank) → " } else { "now " };
+            format!("`{field}` ({was}{})", shown(lead.value(field).unwrap_or(&Value::Null)))
+        })
+        .collect();
+    format!("lead {} changed since the plan was made: {}", before.id, fields.join(", "))
 }
 
 /// The loser as it was before the plan's own opt-out reached it: Marketo spreads `unsubscribed` to every lead of the same

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{FieldFacts, Plan, Policy, deviations, plan_group, still_as_seen};
+use super::{FieldFact, FieldFacts, Plan, Policy, deviations, plan_group, still_as_seen};
 use crate::dedupe::{FieldRule, Key, OPT_OUTS, WinnerRule};
 use crate::lead::Lead;
 
@@ -146,6 +146,92 @@ fn a_false_that_may_be_unset_is_written_out_before_a_true_can_replace_it() {
     assert_eq!((change.name.as_str(), &change.before, &change.after), ("vip", &json!(false), &json!(false)));
     assert_eq!(deviations(&group, &lead(1).with("vip", true)).len(), 1);
     assert_eq!(deviations(&group, &lead(1)), []);
+}
+
+fn typed(fields: &[(&str, &str, bool)]) -> FieldFacts {
+    let mut facts = facts();
+    for (field, data_type, writeable) in fields {
+        let fact = FieldFact {
+            label: (*field).to_owned(),
+            data_type: (*data_type).to_owned(),
+            length: Some(6),
+            writeable: *writeable,
+        };
+        facts.fields.insert((*field).to_owned(), fact);
+    }
+    facts
+}
+
+#[test]
+fn a_custom_opt_out_stays_and_a_consent_that_differs_is_a_persons_to_decide() {
+    let facts = typed(&[("smsOptOut", "boolean", true), ("gdprConsent", "boolean", true)]);
+    let planned = |field: &str, policy: &Policy| {
+        let leads = [lead(1).with(field, false), lead(2).with(field, true)];
+        plan_group(&key(), &leads, policy, &facts)
+    };
+    let group = planned("smsOptOut", &Policy::default()).unwrap();
+    assert_eq!(group.expected.get("smsOptOut"), Some(&json!(true)));
+    let reason = planned("gdprConsent", &Policy::default()).unwrap_err().reason;
+    assert!(reason.contains("differ in `gdprConsent`"), "{reason}");
+    let mut policy = Policy::default();
+    policy.fields.0.insert("gdprConsent".to_owned(), FieldRule::AllTrue);
+    assert_eq!(planned("gdprConsent", &policy).unwrap().expected.get("gdprConsent"), Some(&json!(false)));
+}
+
+#[test]
+fn the_reason_of_an_opt_out_comes_with_it() {
+    let facts = typed(&[("unsubscribedReason", "text", true)]);
+    let leads = [
+        lead(1).with("unsubscribedReason", "stale"),
+        lead(2).with("unsubscribed", true).with("unsubscribedReason", "asked"),
+    ];
+    let group = plan_group(&key(), &leads, &Policy::default(), &facts).unwrap();
+    assert_eq!(group.expected.get("unsubscribedReason"), Some(&json!("asked")));
+}
+
+#[test]
+fn a_value_that_is_too_long_leaves_the_group_alone_until_a_rule_says_otherwise() {
+    let facts = typed(&[("motto", "string", true)]);
+    let leads = [lead(1), lead(2).with("motto", "too long")];
+    let reason = plan_group(&key(), &leads, &Policy::default(), &facts).unwrap_err().reason;
+    assert!(reason.contains("lead 2's value") && reason.contains("`motto` takes 6"), "{reason}");
+    for rule in [FieldRule::KeepBlank, FieldRule::Ignore] {
+        let mut policy = Policy::default();
+        policy.fields.0.insert("motto".to_owned(), rule);
+        let group = plan_group(&key(), &leads, &policy, &facts).unwrap();
+        assert_eq!(
+            (group.changes.len(), group.dropped.len()),
+            (0, usize::from(rule == FieldRule::KeepBlank))
+        );
+    }
+}
+
+#[test]
+fn a_later_losers_value_that_cannot_be_written_is_saved_by_one_loser_a_call() {
+    let facts = typed(&[("region", "string", false)]);
+    let leads = [lead(1), lead(2).with("phone", "2"), lead(3).with("region", "EMEA")];
+    let group = plan_group(&key(), &leads, &Policy::default(), &facts).unwrap();
+    assert_eq!((group.losers.as_slice(), group.one_per_call), ([2, 3].as_slice(), true));
+    assert_eq!(group.dropped, []);
+}
+
+#[test]
+fn a_phone_that_marketo_rewrote_is_no_change_and_a_new_drop_is_named() {
+    let facts = typed(&[("phone", "phone", true)]);
+    let policy = Policy::default();
+    let leads = [lead(1).with("title", "Dr"), lead(2).with("phone", "555-123-4567").with("vip", "a")];
+    let mut facts = facts;
+    facts.fields.entry("phone".to_owned()).and_modify(|fact| fact.length = Some(255));
+    let planned = plan_group(&key(), &leads, &policy, &facts).unwrap();
+    let [a, b] = leads;
+    let rewritten = b.clone().with("phone", "+1 (555) 123-4567");
+    assert_eq!(still_as_seen(&planned, &[a.clone(), rewritten], &policy, &facts), Ok(()));
+    let reason =
+        still_as_seen(&planned, &[a.clone(), b.clone().with("title", "Prof")], &policy, &facts).unwrap_err();
+    assert!(reason.contains("`title` of lead 2") && reason.contains("\"Prof\""), "{reason}");
+    let other = b.with("phone", "555-123-4568");
+    let reason = still_as_seen(&planned, &[a, other], &policy, &facts).unwrap_err();
+    assert!(reason.contains("lead 2 changed") && reason.contains("`phone`"), "{reason}");
 }
 
 #[test]

@@ -1,0 +1,353 @@
+//! Whether Marketo holds what was written, as it stores values; and whether a value fits its field.
+//!
+//! For: the look after a write, the look before a merge, and the comparison of a survivor. Marketo
+//! trims text, rewrites phones, and answers numbers and times in forms of its own.
+//! Never: takes a part of a value for the whole. A text that was cut is a loss.
+
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use serde_json::Value;
+
+use super::FieldFacts;
+use crate::dedupe::value::{self, flag_of, is_empty, number_of, text_of};
+use crate::lead::parse_time;
+
+/// Why a value cannot be written to a field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WhyNot {
+    /// Marketo would cut it.
+    #[error("`{field}` takes {limit} characters or bytes, and the value has {length}")]
+    TooLong {
+        /// The field's REST API name.
+        field: String,
+        /// The value's length: in characters where these exceed the limit, else in UTF-8 bytes.
+        length: usize,
+        /// The field's length.
+        limit: u32,
+    },
+}
+
+/// How Marketo stores a field's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Boolean,
+    Number,
+    Date,
+    Time,
+    Phone,
+    Email,
+    Text,
+    /// The instance does not say; the value itself tells.
+    Unknown,
+}
+
+impl FieldFacts {
+    fn kind(&self, field: &str) -> Kind {
+        match self.data_type(field) {
+            "boolean" => Kind::Boolean,
+            "integer" | "float" | "double" | "currency" | "percent" | "score" | "number" => Kind::Number,
+            "date" => Kind::Date,
+            "datetime" => Kind::Time,
+            "phone" => Kind::Phone,
+            "email" => Kind::Email,
+            "string" | "text" | "textarea" | "url" => Kind::Text,
+            _ => Kind::Unknown,
+        }
+    }
+
+    /// The field's data type in small letters; empty where the instance does not show the field.
+    pub(in crate::dedupe) fn data_type(&self, field: &str) -> &str {
+        self.fields.get(field).map_or("", |fact| fact.data_type.as_str())
+    }
+
+    /// Whether an honest write of `written` to the field can have become `held`.
+    pub fn holds(&self, field: &str, held: &Value, written: &Value) -> bool {
+        if self.canonical(field, held) == self.canonical(field, written) {
+            return true;
+        }
+        match self.kind(field) {
+            Kind::Number => nearly_equal(held, written),
+            Kind::Date => same_day(held, written),
+            Kind::Time => midnight_of(held, written) || midnight_of(written, held),
+            Kind::Unknown => value::same(held, written),
+            Kind::Boolean | Kind::Phone | Kind::Email | Kind::Text => false,
+        }
+    }
+
+    /// One text for all values that the field stores alike.
+    pub(in crate::dedupe) fn canonical(&self, field: &str, value: &Value) -> String {
+        // A boolean that is not set reads as false, in a field of any type.
+        if is_empty(value) || *value == Value::Bool(false) {
+            return String::new();
+        }
+        match self.kind(field) {
+            Kind::Boolean => match boolean(value) {
+                Some(true) => "true".to_owned(),
+                Some(false) => String::new(),
+                None => format!("t{}", text_of(value)),
+            },
+            Kind::Number => number(value),
+            Kind::Date => dates(value).first().map_or_else(|| text(value), |date| format!("d{date}")),
+            Kind::Time => time(value),
+            Kind::Phone => phone(value),
+            Kind::Email => text(value).to_lowercase(),
+            Kind::Text => text(value),
+            Kind::Unknown => value::canonical(value),
+        }
+    }
+
+    /// Whether the field takes the value whole. Marketo counts characters in some fields and bytes in
+    /// others, and does not say which; what exceeds the length in either is too long.
+    pub fn fits(&self, field: &str, value: &Value) -> Result<(), WhyNot> {
+        let takes_text = matches!(self.kind(field), Kind::Text | Kind::Email | Kind::Phone | Kind::Unknown);
+        let limit = self.fields.get(field).and_then(|fact| fact.length).filter(|limit| *limit > 0);
+        let (true, Some(limit)) = (takes_text, limit) else { return Ok(()) };
+        let text = text_of(value);
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let characters = text.chars().count();
+        let length = if characters > most { characters } else { text.len() };
+        if length > most {
+            return Err(WhyNot::TooLong { field: field.to_owned(), length, limit });
+        }
+        Ok(())
+    }
+}
+
+/// In a field that is known to be a boolean, the numbers 1 and 0 are true and false.
+fn boolean(value: &Value) -> Option<bool> {
+    let word = |text: &str| match text.trim().to_ascii_lowercase().as_str() {
+        "yes" | "t" | "y" => Some(true),
+        "no" | "f" | "n" => Some(false),
+        _ => None,
+    };
+    flag_of(value).or_else(|| value.as_str().and_then(word)).or_else(|| match number_of(value) {
+        Some(1.0) => Some(true),
+        Some(0.0) => Some(false),
+        _ => None,
+    })
+}
+
+/// Whole numbers exactly, since a float holds no more than 15 digits.
+fn number(value: &Value) -> String {
+    let written = text_of(value);
+    if let Ok(whole) = written.parse::<i128>() {
+        return format!("n{whole}");
+    }
+    number_of(value).map_or_else(|| text(value), |number| format!("n{number}"))
+}
+
+fn nearly_equal(a: &Value, b: &Value) -> bool {
+    let whole = |value: &Value| text_of(value).parse::<i128>().is_ok();
+    if whole(a) && whole(b) {
+        return false;
+    }
+    match (number_of(a), number_of(b)) {
+        (Some(a), Some(b)) => (a - b).abs() <= 1e-9 * a.abs().max(b.abs()),
+        _ => false,
+    }
+}
+
+/// The days that a value can mean: that of its own zone first, then that of UTC.
+fn dates(value: &Value) -> Vec<NaiveDate> {
+    let text = text_of(value);
+    if let Ok(date) = text.parse::<NaiveDate>() {
+        return vec![date];
+    }
+    let Some(time) = parse_time(&text) else { return Vec::new() };
+    let own = text.get(..10).and_then(|date| date.parse().ok());
+    own.into_iter().chain([time.date_naive()]).collect()
+}
+
+fn same_day(a: &Value, b: &Value) -> bool {
+    let others = dates(b);
+    dates(a).iter().any(|date| others.contains(date))
+}
+
+fn time(value: &Value) -> String {
+    parse_time(&text_of(value))
+        .map_or_else(|| text(value), |time| format!("d{}", time.to_rfc3339_opts(SecondsFormat::Secs, true)))
+}
+
+/// Whether a time is the midnight of a day in some zone: what becomes of a day in a field of times.
+fn midnight_of(time: &Value, day: &Value) -> bool {
+    let (Some(time), Ok(day)) = (parse_time(&text_of(time)), text_of(day).parse::<NaiveDate>()) else {
+        return false;
+    };
+    let Some(midnight) = day.and_hms_opt(0, 0, 0) else { return false };
+    let midnight: DateTime<Utc> = midnight.and_utc();
+    let minutes = (time - midnight).num_minutes();
+    (time - midnight).num_seconds() == minutes * 60
+        && minutes % 15 == 0
+        && (-14 * 60..=12 * 60).contains(&minutes)
+}
+
+/// The digits, without what only says how they are dialled: `+`, `00`, a `(0)` behind a country code,
+/// and the `1` of North America. An extension stays apart. With other letters it is no plain number,
+/// and counts as text.
+fn phone(value: &Value) -> String {
+    let written = text(value).to_lowercase();
+    let (number, extension) = split_extension(&written);
+    let plain =
+        |part: &str| !part.chars().any(char::is_alphabetic) && part.chars().any(|c| c.is_ascii_digit());
+    if !plain(number) || extension.is_some_and(|extension| !plain(extension)) {
+        return format!("t{written}");
+    }
+    let trimmed = number.trim_start();
+    let abroad = trimmed.starts_with('+') || trimmed.starts_with("00");
+    let number = if abroad { number.replace("(0)", "") } else { number.to_owned() };
+    let mut digits = digits_of(&number);
+    if abroad && !trimmed.starts_with('+') {
+        digits = digits.trim_start_matches('0').to_owned();
+    }
+    if let Some(rest) =
+        digits.strip_prefix('1').filter(|rest| rest.len() == 10 && !rest.starts_with(['0', '1']))
+    {
+        digits = rest.to_owned();
+    }
+    format!("p{digits}x{}", extension.map(digits_of).unwrap_or_default())
+}
+
+fn split_extension(text: &str) -> (&str, Option<&str>) {
+    for mark in ["extension", "ext.", "ext", "x", "#"] {
+        if let Some((number, extension)) = text.split_once(mark) {
+            return (number, Some(extension));
+        }
+    }
+    (text, None)
+}
+
+fn digits_of(text: &str) -> String {
+    text.chars().filter(char::is_ascii_digit).collect()
+}
+
+/// Blanks around a text and the number of blanks in it do not count, nor how its lines end.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Number(_) => number_of(value).map_or_else(|| text_of(value), |number| number.to_string()),
+        _ => text_of(value).split_whitespace().collect::<Vec<_>>().join(" "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use crate::dedupe::{FieldFact, FieldFacts};
+
+    fn facts(data_type: &str) -> FieldFacts {
+        let fact = FieldFact {
+            label: "F".to_owned(),
+            data_type: data_type.to_owned(),
+            length: Some(10),
+            writeable: true,
+        };
+        FieldFacts { fields: [("f".to_owned(), fact)].into(), ..FieldFacts::default() }
+    }
+
+    fn holds(data_type: &str, held: &Value, written: &Value) -> bool {
+        facts(data_type).holds("f", held, written)
+    }
+
+    #[test]
+    fn an_honest_write_arrived() {
+        for (data_type, held, written) in [
+            ("string", json!("Ada L"), json!(" Ada  L\r\n")),
+            ("string", json!("5"), json!(5)),
+            ("string", json!(null), json!("  ")),
+            ("email", json!("ada@example.com"), json!(" Ada@Example.com ")),
+            ("phone", json!("+1 (555) 123-4567"), json!("555.123.4567")),
+            ("phone", json!("+49 30 1234567"), json!("0049 (0)30 1234567")),
+            ("phone", json!("555-123-4567 x89"), json!("(555) 123 4567 ext. 89")),
+            ("integer", json!(5), json!("5")),
+            ("score", json!(5.0), json!(5)),
+            ("float", json!(0.300_000_000_000_000_04), json!("0.3")),
+            ("currency", json!(12.5), json!("12.50")),
+            ("boolean", json!(true), json!("TRUE")),
+            ("boolean", json!(true), json!(1)),
+            ("boolean", json!(false), json!(null)),
+            ("boolean", json!(false), json!("0")),
+            ("date", json!("2020-01-31"), json!("2020-01-31T23:30:00-08:00")),
+            ("date", json!("2020-02-01"), json!("2020-01-31T23:30:00-08:00")),
+            ("datetime", json!("2020-01-31T08:00:00Z"), json!("2020-01-31T00:00:00-08:00")),
+            ("datetime", json!("2020-01-31T06:00:00Z"), json!("2020-01-31")),
+            ("datetime", json!("2020-01-31T06:00:00+0000"), json!("2020-01-31T06:00:00.000Z")),
+            ("reference", json!(5), json!("5")),
+        ] {
+            assert!(holds(data_type, &held, &written), "{data_type} {held} {written}");
+        }
+    }
+
+    #[test]
+    fn a_cut_or_another_value_did_not_arrive() {
+        for (data_type, held, written) in [
+            ("string", json!("Ada"), json!("Ada \u{1f600} Lovelace")),
+            ("string", json!("Ada Lovelac"), json!("Ada Lovelace")),
+            ("string", json!("007"), json!("7")),
+            ("string", json!("ada"), json!("Ada")),
+            ("string", json!(null), json!("Ada")),
+            ("email", json!("ada@example.co"), json!("ada@example.com")),
+            ("phone", json!("555-123-4568"), json!("555-123-4567")),
+            ("phone", json!("555-123-4567"), json!("555-123-4567 x89")),
+            ("phone", json!("555-123-45"), json!("555-123-4567")),
+            ("phone", json!("+44 555 123 4567"), json!("+1 555 123 4567")),
+            ("phone", json!("800"), json!("800-FLOWERS")),
+            ("integer", json!(0), json!(null)),
+            ("integer", json!(9_007_199_254_740_992_i64), json!(9_007_199_254_740_993_i64)),
+            ("score", json!(15), json!(5)),
+            ("boolean", json!(false), json!(true)),
+            ("boolean", json!(null), json!(true)),
+            ("date", json!("2020-01-30"), json!("2020-01-31")),
+            ("datetime", json!("2020-01-31T06:00:01Z"), json!("2020-01-31T06:00:00Z")),
+            ("datetime", json!("2020-02-01T00:00:00Z"), json!("2020-01-31")),
+        ] {
+            assert!(!holds(data_type, &held, &written), "{data_type} {held} {written}");
+        }
+    }
+
+    #[test]
+    fn a_value_fits_where_neither_its_characters_nor_its_bytes_exceed_the_length() {
+        for (value, length) in [
+            (json!("0123456789 "), None),
+            (json!(null), None),
+            (json!("01234567890"), Some(11)),
+            (json!("\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}"), Some(12)),
+        ] {
+            let found = facts("string").fits("f", &value).err().map(|why| why.to_string());
+            let wanted = length.map(|n| format!("`f` takes 10 characters or bytes, and the value has {n}"));
+            assert_eq!(found, wanted, "{value}");
+        }
+        assert!(facts("integer").fits("f", &json!(123_456_789_012_i64)).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn blanks_around_a_text_do_not_count_and_a_cut_always_does(text in "[a-z\u{1f600}\u{e4}]{1,12}", keep in 0..12_usize) {
+            for data_type in ["string", "text", "email", "phone", ""] {
+                let padded = json!(format!("  {text}\n"));
+                prop_assert!(holds(data_type, &json!(text), &padded), "{}", data_type);
+                let cut: String = text.chars().take(keep).collect();
+                prop_assert_eq!(holds(data_type, &json!(cut), &json!(text)), cut == text, "{}", data_type);
+            }
+        }
+
+        #[test]
+        fn a_phone_is_its_digits_however_they_are_set(digits in "[2-9][0-9]{9}", other in "[2-9][0-9]{9}", keep in 1..10_usize) {
+            let (a, b, c) = (&digits[..3], &digits[3..6], &digits[6..]);
+            for held in [format!("({a}) {b}-{c}"), format!("+1 {a}.{b}.{c}"), format!("1-{a}-{b}-{c}")] {
+                prop_assert!(holds("phone", &json!(held), &json!(digits)));
+                prop_assert_eq!(holds("phone", &json!(held), &json!(other)), digits == other);
+                prop_assert!(!holds("phone", &json!(digits[..keep]), &json!(held)));
+            }
+        }
+
+        #[test]
+        fn a_time_is_the_same_in_every_zone(seconds in 0..2_000_000_000_i64, hours in -11..13_i32) {
+            let time = chrono::DateTime::from_timestamp(seconds, 0).unwrap();
+            let zone = chrono::FixedOffset::east_opt(hours * 3600).unwrap();
+            let (utc, local) = (json!(time.to_rfc3339()), json!(time.with_timezone(&zone).to_rfc3339()));
+            prop_assert!(holds("datetime", &utc, &local));
+            let later = json!((time + chrono::TimeDelta::seconds(1)).to_rfc3339());
+            prop_assert!(!holds("datetime", &later, &local));
+        }
+    }
+}
