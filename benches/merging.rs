@@ -1,6 +1,6 @@
 //! What merging costs in calls: a thousand groups of 2 to 5, planned, re-read, backed up, written to, merged, verified.
 
-use mkto_audit::dedupe::{Key, Policy};
+use mkto_audit::dedupe::{Key, Known, Policy};
 use mkto_audit::marketo::Client;
 use mkto_audit::merge::{Candidate, Confirmed, Merge, Outcome, Settings};
 use mkto_audit::sandbox::Sandbox;
@@ -59,7 +59,7 @@ fn fill(sandbox: &Sandbox) -> Vec<Candidate> {
         };
         let leads: Vec<u64> = (0..2 + number % 4).map(|place| lead(place == 1 && number % 3 == 0)).collect();
         losers.extend(leads.iter().skip(1));
-        candidates.push(Candidate { key: Key::of(&email).unwrap(), leads });
+        candidates.push(Candidate { key: Key::of(&email).unwrap(), leads, known: Known::default() });
     }
     let some = |nth: usize| losers.iter().step_by(nth).copied().collect::<Vec<u64>>();
     sandbox.put_list(1, "Newsletter", &some(2));

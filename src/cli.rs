@@ -22,6 +22,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod failure;
+mod filter;
 mod guard;
 mod interrupt;
 mod leases;

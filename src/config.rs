@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::dedupe::{FieldRules, KeySpec, WinnerOrder};
+use crate::dedupe::{FieldRules, KeySpec, Skip, WinnerOrder};
 
 mod error;
 mod file;
@@ -64,6 +64,8 @@ pub struct Config {
     pub winner: WinnerOrder,
     /// Which value a field keeps.
     pub fields: FieldRules,
+    /// Which groups a merge leaves alone until somebody names or allows them.
+    pub skip: Skip,
     /// How far one run of `merge` goes.
     pub merge: MergeSettings,
     /// How the proxy guards writes.

@@ -4,11 +4,13 @@
 //! ([`KeySpec`]), how they came about ([`explain`]), which of them stays ([`WinnerOrder`]), which values it keeps
 //! ([`FieldRules`]), and what exactly is to be done ([`Plan`]). Never: I/O, a clock, an order that depends on arrival.
 
+mod address;
 mod cause;
 mod consent;
 mod field_rule;
 mod group;
 mod key;
+mod person;
 mod plan;
 mod value;
 mod winner;
@@ -19,10 +21,11 @@ pub use consent::{Sense, custom_consent, sense_of};
 pub use field_rule::{FieldRule, FieldRules, OPT_OUTS};
 pub use group::Group;
 pub use key::{Key, KeySpec, normalise};
+pub use person::Skip;
 pub use plan::{
-    Deviation, Dropped, Expected, FieldChange, FieldFact, FieldFacts, LeftOut, Plan, PlannedGroup, Policy,
-    Prediction, Seen, UnknownField, WhyNot, deviations, digest_of, plan_group, predict, rest_as_seen,
-    still_as_seen,
+    Deviation, Dropped, Expected, FieldChange, FieldFact, FieldFacts, Known, LeftOut, Plan, PlannedGroup,
+    Policy, Prediction, Seen, UnknownField, WhyNot, deviations, digest_of, plan_candidate, plan_group,
+    predict, rest_as_seen, still_as_seen,
 };
 pub use winner::{WinnerOrder, WinnerRule};
 

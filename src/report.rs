@@ -25,7 +25,7 @@ pub use document::write_json;
 pub use evidence_pack::{is_of_integration, write_evidence_pack};
 pub use explain::{render_explanation, write_explanations};
 pub use file::write_beside;
-pub use filter::{BadSince, Filter, parse_since};
+pub use filter::{BadSince, Emails, Filter, parse_since};
 pub use html::{BadPrice, Price, write_html};
 pub use statistics::{DayTotals, IntegrationTotals, Statistics};
 pub use table::render;

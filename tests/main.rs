@@ -35,6 +35,7 @@ mod guard_storm;
 mod guard_unclear;
 mod interrupt;
 mod merge;
+mod merge_people;
 mod refresh;
 mod report;
 mod report_html;

@@ -154,15 +154,36 @@ fn each_filter_narrows_groups_and_totals() {
         (&["--domain", "example.net"], &[]),
         (&["--email", "ada@EXAMPLE.com", "--domain", "example.com"], &[ada]),
         (&["--limit", "1"], &[grace]),
-        (&["--limit", "0"], &[]),
+        (&["--email", "ada@example.com", "--email", "<GRACE@example.org>"], &[grace, ada]),
     ] {
         assert_eq!(audit.keys(flags), expected, "{flags:?}");
     }
-    let report = audit.run(["--json", "--cause", "race", "--limit", "0"]).json();
+    let report = audit.run(["--json", "--cause", "race", "--limit", "1"]).json();
     assert_eq!(
         (&report["groups"], &report["duplicates"], &report["excess"]),
         (&json!(1), &json!(2), &json!(1))
     );
+}
+
+#[test]
+fn an_address_that_nobody_has_twice_is_told_by_name() {
+    let audit = Audit::of(people());
+    std::fs::write(
+        audit.path("asked.csv"),
+        "Name;E-Mail\nAda;ADA@example.com\nNobody;nobody@example.com\n;\n",
+    )
+    .unwrap();
+    let asked = audit.path("asked.csv");
+    let run = audit
+        .run(["--json", "--email", "alone@example.com", "--from-file", asked.to_str().unwrap()])
+        .expect_code(0);
+    assert_eq!(run.json()["groups"], 1, "{}", run.picture());
+    assert!(
+        run.stderr.contains("nobody has duplicates at alone@example.com, nobody@example.com"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("1 line of") && run.stderr.contains("line 4"), "{}", run.stderr);
 }
 
 #[test]
@@ -208,6 +229,8 @@ fn what_is_wrong_is_said_with_the_way_out() {
         vec!["--since", "yesterday"],
         vec!["--min-size", "two"],
         vec!["--email", " "],
+        vec!["--limit", "0"],
+        vec!["--from-file", notes.to_str().unwrap()],
         vec!["--csv", "--json"],
     ] {
         pictures.push(format!("$ mkto-audit report {}\n{}", flags.join(" "), audit.run(&flags).picture()));

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::report::{STANDARD_OUTPUT, collect, some_text};
+use super::filter::some_text;
+use super::report::{STANDARD_OUTPUT, collect};
 use super::{Context, Exit, Failure};
 use crate::report::{
-    Filter, Report, is_of_integration, render_explanation, write_beside, write_evidence_pack,
+    Emails, Filter, Report, is_of_integration, render_explanation, write_beside, write_evidence_pack,
     write_explanations,
 };
 
@@ -35,7 +36,8 @@ pub(super) struct ExplainArgs {
 }
 
 pub(super) fn run(context: &mut Context, args: ExplainArgs) -> Result<Exit, Failure> {
-    let filter = Filter { email: args.email.clone(), min_size: 2, ..Filter::default() };
+    let emails = args.email.as_deref().map(|email| Emails::of([email]));
+    let filter = Filter { emails, min_size: 2, ..Filter::default() };
     let report = collect(context, &filter, None)?;
     if let (Some(user), Some(file)) = (args.integration, args.csv) {
         return evidence_pack(context, report, &user, &file);

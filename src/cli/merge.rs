@@ -1,20 +1,23 @@
 //! `mkto-audit merge`: what would be merged, and with `--confirm` the merging of it.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use super::filter::{FLAGS, FilterArgs, at_least_one, tell_missing};
 use super::{Context, Exit, Failure, Progress, Ui};
 use crate::cache::{Cache, Row};
 use crate::config::Config;
-use crate::dedupe::{Cause, Key, KeySpec, Plan, Policy, explain, normalise};
+use crate::dedupe::{Cause, Group, Key, KeySpec, Known, Plan, Policy, explain};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Finding, FindingKind, Ledger};
 use crate::marketo::Client;
 use crate::merge::{
     Candidate, Confirmed, GroupReport, Merge, Outcome, Report, Resumed, Settings, Stopped, Watch,
 };
+use crate::report::Filter;
 
 mod show;
 
@@ -23,7 +26,8 @@ mod show;
 #[command(
     after_help = "Examples:\n  mkto-audit merge                       show what would be merged, and keep it as a plan\n  \
     mkto-audit merge --plan ID --confirm   carry out exactly that plan\n  \
-    mkto-audit merge --confirm --limit 5   plan afresh, and merge the first five groups\n\n\
+    mkto-audit merge --confirm --limit 5   plan afresh, and merge the five largest groups\n  \
+    mkto-audit merge --from-file a.txt     only the groups of the addresses in a file\n\n\
     A merge cannot be undone. Before each one the losing leads are kept whole in the ledger."
 )]
 pub(super) struct MergeArgs {
@@ -31,23 +35,36 @@ pub(super) struct MergeArgs {
     #[arg(long)]
     confirm: bool,
     /// Carry out, or show, the plan that an earlier run printed
-    #[arg(long, value_name = "ID", conflicts_with_all = ["limit", "cause", "email", "include_shared", "merge_in_crm", "across_partitions"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = NOT_WITH_A_PLAN)]
     plan: Option<String>,
-    /// Merge at most so many groups [default: `merge.max_groups`]
-    #[arg(long, value_name = "N")]
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Merge at most so many groups, the largest first [default: `merge.max_groups`]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     limit: Option<usize>,
-    /// Only groups that came about so: race, `create_duplicate`, crm, import, partition, unknown
-    #[arg(long, value_name = "CAUSE")]
-    cause: Option<Cause>,
-    /// Only the group of this address
-    #[arg(long, value_name = "ADDRESS")]
-    email: Option<String>,
     #[command(flatten)]
     allowed: Allowed,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
 }
+
+/// A plan has its groups and its rules.
+const NOT_WITH_A_PLAN: [&str; 10] = {
+    let [cause, min_size, since, domain, email, from_file] = FLAGS;
+    [
+        cause,
+        min_size,
+        since,
+        domain,
+        email,
+        from_file,
+        "limit",
+        "include_shared",
+        "merge_in_crm",
+        "across_partitions",
+    ]
+};
 
 /// Groups that are left alone unless asked for.
 #[derive(Debug, Args)]
@@ -65,6 +82,7 @@ struct Allowed {
 
 pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit, Failure> {
     let instance = context.config.instance_name();
+    let filter = args.filter.read(context)?;
     let client = context.client()?;
     let mut cache = context.cache()?;
     let mut ledger = Ledger::open(&context.config.ledger_file()?, &instance)?;
@@ -96,11 +114,13 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
     let plan = if let Some(plan) = kept {
         plan
     } else {
-        let candidates = candidates(follow.cache, args, &context.interrupt)?;
+        let (candidates, found) = candidates(follow.cache, &filter, &context.interrupt)?;
+        tell_missing(&mut context.ui, &filter, &found);
         let limit = args.limit.unwrap_or(usize::MAX).min(context.config.merge.max_groups);
         merge.plan(&candidates, wanted, instance, limit).await?
     };
     let id = plan.id.clone();
+    let nothing = plan.groups.is_empty();
     let report = if args.confirm {
         merge.carry_out(Confirmed::by_its_owner(plan), &mut follow).await
     } else {
@@ -113,8 +133,12 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
     }
     drop(follow);
     let open = merge.still_open()?;
-    let shown =
-        show::Shown { plan: &id, dry_run: !args.confirm, report: &report, calls: client.calls_made() };
+    let shown = show::Shown {
+        plan: (!nothing).then_some(id.as_str()),
+        dry_run: !args.confirm,
+        report: &report,
+        calls: client.calls_made(),
+    };
     if args.json {
         context.ui.json(&shown.document())?;
     } else {
@@ -137,35 +161,49 @@ fn policy(config: &Config, args: &MergeArgs) -> Policy {
         include_shared: args.allowed.include_shared,
         merge_in_crm: args.allowed.merge_in_crm,
         across_partitions: args.allowed.across_partitions,
+        include_deliberate: args.filter.cause == Some(Cause::CreateDuplicate),
+        skip: config.skip.clone(),
     }
 }
 
-/// The groups of the cache that the flags ask for, by key.
-fn candidates(cache: &Cache, args: &MergeArgs, stop: &CancellationToken) -> Result<Vec<Candidate>, Failure> {
-    let email = args.email.as_deref().map(normalise);
-    let mut candidates = Vec::new();
+/// The groups of the cache that the flags ask for, the largest first, then by key, as a report shows them; and the
+/// addresses of the filter that have a group.
+fn candidates(
+    cache: &Cache,
+    filter: &Filter,
+    stop: &CancellationToken,
+) -> Result<(Vec<Candidate>, BTreeSet<String>), Failure> {
+    let (mut candidates, mut found) = (Vec::new(), BTreeSet::new());
     cache.for_each_group(|key, leads, births| {
         // What is planned of them then is nothing.
         if stop.is_cancelled() {
             return ControlFlow::Break(());
         }
-        let asked_for = email.as_ref().is_none_or(|email| {
-            leads.iter().any(|lead| email.is_some() && lead.email().and_then(normalise) == *email)
-        });
-        if asked_for && args.cause.is_none_or(|cause| explain(&leads, &births).cause == cause) {
-            let ids = leads.iter().map(|lead| lead.id).collect();
-            candidates.extend(Key::stored(key.to_owned()).map(|key| Candidate { key, leads: ids }));
+        let Some(key) = Key::stored(key.to_owned()) else { return ControlFlow::Continue(()) };
+        let group = Group::new(key, leads).with_births(births);
+        if let Some(emails) = &filter.emails {
+            found.extend(emails.found_in(&group).map(str::to_owned));
+        }
+        if filter.passes(&group) {
+            let cause = explain(&group.leads, &group.births).cause;
+            if filter.cause.is_none_or(|asked| asked == cause) {
+                let known = Known { cause: Some(cause), named: filter.emails.is_some() };
+                let leads = group.leads.iter().map(|lead| lead.id).collect();
+                candidates.push(Candidate { key: group.key, leads, known });
+            }
         }
         ControlFlow::Continue(())
     })?;
-    Ok(candidates)
+    candidates.sort_by(|a, b| b.leads.len().cmp(&a.leads.len()).then_with(|| a.key.cmp(&b.key)));
+    Ok((candidates, found))
 }
 
 /// A plan as a report of what it would do.
 fn dry_run(plan: &Plan) -> Report {
     let mut groups: Vec<GroupReport> = plan.groups.iter().map(GroupReport::planned).collect();
     groups.extend(plan.left_out.iter().map(GroupReport::left_out));
-    groups.sort_by(|a, b| a.key.cmp(&b.key));
+    let size = |group: &GroupReport| group.losers.len() + usize::from(group.winner.is_some());
+    groups.sort_by(|a, b| size(b).cmp(&size(a)).then_with(|| a.key.cmp(&b.key)));
     Report { groups, stopped: None }
 }
 

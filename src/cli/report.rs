@@ -4,15 +4,14 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
 use clap::Args;
 
+use super::filter::{FilterArgs, at_least_one, tell_missing};
 use super::{Context, Exit, Failure};
 use crate::cache::Summary;
-use crate::dedupe::{Cause, Group, Key, normalise};
+use crate::dedupe::{Group, Key};
 use crate::report::{
-    Collector, Filter, Price, Report, Source, parse_since, render, write_beside, write_csv, write_html,
-    write_json,
+    Collector, Filter, Price, Report, Source, render, write_beside, write_csv, write_html, write_json,
 };
 
 /// How many groups the table shows where nothing else is asked for; CSV and JSON hold all.
@@ -26,6 +25,7 @@ pub(super) const STANDARD_OUTPUT: &str = "-";
 #[command(after_help = "Examples:\n  \
     mkto-audit report\n  \
     mkto-audit report --cause race --since 2026-01-01 --limit 50\n  \
+    mkto-audit report --from-file addresses.txt\n  \
     mkto-audit report --csv duplicates.csv\n  \
     mkto-audit report --html duplicates.html --cost-per-record '0.12 EUR'\n  \
     mkto-audit report --json | jq '.group[0]'")]
@@ -42,37 +42,19 @@ pub(super) struct ReportArgs {
     /// What one record costs, as the page is to say it, such as `0.12 EUR`; without it the page names no cost
     #[arg(long, value_name = "PRICE", requires = "html")]
     cost_per_record: Option<Price>,
-    /// Only groups of this cause: race, `create_duplicate`, crm, import, partition or unknown
-    #[arg(long)]
-    cause: Option<Cause>,
-    /// Only groups of at least so many leads
-    #[arg(long, value_name = "N", default_value_t = 2, hide_default_value = true)]
-    min_size: usize,
-    /// Only groups that got another lead since this date, or this time
-    #[arg(long, value_name = "DATE", value_parser = parse_since)]
-    since: Option<DateTime<Utc>>,
-    /// Only groups with an address of this domain
-    #[arg(long, value_parser = some_text)]
-    domain: Option<String>,
-    /// Only the group of this address
-    #[arg(long, value_parser = some_text)]
-    email: Option<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// Show at most so many groups, the largest; without it the table shows 20, CSV and JSON all
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     limit: Option<usize>,
 }
 
 pub(super) fn run(context: &mut Context, args: ReportArgs) -> Result<Exit, Failure> {
     let to_table = args.csv.is_none() && args.html.is_none() && !args.json;
     let limit = args.limit.or(to_table.then_some(TABLE_LIMIT));
-    let filter = Filter {
-        cause: args.cause,
-        min_size: args.min_size,
-        since: args.since,
-        domain: args.domain,
-        email: args.email,
-    };
+    let filter = args.filter.read(context)?;
     let report = collect(context, &filter, limit)?;
+    tell_missing(&mut context.ui, &filter, &report.named);
     if let Some(file) = args.html {
         return to_file(context, &file, &report, |out| {
             write_html(&report, args.cost_per_record.as_ref(), out)
@@ -147,9 +129,4 @@ fn unfinished(summary: &Summary) -> String {
         None => "the first scan did not end, so that there may be more duplicates than these",
     };
     format!("note: {seen}; `mkto-audit scan` goes on where it stopped")
-}
-
-/// A filter's text; an empty one would match nothing, and is a slip.
-pub(super) fn some_text(text: &str) -> Result<String, &'static str> {
-    normalise(text).map(|_| text.to_owned()).ok_or("it is empty")
 }

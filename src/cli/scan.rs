@@ -228,7 +228,7 @@ fn open(config: &Config) -> Result<Cache, Failure> {
 /// The fields that the configuration leans on: those to cache, and those by which groups and winners are found.
 fn configured_fields(config: &Config) -> Vec<String> {
     let mut fields = config.scan.fields.clone();
-    fields.extend(config.key.fields.iter().cloned());
+    fields.extend(config.key.fields.iter().chain(&config.skip.differs).cloned());
     fields.extend(config.winner.0.iter().filter_map(|rule| match rule {
         WinnerRule::Max(field) => Some(field.clone()),
         _ => None,

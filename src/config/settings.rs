@@ -78,6 +78,15 @@ const SETTINGS: &[(&str, Setter)] = &[
     ("merge.stop_after_errors", |config, value| {
         value.number().map(|number| config.merge.stop_after_errors = number)
     }),
+    ("skip.placeholders", |config, value| {
+        config.skip.placeholders = value.list();
+        Ok(())
+    }),
+    ("skip.differs", |config, value| {
+        config.skip.differs = value.list();
+        Ok(())
+    }),
+    ("skip.above", |config, value| value.number().map(|number| config.skip.above = number)),
     ("guard.mode", |config, value| guard::mode(value).map(|mode| config.guard.mode = mode)),
     ("guard.create_duplicate", |config, value| {
         guard::create_duplicate(value).map(|what| config.guard.create_duplicate = what)

@@ -1,10 +1,7 @@
 //! A group: the leads of one key; and whether they look like one person at all.
 
-use std::collections::BTreeSet;
-
-use unicode_normalization::UnicodeNormalization;
-
 use super::key::{Key, normalise};
+use super::person::{Skip, several_people};
 use crate::lead::{Birth, Lead, LeadId};
 
 /// Two or more leads with one key, by creation, then by id.
@@ -109,7 +106,7 @@ impl Group {
 
     /// Why these may be several people behind one mailbox; `None` where nothing speaks for it.
     pub fn likely_shared(&self) -> Option<String> {
-        likely_shared(&self.leads)
+        likely_shared(&self.leads, &Skip::default())
     }
 }
 
@@ -118,28 +115,9 @@ pub(super) fn sort_by_creation(leads: &mut [Lead]) {
     leads.sort_by_key(|lead| (lead.created_at().is_none(), lead.created_at(), lead.id));
 }
 
-pub(super) fn likely_shared(leads: &[Lead]) -> Option<String> {
-    for (position, a) in leads.iter().enumerate() {
-        for b in leads.iter().skip(position + 1) {
-            if differ(a.first_name(), b.first_name())
-                && differ(a.last_name(), b.last_name())
-                && !same_names_swapped(a, b)
-            {
-                return Some(format!("leads {} and {} have different first and last names", a.id, b.id));
-            }
-        }
-    }
-    let mailbox =
-        leads.iter().filter_map(|lead| normalise(lead.email()?)).find_map(|email| not_a_persons(&email));
-    mailbox.or_else(|| {
-        leads.iter().enumerate().find_map(|(position, a)| {
-            let b = leads.iter().skip(position + 1).find(|b| first_names_alone_differ(a, b))?;
-            Some(format!(
-                "leads {} and {} have different first names, and no last names that would tell whose they are",
-                a.id, b.id
-            ))
-        })
-    })
+pub(super) fn likely_shared(leads: &[Lead], skip: &Skip) -> Option<String> {
+    let emails = || leads.iter().filter_map(|lead| normalise(lead.email()?));
+    emails().find_map(|email| not_a_persons(&email)).or_else(|| several_people(leads, skip))
 }
 
 /// Why an address is not that of one person, where it is not.
@@ -164,48 +142,14 @@ fn is_role(local: &str) -> bool {
     role && parts.all(|part| part.len() <= 2 || REGIONS.contains(&part) || ROLES.contains(&part))
 }
 
-/// Both are there, and they are not the same name.
-fn differ(a: Option<&str>, b: Option<&str>) -> bool {
-    match (a.map(fold), b.map(fold)) {
-        (Some(a), Some(b)) => !a.is_empty() && !b.is_empty() && a != b,
-        _ => false,
-    }
-}
-
-/// Different first names where one of the leads has no last name: nothing says that they are one person. A short form or
-/// an initial is no other name, nor is one that the other lead has as its last name.
-fn first_names_alone_differ(a: &Lead, b: &Lead) -> bool {
-    let names = |lead: &Lead| {
-        let name = |name: Option<&str>| name.map(fold).filter(|name| !name.is_empty());
-        (name(lead.first_name()), name(lead.last_name()))
-    };
-    let ((Some(a), a_last), (Some(b), b_last)) = (names(a), names(b)) else { return false };
-    let short_form = a.starts_with(&b) || b.starts_with(&a);
-    let swapped = a_last.as_ref() == Some(&b) || b_last.as_ref() == Some(&a);
-    (a_last.is_none() || b_last.is_none()) && !short_form && !swapped
-}
-
-fn same_names_swapped(a: &Lead, b: &Lead) -> bool {
-    let names = |lead: &Lead| -> BTreeSet<String> {
-        [lead.first_name(), lead.last_name()].into_iter().flatten().map(fold).collect()
-    };
-    names(a) == names(b)
-}
-
-/// A name without case, accents, and the marks and blanks in it: spellings of one name are one.
-fn fold(name: &str) -> String {
-    let accents = '\u{300}'..='\u{36f}';
-    name.nfkd()
-        .filter(|c| !accents.contains(c))
-        .flat_map(char::to_lowercase)
-        .filter(|c| c.is_alphanumeric())
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::likely_shared;
+    use super::Skip;
     use crate::lead::Lead;
+
+    fn likely_shared(leads: &[Lead]) -> Option<String> {
+        super::likely_shared(leads, &Skip::default())
+    }
 
     fn lead(id: u64, email: &str, first: &str, last: &str) -> Lead {
         Lead::new(id).with("email", email).with("firstName", first).with("lastName", last)

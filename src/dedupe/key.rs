@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::address;
 use crate::lead::Lead;
 
 /// Stands between the parts of a key of several fields; no value holds it, since normalising drops controls.
@@ -78,8 +79,9 @@ impl KeySpec {
     pub fn key_of(&self, lead: &Lead) -> Option<Key> {
         let mut parts = Vec::with_capacity(self.fields.len() + 1);
         for field in &self.fields {
-            let text = visible(&as_text(lead.value(field)?)?)?;
-            parts.push(if field.to_ascii_lowercase().contains("email") { text.to_lowercase() } else { text });
+            let text = as_text(lead.value(field)?)?;
+            let is_email = field.to_ascii_lowercase().contains("email");
+            parts.push(if is_email { normalise(&text)? } else { visible(&text)? });
         }
         if parts.is_empty() {
             return None;
@@ -90,20 +92,29 @@ impl KeySpec {
         Some(Key(parts.join(SEPARATOR)))
     }
 
-    /// Names the rule, so that a stored key can be told from one of another rule.
+    /// Names the rule, so that a stored key can be told from one of another rule. The number changes with what
+    /// normalising takes for one.
     pub fn signature(&self) -> String {
-        format!("{}{}", self.fields.join("+"), if self.within_partition { "@partition" } else { "" })
+        format!("{}{}#2", self.fields.join("+"), if self.within_partition { "@partition" } else { "" })
     }
 }
 
-/// An address as Marketo compares it: without regard to case and to blanks around it. `None` where nothing is left, and
-/// for the literal `null`, which bulk extract writes for an empty field.
+/// What makes two spellings one address: without regard to case, and to what was pasted along with it. `None` where
+/// nothing is left, and for the literal `null`, which bulk extract writes for an empty field.
 pub fn normalise(value: &str) -> Option<String> {
-    Some(visible(value)?.to_lowercase())
+    // Lower case can bring marks of its own (İ); and what stood within marks can be a mark again.
+    let mut text = visible(value)?;
+    loop {
+        let next = visible(&address::clean(&text.to_lowercase()))?;
+        if next == text {
+            return Some(text);
+        }
+        text = next;
+    }
 }
 
 /// What can be seen of a value, without the blanks around it; `None` where that is nothing, or the literal `null`.
-fn visible(value: &str) -> Option<String> {
+pub(super) fn visible(value: &str) -> Option<String> {
     let hides = |c: char| c.is_control() || is_invisible(c);
     let visible: Cow<'_, str> =
         if value.contains(hides) { value.replace(hides, "").into() } else { value.into() };
@@ -112,10 +123,10 @@ fn visible(value: &str) -> Option<String> {
 }
 
 /// Marks without width, or for the direction of writing, that are pasted along with addresses and are no part of them.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     matches!(
         c,
-        '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
     )
 }
 
@@ -152,7 +163,31 @@ mod tests {
     #[test]
     fn case_and_blanks_around_an_address_do_not_tell_people_apart_and_everything_else_does() {
         let same = normalise("ada@example.com");
-        for spelling in ["Ada@Example.COM", "  ada@example.com ", "\u{feff}ada@example.com\r\n"] {
+        for spelling in [
+            "Ada@Example.COM",
+            "  ada@example.com ",
+            "\u{feff}ada@example.com\r\n",
+            "ada@example.com\u{202f}",
+            "ada\u{202f}@example.com",
+            "\u{a0}ada@ex\u{200b}ample.com",
+            "ada @ example.com",
+            "ada\u{3000}@example.com\u{2003}",
+            "ada@example.com\u{fe0f}\u{180e}\u{ad}",
+            "mailto:ada@example.com",
+            "MAILTO:ada@example.com?subject=Hello",
+            "<ada@example.com>",
+            "Ada Lovelace <ada@example.com>",
+            "\"Lovelace, Ada\" <ADA@example.com>;",
+            "'ada@example.com'",
+            "\"ada@example.com\"",
+            "(ada@example.com)",
+            "ada@example.com.",
+            "ada@example.com,;",
+            "<mailto:ada@example.com>",
+            "ada＠example.com",
+            "ada@example．com",
+            "\u{7}ada@exam\tple.com",
+        ] {
             assert_eq!(normalise(spelling), same, "{spelling:?}");
         }
         for other in ["ada+news@example.com", "a.da@example.com", "ada@example.org"] {

@@ -10,9 +10,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::address;
 use super::field_rule::FieldRules;
 use super::group::likely_shared;
 use super::key::{Key, KeySpec};
+use super::person::Skip;
 use super::value::completeness;
 use super::winner::WinnerOrder;
 use crate::lead::{Crm, Lead, LeadId};
@@ -20,6 +22,7 @@ use crate::lead::{Crm, Lead, LeadId};
 mod changes;
 mod facts;
 mod holds;
+mod named;
 mod prediction;
 mod seen;
 mod unknown;
@@ -27,12 +30,14 @@ mod unknown;
 pub use changes::deviations;
 pub use facts::{FieldFact, FieldFacts};
 pub use holds::WhyNot;
+pub use named::{Known, plan_candidate};
 pub use prediction::{Deviation, Dropped, Expected, Prediction, predict};
 pub use seen::{digest_of, rest_as_seen, still_as_seen};
 pub use unknown::UnknownField;
 
 /// Everything that decides what a plan does with a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of `merge` that stands for itself")]
 pub struct Policy {
     /// What makes leads the same.
     pub key: KeySpec,
@@ -46,6 +51,12 @@ pub struct Policy {
     pub merge_in_crm: bool,
     /// Merge groups that span lead partitions too.
     pub across_partitions: bool,
+    /// Merge groups that an integration made on purpose, by `createDuplicate`, too.
+    #[serde(default)]
+    pub include_deliberate: bool,
+    /// Which groups are left alone until somebody names or allows them.
+    #[serde(default)]
+    pub skip: Skip,
 }
 
 /// What a run is to do.
@@ -59,7 +70,7 @@ pub struct Plan {
     pub made_at: DateTime<Utc>,
     /// By what it was made.
     pub policy: Policy,
-    /// What is to be merged, by key.
+    /// What is to be merged: the largest groups first, then by key.
     pub groups: Vec<PlannedGroup>,
     /// What is left alone, and why.
     pub left_out: Vec<LeftOut>,
@@ -75,7 +86,8 @@ impl Plan {
         mut groups: Vec<PlannedGroup>,
         mut left_out: Vec<LeftOut>,
     ) -> Self {
-        groups.sort_by(|a, b| a.key.cmp(&b.key));
+        // The largest first, as a report shows them.
+        groups.sort_by(|a, b| b.seen.len().cmp(&a.seen.len()).then_with(|| a.key.cmp(&b.key)));
         let mut taken = BTreeSet::new();
         groups.retain(|group| {
             let ids: Vec<LeadId> = group.seen.iter().map(|seen| seen.id).collect();
@@ -200,7 +212,9 @@ pub fn plan_group(
     let reason = policy.winner.why(winner, &members);
     let losers = losers_in_order(&members, winner.id);
     let in_order: Vec<&Lead> = std::iter::once(winner).chain(losers.iter().copied()).collect();
-    let (changes, expected) = changes::field_changes(&in_order, policy, facts).map_err(leave)?;
+    let (mut changes, mut expected) = changes::field_changes(&in_order, policy, facts).map_err(leave)?;
+    let spelling = address::keep_mailable(&in_order, facts, &mut changes, &mut expected).map_err(leave)?;
+    let reason = spelling.map_or(reason.clone(), |words| format!("{reason}; {words}"));
     let losers = losers.iter().map(|lead| lead.id).collect();
     let mut group = PlannedGroup {
         key: key.clone(),
@@ -248,7 +262,7 @@ fn objection(members: &[Lead], policy: &Policy, in_crm: bool) -> Option<String> 
     if policy.include_shared {
         return None;
     }
-    likely_shared(members)
+    likely_shared(members, &policy.skip)
         .map(|why| format!("it may be several people: {why}; --include-shared would merge it"))
 }
 

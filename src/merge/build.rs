@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::take_in::members;
 use super::written::Written;
 use super::{Error, Merge, MergeClient};
-use crate::dedupe::{Key, LeftOut, Plan, PlannedGroup, Policy, plan_group};
+use crate::dedupe::{Key, Known, LeftOut, Plan, PlannedGroup, Policy, plan_candidate};
 use crate::lead::{Lead, LeadId};
 use crate::marketo::BATCH;
 use crate::stop::unless_stopped;
@@ -19,10 +19,13 @@ pub struct Candidate {
     pub key: Key,
     /// The leads.
     pub leads: Vec<LeadId>,
+    /// What else is known of it.
+    pub known: Known,
 }
 
 impl<M: MergeClient> Merge<'_, M> {
-    /// Plans the candidates in their order until `limit` groups can be merged, and keeps the plan in the ledger.
+    /// Plans the candidates in their order until `limit` groups can be merged, and keeps the plan in the ledger. A plan
+    /// of nothing is not kept: there would be nothing to carry out.
     pub async fn plan(
         &mut self,
         candidates: &[Candidate],
@@ -57,6 +60,9 @@ impl<M: MergeClient> Merge<'_, M> {
             }
         }
         let plan = Plan::new(instance, (self.now)(), policy, groups, left_out);
+        if plan.groups.is_empty() {
+            return Ok(plan);
+        }
         let body = serde_json::to_string(&plan)
             .map_err(|error| Error::UnusablePlan { id: plan.id.clone(), what: error.to_string() })?;
         self.ledger.save_plan(&plan.id, &plan.made_at.to_rfc3339(), &body)?;
@@ -81,7 +87,8 @@ impl<M: MergeClient> Merge<'_, M> {
         written: &Written,
     ) -> Result<PlannedGroup, LeftOut> {
         let members = candidate.leads.iter().filter_map(|id| live.get(id)).cloned().collect();
-        plan_group(&candidate.key, &written.as_before(members, &policy.key, &self.facts), policy, &self.facts)
+        let members = written.as_before(members, &policy.key, &self.facts);
+        plan_candidate(&candidate.key, &members, candidate.known, policy, &self.facts)
     }
 
     async fn read_candidates(&self, candidates: &[Candidate]) -> Result<BTreeMap<LeadId, Lead>, Error> {

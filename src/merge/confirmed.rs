@@ -29,7 +29,7 @@ impl Confirmed {
         let Some(group) = self.0.groups.iter().find(|group| group.winner == winner) else {
             return Vec::new();
         };
-        let size = if group.in_crm { 1 } else { MERGE_LOSERS };
+        let size = if group.in_crm || group.one_per_call { 1 } else { MERGE_LOSERS };
         let step = |losers| Step { winner, losers, in_crm: group.in_crm };
         group.losers.chunks(size).map(step).collect()
     }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::fake::{Fake, Fate};
 use super::*;
-use crate::dedupe::{Key, Plan, Policy};
+use crate::dedupe::{Key, Known, Plan, Policy};
 use crate::lead::{Lead, LeadId};
 
 mod fake;
@@ -17,6 +17,9 @@ mod killed;
 mod meddled;
 mod objects;
 mod programs;
+
+/// Whoever runs these tests asks for each group, however large.
+const NAMED: Known = Known { cause: None, named: true };
 
 const INSTANCE: &str = "000-aaa-000.mktorest.com";
 
@@ -65,7 +68,7 @@ impl Bench {
             }
         }
         let groups = groups.into_iter().filter(|(_, leads)| leads.len() > 1);
-        groups.map(|(key, leads)| Candidate { key, leads }).collect()
+        groups.map(|(key, leads)| Candidate { key, leads, known: NAMED }).collect()
     }
 
     async fn plan(&self) -> Plan {
@@ -139,7 +142,8 @@ async fn strangers_without_an_email_are_never_merged() {
         blank(5, json!("null")),
     ]);
     // Even where a wrong cache says that they are a group.
-    let candidate = Candidate { key: Key::of("a@example.com").unwrap(), leads: vec![1, 2, 3, 4, 5] };
+    let candidate =
+        Candidate { key: Key::of("a@example.com").unwrap(), leads: vec![1, 2, 3, 4, 5], known: NAMED };
     let mut ledger = bench.ledger();
     let mut merge = Merge::new(&bench.fake, &mut ledger, bench.settings()).await.unwrap();
     let plan = merge.plan(&[candidate], bench.policy.clone(), INSTANCE.into(), 9).await.unwrap();

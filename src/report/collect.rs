@@ -1,7 +1,7 @@
 //! Counts every group that streams past, and keeps the largest.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use chrono::{DateTime, Utc};
 
@@ -55,6 +55,8 @@ pub struct Report {
     pub by_cause: BTreeMap<Cause, CauseTotals>,
     /// Who made them, when, and how many a guard would have prevented.
     pub statistics: Statistics,
+    /// The addresses of the filter that have duplicates, normalised.
+    pub named: BTreeSet<String>,
     /// The groups to show: largest first, then by key.
     pub shown: Vec<ShownGroup>,
 }
@@ -68,6 +70,7 @@ pub struct Collector<'a> {
     totals: BTreeMap<Cause, CauseTotals>,
     duplicates: u64,
     statistics: Statistics,
+    named: BTreeSet<String>,
     /// The least of the kept groups on top, to make room for a greater one.
     kept: BinaryHeap<Reverse<Ranked>>,
 }
@@ -82,13 +85,20 @@ impl<'a> Collector<'a> {
             totals: Cause::ALL.into_iter().map(|cause| (cause, CauseTotals::default())).collect(),
             duplicates: 0,
             statistics: Statistics::default(),
+            named: BTreeSet::new(),
             kept: BinaryHeap::new(),
         }
     }
 
     /// Counts a group, and keeps it where it is among the largest so far. What the filter refuses leaves no trace.
     pub fn add(&mut self, group: Group) {
-        if group.excess() == 0 || !self.filter.passes(&group) {
+        if group.excess() == 0 {
+            return;
+        }
+        if let Some(emails) = &self.filter.emails {
+            self.named.extend(emails.found_in(&group).map(str::to_owned));
+        }
+        if !self.filter.passes(&group) {
             return;
         }
         let explanation = explain(&group.leads, &group.births);
@@ -125,6 +135,7 @@ impl<'a> Collector<'a> {
             excess: self.totals.values().map(|totals| totals.excess).sum(),
             by_cause: self.totals,
             statistics: self.statistics,
+            named: self.named,
             shown,
         }
     }

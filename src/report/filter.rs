@@ -1,11 +1,16 @@
-//! Which groups a report is about.
+//! Which groups a report or a merge is about.
+//!
+//! For: one filter for both, so that what a report shows is what a merge with the same flags would take. Never: reads
+//! a file or the cache.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
 use crate::dedupe::{Cause, Group, normalise};
 use crate::lead::Lead;
 
-/// The flags that narrow a report. Totals count what passes them, too.
+/// The flags that narrow a report or a merge. Totals count what passes them, too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only groups of this cause.
@@ -16,23 +21,70 @@ pub struct Filter {
     pub since: Option<DateTime<Utc>>,
     /// Only groups with an address of this domain; its subdomains are others.
     pub domain: Option<String>,
-    /// Only the group of this address.
-    pub email: Option<String>,
+    /// Only groups of these addresses, which name them; `None` where none was asked for.
+    pub emails: Option<Emails>,
+}
+
+/// Addresses by which groups are named, and under which of them a group was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Emails {
+    /// Normalised, each with the first spelling that was given.
+    given: BTreeMap<String, String>,
+}
+
+impl Emails {
+    /// These addresses, however they are spelled; empty ones are none.
+    pub fn of<'a>(addresses: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut given = BTreeMap::new();
+        for address in addresses {
+            if let Some(email) = normalise(address) {
+                given.entry(email).or_insert_with(|| address.trim().to_owned());
+            }
+        }
+        Self { given }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.given.len()
+    }
+
+    /// Whether there is none, which no group passes.
+    pub fn is_empty(&self) -> bool {
+        self.given.is_empty()
+    }
+
+    /// Those of the addresses that a group has, normalised.
+    pub fn found_in<'s>(&'s self, group: &Group) -> impl Iterator<Item = &'s str> {
+        let of_group: BTreeSet<String> = emails(group).collect();
+        of_group
+            .into_iter()
+            .filter_map(|email| self.given.get_key_value(&email).map(|(email, _)| email.as_str()))
+    }
+
+    /// Those of the addresses that are not among the found ones, as they were given.
+    pub fn without<'s>(&'s self, found: &BTreeSet<String>) -> Vec<&'s str> {
+        self.given
+            .iter()
+            .filter(|(email, _)| !found.contains(*email))
+            .map(|(_, given)| given.as_str())
+            .collect()
+    }
 }
 
 impl Filter {
     /// Whether it leaves nothing out.
     pub(super) fn is_of_everything(&self) -> bool {
-        let Self { cause, min_size, since, domain, email } = self;
-        cause.is_none() && *min_size <= 2 && since.is_none() && domain.is_none() && email.is_none()
+        let Self { cause, min_size, since, domain, emails } = self;
+        cause.is_none() && *min_size <= 2 && since.is_none() && domain.is_none() && emails.is_none()
     }
 
     /// Whether a group passes, its cause aside.
-    pub(super) fn passes(&self, group: &Group) -> bool {
+    pub fn passes(&self, group: &Group) -> bool {
         group.leads.len() >= self.min_size
             && self.since.is_none_or(|since| newest(&group.leads).is_some_and(|newest| newest >= since))
             && self.domain.as_deref().is_none_or(|domain| has_domain(group, domain))
-            && self.email.as_deref().is_none_or(|email| has_email(group, email))
+            && self.emails.as_ref().is_none_or(|emails| emails.found_in(group).next().is_some())
     }
 }
 
@@ -43,10 +95,6 @@ fn newest(leads: &[Lead]) -> Option<DateTime<Utc>> {
 fn has_domain(group: &Group, domain: &str) -> bool {
     let Some(domain) = normalise(domain.trim_start_matches('@')) else { return false };
     emails(group).any(|email| email.rsplit_once('@').is_some_and(|(_, of)| of == domain))
-}
-
-fn has_email(group: &Group, email: &str) -> bool {
-    normalise(email).is_some_and(|wanted| emails(group).any(|email| email == wanted))
 }
 
 fn emails(group: &Group) -> impl Iterator<Item = String> {

@@ -7,7 +7,9 @@ use comfy_table::Cell;
 use proptest::prelude::*;
 
 use super::plain::{count, one_line};
-use super::{Collector, Filter, Report, Source, parse_since, render, write_beside, write_csv, write_json};
+use super::{
+    Collector, Emails, Filter, Report, Source, parse_since, render, write_beside, write_csv, write_json,
+};
 use crate::dedupe::{Cause, Group, Key, WinnerOrder};
 use crate::lead::Lead;
 
@@ -166,8 +168,11 @@ fn each_filter_keeps_what_it_says_and_the_totals_follow() {
         (Filter { since: Some(parse_since("2026-03-01").unwrap()), ..all.clone() }, vec!["ada@example.com"]),
         (Filter { domain: Some("@Example.NET".into()), ..all.clone() }, vec!["王小明@example.net"]),
         (Filter { domain: Some("example.org".into()), ..all.clone() }, vec![]),
-        (Filter { email: Some(" ADA@example.com".into()), ..all.clone() }, vec!["ada@example.com"]),
-        (Filter { email: Some(String::new()), ..all }, vec![]),
+        (
+            Filter { emails: Some(Emails::of([" ADA@example.com", "nobody@example.com"])), ..all.clone() },
+            vec!["ada@example.com"],
+        ),
+        (Filter { emails: Some(Emails::of([""])), ..all }, vec![]),
     ] {
         let report = report_of(sample(), &filter, None);
         assert_eq!(keys(&report), expected, "{filter:?}");

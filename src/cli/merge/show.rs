@@ -9,7 +9,8 @@ use crate::merge::{GroupReport, Outcome, Report};
 
 /// What is to be shown.
 pub(super) struct Shown<'a> {
-    pub(super) plan: &'a str,
+    /// None where nothing can be merged: a plan of nothing is no plan.
+    pub(super) plan: Option<&'a str>,
     pub(super) dry_run: bool,
     pub(super) report: &'a Report,
     pub(super) calls: u64,
@@ -19,7 +20,7 @@ pub(super) struct Shown<'a> {
 #[derive(Debug, Serialize)]
 pub(super) struct Document<'a> {
     schema: &'static str,
-    plan: &'a str,
+    plan: Option<&'a str>,
     dry_run: bool,
     groups: usize,
     merged: usize,
@@ -95,11 +96,11 @@ impl Shown<'_> {
                 "{groups} would be merged, {} removed; {left_alone} left alone",
                 counted(leads, "lead")
             );
-            return vec![
-                total,
-                "nothing was changed".to_owned(),
-                format!("to carry out exactly this: mkto-audit merge --plan {} --confirm", self.plan),
-            ];
+            let next = match self.plan {
+                Some(plan) => format!("to carry out exactly this: mkto-audit merge --plan {plan} --confirm"),
+                None => "there is nothing to merge, so that no plan was kept".to_owned(),
+            };
+            return vec![total, "nothing was changed".to_owned(), next];
         }
         let failed = report.count(Outcome::Failed) + report.count(Outcome::Unknown);
         vec![format!(

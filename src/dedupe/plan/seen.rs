@@ -33,7 +33,7 @@ fn watched_fields(lead: &Lead, group: &PlannedGroup, policy: &Policy) -> BTreeSe
         fields.remove("updatedAt");
     }
     fields.extend(policy.key.fields.iter().cloned());
-    fields.extend(policy.fields.0.keys().cloned());
+    fields.extend(policy.fields.0.keys().chain(&policy.skip.differs).cloned());
     fields.extend(OPT_OUTS.iter().map(|field| (*field).to_owned()));
     fields.extend(group.expected.keys().cloned());
     fields.extend(["firstName", "lastName", "leadPartitionId"].map(str::to_owned));

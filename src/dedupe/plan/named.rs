@@ -1,0 +1,94 @@
+//! Groups that are merged only when somebody names them: large ones, and those that were made on purpose.
+//!
+//! Never: part of the re-check. A plan holds such a group only where it was named, and leads that come later are no
+//! part of the planned group.
+
+use serde::{Deserialize, Serialize};
+
+use super::{FieldFacts, LeftOut, PlannedGroup, Policy, plan_group};
+use crate::dedupe::{Cause, Key};
+use crate::lead::{Lead, LeadId};
+
+/// What is known of a group beside its leads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// How it came about, where that is known.
+    pub cause: Option<Cause>,
+    /// Whether its address was given by name.
+    pub named: bool,
+}
+
+/// Decides what is to be done with a group, as [`plan_group`] does, and leaves it alone where it would have to be named.
+pub fn plan_candidate(
+    key: &Key,
+    leads: &[Lead],
+    known: Known,
+    policy: &Policy,
+    facts: &FieldFacts,
+) -> Result<PlannedGroup, LeftOut> {
+    let group = plan_group(key, leads, policy, facts)?;
+    let Some(reason) = must_be_named(group.seen.len(), known, policy) else { return Ok(group) };
+    let leads: Vec<LeadId> = group.seen.iter().map(|seen| seen.id).collect();
+    Err(LeftOut { key: group.key, leads, reason })
+}
+
+fn must_be_named(size: usize, known: Known, policy: &Policy) -> Option<String> {
+    if known.named {
+        return None;
+    }
+    if known.cause == Some(Cause::CreateDuplicate) && !policy.include_deliberate {
+        return Some(
+            "an integration told Marketo to create without checking, so that its leads may be meant as they are; \
+             --cause create_duplicate, or --email with its address, would merge it"
+                .to_owned(),
+        );
+    }
+    let above = policy.skip.above;
+    (size > above).then(|| {
+        format!(
+            "it has {size} records, more than one person usually has; look at them, then --email with its address \
+             would merge it (or a higher `skip.above`, which is {above})"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Known, plan_candidate};
+    use crate::dedupe::{Cause, FieldFacts, Key, Policy};
+    use crate::lead::Lead;
+
+    fn reason(size: u64, known: Known, policy: &Policy) -> Option<String> {
+        let leads: Vec<Lead> = (1..=size).map(|id| Lead::new(id).with("email", "ada@example.com")).collect();
+        let key = Key::of("ada@example.com").unwrap();
+        let facts = FieldFacts::of_writeable(["email"]);
+        plan_candidate(&key, &leads, known, policy, &facts).err().map(|left_out| left_out.reason)
+    }
+
+    #[test]
+    fn a_large_group_is_merged_when_it_is_named_or_the_limit_is_higher() {
+        let (plain, unnamed) = (Policy::default(), Known::default());
+        assert_eq!(reason(10, unnamed, &plain), None);
+        let why = reason(11, unnamed, &plain).unwrap();
+        assert!(["11 records", "--email", "`skip.above`"].iter().all(|words| why.contains(words)), "{why}");
+        assert_eq!(reason(11, Known { named: true, ..unnamed }, &plain), None);
+        let mut higher = plain;
+        higher.skip.above = 11;
+        assert_eq!(reason(11, unnamed, &higher), None);
+    }
+
+    #[test]
+    fn a_group_that_was_made_on_purpose_is_merged_when_it_or_its_cause_is_named() {
+        let plain = Policy::default();
+        let deliberate = Known { cause: Some(Cause::CreateDuplicate), named: false };
+        let why = reason(2, deliberate, &plain).unwrap();
+        assert!(why.contains("--cause create_duplicate") && why.contains("--email"), "{why}");
+        assert_eq!(reason(2, Known { named: true, ..deliberate }, &plain), None);
+        let asked = Policy { include_deliberate: true, ..plain };
+        assert_eq!(reason(2, deliberate, &asked), None);
+        assert!(reason(11, deliberate, &asked).is_some(), "its size is another matter");
+        for cause in Cause::ALL.into_iter().filter(|cause| *cause != Cause::CreateDuplicate) {
+            assert_eq!(reason(2, Known { cause: Some(cause), named: false }, &Policy::default()), None);
+        }
+    }
+}
