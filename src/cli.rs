@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::Cache;
@@ -17,6 +17,7 @@ use crate::config::{Config, Credentials, Environment, Flags};
 use crate::marketo::{Client, ClientOptions, Clock, Spending};
 
 mod completions;
+mod confirm;
 mod demo;
 mod doctor;
 mod exit;
@@ -28,12 +29,14 @@ mod interrupt;
 mod leases;
 mod log;
 mod merge;
+mod overview;
 mod report;
 mod sandbox;
 mod scan;
 mod spending;
 mod ui;
 mod upsert;
+mod words;
 
 pub use exit::Exit;
 pub use failure::Failure;
@@ -112,9 +115,16 @@ pub struct Context {
 /// Parses the arguments, runs the command, and gives its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let cli = match Cli::try_parse_from(&arguments) {
+    let parsed = overview::grouped(Cli::command()).try_get_matches_from(&arguments);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => return exit::of_clap(&error, guard::asks_for_json(&arguments)),
+        Err(error) => {
+            if let Some(answer) = words::answer(&error, environment) {
+                Ui::of_process().note(&answer);
+                return Exit::Usage.into();
+            }
+            return exit::of_clap(&error, guard::asks_for_json(&arguments));
+        }
     };
     let log = cli.log();
     let started = log::start(log);
@@ -200,6 +210,12 @@ impl Context {
         let config = Config::load(flags, environment)?;
         let interrupt = interrupt::watch(ui.clone());
         Ok(Self { config, ui, interrupt })
+    }
+
+    /// Says which instance is about to be written to, before anything else.
+    fn say_instance(&mut self) {
+        let instance = self.config.instance_in_words();
+        self.ui.note(&format!("instance: {instance}"));
     }
 
     /// Waits for work that changes nothing at Marketo; [`Failure::Stopped`] where a signal comes first.

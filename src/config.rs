@@ -48,6 +48,8 @@ pub struct Flags {
 pub struct Config {
     /// Which Marketo, and as whom.
     pub instance: Instance,
+    /// The profile that was named.
+    pub profile: Option<String>,
     /// The cache, where one was named.
     cache_path: Option<PathBuf>,
     /// The ledger, where one was named.
@@ -153,8 +155,8 @@ impl Config {
     /// Puts flags, environment and file together. Reads the config file, and calls nothing.
     pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, Error> {
         let mut config = Self { clock_speed: 1, places: places::Places::of(environment), ..Self::default() };
+        let profile = flags.profile.as_deref().or_else(|| variable(environment, "MKTO_AUDIT_PROFILE"));
         if let Some(file) = file::find(flags, environment, &config.places) {
-            let profile = flags.profile.as_deref().or_else(|| variable(environment, "MKTO_AUDIT_PROFILE"));
             for entry in file::entries(&file, profile)? {
                 settings::set(&mut config, &entry.key, &entry.value, &entry.place)?;
                 if entry.key == "guard.leases" && config.guard.has_password() {
@@ -164,18 +166,58 @@ impl Config {
                     ));
                 }
             }
-        } else if let Some(profile) =
-            flags.profile.as_deref().or_else(|| variable(environment, "MKTO_AUDIT_PROFILE"))
-        {
+        } else if let Some(profile) = profile {
             return Err(Error::NoFileForProfile { profile: profile.to_owned() });
         }
+        config.profile = profile.map(str::to_owned);
+        let of_profile = config.instance.clone();
         settings::set_from_environment(&mut config, environment)?;
+        config.refuse_two_instances(flags, environment, &of_profile)?;
         config.set_from_flags(flags)?;
         config.instance.check()?;
         if config.clock_speed > 1 && !config.instance.is_loopback() {
             return Err(Error::ClockSpeed);
         }
         Ok(config)
+    }
+
+    /// A variable that is left over from another instance must not beat the profile that was named, however that was
+    /// done: a merge would go to the wrong one, or a client secret to another's identity service. Whoever gives the URL as a
+    /// flag has said which is meant.
+    fn refuse_two_instances(
+        &self,
+        flags: &Flags,
+        environment: &Environment,
+        of_profile: &Instance,
+    ) -> Result<(), Error> {
+        let (Some(profile), Ok((base, identity))) = (&self.profile, of_profile.addresses()) else {
+            return Ok(());
+        };
+        let set = self.instance.addresses()?;
+        let urls = [
+            (base, set.0, "MARKETO_BASE_URL", "MKTO_AUDIT__INSTANCE__BASE_URL", &flags.base_url),
+            (
+                identity,
+                set.1,
+                "MARKETO_IDENTITY_URL",
+                "MKTO_AUDIT__INSTANCE__IDENTITY_URL",
+                &flags.identity_url,
+            ),
+        ];
+        for (meant, set, short, long, flag) in urls {
+            let (of_profile, of_variable) = (instance_name(&meant), instance_name(&set));
+            if of_profile == of_variable || flag.is_some() || flags.base_url.is_some() {
+                continue;
+            }
+            let by = match flags.profile {
+                Some(_) => format!("--profile {profile}"),
+                None => format!("MKTO_AUDIT_PROFILE={profile}"),
+            };
+            // The longer name is read later, and wins.
+            let variable = if environment.contains_key(long) { long } else { short };
+            return Err(Error::TwoInstances { by, of_profile, variable, of_variable });
+        }
+        Ok(())
     }
 
     fn set_from_flags(&mut self, flags: &Flags) -> Result<(), Error> {
@@ -238,6 +280,12 @@ impl Config {
     /// What the cache and the ledger are bound to: the base URL without its scheme, or `file` where none is configured.
     pub fn instance_name(&self) -> String {
         self.instance.base_url.as_ref().map_or_else(|| "file".to_owned(), instance_name)
+    }
+
+    /// The instance as a person is told of it before anything is written: its name, and the profile's where one was named.
+    pub fn instance_in_words(&self) -> String {
+        let profile = self.profile.as_ref().map(|profile| format!(" (profile {profile})"));
+        format!("{}{}", self.instance_name(), profile.unwrap_or_default())
     }
 
     /// Base URL and identity URL, or that they are missing.

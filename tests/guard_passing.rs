@@ -142,7 +142,7 @@ fn a_caller_that_is_killed_leaves_its_key_protected() {
     let guard = Guard::start(&instance, [UNHURRIED]);
     let file = instance.file("people.csv", "email,firstName\nada@example.com,First\n");
     let mut caller = instance
-        .command(["upsert", file.to_str().unwrap()])
+        .command(["upsert", file.to_str().unwrap(), "--confirm"])
         .env("MARKETO_BASE_URL", guard.url())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -73,7 +73,7 @@ fn an_upsert_that_is_stopped_before_any_of_its_calls_writes_nobody_twice_and_goe
     let instance = Instance::start(quick());
     instance.sandbox.put_lead(&json!({"email": "known@example.com"}));
     let file = file(&instance);
-    let runs = stopped_everywhere(&instance, &["upsert", &file, "--json"], |run| {
+    let runs = stopped_everywhere(&instance, &["upsert", &file, "--confirm", "--json"], |run| {
         if run.stdout.is_empty() {
             return;
         }
@@ -113,7 +113,7 @@ fn a_write_that_is_under_way_is_brought_to_its_end() {
     let instance = Instance::start(options);
     let file = file(&instance);
     let child = instance
-        .command(["upsert", &file, "--json"])
+        .command(["upsert", &file, "--confirm", "--json"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

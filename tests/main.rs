@@ -14,6 +14,7 @@
 mod budget;
 mod bulk;
 mod client;
+mod consent;
 mod demo;
 mod doctor;
 mod explain;
@@ -27,6 +28,7 @@ mod guard_many;
 mod guard_passing;
 mod guard_postgres;
 mod guard_proxied;
+mod guard_restart;
 mod guard_service;
 mod guard_shadow;
 mod guard_shares;

@@ -46,7 +46,7 @@ fn new_people_are_created_known_ones_updated_and_equal_ones_left_alone() {
         ,Nobody,\n\
         NEW@example.com,,Rear Admiral\n";
     let file = instance.file("people.csv", file);
-    let run = instance.run(["upsert", file.to_str().unwrap()]).expect_code(3);
+    let run = instance.run(["upsert", file.to_str().unwrap(), "--confirm"]).expect_code(3);
     assert_picture!("upsert", instance.redactions(), run.picture());
     let created =
         instance.sandbox.leads().into_iter().find(|lead| lead.fields["email"] == "new@example.com").unwrap();
@@ -57,7 +57,7 @@ fn new_people_are_created_known_ones_updated_and_equal_ones_left_alone() {
     assert_eq!(instance.sandbox.lead(1).unwrap().fields["firstName"], "Augusta");
     assert_eq!(instance.sandbox.lead(1).unwrap().fields["email"], "known@example.com");
 
-    let again = instance.run(["upsert", file.to_str().unwrap(), "--json"]).expect_code(3).json();
+    let again = instance.run(["upsert", file.to_str().unwrap(), "--confirm", "--json"]).expect_code(3).json();
     let counts: Vec<u64> = ["records", "created", "updated", "unchanged", "coalesced", "skipped", "failed"]
         .iter()
         .map(|name| again[name].as_u64().unwrap())
@@ -71,7 +71,7 @@ fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
     let instance = Instance::start(quick());
     let file = instance.file("people.csv", people(3));
     let run = instance.run(["upsert", file.to_str().unwrap(), "--dry-run", "--json"]).expect_code(0).json();
-    assert_eq!((run["created"].as_u64(), writes(&instance)), (Some(3), 0));
+    assert_eq!((run["would_create"].as_u64(), writes(&instance)), (Some(3), 0));
     assert!(instance.sandbox.leads().is_empty());
     let kept: Vec<String> = std::fs::read_dir(instance.path(".local/share/mkto-audit"))
         .unwrap()
@@ -85,7 +85,7 @@ fn standard_input_is_taken_as_json_lines_and_null_clears() {
     let instance = Instance::start(quick());
     instance.sandbox.put_lead(&json!({"email": "ada@example.com", "title": "Miss"}));
     let mut child = instance
-        .command(["upsert", "-", "--json"])
+        .command(["upsert", "-", "--confirm", "--json"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -107,7 +107,7 @@ fn thirty_calls_write_three_thousand_mixed_records() {
         instance.sandbox.put_lead(&json!({"email": format!("p{}@example.com", n * 2)}));
     }
     let file = instance.file("people.csv", people(3_000));
-    let run = instance.run(["upsert", file.to_str().unwrap(), "--json"]).expect_code(0).json();
+    let run = instance.run(["upsert", file.to_str().unwrap(), "--confirm", "--json"]).expect_code(0).json();
     assert_eq!((run["created"].as_u64(), run["updated"].as_u64()), (Some(1_500), Some(1_500)));
     assert!(run["calls"].as_u64().unwrap() <= 30, "{} calls", run["calls"]);
     assert_eq!(duplicates(&instance), [""; 0]);
@@ -130,7 +130,7 @@ fn upsert_in_spite_of(fault: &str) {
     options.set_fault(&format!("{fault}=0.3")).unwrap();
     let instance = Instance::start(options);
     let file = instance.file("people.csv", people(40));
-    let run = instance.run(["upsert", file.to_str().unwrap(), "--json"]);
+    let run = instance.run(["upsert", file.to_str().unwrap(), "--confirm", "--json"]);
     assert_eq!(duplicates(&instance), [""; 0], "{fault}");
     let document = run.json();
     assert_eq!(document["record"].as_array().unwrap().len(), 40, "{fault}: {}", run.picture());
@@ -151,7 +151,8 @@ fn an_answer_that_was_lost_is_settled_by_looking() {
         let instance = Instance::start(quick());
         instance.sandbox.fail_next("POST /rest/v1/leads", fault);
         let file = instance.file("people.csv", people(3));
-        let run = instance.run(["upsert", file.to_str().unwrap(), "--json"]).expect_code(0).json();
+        let run =
+            instance.run(["upsert", file.to_str().unwrap(), "--confirm", "--json"]).expect_code(0).json();
         assert_eq!(run["created"], 3, "{fault:?}");
         assert_eq!(instance.sandbox.leads().len(), 3, "{fault:?}");
         // What was done needs no second write; what was not needs one.
@@ -166,7 +167,7 @@ fn a_run_that_was_killed_with_a_call_in_flight_is_outwaited_by_the_next() {
     let held = instance.sandbox.hold_writes();
     let file = instance.file("people.csv", people(3));
     let mut child = instance
-        .command(["upsert", file.to_str().unwrap()])
+        .command(["upsert", file.to_str().unwrap(), "--confirm"])
         .stderr(Stdio::null())
         .stdout(Stdio::null())
         .spawn()
@@ -178,7 +179,7 @@ fn a_run_that_was_killed_with_a_call_in_flight_is_outwaited_by_the_next() {
     child.wait().unwrap();
     assert!(instance.sandbox.leads().is_empty(), "the call is still under way");
     drop(held);
-    let run = instance.run(["upsert", file.to_str().unwrap(), "--json"]).expect_code(0).json();
+    let run = instance.run(["upsert", file.to_str().unwrap(), "--confirm", "--json"]).expect_code(0).json();
     assert_eq!(run["unchanged"], 3, "the killed run's call had written them");
     assert_eq!(duplicates(&instance), [""; 0]);
 }
@@ -188,7 +189,7 @@ fn one_bad_line_fails_alone_even_among_lines_of_the_same_person() {
     let instance = Instance::start(quick());
     let file = "email,numberOfEmployees\na@example.com,7\na@example.com,many\nb@example.com,8\n";
     let file = instance.file("people.csv", file);
-    let run = instance.run(["upsert", file.to_str().unwrap(), "--json"]).expect_code(3).json();
+    let run = instance.run(["upsert", file.to_str().unwrap(), "--confirm", "--json"]).expect_code(3).json();
     let statuses: Vec<&str> =
         run["record"].as_array().unwrap().iter().map(|row| row["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["created", "failed", "created"]);
@@ -202,7 +203,7 @@ fn a_quota_that_ends_in_mid_run_stops_it_and_every_line_is_accounted_for() {
     options.daily_quota = 4;
     let instance = Instance::start(options);
     let file = instance.file("people.csv", people(1_000));
-    let run = instance.run(["upsert", file.to_str().unwrap(), "--json"]).expect_code(4);
+    let run = instance.run(["upsert", file.to_str().unwrap(), "--confirm", "--json"]).expect_code(4);
     let document = run.json();
     assert_eq!(document["record"].as_array().unwrap().len(), 1_000);
     let created = document["created"].as_u64().unwrap();
@@ -216,7 +217,7 @@ fn two_runs_at_once_are_one_run_and_a_refusal() {
     let held = instance.sandbox.hold_writes();
     let file = instance.file("people.csv", people(2));
     let mut first = instance
-        .command(["upsert", file.to_str().unwrap()])
+        .command(["upsert", file.to_str().unwrap(), "--confirm"])
         .envs([UNHURRIED])
         .stderr(Stdio::null())
         .stdout(Stdio::null())
@@ -225,7 +226,8 @@ fn two_runs_at_once_are_one_run_and_a_refusal() {
     while writes(&instance) == 0 {
         std::thread::yield_now();
     }
-    let second = instance.run(["upsert", file.to_str().unwrap(), "--db", "other.db"]).expect_code(1);
+    let second =
+        instance.run(["upsert", file.to_str().unwrap(), "--confirm", "--db", "other.db"]).expect_code(1);
     assert!(second.stderr.contains("is in use"), "{}", second.stderr);
     drop(held);
     assert!(first.wait().unwrap().success());
@@ -253,7 +255,7 @@ fn what_is_wrong_with_a_call_is_said_before_anything_is_sent() {
         if let Some(content) = content {
             instance.file(name, content);
         }
-        let run = instance.run([vec!["upsert", name], arguments].concat()).expect_code(2);
+        let run = instance.run([vec!["upsert", name, "--confirm"], arguments].concat()).expect_code(2);
         pictures.push(format!("{name}\n{}", run.picture()));
     }
     assert_eq!(writes(&instance), 0);

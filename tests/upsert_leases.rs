@@ -23,7 +23,7 @@ fn upsert_in_flight(instance: &Instance, leases: &str) -> Child {
     let before = writes(instance);
     let file = instance.file("people.csv", format!("email,firstName\n{EMAIL},Ada\n"));
     let child = instance
-        .command(["upsert", file.to_str().unwrap()])
+        .command(["upsert", file.to_str().unwrap(), "--confirm"])
         .env(LEASES, leases)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -79,7 +79,7 @@ fn an_upsert_waits_for_the_write_of_a_guard_and_says_so() {
     }
     // Others of the same file are not held up by it.
     let file = instance.file("people.csv", format!("email,firstName\n{EMAIL},Ada\nbob@example.com,Bob\n"));
-    let run = instance.run(["upsert", file.to_str().unwrap()]).expect_code(0);
+    let run = instance.run(["upsert", file.to_str().unwrap(), "--confirm"]).expect_code(0);
     caller.join().unwrap();
     assert!(run.stdout.contains("line 2: updated"), "{}", run.picture());
     assert!(run.stdout.contains("line 3: created"), "{}", run.picture());
@@ -94,8 +94,11 @@ fn an_upsert_and_a_guard_that_write_the_same_hundred_people_make_each_once() {
     let guard = Guard::start(&instance, [(LEASES, "sqlite")]);
     let people: Vec<String> = (0..100).map(|number| format!("p{number}@example.com")).collect();
     let file = instance.file("people.csv", format!("email\n{}\n", people.join("\n")));
-    let mut upsert =
-        instance.command(["upsert", file.to_str().unwrap()]).stdout(Stdio::null()).spawn().unwrap();
+    let mut upsert = instance
+        .command(["upsert", file.to_str().unwrap(), "--confirm"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let token = guard.token();
     instance.block_on(async {
         let client = reqwest::Client::new();
@@ -116,7 +119,7 @@ fn an_upsert_and_a_guard_that_write_the_same_hundred_people_make_each_once() {
 fn without_its_lease_store_an_upsert_writes_nothing() {
     let instance = Instance::start(quick());
     let file = instance.file("people.csv", format!("email\n{EMAIL}\n"));
-    let mut command = instance.command(["upsert", file.to_str().unwrap()]);
+    let mut command = instance.command(["upsert", file.to_str().unwrap(), "--confirm"]);
     command.env(LEASES, "postgres://guard:hush@127.0.0.1:1/leases");
     let run = crate::support::Run::of(&mut command).expect_code(1);
     assert!(run.stderr.contains("lease store (postgres) cannot be used"), "{}", run.stderr);

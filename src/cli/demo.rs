@@ -74,7 +74,7 @@ impl Demo {
         self.chapter("3. Look before merging: what two of the groups would become")?;
         self.command(&["merge", "--limit", "2"]).await?;
         self.chapter("4. Merge them; the losing leads go into the ledger first, and each result is checked")?;
-        self.in_short(&["merge", "--confirm"]).await?;
+        self.in_short(&["merge", "--confirm", "--yes"]).await?;
         self.command(&["scan"]).await?;
         self.command(&["report"]).await?;
         match known.compared_with(&Known::of(&self.sandbox)) {
@@ -88,7 +88,7 @@ impl Demo {
         let file = self.folder.path().join("signups.jsonl");
         people::write_signups(&file, PEOPLE).map_err(Failure::Output)?;
         let before = self.sandbox.leads_living();
-        self.in_short(&["upsert", &file.display().to_string()]).await?;
+        self.in_short(&["upsert", &file.display().to_string(), "--confirm"]).await?;
         let made = self.sandbox.leads_living() - before;
         if made != PEOPLE {
             return Err(Failure::Demo { lost: format!("{PEOPLE} people became {made} leads") });

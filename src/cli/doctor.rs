@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::confirm::counted;
 use super::{Context, Exit, Failure};
 use crate::config::{self, Config};
 use crate::dedupe::{Sense, custom_consent};
@@ -25,6 +26,12 @@ pub(super) struct DoctorArgs {
     #[arg(long)]
     json: bool,
 }
+
+/// Lines are no wider than this, on however wide a terminal; in a pipe they stay whole.
+const WIDTH: usize = 80;
+
+/// What stands under a check begins below its name.
+const INDENT: &str = "      ";
 
 /// What was looked at, and what was found.
 #[derive(Debug, Serialize)]
@@ -59,16 +66,20 @@ pub(super) async fn run(context: &mut Context, args: &DoctorArgs) -> Result<Exit
         })?;
         return Ok(exit);
     }
+    let width = context.ui.terminal_width().map_or(usize::MAX, |width| width.min(WIDTH));
     for check in &checks {
         let mark = if check.ok { "ok  " } else { "FAIL" };
-        context.ui.print(&format!("{mark}  {}: {}", check.name, check.detail))?;
-        if let Some(mend) = &check.mend {
-            context.ui.print(&format!("      to mend it: {mend}"))?;
-        }
+        let mut lines =
+            format!("{}: {}", check.name, check.detail).lines().map(str::to_owned).collect::<Vec<_>>();
+        lines.extend(check.mend.as_ref().map(|mend| format!("how to fix it: {mend}")));
+        let text: Vec<String> =
+            lines.iter().map(|line| wrapped(line, width.saturating_sub(INDENT.len()))).collect();
+        let text = text.join("\n").replace('\n', &format!("\n{INDENT}"));
+        context.ui.print(&format!("{mark}  {text}"))?;
     }
     let failed = checks.iter().filter(|check| !check.ok).count();
     context.ui.note(&match failed {
-        0 => "all is well; next: mkto-audit scan".to_owned(),
+        0 => "everything works; next: mkto-audit scan".to_owned(),
         1 => "1 check failed".to_owned(),
         n => format!("{n} checks failed"),
     });
@@ -99,17 +110,21 @@ async fn examine(config: &Config) -> Vec<Check> {
     };
     checks.push(credentials);
     checks.push(permission("Read-Only Lead", &schema, |schema: &Schema| {
-        format!("{} fields of leads can be read", schema.fields.len())
+        format!("{} of leads can be read", counted(schema.fields.len(), "field"))
     }));
     checks.extend(schema.iter().map(consent));
     checks.push(permission("Read-Only Activity", &client.activity_types().await, |types| {
-        format!("{} activity types", types.len())
+        counted(types.len(), "activity type")
     }));
     checks.push(permission("Read-Only Assets", &client.static_lists().await, |lists| {
-        format!("{} static lists", lists.len())
+        counted(lists.len(), "static list")
     }));
     checks.push(permission("Read-Only Custom Object", &client.lead_custom_objects().await, |objects| {
-        format!("{} custom objects that belong to leads", objects.len())
+        format!(
+            "{} that belong{} to leads",
+            counted(objects.len(), "custom object"),
+            if objects.len() == 1 { "s" } else { "" }
+        )
     }));
     checks.push(may_write(&client).await);
     checks.push(quota(config, &client).await);
@@ -191,18 +206,18 @@ async fn quota(config: &Config, client: &Client) -> Check {
     match seen {
         Ok((usage, spent)) => {
             let mut detail = format!(
-                "{} calls today by all integrations together; of the usual {USUAL_QUOTA} a day {} are left; \
-                 this program keeps to {} a day, of which {} are made, to {} in {}, {} at once",
-                usage.total,
+                "{} calls left of the usual {USUAL_QUOTA} a day (today all tools used {}); this program's own budget: {} of {} \
+                 calls used today, at most {} calls in {}, {} at once",
                 USUAL_QUOTA.saturating_sub(usage.total),
-                config.limits.daily_calls,
+                usage.total,
                 spent.calls,
+                config.limits.daily_calls,
                 config.limits.calls,
                 humantime::format_duration(config.limits.window),
                 config.limits.concurrency,
             );
             let users: Vec<String> =
-                usage.by_user.iter().map(|(user, calls)| format!("\n      {calls:>7} by {user}")).collect();
+                usage.by_user.iter().map(|(user, calls)| format!("\n{calls:>7} by {user}")).collect();
             detail.push_str(&users.concat());
             passed(name, detail)
         }
@@ -260,8 +275,44 @@ fn failed(name: &'static str, error: &marketo::Error) -> Check {
     }
 }
 
+/// Breaks a line between words, so that none is wider, where no word is.
+fn wrapped(line: &str, width: usize) -> String {
+    let mut text = String::new();
+    let mut used = 0;
+    // Blanks are words of no length, so what is indented stays so.
+    for (number, word) in line.split(' ').enumerate() {
+        let length = word.chars().count();
+        if number > 0 && used + 1 + length > width {
+            text.push('\n');
+            used = 0;
+        } else if number > 0 {
+            text.push(' ');
+            used += 1;
+        }
+        text.push_str(word);
+        used += length;
+    }
+    text
+}
+
 /// The client id's first characters: enough to compare, not enough to use.
 fn shown_id(config: &Config) -> String {
     let id = config.instance.client_id.as_deref().unwrap_or_default();
     id.chars().take(8).chain("…".chars()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrapped;
+
+    #[test]
+    fn lines_break_between_words_and_nothing_is_lost() {
+        let line = "FAIL permission: give the API user's role the permission Read-Only Lead";
+        for width in 1..100 {
+            let text = wrapped(line, width);
+            assert_eq!(text.replace('\n', " "), line);
+            assert!(text.lines().all(|line| line.chars().count() <= width || !line.contains(' ')), "{text}");
+        }
+        assert_eq!(wrapped("      6 by crm", 80), "      6 by crm");
+    }
 }

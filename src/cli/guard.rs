@@ -38,6 +38,13 @@ mod service;
 pub(super) struct GuardArgs {
     #[command(subcommand)]
     command: Option<GuardCommand>,
+    /// How writes are guarded: looked up first, one at a time, or only watched; it beats guard.mode and its variable
+    ///
+    /// strict (the default): one write of a key at a time, looked up first, so that it cannot insert what is there.
+    /// serialize: one at a time, as the caller asked. shadow: everything passes as it comes, nothing is limited, and it is
+    /// counted what would have raced; the first step, before anything is changed. See mkto-audit guard report
+    #[arg(long, value_enum, value_name = "MODE")]
+    mode: Option<GuardMode>,
     /// The address to listen on; port 0 for any that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8700")]
     listen: SocketAddr,
@@ -60,6 +67,23 @@ pub(super) struct GuardArgs {
 enum GuardCommand {
     Report(report::ReportArgs),
     Check(check::CheckArgs),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum GuardMode {
+    Strict,
+    Serialize,
+    Shadow,
+}
+
+impl From<GuardMode> for Mode {
+    fn from(mode: GuardMode) -> Self {
+        match mode {
+            GuardMode::Strict => Self::Strict,
+            GuardMode::Serialize => Self::Serialize,
+            GuardMode::Shadow => Self::Shadow,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -106,6 +130,9 @@ pub(super) async fn run(context: &mut Context, args: &GuardArgs) -> Result<Exit,
             "a fault of the guard broke off one of its tasks; please report it with this place"
         );
     }));
+    if let Some(mode) = args.mode {
+        context.config.guard.mode = mode.into();
+    }
     let settings = settings(context)?;
     if settings.concurrency == 1 && settings.mode != Mode::Shadow {
         tracing::warn!(
@@ -118,6 +145,7 @@ pub(super) async fn run(context: &mut Context, args: &GuardArgs) -> Result<Exit,
         what: format!("the guard cannot listen on {}: {error}", args.listen),
         hint: Some("another one may be running; choose another port with --listen".to_owned()),
     })?;
+    context.say_instance();
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = listener.local_addr().map_err(Failure::Output)?;
     context.ui.print(&format!("{scheme}://{address}"))?;

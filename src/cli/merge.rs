@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use super::confirm::{self, Vanishing};
 use super::filter::{FLAGS, FilterArgs, at_least_one, tell_missing};
 use super::{Context, Exit, Failure, Progress, Ui};
 use crate::cache::{Cache, Row};
@@ -23,17 +24,25 @@ mod show;
 
 /// Show what would be merged; merge it with --confirm
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(
     after_help = "Examples:\n  mkto-audit merge                       show what would be merged, and keep it as a plan\n  \
     mkto-audit merge --plan ID --confirm   carry out exactly that plan\n  \
     mkto-audit merge --confirm --limit 5   plan afresh, and merge the five largest groups\n  \
     mkto-audit merge --from-file a.txt     only the groups of the addresses in a file\n\n\
-    A merge cannot be undone. Before each one the losing leads are kept whole in the ledger."
+    A merge cannot be undone. Before each one the losing leads are kept whole in the ledger. On a terminal, --confirm \
+    without --plan asks for the number of records that will vanish; in a script or a pipe it does not ask."
 )]
 pub(super) struct MergeArgs {
     /// Merge. Without it nothing at Marketo is changed
     #[arg(long)]
     confirm: bool,
+    /// Change nothing at Marketo; the same as leaving --confirm out
+    #[arg(long, conflicts_with = "confirm")]
+    dry_run: bool,
+    /// Do not ask on a terminal how many records will vanish
+    #[arg(long, requires = "confirm")]
+    yes: bool,
     /// Carry out, or show, the plan that an earlier run printed
     #[arg(long, value_name = "ID", conflicts_with_all = NOT_WITH_A_PLAN)]
     plan: Option<String>,
@@ -83,6 +92,9 @@ struct Allowed {
 pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit, Failure> {
     let instance = context.config.instance_name();
     let filter = args.filter.read(context)?;
+    if args.confirm {
+        context.say_instance();
+    }
     let client = context.client()?;
     let mut cache = context.cache()?;
     let mut ledger = Ledger::open(&context.config.ledger_file()?, &instance)?;
@@ -119,6 +131,11 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
         let limit = args.limit.unwrap_or(usize::MAX).min(context.config.merge.max_groups);
         merge.plan(&candidates, wanted, instance, limit).await?
     };
+    let in_words = context.config.instance_in_words();
+    let ask = || confirm::agrees(&mut context.ui, Vanishing::of(&plan, &in_words));
+    if args.confirm && args.plan.is_none() && !args.yes && !follow.progress.aside(ask) {
+        return Ok(Exit::Stopped);
+    }
     let id = plan.id.clone();
     let nothing = plan.groups.is_empty();
     let report = if args.confirm {

@@ -71,6 +71,11 @@ impl Ui {
         self.terminal_width.unwrap_or(DEFAULT_WIDTH)
     }
 
+    /// Columns of the terminal; none in a pipe, where a line stays whole for whoever searches it.
+    pub(super) fn terminal_width(&self) -> Option<usize> {
+        self.terminal_width
+    }
+
     /// Prints a result, and ends the line.
     pub fn print(&mut self, text: &str) -> Result<(), Failure> {
         let text = if self.audience == Audience::StoryInShort { summary(text) } else { text };
@@ -166,6 +171,11 @@ impl Progress {
             self.bar.set_length(total);
         }
         self.bar.set_position(done);
+    }
+
+    /// Does something that has the terminal to itself meanwhile.
+    pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.bar.suspend(work)
     }
 
     /// What is being done now.

@@ -1,4 +1,4 @@
-//! `mkto-audit upsert`: write people so that no duplicate can arise.
+//! `mkto-audit upsert`: what would be written, and with `--confirm` the writing of it, so that no duplicate can arise.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::confirm::counted;
 use super::{Context, Exit, Failure, Progress};
 use crate::guard::lease::{AnyLeases, MemoryLeases, Terms};
 use crate::guard::{
@@ -15,16 +16,20 @@ use crate::guard::{
 use crate::ledger::Ledger;
 use crate::marketo::{Client, ReadLeads, Schema};
 
-/// Write people to Marketo so that no duplicate can arise
+/// The version from which on nothing is written without `--confirm`.
+const ASKS_SINCE: &str = "0.2.0";
+
+/// Write people so that no duplicate can arise; without --confirm only show it
 ///
-/// Each record is looked up live; a new one is created, a known one updated by its id, never two calls with one email at
-/// once. Records of one email in the file are joined in their order, later values winning. Where an answer gets lost,
+/// Without --confirm the records are looked up, and nothing is written. With it each record is looked up live; a new one is
+/// created, a known one updated by its id, never two calls with one email at once. Records of one email in the file are joined in their order, later values winning. Where an answer gets lost,
 /// nothing is sent again before that call is over and a look-up says what it did. An email that several leads have is left
 /// alone and reported.
 #[derive(Debug, Args)]
 #[command(
     after_help = "The file is CSV with a header of REST API names (email,firstName,…), or JSON Lines; an empty CSV \
-    cell leaves the field alone, a JSON null clears it.\n\nExample: mkto-audit upsert people.csv --dry-run"
+    cell leaves the field alone, a JSON null clears it.\n\nExamples:\n  mkto-audit upsert people.csv             show what would be \
+    written\n  mkto-audit upsert people.csv --confirm   write it"
 )]
 pub(super) struct UpsertArgs {
     /// The file; - for standard input
@@ -38,8 +43,11 @@ pub(super) struct UpsertArgs {
     /// How the file is written; by default its name or its first character says
     #[arg(long)]
     format: Option<FormatArg>,
-    /// Look up and say what would be done; write nothing
+    /// Write. Without it nothing at Marketo is changed
     #[arg(long)]
+    confirm: bool,
+    /// Look up and say what would be done, write nothing; the same as leaving --confirm out
+    #[arg(long, conflicts_with = "confirm")]
     dry_run: bool,
     /// Print one JSON document
     #[arg(long)]
@@ -56,9 +64,12 @@ enum FormatArg {
 #[derive(Serialize)]
 struct Document<'a> {
     schema: &'static str,
+    dry_run: bool,
     records: usize,
     created: usize,
     updated: usize,
+    would_create: usize,
+    would_update: usize,
     unchanged: usize,
     coalesced: usize,
     skipped: usize,
@@ -69,17 +80,19 @@ struct Document<'a> {
 
 pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit, Failure> {
     let (name, records) = read(args)?;
+    let dry_run = !args.confirm;
+    context.say_instance();
     let client = context.client()?;
     let schema = context.or_stop(client.describe()).await??;
     check(&name, &records, &args.lookup_field, &schema)?;
-    let mut ledger = if args.dry_run {
+    let mut ledger = if dry_run {
         None
     } else {
         Some(Ledger::open(&context.config.ledger_file()?, &context.config.instance_name())?)
     };
     let watcher = Watcher { progress: context.ui.progress("writing", Some(records.len() as u64)) };
     // A dry run sends nothing that others would have to wait for.
-    let leases = if args.dry_run {
+    let leases = if dry_run {
         AnyLeases::Memory(MemoryLeases::new(Terms::at(client.clock())))
     } else {
         super::leases::open(context)?
@@ -89,7 +102,7 @@ pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit
         lookup_field: args.lookup_field.clone(),
         lookup_is_email: is_email(&schema, &args.lookup_field),
         partition: args.partition.clone(),
-        dry_run: args.dry_run,
+        dry_run,
         concurrency: context.config.limits.concurrency,
         clock: client.clock(),
         now: super::now,
@@ -163,43 +176,63 @@ fn show(
 ) -> Result<(), Failure> {
     let count = |status| report.count(status);
     if args.json {
-        return context.ui.json(&Document {
+        context.ui.json(&Document {
             schema: "mkto-audit/upsert/1",
+            dry_run: !args.confirm,
             records: report.records,
             created: count(Status::Created),
             updated: count(Status::Updated),
+            would_create: count(Status::WouldCreate),
+            would_update: count(Status::WouldUpdate),
             unchanged: count(Status::Unchanged),
             coalesced: count(Status::Coalesced),
             skipped: count(Status::Skipped),
             failed: count(Status::Failed),
             calls: client.calls_made(),
             record: &report.record,
-        });
+        })?;
+        say_nothing_was_written(context, args);
+        return Ok(());
     }
     let lines: Vec<String> = report.record.iter().map(line).collect();
     if !lines.is_empty() {
         context.ui.print(&lines.join("\n"))?;
     }
-    let would = if args.dry_run { " would be" } else { "" };
+    let written = if args.confirm {
+        format!("{} created, {} updated", count(Status::Created), count(Status::Updated))
+    } else {
+        let (create, update) = (count(Status::WouldCreate), count(Status::WouldUpdate));
+        format!("would create {create}, would update {update}")
+    };
     context.ui.note(&format!(
-        "{} records:{would} {} created, {} updated, {} unchanged, {} joined with a later line, {} skipped, {} failed; {} calls",
-        report.records,
-        count(Status::Created),
-        count(Status::Updated),
+        "{}: {written}, {} unchanged, {} combined with a later line, {} skipped, {} failed; {}",
+        counted(report.records, "record"),
         count(Status::Unchanged),
         count(Status::Coalesced),
         count(Status::Skipped),
         count(Status::Failed),
-        client.calls_made(),
+        counted(usize::try_from(client.calls_made()).unwrap_or(usize::MAX), "call"),
     ));
+    say_nothing_was_written(context, args);
     Ok(())
+}
+
+/// The last line of a dry run. Whoever asked for one knows why; whoever did not may be used to an earlier version.
+fn say_nothing_was_written(context: &mut Context, args: &UpsertArgs) {
+    if args.dry_run {
+        context
+            .ui
+            .note("nothing was written: this is a dry run; add --confirm in place of --dry-run to write");
+    } else if !args.confirm {
+        context.ui.note(&format!("nothing was written: add --confirm (since version {ASKS_SINCE})"));
+    }
 }
 
 fn line(result: &LineResult) -> String {
     let id = result.id.map(|id| format!(" lead {id}")).unwrap_or_default();
     let reason = result.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let key = result.key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
-    format!("line {}: {}{key}{id}{reason}", result.line, result.status.as_str())
+    format!("line {}: {}{key}{id}{reason}", result.line, result.status.in_words())
 }
 
 struct Watcher {

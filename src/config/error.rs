@@ -58,6 +58,20 @@ pub enum Error {
         /// The profile asked for.
         profile: String,
     },
+    /// The profile and a variable name two instances: which is meant cannot be known.
+    #[error(
+        "{by} names the instance {of_profile}, and {variable} names {of_variable}; nothing was called, since it is not known which is meant"
+    )]
+    TwoInstances {
+        /// Where the profile was named, and its name.
+        by: String,
+        /// The profile's instance.
+        of_profile: String,
+        /// The variable.
+        variable: &'static str,
+        /// The variable's instance.
+        of_variable: String,
+    },
     /// A setting that the command needs.
     #[error("{what} is not configured")]
     Missing {
@@ -96,6 +110,9 @@ impl Error {
             Self::Missing { how, .. } => Some((*how).to_owned()),
             Self::NoHome { .. } => Some("name a file with --db".to_owned()),
             Self::NoFileForProfile { .. } => Some("name the file with --config FILE".to_owned()),
+            Self::TwoInstances { of_profile, variable, .. } => {
+                Some(format!("unset {variable}, to work on {of_profile}; or leave the profile out"))
+            }
             Self::ClockSpeed => Some("unset MKTO_AUDIT_CLOCK_SPEED".to_owned()),
             Self::SecretCommand { .. } => {
                 Some("run the command by itself: it must exit with 0 and print the secret alone".to_owned())

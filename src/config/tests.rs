@@ -60,6 +60,58 @@ fn flags_win_over_variables_which_win_over_the_profile_which_wins_over_the_file(
     assert_eq!(config.limits.concurrency, 4);
 }
 
+const TWO_CLIENTS: &str = "
+    [profile.acme.instance]
+    base_url = 'https://111-AAA-111.mktorest.com'
+    [profile.globex.instance]
+    base_url = 'https://222-BBB-222.mktorest.com'
+    [profile.bare.limits]
+    calls = 1
+";
+
+#[test]
+fn a_variable_that_names_another_instance_than_the_profile_is_refused_with_both_names() {
+    let with_flag = || Flags { profile: Some("acme".to_owned()), ..Flags::default() };
+    let of_variable = ("MKTO_AUDIT_PROFILE", "acme");
+    let left_over = "https://222-BBB-222.mktorest.com/rest";
+    let (meant, other) = ("111-aaa-111.mktorest.com", "222-bbb-222.mktorest.com");
+    let long = "MKTO_AUDIT__INSTANCE__BASE_URL";
+    for (flags, variables, by, variable) in [
+        (with_flag(), vec![("MARKETO_BASE_URL", left_over)], "--profile acme", "MARKETO_BASE_URL"),
+        (with_flag(), vec![(long, left_over)], "--profile acme", long),
+        (
+            Flags::default(),
+            vec![of_variable, ("MARKETO_BASE_URL", left_over)],
+            "MKTO_AUDIT_PROFILE=acme",
+            "MARKETO_BASE_URL",
+        ),
+    ] {
+        let error = load(TWO_CLIENTS, &variables, flags).unwrap_err();
+        assert!(
+            error.starts_with(&format!("{by} names the instance {meant}, and {variable} names {other};")),
+            "{error}"
+        );
+    }
+    let identity = [("MARKETO_IDENTITY_URL", "https://222-BBB-222.mktorest.com/identity")];
+    let error = load(TWO_CLIENTS, &identity, with_flag()).unwrap_err();
+    assert!(error.contains("MARKETO_IDENTITY_URL names 222-bbb-222.mktorest.com/identity"), "{error}");
+}
+
+#[test]
+fn a_profile_and_a_variable_that_agree_or_leave_no_doubt_are_taken() {
+    let acme = || Flags { profile: Some("acme".to_owned()), ..Flags::default() };
+    let name =
+        |variables: &[(&str, &str)], flags| load(TWO_CLIENTS, variables, flags).unwrap().instance_in_words();
+    let same = [("MARKETO_BASE_URL", "https://111-aaa-111.mktorest.com/")];
+    assert_eq!(name(&same, acme()), "111-aaa-111.mktorest.com (profile acme)");
+    let other = [("MARKETO_BASE_URL", "https://222-BBB-222.mktorest.com")];
+    let said = Flags { base_url: Some("http://127.0.0.1:8700".to_owned()), ..acme() };
+    assert_eq!(name(&other, said), "127.0.0.1:8700 (profile acme)", "a flag says which is meant");
+    let bare = Flags { profile: Some("bare".to_owned()), ..Flags::default() };
+    assert_eq!(name(&other, bare), "222-bbb-222.mktorest.com (profile bare)", "the profile names none");
+    assert_eq!(name(&other, Flags::default()), "222-bbb-222.mktorest.com", "no profile was named");
+}
+
 #[test]
 fn what_is_wrong_is_named_with_its_place() {
     for (file, variables, expected) in [

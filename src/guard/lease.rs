@@ -39,6 +39,7 @@ use crate::marketo::Clock;
 
 mod any;
 mod book;
+mod leaving;
 mod line;
 mod machine_clock;
 mod memory;
@@ -49,6 +50,7 @@ mod sqlite;
 mod table;
 
 pub use any::AnyLeases;
+pub use leaving::Leaving;
 pub use line::SharedLeases;
 pub use memory::MemoryLeases;
 pub use postgres::{AddressError, PostgresAddress};
@@ -211,6 +213,9 @@ pub trait Leases: Send + Sync + 'static {
 
     /// Renews the caller's claim to a part of its instance's limits.
     fn share(&self, ask: Ask) -> impl Future<Output = Result<Shared, LeaseError>> + Send;
+
+    /// Gives up the caller's claim for good, but for what still counts. The caller makes no call any more, nor renews.
+    fn leave(&self, leaving: Leaving) -> impl Future<Output = Result<(), LeaseError>> + Send;
 }
 
 /// How long a store keeps what nobody speaks for any more, in the wall's time.

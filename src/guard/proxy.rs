@@ -23,9 +23,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use super::lease::Leases;
+use super::lease::{Leases, Spans};
 use crate::dedupe::WinnerOrder;
-use crate::marketo::{Clock, Pacer, Spending};
+use crate::marketo::{Clock, Pacer, Share, Spending};
 
 mod answer;
 mod board;
@@ -41,9 +41,12 @@ mod mourn;
 mod pace;
 mod pass;
 mod places;
+mod portion;
 mod prompt;
+mod refusals;
 mod rights;
 mod route;
+mod seldom;
 mod server;
 mod settle;
 mod shadow;
@@ -61,6 +64,8 @@ use board::Board;
 use metrics::Metrics;
 use pace::Patience;
 use places::Places;
+use portion::Portion;
+use refusals::Refusals;
 use shadow::Shadow;
 use turn::Turns;
 use upstream::Upstream;
@@ -152,12 +157,16 @@ struct Proxy<L> {
     /// Only in shadow mode.
     shadow: Option<Arc<Shadow>>,
     metrics: Metrics,
+    /// What was refused and is told of once a minute.
+    refusals: Refusals,
     /// What the winners' look-up asks for; known after the first.
     winner_fields: tokio::sync::OnceCell<BTreeSet<String>>,
     /// How slow callers may be.
     patience: Patience,
     /// Places of calls that may last as long as their callers like.
     lasting: Arc<Semaphore>,
+    /// What may be used of the limits, which guards share.
+    portion: Mutex<Portion>,
     /// Calls under way, which outlive their callers.
     tasks: TaskTracker,
 }
@@ -173,8 +182,11 @@ impl<L: Leases> Proxy<L> {
 
     fn new(settings: ProxySettings, leases: L, board: Board) -> Result<Self, String> {
         let upstream = Upstream::new(&settings.base_url, &settings.identity_url)?;
+        let metrics = Metrics::new();
         let shadow = match (settings.mode, settings.tally.clone()) {
-            (Mode::Shadow, Some(tally)) => Some(Arc::new(Shadow::new(tally, settings.now))),
+            (Mode::Shadow, Some(tally)) => {
+                Some(Arc::new(Shadow::new(tally, settings.now, metrics.watched())))
+            }
             (Mode::Shadow, None) => return Err("shadow mode needs a file for its counts".to_owned()),
             (Mode::Serialize | Mode::Strict, _) => None,
         };
@@ -185,7 +197,10 @@ impl<L: Leases> Proxy<L> {
             settings.daily_calls,
             Arc::clone(&settings.spending),
         );
+        let limit = Share { calls: settings.calls.max(1), at_once: settings.concurrency.max(1) };
+        let row = Spans::of(settings.window, settings.clock).row;
         Ok(Self {
+            portion: Mutex::new(Portion::all(limit, row)),
             upstream,
             turns: Turns::new(Arc::new(pacer)),
             leases,
@@ -193,7 +208,8 @@ impl<L: Leases> Proxy<L> {
             places: Places::new(settings.queue),
             board: Mutex::new(board),
             shadow,
-            metrics: Metrics::new(),
+            metrics,
+            refusals: Refusals::default(),
             winner_fields: tokio::sync::OnceCell::new(),
             patience: Patience::at(settings.clock),
             lasting: Arc::new(Semaphore::new(settings.concurrency.saturating_sub(1).max(1))),
@@ -205,6 +221,11 @@ impl<L: Leases> Proxy<L> {
     fn board(&self) -> MutexGuard<'_, Board> {
         // The board is whole after each of its methods, so that a panic elsewhere leaves it usable.
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn portion(&self) -> MutexGuard<'_, Portion> {
+        // It is whole after each of its methods, so that a panic elsewhere leaves it usable.
+        self.portion.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn request_id(&self) -> String {

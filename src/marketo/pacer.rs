@@ -178,6 +178,15 @@ impl Pacer {
         Share { calls: state.in_flight + state.answers.len(), at_once: state.in_flight }
     }
 
+    /// What of it still counts, and how long each answered call does: calls in flight, and the rest of each one's window.
+    pub(crate) fn still_counts(&self) -> (usize, Vec<Duration>) {
+        let mut state = self.state();
+        let now = Instant::now();
+        state.forget(now, self.window);
+        let rest = |answer: &Instant| *answer + self.window.length - now;
+        (state.in_flight, state.answers.iter().map(rest).collect())
+    }
+
     /// Most calls in flight at one moment since this was last asked.
     pub(crate) fn most_at_once(&self) -> usize {
         let mut state = self.state();

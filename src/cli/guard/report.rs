@@ -43,7 +43,7 @@ pub(super) fn run(context: &mut Context, args: &ReportArgs) -> Result<Exit, Fail
     let Some(tally) = Tally::read(&context.config.tally_file()?)? else {
         return Err(Failure::Usage {
             what: format!("no guard has watched {instance} in shadow mode on this machine"),
-            hint: Some("run one: MKTO_AUDIT__GUARD__MODE=shadow mkto-audit guard".to_owned()),
+            hint: Some("run one: mkto-audit guard --mode shadow".to_owned()),
         });
     };
     let by_user = tally.by_user();
@@ -63,6 +63,14 @@ pub(super) fn run(context: &mut Context, args: &ReportArgs) -> Result<Exit, Fail
         })?;
         return Ok(Exit::Done);
     }
+    let minute = "%Y-%m-%d %H:%M";
+    if tally.is_empty() {
+        context.ui.print(&format!(
+            "Watching {instance} since {} UTC: no write has come through the guard yet. Counts are here a few seconds after a write.",
+            tally.since.format(minute)
+        ))?;
+        return Ok(Exit::Done);
+    }
     let mut table = Table::new();
     table.load_style(STYLE).set_header(["API user", "calls", "records", "would have raced"]);
     for (user, counts) in &by_user {
@@ -76,7 +84,6 @@ pub(super) fn run(context: &mut Context, args: &ReportArgs) -> Result<Exit, Fail
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let minute = "%Y-%m-%d %H:%M";
     context.ui.print(&format!(
         "{table}\n\n{} of {} records would have raced with another write of their key, from {} to {} UTC.",
         all.raced,

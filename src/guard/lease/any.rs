@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Ask, Lease, LeaseError, LeaseKey, Leases, MemoryLeases, Shared, SharedLeases};
+use super::{Ask, Lease, LeaseError, LeaseKey, Leases, Leaving, MemoryLeases, Shared, SharedLeases};
 
 /// One of the stores of leases.
 #[derive(Debug)]
@@ -58,6 +58,13 @@ impl Leases for AnyLeases {
         match self {
             Self::Memory(store) => store.share(ask).await,
             Self::Shared(store) => store.share(ask).await,
+        }
+    }
+
+    async fn leave(&self, leaving: Leaving) -> Result<(), LeaseError> {
+        match self {
+            Self::Memory(store) => store.leave(leaving).await,
+            Self::Shared(store) => store.leave(leaving).await,
         }
     }
 }

@@ -7,9 +7,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::leaving::owner_of_rest;
 use super::share::{Claim, shared};
 use super::table::{Grant, Results, Round, Ticket};
-use super::{Ask, LeaseKey, Shared, Terms};
+use super::{Ask, LeaseKey, Leaving, Shared, Terms};
+
+use crate::marketo::Share;
 
 mod entries;
 
@@ -40,6 +43,9 @@ impl Book {
         let granted = self.grant_turns(owner, now, terms);
         let taken = round.take.iter().map(|keys| self.take(now, keys, terms)).collect();
         let shared = round.share.as_ref().map(|ask| self.share(owner, now, ask));
+        if let Some(leaving) = &round.left {
+            self.leave_limits(owner, now, leaving);
+        }
         let look_again = self.0.next_end(owner).map(|end| end.saturating_sub(now));
         Results { renewed, entered, granted, gone, taken, look_again, shared }
     }
@@ -133,10 +139,20 @@ impl Book {
         claims.retain(|_, claim| claim.ends_at > now);
         let all = claims.range((ask.instance, i64::MIN)..=(ask.instance, i64::MAX));
         let others = all.map(|((_, other), claim)| (*other, claim)).filter(|(other, _)| *other != owner);
-        let told = shared(owner, ask, others);
+        let told = shared(owner, now, ask, others);
         let ends_at = now.saturating_add(ask.lasts);
         claims.insert((ask.instance, owner), Claim { share: told.claim, wants: ask.wants, ends_at });
         told
+    }
+
+    /// The owner's claim goes, and what still counts of it stays as rows that nobody renews.
+    fn leave_limits(&mut self, owner: i64, now: Duration, leaving: &Leaving) {
+        let claims = self.0.claims();
+        claims.remove(&(leaving.instance, owner));
+        for (number, (share, lasts)) in leaving.rests.iter().enumerate() {
+            let rest = Claim { share: *share, wants: Share::default(), ends_at: now.saturating_add(*lasts) };
+            claims.insert((leaving.instance, owner_of_rest(owner, number)), rest);
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::table::{Failure, Grant, Results, Round, Table, Ticket, leases};
-use super::{Ask, Lease, LeaseError, LeaseKey, Leases, Shared, Terms, in_full};
+use super::{Ask, Lease, LeaseError, LeaseKey, Leases, Leaving, Shared, Terms, in_full};
 
 /// How long those who wait anyway put up with a store that is away, as while it is restarted.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,6 +56,10 @@ enum Command {
     Share {
         ask: Ask,
         answer: Answer<Shared>,
+    },
+    Leave {
+        leaving: Leaving,
+        answer: Answer<()>,
     },
     /// A caller has stopped waiting.
     Left,
@@ -134,6 +138,10 @@ impl Leases for SharedLeases {
 
     async fn share(&self, ask: Ask) -> Result<Shared, LeaseError> {
         self.ask(|answer| Command::Share { ask, answer }).await
+    }
+
+    async fn leave(&self, leaving: Leaving) -> Result<(), LeaseError> {
+        self.ask(|answer| Command::Leave { leaving, answer }).await
     }
 }
 
@@ -316,6 +324,10 @@ fn take_down(command: Command, round: &mut Round, callers: &mut Callers) {
             // A process asks once at a time; were it otherwise, the last one counts.
             round.share = Some(ask);
             callers.share = Some(answer);
+        }
+        Command::Leave { leaving, answer } => {
+            round.left = Some(leaving);
+            callers.told.push(answer);
         }
         Command::Left => {}
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::book::Book;
 use super::table::{Grant, Results, Round, Ticket, leases};
-use super::{Ask, Lease, LeaseError, LeaseKey, Leases, Shared, Terms};
+use super::{Ask, Lease, LeaseError, LeaseKey, Leases, Leaving, Shared, Terms};
 
 /// The one process that is in the book.
 const OWNER: i64 = 0;
@@ -138,6 +138,11 @@ impl Leases for MemoryLeases {
     async fn share(&self, ask: Ask) -> Result<Shared, LeaseError> {
         let round = Round { share: Some(ask), ..Round::default() };
         Ok(self.round(&round).shared.unwrap_or_default())
+    }
+
+    async fn leave(&self, leaving: Leaving) -> Result<(), LeaseError> {
+        self.round(&Round { left: Some(leaving), ..Round::default() });
+        Ok(())
     }
 }
 

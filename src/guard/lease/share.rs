@@ -11,6 +11,9 @@
 //! 2. The claims never come to more than the limit. Rounds are one after another, and in its round a guard's claim is raised
 //!    by no more than what the other rows leave ([`shared`]).
 //! 3. A row outlives the last call of a guard that died by the window, and a margin for that call's way.
+//! 4. A guard that stops in good order replaces its row by rows of no more than it had, each of which lasts until its calls
+//!    have left the window ([`super::leaving`]). Nobody wants anything by them, so what they do not hold is divided among
+//!    those that are there.
 //!
 //! How the limit is divided ([`parts`]) is of no weight for that, so that it can go by what each has use for: an idle guard
 //! keeps little, a newcomer has its part as soon as the others have seen it and their calls have left the window.
@@ -78,8 +81,14 @@ pub struct Shared {
     pub claim: Share,
     /// Its part by what all have use for.
     pub part: Share,
-    /// How many guards share.
+    /// How many guards share, those included that are silent.
     pub guards: usize,
+    /// Others that have not renewed for so long that they were killed, most likely, or are cut off.
+    pub silent: usize,
+    /// What calls of guards that stopped in good order still hold.
+    pub left: Share,
+    /// When the last row ends of a guard that is silent or has stopped.
+    pub frees_in: Duration,
 }
 
 /// A row of the store.
@@ -91,16 +100,36 @@ pub(super) struct Claim {
 }
 
 /// What a guard gets, given the rows of the others.
-pub(super) fn shared<'r>(owner: i64, ask: &Ask, others: impl Iterator<Item = (i64, &'r Claim)>) -> Shared {
-    let (mut claimed, mut wants) = (Share::default(), vec![(ask.wants, owner)]);
+pub(super) fn shared<'r>(
+    owner: i64,
+    now: Duration,
+    ask: &Ask,
+    others: impl Iterator<Item = (i64, &'r Claim)>,
+) -> Shared {
+    let (mut claimed, mut left, mut wants) = (Share::default(), Share::default(), vec![(ask.wants, owner)]);
+    let (mut silent, mut frees_in) = (0, Duration::ZERO);
     for (other, row) in others {
         claimed.calls += row.share.calls;
         claimed.at_once += row.share.at_once;
-        wants.push((row.wants, other));
+        let ends_in = row.ends_at.saturating_sub(now);
+        let has_stopped = row.wants == Share::default();
+        // A guard that lives renews its row several times before an eighth of it is over.
+        let is_silent = !has_stopped && ends_in < ask.lasts / 8 * 7;
+        if has_stopped {
+            left.calls += row.share.calls;
+            left.at_once += row.share.at_once;
+        } else {
+            wants.push((row.wants, other));
+        }
+        silent += usize::from(is_silent);
+        if has_stopped || is_silent {
+            frees_in = frees_in.max(ends_in);
+        }
     }
     let one = |of: fn(&Share) -> usize| {
         let wants: Vec<(usize, i64)> = wants.iter().map(|(wants, owner)| (of(wants), *owner)).collect();
-        let part = parts(of(&ask.limit), wants).into_iter().find(|(whose, _)| *whose == owner);
+        let divided = of(&ask.limit).saturating_sub(of(&left));
+        let part = parts(divided, wants).into_iter().find(|(whose, _)| *whose == owner);
         let part = part.map_or(0, |(_, part)| part);
         let free = if ask.grows { of(&ask.limit).saturating_sub(of(&claimed)) } else { 0 };
         (part, of(&ask.keep).max(part.min(free)))
@@ -110,6 +139,9 @@ pub(super) fn shared<'r>(owner: i64, ask: &Ask, others: impl Iterator<Item = (i6
         claim: Share { calls: calls.1, at_once: at_once.1 },
         part: Share { calls: calls.0, at_once: at_once.0 },
         guards: wants.len(),
+        silent,
+        left,
+        frees_in,
     }
 }
 

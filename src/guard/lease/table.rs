@@ -11,7 +11,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Ask, Lease, LeaseKey, Shared, Terms};
+use super::{Ask, Lease, LeaseKey, Leaving, Shared, Terms};
 
 /// A place in the lines of one caller's keys. The lower one came first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +54,8 @@ pub(super) struct Round {
     pub(super) sweep: bool,
     /// The claim to a part of the limits that is renewed.
     pub(super) share: Option<Ask>,
+    /// The claim is given up, after whatever renewal of it came in the same round.
+    pub(super) left: Option<Leaving>,
 }
 
 /// What came of a round.

@@ -71,9 +71,9 @@ impl Answer {
     }
 
     /// An answer of HTTP's own, in words.
-    pub(super) fn http(status: StatusCode, words: &'static str) -> Self {
+    pub(super) fn http(status: StatusCode, words: impl Into<Bytes>) -> Self {
         let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
-        Self { status, content_type, body: Bytes::from_static(words.as_bytes()) }
+        Self { status, content_type, body: words.into() }
     }
 
     fn json(document: &impl Serialize) -> Self {

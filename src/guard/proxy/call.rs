@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::Proxy;
 use super::answer::Answer;
 use super::board::Unit;
+use super::refusals::refuses_the_token;
 use super::upstream::{NoAnswer, Whole};
 use super::user::ApiUser;
 use crate::guard::lease::{Lease, LeaseError, Leases, LeaveBy, in_full, to_send, until_over};
@@ -135,7 +136,14 @@ impl<L: Leases> Proxy<L> {
             // What follows counts from when the bytes left, which a slow connection may have held up.
             let sent_at = left_at.unwrap_or(sent_at);
             match judge(order.kind, answer, sent_at) {
-                Judged::Said(said) => return said,
+                Judged::Said(said) => {
+                    if let Said::Refused(refusal) = &said
+                        && refuses_the_token(&refusal.code)
+                    {
+                        self.token_refused(order.user, &refusal.code);
+                    }
+                    return said;
+                }
                 Judged::TooMany(_) if crowded < CROWDED_ATTEMPTS => {
                     crowded += 1;
                     attempts -= 1;

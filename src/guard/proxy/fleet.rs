@@ -1,17 +1,22 @@
 //! Keeps up this guard's part of the instance's limits, which all guards on one lease store share, and holds its callers to
-//! it. In the background: no call waits for the store.
+//! it. In the background: no call waits for the store. When the guard stops, its part is handed back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Proxy;
-use crate::guard::lease::{LeaseKey, Leases, Part, Spans};
+use super::portion::Tell;
+use crate::guard::lease::{LeaseKey, Leases, Leaving, Part, Shared, Spans, in_full};
 use crate::marketo::Share;
 
 /// How long callers are kept out for the store's first answer. Without one, the guard takes all of the limits for its own.
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
+
+/// How long the store may take to note what is handed back.
+const HANDED_BACK: Duration = Duration::from_secs(5);
 
 /// A part that is not there yet is asked for so many times as often: those who have it may have let go of it.
 const EAGER: u32 = 5;
@@ -44,7 +49,7 @@ impl Fleet {
     async fn renew<L: Leases>(&mut self, proxy: &Proxy<L>) -> Duration {
         let ask = self.part.ask(Instant::now(), proxy.turns.used(), proxy.turns.most_at_once());
         let answer = proxy.leases.share(ask).await;
-        let (may_use, again) = match answer {
+        let (may_use, heard, again) = match answer {
             Ok(shared) => {
                 let may_use = self.part.told(Instant::now(), shared);
                 if self.guards != shared.guards {
@@ -56,17 +61,12 @@ impl Fleet {
                         "guards share the limits; this one's part of them"
                     );
                 }
-                if shared.part.calls == 0 || shared.part.at_once == 0 {
-                    tracing::warn!(
-                        guards = shared.guards,
-                        "there are more guards than limits.concurrency or limits.calls; this one has no part in them, and calls nobody"
-                    );
-                }
-                (may_use, self.again(shared.claim, shared.part))
+                (may_use, Some(shared), self.again(shared.claim, shared.part))
             }
             // The store tells of itself.
-            Err(_away) => (self.part.not_told(), self.spans.renewal),
+            Err(_away) => (self.part.not_told(), None, self.spans.renewal),
         };
+        proxy.note_part(may_use, heard);
         proxy.turns.limit_to(may_use);
         self.let_last(proxy, may_use.at_once);
         again
@@ -98,7 +98,7 @@ impl Fleet {
 
 impl<L: Leases> Proxy<L> {
     /// Asks for the first time, and goes on asking until the task is aborted.
-    pub(super) async fn share_limits(self: &Arc<Self>) -> Option<tokio::task::AbortHandle> {
+    pub(super) async fn share_limits(self: &Arc<Self>) -> Option<JoinHandle<()>> {
         if self.shadow.is_some() {
             // Nothing is limited there.
             return None;
@@ -115,6 +115,66 @@ impl<L: Leases> Proxy<L> {
             }
         });
         tokio::time::timeout(FIRST_ANSWER, first).await.ok();
-        Some(task.abort_handle())
+        Some(task)
+    }
+
+    /// Makes no call any more, and hands the part of the limits back, so that the next guard need not wait for it.
+    pub(super) async fn leave_limits(&self, sharing: JoinHandle<()>) {
+        // A renewal after the leaving would claim the part once more.
+        sharing.abort();
+        sharing.await.ok();
+        self.turns.limit_to(Share::default());
+        let settings = &self.settings;
+        let (in_flight, answered) = self.turns.still_counts();
+        let instance = LeaseKey::of_limits(&settings.instance);
+        let spans = Spans::of(settings.window, settings.clock);
+        let leaving = Leaving::of(instance, settings.window, spans, in_flight, &answered);
+        let left = tokio::time::timeout(HANDED_BACK, self.leases.leave(leaving)).await;
+        let error = match left {
+            Ok(Ok(())) => return tracing::debug!("the part of the limits is handed back"),
+            Ok(Err(error)) => in_full(&error),
+            Err(_elapsed) => "the lease store does not answer".to_owned(),
+        };
+        tracing::warn!(
+            error,
+            counted_out_s = spans.row.as_secs(),
+            "the part of the limits could not be handed back; other guards wait until this one is counted out"
+        );
+    }
+
+    /// What may be used from now on; where that is nothing for long, the log says so.
+    fn note_part(&self, may_use: Share, heard: Option<Shared>) {
+        let now = Instant::now();
+        let (tell, why) = {
+            let mut portion = self.portion();
+            (portion.note(now, may_use, heard), portion.why_nothing(now))
+        };
+        match tell {
+            Some(Tell::StillNothing(span)) => {
+                let why = why.unwrap_or_default();
+                tracing::warn!(waiting = self.board().waiting(), "no call for {} s: {why}", span.as_secs());
+            }
+            Some(Tell::CallsAgain(span)) => {
+                tracing::info!(
+                    waited_s = span.as_secs(),
+                    "calls leave: this guard has its part of the limits"
+                );
+            }
+            None => {}
+        }
+    }
+
+    /// Why nothing could leave at this moment, as far as the limits go; none where something could.
+    pub(super) fn why_nothing_leaves(&self) -> Option<String> {
+        if self.shadow.is_some() {
+            return None;
+        }
+        let budget = self.settings.daily_calls;
+        if self.turns.made_today() >= budget {
+            return Some(format!(
+                "the day's budget of {budget} calls (limits.daily_calls) is used up; calls leave again after midnight US Central"
+            ));
+        }
+        self.portion().why_nothing(Instant::now())
     }
 }

@@ -14,7 +14,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use serde_json::Value;
 
-use crate::marketo::Kind;
+use super::user::ApiUser;
+use crate::marketo::{Kind, Share};
 
 /// The counters, shared by all tasks.
 #[derive(Debug)]
@@ -34,6 +35,64 @@ pub(super) struct Metrics {
     oldest: Gauge<f64, AtomicU64>,
     calls_today: Gauge,
     budget: Gauge,
+    part_calls: Gauge,
+    part_at_once: Gauge,
+    guards: Gauge,
+    no_part: Gauge<f64, AtomicU64>,
+    watched: Watched,
+}
+
+/// What shadow mode saw, by API user: the login of an API-only user, or a name made of the token's hash.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Watched {
+    calls: Family<ByUser, Counter>,
+    records: Family<ByUser, Counter>,
+    raced: Family<ByUser, Counter>,
+    unseen: Family<ByUser, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByUser {
+    user: String,
+}
+
+impl Watched {
+    /// A call was looked at.
+    pub(super) fn count(&self, user: &ApiUser, records: u64, raced: u64) {
+        let user = ByUser { user: user.to_string() };
+        self.calls.get_or_create(&user).inc();
+        self.records.get_or_create(&user).inc_by(records);
+        // Also where it is none: a rate needs a beginning.
+        self.raced.get_or_create(&user).inc_by(raced);
+    }
+
+    /// A call passed that could not be looked at.
+    pub(super) fn count_unseen(&self, user: &ApiUser) {
+        self.unseen.get_or_create(&ByUser { user: user.to_string() }).inc();
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "would_have_raced",
+            "Shadow mode: records written while another write of the same key was under way, by API user",
+            self.raced.clone(),
+        );
+        registry.register(
+            "watched_calls",
+            "Shadow mode: lead writes that passed, by API user",
+            self.calls.clone(),
+        );
+        registry.register(
+            "watched_records",
+            "Shadow mode: records in those lead writes, by API user",
+            self.records.clone(),
+        );
+        registry.register(
+            "unwatched_calls",
+            "Shadow mode: lead writes whose records were not looked at (too large or compressed), by API user",
+            self.unseen.clone(),
+        );
+    }
 }
 
 /// How a record's write ended.
@@ -81,6 +140,12 @@ pub(super) struct Standing {
     pub(super) oldest: Duration,
     pub(super) calls_today: u64,
     pub(super) budget: u64,
+    /// What this guard may use of the limits.
+    pub(super) part: Share,
+    /// How many guards share them.
+    pub(super) guards: usize,
+    /// For how long that has been nothing.
+    pub(super) no_part: Duration,
 }
 
 impl Metrics {
@@ -101,46 +166,57 @@ impl Metrics {
             oldest: Gauge::default(),
             calls_today: Gauge::default(),
             budget: Gauge::default(),
+            part_calls: Gauge::default(),
+            part_at_once: Gauge::default(),
+            guards: Gauge::default(),
+            no_part: Gauge::default(),
+            watched: Watched::default(),
         };
         let mut registry = Registry::with_prefix("mkto_guard");
         metrics.register_writes(&mut registry);
         metrics.register_calls(&mut registry);
+        metrics.register_limits(&mut registry);
+        metrics.watched.register(&mut registry);
         metrics.registry = registry;
         metrics
     }
 
     fn register_writes(&self, registry: &mut Registry) {
-        registry.register("records", "Records of lead writes by how they ended", self.writes.clone());
-        registry.register("batch_records", "Records in each call that was written", self.batches.clone());
+        registry.register("records", "Records written, by outcome", self.writes.clone());
+        registry.register(
+            "batch_records",
+            "Records in each call that wrote to Marketo",
+            self.batches.clone(),
+        );
         registry.register(
             "coalesced",
-            "Records that left as a part of another of their key",
+            "Records that were combined with another record of the same key",
             self.coalesced.clone(),
         );
         registry.register(
             "races_prevented",
-            "Records that came while another write of their key was under way, and waited for it",
+            "Records that waited because another write of the same key was under way",
             self.prevented.clone(),
         );
         registry.register(
             "create_duplicate",
-            "Records that were sent by createDuplicate",
+            "Records sent with the action createDuplicate",
             self.create_duplicate.clone(),
         );
         registry.register(
             "unclear",
-            "Records whose answer was lost, and that were settled by looking",
+            "Records whose answer from Marketo was lost; the guard looked them up to learn the outcome",
             self.unclear.clone(),
         );
         registry.register(
             "broken_off",
-            "Records whose outcome is open by a fault of the guard, which the log tells of",
+            "Records whose outcome is unknown because of a bug in the guard (see its log)",
             self.broken_off.clone(),
         );
-        registry.register("queue_records", "Records that wait for their call", self.queue.clone());
+        registry.register("queue_records", "Records waiting to be sent", self.queue.clone());
         registry.register_with_unit(
             "queue_oldest",
-            "How long the first of them has waited",
+            "How long the oldest waiting record has waited",
             Unit::Seconds,
             self.oldest.clone(),
         );
@@ -149,30 +225,55 @@ impl Metrics {
     fn register_calls(&self, registry: &mut Registry) {
         registry.register(
             "too_many",
-            "Calls that Marketo turned away with 606 or 615",
+            "Calls that Marketo refused with 606 (rate limit) or 615 (concurrency limit)",
             self.too_many.clone(),
         );
         registry.register(
             "passed",
-            "Requests that passed through, by Marketo's HTTP status",
+            "Requests passed through unchanged, by HTTP status of Marketo's answer",
             self.passed.clone(),
         );
         registry.register_with_unit(
             "upstream",
-            "How long Marketo took to answer",
+            "How long Marketo took to answer a call",
             Unit::Seconds,
             self.upstream.clone(),
         );
         registry.register(
             "quota_used",
-            "Calls made today, or since the guard was started today",
+            "Calls made today, in Marketo's day (US Central)",
             self.calls_today.clone(),
         );
         registry.register(
             "quota_budget",
-            "Calls that it may make a day (limits.daily_calls)",
+            "Calls that may be made in a day (limits.daily_calls)",
             self.budget.clone(),
         );
+    }
+
+    fn register_limits(&self, registry: &mut Registry) {
+        registry.register("guards", "Guards that share the limits of this instance", self.guards.clone());
+        registry.register(
+            "part_calls",
+            "Calls in a window that this guard may make, of limits.calls",
+            self.part_calls.clone(),
+        );
+        registry.register(
+            "part_at_once",
+            "Calls that this guard may have in flight, of limits.concurrency",
+            self.part_at_once.clone(),
+        );
+        registry.register_with_unit(
+            "waiting_for_part",
+            "How long no call could leave because other guards hold all of the limits; 0 while calls can leave",
+            Unit::Seconds,
+            self.no_part.clone(),
+        );
+    }
+
+    /// The counters of shadow mode.
+    pub(super) fn watched(&self) -> Watched {
+        self.watched.clone()
     }
 
     /// The page of Prometheus.
@@ -182,6 +283,10 @@ impl Metrics {
         self.oldest.set(standing.oldest.as_secs_f64());
         self.calls_today.set(whole(standing.calls_today));
         self.budget.set(whole(standing.budget));
+        self.part_calls.set(whole(standing.part.calls as u64));
+        self.part_at_once.set(whole(standing.part.at_once as u64));
+        self.guards.set(whole(standing.guards as u64));
+        self.no_part.set(standing.no_part.as_secs_f64());
         let mut page = String::new();
         // Writing to a text cannot fail; a page that is not whole would be no page at all.
         encode(&mut page, &self.registry).map_or_else(|_| String::new(), |()| page)

@@ -110,7 +110,8 @@ impl<L: Leases> Proxy<L> {
                 return no_answer(NoAnswer::Untrusted(why));
             }
             let not_sent = matches!(sent, Err(NoAnswer::NotSent(_)));
-            let (response, verdict) = judge(self.held(sent, right).unwrap_or_else(no_answer), kind).await;
+            let (response, verdict, code) =
+                judge(self.held(sent, right).unwrap_or_else(no_answer), kind).await;
             match verdict {
                 Some(Verdict::SlowDown) if crowded < CROWDED_ATTEMPTS => {
                     crowded += 1;
@@ -123,6 +124,10 @@ impl<L: Leases> Proxy<L> {
                 again if (not_sent || reads && again == Some(Verdict::TryAgain)) && failed + 1 < ATTEMPTS => {
                     failed += 1;
                     self.settings.clock.sleep(Duration::from_secs(u64::from(failed))).await;
+                }
+                Some(Verdict::RenewToken) => {
+                    self.token_refused(user, &code);
+                    return response;
                 }
                 _ => return response,
             }
@@ -216,32 +221,37 @@ fn is_file(head: &Parts) -> bool {
     ["/file.json", "/failures.json", "/warnings.json"].iter().any(|name| path.ends_with(name))
 }
 
-/// What an answer says of its call, where it is small enough to be an error; and the answer, whole again.
-async fn judge(response: Response<Body>, kind: Kind) -> (Response<Body>, Option<Verdict>) {
+/// What an answer says of its call, where it is small enough to be an error, and by which code; and the answer, whole again.
+async fn judge(response: Response<Body>, kind: Kind) -> (Response<Body>, Option<Verdict>, String) {
+    let none = String::new;
     // A part of a file, a redirect, what has not changed: all of them are answers.
     if response.status().is_success() && response.status() != StatusCode::OK
         || response.status().is_redirection()
     {
-        return (response, None);
+        return (response, None, none());
     }
     if response.status() != StatusCode::OK {
         let verdict = of_status(kind, response.status().as_u16());
-        return (response, Some(verdict));
+        let code = format!("HTTP {}", response.status().as_u16());
+        return (response, Some(verdict), code);
     }
     let is_json = response.headers().get(CONTENT_TYPE).is_some_and(is_json);
     if !is_json || response.body().size_hint().lower() > ERROR_BYTES {
-        return (response, None);
+        return (response, None, none());
     }
     let (head, body) = response.into_parts();
     match beginning(body, ERROR_BYTES).await {
         Ok((body, None)) => {
-            let verdict = error_code(&body).map(|code| of_code(kind, &code));
-            (Response::from_parts(head, whole(body)), verdict)
+            let code = error_code(&body);
+            let verdict = code.as_deref().map(|code| of_code(kind, code));
+            (Response::from_parts(head, whole(body)), verdict, code.unwrap_or_default())
         }
-        Ok((read, Some(rest))) => (Response::from_parts(head, continued(read, rest)), None),
-        Err(_broken) => {
-            (Answer::http(StatusCode::BAD_GATEWAY, "Marketo's answer broke off").into_response(), None)
-        }
+        Ok((read, Some(rest))) => (Response::from_parts(head, continued(read, rest)), None, none()),
+        Err(_broken) => (
+            Answer::http(StatusCode::BAD_GATEWAY, "Marketo's answer broke off").into_response(),
+            None,
+            none(),
+        ),
     }
 }
 

@@ -103,10 +103,11 @@ pub async fn serve<L: Leases>(
     proxy.tasks.wait().await;
     // Until here there were calls for it.
     if let Some(sharing) = sharing {
-        sharing.abort();
+        proxy.leave_limits(sharing).await;
     }
     if let Some(shadow) = &proxy.shadow {
         shadow.save().await;
+        shadow.tell(true);
     }
     Ok(())
 }
@@ -203,7 +204,10 @@ async fn own<L: Leases>(proxy: &Proxy<L>, path: &str, stopping: &CancellationTok
         "/-/healthz" => Answer::http(StatusCode::OK, "ok\n"),
         "/-/readyz" if stopping.is_cancelled() => Answer::http(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
         "/-/readyz" => match proxy.leases.ready().await {
-            Ok(()) => Answer::http(StatusCode::OK, "ready\n"),
+            Ok(()) => match proxy.why_nothing_leaves() {
+                None => Answer::http(StatusCode::OK, format!("ready\n{}", proxy.refused_token())),
+                Some(why) => Answer::http(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+            },
             Err(error) => {
                 tracing::warn!(error = in_full(&error), "not ready");
                 Answer::http(StatusCode::SERVICE_UNAVAILABLE, "the lease store cannot be reached\n")
@@ -223,8 +227,12 @@ async fn own<L: Leases>(proxy: &Proxy<L>, path: &str, stopping: &CancellationTok
 
 impl<L: Leases> Proxy<L> {
     pub(super) fn standing(&self) -> Standing {
+        let part = *self.portion();
         let board = self.board();
         Standing {
+            part: part.may_use(),
+            guards: part.guards(),
+            no_part: part.nothing_for(tokio::time::Instant::now()),
             queue: board.waiting(),
             oldest: board.oldest().map_or(Duration::ZERO, |caller| caller.since.elapsed()),
             calls_today: self.turns.made_today(),

@@ -2,7 +2,8 @@
 //!
 //! A write *would have raced* when its last part comes while another with one of its keys has not been answered yet, or
 //! when one call has a key twice: that is what Marketo's documentation warns of. What is looked at is a copy, made while
-//! the body passes, and kept no longer. The counts go to a file, for `guard report`.
+//! the body passes, and kept no longer. The counts go to the metrics, and to a file for `guard report`, which is there from
+//! the start on; the log has a line a minute of them (`summary`).
 //!
 //! Never: holds up a write or frames it anew, or copies without bound. What does not fit is counted as not looked at.
 
@@ -19,16 +20,22 @@ use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::CONTENT_ENCODING;
 use hyper::{Method, Request, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Proxy;
 use super::answer::Body;
 use super::incoming::{self, Record};
+use super::metrics::Watched as Counters;
 use super::route::Verb;
 use super::stream::{holding, stalling};
 use super::user::ApiUser;
 use crate::guard::lease::{LeaseKey, Leases};
 use crate::guard::tally::Tally;
+
+mod summary;
+
+use summary::Summary;
 
 /// A body above Marketo's limit is refused by Marketo; nobody looks at it.
 const BODY_BYTES: usize = 1_048_576;
@@ -36,7 +43,8 @@ const BODY_BYTES: usize = 1_048_576;
 /// Bytes of all copies together.
 const ROOM: usize = 64 * BODY_BYTES;
 
-/// How often the counts are written down.
+/// How often it is looked whether there are new counts, and how often they are written down at most.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 
 /// The writes that are under way, and the counts.
@@ -44,6 +52,8 @@ const SAVE_EVERY: Duration = Duration::from_secs(5);
 pub(super) struct Shadow {
     under_way: Mutex<BTreeMap<LeaseKey, Vec<ApiUser>>>,
     seen: Mutex<Tally>,
+    untold: Mutex<Summary>,
+    counters: Counters,
     room: Arc<Semaphore>,
     file: PathBuf,
     now: fn() -> DateTime<Utc>,
@@ -58,9 +68,10 @@ struct UnderWay {
 }
 
 impl Shadow {
-    pub(super) fn new(file: PathBuf, now: fn() -> DateTime<Utc>) -> Self {
+    pub(super) fn new(file: PathBuf, now: fn() -> DateTime<Utc>, counters: Counters) -> Self {
         let (under_way, seen) = (Mutex::default(), Mutex::new(Tally::new(now())));
-        Self { under_way, seen, room: Arc::new(Semaphore::new(ROOM)), file, now }
+        let room = Arc::new(Semaphore::new(ROOM));
+        Self { under_way, seen, untold: Mutex::default(), counters, room, file, now }
     }
 
     /// Notes that a write begins, and counts what it overlaps with.
@@ -73,7 +84,11 @@ impl Shadow {
             for key in &record.leases {
                 let others = under_way.entry(*key).or_default();
                 if let Some(other) = others.last() {
-                    tracing::warn!(%user, %other, %key, "two writes of one key would have raced");
+                    tracing::debug!(%user, %other, %key, "two writes of one key would have raced");
+                    // One key of a record tells of it.
+                    if !overlaps {
+                        self.untold().note(user, other, *key);
+                    }
                     overlaps = true;
                 }
                 others.push(user.clone());
@@ -82,27 +97,45 @@ impl Shadow {
             raced += u64::from(overlaps);
         }
         drop(under_way);
+        self.counters.count(user, records.len() as u64, raced);
         self.seen().count((self.now)(), &user.to_string(), records.len() as u64, raced);
         UnderWay { shadow: Arc::clone(self), user: user.clone(), keys }
     }
 
-    /// Writes the counts down every now and then, until it is told to stop, and then once more.
+    /// Writes the counts down every now and then, until it is told to stop, and then once more. The file is there from the
+    /// start, so that `guard report` knows that it is watched.
     pub(super) async fn keep(self: Arc<Self>, stopping: CancellationToken) {
+        self.write_down(Tally::new((self.now)())).await;
+        let mut saved = None;
         loop {
-            let stopped = tokio::time::timeout(SAVE_EVERY, stopping.cancelled()).await.is_ok();
-            self.save().await;
+            let stopped = tokio::time::timeout(LOOK_EVERY, stopping.cancelled()).await.is_ok();
+            let now = Instant::now();
+            if stopped || saved.is_none_or(|saved| now - saved >= SAVE_EVERY) && !self.seen().is_empty() {
+                self.save().await;
+                saved = Some(now);
+            }
+            self.tell(stopped);
             if stopped {
                 return;
             }
         }
     }
 
+    /// Tells the log what would have raced, if a minute is over, or at the end.
+    pub(super) fn tell(&self, at_the_end: bool) {
+        let due = self.untold().due(Instant::now(), at_the_end);
+        summary::tell(&due);
+    }
+
     /// Writes the counts down.
     pub(super) async fn save(&self) {
         let seen = std::mem::replace(&mut *self.seen(), Tally::new((self.now)()));
-        if seen.is_empty() {
-            return;
+        if !seen.is_empty() {
+            self.write_down(seen).await;
         }
+    }
+
+    async fn write_down(&self, seen: Tally) {
         let (file, counts) = (self.file.clone(), seen.clone());
         let saved = tokio::task::spawn_blocking(move || counts.add_to(&file)).await;
         if let Ok(Err(error)) = saved {
@@ -114,6 +147,11 @@ impl Shadow {
     fn under_way(&self) -> MutexGuard<'_, BTreeMap<LeaseKey, Vec<ApiUser>>> {
         // Counts, which a panic elsewhere can leave too high at worst.
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn untold(&self) -> MutexGuard<'_, Summary> {
+        // Counts likewise.
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn seen(&self) -> MutexGuard<'_, Tally> {
@@ -223,6 +261,7 @@ impl Glance {
 
     /// It cannot be looked at.
     fn look_away(self) {
+        self.shadow.counters.count_unseen(&self.user);
         self.shadow.seen().count_unseen((self.shadow.now)(), &self.user.to_string());
     }
 }
@@ -284,7 +323,8 @@ mod tests {
 
     #[test]
     fn what_is_copied_is_bounded_for_each_body_and_for_all_together() {
-        let shadow = Arc::new(Shadow::new(PathBuf::from("nowhere"), || DateTime::UNIX_EPOCH));
+        let shadow =
+            Arc::new(Shadow::new(PathBuf::from("nowhere"), || DateTime::UNIX_EPOCH, Counters::default()));
         let largest = vec![b' '; BODY_BYTES];
         let too_large = glance(&shadow).take_down(&largest).unwrap();
         assert!(too_large.take_down(b" ").is_none(), "of one body no more is kept");

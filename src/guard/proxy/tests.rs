@@ -17,7 +17,9 @@ use super::incoming::{Incoming, read};
 use super::route::Verb;
 use super::user::ApiUser;
 use super::{CreateDuplicate, Mode, OnDuplicates, Proxy, ProxySettings};
-use crate::guard::lease::{Ask, Lease, LeaseError, LeaseKey, Leases, MemoryLeases, Shared, Terms, to_send};
+use crate::guard::lease::{
+    Ask, Lease, LeaseError, LeaseKey, Leases, Leaving, MemoryLeases, Shared, Terms, to_send,
+};
 use crate::marketo::{Clock, OneRun, SYNC_LIMIT, Slot, Spending, Spent, Uncounted};
 
 const ADA: &str = "ada@example.com";
@@ -157,6 +159,10 @@ impl Leases for Faulty {
 
     async fn share(&self, ask: Ask) -> Result<Shared, LeaseError> {
         self.leases.share(ask).await
+    }
+
+    async fn leave(&self, leaving: Leaving) -> Result<(), LeaseError> {
+        self.leases.leave(leaving).await
     }
 }
 

@@ -95,6 +95,11 @@ impl Turns {
         self.pacer.used()
     }
 
+    /// Calls in flight, and how long each answered call still counts in the window.
+    pub(super) fn still_counts(&self) -> (usize, Vec<Duration>) {
+        self.pacer.still_counts()
+    }
+
     /// Most calls in flight at one moment since this was last asked.
     pub(super) fn most_at_once(&self) -> usize {
         self.pacer.most_at_once()

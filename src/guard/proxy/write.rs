@@ -60,10 +60,7 @@ impl<L: Leases> Proxy<L> {
         match self.look_up_units(&caller, &mut rewritable, &BTreeSet::new(), Some(slot)).await {
             Ok(found) => self.by_what_was_found(&caller, &found, rewritable, as_asked).await,
             Err(refusal) if &*refusal.code == "603" => {
-                tracing::warn!(
-                    user = %caller.user,
-                    "the API user may not read leads, so its writes are serialised as they come; strict mode needs Read-Only Lead"
-                );
+                self.reading_denied(&caller.user, &caller.headers);
                 self.send_all(rewritable.into_iter().chain(as_asked).collect(), How::AsAsked, None).await;
             }
             // Nothing was written, so that whatever Marketo said can be passed on as it is.
@@ -128,6 +125,7 @@ impl<L: Leases> Proxy<L> {
 
     /// Several leads have the key: what Marketo says then.
     async fn several(self: &Arc<Self>, units: Vec<Unit>, found: &Found) {
+        self.several_have_it(&units);
         let row = skipped("1007", "Multiple lead match lookup criteria");
         let said = Answered {
             request_id: found.request_id.clone().unwrap_or_else(|| self.request_id().into()),
@@ -239,6 +237,9 @@ impl<L: Leases> Proxy<L> {
             {
                 several.push(unit);
             } else {
+                if has_code(&row, &["1007"]) {
+                    self.several_have_it([&unit]);
+                }
                 answered.push(unit);
                 rows.push(row);
             }

@@ -94,7 +94,7 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
             let Some(work) = chunk.open.get(place).filter(|work| rights.has(&work.key)) else { continue };
             let Some(write) = work.writes.front() else { continue };
             let leads = found.get(&work.key).map(Vec::as_slice).unwrap_or_default();
-            let (status, id) = match decide(&write.fields, leads) {
+            let id = match decide(&write.fields, leads) {
                 Decision::Several(ids) => {
                     chunk.finish(place, Status::Skipped, None, Some(&several(&ids)));
                     continue;
@@ -104,11 +104,12 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
                     chunk.finish(place, status, Some(id), None);
                     continue;
                 }
-                Decision::Create => (Status::Created, None),
-                Decision::Update(id) => (Status::Updated, Some(id)),
+                Decision::Create => None,
+                Decision::Update(id) => Some(id),
             };
             if self.settings.dry_run {
-                chunk.finish(place, status, id, None);
+                let would = if id.is_some() { Status::WouldUpdate } else { Status::WouldCreate };
+                chunk.finish(place, would, id, None);
             } else if write.tries >= TRIES {
                 let reason = write.given_up();
                 chunk.finish(place, Status::Failed, id, Some(&reason));

@@ -13,6 +13,10 @@ pub enum Status {
     Created,
     /// An existing lead was written to.
     Updated,
+    /// In a dry run: no lead has the key, so one would be created.
+    WouldCreate,
+    /// In a dry run: a lead has the key, and would be written to.
+    WouldUpdate,
     /// An existing lead held it already; nothing was written.
     Unchanged,
     /// A later line of the same key took it in.
@@ -29,6 +33,8 @@ impl Status {
         match self {
             Self::Created => "created",
             Self::Updated => "updated",
+            Self::WouldCreate => "would_create",
+            Self::WouldUpdate => "would_update",
             Self::Unchanged => "unchanged",
             Self::Coalesced => "coalesced",
             Self::Skipped => "skipped",
@@ -36,9 +42,19 @@ impl Status {
         }
     }
 
-    /// Whether the line's values are in Marketo.
+    /// The same for a person: `would create`, `combined`.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::WouldCreate => "would create",
+            Self::WouldUpdate => "would update",
+            Self::Coalesced => "combined",
+            other => other.as_str(),
+        }
+    }
+
+    /// Whether the line's values are in Marketo, or, in a dry run, would be.
     pub fn is_done(self) -> bool {
-        matches!(self, Self::Created | Self::Updated | Self::Unchanged | Self::Coalesced)
+        !matches!(self, Self::Skipped | Self::Failed)
     }
 }
 

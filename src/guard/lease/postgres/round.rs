@@ -136,6 +136,9 @@ impl Statements {
             Some(ask) => Some(self.claims.renew(db, owner, now, ask).await?),
             None => None,
         };
+        if let Some(leaving) = &round.left {
+            self.claims.leave(db, owner, now, leaving).await?;
+        }
         Ok(Results { renewed, entered, granted, gone, taken, look_again, shared })
     }
 

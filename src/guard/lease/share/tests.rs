@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{IDLE, Part, Spans, parts};
 use crate::guard::lease::book::Book;
 use crate::guard::lease::table::Round;
-use crate::guard::lease::{LeaseKey, Terms};
+use crate::guard::lease::{LeaseKey, Leaving, Terms};
 use crate::marketo::{Clock, Share};
 
 const WINDOW: Duration = Duration::from_secs(20);
@@ -107,6 +107,20 @@ impl World {
         }
     }
 
+    /// A guard stops in good order: it says which of its calls still count.
+    fn leave(&mut self, guard: usize) {
+        if guard >= self.guards.len() {
+            return;
+        }
+        let gone = self.guards.remove(guard);
+        let answered: Vec<Duration> =
+            gone.answers.iter().map(|answer| (*answer + WINDOW).saturating_sub(self.now)).collect();
+        let instance = LeaseKey::of_limits("instance");
+        let left = Leaving::of(instance, WINDOW, self.spans, gone.in_flight, &answered);
+        let round = Round { left: Some(left), ..Round::default() };
+        self.book.round(gone.owner, self.now, &round, Terms::default());
+    }
+
     /// Time passes; whoever lives renews in time.
     fn pass(&mut self, span: Duration) {
         let end = self.now + span;
@@ -141,6 +155,7 @@ impl World {
 enum Event {
     Start,
     Kill(usize),
+    Leave(usize),
     Calls(usize, usize),
     Answers(usize, usize),
     Renew(usize, bool),
@@ -151,6 +166,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         1 => Just(Event::Start),
         1 => (0..4_usize).prop_map(Event::Kill),
+        1 => (0..4_usize).prop_map(Event::Leave),
         8 => (0..4_usize, 1..30_usize).prop_map(|(guard, calls)| Event::Calls(guard, calls)),
         8 => (0..4_usize, 1..30_usize).prop_map(|(guard, calls)| Event::Answers(guard, calls)),
         6 => (0..4_usize, prop::bool::weighted(0.8)).prop_map(|(guard, answered)| Event::Renew(guard, answered)),
@@ -172,6 +188,7 @@ proptest! {
                 Event::Start if world.guards.len() < 4 => world.start(),
                 Event::Start => {}
                 Event::Kill(guard) => world.kill(guard),
+                Event::Leave(guard) => world.leave(guard),
                 Event::Calls(guard, calls) => (0..calls).for_each(|_| world.call(guard)),
                 Event::Answers(guard, answers) => (0..answers).for_each(|_| world.answer(guard)),
                 Event::Renew(guard, answered) => world.renew(guard, answered),
@@ -246,6 +263,75 @@ fn the_part_of_a_guard_that_died_comes_back_once_its_last_call_has_left_the_wind
     assert_eq!(world.may_use(), [25]);
     world.pass(world.spans.row);
     assert_eq!(world.may_use(), [50]);
+}
+
+#[test]
+fn a_guard_that_follows_one_that_stopped_has_all_at_once_but_the_calls_that_still_count() {
+    let mut world = World::new(Share { calls: 50, at_once: 5 });
+    world.start();
+    world.call(0);
+    world.answer(0);
+    world.pass(SECOND);
+    world.leave(0);
+    world.start();
+    assert_eq!(world.may_use(), [49], "one call is in Marketo's window still");
+    assert_eq!(world.guards[0].may_use.at_once, 5);
+    world.pass(WINDOW);
+    assert_eq!(world.may_use(), [50]);
+}
+
+#[test]
+fn after_a_guard_that_used_all_of_its_calls_the_next_may_call_as_they_leave_the_window() {
+    let mut world = World::new(Share { calls: 50, at_once: 5 });
+    world.start();
+    for _ in 0..50 {
+        world.call(0);
+        world.answer(0);
+        world.pass(Duration::from_millis(400));
+    }
+    world.leave(0);
+    world.start();
+    for second in 1..20_usize {
+        world.pass(SECOND);
+        // Two and a half calls leave it each second, and a row's calls are kept until the last of them has.
+        let (least, most) = ((second - 1) * 5 / 2, second * 5 / 2 + 3);
+        let may_use = world.may_use()[0];
+        assert!((least.saturating_sub(2)..=most).contains(&may_use), "{may_use} after {second} s");
+    }
+}
+
+#[test]
+fn guards_divide_what_one_that_stopped_does_not_hold_any_more() {
+    let mut world = World::new(Share { calls: 50, at_once: 5 });
+    (0..3).for_each(|_| world.start());
+    world.pass(SECOND * 5);
+    for _ in 0..10 {
+        world.call(0);
+        world.answer(0);
+    }
+    world.leave(0);
+    world.pass(SECOND * 2);
+    assert_eq!(world.may_use(), [20, 20]);
+}
+
+#[test]
+fn a_guard_that_was_killed_is_told_apart_and_so_is_when_its_row_ends() {
+    let mut world = World::new(Share { calls: 50, at_once: 5 });
+    world.start();
+    world.kill(0);
+    world.start();
+    let asked = |world: &mut World| {
+        let guard = &world.guards[0];
+        let ask = guard.part.ask(world.start + world.now, Share::default(), 0);
+        let round = Round { share: Some(ask), ..Round::default() };
+        world.book.round(guard.owner, world.now, &round, Terms::default()).shared.unwrap()
+    };
+    assert_eq!((asked(&mut world).silent, asked(&mut world).claim.calls), (0, 0));
+    world.pass(world.spans.row / 2);
+    let shared = asked(&mut world);
+    assert_eq!((shared.silent, shared.claim.calls, shared.frees_in), (1, 0, world.spans.row / 2));
+    world.pass(world.spans.row / 2);
+    assert_eq!((asked(&mut world).silent, world.may_use()), (0, vec![50]));
 }
 
 #[test]

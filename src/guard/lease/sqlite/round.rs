@@ -6,10 +6,11 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::QUIET;
+use crate::guard::lease::leaving::owner_of_rest;
 use crate::guard::lease::machine_clock::Moment;
 use crate::guard::lease::share::{Claim, shared};
 use crate::guard::lease::table::{Grant, Results, Round, Ticket};
-use crate::guard::lease::{Ask, LeaseKey, Shared, Terms};
+use crate::guard::lease::{Ask, LeaseKey, Leaving, Shared, Terms};
 use crate::marketo::Share;
 
 /// The places of an owner with nobody before them and no lease in their way, for all keys of their tickets.
@@ -38,6 +39,9 @@ pub(super) fn carry_out(
     let gone = keep_places(db, owner, now, round, terms)?;
     let entered = round.enter.iter().map(|keys| enter(db, owner, keys)).collect::<Result<_>>()?;
     let shared = round.share.as_ref().map(|ask| share(db, owner, now, ask)).transpose()?;
+    if let Some(leaving) = &round.left {
+        leave_limits(db, owner, now, leaving)?;
+    }
     if now < quiet_until {
         let look_again = Some(Duration::from_millis((quiet_until - now).unsigned_abs()));
         let taken = round.take.iter().map(|_| Vec::new()).collect();
@@ -234,20 +238,39 @@ fn share(db: &Connection, owner: i64, now: i64, ask: &Ask) -> Result<Shared> {
         Ok((row.get(0)?, claim))
     });
     let others: Vec<(i64, Claim)> = others?.collect::<Result<_>>()?;
-    let told = shared(owner, ask, others.iter().map(|(owner, claim)| (*owner, claim)));
-    let column = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    db.prepare_cached("INSERT OR REPLACE INTO share VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(
-        params![
-            instance,
-            owner,
-            column(told.claim.calls),
-            column(told.claim.at_once),
-            column(ask.wants.calls),
-            column(ask.wants.at_once),
-            now + millis(ask.lasts),
-        ],
-    )?;
+    let time = Duration::from_millis(now.unsigned_abs());
+    let told = shared(owner, time, ask, others.iter().map(|(owner, claim)| (*owner, claim)));
+    claim(db, &ask.instance, owner, told.claim, ask.wants, now + millis(ask.lasts))?;
     Ok(told)
+}
+
+/// Writes a row of what is claimed.
+fn claim(
+    db: &Connection,
+    instance: &LeaseKey,
+    owner: i64,
+    share: Share,
+    wants: Share,
+    ends_at: i64,
+) -> Result<()> {
+    let column = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let [calls, at_once] = [share.calls, share.at_once].map(column);
+    let [wants_calls, wants_at_once] = [wants.calls, wants.at_once].map(column);
+    db.prepare_cached("INSERT OR REPLACE INTO share VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+        .execute(params![instance.as_bytes(), owner, calls, at_once, wants_calls, wants_at_once, ends_at])?;
+    Ok(())
+}
+
+/// The owner's claim goes, and what still counts of it stays as rows that nobody renews.
+fn leave_limits(db: &Connection, owner: i64, now: i64, leaving: &Leaving) -> Result<()> {
+    let instance = &leaving.instance;
+    db.prepare_cached("DELETE FROM share WHERE instance = ?1 AND owner = ?2")?
+        .execute(params![instance.as_bytes(), owner])?;
+    for (number, (share, lasts)) in leaving.rests.iter().enumerate() {
+        let rest = owner_of_rest(owner, number);
+        claim(db, instance, rest, *share, Share::default(), now + millis(*lasts))?;
+    }
+    Ok(())
 }
 
 /// A number that the store kept, which are those of limits.

@@ -13,7 +13,7 @@ use proptest::test_runner::TestCaseResult;
 
 use crate::guard::lease::book::{Book, Entries};
 use crate::guard::lease::table::{Grant, Results, Round, Ticket};
-use crate::guard::lease::{Ask, LeaseKey, Terms};
+use crate::guard::lease::{Ask, LeaseKey, Leaving, Terms};
 use crate::marketo::Share;
 
 pub(in crate::guard::lease) const TERMS: Terms =
@@ -43,6 +43,8 @@ pub(in crate::guard::lease) struct Turn {
     sweep: bool,
     /// What it keeps and wants of the limits, whether that may grow, and how long it lasts.
     share: Option<(Share, Share, bool, u64)>,
+    /// It gives up its claim but for these calls, each for so long.
+    left: Option<Vec<(Share, u64)>>,
 }
 
 pub(in crate::guard::lease) fn turns() -> impl Strategy<Value = Vec<Turn>> {
@@ -61,9 +63,12 @@ fn turn() -> impl Strategy<Value = Turn> {
         prop::option::weighted(0.4, 0..4_usize),
         prop::option::weighted(0.2, 0..3_usize),
         prop::bool::weighted(0.1),
-        prop::option::weighted(0.3, (share(), share(), prop::bool::weighted(0.8), 1..600_u64)),
+        (
+            prop::option::weighted(0.3, (share(), share(), prop::bool::weighted(0.8), 1..600_u64)),
+            prop::option::weighted(0.1, prop::collection::vec((share(), 1..600_u64), 0..3)),
+        ),
     )
-        .prop_map(|(process, millis, enter, take, renew, release, leave, sweep, share)| Turn {
+        .prop_map(|(process, millis, enter, take, renew, release, leave, sweep, (share, left))| Turn {
             process,
             millis,
             enter,
@@ -73,6 +78,7 @@ fn turn() -> impl Strategy<Value = Turn> {
             leave,
             sweep,
             share,
+            left,
         })
 }
 
@@ -123,6 +129,13 @@ impl Known {
                 wants,
                 grows,
                 lasts: Duration::from_millis(lasts),
+            }),
+            left: turn.left.clone().map(|rests| Leaving {
+                instance: LeaseKey::of_limits("instance"),
+                rests: rests
+                    .into_iter()
+                    .map(|(rest, millis)| (rest, Duration::from_millis(millis)))
+                    .collect(),
             }),
         }
     }

@@ -1,0 +1,91 @@
+//! What a guard that stops leaves of its claim to the limits: only its calls that still count in Marketo's window.
+//!
+//! The rows of a guard that was killed last for a window and more, since nobody knows what it did last. A guard that stops
+//! in good order knows: it makes no further call, and of each call it knows when the answer came. So it gives up its row
+//! and leaves a few rows that nobody renews, each for the calls that leave the window at about the same time. Together they
+//! hold no more than the claim did, so the sum of all claims stays within the limit, and each lasts at least until its calls
+//! have left the window. Rows without wants are in no division of the limits ([`super::share`]).
+//!
+//! Never: a renewal after the leaving. The guard's own row would come back, and nobody would renew it.
+
+use std::time::Duration;
+
+use super::{LeaseKey, Spans};
+use crate::marketo::Share;
+
+/// At most so many rows are left; calls that leave the window together share one.
+const STAGES: u32 = 20;
+
+/// What a guard leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaving {
+    /// Whose limits: an instance of Marketo's.
+    pub instance: LeaseKey,
+    /// What still counts, and for how long (of the wall's time).
+    pub rests: Vec<(Share, Duration)>,
+}
+
+impl Leaving {
+    /// Of a guard that has made its last call. `answered` tells how long each answered call still counts in a window of
+    /// this length. Calls that were not answered may run on, so they are kept as long as those of a guard that was killed.
+    pub fn of(
+        instance: LeaseKey,
+        window: Duration,
+        spans: Spans,
+        in_flight: usize,
+        answered: &[Duration],
+    ) -> Self {
+        let stage = (window / STAGES).max(Duration::from_millis(1));
+        let mut rests: Vec<(Share, Duration)> = (1..=STAGES)
+            .map(|number| {
+                let (from, until) = (stage * (number - 1), stage * number);
+                // What counts for longer than a window by a rounding belongs to the last stage.
+                let last = number == STAGES;
+                let counts = |left: &&Duration| **left > from && (last || **left <= until);
+                let calls = answered.iter().filter(counts).count();
+                (Share { calls, at_once: 0 }, until.max(if last { window } else { until }))
+            })
+            .filter(|(rest, _)| rest.calls > 0)
+            .collect();
+        if in_flight > 0 {
+            rests.push((Share { calls: in_flight, at_once: in_flight }, spans.row));
+        }
+        Self { instance, rests }
+    }
+}
+
+/// The owner of a row that is left. Owners are random numbers of 63 bits, so no guard has it; a guard leaves once.
+pub(super) fn owner_of_rest(owner: i64, number: usize) -> i64 {
+    let number = i64::try_from(number).unwrap_or(i64::MAX);
+    owner.wrapping_add(number.wrapping_add(1).wrapping_mul(0x5851_F42D_4C95_7F2D))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::marketo::Clock;
+
+    const WINDOW: Duration = Duration::from_secs(20);
+
+    fn leaving(in_flight: usize, answered: &[u64]) -> Vec<(usize, usize, u64)> {
+        let answered: Vec<Duration> = answered.iter().map(|millis| Duration::from_millis(*millis)).collect();
+        let instance = LeaseKey::of_limits("instance");
+        let spans = Spans::of(WINDOW, Clock::real());
+        let leaving = Leaving::of(instance, WINDOW, spans, in_flight, &answered);
+        let rests = leaving.rests.iter();
+        rests.map(|(rest, lasts)| (rest.calls, rest.at_once, lasts.as_secs())).collect()
+    }
+
+    #[test]
+    fn calls_are_kept_until_they_have_left_the_window_and_those_in_flight_as_if_the_guard_had_died() {
+        assert_eq!(leaving(0, &[]), [], "nothing counts, and nothing is left");
+        assert_eq!(
+            leaving(0, &[1, 1_000, 1_001, 19_001, 20_000, 20_001]),
+            [(2, 0, 1), (1, 0, 2), (3, 0, 20)]
+        );
+        let row = Spans::of(WINDOW, Clock::real()).row.as_secs();
+        assert_eq!(leaving(2, &[500]), [(1, 0, 1), (2, 2, row)]);
+    }
+}
