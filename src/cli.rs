@@ -16,6 +16,7 @@ use crate::cache::Cache;
 use crate::config::{Config, Credentials, Environment, Flags};
 use crate::marketo::{Client, ClientOptions, Clock, Spending};
 
+mod caches;
 mod completions;
 mod confirm;
 mod demo;
@@ -232,10 +233,13 @@ impl Context {
     /// whose cache it is.
     fn cache(&self) -> Result<Cache, Failure> {
         let path = self.config.cache_file()?;
-        let mut cache = match &self.config.instance.base_url {
-            Some(_) => Cache::open_existing(&path, &self.config.instance_name())?,
-            None => Cache::open_found(&path)?,
+        let is_named = self.config.instance.base_url.is_some() || self.config.has_named_cache();
+        let opened = if is_named {
+            Cache::open_existing(&path, &self.config.instance_name())
+        } else {
+            Cache::open_found(&path)
         };
+        let mut cache = opened.map_err(|error| caches::with_those_there(error, &self.config))?;
         let key = &self.config.key;
         if cache.summary()?.key_signature != key.signature() {
             cache.rekey(&key.signature(), |lead| key.key_of(lead).map(String::from))?;

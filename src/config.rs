@@ -52,6 +52,10 @@ pub struct Config {
     pub profile: Option<String>,
     /// The cache, where one was named.
     cache_path: Option<PathBuf>,
+    /// Whether a flag named the cache, which then stands whatever it is called.
+    cache_by_flag: bool,
+    /// The name of the cache that `--as` asks for.
+    cache_name: Option<String>,
     /// The ledger, where one was named.
     ledger_path: Option<PathBuf>,
     /// How much of the instance's limits this program takes.
@@ -229,16 +233,44 @@ impl Config {
         }
         if let Some(path) = &flags.db {
             self.cache_path = Some(path.clone());
+            self.cache_by_flag = true;
         }
         Ok(())
     }
 
     /// The cache's file: the one that was named, else one for each instance in the user's cache folder.
     pub fn cache_file(&self) -> Result<PathBuf, Error> {
-        match &self.cache_path {
-            Some(path) => Ok(path.clone()),
-            None => self.places.cache_file(&self.instance_name()),
+        match (&self.cache_path, &self.cache_name) {
+            // A variable names the cache of every day; one that is asked for by name stands beside it.
+            (Some(path), Some(name)) if !self.cache_by_flag => {
+                Ok(path.with_file_name(places::cache_name(name)))
+            }
+            (Some(path), _) => Ok(path.clone()),
+            (None, _) => self.places.cache_file(&self.instance_name()),
         }
+    }
+
+    /// Works on the cache of this name from here on, in place of the configured instance's.
+    pub fn use_cache_named(&mut self, name: &str) {
+        self.cache_name = Some(name.to_owned());
+    }
+
+    /// Whether the cache is one that was asked for by name.
+    pub fn has_named_cache(&self) -> bool {
+        self.cache_name.is_some()
+    }
+
+    /// Every cache in the folder where caches lie.
+    pub fn caches(&self) -> Vec<PathBuf> {
+        let file = self.cache_file().ok();
+        let folder = file.as_deref().and_then(std::path::Path::parent);
+        let entries = folder.and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten();
+        let mut caches: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "db"))
+            .collect();
+        caches.sort();
+        caches
     }
 
     /// The ledger's file: the one that was named, else one for each instance in the user's data folder, which nothing clears.
@@ -277,8 +309,12 @@ impl Config {
         self.places.tally_file(&self.instance_name())
     }
 
-    /// What the cache and the ledger are bound to: the base URL without its scheme, or `file` where none is configured.
+    /// What the cache and the ledger are bound to: the name that `--as` gave, else the base URL without its scheme, or
+    /// `file` where none is configured.
     pub fn instance_name(&self) -> String {
+        if let Some(name) = &self.cache_name {
+            return name.clone();
+        }
         self.instance.base_url.as_ref().map_or_else(|| "file".to_owned(), instance_name)
     }
 

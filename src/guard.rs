@@ -19,7 +19,7 @@ mod tally;
 mod upsert;
 
 pub use proxy::{CreateDuplicate, Mode, OnDuplicates, ProxySettings, ServeError, serve};
-pub use read::{Format, InputError, Record, check_fields, read_records};
+pub use read::{Format, InputError, Record, Records, check_fields, read_dates, read_records};
 pub use tally::{Counts, Tally, TallyError};
 pub use upsert::{Ended, Guard, GuardSettings, LineResult, Status, UpsertReport, Watch};
 

@@ -15,7 +15,7 @@ mod time;
 mod window;
 
 pub use birth::Birth;
-pub use time::{parse_time, request_arrival};
+pub use time::{Precision, parse_time, parse_time_as_known, request_arrival};
 pub use window::Window;
 
 /// Marketo's number of a lead. Ids only grow, but are sparse; one freed by a purge may, by a user's report, come back,
@@ -153,14 +153,19 @@ impl Lead {
         self.text("originalSourceType")
     }
 
-    /// When it was created, to the second.
+    /// When it was created, to the second; of a time that a file told less precisely the beginning.
     pub fn created_at(&self) -> Option<DateTime<Utc>> {
-        self.text("createdAt").and_then(parse_time)
+        self.text("createdAt").and_then(parse_time_as_known).map(|(time, _)| time)
+    }
+
+    /// How much of its creation time is known.
+    pub fn creation_precision(&self) -> Option<Precision> {
+        self.text("createdAt").and_then(parse_time_as_known).map(|(_, precision)| precision)
     }
 
     /// When a standard field last changed, to the second. It may precede `createdAt` by a second on a fresh lead.
     pub fn updated_at(&self) -> Option<DateTime<Utc>> {
-        self.text("updatedAt").and_then(parse_time)
+        self.text("updatedAt").and_then(parse_time_as_known).map(|(time, _)| time)
     }
 
     /// The lead partition's id.
@@ -169,6 +174,14 @@ impl Lead {
             Value::Number(number) => number.as_u64(),
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
+        }
+    }
+
+    /// The lead partition: its id, or the name that an export of the screens has in its place.
+    pub fn partition(&self) -> Option<String> {
+        match self.partition_id() {
+            Some(id) => Some(id.to_string()),
+            None => self.text("leadPartitionId").map(str::to_owned),
         }
     }
 
@@ -183,7 +196,12 @@ impl Lead {
         match self.text("sfdcType") {
             Some(kind) if kind.eq_ignore_ascii_case("contact") => Crm::Contact,
             Some(kind) if kind.eq_ignore_ascii_case("lead") => Crm::Lead,
-            _ => Crm::None,
+            // An export of the screens may have the one id alone; its first three characters say of what.
+            _ => match self.text("sfdcId").and_then(|id| id.get(..3)) {
+                Some("003") => Crm::Contact,
+                Some("00Q") => Crm::Lead,
+                _ => Crm::None,
+            },
         }
     }
 }

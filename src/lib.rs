@@ -27,3 +27,4 @@ pub mod report;
 pub mod sandbox;
 pub mod scan;
 mod stop;
+pub mod table;

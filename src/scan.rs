@@ -24,7 +24,7 @@ mod rows;
 pub use bulk::{BulkScan, SharedCache, scan_bulk};
 pub use estimate::{Cost, Estimate, ScanLimits, Way, estimate};
 pub use evidence::{BirthsLearnt, learn_births};
-pub use file::{FileError, scan_file};
+pub use file::{FileError, FileRules, FileScan, Unread, look};
 pub use pages::{PageScan, scan_pages};
 pub use refresh::{REFRESH_MARGIN, Refresh, Start, WhyFull, how_to_start, is_beyond_history, refresh};
 pub use rows::ColumnUse;
@@ -42,6 +42,11 @@ pub enum Ended<T = ScanTotals> {
 pub trait Watch: Send + Sync {
     /// So much is read, of so much where that is known: ids or windows of an instance, bytes of a file.
     fn at(&self, done: u64, total: Option<u64>);
+
+    /// Marketo gave no checksum with the file of this window: it is taken by its size and the number of its rows.
+    fn without_checksum(&self, window: Window) {
+        tracing::warn!(%window, "the file of an export came without a checksum, and is taken by its size");
+    }
 }
 
 /// Why a scan could not go on. What was stored by then is kept, and the same scan goes on from there.

@@ -47,6 +47,7 @@ mod sandbox_data;
 mod sandbox_import;
 mod scan;
 mod support;
+mod tables;
 mod untrusted;
 mod upsert;
 mod upsert_leases;

@@ -35,6 +35,12 @@ impl<'a> Loader<'a> {
         self.store(row).map_err(|source| Error::of(self.path, source))
     }
 
+    /// Remembers which file the leads come from, together with them.
+    pub fn from_file(&mut self, name: &str) -> Result<(), Error> {
+        let set = self.cache.execute("UPDATE meta SET file = ?1", [name]);
+        set.map(drop).map_err(|source| Error::of(self.path, source))
+    }
+
     fn store(&mut self, row: &Row) -> rusqlite::Result<()> {
         if self.was_empty {
             return row::put(self.cache, row, self.number);

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0003_birth.sql"),
     include_str!("0004_refresh.sql"),
     include_str!("0005_charged.sql"),
+    include_str!("0006_source.sql"),
 ];
 
 /// `mkaC`: tells a cache from any other SQLite file.

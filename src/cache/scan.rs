@@ -156,7 +156,8 @@ pub(super) fn keep_point(db: &Connection, now: &str) -> rusqlite::Result<()> {
     birth::forget_gone(db)?;
     db.execute(
         "UPDATE meta SET scanned_at = ?1, (strategy, key_signature, refresh_from, fields) = \
-         (SELECT strategy, key_signature, begun_at, fields FROM running)",
+         (SELECT strategy, key_signature, begun_at, fields FROM running), \
+         file = CASE WHEN (SELECT strategy FROM running) = 'file' THEN file END",
         [now],
     )?;
     db.execute("DELETE FROM running", [])?;

@@ -19,6 +19,8 @@ pub struct Summary {
     pub complete: bool,
     /// How the last complete scan read.
     pub strategy: Option<String>,
+    /// The file that the leads were read from; none where they are the instance's own.
+    pub file: Option<String>,
     /// When the last complete scan began: what changed since then it may not have seen. None where it read a file.
     pub refresh_from: Option<DateTime<Utc>>,
     /// The fields that the last complete scan read; none before there is one, or where an earlier format kept it.
@@ -37,7 +39,7 @@ impl Cache {
             let running: Option<String> =
                 db.query_row("SELECT strategy FROM running", [], |row| row.get(0)).optional()?;
             db.query_row(
-                "SELECT instance, scanned_at, strategy, key_signature, refresh_from, fields FROM meta",
+                "SELECT instance, scanned_at, strategy, key_signature, refresh_from, fields, file FROM meta",
                 [],
                 |row| {
                     let scanned_at: Option<String> = row.get(1)?;
@@ -52,6 +54,7 @@ impl Cache {
                         key_signature: row.get(3)?,
                         fields: fields.and_then(|fields| serde_json::from_str(&fields).ok()),
                         running,
+                        file: row.get(6)?,
                         refresh_from: refresh_from.as_deref().and_then(parse_time),
                     })
                 },

@@ -24,6 +24,9 @@ pub(super) struct ExplainArgs {
     /// The address
     #[arg(value_parser = some_text, required_unless_present = "integration", conflicts_with = "integration")]
     email: Option<String>,
+    /// Of the cache that `scan --file … --as NAME` filled
+    #[arg(long = "as", value_name = "NAME", value_parser = super::caches::name)]
+    cache_name: Option<String>,
     /// The login of an API user, as `report` names it
     #[arg(long, value_name = "API-USER", requires = "csv")]
     integration: Option<String>,
@@ -36,6 +39,9 @@ pub(super) struct ExplainArgs {
 }
 
 pub(super) fn run(context: &mut Context, args: ExplainArgs) -> Result<Exit, Failure> {
+    if let Some(name) = &args.cache_name {
+        context.config.use_cache_named(name);
+    }
     let emails = args.email.as_deref().map(|email| Emails::of([email]));
     let filter = Filter { emails, min_size: 2, ..Filter::default() };
     let report = collect(context, &filter, None)?;

@@ -30,6 +30,9 @@ pub(super) const STANDARD_OUTPUT: &str = "-";
     mkto-audit report --html duplicates.html --cost-per-record '0.12 EUR'\n  \
     mkto-audit report --json | jq '.group[0]'")]
 pub(super) struct ReportArgs {
+    /// Of the cache that `scan --file … --as NAME` filled
+    #[arg(long = "as", value_name = "NAME", value_parser = super::caches::name)]
+    cache_name: Option<String>,
     /// Write every group as CSV, a row a lead, to FILE, or to standard output where no FILE is named
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STANDARD_OUTPUT)]
     csv: Option<PathBuf>,
@@ -50,6 +53,9 @@ pub(super) struct ReportArgs {
 }
 
 pub(super) fn run(context: &mut Context, args: ReportArgs) -> Result<Exit, Failure> {
+    if let Some(name) = &args.cache_name {
+        context.config.use_cache_named(name);
+    }
     let to_table = args.csv.is_none() && args.html.is_none() && !args.json;
     let limit = args.limit.or(to_table.then_some(TABLE_LIMIT));
     let filter = args.filter.read(context)?;

@@ -1,7 +1,7 @@
 //! `mkto-audit scan`: the whole instance into the cache.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Args;
 use serde::Serialize;
@@ -11,15 +11,17 @@ use super::{Context, Exit, Failure, Progress, Ui};
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::dedupe::WinnerRule;
-use crate::lead::{AUDIT_FIELDS, LeadId};
+use crate::lead::{AUDIT_FIELDS, LeadId, Window};
 use crate::marketo::{Client, ExportLeads, ReadLeads};
-use crate::scan::{self, BirthsLearnt, ColumnUse, Ended, PageScan, Watch, Way};
+use crate::scan::{self, BirthsLearnt, Ended, PageScan, Watch, Way};
 
 mod births;
 
 mod bulk;
 
 use bulk::Chosen;
+
+pub(super) mod file;
 
 mod refresh;
 
@@ -37,12 +39,15 @@ mod refresh;
 /// company fields that change with the company, leads that Adobe purged. A --full scan from time to time does.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: mkto-audit scan\n         mkto-audit scan --full\n         mkto-audit scan --estimate\n         mkto-audit scan --file leads.csv"
+    after_help = "Example: mkto-audit scan\n         mkto-audit scan --full\n         mkto-audit scan --estimate\n         mkto-audit scan --file leads.csv\n         mkto-audit scan --file export.xlsx --as acme --dates us --zone America/Chicago"
 )]
 pub(super) struct ScanArgs {
-    /// Read a CSV file instead: a bulk extract, or an export of a smart list from Marketo's screens
+    /// Read a file instead: a bulk extract, or an export of a smart list, as Marketo or a spreadsheet saved it (CSV,
+    /// text, .xlsx, .gz, .zip); - for standard input
     #[arg(long, value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) reading: file::ReadingArgs,
     /// Only say what a scan would cost: calls, megabytes, time
     #[arg(long, conflicts_with = "file")]
     pub(super) estimate: bool,
@@ -69,6 +74,9 @@ struct Document<'a> {
     bytes: u64,
     seconds: f64,
     complete: bool,
+    /// Of a file alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unread: Vec<file::UnreadColumn>,
 }
 
 /// What a way of scanning came to.
@@ -88,9 +96,17 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
         return bulk::only_estimate(context, args.json).await;
     }
     let begun = Instant::now();
+    if let Some(name) = &args.reading.cache_name {
+        context.config.use_cache_named(name);
+    }
     let instance = context.config.instance_name();
+    let mut unread = Vec::new();
     let (run, cache, births) = match &args.file {
-        Some(file) => from_file(context, file)?,
+        Some(file) => {
+            let (run, cache);
+            (run, cache, unread) = file::run(context, file, &args.reading)?;
+            (run, cache, Ok(BirthsLearnt::default()))
+        }
         None => live(context, args.full).await?,
     };
     let complete = matches!(run.ended, Ok(Ended::Complete(_)));
@@ -113,10 +129,12 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
         bytes: run.bytes,
         seconds: (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0,
         complete,
+        unread,
     };
     show(&mut context.ui, args, &document, run.merged)?;
     match run.ended {
         Ok(Ended::Complete(_)) if births?.interrupted => Ok(Exit::Stopped),
+        Ok(Ended::Complete(_)) if !document.unread.is_empty() => Ok(Exit::Partial),
         Ok(Ended::Complete(_)) => Ok(Exit::Done),
         Ok(Ended::Interrupted) => Ok(Exit::Stopped),
         Err(error) => Err(error.into()),
@@ -203,24 +221,6 @@ async fn by_pages(
     Ok((Run { strategy: "pages", full: true, ended, merged: 0, calls: client.calls_made(), bytes: 0 }, cache))
 }
 
-fn from_file(
-    context: &mut Context,
-    file: &Path,
-) -> Result<(Run, Cache, Result<BirthsLearnt, scan::Error>), Failure> {
-    let bytes = std::fs::metadata(file).and_then(|facts| File::open(file).map(|_readable| facts.len()));
-    let bytes = bytes.map_err(|error| Failure::Usage {
-        what: format!("{} cannot be read: {error}", file.display()),
-        hint: Some("name a bulk extract, or an export of a smart list, as CSV".to_owned()),
-    })?;
-    let mut cache = open(&context.config)?;
-    let watcher = Watcher { bar: context.ui.progress("reading bytes", Some(bytes)), budget: None };
-    let mut ui = context.ui.clone();
-    let told = |columns: &[ColumnUse]| tell_columns(&mut ui, columns);
-    let ended = scan::scan_file(file, &mut cache, &context.config.key, super::now, &watcher, told);
-    let run = Run { strategy: "file", full: true, ended: Ok(ended?), merged: 0, calls: 0, bytes };
-    Ok((run, cache, Ok(BirthsLearnt::default())))
-}
-
 fn open(config: &Config) -> Result<Cache, Failure> {
     Ok(Cache::open(&config.cache_file()?, &config.instance_name())?)
 }
@@ -237,17 +237,6 @@ fn configured_fields(config: &Config) -> Vec<String> {
     fields
 }
 
-fn tell_columns(ui: &mut Ui, columns: &[ColumnUse]) {
-    let lines: Vec<String> = columns
-        .iter()
-        .map(|column| match &column.field {
-            Some(field) => format!("  {} -> {field}", column.header),
-            None => format!("  {} (not kept)", column.header),
-        })
-        .collect();
-    ui.note(&format!("columns:\n{}", lines.join("\n")));
-}
-
 fn show(ui: &mut Ui, args: &ScanArgs, document: &Document<'_>, merged: u64) -> Result<(), Failure> {
     if args.json {
         return ui.json(document);
@@ -259,7 +248,10 @@ fn show(ui: &mut Ui, args: &ScanArgs, document: &Document<'_>, merged: u64) -> R
         ui.print(&format!(
             "{leads} leads in the cache: {new} new, {changed} changed, {removed}; {calls} calls in {seconds} s"
         ))?;
-        ui.note("next: mkto-audit report");
+        match &args.reading.cache_name {
+            Some(name) => ui.note(&format!("next: mkto-audit report --as '{name}'")),
+            None => ui.note("next: mkto-audit report"),
+        }
     } else {
         ui.print(&format!("stopped early: {leads} leads in the cache so far; {calls} calls in {seconds} s"))?;
         ui.note(match (args.full, document.full) {
@@ -276,6 +268,8 @@ fn show(ui: &mut Ui, args: &ScanArgs, document: &Document<'_>, merged: u64) -> R
 struct Watcher {
     bar: Progress,
     budget: Option<Budget>,
+    /// How many files were taken by their size alone.
+    without_checksum: AtomicU64,
 }
 
 /// The calls of a day, as they are spent.
@@ -289,7 +283,7 @@ impl Watcher {
     fn of(context: &Context, what: &'static str, client: &Client) -> Self {
         let daily_calls = context.config.limits.daily_calls;
         let budget = Some(Budget { what, client: client.clone(), daily_calls });
-        Self { bar: context.ui.progress(what, Some(0)), budget }
+        Self { bar: context.ui.progress(what, Some(0)), budget, without_checksum: AtomicU64::new(0) }
     }
 }
 
@@ -300,6 +294,20 @@ impl Watch for Watcher {
             self.bar.say(&format!("{what}; left today: {}", left_today(client, *daily_calls)));
         }
     }
+
+    fn without_checksum(&self, _window: Window) {
+        self.without_checksum.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What is said of files that came without a checksum; nothing where there were none.
+fn said_of_files_without_checksum(files: u64) -> Option<String> {
+    let them = match files {
+        0 => return None,
+        1 => "1 file of bulk extract came without a checksum: it was".to_owned(),
+        _ => format!("{files} files of bulk extract came without a checksum: they were"),
+    };
+    Some(format!("{them} taken by size and number of rows"))
 }
 
 /// What is left of this program's own budgets.

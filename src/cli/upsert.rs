@@ -1,6 +1,5 @@
 //! `mkto-audit upsert`: what would be written, and with `--confirm` the writing of it, so that no duplicate can arise.
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,10 +10,11 @@ use super::confirm::counted;
 use super::{Context, Exit, Failure, Progress};
 use crate::guard::lease::{AnyLeases, MemoryLeases, Terms};
 use crate::guard::{
-    self, Ended, Format, Guard, GuardSettings, LineResult, Record, Status, UpsertReport, Watch,
+    self, Ended, Format, Guard, GuardSettings, LineResult, Record, Records, Status, UpsertReport, Watch,
 };
 use crate::ledger::Ledger;
 use crate::marketo::{Client, ReadLeads, Schema};
+use crate::table::{Encoding, Options, shown};
 
 /// The version from which on nothing is written without `--confirm`.
 const ASKS_SINCE: &str = "0.2.0";
@@ -27,9 +27,9 @@ const ASKS_SINCE: &str = "0.2.0";
 /// alone and reported.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The file is CSV with a header of REST API names (email,firstName,…), or JSON Lines; an empty CSV \
-    cell leaves the field alone, a JSON null clears it.\n\nExamples:\n  mkto-audit upsert people.csv             show what would be \
-    written\n  mkto-audit upsert people.csv --confirm   write it"
+    after_help = "The file is a table with a header of REST API names (email,firstName,…), as CSV, text or .xlsx, or JSON \
+    Lines; an empty cell leaves the field alone, a JSON null clears it.\n\nExamples:\n  mkto-audit upsert people.csv             show \
+    what would be written\n  mkto-audit upsert people.csv --confirm   write it"
 )]
 pub(super) struct UpsertArgs {
     /// The file; - for standard input
@@ -43,6 +43,15 @@ pub(super) struct UpsertArgs {
     /// How the file is written; by default its name or its first character says
     #[arg(long)]
     format: Option<FormatArg>,
+    /// In which order dates such as 3/4/2019 have day and month, where no value of the column tells
+    #[arg(long, value_name = "ORDER")]
+    dates: Option<super::scan::file::DatesArg>,
+    /// The encoding of the file, where it is not Unicode, such as windows-1252
+    #[arg(long, value_name = "ENCODING", value_parser = super::scan::file::encoding)]
+    encoding: Option<Encoding>,
+    /// The sheet of a workbook that has several
+    #[arg(long, value_name = "SHEET")]
+    sheet: Option<String>,
     /// Write. Without it nothing at Marketo is changed
     #[arg(long)]
     confirm: bool,
@@ -79,12 +88,15 @@ struct Document<'a> {
 }
 
 pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit, Failure> {
-    let (name, records) = read(args)?;
+    let (name, mut read) = read(args)?;
     let dry_run = !args.confirm;
     context.say_instance();
     let client = context.client()?;
     let schema = context.or_stop(client.describe()).await??;
-    check(&name, &records, &args.lookup_field, &schema)?;
+    check(&name, &read.records, &args.lookup_field, &schema)?;
+    let dates = guard::read_dates(&name, &mut read, &schema, args.dates.map(Into::into))?;
+    let Records { records, notes, .. } = read;
+    notes.iter().chain(&dates).for_each(|note| context.ui.note(&format!("note: {note}")));
     let mut ledger = if dry_run {
         None
     } else {
@@ -119,22 +131,14 @@ pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit
     }
 }
 
-fn read(args: &UpsertArgs) -> Result<(String, Vec<Record>), Failure> {
+fn read(args: &UpsertArgs) -> Result<(String, Records), Failure> {
     let format = args.format.map(|format| match format {
         FormatArg::Csv => Format::Csv,
         FormatArg::Jsonl => Format::JsonLines,
     });
-    if args.file.as_os_str() == "-" {
-        let name = "standard input".to_owned();
-        let records = guard::read_records(&name, std::io::stdin().lock(), format)?;
-        return Ok((name, records));
-    }
-    let name = args.file.display().to_string();
-    let file = File::open(&args.file).map_err(|error| Failure::Usage {
-        what: format!("{name} cannot be read: {error}"),
-        hint: Some("name a CSV or JSON Lines file, or - for standard input".to_owned()),
-    })?;
-    let records = guard::read_records(&name, file, format)?;
+    let (name, source) = super::scan::file::source(&args.file, "a CSV or JSON Lines file or a workbook")?;
+    let options = Options { encoding: args.encoding, sheet: args.sheet.clone() };
+    let records = guard::read_records(&name, source, format, &options)?;
     Ok((name, records))
 }
 
@@ -230,8 +234,8 @@ fn say_nothing_was_written(context: &mut Context, args: &UpsertArgs) {
 
 fn line(result: &LineResult) -> String {
     let id = result.id.map(|id| format!(" lead {id}")).unwrap_or_default();
-    let reason = result.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    let key = result.key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+    let reason = result.reason.as_ref().map(|reason| format!(": {}", shown(reason))).unwrap_or_default();
+    let key = result.key.as_ref().map(|key| format!(" {}", shown(key))).unwrap_or_default();
     format!("line {}: {}{key}{id}{reason}", result.line, result.status.in_words())
 }
 

@@ -37,7 +37,7 @@ impl Places {
 
     pub(super) fn cache_file(&self, instance: &str) -> Result<PathBuf, Error> {
         let folder = self.cache.as_ref().ok_or(Error::NoHome { what: "cache" })?;
-        Ok(folder.join(format!("{}.db", file_stem(instance))))
+        Ok(folder.join(cache_name(instance)))
     }
 
     pub(super) fn tally_file(&self, instance: &str) -> Result<PathBuf, Error> {
@@ -71,6 +71,11 @@ pub fn instance_name(base_url: &Url) -> String {
     };
     let port = base_url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{host}{port}{}", base_url.path().trim_end_matches('/'))
+}
+
+/// The name of an instance's cache file.
+pub(super) fn cache_name(instance: &str) -> String {
+    format!("{}.db", file_stem(instance))
 }
 
 fn file_stem(instance: &str) -> String {

@@ -180,8 +180,8 @@ fn in_words(text: &str) -> Option<Sense> {
             .iter()
             .any(|no| word.strip_prefix(no).is_some_and(|rest| CHANNELS.contains(&rest)))
     });
-    let says_no = NO.iter().any(|phrase| has(phrase)) || negated || glued;
-    let says_yes = YES.iter().any(|phrase| has(phrase));
+    let says_no = NO.iter().any(&has) || negated || glued;
+    let says_yes = YES.iter().any(&has);
     // `not opted out` or `consent withdrawn` turns the sense round.
     let turned = ["not", "never", "withdrawn", "revoked", "removed", "lifted"]
         .iter()
@@ -190,7 +190,7 @@ fn in_words(text: &str) -> Option<Sense> {
         (true, _) | (_, true) if turned => Some(Sense::Unclear),
         (true, _) => Some(Sense::OptOut),
         (false, true) => Some(Sense::Consent),
-        (false, false) => ABOUT.iter().any(|phrase| has(phrase)).then_some(Sense::Unclear),
+        (false, false) => ABOUT.iter().any(has).then_some(Sense::Unclear),
     }
 }
 

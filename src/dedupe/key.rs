@@ -87,7 +87,7 @@ impl KeySpec {
             return None;
         }
         if self.within_partition {
-            parts.push(format!("partition {}", lead.partition_id()?));
+            parts.push(format!("partition {}", lead.partition()?));
         }
         Some(Key(parts.join(SEPARATOR)))
     }

@@ -1,4 +1,4 @@
-//! The records to be written, from CSV or JSON Lines, each with its line.
+//! The records to be written, from a table or JSON Lines, each with its line.
 //!
 //! The whole input is read and checked before anything is sent, so that a mistake in the last line writes nothing.
 //! An empty CSV cell leaves the field alone, and so does `null`, which a bulk extract writes for an empty field; to clear a
@@ -10,9 +10,13 @@ use std::io::Read;
 use serde_json::{Map, Value};
 
 use crate::marketo::Schema;
+use crate::table::{Options, Source, Table, TableError, shown};
 
-mod csv_records;
+mod dates;
 mod json_lines;
+mod of_rows;
+
+pub use dates::read_dates;
 
 /// How records are written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,44 +56,82 @@ pub struct InputError {
     pub what: String,
 }
 
-/// Reads every record. Without a format the file's name decides, else whether the first character is `{`.
+/// What was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Records {
+    /// Each record, in the order of the file.
+    pub records: Vec<Record>,
+    /// Whether they come from a table, whose dates may be in any form; JSON Lines are written by programs.
+    pub from_table: bool,
+    /// What was assumed or left out, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Reads every record. Without a format the file's name decides, else whether the first character is `{`. A table may be
+/// whatever [`crate::table`] reads; where its encoding is a guess by its letters, the guess is refused: what is written
+/// with wrong letters is a person's name.
 pub fn read_records(
     file: &str,
-    mut input: impl Read,
+    source: Source,
     format: Option<Format>,
-) -> Result<Vec<Record>, InputError> {
-    let fail = |line, what: String| InputError { file: file.to_owned(), line, what };
-    let mut bytes = Vec::new();
-    input.read_to_end(&mut bytes).map_err(|error| fail(None, format!("cannot be read: {error}")))?;
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    if bytes.iter().all(u8::is_ascii_whitespace) {
+    options: &Options,
+) -> Result<Records, InputError> {
+    let fail = |line, what: String| InputError { file: shown(file).into_owned(), line, what };
+    let of_table = |error: TableError| fail(error.line, error.what);
+    let table = Table::open(source, options).map_err(of_table)?;
+    if let Some(guess) = table.guess() {
+        return Err(fail(Some(guess.line), guess.told()));
+    }
+    let text = table.text().map_err(of_table)?;
+    let start =
+        text.map(first_byte).transpose().map_err(|error| fail(None, format!("cannot be read: {error}")))?;
+    if start == Some(None) {
         return Err(fail(
             None,
             "is empty; it needs a header of REST API names, or a JSON object a line".to_owned(),
         ));
     }
-    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err(fail(None, "is UTF-16; save it as UTF-8".to_owned()));
-    }
-    if bytes.trim_ascii_start().starts_with(b"[") {
+    if start == Some(Some(b'[')) {
         return Err(fail(
             Some(1),
             "begins a JSON array; put an object on each line (`jq -c '.[]'` does that)".to_owned(),
         ));
     }
-    let records = match format.unwrap_or_else(|| guess(file, bytes)) {
-        Format::Csv => csv_records::read(bytes),
-        Format::JsonLines => json_lines::read(bytes),
-    };
-    records.map_err(|(line, what)| fail(line, what))
+    let mut notes = table.notes().to_vec();
+    if !table.is_workbook() && format.unwrap_or_else(|| guess(file, start.flatten())) == Format::JsonLines {
+        let mut bytes = Vec::new();
+        if let Some(mut text) = table.text().map_err(of_table)? {
+            text.read_to_end(&mut bytes).map_err(|error| fail(None, format!("cannot be read: {error}")))?;
+        }
+        let records = json_lines::read(&bytes).map_err(|(line, what)| fail(line, what))?;
+        return Ok(Records { records, from_table: false, notes });
+    }
+    let (records, left_out) = of_rows::read(&table).map_err(|(line, what)| fail(line, what))?;
+    if records.is_empty() {
+        return Err(fail(None, "has a header and no row".to_owned()));
+    }
+    notes.extend(left_out.told());
+    Ok(Records { records, from_table: true, notes })
 }
 
-fn guess(file: &str, bytes: &[u8]) -> Format {
-    let ending = file.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
-    match ending.as_str() {
-        "csv" => Format::Csv,
+/// The first byte that is no blank; the inner none where there is nothing else.
+fn first_byte(text: impl Read) -> std::io::Result<Option<u8>> {
+    for byte in std::io::BufReader::new(text).bytes() {
+        let byte = byte?;
+        if !byte.is_ascii_whitespace() {
+            return Ok(Some(byte));
+        }
+    }
+    Ok(None)
+}
+
+fn guess(file: &str, start: Option<u8>) -> Format {
+    let file = file.to_ascii_lowercase();
+    let name = file.strip_suffix(".gz").or_else(|| file.strip_suffix(".zip")).unwrap_or(&file);
+    match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
+        "csv" | "tsv" | "tab" => Format::Csv,
         "jsonl" | "ndjson" | "json" => Format::JsonLines,
-        _ if bytes.trim_ascii_start().starts_with(b"{") => Format::JsonLines,
+        _ if start == Some(b'{') => Format::JsonLines,
         _ => Format::Csv,
     }
 }
@@ -108,7 +150,7 @@ pub fn check_fields(
                 continue;
             }
             if let Some(what) = objection(name, lookup_field, schema) {
-                return Err(InputError { file: file.to_owned(), line: Some(record.line), what });
+                return Err(InputError { file: shown(file).into_owned(), line: Some(record.line), what });
             }
             known.insert(name);
         }
@@ -125,7 +167,7 @@ fn objection(name: &str, lookup_field: &str, schema: &Schema) -> Option<String> 
             .map(|(known, _)| known.as_str())
             .or_else(|| nearest(name, schema.fields.keys()));
         let hint = meant.map(|known| format!("; did you mean `{known}`?")).unwrap_or_default();
-        return Some(format!("this instance has no lead field `{name}`{hint}"));
+        return Some(format!("this instance has no lead field `{}`{hint}", shown(name)));
     };
     if name == "id" {
         return Some(

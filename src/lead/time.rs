@@ -1,6 +1,6 @@
 //! The times that Marketo writes, in every form that has been seen.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
 /// Reads a time as Marketo writes it: `2015-05-07T11:47:30-08:00`, `…Z`, `…+0000`, `…Z+0000` (the asset endpoints),
 /// `2014-11-13 12:43:04` (old leads; taken as UTC). Anything else is `None`.
@@ -19,6 +19,31 @@ pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
         .map(|time| time.and_utc())
 }
 
+/// How much of a creation time is known. Marketo tells the second; a spreadsheet often tells less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Precision {
+    /// `2019-03-04`
+    Day,
+    /// `2019-03-04T17:06Z`
+    Minute,
+    /// `2019-03-04T17:06:00Z`
+    Second,
+}
+
+/// Reads a time as [`parse_time`] does, and the two shorter forms that a file may leave in the cache: of
+/// those the beginning of the day or minute.
+pub fn parse_time_as_known(text: &str) -> Option<(DateTime<Utc>, Precision)> {
+    if let Some(time) = parse_time(text) {
+        return Some((time, Precision::Second));
+    }
+    let text = text.trim();
+    if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        return Some((day.and_time(NaiveTime::MIN).and_utc(), Precision::Day));
+    }
+    let minute = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%MZ").ok()?;
+    Some((minute.and_utc(), Precision::Minute))
+}
+
 /// When the call with this request id arrived at Marketo, to the millisecond: what follows the `#` of `16b#16cba8ea16a` is
 /// milliseconds since 1970 in hexadecimal. Adobe documents no such thing; every known id bears it out.
 pub fn request_arrival(request_id: &str) -> Option<DateTime<Utc>> {
@@ -28,7 +53,19 @@ pub fn request_arrival(request_id: &str) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_time, request_arrival};
+    use super::{Precision, parse_time, parse_time_as_known, request_arrival};
+
+    #[test]
+    fn a_time_from_a_file_says_how_much_of_it_is_known() {
+        for (text, utc, precision) in [
+            ("2019-03-04", "2019-03-04T00:00:00Z", Precision::Day),
+            ("2019-03-04T17:06Z", "2019-03-04T17:06:00Z", Precision::Minute),
+            ("2019-03-04 17:06:07", "2019-03-04T17:06:07Z", Precision::Second),
+        ] {
+            assert_eq!(parse_time_as_known(text), Some((utc.parse().unwrap(), precision)), "{text}");
+        }
+        assert_eq!(parse_time_as_known("3/4/2019"), None);
+    }
 
     #[test]
     fn a_request_id_tells_when_its_call_arrived() {

@@ -287,7 +287,7 @@ fn a_loss_is_open_until_somebody_saw_it_right_and_is_kept_once() {
         found: json!(false),
     };
     ledger.open_findings_with("p1", &[lost.clone(), lost.clone()], AT).unwrap();
-    ledger.open_findings_with("p1", &[lost.clone()], AT).unwrap();
+    ledger.open_findings_with("p1", std::slice::from_ref(&lost), AT).unwrap();
     let open = ledger.open_findings().unwrap();
     assert_eq!(open.iter().map(|(_, plan, kept)| (plan.as_str(), kept)).collect::<Vec<_>>(), [("p1", &lost)]);
     let id = open[0].0;

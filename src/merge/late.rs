@@ -165,12 +165,15 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 }
 
+/// When a field changed last, and whether it says no since.
+type Last = (Option<DateTime<Utc>>, bool);
+
 /// Which survivors, or leads that may be ones, said no last, by the log: the last change of each field counts.
 fn said_no(
     changes: &[LeadChange],
     groups: &BTreeMap<LeadId, (LeadId, String)>,
 ) -> BTreeMap<LeadId, BTreeSet<String>> {
-    let mut last: BTreeMap<(LeadId, &str), (Option<DateTime<Utc>>, bool)> = BTreeMap::new();
+    let mut last: BTreeMap<(LeadId, &str), Last> = BTreeMap::new();
     for change in changes.iter().filter(|change| groups.contains_key(&change.lead)) {
         let says_no = is_true(&change.new);
         let entry = last.entry((change.lead, change.field.as_str())).or_insert((change.at, says_no));

@@ -134,7 +134,7 @@ impl<M: MergeClient> Merge<'_, M> {
         Report { groups, stopped }
     }
 
-    async fn rounds<'p>(&mut self, run: &mut Run<'p, '_>) -> Result<(), Error> {
+    async fn rounds(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
         run.written = Written::by_earlier_runs(self.ledger)?;
         let confirmed = run.confirmed;
         let mut rest: VecDeque<_> = batches(confirmed.plan().groups.iter().collect()).into();
@@ -169,7 +169,7 @@ impl<M: MergeClient> Merge<'_, M> {
             Some(groups) => self.read_what_takes_long(groups, run).await?,
             None => None,
         };
-        let (next, pending) = (self.next_leads(run), run.pending.iter().flat_map(Pending::leads));
+        let (next, pending) = (next_leads(run), run.pending.iter().flat_map(Pending::leads));
         let coming = batch.iter().flat_map(super::take_in::Batch::leads);
         let ids = leads_of(next.into_iter().chain(pending).chain(coming));
         let looked_at = Instant::now();
@@ -188,13 +188,7 @@ impl<M: MergeClient> Merge<'_, M> {
         self.verify_next(&look, run).await
     }
 
-    /// The leads of the groups that the ramp allows next.
-    fn next_leads(&self, run: &Run<'_, '_>) -> Vec<LeadId> {
-        let next = run.ready.iter().filter(|work| work.waits_for_a_look()).take(run.ramp.size());
-        next.flat_map(Work::leads_left).collect()
-    }
-
-    async fn verify_next<'p>(&mut self, look: &Look, run: &mut Run<'p, '_>) -> Result<(), Error> {
+    async fn verify_next(&mut self, look: &Look, run: &mut Run<'_, '_>) -> Result<(), Error> {
         let mut seen = run.ramp.size();
         let mut ready = std::mem::take(&mut run.ready);
         while let Some(mut work) = ready.pop_front() {
@@ -208,7 +202,7 @@ impl<M: MergeClient> Merge<'_, M> {
                 Some(verdict) if work.has_merged() => {
                     work.cut_short = Some(verdict.why);
                     work.steps.clear();
-                    self.end_sent(work, run);
+                    self.end_sent(&work, run);
                 }
                 Some(verdict) => {
                     run.failures_in_a_row += usize::from(verdict.outcome == Outcome::Failed);
@@ -220,11 +214,11 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 
     /// Sends the merges that the last look allows; gives how many left.
-    async fn send_verified<'p>(&mut self, run: &mut Run<'p, '_>) -> Result<usize, Error> {
+    async fn send_verified(&mut self, run: &mut Run<'_, '_>) -> Result<usize, Error> {
         // Marketo accepted a merge and shows its leads as before. Reads may lag; if not, it is the first
         // surprise, and nothing more leaves before it is settled.
         if run.pending.iter().any(|pending| pending.lingers && pending.state == State::Accepted) {
-            self.put_aside(run);
+            put_aside(run);
             return Ok(0);
         }
         let (mut sent, mut went_well) = (0, true);
@@ -253,34 +247,17 @@ impl<M: MergeClient> Merge<'_, M> {
                 break;
             }
         }
-        self.put_aside(run);
+        put_aside(run);
         if sent > 0 {
             if went_well { run.ramp.went_well() } else { run.ramp.met_trouble() }
         }
         failed.map_or(Ok(sent), Err)
     }
 
-    /// No look serves two rounds; groups without a further call leave the queue, and so do those whose call
-    /// never found its turn while a look was fresh.
-    fn put_aside(&self, run: &mut Run<'_, '_>) {
-        const TRIES: u32 = 20;
-        for mut work in std::mem::take(&mut run.ready) {
-            work.verified = false;
-            if work.steps.is_empty() && work.under_way.is_some() {
-                run.sent.insert(work.group.winner, work);
-            } else if work.too_old > TRIES && !work.is_begun() {
-                let why = "Marketo had no room for the merge within seconds of the last look, again and again; run it again when it is less busy";
-                run.leave(&work, Verdict::skipped(why));
-            } else {
-                run.ready.push_back(work);
-            }
-        }
-    }
-
     /// A group none of whose calls is to be made or settled any more comes to its end.
-    pub(super) fn end_sent<'p>(&self, work: Work<'p>, run: &mut Run<'p, '_>) {
+    pub(super) fn end_sent<'p>(&self, work: &Work<'p>, run: &mut Run<'p, '_>) {
         let not_shown = self.not_shown.get(&work.group.winner).map(String::as_str);
-        let report = ending(&work, not_shown);
+        let report = ending(work, not_shown);
         if work.written && !work.has_merged() && report.outcome == Outcome::Failed {
             run.to_give_back.push(work.group);
         }
@@ -308,13 +285,13 @@ impl<M: MergeClient> Merge<'_, M> {
         self.settle_rest(run).await?;
         for work in std::mem::take(&mut run.ready) {
             if work.is_begun() {
-                self.end_sent(work, run);
+                self.end_sent(&work, run);
             } else if work.written {
                 run.to_give_back.push(work.group);
             }
         }
         for (_, work) in std::mem::take(&mut run.sent) {
-            self.end_sent(work, run);
+            self.end_sent(&work, run);
         }
         self.see_late_consent(run, true).await?;
         self.give_back_all(run).await
@@ -333,5 +310,28 @@ impl<M: MergeClient> Merge<'_, M> {
             report.reason = Some(format!("{reason}; {words}"));
         }
         Ok(())
+    }
+}
+
+/// The leads of the groups that the ramp allows next.
+fn next_leads(run: &Run<'_, '_>) -> Vec<LeadId> {
+    let next = run.ready.iter().filter(|work| work.waits_for_a_look()).take(run.ramp.size());
+    next.flat_map(Work::leads_left).collect()
+}
+
+/// No look serves two rounds; groups without a further call leave the queue, and so do those whose call
+/// never found its turn while a look was fresh.
+fn put_aside(run: &mut Run<'_, '_>) {
+    const TRIES: u32 = 20;
+    for mut work in std::mem::take(&mut run.ready) {
+        work.verified = false;
+        if work.steps.is_empty() && work.under_way.is_some() {
+            run.sent.insert(work.group.winner, work);
+        } else if work.too_old > TRIES && !work.is_begun() {
+            let why = "Marketo had no room for the merge within seconds of the last look, again and again; run it again when it is less busy";
+            run.leave(&work, Verdict::skipped(why));
+        } else {
+            run.ready.push_back(work);
+        }
     }
 }

@@ -38,8 +38,7 @@ impl<M: MergeClient> Merge<'_, M> {
     ) -> Result<Option<Sent<'p>>, Error> {
         let Some(step) = work.steps.front().copied() else { return Ok(None) };
         let Some(looked_at) = self.looked_at else { return Ok(None) };
-        let stop = UntilStopped::at_once(self.stop.clone());
-        let permit = Fresh::new(looked_at, self.clock, stop);
+        let permit = Fresh::new(looked_at, self.clock, UntilStopped::at_once(self.stop.clone()));
         if !permit.is_fresh() {
             work.too_old += 1;
             return Ok(None);
@@ -90,7 +89,7 @@ impl<M: MergeClient> Merge<'_, M> {
                 _ => None,
             },
             over_at,
-            left: self.left_between(left, answer.as_ref().err()),
+            left: left_between(left, answer.as_ref().err()),
             before: work.live.clone(),
             missed: std::collections::BTreeSet::new(),
             lingers: false,
@@ -103,17 +102,6 @@ impl<M: MergeClient> Merge<'_, M> {
         let stops_the_run =
             answer.err().filter(|error| state == State::Refused && error.stops_the_run()).map(Error::from);
         Ok(Some(Sent { pending, accepted, counts_as_failure: !accepted && !own, stops_the_run }))
-    }
-
-    /// A call whose answer was lost left when its last attempt did.
-    fn left_between(
-        &self,
-        (begun, answered): (DateTime<Utc>, DateTime<Utc>),
-        error: Option<&marketo::Error>,
-    ) -> (DateTime<Utc>, DateTime<Utc>) {
-        let Some(marketo::Error::Unclear { sent_at, .. }) = error else { return (begun, answered) };
-        let since = chrono::TimeDelta::from_std(sent_at.elapsed()).unwrap_or_default();
-        (answered - since, answered - since)
     }
 
     /// The next runs pass a group over that Marketo refused for its own sake, until something about it
@@ -129,6 +117,16 @@ impl<M: MergeClient> Merge<'_, M> {
         };
         Ok(self.ledger.remember_refusal(plan, &refusal)?)
     }
+}
+
+/// A call whose answer was lost left when its last attempt did.
+fn left_between(
+    (begun, answered): (DateTime<Utc>, DateTime<Utc>),
+    error: Option<&marketo::Error>,
+) -> (DateTime<Utc>, DateTime<Utc>) {
+    let Some(marketo::Error::Unclear { sent_at, .. }) = error else { return (begun, answered) };
+    let since = chrono::TimeDelta::from_std(sent_at.elapsed()).unwrap_or_default();
+    (answered - since, answered - since)
 }
 
 fn merge_call(group: &PlannedGroup, losers: &[LeadId]) -> NewCall {

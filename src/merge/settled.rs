@@ -33,11 +33,11 @@ const TRIES: usize = 10;
 
 impl<M: MergeClient> Merge<'_, M> {
     /// Settles what one look can settle, and ends the groups that are done.
-    pub(super) async fn settle_round<'p>(
+    pub(super) async fn settle_round(
         &mut self,
         look: &Look,
         looked_at: Instant,
-        run: &mut Run<'p, '_>,
+        run: &mut Run<'_, '_>,
     ) -> Result<(), Error> {
         self.looked_at = Some(look.at);
         if run.pending.is_empty() {
@@ -52,7 +52,7 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 
     /// Looks until every call is settled, or the run is to stop.
-    pub(super) async fn settle_rest<'p>(&mut self, run: &mut Run<'p, '_>) -> Result<(), Error> {
+    pub(super) async fn settle_rest(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
         let mut pending = std::mem::take(&mut run.pending);
         let mut settled = Vec::new();
         let went = self.settle_all(&mut pending, &mut settled, &mut *run.watch).await;
@@ -72,13 +72,13 @@ impl<M: MergeClient> Merge<'_, M> {
             } else if let Some(mut work) = run.sent.remove(&winner) {
                 work.under_way = None;
                 work.settled.push(settled);
-                self.end_sent(work, run);
+                self.end_sent(&work, run);
             }
         }
         let over = |work: &super::work::Work<'_>| work.steps.is_empty() && work.under_way.is_none();
         while let Some(place) = run.ready.iter().position(over) {
             if let Some(work) = run.ready.remove(place) {
-                self.end_sent(work, run);
+                self.end_sent(&work, run);
             }
         }
     }

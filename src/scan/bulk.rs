@@ -149,7 +149,7 @@ impl<M: ExportLeads> Run<'_, M> {
             let job = self.marketo.export(id).await?;
             match job.status {
                 ExportStatus::Completed => {
-                    self.completed(&known, &job).await?;
+                    self.completed(&known, &job, watch).await?;
                     self.queued.remove(&job.id);
                     moved = true;
                 }
@@ -168,17 +168,24 @@ impl<M: ExportLeads> Run<'_, M> {
     }
 
     /// Counts a completed job's bytes, and takes its file.
-    async fn completed(&mut self, known: &ExportWindow, job: &ExportJob) -> Result<(), Error> {
+    async fn completed(
+        &mut self,
+        known: &ExportWindow,
+        job: &ExportJob,
+        watch: &dyn Watch,
+    ) -> Result<(), Error> {
         let window = known.window;
         if job.records == Some(0) {
             let nothing = Loaded { rows: 0, bytes: 0 };
             return self.cache().load_export(window, |_| Ok::<_, Error>(nothing)).map(drop);
         }
         let Some(file) = FileFacts::of(job) else {
-            let what =
-                "is complete, and Marketo tells neither size nor checksum to prove its file by".to_owned();
+            let what = "is complete, and Marketo does not tell the size to prove its file by".to_owned();
             return Err(self.give_up(window, what)?);
         };
+        if file.sha256.is_none() {
+            watch.without_checksum(window);
+        }
         if !known.charged {
             // Killed in between, it is counted twice rather than not at all.
             self.marketo.charge_export(file.size)?;

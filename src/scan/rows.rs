@@ -1,7 +1,8 @@
-//! Rows of a CSV file as leads, one by one, wherever the bytes come from.
+//! Rows of a bulk extract as leads, one by one, on their way from Marketo. Files that people bring are read by
+//! [`super::file`].
 //!
-//! For: files on disk and bulk extracts on their way from Marketo alike. Memory does not grow with the file. A byte order
-//! mark is left behind; line breaks and carriage returns within quotes are kept; columns come in any order. Never: reads
+//! Memory does not grow with the extract. A byte order mark is left behind; line breaks and carriage returns within
+//! quotes are kept; columns come in any order. Never: reads
 //! what it cannot be sure of. A row with too many or too few cells, a quote that is not doubled or not closed, text that is
 //! not UTF-8: each refuses the file, with line and column.
 
@@ -12,11 +13,11 @@ use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder, Terminator};
 use crate::lead::Lead;
 
 mod aside;
-mod cell;
+pub(super) mod cell;
 mod columns;
 mod quotes;
 
-pub(super) use aside::each_row;
+pub(super) use aside::{Leads, each_row};
 pub(super) use cell::Kind;
 pub use columns::ColumnUse;
 pub(super) use columns::Columns;
@@ -48,15 +49,14 @@ impl<R: Read> Rows<R> {
         columns: impl FnOnce(&ByteRecord) -> Result<Columns, String>,
     ) -> Result<Self, RowError> {
         let mut input = BufReader::with_capacity(1 << 16, input);
-        let delimiter = delimiter(&mut input)
+        skip_mark(&mut input)
             .map_err(|error| RowError { line: None, what: format!("cannot be read: {error}") })?;
         let mut reader = ReaderBuilder::new()
-            .delimiter(delimiter)
             .terminator(Terminator::Any(b'\n'))
             .has_headers(false)
             .flexible(false)
             .buffer_capacity(1 << 16)
-            .from_reader(Quotes::new(input, delimiter));
+            .from_reader(Quotes::new(input, b','));
         let mut record = ByteRecord::new();
         match reader.read_byte_record(&mut record) {
             Ok(true) => {}
@@ -70,18 +70,20 @@ impl<R: Read> Rows<R> {
         Ok(Self { reader, record, columns, last_line: None })
     }
 
-    /// How the columns are read.
-    pub(super) fn uses(&self) -> &[ColumnUse] {
-        self.columns.uses()
+    /// What is wrong with the quotes, where that is why reading failed.
+    fn quotes(&self) -> Option<RowError> {
+        let trouble = self.reader.get_ref().trouble()?;
+        let column = self.columns.uses().get(trouble.cell);
+        Some(trouble.of(column.map(|column| column.header.as_str())))
     }
+}
 
-    /// How many bytes the rows so far took.
-    pub(super) fn byte(&self) -> u64 {
+impl<R: Read> Leads for Rows<R> {
+    fn byte(&self) -> u64 {
         self.reader.position().byte()
     }
 
-    /// The next row as a lead; none at the end.
-    pub(super) fn next(&mut self) -> Result<Option<Lead>, RowError> {
+    fn next(&mut self) -> Result<Option<Lead>, RowError> {
         match self.reader.read_byte_record(&mut self.record) {
             Ok(true) => {}
             Ok(false) if self.reader.get_ref().is_open() => {
@@ -96,24 +98,14 @@ impl<R: Read> Rows<R> {
         let refused = |what| RowError { line: self.last_line, what };
         self.columns.lead(&self.record).map(Some).map_err(refused)
     }
-
-    /// What is wrong with the quotes, where that is why reading failed.
-    fn quotes(&self) -> Option<RowError> {
-        let trouble = self.reader.get_ref().trouble()?;
-        let column = self.columns.uses().get(trouble.cell);
-        Some(trouble.of(column.map(|column| column.header.as_str())))
-    }
 }
 
-/// Tabs, semicolons or commas, by what the header has most of; and the byte order mark is left behind.
-fn delimiter<R: Read>(input: &mut BufReader<R>) -> std::io::Result<u8> {
+/// Leaves the byte order mark behind.
+fn skip_mark<R: Read>(input: &mut BufReader<R>) -> std::io::Result<()> {
     if input.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
         input.consume(3);
     }
-    let start = input.fill_buf()?;
-    let header = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let count = |delimiter: u8| header.split(|byte| *byte == delimiter).count();
-    Ok([b',', b';', b'\t'].into_iter().rev().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b','))
+    Ok(())
 }
 
 fn describe(error: &csv::Error) -> RowError {

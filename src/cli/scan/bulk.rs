@@ -1,10 +1,11 @@
 //! Bulk extract or pages: which is the cheaper one, what either costs, and a scan by the former.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use super::{Run, Watcher, configured_fields, open, tell_quota};
+use super::{Run, Watcher, configured_fields, open, said_of_files_without_checksum, tell_quota};
 use crate::cache::Cache;
 use crate::cli::{Context, Exit, Failure, now};
 use crate::config::Strategy;
@@ -42,7 +43,7 @@ pub(super) async fn choose(
 
 /// A scan by bulk extract.
 pub(super) async fn run(
-    context: &Context,
+    context: &mut Context,
     client: &Client,
     fields: &[String],
     schema: &Schema,
@@ -61,6 +62,11 @@ pub(super) async fn run(
     let before = client.spent_today()?.bytes;
     let shared = Arc::new(Mutex::new(cache));
     let ended = scan::scan_bulk(client, &shared, &bulk, &watcher).await;
+    let without = watcher.without_checksum.load(Ordering::Relaxed);
+    drop(watcher);
+    if let Some(said) = said_of_files_without_checksum(without) {
+        context.ui.note(&said);
+    }
     let bytes = client.spent_today()?.bytes.saturating_sub(before);
     let run = Run { strategy: "bulk", full: true, ended, merged: 0, calls: client.calls_made(), bytes };
     Ok((run, take_back(context, shared)?))

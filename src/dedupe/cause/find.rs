@@ -6,6 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::member::{Member, after};
 use super::{Cause, Confidence};
+use crate::lead::Precision;
 
 /// The longest that Marketo lets a sync call run: creations further apart cannot have overlapped.
 const RACE_SECONDS: i64 = 90;
@@ -41,8 +42,8 @@ pub(super) fn find(late: &Member<'_>, earlier: &[Member<'_>]) -> Finding {
 }
 
 fn by_partition(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Finding> {
-    let own = late.lead.partition_id()?;
-    let others: Option<Vec<u64>> = earlier.iter().map(|member| member.lead.partition_id()).collect();
+    let own = late.lead.partition()?;
+    let others: Option<Vec<String>> = earlier.iter().map(|member| member.lead.partition()).collect();
     let others = others.filter(|others| !others.contains(&own))?;
     let (first, other) = (earlier.first()?, others.first()?);
     let evidence = format!(
@@ -126,8 +127,11 @@ fn by_likely_race(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Finding> 
     if late.seen(earlier).is_some() {
         return None;
     }
-    let may_race =
-        |member: &Member<'_>| member.source().is_none() || member.came_by_api() || member.came_by_form();
+    // Two leads of one day are near each other by the file's lack of a time alone.
+    let has_time = |member: &Member<'_>| member.lead.creation_precision() != Some(Precision::Day);
+    let may_race = |member: &Member<'_>| {
+        has_time(member) && (member.source().is_none() || member.came_by_api() || member.came_by_form())
+    };
     let (rival, apart) = earlier
         .iter()
         .filter(|member| may_race(member))
@@ -140,7 +144,10 @@ fn by_likely_race(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Finding> 
         return None;
     }
     let both_by_api = rival.came_by_api() && late.came_by_api();
+    let to_the_minute =
+        [late, rival].iter().any(|member| member.lead.creation_precision() == Some(Precision::Minute));
     let apart = match apart {
+        0 if to_the_minute => "in the same minute".to_owned(),
         0 => "in the same second".to_owned(),
         apart => format!("{apart} s apart"),
     };

@@ -5,11 +5,13 @@ use std::ops::ControlFlow;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{ColumnUse, Ended, scan_file};
+use super::{ColumnUse, Ended, FileError, FileRules, Unread, is_error_of_a_spreadsheet, look};
 use crate::cache::Cache;
 use crate::dedupe::KeySpec;
-use crate::lead::Lead;
-use crate::scan::Watch;
+use crate::lead::{Crm, Lead, Precision};
+use crate::scan::{Error, Watch};
+use crate::table::date::{Order, Zone};
+use crate::table::{Options, Source, Table};
 
 struct Nobody;
 
@@ -21,27 +23,44 @@ fn now() -> chrono::DateTime<chrono::Utc> {
     "2026-11-01T00:00:00Z".parse().unwrap()
 }
 
-fn read(content: &[u8]) -> Result<(Vec<Lead>, Vec<ColumnUse>), String> {
+/// What a file came to.
+#[derive(Debug)]
+struct Read {
+    leads: Vec<Lead>,
+    columns: Vec<(ColumnUse, bool)>,
+    told: Vec<String>,
+    unread: Vec<Unread>,
+}
+
+fn read_with(content: &[u8], dates: Option<Order>) -> Result<Read, String> {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("leads.csv");
-    std::fs::write(&path, content).unwrap();
     let mut cache = Cache::open(&folder.path().join("cache.db"), "file").unwrap();
-    let mut columns = Vec::new();
-    let ended =
-        scan_file(&path, &mut cache, &KeySpec::default(), now, &Nobody, |uses| columns = uses.to_vec())
-            .map_err(|error| error.to_string().replace(&path.display().to_string(), "leads.csv"));
-    let leads: Vec<Lead> = (0..=400).filter_map(|id| cache.lead(id).unwrap()).collect();
-    match ended {
-        Ok(Ended::Complete(totals)) => {
-            assert_eq!(totals.leads, leads.len() as u64);
-            Ok((leads, columns))
-        }
-        Ok(Ended::Interrupted) => panic!("files are not interrupted"),
-        Err(error) => {
-            assert!(leads.is_empty(), "a broken file leaves the cache as it was");
-            Err(error)
-        }
+    let key = KeySpec::default();
+    let rules = FileRules { key: &key, fields: &[], dates, zone: Zone::default() };
+    let mut read = || -> Result<Read, Error> {
+        let table = Table::open(Source::of_bytes(content), &Options::default())
+            .map_err(|error| FileError::of("leads.csv", error))?;
+        let found = look("leads.csv", table, rules)?;
+        let Ended::Complete(totals) = found.load(&mut cache, "leads.csv", now, &Nobody)? else {
+            panic!("files are not interrupted")
+        };
+        let leads: Vec<Lead> = (0..=400).filter_map(|id| cache.lead(id).unwrap()).collect();
+        assert_eq!(totals.leads, leads.len() as u64);
+        assert_eq!(cache.summary().unwrap().file.as_deref(), Some("leads.csv"));
+        let told = found.notes().iter().cloned();
+        let told = told.chain(found.readings().map(|(column, told)| format!("{column}: {told}"))).collect();
+        let columns = found.columns().map(|(column, filled)| (column.clone(), filled)).collect();
+        Ok(Read { leads, columns, told, unread: found.unread().to_vec() })
+    };
+    let read = read().map_err(|error| error.to_string());
+    if read.is_err() {
+        assert_eq!(cache.summary().unwrap().leads, 0, "a broken file leaves the cache as it was");
     }
+    read
+}
+
+fn read(content: &[u8]) -> Result<Read, String> {
+    read_with(content, None)
 }
 
 #[test]
@@ -50,7 +69,7 @@ fn a_bulk_extract_with_every_oddity_is_read() {
         7,Ada@example.com,null,Null,true,5\r\n\
         8.0,null,\"O\"\"Hara, \r\nJr\",\"a\0b\rc\",false,null\r\n\
         7,ada@example.com,Ada,Lovelace,false,6\r\n";
-    let (leads, columns) = read(content).unwrap();
+    let Read { leads, columns, .. } = read(content).unwrap();
     assert_eq!(leads.len(), 2, "a lead that comes twice is one lead");
     assert_eq!(
         leads[0],
@@ -59,27 +78,31 @@ fn a_bulk_extract_with_every_oddity_is_read() {
             .with("firstName", "Ada")
             .with("lastName", "Lovelace")
             .with("unsubscribed", false)
+            .with("leadScore", 6)
     );
     assert_eq!(leads[1].value("email"), None);
     assert_eq!(leads[1].value("firstName"), Some(&json!("O\"Hara, \r\nJr")));
     assert_eq!(leads[1].value("lastName"), Some(&json!("ab\rc")));
-    assert_eq!(columns.last().unwrap(), &ColumnUse { header: "leadScore".to_owned(), field: None });
+    let (score, empty_cells) =
+        (ColumnUse { header: "leadScore".to_owned(), field: Some("leadScore".to_owned()) }, true);
+    assert_eq!(columns.last().unwrap(), &(score, empty_cells));
 }
 
 #[test]
 fn an_export_from_the_screens_is_read_by_its_display_names_whatever_its_separator() {
-    for separator in [',', ';', '\t'] {
+    for separator in [',', ';', '\t', '|'] {
         let content = "Id,Email Address,First Name,SFDC Type\n3,ada@example.com,Ada,Contact\n"
             .replace(',', &separator.to_string());
-        let (leads, columns) = read(content.as_bytes()).unwrap();
+        let Read { leads, columns, .. } = read(content.as_bytes()).unwrap();
         assert_eq!(leads[0].first_name(), Some("Ada"), "{separator:?}");
-        assert_eq!(columns[1].field.as_deref(), Some("email"));
+        assert_eq!(columns[1].0.field.as_deref(), Some("email"));
     }
 }
 
 #[test]
 fn a_person_named_null_keeps_the_name_and_an_empty_cell_is_empty() {
-    let (leads, _) = read(b"id,email,lastName\n1,a@example.com,Null\n2,b@example.com,null\n").unwrap();
+    let Read { leads, .. } =
+        read(b"id,email,lastName\n1,a@example.com,Null\n2,b@example.com,null\n").unwrap();
     assert_eq!((leads[0].last_name(), leads[1].last_name()), (Some("Null"), None));
 }
 
@@ -101,11 +124,18 @@ fn a_broken_file_is_refused_with_its_line_and_nothing_of_it_is_kept() {
         ),
         (
             b"id,email\n1\n",
-            "leads.csv line 2: has 1 cells where the header has 2; a separator or a line break in a value needs quotes around it",
+            "leads.csv line 2: has 1 cell where the header has 2; a separator or a line break in a value needs quotes around it",
         ),
+        (b"id,email\r\n", "leads.csv: has a header and no row; nothing was replaced"),
         (
-            b"id,email\n1,\xff\xfe\n",
-            "leads.csv line 2: `email` is not UTF-8 (invalid utf-8 sequence of 1 bytes from index 0)",
+            b"id,email\n;\n,,\n\n",
+            "leads.csv line 2: has 1 cell where the header has 2; a separator or a line break in a value needs quotes around it",
+        ),
+        (b"id,email\n,,\n\n", "leads.csv: has a header and no row; nothing was replaced"),
+        (b"id,email\n1.000,a@example.com\n", "leads.csv line 2: the id is not a whole number above zero"),
+        (
+            b"id,email\n1.23E+15,a@example.com\n",
+            "leads.csv line 2: the id is not a whole number above zero: the spreadsheet has rounded it; show the column as a number without decimals",
         ),
         (
             b"id,Email,Email Address\n1,a,b\n",
@@ -127,10 +157,12 @@ fn a_broken_file_is_refused_with_its_line_and_nothing_of_it_is_kept() {
 #[test]
 fn groups_come_out_of_a_file_by_the_key() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("leads.csv");
-    std::fs::write(&path, "id,email\n1,Ada@example.com\n2, ada@example.com\n3,null\n4,null\n").unwrap();
+    let content = &b"id,email\n1,Ada@example.com\n2, ada@example.com\n3,null\n4,null\n"[..];
     let mut cache = Cache::open(&folder.path().join("cache.db"), "file").unwrap();
-    scan_file(&path, &mut cache, &KeySpec::default(), now, &Nobody, |_| {}).unwrap();
+    let key = KeySpec::default();
+    let rules = FileRules { key: &key, fields: &[], dates: None, zone: Zone::default() };
+    let table = Table::open(Source::of_bytes(content), &Options::default()).unwrap();
+    look("leads.csv", table, rules).unwrap().load(&mut cache, "leads.csv", now, &Nobody).unwrap();
     let mut groups = Vec::new();
     cache
         .for_each_group(|key, leads, _births| {
@@ -139,6 +171,96 @@ fn groups_come_out_of_a_file_by_the_key() {
         })
         .unwrap();
     assert_eq!(groups, [("ada@example.com".to_owned(), 2)], "law 1: leads without email are strangers");
+}
+
+#[test]
+fn what_a_person_would_miss_is_kept() {
+    let content = "Id,Email Address,Job Title,Phone Number,Person Source,Person Score,Person Partition,SFDC Id,Colour\n\
+        1,a@example.com,VP,+49 30 1,Messe,174,Europe,003A1,red\n2,b@example.com,,,,,,00Q12,\n";
+    let Read { leads, columns, .. } = read(content.as_bytes()).unwrap();
+    let expected = Lead::new(1)
+        .with("email", "a@example.com")
+        .with("title", "VP")
+        .with("phone", "+49 30 1")
+        .with("leadSource", "Messe")
+        .with("leadScore", 174)
+        .with("leadPartitionId", "Europe")
+        .with("sfdcId", "003A1");
+    assert_eq!(leads[0], expected);
+    assert_eq!((leads[0].crm(), leads[1].crm()), (Crm::Contact, Crm::Lead));
+    assert_eq!(leads[0].partition().as_deref(), Some("Europe"));
+    assert_eq!(columns.last().unwrap().0.field, None);
+}
+
+#[test]
+fn dates_are_read_as_the_whole_column_says_and_the_reading_is_told() {
+    let content = b"Id,Email,Created At,Updated\n1,a@example.com,3/4/2019 5:06 PM,2019-03-05\n2,b@example.com,3/14/2019 5:06 PM,\n";
+    let Read { leads, told, .. } = read(content).unwrap();
+    assert_eq!(leads[0].created_at().unwrap().to_rfc3339(), "2019-03-04T17:06:00+00:00");
+    assert_eq!(leads[0].creation_precision(), Some(Precision::Minute));
+    assert_eq!(leads[0].updated_at().unwrap().to_rfc3339(), "2019-03-05T00:00:00+00:00");
+    assert_eq!(
+        told,
+        [
+            "Created At: 2 read as US dates (3/4/2019 5:06 PM = 4 March 2019), times without a zone taken as UTC",
+            "Updated: 1 read as ISO dates (2019-03-05 = 5 March 2019); the time of day is not in the file",
+        ]
+    );
+}
+
+#[test]
+fn dates_that_nobody_can_tell_are_refused_until_the_user_does() {
+    let content = b"Id,Email,Created At\n1,a@example.com,3/4/2019\n";
+    assert_eq!(
+        read(content).unwrap_err(),
+        "leads.csv line 2: `Created At`: 3/4/2019 can be 4 March 2019 (--dates us) or 3 April 2019 (--dates eu), and no \
+         other value of the column decides; say which"
+    );
+    let day = |order| read_with(content, Some(order)).unwrap().leads[0].text("createdAt").map(str::to_owned);
+    assert_eq!(day(Order::Us).as_deref(), Some("2019-03-04"));
+    assert_eq!(day(Order::Eu).as_deref(), Some("2019-04-03"));
+    let both = b"Id,Email,Created At\n1,a@example.com,3/14/2019\n2,b@example.com,14/3/2019\n";
+    assert!(read(both).unwrap_err().contains("its dates are of two kinds"));
+}
+
+#[test]
+fn what_cannot_be_read_is_counted_with_its_column_and_first_lines() {
+    let content = b"Id,Email,Created At,Title\n1,a@example.com,garbage,#N/A\n2,b@example.com,#####,\n\
+        3,c@example.com,2019-03-04,VP\n";
+    let Read { leads, unread, .. } = read(content).unwrap();
+    let unread: Vec<(&str, u64, Vec<u64>)> = unread
+        .iter()
+        .map(|unread| {
+            (unread.field.as_str(), unread.count, unread.first.iter().map(|(line, _)| *line).collect())
+        })
+        .collect();
+    assert_eq!(unread, [("title", 1, vec![2]), ("createdAt", 1, vec![3]), ("createdAt", 1, vec![2])]);
+    assert_eq!((leads[0].value("title"), leads[0].created_at()), (None, None));
+}
+
+#[test]
+fn a_column_that_is_empty_throughout_and_rows_that_say_nothing_are_told() {
+    let content = b"sep=;\r\nId;Email;Created At;Unsubscribed;;\r\n\r\n1;a@example.com;;WAHR;;\r\n;;;;;\r\n\
+        Id;Email;Created At;Unsubscribed\r\n2;b@example.com\r\n";
+    let Read { leads, columns, told, .. } = read(content).unwrap();
+    assert!(leads[0].flag("unsubscribed"));
+    let filled: Vec<bool> = columns.iter().map(|(_, filled)| *filled).collect();
+    assert_eq!(filled, [true, true, false, true]);
+    assert_eq!(told[0], "left out: one empty row, one row that repeats the header");
+    assert!(told[1].starts_with("one row is shorter than the header (the first is line 7)"), "{told:?}");
+}
+
+#[test]
+fn what_is_printed_of_a_file_steers_no_terminal() {
+    for content in [
+        &b"Id,\x1b]0;owned\x07\n1,x\n"[..],
+        b"Id,Email,Email\x1b Address\n1,a,b\n",
+        b"Id,Email,Created At\n1,a@example.com,1/2/2003\n2,a@example.com,\x1b[31m13/13/1\n",
+        b"Id,\xc2\x9b31mEmail\n1,x\n",
+    ] {
+        let error = read(content).unwrap_err();
+        assert!(!error.contains(char::is_control), "{error:?}");
+    }
 }
 
 proptest! {
@@ -150,12 +272,10 @@ proptest! {
         for (cell, id) in cells.iter().zip(1..) {
             writer.write_record([&format!("{id}"), "a@example.com", cell]).unwrap();
         }
-        let (leads, _) = read(&writer.into_inner().unwrap()).unwrap();
+        let Read { leads, .. } = read(&writer.into_inner().unwrap()).unwrap();
         for (lead, cell) in leads.iter().zip(&cells) {
             let held = lead.value("company").and_then(|value| value.as_str()).unwrap_or_default();
-            // The last cell's last carriage return is the line's.
-            let kept = cell.strip_suffix('\r').unwrap_or(cell);
-            prop_assert_eq!(held, if kept == "null" { "" } else { kept });
+            prop_assert_eq!(held, if cell == "null" || is_error_of_a_spreadsheet(cell.as_bytes()) { "" } else { cell });
         }
     }
 }

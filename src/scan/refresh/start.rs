@@ -123,6 +123,7 @@ mod tests {
 
     fn complete() -> Summary {
         Summary {
+            file: None,
             instance: "123-abc-456.mktorest.com".to_owned(),
             scanned_at: Some(at("2026-11-10T13:00:00Z")),
             leads: 1,

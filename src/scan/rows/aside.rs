@@ -1,11 +1,11 @@
 //! Rows read on a thread of their own, so that reading a file and storing what it holds go on at once.
 
-use std::io::Read;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::{RowError, Rows};
+use super::RowError;
 use crate::cache::Row;
 use crate::dedupe::KeySpec;
+use crate::lead::Lead;
 
 /// Rows that change hands at once: enough that handing over costs nothing beside reading them.
 const BATCH: usize = 512;
@@ -22,10 +22,19 @@ struct Batch {
     byte: u64,
 }
 
+/// Leads, one by one.
+pub(in crate::scan) trait Leads {
+    /// The next lead; none at the end.
+    fn next(&mut self) -> Result<Option<Lead>, RowError>;
+
+    /// How many bytes the rows so far took.
+    fn byte(&self) -> u64;
+}
+
 /// Hands every row of a file to `take`, in order, with its key, and the bytes that are read. The outer error is that of
 /// `take`, which ends the reading; the inner one says that the file cannot be read on, after the rows before it.
-pub(in crate::scan) fn each_row<R: Read + Send, E>(
-    rows: Rows<R>,
+pub(in crate::scan) fn each_row<E>(
+    rows: impl Leads + Send,
     key: &KeySpec,
     mut take: impl FnMut(&Row, u64) -> Result<(), E>,
 ) -> Result<Result<(), RowError>, E> {
@@ -43,7 +52,7 @@ pub(in crate::scan) fn each_row<R: Read + Send, E>(
 }
 
 /// Reads until the end, an error, or until nobody takes any more.
-fn read<R: Read>(mut rows: Rows<R>, key: &KeySpec, batches: &SyncSender<Result<Batch, RowError>>) {
+fn read(mut rows: impl Leads, key: &KeySpec, batches: &SyncSender<Result<Batch, RowError>>) {
     loop {
         let (mut batch, begun_at, mut ended) = (Vec::with_capacity(BATCH), rows.byte(), false);
         let refused = loop {

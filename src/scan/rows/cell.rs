@@ -28,7 +28,7 @@ impl Kind {
 }
 
 /// A cell as a value, or why it is none. NUL bytes, which were seen inside values, are dropped.
-pub(super) fn value(field: &str, kind: Kind, bytes: &[u8]) -> Result<Value, String> {
+pub(in crate::scan) fn value(field: &str, kind: Kind, bytes: &[u8]) -> Result<Value, String> {
     if bytes.is_empty() || bytes == b"null" {
         return Ok(Value::Null);
     }
@@ -40,26 +40,74 @@ pub(super) fn value(field: &str, kind: Kind, bytes: &[u8]) -> Result<Value, Stri
     Ok(match kind {
         Kind::Text => Value::String(text.to_owned()),
         Kind::Number => number(text.trim()).unwrap_or_else(|| Value::String(text.to_owned())),
-        Kind::Flag => {
-            let is = |words: [&str; 3]| words.iter().any(|word| text.trim().eq_ignore_ascii_case(word));
-            match (is(["true", "1", "yes"]), is(["false", "0", "no"])) {
-                (true, _) => Value::Bool(true),
-                (_, true) => Value::Bool(false),
-                _ => return Err(format!("`{field}` holds something that is neither true nor false")),
-            }
-        }
+        Kind::Flag => match flag(text.trim()) {
+            Some(flag) => Value::Bool(flag),
+            None => return Err(format!("`{field}` holds something that is neither true nor false")),
+        },
     })
 }
 
-/// An id; some exports write whole numbers with decimals.
-pub(super) fn id(bytes: &[u8]) -> Result<u64, String> {
+/// The words for true and false of spreadsheets in several languages.
+const TRUE: &[&str] = &[
+    "true",
+    "1",
+    "yes",
+    "wahr",
+    "ja",
+    "vrai",
+    "oui",
+    "verdadero",
+    "sí",
+    "si",
+    "vero",
+    "sì",
+    "verdadeiro",
+    "sim",
+    "waar",
+    "sant",
+    "sand",
+    "tosi",
+    "prawda",
+    "tak",
+    "pravda",
+    "ano",
+    "igaz",
+    "doğru",
+    "истина",
+    "да",
+];
+const FALSE: &[&str] = &[
+    "false", "0", "no", "falsch", "nein", "faux", "non", "falso", "não", "onwaar", "nee", "falskt", "nej",
+    "falsk", "usann", "nei", "epätosi", "fałsz", "nie", "nepravda", "ne", "hamis", "yanlış", "ложь", "нет",
+];
+
+fn flag(text: &str) -> Option<bool> {
+    let word = text.to_lowercase();
+    let is = |words: &[&str]| words.contains(&word.as_str());
+    if is(TRUE) { Some(true) } else { is(FALSE).then_some(false) }
+}
+
+/// An id; some exports write whole numbers with decimals, `8.0`. Three decimals may be thousands.
+pub(in crate::scan) fn id(bytes: &[u8]) -> Result<u64, String> {
     let text = String::from_utf8_lossy(bytes);
-    let whole = text.trim().trim_end_matches('0').strip_suffix('.').unwrap_or_else(|| text.trim());
-    whole
-        .parse()
-        .ok()
-        .filter(|id| *id > 0)
-        .ok_or_else(|| "the id is not a whole number above zero".to_owned())
+    let text = text.trim().trim_end_matches('\0');
+    let whole = match text.split_once(['.', ',']) {
+        Some((whole, zeros))
+            if zeros.len() != 3 && !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0') =>
+        {
+            whole
+        }
+        _ => text,
+    };
+    whole.parse().ok().filter(|id| *id > 0).ok_or_else(|| {
+        let rounded = text.contains(['E', 'e']) && text.contains('+');
+        let how = if rounded {
+            ": the spreadsheet has rounded it; show the column as a number without decimals"
+        } else {
+            ""
+        };
+        format!("the id is not a whole number above zero{how}")
+    })
 }
 
 fn number(text: &str) -> Option<Value> {

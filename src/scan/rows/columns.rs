@@ -1,10 +1,9 @@
-//! Which column is which field: by REST API name, or by the name that Marketo's screens show.
+//! Which column of an extract is which field, by REST API name.
 
 use csv::ByteRecord;
 
 use super::cell::{self, Kind};
-use crate::dedupe::KeySpec;
-use crate::lead::{AUDIT_FIELDS, Lead};
+use crate::lead::Lead;
 
 /// How a column is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,36 +13,6 @@ pub struct ColumnUse {
     /// The field that it becomes; none where it is left out.
     pub field: Option<String>,
 }
-
-/// The names that Marketo's screens give to the fields that an audit needs; a smart list export has them as headers.
-const DISPLAY_NAMES: &[(&str, &str)] = &[
-    ("Id", "id"),
-    ("Lead ID", "id"),
-    ("Person ID", "id"),
-    ("Marketo ID", "id"),
-    ("Email Address", "email"),
-    ("Email", "email"),
-    ("First Name", "firstName"),
-    ("Last Name", "lastName"),
-    ("Company Name", "company"),
-    ("Company", "company"),
-    ("Created At", "createdAt"),
-    ("Created", "createdAt"),
-    ("Updated At", "updatedAt"),
-    ("Updated", "updatedAt"),
-    ("Original Source Type", "originalSourceType"),
-    ("Original Source Info", "originalSourceInfo"),
-    ("Lead Partition Id", "leadPartitionId"),
-    ("Person Partition Id", "leadPartitionId"),
-    ("SFDC Type", "sfdcType"),
-    ("SFDC Lead Id", "sfdcLeadId"),
-    ("SFDC Contact Id", "sfdcContactId"),
-    ("Unsubscribed", "unsubscribed"),
-    ("Marketing Suspended", "marketingSuspended"),
-    ("Do Not Call", "doNotCall"),
-    ("Black Listed", "blackListed"),
-    ("Blocklisted", "blackListed"),
-];
 
 /// The columns of a file.
 #[derive(Debug)]
@@ -55,32 +24,6 @@ pub(in crate::scan) struct Columns {
 }
 
 impl Columns {
-    /// The header of a file that somebody made: by REST API name or as the screens have it, with columns that are left
-    /// out. An id, and every field of the key, must be there.
-    pub(in crate::scan) fn found(header: &ByteRecord, key: &KeySpec) -> Result<Self, String> {
-        let uses = uses(header, |header| field_of(header, key))?;
-        let place = |wanted: &str| uses.iter().position(|column| column.field.as_deref() == Some(wanted));
-        let missing = |what: &str, names: &str| {
-            let found: Vec<&str> = uses.iter().map(|column| column.header.as_str()).collect();
-            format!("has no column for {what} ({names}); it has: {}", found.join(", "))
-        };
-        let id = place("id").ok_or_else(|| missing("the id", "`id` or `Id`"))?;
-        for field in &key.fields {
-            if place(field).is_none() {
-                let names = DISPLAY_NAMES
-                    .iter()
-                    .find(|(_, known)| known == field)
-                    .map_or(field.as_str(), |(name, _)| name);
-                return Err(missing(
-                    &format!("`{field}`, which makes leads the same"),
-                    &format!("`{field}` or `{names}`"),
-                ));
-            }
-        }
-        let kinds = uses.iter().map(|column| kind_of(column.field.as_deref().unwrap_or_default())).collect();
-        Ok(Self { uses, kinds, id })
-    }
-
     /// The header of a file that was ordered: exactly these fields by their REST names, in whatever order.
     pub(in crate::scan) fn ordered(header: &ByteRecord, fields: &[(String, Kind)]) -> Result<Self, String> {
         let known = |header: &str| fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(header));
@@ -132,24 +75,4 @@ fn uses(header: &ByteRecord, field_of: impl Fn(&str) -> Option<String>) -> Resul
         uses.push(ColumnUse { header, field });
     }
     Ok(uses)
-}
-
-/// What the values of an audit field are, without a schema to ask.
-fn kind_of(field: &str) -> Kind {
-    match field {
-        "leadPartitionId" => Kind::Number,
-        "unsubscribed" | "marketingSuspended" | "doNotCall" | "blackListed" => Kind::Flag,
-        _ => Kind::Text,
-    }
-}
-
-/// The field that a header stands for: a REST API name that the audit or the key needs, or a display name.
-fn field_of(header: &str, key: &KeySpec) -> Option<String> {
-    let rest = AUDIT_FIELDS.iter().copied().chain(key.fields.iter().map(String::as_str));
-    let by_name = rest.into_iter().find(|field| field.eq_ignore_ascii_case(header));
-    by_name
-        .or_else(|| {
-            DISPLAY_NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(header)).map(|(_, field)| *field)
-        })
-        .map(str::to_owned)
 }

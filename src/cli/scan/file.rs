@@ -1,0 +1,226 @@
+//! `scan --file`: which file, how it is read, and what is said of it.
+
+use std::fs::File;
+use std::path::Path;
+
+use std::sync::atomic::AtomicU64;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::{Context, Ended, Failure, Run, Watcher, configured_fields, open};
+use crate::cache::Cache;
+use crate::cli::Ui;
+use crate::scan::{self, FileError, FileRules, FileScan, Unread};
+use crate::table::date::{Order, Zone};
+use crate::table::{Encoding, Options, Source, Table, shown};
+
+/// The name of what is read without a name.
+const STANDARD_INPUT: &str = "standard input";
+
+/// Flags that say how a file is to be read.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ReadingArgs {
+    /// Keep what is read in a cache of this name, which `report --as NAME` shows; one file never takes the place of
+    /// another without it
+    #[arg(long = "as", value_name = "NAME", requires = "file", value_parser = crate::cli::caches::name)]
+    pub(in crate::cli) cache_name: Option<String>,
+    /// In which order dates such as 3/4/2019 have day and month, where no value of the column tells
+    #[arg(long, value_name = "ORDER", requires = "file")]
+    dates: Option<DatesArg>,
+    /// The zone of times that name none, such as Europe/Berlin; without it UTC
+    #[arg(long, value_name = "ZONE", requires = "file", value_parser = zone)]
+    zone: Option<Zone>,
+    /// The encoding of the file, where it is told wrong, such as windows-1250
+    #[arg(long, value_name = "ENCODING", requires = "file", value_parser = encoding)]
+    encoding: Option<Encoding>,
+    /// The sheet of a workbook that has several
+    #[arg(long, value_name = "SHEET", requires = "file")]
+    sheet: Option<String>,
+}
+
+/// The values of `--dates`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(in crate::cli) enum DatesArg {
+    /// Month first: 3/4/2019 is 4 March
+    Us,
+    /// Day first: 3/4/2019 is 3 April
+    Eu,
+    /// Year first: 19-03-04 is 4 March 2019
+    Iso,
+}
+
+impl From<DatesArg> for Order {
+    fn from(order: DatesArg) -> Self {
+        match order {
+            DatesArg::Us => Self::Us,
+            DatesArg::Eu => Self::Eu,
+            DatesArg::Iso => Self::Iso,
+        }
+    }
+}
+
+fn zone(text: &str) -> Result<Zone, &'static str> {
+    Zone::by_name(text).ok_or("there is no such zone; name one as Europe/Berlin, America/New_York or UTC")
+}
+
+/// The value of `--encoding`.
+pub(in crate::cli) fn encoding(text: &str) -> Result<Encoding, &'static str> {
+    Encoding::by_name(text).ok_or("there is no such encoding; name one as utf-8, utf-16, windows-1252, windows-1250, mac, dos or shift_jis")
+}
+
+/// What cannot be read of a column, in JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct UnreadColumn {
+    column: String,
+    field: String,
+    values: u64,
+    first_lines: Vec<u64>,
+}
+
+impl From<&Unread> for UnreadColumn {
+    fn from(unread: &Unread) -> Self {
+        Self {
+            column: unread.column.clone(),
+            field: unread.field.clone(),
+            values: unread.count,
+            first_lines: unread.first.iter().map(|(line, _)| *line).collect(),
+        }
+    }
+}
+
+/// Looks the file through, says how it is read, and puts it into the cache. The cache is opened, and where there is none
+/// made, once it is known that there is something to read.
+pub(super) fn run(
+    context: &mut Context,
+    file: &Path,
+    args: &ReadingArgs,
+) -> Result<(Run, Cache, Vec<UnreadColumn>), Failure> {
+    let (name, source) = source(file, "a CSV file or a workbook")?;
+    let options = Options { encoding: args.encoding, sheet: args.sheet.clone() };
+    let table =
+        Table::open(source, &options).map_err(|error| scan::Error::from(FileError::of(&name, error)))?;
+    let fields = configured_fields(&context.config);
+    let key = context.config.key.clone();
+    let rules = FileRules {
+        key: &key,
+        fields: &fields,
+        dates: args.dates.map(Into::into),
+        zone: args.zone.unwrap_or_default(),
+    };
+    let found = scan::look(&name, table, rules)?;
+    let place = place_of(file);
+    let mut cache = open(&context.config)?;
+    refuse_other(&cache, &name, &place, context)?;
+    tell(&mut context.ui, &found);
+    let watcher = Watcher {
+        bar: context.ui.progress("reading bytes", Some(found.size())),
+        budget: None,
+        without_checksum: AtomicU64::new(0),
+    };
+    let ended = found.load(&mut cache, &place, super::super::now, &watcher)?;
+    let run =
+        Run { strategy: "file", full: true, ended: Ok(ended), merged: 0, calls: 0, bytes: found.size() };
+    drop(watcher);
+    tell_unread(&mut context.ui, found.unread());
+    debug_assert!(matches!(run.ended, Ok(Ended::Complete(_))), "a file is read to its end or refused");
+    Ok((run, cache, found.unread().iter().map(UnreadColumn::from).collect()))
+}
+
+/// The bytes of a file or of standard input, and what it is called in messages.
+pub(in crate::cli) fn source(file: &Path, kinds: &str) -> Result<(String, Source), Failure> {
+    let is_input = file.as_os_str() == "-";
+    let name = if is_input { STANDARD_INPUT.to_owned() } else { file.display().to_string() };
+    let source = if is_input {
+        Source::spooled(std::io::stdin().lock())
+    } else if file.is_dir() {
+        Err(std::io::Error::from(std::io::ErrorKind::IsADirectory))
+    } else {
+        File::open(file).and_then(Source::of_file)
+    };
+    let source = source.map_err(|error| Failure::Usage {
+        what: format!("{} cannot be read: {error}", shown(&name)),
+        hint: Some(format!("name {kinds}, or - for standard input")),
+    })?;
+    Ok((name, source))
+}
+
+/// Where a file lies, by which it is known again.
+fn place_of(file: &Path) -> String {
+    if file.as_os_str() == "-" {
+        return STANDARD_INPUT.to_owned();
+    }
+    std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned()).display().to_string()
+}
+
+/// A file takes the place of its own earlier state alone, unless the user named the cache.
+fn refuse_other(cache: &Cache, name: &str, place: &str, context: &Context) -> Result<(), Failure> {
+    let summary = cache.summary()?;
+    if context.config.has_named_cache() || summary.leads == 0 {
+        return Ok(());
+    }
+    let held = match &summary.file {
+        Some(held) if held == place && place != STANDARD_INPUT => return Ok(()),
+        Some(held) => format!("the file {}", shown(held)),
+        // Caches of earlier versions do not say which file they hold.
+        None if summary.strategy.as_deref() == Some("file") => return Ok(()),
+        None => format!("what a scan read from {} itself", shown(&summary.instance)),
+    };
+    Err(Failure::Usage {
+        what: format!(
+            "the cache {} holds {held}, and {} would take its place; nothing was changed",
+            cache.path().display(),
+            shown(name)
+        ),
+        hint: Some(format!(
+            "keep both: add --as NAME, such as --as acme, here and to `report`; to put it in the other's place: --as '{}'",
+            shown(&summary.instance)
+        )),
+    })
+}
+
+fn tell(ui: &mut Ui, found: &FileScan<'_>) {
+    let lines: Vec<String> = found
+        .columns()
+        .map(|(column, filled)| {
+            let header = if column.header.is_empty() { "(no name)".into() } else { shown(&column.header) };
+            match &column.field {
+                Some(field) if filled => format!("  {header} -> {field}"),
+                Some(field) => format!("  {header} -> {field} (empty in every row)"),
+                None => format!("  {header} (not kept)"),
+            }
+        })
+        .collect();
+    for note in found.notes() {
+        ui.note(&format!("note: {note}"));
+    }
+    ui.note(&format!("columns:\n{}", lines.join("\n")));
+    for (column, told) in found.readings() {
+        ui.note(&format!("{}: {told}", shown(column)));
+    }
+}
+
+fn tell_unread(ui: &mut Ui, unread: &[Unread]) {
+    for Unread { column, field, count, first } in unread {
+        let first: Vec<String> =
+            first.iter().map(|(line, text)| format!("line {line}: {}", cut(text))).collect();
+        let values = if *count == 1 { "one value".to_owned() } else { format!("{count} values") };
+        let kind = if matches!(field.as_str(), "createdAt" | "updatedAt") { "as a date" } else { "" };
+        ui.note(&format!(
+            "{}: {values} cannot be read{}{kind} and are left empty ({})",
+            shown(column),
+            if kind.is_empty() { "" } else { " " },
+            first.join("; ")
+        ));
+    }
+}
+
+/// A value for a message: harmless, and not longer than a line.
+fn cut(text: &str) -> String {
+    let text = shown(text);
+    let mut short: String = text.chars().take(40).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}

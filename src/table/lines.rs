@@ -1,0 +1,289 @@
+//! Cells of separated text. Line ends are LF, CRLF and CR, whichever comes, mixed too.
+//!
+//! States of a cell: `Start => (Bare | Quoted => Quote) => next cell`. A quote within a bare cell is a
+//! character like any other. A quote within quotes that is not doubled, and one that is never closed,
+//! are refused: nobody can tell where such a value ends.
+
+use std::io::{BufRead, BufReader, Read};
+
+use super::TableError;
+
+/// No value is longer. Past it a quote was opened somewhere and never closed, and the cell would
+/// swallow the rest of the file, and all memory.
+const LONGEST_ROW: usize = 64 << 20;
+
+const NOT_DOUBLED: &str =
+    "has a quote within quotes that is not doubled, so that nobody can tell where the value ends";
+const NEVER_CLOSED: &str = "a quote is opened and never closed, so that rows may have been swallowed; this is where the last row begins";
+const ENDLESS: &str = "goes on for over 64 MB: a quote was opened and never closed, or the file has no lines";
+
+/// A row of cells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Row {
+    text: Vec<u8>,
+    /// Where each cell ends in the text.
+    ends: Vec<usize>,
+    /// Where it begins, counted from 1; a workbook's row number.
+    pub line: u64,
+}
+
+impl Row {
+    /// How many cells it has.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether it has no cell at all.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// A cell by its place; empty where the row is shorter.
+    pub fn cell(&self, place: usize) -> &[u8] {
+        let Some(end) = self.ends.get(place) else { return &[] };
+        let start = place.checked_sub(1).and_then(|before| self.ends.get(before)).unwrap_or(&0);
+        self.text.get(*start..*end).unwrap_or_default()
+    }
+
+    /// Every cell in order.
+    pub fn cells(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).map(|place| self.cell(place))
+    }
+
+    /// Whether every cell is blank.
+    pub fn is_blank(&self) -> bool {
+        self.text.iter().all(|byte| matches!(byte, b' ' | b'\t' | 0 | 0x1a))
+    }
+
+    pub(super) fn clear(&mut self, line: u64) {
+        self.text.clear();
+        self.ends.clear();
+        self.line = line;
+    }
+
+    pub(super) fn push(&mut self, cell: &[u8]) {
+        self.text.extend_from_slice(cell);
+        self.end_cell();
+    }
+
+    pub(super) fn truncate(&mut self, cells: usize) {
+        self.ends.truncate(cells);
+        self.text.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
+    fn end_cell(&mut self) {
+        self.ends.push(self.text.len());
+    }
+}
+
+/// How cells are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Dialect {
+    pub(super) separator: u8,
+    /// Whether blanks stand between a separator and a quote.
+    pub(super) blanks_at_quotes: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Start,
+    Bare,
+    Quoted,
+    /// A quote within quotes: the end of them, or the first of two.
+    Quote,
+}
+
+/// What is read so far, between two pieces of input.
+#[derive(Debug)]
+struct Progress {
+    state: State,
+    line: u64,
+    /// A carriage return came last: a line feed now belongs to it.
+    after_return: bool,
+}
+
+/// The rows of separated text in UTF-8.
+#[derive(Debug)]
+pub(super) struct Lines<R> {
+    input: BufReader<R>,
+    dialect: Dialect,
+    progress: Progress,
+    byte: u64,
+}
+
+impl<R: Read> Lines<R> {
+    /// Reads rows from `line` on, which is the line of the first byte.
+    pub(super) fn new(input: R, dialect: Dialect, line: u64) -> Self {
+        let progress = Progress { state: State::Start, line, after_return: false };
+        Self { input: BufReader::with_capacity(1 << 16, input), dialect, progress, byte: 0 }
+    }
+
+    /// How many bytes of text were read.
+    pub(super) fn byte(&self) -> u64 {
+        self.byte
+    }
+
+    /// The next row; false at the end. Blank lines are no rows.
+    pub(super) fn next(&mut self, row: &mut Row) -> Result<bool, TableError> {
+        loop {
+            let more = self.next_line(row)?;
+            if !more || row.len() > 1 || !row.is_blank() {
+                return Ok(more);
+            }
+        }
+    }
+
+    fn next_line(&mut self, row: &mut Row) -> Result<bool, TableError> {
+        row.clear(self.progress.line);
+        self.progress.state = State::Start;
+        loop {
+            let chunk = self.input.fill_buf().map_err(|error| TableError::unreadable(&error))?;
+            if chunk.is_empty() {
+                return at_end(self.progress.state, row);
+            }
+            let (used, ended) = take(chunk, self.dialect, &mut self.progress, row)
+                .map_err(|what| trouble(what, &self.progress, row))?;
+            self.input.consume(used);
+            self.byte += used as u64;
+            if ended {
+                return Ok(true);
+            }
+            if row.text.len() > LONGEST_ROW {
+                return Err(TableError::at(row.line, ENDLESS));
+            }
+        }
+    }
+}
+
+fn trouble(what: &str, progress: &Progress, row: &Row) -> TableError {
+    TableError::at(progress.line, format!("cell {} {what}", row.len() + 1))
+}
+
+fn at_end(state: State, row: &mut Row) -> Result<bool, TableError> {
+    if state == State::Quoted {
+        return Err(TableError::at(row.line, NEVER_CLOSED));
+    }
+    if state == State::Start && row.is_empty() {
+        return Ok(false);
+    }
+    row.end_cell();
+    Ok(true)
+}
+
+/// Takes what belongs to the row; how many bytes that were, and whether the row is at its end.
+fn take(
+    chunk: &[u8],
+    dialect: Dialect,
+    progress: &mut Progress,
+    row: &mut Row,
+) -> Result<(usize, bool), &'static str> {
+    let mut at = 0;
+    while let Some(byte) = chunk.get(at).copied() {
+        if progress.state == State::Quoted {
+            at += quoted(chunk.get(at..).unwrap_or_default(), progress, row);
+            continue;
+        }
+        if std::mem::take(&mut progress.after_return) && byte == b'\n' {
+            at += 1;
+            continue;
+        }
+        let blank = dialect.blanks_at_quotes && byte == b' ';
+        at += 1;
+        match (progress.state, byte) {
+            (_, b'\n' | b'\r') => {
+                row.end_cell();
+                progress.after_return = byte == b'\r';
+                progress.line += 1;
+                return Ok((at, true));
+            }
+            (_, byte) if byte == dialect.separator => {
+                row.end_cell();
+                progress.state = State::Start;
+            }
+            (State::Start, b'"') => progress.state = State::Quoted,
+            (State::Quote, b'"') => {
+                row.text.push(b'"');
+                progress.state = State::Quoted;
+            }
+            (State::Start | State::Quote, _) if blank => {}
+            (State::Quote, _) => return Err(NOT_DOUBLED),
+            (State::Start | State::Bare | State::Quoted, _) => {
+                let rest = chunk.get(at..).unwrap_or_default();
+                let ends = |byte: &u8| *byte == dialect.separator || *byte == b'\n' || *byte == b'\r';
+                let length = rest.iter().position(ends).unwrap_or(rest.len());
+                row.text.extend_from_slice(chunk.get(at - 1..at + length).unwrap_or_default());
+                progress.state = State::Bare;
+                at += length;
+            }
+        }
+    }
+    Ok((at, false))
+}
+
+/// Takes what stands in quotes, and the quote that ends it, and counts its lines.
+fn quoted(chunk: &[u8], progress: &mut Progress, row: &mut Row) -> usize {
+    let length = chunk.iter().position(|byte| *byte == b'"');
+    let text = chunk.get(..length.unwrap_or(chunk.len())).unwrap_or_default();
+    for byte in text {
+        let after_return = std::mem::replace(&mut progress.after_return, *byte == b'\r');
+        progress.line += u64::from(*byte == b'\r' || *byte == b'\n' && !after_return);
+    }
+    row.text.extend_from_slice(text);
+    match length {
+        Some(length) => {
+            progress.after_return = false;
+            progress.state = State::Quote;
+            length + 1
+        }
+        None => chunk.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, separator: u8) -> Result<Vec<(u64, Vec<String>)>, TableError> {
+        let mut lines = Lines::new(text.as_bytes(), Dialect { separator, blanks_at_quotes: false }, 1);
+        let (mut rows, mut row) = (Vec::new(), Row::default());
+        while lines.next(&mut row)? {
+            rows.push((
+                row.line,
+                row.cells().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect(),
+            ));
+        }
+        Ok(rows)
+    }
+
+    #[test]
+    fn every_line_end_is_one_and_lines_are_counted_through_quotes_and_blank_lines() {
+        let rows = read("a,b\r1,\"x\r\ny\rz\"\n\n\r\n2,\"\"\r\n\r3,q\"q", b',').unwrap();
+        let expected: [(u64, [&str; 2]); 4] =
+            [(1, ["a", "b"]), (2, ["1", "x\r\ny\rz"]), (7, ["2", ""]), (9, ["3", "q\"q"])];
+        assert_eq!(rows.len(), expected.len(), "{rows:?}");
+        for (row, (line, cells)) in rows.iter().zip(expected) {
+            assert_eq!((row.0, row.1.as_slice()), (line, &cells.map(str::to_owned)[..]));
+        }
+    }
+
+    #[test]
+    fn quotes_that_nobody_can_read_are_refused_with_their_line() {
+        for (text, line, what) in [
+            ("a,\"b\"c\"\n", 1, "cell 2 has a quote within quotes"),
+            ("a\n\"x \"y\" z\",b\n", 2, "cell 1 has a quote within quotes"),
+            ("a\r\"x\ry\"z", 3, "cell 1 has a quote within quotes"),
+            ("a,\"b\nc,d\n", 1, "a quote is opened and never closed"),
+        ] {
+            let error = read(text, b',').unwrap_err();
+            assert_eq!(error.line, Some(line), "{text:?}");
+            assert!(error.what.starts_with(what), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_cell_that_never_ends_is_refused_before_it_fills_the_memory() {
+        let endless = std::io::Read::chain(&b"a,\""[..], std::io::repeat(b'x'));
+        let mut lines = Lines::new(endless, Dialect { separator: b',', blanks_at_quotes: false }, 1);
+        assert_eq!(lines.next(&mut Row::default()).unwrap_err().what, ENDLESS);
+    }
+}

@@ -1,0 +1,91 @@
+//! Sheets of a workbook, as rows of text. Dates become ISO 8601, so that no reader has to guess.
+
+use std::io::Cursor;
+
+use calamine::{Data, Range, Reader as _, open_workbook_auto_from_rs};
+use chrono::{NaiveTime, Timelike as _};
+
+use super::lines::Row;
+use super::source::Source;
+use super::{HOW_TO_SAVE, TableError, shown};
+
+/// Reads the one sheet with rows, or the one that is named.
+pub(super) fn read(
+    source: &Source,
+    sheet: Option<&str>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Row>, TableError> {
+    let broken = |error: calamine::Error| {
+        let why = error.to_string();
+        TableError::of_file(format!("is a workbook that cannot be read ({}); {HOW_TO_SAVE}", shown(&why)))
+    };
+    let bytes = source.all().map_err(|error| TableError::unreadable(&error))?;
+    let mut book = open_workbook_auto_from_rs(Cursor::new(bytes)).map_err(broken)?;
+    let names = book.sheet_names();
+    let listed = |names: &[String]| {
+        names.iter().map(|name| format!("`{}`", shown(name))).collect::<Vec<_>>().join(", ")
+    };
+    if let Some(wanted) = sheet {
+        let Some(name) = names.iter().find(|name| name.to_lowercase() == wanted.trim().to_lowercase()) else {
+            let what = format!("has no sheet `{}`; it has {}", shown(wanted), listed(&names));
+            return Err(TableError::of_file(what));
+        };
+        return Ok(rows(&book.worksheet_range(name).map_err(broken)?));
+    }
+    let mut filled = Vec::new();
+    for name in &names {
+        let rows = rows(&book.worksheet_range(name).map_err(broken)?);
+        if !rows.is_empty() {
+            filled.push((name.clone(), rows));
+        }
+    }
+    if filled.len() > 1 {
+        let filled: Vec<String> = filled.into_iter().map(|(name, _)| name).collect();
+        let what =
+            format!("is a workbook with several filled sheets: {}; name one with --sheet", listed(&filled));
+        return Err(TableError::of_file(what));
+    }
+    let Some((name, rows)) = filled.pop() else { return Ok(Vec::new()) };
+    if names.len() > 1 {
+        notes.push(format!("read from the sheet `{}`; the other sheets are empty", shown(&name)));
+    }
+    Ok(rows)
+}
+
+/// The rows that have something in them, with their numbers.
+fn rows(range: &Range<Data>) -> Vec<Row> {
+    let first = range.start().map_or(0, |(row, _)| row);
+    let mut rows = Vec::with_capacity(range.height());
+    for (cells, number) in range.rows().zip(u64::from(first) + 1..) {
+        let mut row = Row::default();
+        row.clear(number);
+        for cell in cells {
+            row.push(text(cell).as_bytes());
+        }
+        if !row.is_blank() {
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+fn text(cell: &Data) -> String {
+    match cell {
+        Data::Empty => String::new(),
+        Data::String(text) | Data::DateTimeIso(text) | Data::DurationIso(text) => text.clone(),
+        Data::Bool(flag) => flag.to_string(),
+        Data::Int(number) => number.to_string(),
+        Data::Float(number) => number.to_string(),
+        Data::Error(error) => error.to_string(),
+        Data::DateTime(time) => match time.as_datetime().filter(|_| time.is_datetime()) {
+            Some(at) => {
+                // Days and fractions of days: the seconds come a little off.
+                let off = at.nanosecond() >= 500_000_000;
+                let at = at.with_nanosecond(0).unwrap_or(at) + chrono::Duration::seconds(i64::from(off));
+                let form = if at.time() == NaiveTime::MIN { "%Y-%m-%d" } else { "%Y-%m-%dT%H:%M:%S" };
+                at.format(form).to_string()
+            }
+            None => time.as_f64().to_string(),
+        },
+    }
+}
