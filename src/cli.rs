@@ -38,6 +38,7 @@ mod spending;
 mod ui;
 mod upsert;
 mod words;
+mod wrap;
 
 pub use exit::Exit;
 pub use failure::Failure;

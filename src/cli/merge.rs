@@ -138,6 +138,7 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
     }
     let id = plan.id.clone();
     let nothing = plan.groups.is_empty();
+    let rules = plan.policy.fields.clone();
     let report = if args.confirm {
         merge.carry_out(Confirmed::by_its_owner(plan), &mut follow).await
     } else {
@@ -155,6 +156,8 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
         dry_run: !args.confirm,
         report: &report,
         calls: client.calls_made(),
+        rules: &rules,
+        width: context.ui.terminal_width(),
     };
     if args.json {
         context.ui.json(&shown.document())?;

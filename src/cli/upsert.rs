@@ -113,6 +113,7 @@ pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit
         instance: context.config.instance_name(),
         lookup_field: args.lookup_field.clone(),
         lookup_is_email: is_email(&schema, &args.lookup_field),
+        facts: crate::merge::facts(&schema),
         partition: args.partition.clone(),
         dry_run,
         concurrency: context.config.limits.concurrency,

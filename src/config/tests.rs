@@ -278,6 +278,7 @@ fn an_opt_out_is_kept_by_default_and_other_fields_are_the_winners() {
             "blackListed=any_true",
             "company=longest",
             "doNotCall=any_true",
+            "emailInvalid=any_true",
             "leadScore=max",
             "marketingSuspended=any_true",
             "unsubscribed=any_true"

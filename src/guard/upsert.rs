@@ -17,10 +17,12 @@ use super::Error;
 use super::coalesce::{KeyRule, KeyWork, coalesce};
 use super::lease::Leases;
 use super::read::Record;
+use crate::dedupe::FieldFacts;
 use crate::ledger::{Ledger, OpenUpserts, UpsertId};
 use crate::marketo::{BATCH, Clock, ReadLeads, SYNC_LIMIT, SyncLeads};
 
 mod chunk;
+mod read_back;
 mod result;
 mod rights;
 
@@ -45,6 +47,8 @@ pub struct GuardSettings {
     pub lookup_field: String,
     /// Whether that is an email, which compares without regard to case.
     pub lookup_is_email: bool,
+    /// What is known of the fields: how Marketo stores what is written to them.
+    pub facts: FieldFacts,
     /// The partition that new leads go to.
     pub partition: Option<String>,
     /// Look up and say what would be done; write nothing.

@@ -3,9 +3,10 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::dedupe::{Dropped, FieldChange, OPT_OUTS};
+use crate::cli::wrap::wrapped;
+use crate::dedupe::{Dropped, FieldChange, FieldRules, OPT_OUTS};
 use crate::lead::LeadId;
-use crate::merge::{GroupReport, Outcome, Report};
+use crate::merge::{Difference, GroupReport, Outcome, Report, Said};
 
 /// What is to be shown.
 pub(super) struct Shown<'a> {
@@ -14,6 +15,10 @@ pub(super) struct Shown<'a> {
     pub(super) dry_run: bool,
     pub(super) report: &'a Report,
     pub(super) calls: u64,
+    /// The rules that chose the values.
+    pub(super) rules: &'a FieldRules,
+    /// The terminal's width; none in a file or a pipe, where lines stay whole.
+    pub(super) width: Option<usize>,
 }
 
 /// The document of `--json`, as the contract has it.
@@ -42,11 +47,50 @@ struct GroupDocument<'a> {
     fields: &'a [FieldChange],
     dropped: &'a [Dropped],
     equal: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marketo: Option<MarketoDocument<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_written: Vec<DifferenceDocument<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    surprises: Vec<DifferenceDocument<'a>>,
+}
+
+/// Marketo's refusal.
+#[derive(Debug, Serialize)]
+struct MarketoDocument<'a> {
+    code: &'a str,
+    message: &'a str,
+    request_id: Option<&'a str>,
+}
+
+/// A field that holds something else than it should.
+#[derive(Debug, Serialize)]
+struct DifferenceDocument<'a> {
+    lead: LeadId,
+    name: &'a str,
+    wanted: &'a Value,
+    found: &'a Value,
+    /// What became of it: `mended`, `changed` or `lost`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fate: Option<&'static str>,
+}
+
+impl<'a> DifferenceDocument<'a> {
+    fn of(difference: &'a Difference, fate: Option<&'static str>) -> Self {
+        let Difference { lead, name, wanted, found } = difference;
+        Self { lead: *lead, name, wanted, found, fate }
+    }
 }
 
 impl<'a> GroupDocument<'a> {
     fn of(group: &'a GroupReport) -> Self {
         let GroupReport { key, winner, losers, outcome, reason, fields, dropped, equal, .. } = group;
+        let said = |said: &'a Said| MarketoDocument {
+            code: &said.code,
+            message: &said.message,
+            request_id: said.request_id.as_deref(),
+        };
+        let surprises = group.surprises.iter();
         Self {
             key,
             winner: *winner,
@@ -56,6 +100,11 @@ impl<'a> GroupDocument<'a> {
             fields,
             dropped,
             equal: *equal,
+            marketo: group.marketo.as_ref().map(said),
+            not_written: group.not_written.iter().map(|one| DifferenceDocument::of(one, None)).collect(),
+            surprises: surprises
+                .map(|one| DifferenceDocument::of(&one.difference, Some(one.fate.as_str())))
+                .collect(),
         }
     }
 }
@@ -79,10 +128,12 @@ impl Shown<'_> {
     }
 
     pub(super) fn text(&self) -> String {
-        let mut lines: Vec<String> = self.report.groups.iter().flat_map(group_lines).collect();
+        let groups = self.report.groups.iter();
+        let mut lines: Vec<String> = groups.flat_map(|group| group_lines(group, self.rules)).collect();
         lines.push(String::new());
         lines.extend(self.totals());
-        lines.join("\n")
+        let width = self.width.unwrap_or(usize::MAX);
+        lines.iter().map(|line| within(line, width)).collect::<Vec<_>>().join("\n")
     }
 
     fn totals(&self) -> Vec<String> {
@@ -112,7 +163,15 @@ impl Shown<'_> {
     }
 }
 
-fn group_lines(group: &GroupReport) -> Vec<String> {
+/// A line broken between words, its continuation indented deeper than its beginning.
+fn within(line: &str, width: usize) -> String {
+    let indent = line.len() - line.trim_start().len();
+    let deeper = " ".repeat(indent + 4);
+    let text = wrapped(line.trim_start(), width.saturating_sub(indent + 4).max(20));
+    format!("{}{}", " ".repeat(indent), text.replace('\n', &format!("\n{deeper}")))
+}
+
+fn group_lines(group: &GroupReport, rules: &FieldRules) -> Vec<String> {
     let losers: Vec<String> = group.losers.iter().map(ToString::to_string).collect();
     let losers = losers.join(", ");
     let what = match (group.outcome, group.winner) {
@@ -130,7 +189,7 @@ fn group_lines(group: &GroupReport) -> Vec<String> {
         let (consent, others): (Vec<_>, Vec<_>) =
             group.fields.iter().partition(|change| OPT_OUTS.contains(&change.name.as_str()));
         lines.extend(consent.into_iter().chain(others).map(field_line));
-        lines.extend(group.kept.keys().map(|field| dropped_line(group, field)));
+        lines.extend(group.kept.keys().map(|field| dropped_line(group, field, rules)));
     }
     lines
 }
@@ -148,15 +207,16 @@ fn sum_line(group: &GroupReport) -> String {
 }
 
 /// A field of which the merge destroys values: what stays, and what goes.
-fn dropped_line(group: &GroupReport, field: &str) -> String {
+fn dropped_line(group: &GroupReport, field: &str, rules: &FieldRules) -> String {
     let kept = group.kept.get(field).map_or_else(|| "(blank)".to_owned(), shown);
     let gone: Vec<String> = group
         .dropped
         .iter()
         .filter(|drop| drop.name == field)
-        .map(|drop| format!("{} (of {})", shown(&drop.value), drop.lead))
+        .map(|drop| format!("{} (from {})", shown(&drop.value), drop.lead))
         .collect();
-    format!("    {field}: keeps {kept}, drops {}", gone.join(", "))
+    let rule = rules.of(field);
+    format!("    {field}: keeps {kept}, drops {} · rule: {rule}", gone.join(", "))
 }
 
 fn is_blank(value: &Value) -> bool {
@@ -177,7 +237,7 @@ fn field_line(change: &FieldChange) -> String {
             shown(&change.after)
         );
     }
-    format!("    {}: {} -> {}{from}", change.name, shown(&change.before), shown(&change.after))
+    format!("    {}: {} → {}{from}", change.name, shown(&change.before), shown(&change.after))
 }
 
 /// JSON escapes what a terminal would obey, except the marks that turn the direction of writing and the C1 controls.
@@ -198,7 +258,7 @@ mod tests {
     use serde_json::json;
 
     use super::group_lines;
-    use crate::dedupe::{FieldFacts, Key, OPT_OUTS, Policy, plan_group};
+    use crate::dedupe::{FieldFacts, FieldRules, Key, OPT_OUTS, Policy, plan_group};
     use crate::lead::Lead;
     use crate::merge::GroupReport;
 
@@ -215,12 +275,12 @@ mod tests {
         let group = plan_group(&key, &leads, &Policy::default(), &facts).unwrap();
         assert_eq!(json!(group.dropped), json!([{"name": "leadSource", "lead": 2, "value": "List"}]));
         assert_eq!(
-            group_lines(&GroupReport::planned(&group))[2..],
+            group_lines(&GroupReport::planned(&group), &FieldRules::default())[2..],
             [
                 "    2 records → 1 · 2 blanks filled · 1 value dropped · 2 equal",
-                "    unsubscribed: (blank) -> true (from 2)",
-                "    country: (blank) -> \"India\" (from 2)",
-                "    leadSource: keeps \"Web\", drops \"List\" (of 2)",
+                "    unsubscribed: (blank) → true (from 2)",
+                "    country: (blank) → \"India\" (from 2)",
+                "    leadSource: keeps \"Web\", drops \"List\" (from 2) · rule: winner",
             ]
         );
     }

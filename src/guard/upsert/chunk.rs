@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::read_back::Written;
 use super::rights::Rights;
 use super::{Ended, Guard, LineResult, MARGIN, Status};
 use crate::dedupe::Key;
@@ -26,6 +27,8 @@ struct Chunk<'a> {
     rule: &'a KeyRule,
     open: Vec<KeyWork>,
     results: Vec<LineResult>,
+    /// What is to be read back.
+    written: Written,
 }
 
 /// A key's write that is to leave in a call.
@@ -46,8 +49,8 @@ enum LookUp {
 impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
     /// Brings every line of these keys to a result; also where the run has to stop.
     pub(super) async fn chunk(&self, open: Vec<KeyWork>) -> (Vec<LineResult>, Ended) {
-        let mut chunk = Chunk { rule: &self.rule, open, results: Vec::new() };
-        let ended = loop {
+        let mut chunk = Chunk { rule: &self.rule, open, results: Vec::new(), written: Written::new() };
+        let mut ended = loop {
             chunk.open.retain(|work| !work.writes.is_empty());
             if chunk.open.is_empty() {
                 break Ended::Complete;
@@ -59,6 +62,10 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
                 break Ended::Failed(error);
             }
         };
+        let written = std::mem::take(&mut chunk.written);
+        if let (Ended::Complete, Err(error)) = (&ended, self.read_back(written, &mut chunk.results).await) {
+            ended = Ended::Failed(error.into());
+        }
         let why = match &ended {
             Ended::Failed(error) => format!("the run stopped before this line was written: {error}"),
             Ended::Complete | Ended::Interrupted => {
@@ -322,6 +329,9 @@ impl Chunk<'_> {
         let Some(work) = self.open.get_mut(place) else { return };
         let Some(write) = work.writes.pop_front() else { return };
         let last = write.last_line();
+        if let (Status::Created | Status::Updated, Some(id)) = (status, id) {
+            self.written.insert(id, (last, write.fields.clone()));
+        }
         for record in &write.lines {
             let taken_in = status.is_done() && record.line != last;
             let (status, reason) = if taken_in {
