@@ -24,7 +24,7 @@
 //! Only [`Confirmed`] hands out merge orders, and only against the ledger's proof that the intent is on disk.
 //! Never: decides which leads are duplicates or who wins (that is `dedupe`), sends a call twice, prints.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -180,7 +180,8 @@ impl<'a, M: MergeClient> Merge<'a, M> {
         }
         let Some(schema) = unless_stopped(&self.stop, self.marketo.describe()).await? else { return Ok(()) };
         let not_taken = std::mem::take(&mut self.facts.not_taken);
-        self.facts = FieldFacts { not_taken, ..facts(&schema) };
+        self.facts = facts(&schema);
+        self.facts.not_taken = not_taken;
         self.fields = schema.fields.into_keys().collect();
         self.described_at = Instant::now();
         Ok(())
@@ -214,7 +215,7 @@ pub(crate) fn facts(schema: &Schema) -> FieldFacts {
         writeable: field.updateable && !field.crm_managed,
     };
     let fields = schema.fields.iter().map(|(name, field)| (name.clone(), fact(field))).collect();
-    FieldFacts { fields, not_taken: BTreeSet::new() }
+    FieldFacts::new(fields)
 }
 
 fn days_ago(now: DateTime<Utc>, days: i64) -> String {

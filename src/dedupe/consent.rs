@@ -3,8 +3,10 @@
 //! For: no merge turns a no into a yes in a field that only this instance has. Never: guesses a sense that
 //! the words do not say; such a field makes its group a consent conflict where its leads differ.
 
+use std::collections::BTreeMap;
+
 use super::field_rule::OPT_OUTS;
-use super::plan::FieldFacts;
+use super::plan::{FieldFact, FieldFacts};
 use super::value::is_empty;
 use crate::lead::Lead;
 
@@ -123,10 +125,20 @@ const ABOUT: &[&str] = &["gdpr", "dsgvo", "rgpd"];
 /// What the words of a custom field say of consent; none where it is another field, a standard flag or what travels
 /// with one.
 pub fn sense_of(field: &str, facts: &FieldFacts) -> Option<Sense> {
+    facts.senses().get(field).copied()
+}
+
+/// The senses of all custom fields about consent. Reading them off their words takes time, so it is done
+/// once for an instance.
+pub(super) fn senses_of(facts: &FieldFacts) -> BTreeMap<String, Sense> {
+    let fields = facts.fields.iter();
+    fields.filter_map(|(field, fact)| Some((field.clone(), read_sense(field, fact)?))).collect()
+}
+
+fn read_sense(field: &str, fact: &FieldFact) -> Option<Sense> {
     if OPT_OUTS.contains(&field) || is_standard_companion(field) {
         return None;
     }
-    let fact = facts.fields.get(field)?;
     let by_words = in_words(&words(field)).or_else(|| in_words(&words(&fact.label)))?;
     Some(if fact.data_type == "boolean" { by_words } else { Sense::Unclear })
 }

@@ -14,7 +14,7 @@ use crate::marketo::{Clock, Moment, Permit, UntilStopped, Withheld};
 const AGE: Duration = Duration::from_secs(5);
 
 /// A look on this machine may take so long, however fast the clock of a sandbox.
-const LEAST: Duration = Duration::from_millis(250);
+const LEAST: Duration = Duration::from_millis(500);
 
 /// How old a look may be on this machine's clocks.
 pub(super) fn most(clock: Clock) -> Duration {

@@ -1,8 +1,9 @@
 //! What is known of the instance's fields, as far as a decision leans on it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
-use crate::dedupe::consent::{Sense, sense_of};
+use crate::dedupe::consent::{Sense, sense_of, senses_of};
 use crate::dedupe::field_rule::OPT_OUTS;
 
 /// The fields of leads on one instance.
@@ -13,6 +14,8 @@ pub struct FieldFacts {
     /// Fields of which this instance was seen to answer `updated` without taking the value: updates of
     /// them are blocked, or they are computed. A blank one may still take its first value.
     pub not_taken: BTreeSet<String>,
+    /// What the custom fields say of consent, found when it is first asked for.
+    pub(in crate::dedupe) senses: OnceLock<BTreeMap<String, Sense>>,
 }
 
 /// One field.
@@ -29,6 +32,15 @@ pub struct FieldFact {
 }
 
 impl FieldFacts {
+    /// Facts of these fields, of which none was seen to refuse a value.
+    pub fn new(fields: BTreeMap<String, FieldFact>) -> Self {
+        Self { fields, ..Self::default() }
+    }
+
+    pub(in crate::dedupe) fn senses(&self) -> &BTreeMap<String, Sense> {
+        self.senses.get_or_init(|| senses_of(self))
+    }
+
     /// Whether Sync Leads may write the field.
     pub fn is_writeable(&self, field: &str) -> bool {
         self.fields.get(field).is_some_and(|fact| fact.writeable)
@@ -68,6 +80,6 @@ impl FieldFacts {
             writeable: true,
         };
         let fields = fields.into_iter().map(|field| (field.to_owned(), fact(field))).collect();
-        Self { fields, not_taken: BTreeSet::new() }
+        Self::new(fields)
     }
 }
