@@ -25,7 +25,7 @@ pub use person::Skip;
 pub use plan::{
     Deviation, Dropped, Expected, FieldChange, FieldFact, FieldFacts, Known, LeftOut, Plan, PlannedGroup,
     Policy, Prediction, Seen, UnknownField, WhyNot, deviations, digest_of, plan_candidate, plan_group,
-    predict, rest_as_seen, still_as_seen,
+    predict, predict_call, rest_as_seen, still_as_seen,
 };
 pub use winner::{WinnerOrder, WinnerRule};
 

@@ -137,7 +137,8 @@ fn the_survivor_has_the_address_that_can_be_mailed_and_an_upsert_finds_it() {
 
     let rows = dirty.map(|(name, _)| format!("{name}@example.com,CTO\n")).concat();
     std::fs::write(instance.path("people.csv"), format!("email,title\n{rows}")).unwrap();
-    let written = instance.run(["upsert", instance.path("people.csv").to_str().unwrap(), "--json"]).json();
+    let written =
+        instance.run(["upsert", instance.path("people.csv").to_str().unwrap(), "--confirm", "--json"]).json();
     assert_eq!((&written["updated"], &written["created"]), (&json!(7), &json!(0)), "{written}");
 }
 

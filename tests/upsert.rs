@@ -116,7 +116,9 @@ fn thirty_five_calls_write_three_thousand_mixed_records_and_read_them_back() {
 #[test]
 fn no_fault_makes_a_duplicate_and_every_line_that_is_done_is_there() {
     // Several at once: most of a run's time is waiting.
-    for faults in Fault::names().collect::<Vec<_>>().chunks(6) {
+    // What people do meanwhile is no fault of a call, and changes what there is.
+    let of_calls = Fault::names().filter(|name| !name.starts_with("meddle_"));
+    for faults in of_calls.collect::<Vec<_>>().chunks(6) {
         std::thread::scope(|scope| {
             for fault in faults {
                 scope.spawn(|| upsert_in_spite_of(fault));

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{Context, Exit, Failure, Progress, Ui};
 use crate::cache::Cache;
 use crate::config::Config;
-use crate::dedupe::WinnerRule;
+use crate::dedupe::{OPT_OUTS, WinnerRule};
 use crate::lead::{AUDIT_FIELDS, LeadId, Window};
 use crate::marketo::{Client, ExportLeads, ReadLeads};
 use crate::scan::{self, BirthsLearnt, Ended, PageScan, Watch, Way};
@@ -233,7 +233,10 @@ fn configured_fields(config: &Config) -> Vec<String> {
         WinnerRule::Max(field) => Some(field.clone()),
         _ => None,
     }));
-    fields.extend(config.fields.0.keys().filter(|field| !AUDIT_FIELDS.contains(&field.as_str())).cloned());
+    // The standard opt-outs have rules without being named, and an instance may hide some.
+    let named =
+        |field: &&String| !AUDIT_FIELDS.contains(&field.as_str()) && !OPT_OUTS.contains(&field.as_str());
+    fields.extend(config.fields.0.keys().filter(named).cloned());
     fields
 }
 

@@ -31,7 +31,7 @@ pub use changes::deviations;
 pub use facts::{FieldFact, FieldFacts};
 pub use holds::WhyNot;
 pub use named::{Known, plan_candidate};
-pub use prediction::{Deviation, Dropped, Expected, Prediction, predict};
+pub use prediction::{Deviation, Dropped, Expected, Prediction, predict, predict_call};
 pub use seen::{digest_of, rest_as_seen, still_as_seen};
 pub use unknown::UnknownField;
 

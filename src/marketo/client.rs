@@ -29,7 +29,7 @@ const ATTEMPTS: u32 = 8;
 const CROWDED_ATTEMPTS: u32 = 60;
 
 /// How often a token is renewed for one call.
-const RENEWALS: u32 = 3;
+const RENEWALS: u32 = 5;
 
 /// How long a connection may take to come about. It is part of the time that a call takes from its last permit until it
 /// arrives, for which those who keep others away reckon with twice [`MARGIN`].

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::fresh::Fresh;
@@ -25,6 +25,9 @@ use crate::marketo::{self, LeadChange, Since, UntilStopped};
 
 /// How long the log of changes may lag behind a change that came while a call ran.
 const LAG: Duration = Duration::from_secs(10);
+
+/// So much of the log is read twice, since its rows can come late.
+const OVERLAP: Duration = Duration::from_secs(120);
 
 /// How many merges one reading of the log serves at least, so that it stays cheap.
 const MERGES: usize = 150;
@@ -92,7 +95,7 @@ impl<M: MergeClient> Merge<'_, M> {
         let said = said_no(&changes, &run.late.groups);
         self.write_late(&said, run).await?;
         // The log lags: what came just before this reading is read again by the next.
-        run.late.since = begun - chrono::TimeDelta::minutes(2);
+        run.late.since = begun - TimeDelta::from_std(self.clock.wall(OVERLAP)).unwrap_or_default();
         run.late.merges = 0;
         Ok(())
     }

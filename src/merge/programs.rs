@@ -73,15 +73,14 @@ pub(super) struct Raised {
     pub(super) failed: Option<marketo::Error>,
 }
 
-/// Whether a merge of leads with these memberships can set anybody back, so that the survivor must be looked at.
+/// Whether a merge of leads with these memberships can set anybody back, so that the survivor must be looked at: two of
+/// them are in one program and not equally far. A membership that only one lead has is carried over (documented by Adobe).
 pub(super) fn is_concerned(before: &[&Rows]) -> bool {
-    let alike = |rows: &Rows| -> BTreeMap<u64, (String, bool)> {
-        let standings = standings(rows).into_iter();
-        standings.map(|(program, standing)| (program, (standing.status, standing.success))).collect()
-    };
-    let mut all = before.iter().map(|rows| alike(rows));
-    let first = all.next();
-    all.any(|other| Some(&other) != first.as_ref())
+    let mut first: BTreeMap<u64, (String, bool)> = BTreeMap::new();
+    before.iter().flat_map(|rows| standings(rows)).any(|(program, standing)| {
+        let standing = (standing.status, standing.success);
+        *first.entry(program).or_insert_with(|| standing.clone()) != standing
+    })
 }
 
 /// The statuses to apply to a survivor with these programs, so that it is where any lead of the group was: those with

@@ -60,8 +60,10 @@ impl<M: MergeClient> Merge<'_, M> {
     ) -> Result<(), Error> {
         for (id, _, finding) in findings {
             let Some(row) = finding.wanted.as_object().cloned() else { continue };
-            let (wanted, nothing) = (vec![row], Rows::new());
-            let survivor = Survivor { lead: finding.lead, before: vec![&wanted, &nothing] };
+            // Beside a membership without a status the wanted one is looked for.
+            let program = row.get("id").cloned().unwrap_or_default();
+            let (wanted, behind) = (vec![row], vec![Map::from_iter([("id".to_owned(), program)])]);
+            let survivor = Survivor { lead: finding.lead, before: vec![&wanted, &behind] };
             let raised = self.raise(&[survivor]).await?;
             if raised.unkept.is_empty() && raised.failed.is_none() && !self.stop.is_cancelled() {
                 self.ledger.close_finding(id, "the program shows the status", &self.at())?;

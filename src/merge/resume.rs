@@ -107,6 +107,7 @@ impl<M: MergeClient> Merge<'_, M> {
             call: call.id,
             plan: &plan.id,
             group,
+            rules: &plan.policy.fields,
             losers,
             state,
             said: None,

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use super::report::{Difference, Fate, Said, Surprise};
-use crate::dedupe::PlannedGroup;
+use crate::dedupe::{FieldRules, PlannedGroup};
 use crate::lead::{Crm, Lead, LeadId, request_arrival};
 use crate::ledger::{CallId, Event, State};
 use crate::marketo::MergeRecord;
@@ -25,6 +25,8 @@ pub(super) struct Pending<'p> {
     pub(super) call: CallId,
     pub(super) plan: &'p str,
     pub(super) group: &'p PlannedGroup,
+    /// The rules of its plan.
+    pub(super) rules: &'p FieldRules,
     pub(super) losers: Vec<LeadId>,
     /// What the journal says of it: accepted, refused or unknown.
     pub(super) state: State,

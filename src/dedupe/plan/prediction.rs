@@ -96,6 +96,16 @@ pub fn predict(in_order: &[&Lead], changes: &[FieldChange], facts: &FieldFacts) 
     predict_with(in_order, changes, facts, &FieldRules::default(), Calls::Together)
 }
 
+/// The same for one call of a group, with the rules of its plan.
+pub fn predict_call(
+    in_order: &[&Lead],
+    changes: &[FieldChange],
+    facts: &FieldFacts,
+    rules: &FieldRules,
+) -> Prediction {
+    predict_with(in_order, changes, facts, rules, Calls::Together)
+}
+
 impl PlannedGroup {
     /// Predicts the survivor of this group from its leads, with the plan's rules and calls.
     pub fn predict(&self, leads: &[Lead], policy: &Policy, facts: &FieldFacts) -> Prediction {

@@ -44,6 +44,9 @@ impl ReadLeads for Fake {
             "unsubscribed",
             "doNotCall",
             "blackListed",
+            "leadPartitionId",
+            "sfdcLeadId",
+            "sfdcContactId",
         ];
         Ok(Schema {
             fields: names.into_iter().chain(["marketingSuspended"]).map(field).collect(),
