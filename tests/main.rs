@@ -37,6 +37,7 @@ mod guard_storm;
 mod guard_unclear;
 mod interrupt;
 mod merge;
+mod merge_adverse;
 mod merge_people;
 mod refresh;
 mod report;

@@ -140,7 +140,8 @@ async fn what_is_answered_and_not_done_or_cannot_be_done_is_told_with_program_wa
         ]
     );
 
+    // A membership that one lead alone has is carried over by Marketo, and is not looked at.
     let fake = left_at(None);
     let (told, _) = after(&fake, &[&rows(&[]), &rows(&[(3, "", false)])]).await;
-    assert_eq!(told, ["lead 1 lost its membership of program `P3` (3); set it by hand in Marketo"]);
+    assert!(told.is_empty(), "{told:?}");
 }

@@ -1,0 +1,124 @@
+//! Merging against a Marketo that does something else than it answers, and people who change meanwhile.
+
+use mkto_audit::sandbox::{Meanwhile, Options};
+use serde_json::{Value, json};
+
+use crate::support::{Instance, Run, quick};
+
+fn options(knobs: &[&str]) -> Options {
+    let mut options = quick();
+    for knob in knobs.iter().chain(&["activity_delay_ms=0"]) {
+        options.set_knob(knob).unwrap();
+    }
+    options
+}
+
+fn lead(instance: &Instance, fields: &Value) -> u64 {
+    let mut all = json!({"email": "ada@example.com", "firstName": "Ada", "lastName": "Lovelace"});
+    for (name, value) in fields.as_object().unwrap() {
+        all[name] = value.clone();
+    }
+    instance.sandbox.put_lead(&all)
+}
+
+/// Scans, and merges everything.
+fn merge(instance: &Instance) -> Run {
+    instance.run(["scan", "--full"]).expect_code(0);
+    instance.run(["merge", "--confirm", "--json"])
+}
+
+fn value(instance: &Instance, id: u64, field: &str) -> Value {
+    instance.sandbox.lead(id).unwrap().fields.get(field).cloned().unwrap_or_default()
+}
+
+#[test]
+fn a_blocked_opt_out_keeps_its_group_out_before_the_merge_can_lose_it() {
+    let instance = Instance::start(options(&["blocked_fields=doNotCall", "blocked=always"]));
+    let winner = lead(&instance, &json!({}));
+    let loser = lead(&instance, &json!({"doNotCall": true}));
+    let run = merge(&instance).expect_code(3).json();
+    let group = &run["group"][0];
+    assert_eq!(group["outcome"], "skipped", "{run}");
+    assert!(group["reason"].as_str().unwrap().contains("not_written"), "{run}");
+    let difference = json!({"lead": winner, "name": "doNotCall", "wanted": true, "found": false});
+    assert_eq!(group["not_written"], json!([difference]));
+    assert_eq!(value(&instance, loser, "doNotCall"), true);
+}
+
+#[test]
+fn a_value_that_marketo_cuts_is_not_taken_for_written_and_a_phone_that_it_rewrites_is() {
+    let instance = Instance::start(options(&[]));
+    let winner = lead(&instance, &json!({}));
+    let loser = lead(&instance, &json!({"title": "Chief \u{1F680} Engineer"}));
+    let group = merge(&instance).expect_code(3).json()["group"][0].clone();
+    assert_eq!(group["not_written"][0]["name"], "title", "{group}");
+    assert!(instance.sandbox.lead(loser).is_some());
+    assert_eq!(value(&instance, winner, "title"), Value::Null, "the record to keep is as it was");
+
+    let instance = Instance::start(options(&[]));
+    lead(&instance, &json!({}));
+    lead(&instance, &json!({"phone": "555.010.0199"}));
+    merge(&instance).expect_code(0);
+}
+
+#[test]
+fn what_the_merge_takes_from_the_survivor_is_written_again() {
+    let instance = Instance::start(options(&["merge_score=sum", "merge_empties=phone"]));
+    let winner = lead(&instance, &json!({"leadScore": 9, "phone": "+1 555 0100"}));
+    lead(&instance, &json!({"leadScore": 5}));
+    let run = merge(&instance).expect_code(0).json();
+    let mended: Vec<&str> = run["group"][0]["surprises"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|surprise| surprise["fate"] == "mended")
+        .map(|surprise| surprise["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(mended, ["leadScore", "phone"], "{run}");
+    assert_eq!(value(&instance, winner, "leadScore"), 9);
+    assert!(value(&instance, winner, "phone").is_string());
+}
+
+#[test]
+fn a_refused_merge_is_shown_with_its_code_leaves_its_group_as_it_was_and_is_not_tried_again() {
+    let instance = Instance::start(options(&[]));
+    let winner = lead(&instance, &json!({}));
+    let loser = lead(&instance, &json!({"title": "Countess"}));
+    instance.sandbox.refuse_merge(loser, "1077", "Value for field Title is too long in Salesforce");
+    let group = merge(&instance).expect_code(3).json()["group"][0].clone();
+    assert_eq!((&group["outcome"], &group["marketo"]["code"]), (&json!("failed"), &json!("1077")), "{group}");
+    assert_eq!(value(&instance, winner, "title"), Value::Null, "law 2");
+    let merges = || instance.sandbox.calls()["POST /rest/v1/leads/{id}/merge"];
+    let before = merges();
+    let group = merge(&instance).expect_code(3).json()["group"][0].clone();
+    assert!(group["reason"].as_str().unwrap().contains("1077"), "{group}");
+    assert_eq!(merges(), before);
+}
+
+#[test]
+fn an_opt_out_that_comes_while_the_merge_runs_is_on_the_survivor_afterwards() {
+    let instance = Instance::start(options(&["merge_ms=100"]));
+    let winner = lead(&instance, &json!({}));
+    let loser = lead(&instance, &json!({}));
+    instance.sandbox.at_call("/merge", 1, Meanwhile::OptOut { lead: loser });
+    merge(&instance);
+    assert_eq!(value(&instance, winner, "unsubscribed"), true);
+}
+
+#[test]
+fn a_lead_that_becomes_somebody_else_just_before_its_merge_is_left_alone() {
+    let instance = Instance::start(options(&[]));
+    let mut losers = Vec::new();
+    for n in 0..4 {
+        let email = json!({"email": format!("p{n}@example.com")});
+        lead(&instance, &email);
+        losers.push(lead(&instance, &email));
+    }
+    // While the first merge runs, a loser of the last group changes its address.
+    let fields = json!({"email": "else@example.com"});
+    let changed = losers[3];
+    instance.sandbox.at_call("/merge", 1, Meanwhile::Change { lead: changed, fields });
+    let run = merge(&instance).expect_code(3).json();
+    assert_eq!((&run["merged"], &run["skipped"]), (&json!(3), &json!(1)), "{run}");
+    assert_eq!(value(&instance, changed, "email"), "else@example.com");
+}
