@@ -107,7 +107,8 @@ impl<M: MergeClient> Merge<'_, M> {
         let winner = live.get(&group.winner)?;
         let changes = group.changes.iter().filter_map(|change| {
             let held = winner.value(&change.name).cloned().unwrap_or(Value::Null);
-            let is_ours = self.facts.holds(&change.name, &held, &change.after);
+            let is_ours =
+                self.facts.holds(&change.name, &held, &change.after) || is_cut_of(&held, &change.after);
             let as_it_was = self.facts.holds(&change.name, &held, &change.before);
             let consent = OPT_OUTS.contains(&change.name.as_str());
             let still_said = members(group)
@@ -151,5 +152,13 @@ impl<M: MergeClient> Merge<'_, M> {
             return "the record to keep has its former values".to_owned();
         }
         format!("the record to keep has its former values but for these: {}", others.join("; "))
+    }
+}
+
+/// Whether Marketo kept the beginning of a text that this program wrote.
+fn is_cut_of(held: &Value, written: &Value) -> bool {
+    match (held.as_str(), written.as_str()) {
+        (Some(held), Some(written)) => !held.trim().is_empty() && written.starts_with(held.trim_end()),
+        _ => false,
     }
 }
