@@ -12,7 +12,7 @@ use super::fresh::Fresh;
 use super::take_in::members;
 use super::write::Record;
 use super::{Error, Merge, MergeClient};
-use crate::dedupe::{FieldChange, OPT_OUTS, Plan, PlannedGroup};
+use crate::dedupe::{FieldChange, Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::Purpose;
 use crate::marketo::UntilStopped;
@@ -107,10 +107,9 @@ impl<M: MergeClient> Merge<'_, M> {
         let winner = live.get(&group.winner)?;
         let changes = group.changes.iter().filter_map(|change| {
             let held = winner.value(&change.name).cloned().unwrap_or(Value::Null);
-            let is_ours =
-                self.facts.holds(&change.name, &held, &change.after) || is_cut_of(&held, &change.after);
+            let is_ours = self.is_ours(change, &held);
             let as_it_was = self.facts.holds(&change.name, &held, &change.before);
-            let consent = OPT_OUTS.contains(&change.name.as_str());
+            let consent = self.facts.is_opt_out(&change.name);
             let still_said = members(group)
                 .filter(|id| *id != group.winner)
                 .filter_map(|id| live.get(&id))
@@ -125,6 +124,12 @@ impl<M: MergeClient> Merge<'_, M> {
         Some(changes.collect())
     }
 
+    /// Whether a winner holds what was written to it, or what Marketo left of it.
+    fn is_ours(&self, change: &FieldChange, held: &Value) -> bool {
+        self.facts.holds(&change.name, held, &change.after)
+            || self.facts.is_cut_from(&change.name, held, &change.after)
+    }
+
     fn in_words(&self, group: &PlannedGroup, asked: &[FieldChange], now: &Lead) -> String {
         let others: Vec<String> = group
             .changes
@@ -136,7 +141,7 @@ impl<M: MergeClient> Merge<'_, M> {
             .map(|change| {
                 let was_asked = asked.iter().any(|asked| asked.name == change.name);
                 let held = now.value(&change.name).unwrap_or(&Value::Null);
-                let is_ours = self.facts.holds(&change.name, held, &change.after);
+                let is_ours = self.is_ours(change, held);
                 match (was_asked, is_ours) {
                     (false, true) => {
                         format!("`{}` keeps the opt-out, which no other record says", change.name)
@@ -152,13 +157,5 @@ impl<M: MergeClient> Merge<'_, M> {
             return "the record to keep has its former values".to_owned();
         }
         format!("the record to keep has its former values but for these: {}", others.join("; "))
-    }
-}
-
-/// Whether Marketo kept the beginning of a text that this program wrote.
-fn is_cut_of(held: &Value, written: &Value) -> bool {
-    match (held.as_str(), written.as_str()) {
-        (Some(held), Some(written)) => !held.trim().is_empty() && written.starts_with(held.trim_end()),
-        _ => false,
     }
 }

@@ -18,7 +18,7 @@ use super::settled::kind_of;
 use super::take_in::members;
 use super::write::Record;
 use super::{Error, Merge, MergeClient};
-use crate::dedupe::{FieldChange, FieldFacts, OPT_OUTS, PlannedGroup};
+use crate::dedupe::{FieldChange, FieldFacts, PlannedGroup};
 use crate::lead::LeadId;
 use crate::ledger;
 use crate::marketo::{self, LeadChange, Since, UntilStopped};
@@ -46,10 +46,10 @@ pub(super) struct LateConsent {
 
 impl LateConsent {
     pub(super) fn new(since: DateTime<Utc>, facts: &FieldFacts) -> Self {
-        let fields = OPT_OUTS.iter().filter(|field| facts.is_writeable(field));
+        let fields = facts.fields.keys().filter(|field| facts.is_opt_out(field) && facts.is_writeable(field));
         Self {
             since,
-            fields: fields.map(|field| (*field).to_owned()).collect(),
+            fields: fields.cloned().collect(),
             groups: BTreeMap::new(),
             merges: 0,
             unreadable: None,
@@ -152,7 +152,7 @@ impl<M: MergeClient> Merge<'_, M> {
                         key: key.clone(),
                         lead: record.lead,
                         field: difference.name.clone(),
-                        kind: kind_of(&difference.name),
+                        kind: kind_of(&difference.name, &self.facts),
                         wanted: difference.wanted.clone(),
                         found: difference.found.clone(),
                     });

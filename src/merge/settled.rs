@@ -17,7 +17,7 @@ use super::run::Run;
 use super::settle::{Conclusion, Finding, Log, Pending, Settled};
 use super::write::Record;
 use super::{Error, Merge, MergeClient};
-use crate::dedupe::OPT_OUTS;
+use crate::dedupe::FieldFacts;
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{self, FindingKind, Purpose};
 use crate::marketo::UntilStopped;
@@ -326,7 +326,7 @@ impl<M: MergeClient> Merge<'_, M> {
                     key: settled.pending.group.key.as_str().to_owned(),
                     lead: difference.lead,
                     field: difference.name.clone(),
-                    kind: kind_of(&difference.name),
+                    kind: kind_of(&difference.name, &self.facts),
                     wanted: difference.wanted.clone(),
                     found: difference.found.clone(),
                 })
@@ -343,6 +343,6 @@ fn surprise(difference: Difference, fate: Fate) -> Surprise {
     Surprise { difference, fate }
 }
 
-pub(super) fn kind_of(field: &str) -> FindingKind {
-    if OPT_OUTS.contains(&field) { FindingKind::Consent } else { FindingKind::Value }
+pub(super) fn kind_of(field: &str, facts: &FieldFacts) -> FindingKind {
+    if facts.is_opt_out(field) { FindingKind::Consent } else { FindingKind::Value }
 }

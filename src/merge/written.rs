@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Number, Value};
 
 use super::Error;
-use crate::dedupe::{FieldChange, FieldFacts, FieldRule, KeySpec, OPT_OUTS, Plan, PlannedGroup};
+use crate::dedupe::{FieldChange, FieldFacts, FieldRule, KeySpec, Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::Ledger;
 
@@ -73,7 +73,7 @@ impl Written {
         for lead in &mut leads {
             for field in self.by_this_run.get(&lead.id).into_iter().flatten() {
                 let held = lead.value(&field.name).unwrap_or(&Value::Null);
-                if facts.holds(&field.name, held, &field.after) {
+                if is_ours(field, held, facts) {
                     lead.set(&field.name, field.before.clone());
                 }
             }
@@ -87,11 +87,10 @@ impl Written {
             let mut before = lead.clone();
             for field in &change.fields {
                 let held = lead.value(&field.name).unwrap_or(&Value::Null);
-                if !facts.holds(&field.name, held, &field.after) {
+                if !is_ours(field, held, facts) {
                     continue;
                 }
-                if OPT_OUTS.contains(&field.name.as_str()) && !said_by_another(&field.name, lead, &leads, key)
-                {
+                if facts.is_opt_out(&field.name) && !said_by_another(&field.name, lead, &leads, key) {
                     continue;
                 }
                 match &change.part_done_sums {
@@ -117,6 +116,11 @@ impl Change {
         let value = field.after.as_f64().unwrap_or_default() - rest;
         Number::from_f64(value).map_or(Value::Null, Value::Number)
     }
+}
+
+/// Whether a winner holds what was written to it, or what Marketo left of it.
+fn is_ours(change: &FieldChange, held: &Value, facts: &FieldFacts) -> bool {
+    facts.holds(&change.name, held, &change.after) || facts.is_cut_from(&change.name, held, &change.after)
 }
 
 /// Whether another lead of the same key has the opt-out, so that the group keeps it whatever this lead has.

@@ -2,7 +2,8 @@
 //!
 //! For: the look after a write, the look before a merge, and the comparison of a survivor. Marketo
 //! trims text, rewrites phones, and answers numbers and times in forms of its own.
-//! Never: takes a part of a value for the whole. A text that was cut is a loss.
+//! Never: takes a part of a value for the whole. A text that was cut is a loss; that it is what is left of a
+//! write is known here all the same, so that it can be taken back.
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde_json::Value;
@@ -71,6 +72,28 @@ impl FieldFacts {
             Kind::Unknown => value::same(held, written),
             Kind::Boolean | Kind::Phone | Kind::Email | Kind::Text => false,
         }
+    }
+
+    /// Whether `held` is what Marketo left of `written`: it cuts a text at the first character that UTF-8 takes four
+    /// bytes for, and at the field's length.
+    pub fn is_cut_from(&self, field: &str, held: &Value, written: &Value) -> bool {
+        let takes_text = matches!(self.kind(field), Kind::Text | Kind::Email | Kind::Phone | Kind::Unknown);
+        let (true, Value::String(written)) = (takes_text, written) else { return false };
+        let held = match held {
+            Value::Null => "",
+            Value::String(held) => held.trim(),
+            _ => return false,
+        };
+        let Some(rest) = written.trim().strip_prefix(held).filter(|rest| !rest.is_empty()) else {
+            return false;
+        };
+        let at_length = self.fields.get(field).and_then(|fact| fact.length).is_some_and(|limit| {
+            let most = usize::try_from(limit).unwrap_or(usize::MAX);
+            // Blanks where the cut fell are trimmed.
+            let blanks = rest.chars().take_while(|c| c.is_whitespace()).count();
+            [held.chars().count(), held.len()].iter().any(|kept| (*kept..=kept + blanks).contains(&most))
+        });
+        at_length || rest.trim_start().chars().next().is_some_and(|next| next.len_utf8() == 4)
     }
 
     /// One text for all values that the field stores alike.
@@ -246,6 +269,29 @@ mod tests {
 
     fn holds(data_type: &str, held: &Value, written: &Value) -> bool {
         facts(data_type).holds("f", held, written)
+    }
+
+    #[test]
+    fn what_marketo_leaves_of_a_text_is_told_from_what_somebody_typed() {
+        let fact = |data_type: &str, length| FieldFact {
+            data_type: data_type.to_owned(),
+            length,
+            writeable: true,
+            ..FieldFact::default()
+        };
+        let fields = [("title", fact("string", Some(8))), ("score", fact("score", None))];
+        let facts = FieldFacts::new(fields.map(|(name, fact)| (name.to_owned(), fact)).into());
+        let cut = |held: Value, written: &str| facts.is_cut_from("title", &held, &json!(written));
+        assert!(cut(json!("Chief "), "Chief \u{1F680} Engineer"));
+        assert!(cut(json!("Chief"), "Chief \u{1F680}"));
+        assert!(cut(json!(null), "\u{1F680}"));
+        assert!(cut(json!("12345678"), "123456789"));
+        assert!(cut(json!("1234567"), "1234567 9"));
+        assert!(!cut(json!("Chief"), "Chief Engineer"));
+        assert!(!cut(json!("Boss"), "Chief \u{1F680}"));
+        assert!(!cut(json!("Chief \u{1F680}"), "Chief \u{1F680}"));
+        assert!(!cut(json!(null), "Chief"));
+        assert!(!facts.is_cut_from("score", &json!(null), &json!(7)));
     }
 
     #[test]
