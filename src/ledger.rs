@@ -17,6 +17,7 @@ mod backup;
 mod call;
 mod day_book;
 mod finding;
+mod late;
 mod open;
 mod state;
 mod upsert;
@@ -25,6 +26,7 @@ pub use backup::{Backup, Role};
 pub use call::{Call, CallId, CallKind, CallLead, CallValue, NewCall, Purpose, Started, Unfinished};
 pub use day_book::DayBook;
 pub use finding::{Finding, FindingId, FindingKind, Refusal};
+pub use late::Unwatched;
 pub use state::{Event, IllegalEvent, State};
 pub use upsert::{OpenUpserts, UpsertId};
 

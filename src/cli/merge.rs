@@ -164,6 +164,7 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
     } else {
         context.ui.print(&shown.text())?;
     }
+    tell_unwatched(&mut context.ui, report.unwatched.as_deref());
     let exit = ending(&mut context.ui, report, args.confirm);
     // No run ends well while something that a merge lost is open.
     Ok(if exit == Exit::Done && !open.is_empty() { Exit::Partial } else { exit })
@@ -224,7 +225,7 @@ fn dry_run(plan: &Plan) -> Report {
     groups.extend(plan.left_out.iter().map(GroupReport::left_out));
     let size = |group: &GroupReport| group.losers.len() + usize::from(group.winner.is_some());
     groups.sort_by(|a, b| size(b).cmp(&size(a)).then_with(|| a.key.cmp(&b.key)));
-    Report { groups, stopped: None }
+    Report { groups, ..Report::default() }
 }
 
 /// Says what an earlier run had left open. An exit code means that nothing more may be done now.
@@ -241,6 +242,7 @@ fn tell_resumed(ui: &mut Ui, resumed: &Resumed) -> Option<Exit> {
             resumed.given_back
         ));
     }
+    tell_unwatched(ui, resumed.unwatched.as_deref());
     tell_findings(ui, &resumed.findings);
     let consent = resumed.findings.iter().filter(|finding| finding.kind == FindingKind::Consent).count();
     if consent > 0 {
@@ -259,6 +261,15 @@ fn tell_resumed(ui: &mut Ui, resumed: &Resumed) -> Option<Exit> {
         return Some(Exit::Stopped);
     }
     None
+}
+
+/// Says that opt-outs of the last seconds may be missing.
+fn tell_unwatched(ui: &mut Ui, why: Option<&str>) {
+    if let Some(why) = why {
+        ui.note(&format!(
+            "NOT KNOWN: whether anybody opted out on a record while its merge ran, since Marketo's log of changes cannot be read: {why}"
+        ));
+    }
 }
 
 /// Names everything that a merge lost and nobody has put right.

@@ -70,3 +70,14 @@ CREATE TRIGGER refusal_stays BEFORE UPDATE ON refusal BEGIN SELECT RAISE(ABORT, 
 CREATE TRIGGER refusal_kept BEFORE DELETE ON refusal BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER not_taken_stays BEFORE UPDATE ON not_taken BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER not_taken_kept BEFORE DELETE ON not_taken BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+
+-- Up to which row of the journal Marketo's log was read for opt-outs that came while merges ran. Merges of an older
+-- format are long over.
+CREATE TABLE late_read (
+    seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+    journal INTEGER NOT NULL,
+    at      TEXT NOT NULL
+) STRICT;
+INSERT INTO late_read (journal, at) SELECT coalesce(max(seq), 0), '' FROM journal;
+CREATE TRIGGER late_read_stays BEFORE UPDATE ON late_read BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER late_read_kept BEFORE DELETE ON late_read BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;

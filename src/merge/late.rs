@@ -22,6 +22,7 @@ use crate::dedupe::{FieldChange, FieldFacts, PlannedGroup};
 use crate::lead::LeadId;
 use crate::ledger;
 use crate::marketo::{self, LeadChange, Since, UntilStopped};
+use crate::stop::unless_stopped;
 
 /// How long the log of changes may lag behind a change that came while a call ran.
 const LAG: Duration = Duration::from_secs(10);
@@ -38,22 +39,24 @@ pub(super) struct LateConsent {
     since: DateTime<Utc>,
     fields: Vec<String>,
     /// Groups whose merges left since the log was read, by every lead of theirs.
-    groups: BTreeMap<LeadId, (LeadId, String)>,
+    groups: Groups,
     merges: usize,
     /// Why the log cannot be read.
     pub(super) unreadable: Option<String>,
 }
 
+/// By every lead of a group that was merged: the one that is to survive, and the group's key.
+type Groups = BTreeMap<LeadId, (LeadId, String)>;
+
+/// The fields that are watched: an opt-out of this instance's own is as good as Marketo's.
+fn watched(facts: &FieldFacts) -> Vec<String> {
+    let opt_outs = facts.fields.keys().filter(|field| facts.is_opt_out(field) && facts.is_writeable(field));
+    opt_outs.cloned().collect()
+}
+
 impl LateConsent {
     pub(super) fn new(since: DateTime<Utc>, facts: &FieldFacts) -> Self {
-        let fields = facts.fields.keys().filter(|field| facts.is_opt_out(field) && facts.is_writeable(field));
-        Self {
-            since,
-            fields: fields.cloned().collect(),
-            groups: BTreeMap::new(),
-            merges: 0,
-            unreadable: None,
-        }
+        Self { since, fields: watched(facts), groups: BTreeMap::new(), merges: 0, unreadable: None }
     }
 
     /// A merge of this group has left.
@@ -88,28 +91,80 @@ impl<M: MergeClient> Merge<'_, M> {
             Some(Ok((changes, _))) => changes,
             Some(Err(error @ marketo::Error::Permission { .. })) => {
                 run.late.unreadable = Some(error.to_string());
-                return Ok(());
+                return Ok(self.ledger.late_consent_seen(&self.at())?);
             }
             Some(Err(error)) => return Err(error.into()),
         };
         let said = said_no(&changes, &run.late.groups);
-        self.write_late(&said, run).await?;
+        let plan = run.confirmed.plan().id.clone();
+        let (told, lost) = self.write_late(&said, &plan, &run.late.groups).await?;
+        for (survivor, surprise) in told {
+            run.add_surprise(survivor, surprise);
+        }
+        if lost > 0 {
+            run.stop_for_late_consent(lost);
+        }
+        if at_the_end && !self.stop.is_cancelled() {
+            self.ledger.late_consent_seen(&self.at())?;
+        }
         // The log lags: what came just before this reading is read again by the next.
         run.late.since = begun - TimeDelta::from_std(self.clock.wall(OVERLAP)).unwrap_or_default();
         run.late.merges = 0;
         Ok(())
     }
 
+    /// The same for the merges of earlier runs that were killed before they looked. Gives why it could not
+    /// be done, where the log cannot be read.
+    pub(super) async fn see_late_consent_of_earlier_runs(&mut self) -> Result<Option<String>, Error> {
+        let (merges, fields) = (self.ledger.unwatched_merges()?, watched(&self.facts));
+        if merges.is_empty() || fields.is_empty() {
+            return Ok(None);
+        }
+        // They may have been settled only just now.
+        tokio::select! {
+            () = self.clock.sleep(LAG) => {}
+            () = self.stop.cancelled() => return Ok(None),
+        }
+        let first = merges.iter().filter_map(|merge| merge.left_at).min().unwrap_or_else(self.now);
+        let since = Since::Time(first - TimeDelta::minutes(5));
+        let reading = unless_stopped(&self.stop, self.marketo.consent_changes_since(since, &fields));
+        let changes = match reading.await {
+            Ok(None) => return Ok(None),
+            Ok(Some((changes, _))) => changes,
+            Err(error @ marketo::Error::Permission { .. }) => {
+                self.ledger.late_consent_seen(&self.at())?;
+                return Ok(Some(error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut by_plan: BTreeMap<String, Groups> = BTreeMap::new();
+        for merge in merges {
+            let groups = by_plan.entry(merge.plan).or_default();
+            let leads = merge.gone.into_iter().chain([merge.survivor]);
+            groups.extend(leads.map(|lead| (lead, (merge.survivor, merge.key.clone()))));
+        }
+        for (plan, groups) in by_plan {
+            self.write_late(&said_no(&changes, &groups), &plan, &groups).await?;
+        }
+        if !self.stop.is_cancelled() {
+            self.ledger.late_consent_seen(&self.at())?;
+        }
+        Ok(None)
+    }
+
+    /// Gives what was found of each survivor, and how many opt-outs could not be set.
     async fn write_late(
         &mut self,
         said: &BTreeMap<LeadId, BTreeSet<String>>,
-        run: &mut Run<'_, '_>,
-    ) -> Result<(), Error> {
+        plan: &str,
+        groups: &Groups,
+    ) -> Result<(Vec<(LeadId, Surprise)>, usize), Error> {
+        let nothing = (Vec::new(), 0);
         let ids: Vec<LeadId> = said.keys().copied().collect();
         if ids.is_empty() {
-            return Ok(());
+            return Ok(nothing);
         }
-        let Some(look) = self.look(&ids).await? else { return Ok(()) };
+        let Some(look) = self.look(&ids).await? else { return Ok(nothing) };
         let missing = |lead: &LeadId, fields: &BTreeSet<String>| -> Vec<FieldChange> {
             let Some(survivor) = look.leads.get(lead) else { return Vec::new() };
             let unset = fields.iter().filter(|field| !survivor.flag(field));
@@ -128,14 +183,13 @@ impl<M: MergeClient> Merge<'_, M> {
             .filter(|record| !record.changes.is_empty())
             .collect();
         if records.is_empty() {
-            return Ok(());
+            return Ok(nothing);
         }
-        let plan = run.confirmed.plan().id.clone();
         let stop = UntilStopped::after(self.stop.clone(), self.grace());
         let permit = Fresh::new(look.at, self.clock, stop);
-        self.write(&permit, &plan, crate::ledger::Purpose::Mend, records.clone()).await?;
-        let Some(look) = self.look(&ids).await? else { return Ok(()) };
-        let mut lost = Vec::new();
+        self.write(&permit, plan, crate::ledger::Purpose::Mend, records.clone()).await?;
+        let Some(look) = self.look(&ids).await? else { return Ok(nothing) };
+        let (mut told, mut lost) = (Vec::new(), Vec::new());
         for record in records {
             for change in record.changes {
                 let found = look.leads.get(&record.lead).and_then(|lead| lead.value(&change.name));
@@ -147,7 +201,7 @@ impl<M: MergeClient> Merge<'_, M> {
                     found: found.cloned().unwrap_or(Value::Null),
                 };
                 let fate = if is_set { Fate::Mended } else { Fate::Lost };
-                if let (false, Some((_, key))) = (is_set, run.late.groups.get(&record.lead)) {
+                if let (false, Some((_, key))) = (is_set, groups.get(&record.lead)) {
                     lost.push(ledger::Finding {
                         key: key.clone(),
                         lead: record.lead,
@@ -157,14 +211,13 @@ impl<M: MergeClient> Merge<'_, M> {
                         found: difference.found.clone(),
                     });
                 }
-                run.add_surprise(record.lead, Surprise { difference, fate });
+                told.push((record.lead, Surprise { difference, fate }));
             }
         }
         if !lost.is_empty() {
-            self.ledger.open_findings_with(&plan, &lost, &self.at())?;
-            run.stop_for_late_consent(lost.len());
+            self.ledger.open_findings_with(plan, &lost, &self.at())?;
         }
-        Ok(())
+        Ok((told, lost.len()))
     }
 }
 
@@ -172,10 +225,7 @@ impl<M: MergeClient> Merge<'_, M> {
 type Last = (Option<DateTime<Utc>>, bool);
 
 /// Which survivors, or leads that may be ones, said no last, by the log: the last change of each field counts.
-fn said_no(
-    changes: &[LeadChange],
-    groups: &BTreeMap<LeadId, (LeadId, String)>,
-) -> BTreeMap<LeadId, BTreeSet<String>> {
+fn said_no(changes: &[LeadChange], groups: &Groups) -> BTreeMap<LeadId, BTreeSet<String>> {
     let mut last: BTreeMap<(LeadId, &str), Last> = BTreeMap::new();
     for change in changes.iter().filter(|change| groups.contains_key(&change.lead)) {
         let says_no = is_true(&change.new);

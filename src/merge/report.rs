@@ -198,6 +198,8 @@ pub struct Report {
     pub groups: Vec<GroupReport>,
     /// Why it ended early; none where it came to all groups.
     pub stopped: Option<Stopped>,
+    /// Why it is not known whether opt-outs came while its merges ran.
+    pub unwatched: Option<String>,
 }
 
 impl Report {

@@ -30,6 +30,8 @@ pub struct Resumed {
     pub open: usize,
     /// Records to keep that got their former values back, since their merges were not made.
     pub given_back: usize,
+    /// Why it is not known whether opt-outs came while merges of earlier runs ran.
+    pub unwatched: Option<String>,
     /// What earlier runs lost and nobody has put right.
     pub findings: Vec<ledger::Finding>,
 }
@@ -81,6 +83,7 @@ impl<M: MergeClient> Merge<'_, M> {
         resumed.open = open.len() - resumed.settled.min(open.len());
         if !self.stop.is_cancelled() {
             resumed.given_back = self.give_back_earlier().await?;
+            resumed.unwatched = self.see_late_consent_of_earlier_runs().await?;
             resumed.findings = self.review_findings().await?;
         }
         Ok(resumed)

@@ -125,13 +125,13 @@ impl<M: MergeClient> Merge<'_, M> {
             // Also where the plan itself was cut short, and has nothing to carry out.
             run.stopped = Some(Stopped::Interrupted);
         }
-        let Run { endings, stopped, .. } = run;
+        let Run { endings, stopped, late, .. } = run;
         let plan = confirmed.plan();
         let left_out = plan.left_out.iter().map(GroupReport::left_out);
         let ended = plan.groups.iter().filter_map(|group| endings.get(&group.winner).cloned());
         let mut groups: Vec<GroupReport> = ended.chain(left_out).collect();
         groups.sort_by(|a, b| a.key.cmp(&b.key));
-        Report { groups, stopped }
+        Report { groups, stopped, unwatched: late.unreadable }
     }
 
     async fn rounds(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
