@@ -382,7 +382,9 @@ impl Books<'_> {
         let still_said = mates
             .filter_map(|mate| self.instance.sandbox.lead(mate.id))
             .any(|mate| mate.fields.get(field) == Some(&json!(true)));
-        (CONSENT.contains(&field) && !still_said) || is == Some(&json!("Nowhere"))
+        // What cannot be written cannot be taken back either, and is told.
+        let is_blocked = self.log.contains(&format!("\"blocked_fields\": \"{field}"));
+        (CONSENT.contains(&field) && !still_said) || is_blocked || is == Some(&json!("Nowhere"))
     }
 }
 
