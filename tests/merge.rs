@@ -315,6 +315,25 @@ fn a_thousand_groups_cost_at_most_five_calls_for_four_groups() {
 }
 
 #[test]
+fn forty_groups_whose_merges_take_two_seconds_each_cost_at_most_64_calls() {
+    let mut options = quick();
+    for knob in ["merge_ms=2000", "clock_speed=10"] {
+        options.set_knob(knob).unwrap();
+    }
+    let instance = crowd(options, 40, false);
+    let mut command = command(&instance, &["--confirm", "--json"]);
+    let done = Run::of(command.env("MKTO_AUDIT_CLOCK_SPEED", "10")).expect_code(0).json();
+    assert_eq!(done["merged"], 40);
+    // What a run costs once, however many groups it has.
+    let calls = instance.sandbox.calls();
+    let once: u64 = ["lists", "programs", "customobjects", "describe2", "activities", "token"]
+        .iter()
+        .flat_map(|part| calls.iter().filter(move |(call, _)| call.contains(part)).map(|(_, count)| *count))
+        .sum();
+    assert!(done["calls"].as_u64().unwrap() - once <= 64, "{calls:?}");
+}
+
+#[test]
 fn a_contact_of_the_crm_survives_and_several_crm_records_are_left_alone() {
     let instance = Instance::start(quick());
     let plain = instance.sandbox.put_lead(&json!({"email": "a@example.com"}));
