@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::call::Call;
 use super::{
-    Activity, ActivityPage, ActivityType, BATCH, Client, CustomObjectType, Error, Field, Moment, Program,
+    Activity, ActivityPage, ActivityType, BATCH, Client, CustomObjectType, Error, Moment, Program,
     ProgramMember, ReadLeads, Result, Schema, StaticList, Usage,
 };
 use crate::lead::{Lead, LeadId, parse_time};
@@ -35,7 +35,7 @@ impl ReadLeads for Client {
     async fn describe(&self) -> Result<Schema> {
         let mut answer = self.call(Call::get("/rest/v1/leads/describe2.json")).await?;
         let rows = answer.rows()?;
-        rows.first().map(schema).ok_or_else(|| answer.senseless("it describes no fields"))
+        rows.first().map(Schema::read).ok_or_else(|| answer.senseless("it describes no fields"))
     }
 
     async fn activity_types(&self) -> Result<Vec<ActivityType>> {
@@ -300,38 +300,6 @@ fn lead(row: &Value) -> Option<Lead> {
 
 fn members(row: &Value) -> Option<Map<String, Value>> {
     row.as_object().cloned()
-}
-
-fn schema(row: &Value) -> Schema {
-    let searchable = row
-        .get("searchableFields")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        // A combination of several fields cannot be used as a filter.
-        .filter_map(|fields| match fields.as_array().map(Vec::as_slice) {
-            Some([Value::String(field)]) => Some(field.clone()),
-            _ => None,
-        })
-        .collect();
-    let fields = row
-        .get("fields")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .map(|field| {
-            let flag = |name: &str| field.get(name).and_then(Value::as_bool).unwrap_or(false);
-            let facts = Field {
-                display_name: text(field, "displayName"),
-                data_type: text(field, "dataType"),
-                length: field.get("length").and_then(number).and_then(|length| u32::try_from(length).ok()),
-                updateable: flag("updateable"),
-                crm_managed: flag("crmManaged"),
-            };
-            (text(field, "name"), facts)
-        })
-        .collect();
-    Schema { fields, searchable }
 }
 
 pub(super) fn activity(row: &Value) -> Option<Activity> {

@@ -6,6 +6,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::read::{number, text};
 
 /// The fields of leads on this instance.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +20,42 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// What Describe2 answers.
+    pub(super) fn read(row: &Value) -> Self {
+        let searchable = row
+            .get("searchableFields")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            // A combination of several fields cannot be used as a filter.
+            .filter_map(|fields| match fields.as_array().map(Vec::as_slice) {
+                Some([Value::String(field)]) => Some(field.clone()),
+                _ => None,
+            })
+            .collect();
+        let fields = row
+            .get("fields")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .map(|field| {
+                let flag = |name: &str| field.get(name).and_then(Value::as_bool).unwrap_or(false);
+                let facts = Field {
+                    display_name: text(field, "displayName"),
+                    data_type: text(field, "dataType"),
+                    length: field
+                        .get("length")
+                        .and_then(number)
+                        .and_then(|length| u32::try_from(length).ok()),
+                    updateable: flag("updateable"),
+                    crm_managed: flag("crmManaged"),
+                };
+                (text(field, "name"), facts)
+            })
+            .collect();
+        Self { fields, searchable }
+    }
+
     /// The REST name of the field that is meant by a name: its REST name or its name on the screens, whatever the case,
     /// blanks or underscores. None where no field or several are meant.
     pub fn field_named(&self, name: &str) -> Option<&str> {

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{FieldChange, FieldFacts, PlannedGroup, Policy, WhyNot};
+use super::{FieldChange, FieldFacts, Policy, WhyNot};
 use crate::dedupe::consent::{self, Sense, sense_of};
 use crate::dedupe::field_rule::{Chosen, FieldRule, OPT_OUTS};
-use crate::dedupe::value::{filled, is_nothing, same};
+use crate::dedupe::value::{filled, is_nothing};
 use crate::lead::{Lead, LeadId};
 
 pub(super) type Changes = (Vec<FieldChange>, BTreeMap<String, Value>);
@@ -116,23 +116,4 @@ fn fields<'a>(in_order: &[&'a Lead], policy: &'a Policy) -> BTreeSet<&'a str> {
 /// replace it in the merge. Written out, it stays.
 fn could_turn_true(field: &str, before: &Value, in_order: &[&Lead]) -> bool {
     is_nothing(before) && in_order.iter().any(|lead| lead.value(field) == Some(&Value::Bool(true)))
-}
-
-/// What a survivor holds otherwise than the plan says, to be written again. An opt-out only ever counts where it was
-/// lost: one that came in meanwhile stays.
-pub fn deviations(planned: &PlannedGroup, survivor: &Lead) -> Vec<FieldChange> {
-    planned
-        .expected
-        .iter()
-        .filter_map(|(name, wanted)| {
-            let held = survivor.value(name).cloned().unwrap_or(Value::Null);
-            let gained_opt_out = OPT_OUTS.contains(&name.as_str()) && survivor.flag(name);
-            (!gained_opt_out && !same(&held, wanted)).then(|| FieldChange {
-                name: name.clone(),
-                before: held,
-                after: wanted.clone(),
-                from: None,
-            })
-        })
-        .collect()
 }

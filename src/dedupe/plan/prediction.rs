@@ -90,13 +90,8 @@ pub(super) enum Calls {
     OneByOne,
 }
 
-/// Predicts the survivor of a merge in one call. The winner comes first, then the losers in the order of
-/// the call; `changes` are written to the winner before.
-pub fn predict(in_order: &[&Lead], changes: &[FieldChange], facts: &FieldFacts) -> Prediction {
-    predict_with(in_order, changes, facts, &FieldRules::default(), Calls::Together)
-}
-
-/// The same for one call of a group, with the rules of its plan.
+/// Predicts the survivor of one call of a group, with the rules of its plan. The winner comes first, then the
+/// losers in the order of the call; `changes` are written to the winner before.
 pub fn predict_call(
     in_order: &[&Lead],
     changes: &[FieldChange],
@@ -244,7 +239,8 @@ impl Prediction {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Dropped, predict};
+    use super::{Dropped, predict_call};
+    use crate::dedupe::FieldRules;
     use crate::dedupe::{FieldChange, FieldFact, FieldFacts};
     use crate::lead::Lead;
 
@@ -284,7 +280,7 @@ mod tests {
             ("originalSourceType", json!("a"), json!("b"), json!("c"), true),
         ] {
             let (a, b) = (Lead::new(1).with(field, winner), Lead::new(2).with(field, loser));
-            let found = predict(&[&a, &b], &[], &facts);
+            let found = predict_call(&[&a, &b], &[], &facts, &FieldRules::default());
             let survivor = Lead::new(1).with(field, held.clone());
             assert_eq!(found.deviations(&survivor, &facts).is_empty(), fits, "{field} {held}");
         }
@@ -300,7 +296,7 @@ mod tests {
             change("t", json!("a"), json!("a; b"), None),
             change("s", json!("old"), json!("new"), Some(2)),
         ];
-        let found = predict(&[&a, &b], &changes, &facts);
+        let found = predict_call(&[&a, &b], &changes, &facts, &FieldRules::default());
         assert_eq!(found.dropped, [Dropped { name: "s".to_owned(), lead: 1, value: json!("old") }]);
         assert_eq!(found.equal, 0);
     }
@@ -309,7 +305,7 @@ mod tests {
     fn the_first_loser_decides_over_a_blank_even_with_a_blank() {
         let facts = facts(&[("region", "string", false)]);
         let leads = [Lead::new(1), Lead::new(2), Lead::new(3).with("region", "EMEA")];
-        let found = predict(&leads.iter().collect::<Vec<_>>(), &[], &facts);
+        let found = predict_call(&leads.iter().collect::<Vec<_>>(), &[], &facts, &FieldRules::default());
         assert_eq!(found.dropped, [Dropped { name: "region".to_owned(), lead: 3, value: json!("EMEA") }]);
     }
 }
