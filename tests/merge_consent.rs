@@ -28,6 +28,8 @@ fn says_no(instance: &Instance, lead: u64, field: &str) -> bool {
 #[test]
 fn an_opt_out_of_the_instances_own_that_comes_while_the_merge_runs_is_on_the_survivor() {
     let (instance, winner, loser) = pair(&["merge_ms=1000", "activity_delay_ms=0"]);
+    // Of an unset field a merge takes the loser's value by itself.
+    instance.sandbox.change_lead(winner, &json!({"emailOptOut": false}));
     let fields = json!({"emailOptOut": true});
     instance.sandbox.at_call("/merge", 1, Meanwhile::Change { lead: loser, fields });
     let done = merge(&instance, &["--confirm", "--json"]);
