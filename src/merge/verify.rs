@@ -100,7 +100,7 @@ impl<M: MergeClient> Merge<'_, M> {
             .iter()
             .filter_map(|change| {
                 let found = winner.value(&change.name).unwrap_or(&Value::Null);
-                (!self.facts.holds(&change.name, found, &change.after)).then(|| Difference {
+                (!self.facts.arrived(&change.name, found, &change.after)).then(|| Difference {
                     lead: winner.id,
                     name: change.name.clone(),
                     wanted: change.after.clone(),

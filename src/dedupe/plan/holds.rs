@@ -74,6 +74,16 @@ impl FieldFacts {
         }
     }
 
+    /// Whether a write arrived as it was spelled. An email is written for its spelling, too: one with a blank that nobody
+    /// sees reads like the clean one, and cannot be mailed. Only its case, and ASCII blanks around it, do not count.
+    pub fn arrived(&self, field: &str, held: &Value, written: &Value) -> bool {
+        let spelled = |value: &Value| {
+            value.as_str().unwrap_or_default().trim_matches(|c: char| c.is_ascii_whitespace()).to_lowercase()
+        };
+        self.holds(field, held, written)
+            && (self.kind(field) != Kind::Email || spelled(held) == spelled(written))
+    }
+
     /// Whether `held` is what Marketo left of `written`: it cuts a text at the first character that UTF-8 takes four
     /// bytes for, and at the field's length.
     pub fn is_cut_from(&self, field: &str, held: &Value, written: &Value) -> bool {
@@ -292,6 +302,22 @@ mod tests {
         assert!(!cut(json!("Chief \u{1F680}"), "Chief \u{1F680}"));
         assert!(!cut(json!(null), "Chief"));
         assert!(!facts.is_cut_from("score", &json!(null), &json!(7)));
+    }
+
+    #[test]
+    fn an_email_arrived_only_without_the_blanks_that_were_taken_away() {
+        let facts = facts("email");
+        let arrived = |held: &str| facts.arrived("f", &json!(held), &json!("ada@example.com"));
+        for same in ["ada@example.com", "Ada@Example.com", " ada@example.com\t"] {
+            assert!(arrived(same), "{same:?}");
+        }
+        for other in
+            ["ada@example.com\u{a0}", "\u{202f}ada@example.com", "ada@example.com\u{3000}", "a@example.com"]
+        {
+            assert!(!arrived(other), "{other:?}");
+        }
+        assert!(facts.arrived("f", &json!(null), &json!("")));
+        assert!(super::tests::facts("string").arrived("f", &json!("Ada\u{a0}L"), &json!("Ada L")));
     }
 
     #[test]
