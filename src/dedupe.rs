@@ -24,8 +24,8 @@ pub use key::{Key, KeySpec, normalise};
 pub use person::Skip;
 pub use plan::{
     Deviation, Dropped, Expected, FieldChange, FieldFact, FieldFacts, Known, LeftOut, Plan, PlannedGroup,
-    Policy, Prediction, Seen, UnknownField, WhyNot, digest_of, plan_candidate, plan_group, predict_call,
-    rest_as_seen, still_as_seen,
+    Policy, Prediction, Seen, UnknownField, WhyNot, changes_as_held, digest_of, plan_candidate, plan_group,
+    predict_call, rest_as_seen, still_as_seen,
 };
 pub use winner::{WinnerOrder, WinnerRule};
 

@@ -30,7 +30,7 @@ mod unknown;
 pub use facts::{FieldFact, FieldFacts};
 pub use holds::WhyNot;
 pub use named::{Known, plan_candidate};
-pub use prediction::{Deviation, Dropped, Expected, Prediction, predict_call};
+pub use prediction::{Deviation, Dropped, Expected, Prediction, changes_as_held, predict_call};
 pub use seen::{digest_of, rest_as_seen, still_as_seen};
 pub use unknown::UnknownField;
 

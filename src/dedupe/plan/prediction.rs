@@ -71,14 +71,25 @@ const BY_NATURE: &[&str] = &[
     "priority",
     "urgency",
     "relativeScore",
+    "originalSourceType",
+    "originalSourceInfo",
+    "originalSearchEngine",
+    "originalSearchPhrase",
+    "originalReferrer",
+    "registrationSourceType",
+    "registrationSourceInfo",
+    "inferredCompany",
+    "inferredCountry",
+    "inferredCity",
+    "inferredStateRegion",
+    "inferredPostalCode",
+    "inferredMetropolitanArea",
+    "inferredPhoneAreaCode",
 ];
 
-/// Beginnings of the names of such fields.
-const BY_NATURE_PREFIXES: &[&str] = &["original", "registration", "inferred"];
-
-/// Whether a field differs on every lead by nature.
+/// Whether a field differs on every lead by nature. Whole names: `registrationCode` is a field of somebody's own.
 pub(super) fn differs_by_nature(field: &str) -> bool {
-    BY_NATURE.contains(&field) || BY_NATURE_PREFIXES.iter().any(|prefix| field.starts_with(prefix))
+    BY_NATURE.contains(&field)
 }
 
 /// How the losers leave.
@@ -99,6 +110,20 @@ pub fn predict_call(
     rules: &FieldRules,
 ) -> Prediction {
     predict_with(in_order, changes, facts, rules, Calls::Together)
+}
+
+/// The changes of a plan as the winner holds them when a call leaves; the winner comes first. What somebody wrote to it
+/// after the plan's write, between two calls of a group, is not the merge's doing. An opt-out that was taken away in
+/// between stays one that is expected.
+pub fn changes_as_held(changes: &[FieldChange], in_order: &[&Lead], facts: &FieldFacts) -> Vec<FieldChange> {
+    changes
+        .iter()
+        .map(|change| {
+            let held = winners(&change.name, in_order);
+            let after = if facts.is_opt_out(&change.name) { &change.after } else { held };
+            FieldChange { after: after.clone(), ..change.clone() }
+        })
+        .collect()
 }
 
 impl PlannedGroup {
@@ -221,7 +246,7 @@ impl Prediction {
             .filter_map(|(name, expected)| {
                 let held = survivor.value(name).unwrap_or(&Value::Null);
                 let as_predicted = match expected {
-                    Expected::Exactly(value) => facts.holds(name, held, value),
+                    Expected::Exactly(value) => facts.arrived(name, held, value),
                     Expected::OneOf(values) => values.iter().any(|value| facts.holds(name, held, value)),
                 };
                 let gained_opt_out = facts.is_opt_out(name) && survivor.flag(name);
@@ -265,6 +290,9 @@ mod tests {
             ("vip", "boolean", true),
             ("region", "string", false),
             ("unsubscribed", "boolean", true),
+            ("originalUtmSource", "string", true),
+            ("registrationCode", "string", true),
+            ("inferredSegment", "string", true),
         ]);
         for (field, winner, loser, held, fits) in [
             ("leadScore", json!(5), json!(7), json!(12), false),
@@ -278,6 +306,10 @@ mod tests {
             ("unsubscribed", json!(false), json!(false), json!(true), true),
             ("priority", json!(1), json!(2), json!(3), true),
             ("originalSourceType", json!("a"), json!("b"), json!("c"), true),
+            ("inferredPhoneAreaCode", json!("a"), json!("b"), json!("c"), true),
+            ("originalUtmSource", json!("a"), json!("b"), json!("c"), false),
+            ("registrationCode", json!("a"), json!(null), json!(null), false),
+            ("inferredSegment", json!("a"), json!("b"), json!(null), false),
         ] {
             let (a, b) = (Lead::new(1).with(field, winner), Lead::new(2).with(field, loser));
             let found = predict_call(&[&a, &b], &[], &facts, &FieldRules::default());

@@ -5,17 +5,23 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::prediction::{changes_as_held, predict_call};
 use super::{Dropped, FieldChange, FieldFacts, PlannedGroup, Policy, Seen, plan_group};
 use crate::dedupe::field_rule::OPT_OUTS;
 use crate::dedupe::value::is_empty;
 use crate::lead::{Lead, LeadId};
+
+/// Before the digest of a field that the instance does not show: one that is hidden later reads as blank, which is no proof
+/// that it is.
+const HIDDEN: &str = "hidden:";
 
 /// What the plan has to remember of a lead of the group.
 pub(super) fn look(lead: &Lead, group: &PlannedGroup, policy: &Policy, facts: &FieldFacts) -> Seen {
     let digest = |field: String| {
         let value = lead.value(&field).map(|value| facts.canonical(&field, value)).unwrap_or_default();
         let digest = if value.is_empty() { value } else { short_digest(&[value.as_bytes()]) };
-        (field, digest)
+        let hidden = if facts.fields.contains_key(&field) { "" } else { HIDDEN };
+        (field, format!("{hidden}{digest}"))
     };
     Seen {
         id: lead.id,
@@ -104,16 +110,25 @@ fn differs(planned: &PlannedGroup, again: &PlannedGroup, facts: &FieldFacts) -> 
             shown(&change.after)
         ));
     }
-    let is_new = |drop: &&Dropped| {
-        !planned.dropped.iter().any(|known| known.name == drop.name && known.lead == drop.lead)
-    };
-    again.dropped.iter().find(is_new).map(|drop| {
-        format!(
-            "{SINCE}: `{}` of lead {} changed (not to be dropped → {}), and the merge would now drop that value",
+    drops_more(planned, &again.dropped, facts)
+}
+
+/// The first value that a merge would drop and that the plan does not name, in words.
+fn drops_more(planned: &PlannedGroup, dropped: &[Dropped], facts: &FieldFacts) -> Option<String> {
+    dropped.iter().find_map(|drop| {
+        let known =
+            planned.dropped.iter().find(|known| known.name == drop.name && known.lead == drop.lead);
+        let was = match known {
+            Some(known) if facts.holds(&drop.name, &known.value, &drop.value) => return None,
+            Some(known) => shown(&known.value),
+            None => "not to be dropped".to_owned(),
+        };
+        Some(format!(
+            "the group's leads changed since the plan was made: `{}` of lead {} changed ({was} → {}), and the merge would now drop that value",
             drop.name,
             drop.lead,
             shown(&drop.value)
-        )
+        ))
     })
 }
 
@@ -127,7 +142,8 @@ fn shown(value: &Value) -> String {
 }
 
 /// The same between two calls of a group, of which others are merged already: whether the losers that are left are what
-/// the plan looked at, and the winner, whose values have changed by the merges, is the same lead with the same key.
+/// the plan looked at, and the winner, whose values have changed by the merges, is the same lead with the same key. The
+/// calls that are left may drop no value that the plan does not name.
 pub fn rest_as_seen(
     planned: &PlannedGroup,
     losers: &[LeadId],
@@ -150,7 +166,11 @@ pub fn rest_as_seen(
             return Err(changed(before, &look(lead, planned, policy, facts), lead));
         }
     }
-    Ok(())
+    let ids = std::iter::once(&planned.winner).chain(losers);
+    let in_order: Vec<&Lead> = ids.filter_map(|id| live.iter().find(|lead| lead.id == *id)).collect();
+    let changes = changes_as_held(&planned.changes, &in_order, facts);
+    let prediction = predict_call(&in_order, &changes, facts, &policy.fields);
+    drops_more(planned, &prediction.dropped, facts).map_or(Ok(()), Err)
 }
 
 /// The live lead that was seen; or why it is none of the group any more.
@@ -181,7 +201,10 @@ fn changed(before: &Seen, now: &Seen, lead: &Lead) -> String {
         .digests
         .iter()
         .filter(|(field, digest)| before.digests.get(*field) != Some(digest))
-        .map(|(field, _)| {
+        .map(|(field, digest)| {
+            if digest.starts_with(HIDDEN) {
+                return format!("`{field}` (this instance no longer shows the field)");
+            }
             let was_blank = before.digests.get(field).is_some_and(String::is_empty);
             let was = if was_blank { "(blank) → " } else { "now " };
             format!("`{field}` ({was}{})", shown(lead.value(field).unwrap_or(&Value::Null)))

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Deviation, FieldFact, FieldFacts, Plan, PlannedGroup, Policy, plan_group, still_as_seen};
+use super::{
+    Deviation, FieldFact, FieldFacts, Plan, PlannedGroup, Policy, plan_group, rest_as_seen, still_as_seen,
+};
 use crate::dedupe::{FieldRule, Key, OPT_OUTS, WinnerRule};
 use crate::lead::Lead;
 
@@ -340,4 +342,45 @@ proptest! {
         prop_assert_eq!(deviations(&group, &leads, &merged), vec![]);
         prop_assert_eq!(still_as_seen(&group, &leads, &Policy::default(), &facts()), Ok(()));
     }
+}
+
+#[test]
+fn a_value_that_would_be_dropped_and_changed_is_not_the_one_that_the_plan_names() {
+    let a = lead(1).with("title", "Countess");
+    let b = |title: &str| lead(2).with("title", title);
+    let policy = Policy::default();
+    let planned = plan_group(&key(), &[a.clone(), b("Dr")], &policy, &facts()).unwrap();
+    let check = |title| still_as_seen(&planned, &[a.clone(), b(title)], &policy, &facts());
+    assert_eq!(check("Dr"), Ok(()));
+    assert_eq!(check("Dr "), Ok(()), "as Marketo stores it, it is the same");
+    assert!(check("Prof").unwrap_err().contains("`title` of lead 2 changed (\"Dr\" → \"Prof\")"));
+}
+
+#[test]
+fn between_two_calls_no_loser_has_a_value_that_the_plan_does_not_drop() {
+    let leads = [lead(1).with("title", "Countess"), lead(2), lead(3).with("phone", "3")];
+    let policy = Policy::default();
+    let planned = plan_group(&key(), &leads, &policy, &facts()).unwrap();
+    let winner = leads[0].clone().with("phone", "3");
+    let check = |winner: &Lead, loser: Lead| {
+        rest_as_seen(&planned, &[loser.id], &[winner.clone(), loser], &policy, &facts())
+    };
+    let rest = *planned.losers.last().unwrap();
+    let loser = leads.iter().find(|lead| lead.id == rest).unwrap().clone();
+    assert_eq!(check(&winner, loser.clone()), Ok(()));
+    assert_eq!(check(&winner.clone().with("phone", "by hand"), loser.clone()), Ok(()));
+    assert!(check(&winner, loser.with("title", "Dr")).unwrap_err().contains("`title` of lead"));
+}
+
+#[test]
+fn a_field_that_was_hidden_since_takes_its_group_out() {
+    let leads = [lead(1), lead(2)];
+    let policy = Policy::default();
+    let planned = plan_group(&key(), &leads, &policy, &facts()).unwrap();
+    let mut hidden = facts();
+    hidden.fields.remove("unsubscribed");
+    let reason = still_as_seen(&planned, &leads, &policy, &hidden).unwrap_err();
+    assert!(reason.contains("`unsubscribed` (this instance no longer shows the field)"), "{reason}");
+    let planned = plan_group(&key(), &leads, &policy, &hidden).unwrap();
+    assert_eq!(still_as_seen(&planned, &leads, &policy, &hidden), Ok(()));
 }
