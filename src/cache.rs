@@ -29,7 +29,7 @@ pub use load::Loader;
 pub use refresh::{Gone, RefreshTotals};
 pub use row::Row;
 pub use scan::{Begun, ScanSpec, ScanTotals};
-pub use summary::Summary;
+pub use summary::{Causes, Reached, Summary};
 
 /// The open cache of one instance. While it lives no other process can open the same file.
 #[derive(Debug)]

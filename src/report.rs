@@ -1,7 +1,8 @@
 //! What the cache holds of duplicates, as a table, CSV, JSON or a page.
 //!
 //! For: groups that stream past, counted all and kept as few as are shown ([`Collector`]), and the four forms in which
-//! the result goes out. The winner is the one that a merge would choose, the cause the one that the leads show.
+//! the result goes out. The winner is the one that a merge would choose, the cause the one that the leads show. What was
+//! not read is said in each form ([`Source`]).
 //! Never: asks Marketo, needs credentials, reads the cache itself (whoever has it hands the groups in), or prints;
 //! writers are handed in.
 //! Leans on: [`crate::dedupe`] for every decision.
@@ -15,11 +16,12 @@ mod file;
 mod filter;
 mod html;
 mod plain;
+mod source;
 mod statistics;
 mod table;
 mod timeline;
 
-pub use collect::{CauseTotals, Collector, Report, ShownGroup, Source};
+pub use collect::{CauseTotals, Collector, Report, ShownGroup};
 pub use csv::write_csv;
 pub use document::write_json;
 pub use evidence_pack::{is_of_integration, write_evidence_pack};
@@ -27,6 +29,7 @@ pub use explain::{render_explanation, write_explanations};
 pub use file::write_beside;
 pub use filter::{BadSince, Emails, Filter, parse_since};
 pub use html::{BadPrice, Price, write_html};
+pub use source::{Log, Source, WhyUnread};
 pub use statistics::{DayTotals, IntegrationTotals, Statistics};
 pub use table::render;
 pub use timeline::{Event, What, timeline};

@@ -197,18 +197,63 @@ fn another_rule_for_what_is_the_same_holds_without_another_scan() {
     assert_eq!(audit.keys(&[]).len(), 4, "and together again");
 }
 
-#[test]
-fn a_scan_that_did_not_end_is_told_on_standard_error() {
-    let audit = Audit::of([]);
-    let path = audit.path("half.db");
-    let mut cache = Cache::open(&path, INSTANCE).unwrap();
-    cache.begin_scan(&spec(), "2026-11-01T00:00:00Z".parse().unwrap()).unwrap();
+/// The states of a cache that is not the whole of a scan, each by what was done to it.
+fn unfinished(audit: &Audit) -> [(&'static str, PathBuf); 5] {
+    let begun = "2026-11-01T00:00:00Z".parse().unwrap();
+    let of = |name: &'static str, was_scanned: bool, strategy: Option<&str>| {
+        let path = audit.path(name);
+        let mut cache = Cache::open(&path, INSTANCE).unwrap();
+        if was_scanned {
+            cache
+                .load(&spec(), begun, |loader| people().into_iter().try_for_each(|l| loader.add(&row(l))))
+                .unwrap();
+        }
+        if let Some(strategy) = strategy {
+            cache.begin_scan(&ScanSpec { strategy: strategy.into(), ..spec() }, begun).unwrap();
+            cache.expect(3_000).unwrap();
+        }
+        (path, cache)
+    };
+    let (never, _) = of("never.db", false, None);
+    let (nothing, _) = of("nothing.db", false, Some("pages"));
+    let (half, mut cache) = of("half.db", false, Some("pages"));
     let rows: Vec<Row> = people().into_iter().take(2).map(row).collect();
-    cache.save_page(&rows, "300").unwrap();
-    drop(cache);
-    let run = audit.run(["--json", "--db", path.to_str().unwrap()]).expect_code(0);
-    assert!(run.stderr.contains("the first scan did not end"), "{}", run.stderr);
-    assert_eq!((&run.json()["scanned_at"], &run.json()["groups"]), (&Value::Null, &json!(1)));
+    cache.save_page(&rows, "1201").unwrap();
+    let (again, mut cache) = of("again.db", true, Some("pages"));
+    cache.save_page(&rows, "1201").unwrap();
+    cache.forget_interrupted().unwrap();
+    let (refresh, _) = of("refresh.db", true, Some("refresh"));
+    [("never", never), ("nothing", nothing), ("half", half), ("forgotten", again), ("refresh", refresh)]
+}
+
+#[test]
+fn a_scan_that_did_not_end_is_never_taken_for_the_whole() {
+    let audit = Audit::of([]);
+    let mut pictures = Vec::new();
+    for (name, path) in unfinished(&audit) {
+        let db = ["--db", path.to_str().unwrap()];
+        pictures.push(format!("# {name}\n{}", audit.run(db).expect_code(4).picture()));
+        let json = audit.run(db.iter().chain(&["--json"])).expect_code(4).json();
+        assert_eq!(json["complete"], false, "{name}");
+        let csv = audit.run(db.iter().chain(&["--csv"])).expect_code(4);
+        assert!(csv.stdout.starts_with("key,") && csv.stderr.contains("note: Not known yet: "), "{name}");
+        let page = audit.path("page.html");
+        audit.run(db.iter().chain(&["--html", page.to_str().unwrap()])).expect_code(4);
+        let page = std::fs::read_to_string(&page).unwrap();
+        assert!(page.contains("<p class=\"unfinished\"") && !page.contains("No duplicates found."), "{name}");
+        let explained =
+            Run::of(binary(audit.folder.path(), ["explain", "nobody@example.com"]).args(db)).expect_code(4);
+        assert!(explained.stdout.contains("so far among"), "{name}: {}", explained.picture());
+        for flags in [vec!["merge"], vec!["merge", "--confirm", "--json"]] {
+            let mut merge = binary(audit.folder.path(), flags);
+            merge.args(db).env("MARKETO_BASE_URL", format!("https://{INSTANCE}"));
+            let run = Run::of(merge.env("MARKETO_CLIENT_ID", "id").env("MARKETO_CLIENT_SECRET", "secret"));
+            let run = run.expect_code(2);
+            assert!(run.stdout.is_empty() && run.stderr.contains("nothing was planned"), "{}", run.picture());
+            assert!(run.stderr.contains("Not known yet: "), "{}", run.picture());
+        }
+    }
+    assert_picture!("report_unfinished", audit.redactions(), pictures.join("\n"));
 }
 
 #[test]

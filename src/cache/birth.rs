@@ -31,6 +31,11 @@ impl Cache {
         })
     }
 
+    /// Whether anybody was asked for the birth of a lead.
+    pub fn has_births(&self) -> Result<bool, Error> {
+        self.read(|db| db.query_row("SELECT EXISTS (SELECT 1 FROM birth_asked)", [], |row| row.get(0)))
+    }
+
     /// Keeps births, and which leads need not be asked for again: all of it, or nothing.
     pub fn save_births(&mut self, births: &[Birth], asked: &[LeadId]) -> Result<(), Error> {
         self.write(|db| {

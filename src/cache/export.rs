@@ -101,11 +101,13 @@ impl Cache {
         self.write(|db| db.execute("UPDATE export_job SET lost = 0", []).map(drop))
     }
 
-    /// Forgets the scan that was interrupted, with its jobs: the next one begins anew. Its rows stay until that ends.
+    /// Forgets the scan that was interrupted, with its jobs: the next one begins anew. Its rows stay until that ends, and the
+    /// cache is not complete until then, since they are half of a scan.
     pub fn forget_interrupted(&mut self) -> Result<(), Error> {
         self.write(|db| {
             db.execute("DELETE FROM export_job", [])?;
-            db.execute("DELETE FROM running", []).map(drop)
+            let sql = "UPDATE running SET strategy = 'forgotten', cursor = NULL, expected = NULL";
+            db.execute(sql, []).map(drop)
         })
     }
 

@@ -47,8 +47,16 @@ impl Cache {
                 return Ok(begun);
             }
             start(db, spec, Some(now))?;
+            // Killed at any moment from here on, it has not asked for the births of what it found.
+            db.execute("UPDATE meta SET causes = 'unfinished'", [])?;
             Ok(Begun { cursor: None })
         })
+    }
+
+    /// Writes down how far the scan under way is expected to come, in the unit of its cursor.
+    pub fn expect(&mut self, expected: u64) -> Result<(), Error> {
+        let expected = i64::try_from(expected).unwrap_or(i64::MAX);
+        self.write(|db| db.execute("UPDATE running SET expected = ?1", [expected]).map(drop))
     }
 
     /// Stores a page and the cursor that leads beyond it, both or neither. A lead that comes again takes the place of

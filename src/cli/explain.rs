@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::filter::some_text;
-use super::report::{STANDARD_OUTPUT, collect};
+use super::report::{STANDARD_OUTPUT, collect, tell_unfinished};
 use super::{Context, Exit, Failure};
 use crate::report::{
-    Emails, Filter, Report, is_of_integration, render_explanation, write_beside, write_evidence_pack,
+    Emails, Filter, Report, Source, is_of_integration, render_explanation, write_beside, write_evidence_pack,
     write_explanations,
 };
 
@@ -50,23 +50,33 @@ pub(super) fn run(context: &mut Context, args: ExplainArgs) -> Result<Exit, Fail
     }
     if args.json {
         context.ui.write(|out| write_explanations(&report.source, &report.shown, out))?;
-        return Ok(Exit::Done);
+        return Ok(tell_unfinished(context, &report.source));
     }
     let email = args.email.unwrap_or_default();
     if report.shown.is_empty() {
-        context.ui.print(&format!("no duplicates of {email} among {} leads", report.source.leads))?;
-        return Ok(Exit::Done);
+        let so_far = if report.source.complete { "" } else { " so far" };
+        context.ui.print(&format!("no duplicates of {email}{so_far} among {} leads", report.source.leads))?;
+        return Ok(tell_unfinished(context, &report.source));
     }
     let width = context.ui.width();
     let texts: Vec<String> = report.shown.iter().map(|shown| render_explanation(shown, width)).collect();
     context.ui.print(&texts.join("\n"))?;
     if report.shown.iter().any(|shown| shown.group.births.is_empty()) {
-        context.ui.note(
-            "note: the activity log was not asked how these leads came to be; `mkto-audit scan` does, and knows more then",
-        );
+        context.ui.note(&format!("note: {}", unasked(&report.source)));
     }
-    context.ui.note(&format!("next: `mkto-audit merge --email {email}` says what a merge would do"));
-    Ok(Exit::Done)
+    let exit = tell_unfinished(context, &report.source);
+    if exit == Exit::Done && !report.source.is_file {
+        context.ui.note(&format!("next: `mkto-audit merge --email {email}` says what a merge would do"));
+    }
+    Ok(exit)
+}
+
+/// Why nothing is known of the births of leads.
+fn unasked(source: &Source) -> String {
+    source.not_known().unwrap_or_else(|| {
+        "the activity log does not show how these leads came to be; the cause is a guess from the records alone"
+            .to_owned()
+    })
 }
 
 fn evidence_pack(
@@ -81,15 +91,20 @@ fn evidence_pack(
         let known = if known.is_empty() { "none is known".to_owned() } else { known.join(", ") };
         return Err(Failure::Usage {
             what: format!("no duplicate in the cache was made by an integration `{user}`"),
-            hint: Some(format!("integrations that made some: {known}")),
+            hint: Some(match report.source.not_known() {
+                Some(words) => {
+                    format!("integrations that made some, as far as they are known: {known}. {words}")
+                }
+                None => format!("integrations that made some: {known}"),
+            }),
         });
     }
     if file.as_os_str() == STANDARD_OUTPUT {
         context.ui.write(|out| write_evidence_pack(&groups, user, out))?;
-        return Ok(Exit::Done);
+        return Ok(tell_unfinished(context, &report.source));
     }
     write_beside(file, |out| write_evidence_pack(&groups, user, out))
         .map_err(|source| Failure::File { path: file.to_owned(), source })?;
     context.ui.note(&format!("the calls of {} groups written to {}", groups.len(), file.display()));
-    Ok(Exit::Done)
+    Ok(tell_unfinished(context, &report.source))
 }

@@ -97,6 +97,9 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
     }
     let client = context.client()?;
     let mut cache = context.cache()?;
+    if args.plan.is_none() {
+        refuse_unfinished(&cache)?;
+    }
     let mut ledger = Ledger::open(&context.config.ledger_file()?, &instance)?;
     let kept = args.plan.as_ref().map(|id| Merge::<Client>::plan_of(&ledger, id, &instance)).transpose()?;
     let settings = Settings {
@@ -168,6 +171,17 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
     let exit = ending(&mut context.ui, report, args.confirm);
     // No run ends well while something that a merge lost is open.
     Ok(if exit == Exit::Done && !open.is_empty() { Exit::Partial } else { exit })
+}
+
+/// Nothing is planned from half a scan: the records that it has not read may belong to its groups. A plan that was made
+/// before needs no cache.
+fn refuse_unfinished(cache: &Cache) -> Result<(), Failure> {
+    super::report::source(cache)?.unfinished().map_or(Ok(()), |words| {
+        Err(Failure::Usage {
+            what: "nothing was planned: a merge is planned from a whole scan alone".to_owned(),
+            hint: Some(words),
+        })
+    })
 }
 
 fn key_of(spec: &KeySpec, lead: &Lead) -> Option<String> {

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::filter::{FilterArgs, at_least_one, tell_missing};
 use super::{Context, Exit, Failure};
-use crate::cache::Summary;
+use crate::cache::{Cache, Causes};
 use crate::dedupe::{Group, Key};
 use crate::report::{
     Collector, Filter, Price, Report, Source, render, write_beside, write_csv, write_html, write_json,
@@ -61,26 +61,40 @@ pub(super) fn run(context: &mut Context, args: ReportArgs) -> Result<Exit, Failu
     let filter = args.filter.read(context)?;
     let report = collect(context, &filter, limit)?;
     tell_missing(&mut context.ui, &filter, &report.named);
+    // The table says it itself.
+    let exit = if to_table { exit_of(&report.source) } else { tell_unfinished(context, &report.source) };
     if let Some(file) = args.html {
-        return to_file(context, &file, &report, |out| {
-            write_html(&report, args.cost_per_record.as_ref(), out)
-        });
+        to_file(context, &file, &report, |out| write_html(&report, args.cost_per_record.as_ref(), out))?;
+        return Ok(exit);
     }
     match args.csv {
         Some(file) if file.as_os_str() != STANDARD_OUTPUT => {
-            return to_file(context, &file, &report, |out| write_csv(&report, out));
+            to_file(context, &file, &report, |out| write_csv(&report, out))?;
         }
         Some(_) => context.ui.write(|out| write_csv(&report, out))?,
         None if args.json => context.ui.write(|out| write_json(&report, out))?,
         None => {
             let width = context.ui.width();
             context.ui.print(&render(&report, width))?;
-            if report.groups > 0 {
+            if report.groups > 0 && exit == Exit::Done && !report.source.is_file {
                 context.ui.note("next: `mkto-audit merge` says what a merge would do, and changes nothing");
             }
         }
     }
-    Ok(Exit::Done)
+    Ok(exit)
+}
+
+/// The exit code of what is shown of a scan that may not have ended.
+fn exit_of(source: &Source) -> Exit {
+    if source.complete { Exit::Done } else { Exit::Stopped }
+}
+
+/// The same; and standard error says it where the output cannot, as in a CSV.
+pub(super) fn tell_unfinished(context: &mut Context, source: &Source) -> Exit {
+    if let Some(words) = source.unfinished() {
+        context.ui.note(&format!("note: {words}"));
+    }
+    exit_of(source)
 }
 
 /// Writes what is shown to a file, and says so.
@@ -89,12 +103,12 @@ fn to_file(
     file: &Path,
     report: &Report,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     write_beside(file, write).map_err(|source| Failure::File { path: file.to_owned(), source })?;
     let groups = report.shown.len();
     let plural = if groups == 1 { "" } else { "s" };
     context.ui.note(&format!("{groups} group{plural} written to {}", file.display()));
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// Counts the cache's groups, and keeps those that are to be shown.
@@ -104,10 +118,7 @@ pub(super) fn collect(
     limit: Option<usize>,
 ) -> Result<Report, Failure> {
     let cache = context.cache()?;
-    let summary = cache.summary()?;
-    if !summary.complete {
-        context.ui.note(&unfinished(&summary));
-    }
+    let source = source(&cache)?;
     let mut collector = Collector::new(filter, &context.config.winner, limit);
     let stop = context.interrupt.clone();
     cache.for_each_group(|key, leads, births| {
@@ -123,16 +134,16 @@ pub(super) fn collect(
         return Err(Failure::Stopped);
     }
     cache.births_of_merged_leads()?.iter().for_each(|birth| collector.add_merged(birth));
-    let Summary { instance, scanned_at, leads, .. } = summary;
-    Ok(collector.finish(Source { instance, scanned_at, leads }))
+    Ok(collector.finish(source))
 }
 
-fn unfinished(summary: &Summary) -> String {
-    let seen = match summary.scanned_at {
-        Some(_) => {
-            "a newer scan was begun and did not end, so that some leads may be as the last one saw them"
-        }
-        None => "the first scan did not end, so that there may be more duplicates than these",
+/// What the cache holds, and how much of it was read.
+pub(super) fn source(cache: &Cache) -> Result<Source, Failure> {
+    let summary = cache.summary()?;
+    // Looked for only where it matters: in a cache of millions of leads it takes a moment.
+    let unread = match summary.causes {
+        Causes::Known => 0,
+        Causes::Unfinished | Causes::NotAsked | Causes::Denied => cache.leads_without_birth()?.len() as u64,
     };
-    format!("note: {seen}; `mkto-audit scan` goes on where it stopped")
+    Ok(Source::of(summary, unread, cache.has_births()?))
 }

@@ -3,22 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use chrono::{DateTime, Utc};
-
-use super::{Filter, Statistics};
+use super::{Filter, Source, Statistics};
 use crate::dedupe::{Cause, Explanation, Group, WinnerOrder, explain};
 use crate::lead::{Birth, LeadId};
-
-/// What the groups were taken from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// The Marketo instance.
-    pub instance: String,
-    /// When the last complete scan ended; `None` where there is none yet.
-    pub scanned_at: Option<DateTime<Utc>>,
-    /// How many leads the cache holds.
-    pub leads: u64,
-}
 
 /// The groups and leads of one cause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
-use super::{CauseTotals, DayTotals, IntegrationTotals, Report, ShownGroup};
+use super::{CauseTotals, DayTotals, IntegrationTotals, Log, Report, ShownGroup};
 use crate::dedupe::Group;
 use crate::lead::{Lead, LeadId};
 
@@ -24,18 +24,36 @@ pub fn write_json(report: &Report, mut out: impl Write) -> io::Result<()> {
 struct Document<'a> {
     schema: &'static str,
     instance: &'a str,
+    /// Whether it is the whole of a scan.
+    complete: bool,
     scanned_at: Option<DateTime<Utc>>,
+    /// Where the leads were read.
+    source: &'static str,
+    activity_log: LogRecord,
     leads: u64,
     groups: u64,
     duplicates: u64,
     excess: u64,
-    by_cause: BTreeMap<&'static str, Totals>,
-    prevented: u64,
-    by_integration: Vec<IntegrationRecord<'a>>,
+    /// Null: not known.
+    by_cause: BTreeMap<&'static str, Option<Totals>>,
+    // Of these the activity log alone tells; null where it was not read.
+    prevented: Option<u64>,
+    by_integration: Option<Vec<IntegrationRecord<'a>>>,
     by_day: Vec<DayRecord>,
-    races_by_hour: &'a [u64; 24],
-    merged_before: Vec<MergedRecord<'a>>,
+    races_by_hour: Option<&'a [u64; 24]>,
+    merged_before: Option<Vec<MergedRecord<'a>>>,
     group: Vec<GroupRecord<'a>>,
+}
+
+/// How far the activity log was read for the leads in groups.
+#[derive(Serialize)]
+struct LogRecord {
+    /// `all`, `some` or `none` of them.
+    read: &'static str,
+    /// Leads in groups that were not looked for; null where all were, or none.
+    leads_unread: Option<u64>,
+    /// Why not all.
+    why: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -57,7 +75,8 @@ struct IntegrationRecord<'a> {
 struct DayRecord {
     day: NaiveDate,
     excess: u64,
-    races: u64,
+    /// Null: not known.
+    races: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -96,8 +115,13 @@ struct LeadRecord<'a> {
 
 impl<'a> From<&'a Report> for Document<'a> {
     fn from(report: &'a Report) -> Self {
-        let by_cause = report.by_cause.iter();
         let statistics = &report.statistics;
+        let source = &report.source;
+        let log_is_read = !source.log.is_unread();
+        let by_cause = report.by_cause.iter().map(|(cause, totals)| {
+            let is_known = log_is_read || totals.groups > 0 || !cause.needs_the_log();
+            (cause.as_str(), is_known.then(|| totals.into()))
+        });
         let integration = |(api_user, totals): (&'a Option<String>, &IntegrationTotals)| {
             let IntegrationTotals { groups, excess, races } = *totals;
             IntegrationRecord { api_user: api_user.as_deref(), groups, excess, races }
@@ -105,7 +129,7 @@ impl<'a> From<&'a Report> for Document<'a> {
         let day = |(day, totals): (&NaiveDate, &DayTotals)| DayRecord {
             day: *day,
             excess: totals.excess,
-            races: totals.races,
+            races: log_is_read.then_some(totals.races),
         };
         let merged = |((day, api_user), leads): (&'a (NaiveDate, Option<String>), &u64)| MergedRecord {
             day: *day,
@@ -114,19 +138,34 @@ impl<'a> From<&'a Report> for Document<'a> {
         };
         Self {
             schema: SCHEMA,
-            instance: &report.source.instance,
-            scanned_at: report.source.scanned_at,
-            leads: report.source.leads,
+            instance: &source.instance,
+            complete: source.complete,
+            scanned_at: source.scanned_at,
+            source: if source.is_file { "file" } else { "instance" },
+            activity_log: source.log.into(),
+            leads: source.leads,
             groups: report.groups,
             duplicates: report.duplicates,
             excess: report.excess,
-            by_cause: by_cause.map(|(cause, totals)| (cause.as_str(), totals.into())).collect(),
-            prevented: statistics.prevented,
-            by_integration: statistics.by_integration.iter().map(integration).collect(),
+            by_cause: by_cause.collect(),
+            prevented: log_is_read.then_some(statistics.prevented),
+            by_integration: log_is_read.then(|| statistics.by_integration.iter().map(integration).collect()),
             by_day: statistics.by_day.iter().map(day).collect(),
-            races_by_hour: &statistics.races_by_hour,
-            merged_before: statistics.merged_before.iter().map(merged).collect(),
+            races_by_hour: log_is_read.then_some(&statistics.races_by_hour),
+            merged_before: log_is_read.then(|| statistics.merged_before.iter().map(merged).collect()),
             group: report.shown.iter().map(GroupRecord::from).collect(),
+        }
+    }
+}
+
+impl From<Log> for LogRecord {
+    fn from(log: Log) -> Self {
+        match log {
+            Log::Read => Self { read: "all", leads_unread: None, why: None },
+            Log::InPart { unread, why } => {
+                Self { read: "some", leads_unread: Some(unread), why: Some(why.as_str()) }
+            }
+            Log::Unread(why) => Self { read: "none", leads_unread: None, why: Some(why.as_str()) },
         }
     }
 }

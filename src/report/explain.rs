@@ -42,6 +42,7 @@ pub fn write_explanations(source: &Source, groups: &[ShownGroup], mut out: impl 
     let document = Document {
         schema: "mkto-audit/explain/1",
         instance: &source.instance,
+        complete: source.complete,
         scanned_at: source.scanned_at,
         group: groups.iter().map(GroupRecord::from).collect(),
     };
@@ -96,6 +97,7 @@ fn indented(text: &str, width: usize, indent: &str) -> String {
 struct Document<'a> {
     schema: &'static str,
     instance: &'a str,
+    complete: bool,
     scanned_at: Option<DateTime<Utc>>,
     group: Vec<GroupRecord<'a>>,
 }

@@ -13,11 +13,16 @@ const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().f
 
 /// The report in words and tables of at most `width` columns.
 pub fn render(report: &Report, width: usize) -> String {
-    let mut parts = vec![headline(report, width)];
+    let mut parts: Vec<String> =
+        report.source.unfinished().map(|words| wrapped(&words, width)).into_iter().collect();
+    parts.push(headline(report, width));
     if report.groups > 0 {
         parts.push(causes(report, width));
         parts.extend(integrations(report, width));
-        parts.push(wrapped(&past_and_future(report), width));
+        parts.extend(report.source.not_known().map(|words| wrapped(&words, width)));
+        if !report.source.log.is_unread() {
+            parts.push(wrapped(&past_and_future(report), width));
+        }
     }
     if !report.shown.is_empty() {
         parts.push(wrapped(&shown_line(report), width));
@@ -30,17 +35,20 @@ fn headline(report: &Report, width: usize) -> String {
     let source = &report.source;
     let scanned = source
         .scanned_at
+        .filter(|_| source.complete)
         .map_or_else(|| "not fully scanned yet".to_owned(), |at| format!("scanned {} UTC", minute(at)));
     let from = format!("{}, {scanned}: {}", one_line(&source.instance), counted(source.leads, "lead"));
     let found = if report.groups == 0 {
-        "No duplicates found.".to_owned()
+        source.none_found()
     } else {
         format!(
-            "{} in {} of duplicates; a perfect merge would remove {}{}.",
+            "{}{} in {} of duplicates; a perfect merge would remove {}{}.",
+            if source.complete { "" } else { "So far: " },
             counted(report.duplicates, "lead"),
             counted(report.groups, "group"),
             count(report.excess),
-            share(report.excess, source.leads),
+            // A share of what was read so far is a share of nothing.
+            if source.complete { share(report.excess, source.leads) } else { String::new() },
         )
     };
     wrapped(&[from, found].join("\n"), width)

@@ -66,6 +66,8 @@ fn report_of(groups: Vec<Group>, filter: &Filter, limit: Option<usize>) -> Repor
         instance: "https://123-abc-456.mktorest.com".to_owned(),
         scanned_at: Some("2026-03-02T10:00:00Z".parse().unwrap()),
         leads: 1_234,
+        complete: true,
+        ..Source::default()
     })
 }
 

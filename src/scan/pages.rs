@@ -49,6 +49,7 @@ pub async fn scan_pages(
         Some(highest) => highest,
         None => highest_id(marketo, (scan.now)()).await?,
     };
+    cache.expect(highest)?;
     watch.at(first.saturating_sub(1), Some(highest));
     let run = |start: LeadId| async move {
         let ids: Vec<LeadId> = (start..start + BATCH as LeadId).collect();

@@ -30,6 +30,11 @@ impl Cause {
     pub const ALL: [Self; 6] =
         [Self::Race, Self::CreateDuplicate, Self::Crm, Self::Import, Self::Partition, Self::Unknown];
 
+    /// Whether the activity log alone shows that there is none of it: the records by themselves may not tell.
+    pub fn needs_the_log(self) -> bool {
+        matches!(self, Self::Race | Self::CreateDuplicate)
+    }
+
     /// The word of the JSON and CSV.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -32,6 +32,12 @@ pub(super) struct Page {
     scanned: String,
     leads: String,
     groups: String,
+    /// That the scan did not end, in words.
+    unfinished: Option<String>,
+    /// What the activity log would tell and was not asked for, in words.
+    not_known: Option<String>,
+    log_is_read: bool,
+    none_found: String,
     any: bool,
     duplicates: String,
     excess: String,
@@ -86,7 +92,7 @@ struct LargestRow {
 impl Page {
     pub(super) fn of(report: &Report, price: Option<&Price>) -> Self {
         let figures = &report.statistics;
-        let scanned_at = report.source.scanned_at;
+        let scanned_at = report.source.scanned_at.filter(|_| report.source.complete);
         let late = figures.by_integration.values().map(|totals| totals.excess).sum();
         Self {
             style: STYLE,
@@ -99,6 +105,10 @@ impl Page {
             ),
             leads: counted(report.source.leads, "lead"),
             groups: count(report.groups),
+            unfinished: report.source.unfinished(),
+            not_known: report.source.not_known(),
+            log_is_read: !report.source.log.is_unread(),
+            none_found: report.source.none_found(),
             any: report.groups > 0,
             duplicates: count(report.duplicates),
             excess: count(report.excess),

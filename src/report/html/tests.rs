@@ -22,7 +22,12 @@ fn report(name: &str) -> Report {
         Key::of("ada@example.com").unwrap(),
         vec![lead(17, name, "2026-03-01T08:00:00Z"), lead(18, name, "2026-03-01T08:00:02Z")],
     ));
-    collector.finish(Source { instance: HOSTILE.to_owned(), scanned_at: None, leads: 1_000 })
+    collector.finish(Source {
+        instance: HOSTILE.to_owned(),
+        leads: 1_000,
+        complete: true,
+        ..Source::default()
+    })
 }
 
 fn page(report: &Report, price: Option<&Price>) -> String {

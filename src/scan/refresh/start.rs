@@ -132,6 +132,8 @@ mod tests {
             refresh_from: Some(at("2026-11-10T12:00:00Z")),
             fields: Some(names(&["id", "email"])),
             running: None,
+            reached: None,
+            causes: crate::cache::Causes::Known,
             key_signature: "email".to_owned(),
         }
     }
