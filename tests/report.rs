@@ -257,6 +257,39 @@ fn a_scan_that_did_not_end_is_never_taken_for_the_whole() {
 }
 
 #[test]
+fn what_a_file_cannot_know_is_not_known_rather_than_0() {
+    let audit = Audit::of([]);
+    std::fs::write(
+        audit.path("a.csv"),
+        "Id,Email Address\n1,Ada@example.com\n2,ada@example.com\n3,b@example.com\n",
+    )
+    .unwrap();
+    let run = |arguments: &[&str]| Run::of(&mut binary(audit.folder.path(), arguments)).expect_code(0);
+    run(&["scan", "--file", "a.csv"]);
+    let mut redactions = audit.redactions();
+    redactions.push((r"\d{4}-\d\d-\d\d \d\d:\d\d UTC".to_owned(), "[TIME] UTC"));
+    let shown = run(&["report"]);
+    assert_picture!("report_of_file", redactions, shown.picture());
+    let json = run(&["report", "--json"]).json();
+    for unknown in ["prevented", "by_integration", "by_day", "races_by_hour", "merged_before"] {
+        assert_eq!(json[unknown], Value::Null, "{unknown}");
+    }
+    assert_eq!(
+        (&json["by_cause"]["race"], &json["by_cause"]["create_duplicate"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!((&json["complete"], &json["activity_log"]["why"]), (&json!(true), &json!("file")));
+    let page = audit.path("page.html");
+    run(&["report", "--html", page.to_str().unwrap()]);
+    let page = std::fs::read_to_string(&page).unwrap();
+    assert!(page.contains("Not known: which integrations"));
+    for section in ["Preventable by the guard", "Races by hour", "Duplicates over time", ">Integrations</h2>"]
+    {
+        assert!(!page.contains(section), "{section}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said_with_the_way_out() {
     let audit = Audit::of(people());
     std::fs::write(audit.path("notes.txt"), "these are my notes, and no database at all").unwrap();

@@ -39,7 +39,8 @@ struct Document<'a> {
     // Of these the activity log alone tells; null where it was not read.
     prevented: Option<u64>,
     by_integration: Option<Vec<IntegrationRecord<'a>>>,
-    by_day: Vec<DayRecord>,
+    /// Null where no creation time is known.
+    by_day: Option<Vec<DayRecord>>,
     races_by_hour: Option<&'a [u64; 24]>,
     merged_before: Option<Vec<MergedRecord<'a>>>,
     group: Vec<GroupRecord<'a>>,
@@ -150,7 +151,8 @@ impl<'a> From<&'a Report> for Document<'a> {
             by_cause: by_cause.collect(),
             prevented: log_is_read.then_some(statistics.prevented),
             by_integration: log_is_read.then(|| statistics.by_integration.iter().map(integration).collect()),
-            by_day: statistics.by_day.iter().map(day).collect(),
+            by_day: (log_is_read || !statistics.by_day.is_empty())
+                .then(|| statistics.by_day.iter().map(day).collect()),
             races_by_hour: log_is_read.then_some(&statistics.races_by_hour),
             merged_before: log_is_read.then(|| statistics.merged_before.iter().map(merged).collect()),
             group: report.shown.iter().map(GroupRecord::from).collect(),

@@ -19,10 +19,13 @@ pub fn render(report: &Report, width: usize) -> String {
     if report.groups > 0 {
         parts.push(causes(report, width));
         parts.extend(integrations(report, width));
-        parts.extend(report.source.not_known().map(|words| wrapped(&words, width)));
         if !report.source.log.is_unread() {
             parts.push(wrapped(&past_and_future(report), width));
         }
+    }
+    // Also where no group passed the filter: it may be one by cause.
+    if report.source.leads > 0 {
+        parts.extend(report.source.not_known().map(|words| wrapped(&words, width)));
     }
     if !report.shown.is_empty() {
         parts.push(wrapped(&shown_line(report), width));

@@ -1,8 +1,10 @@
 //! What the page shows, as text that the template only has to place.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use askama::Template;
+use chrono::NaiveDate;
 use sha2::{Digest as _, Sha256};
 
 use super::chart::Chart;
@@ -10,7 +12,7 @@ use super::price::Price;
 use super::rows::{integrations, name_of, newest};
 use crate::report::plain::{count, counted};
 use crate::report::table::meaning;
-use crate::report::{Report, ShownGroup, Statistics};
+use crate::report::{DayTotals, Report, ShownGroup, Statistics};
 
 const STYLE: &str = include_str!("../../../templates/report.css");
 pub(super) const SCRIPT: &str = include_str!("../../../templates/report.js");
@@ -117,7 +119,7 @@ impl Page {
             prevented: count(figures.prevented),
             prevented_share: percent(figures.prevented, late),
             merged_before: Some(figures.merged_before()).filter(|merged| *merged > 0).map(count),
-            over_time: Chart::over_time(&figures.by_day),
+            over_time: Chart::over_time(&days(report)),
             by_hour: Chart::by_hour(&figures.races_by_hour),
             any_race: figures.races_by_hour.iter().any(|races| *races > 0),
             causes: causes(report),
@@ -127,6 +129,17 @@ impl Page {
             cause_names: report.by_cause.keys().map(|cause| cause.as_str()).collect(),
         }
     }
+}
+
+/// The days of the duplicates; without races where these are no more than guesses.
+fn days(report: &Report) -> BTreeMap<NaiveDate, DayTotals> {
+    let mut days = report.statistics.by_day.clone();
+    if report.source.log.is_unread() {
+        for day in days.values_mut() {
+            day.races = 0;
+        }
+    }
+    days
 }
 
 impl LargestRow {
