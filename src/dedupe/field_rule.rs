@@ -1,15 +1,15 @@
 //! Which of a group's values a field of the winner gets (survivorship).
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use super::did_you_mean;
 use super::value::{compare, filled, flag_of, number_of, text_of};
 use crate::lead::{Lead, LeadId};
+
+mod words;
 
 /// The fields by which a person says no. Whatever the configuration asks, no merge turns one of them from true to
 /// false: since March 2026 a winner's `false` beats a loser's `true` in a merge, which is how opt-outs get lost.
@@ -19,9 +19,9 @@ pub const OPT_OUTS: &[&str] =
 /// Stands between the values of a `concat`.
 pub(super) const CONCAT: &str = "; ";
 
-/// Which value a field keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// Which value a field keeps. It is written as its word: `max`, `prefer:["Customer","Prospect"]`, `by:lastVisit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum FieldRule {
     /// The winner's; where that is empty, the most complete loser's that has one.
     Winner,
@@ -43,6 +43,17 @@ pub enum FieldRule {
     Longest,
     /// Every different text, the winner's first, between semicolons.
     Concat,
+    /// The first of these values that any lead has; case and blanks around it do not count. Where no lead has one of
+    /// them, as [`FieldRule::Winner`].
+    Prefer(Vec<String>),
+    /// That of the lead whose other field is the greatest or latest, of those that have a value here. A lead without
+    /// that other field comes last.
+    By {
+        /// The other field's REST API name.
+        field: String,
+        /// Whether the least or earliest of it decides instead.
+        least: bool,
+    },
     /// The winner's, even where it is blank: nothing is written, and what the others have is named as dropped.
     KeepBlank,
     /// Not looked at: never compared, never written, and never a reason to leave a group alone.
@@ -61,12 +72,12 @@ impl Default for FieldRules {
 }
 
 impl FieldRules {
-    /// The rule of a field.
-    pub fn of(&self, field: &str) -> FieldRule {
+    /// The rule of a field, as far as it rests on no other field and on nothing that the instance says of it.
+    pub fn of(&self, field: &str) -> &FieldRule {
         if OPT_OUTS.contains(&field) {
-            return FieldRule::AnyTrue;
+            return &FieldRule::AnyTrue;
         }
-        self.0.get(field).copied().unwrap_or(FieldRule::Winner)
+        self.0.get(field).unwrap_or(&FieldRule::Winner)
     }
 }
 
@@ -90,10 +101,10 @@ pub(super) struct Unfit {
 impl FieldRule {
     /// Chooses among the leads' values; the winner comes first, then the losers in the plan's order, and ties go to
     /// the earlier.
-    pub(super) fn choose(self, field: &str, in_order: &[&Lead]) -> Result<Chosen, Unfit> {
+    pub(super) fn choose(&self, field: &str, in_order: &[&Lead]) -> Result<Chosen, Unfit> {
         let values: Vec<Held> =
             in_order.iter().filter_map(|lead| Some((*lead, filled(lead, field)?))).collect();
-        let unfit = |lead, needs| Unfit { rule: self, field: field.to_owned(), needs, lead };
+        let unfit = |lead, needs| Unfit { rule: self.clone(), field: field.to_owned(), needs, lead };
         Ok(match self {
             Self::Winner => of(values.first()),
             // `min_by_key` gives the first of equals, `max_by` the last: walk backwards for it.
@@ -108,6 +119,10 @@ impl FieldRule {
             Self::AnyTrue => flag(in_order, field, true).map_err(|lead| unfit(lead, "true or false"))?,
             Self::AllTrue => flag(in_order, field, false).map_err(|lead| unfit(lead, "true or false"))?,
             Self::Concat => concat(&values),
+            Self::Prefer(ranked) => of(preferred(&values, ranked)),
+            Self::By { field: other, least } => {
+                of(values.iter().min_by(|(a, _), (b, _)| by(a, b, other, *least)))
+            }
             Self::KeepBlank | Self::Ignore => of(values
                 .first()
                 .filter(|(lead, _)| in_order.first().is_some_and(|first| first.id == lead.id))),
@@ -122,6 +137,21 @@ fn of(found: Option<&Held>) -> Chosen {
         value: (*value).clone(),
         from: Some(lead.id),
     })
+}
+
+fn preferred<'a, 'l>(values: &'a [Held<'l>], ranked: &[String]) -> Option<&'a Held<'l>> {
+    let is = |value: &Value, wanted: &str| text_of(value).to_lowercase() == wanted.trim().to_lowercase();
+    let first = |wanted: &String| values.iter().find(|(_, value)| is(value, wanted));
+    ranked.iter().find_map(first).or(values.first())
+}
+
+/// The lead whose value of the other field decides comes first.
+fn by(a: &Lead, b: &Lead, other: &str, least: bool) -> Ordering {
+    match (filled(a, other), filled(b, other)) {
+        (Some(a), Some(b)) if least => compare(a, b),
+        (Some(a), Some(b)) => compare(b, a),
+        (a, b) => b.is_some().cmp(&a.is_some()),
+    }
 }
 
 /// `decisive` where any lead has it, else the opposite. No value counts as false.
@@ -180,133 +210,5 @@ fn concat(values: &[Held]) -> Chosen {
     }
 }
 
-const NAMES: &[(&str, FieldRule)] = &[
-    ("winner", FieldRule::Winner),
-    ("oldest", FieldRule::Oldest),
-    ("newest", FieldRule::Newest),
-    ("max", FieldRule::Max),
-    ("min", FieldRule::Min),
-    ("sum", FieldRule::Sum),
-    ("any_true", FieldRule::AnyTrue),
-    ("all_true", FieldRule::AllTrue),
-    ("longest", FieldRule::Longest),
-    ("concat", FieldRule::Concat),
-    ("keep_blank", FieldRule::KeepBlank),
-    ("ignore", FieldRule::Ignore),
-];
-
-/// A word that is no field rule.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "there is no field rule `{word}`{hint}; there are winner, oldest, newest, max, min, sum, any_true, all_true, longest, concat, keep_blank and ignore",
-    word = .0,
-    hint = did_you_mean(.0, NAMES.iter().map(|(name, _)| *name))
-)]
-pub struct UnknownFieldRule(String);
-
-impl FromStr for FieldRule {
-    type Err = UnknownFieldRule;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        NAMES
-            .iter()
-            .find(|(name, _)| *name == text.trim())
-            .map(|(_, rule)| *rule)
-            .ok_or_else(|| UnknownFieldRule(text.to_owned()))
-    }
-}
-
-impl fmt::Display for FieldRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        NAMES.iter().filter(|(_, rule)| rule == self).try_for_each(|(name, _)| f.write_str(name))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::{Chosen, FieldRule, FieldRules, Unfit};
-    use crate::lead::Lead;
-
-    fn leads(values: &[Value]) -> Vec<Lead> {
-        values
-            .iter()
-            .zip(1..)
-            .map(|(value, id)| {
-                Lead::new(id)
-                    .with("createdAt", format!("20{:02}-01-01T00:00:00Z", 30 - id))
-                    .with("f", value.clone())
-            })
-            .collect()
-    }
-
-    fn try_choose(rule: &str, values: &[Value]) -> Result<Chosen, Unfit> {
-        let leads = leads(values);
-        rule.parse::<FieldRule>().unwrap().choose("f", &leads.iter().collect::<Vec<_>>())
-    }
-
-    fn chosen(rule: &str, values: &[Value]) -> (Value, Option<u64>) {
-        let chosen = try_choose(rule, values).unwrap();
-        (chosen.value, chosen.from)
-    }
-
-    #[test]
-    fn each_rule_keeps_what_it_says() {
-        // The first is the winner and was created last.
-        for (rule, values, expected, from) in [
-            ("winner", json!([" ", "b", "c"]), json!("b"), Some(2)),
-            ("oldest", json!(["a", "b", null]), json!("b"), Some(2)),
-            ("newest", json!(["a", "b", "c"]), json!("a"), Some(1)),
-            ("max", json!([9, 10, "11"]), json!("11"), Some(3)),
-            (
-                "max",
-                json!(["2021-01-01T00:00:00Z", "2021-01-01T00:00:00-08:00"]),
-                json!("2021-01-01T00:00:00-08:00"),
-                Some(2),
-            ),
-            ("min", json!([9, 10, 9]), json!(9), Some(1)),
-            ("sum", json!([1, 2, null, 4]), json!(7), None),
-            ("sum", json!([1.5, 2]), json!(3.5), None),
-            ("any_true", json!([false, true]), json!(true), Some(2)),
-            ("all_true", json!([true, false]), json!(false), Some(2)),
-            ("longest", json!(["ab", "ü€", "c"]), json!("ab"), Some(1)),
-            ("sum", json!([0.1, 0.2]), json!(0.3), None),
-            ("sum", json!([null, "4"]), json!(4), Some(2)),
-            ("concat", json!(["a", "b", "a; c"]), json!("a; b; c"), None),
-            ("concat", json!(["a;b ", "a;b", null]), json!("a;b "), Some(1)),
-        ] {
-            assert_eq!(chosen(rule, values.as_array().unwrap()), (expected, from), "{rule} {values}");
-        }
-    }
-
-    #[test]
-    fn a_value_that_a_rule_cannot_take_is_not_passed_over() {
-        let unfit = try_choose("sum", &[json!(1), json!("many")]).unwrap_err();
-        assert_eq!(
-            unfit.to_string(),
-            "the rule `sum` on `f` needs numbers, which lead 2 does not hold there"
-        );
-        for rule in ["any_true", "all_true"] {
-            assert!(try_choose(rule, &[json!(true), json!("maybe")]).is_err(), "{rule}");
-            assert!(try_choose(rule, &[json!(null), json!(1)]).is_err(), "{rule} on a field of numbers");
-        }
-    }
-
-    #[test]
-    fn where_nobody_has_a_value_there_is_none() {
-        for rule in ["winner", "oldest", "newest", "max", "min", "sum", "longest", "concat"] {
-            assert_eq!(chosen(rule, &[json!(""), json!(null)]), (Value::Null, None), "{rule}");
-        }
-    }
-
-    #[test]
-    fn an_opt_out_cannot_be_configured_away() {
-        let mut rules = FieldRules::default();
-        rules.0.insert("unsubscribed".to_owned(), FieldRule::AllTrue);
-        assert_eq!(rules.of("unsubscribed"), FieldRule::AnyTrue);
-        rules.0.clear();
-        assert_eq!(rules.of("doNotCall"), FieldRule::AnyTrue);
-        assert_eq!(rules.of("leadScore"), FieldRule::Winner);
-    }
-}
+mod tests;

@@ -14,8 +14,21 @@ use crate::lead::{Crm, Lead, LeadId};
 
 const FIELDS: &[&str] = &["phone", "title", "leadScore", "vip"];
 
-const RULES: &[&str] =
-    &["winner", "oldest", "newest", "max", "min", "sum", "any_true", "all_true", "longest", "concat"];
+const RULES: &[&str] = &[
+    "winner",
+    "oldest",
+    "newest",
+    "max",
+    "min",
+    "sum",
+    "any_true",
+    "all_true",
+    "longest",
+    "concat",
+    "prefer:[\"b\",\"a\"]",
+    "by:leadScore",
+    "by:-phone",
+];
 
 const ORDERS: &[&str] = &[
     "crm_contact",
@@ -127,7 +140,7 @@ fn filled_fields(lead: &Lead) -> usize {
 }
 
 /// What a number field must come to, or `None` where the oracle does not know.
-fn oracle_score(rule: FieldRule, winner: &Lead, losers: &[&Lead]) -> Option<Value> {
+fn oracle_score(rule: &FieldRule, winner: &Lead, losers: &[&Lead]) -> Option<Value> {
     let score = |lead: &Lead| lead.value("leadScore").and_then(Value::as_i64);
     let all: Vec<(Option<DateTime<Utc>>, i64)> = std::iter::once(winner)
         .chain(losers.iter().copied())

@@ -43,7 +43,7 @@ impl Written {
             }
             let Some(plan) = plans.get(&unfinished.plan).and_then(Option::as_ref) else { continue };
             if let Some(group) = plan.groups.iter().find(|group| group.winner == unfinished.winner) {
-                let is_sum = |field: &&String| plan.policy.fields.of(field) == FieldRule::Sum;
+                let is_sum = |field: &&String| *plan.policy.fields.of(field) == FieldRule::Sum;
                 let sums = group.changes.iter().map(|change| &change.name).filter(is_sum).cloned().collect();
                 let part_done = !unfinished.gone.is_empty();
                 if group.losers.iter().all(|loser| unfinished.gone.contains(loser)) {

@@ -28,11 +28,11 @@ pub(super) fn field_changes(
         {
             return Err(reason);
         }
-        let rule = if sense == Some(Sense::OptOut) { FieldRule::AnyTrue } else { policy.fields.of(field) };
+        let rule = if sense == Some(Sense::OptOut) { &FieldRule::AnyTrue } else { policy.fields.of(field) };
         if matches!(rule, FieldRule::KeepBlank | FieldRule::Ignore) {
             continue;
         }
-        let ruled = rule != FieldRule::Winner;
+        let ruled = *rule != FieldRule::Winner;
         if ruled && in_order.iter().all(|lead| lead.value(field).is_none()) {
             continue;
         }

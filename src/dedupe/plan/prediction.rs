@@ -149,7 +149,7 @@ pub(super) fn predict_with(
     let held = in_order.iter().flat_map(|lead| lead.fields.keys()).map(String::as_str);
     let fields: BTreeSet<&str> = held.chain(written.keys().copied()).collect();
     for field in fields {
-        if differs_by_nature(field) || facts.is_derived(field) || rules.of(field) == FieldRule::Ignore {
+        if differs_by_nature(field) || facts.is_derived(field) || *rules.of(field) == FieldRule::Ignore {
             continue;
         }
         let change = written.get(field).copied();
@@ -157,7 +157,7 @@ pub(super) fn predict_with(
             Some(change) => Expected::Exactly(change.after.clone()),
             None => unwritten(field, in_order, facts, calls),
         };
-        let keeps_blank = rules.of(field) == FieldRule::KeepBlank;
+        let keeps_blank = *rules.of(field) == FieldRule::KeepBlank;
         let stays = if keeps_blank { winners(field, in_order) } else { expected.likeliest() };
         let made_of_all = change.is_some_and(|change| change.from.is_none());
         let before = prediction.dropped.len();

@@ -204,7 +204,7 @@ fn a_value_that_is_too_long_leaves_the_group_alone_until_a_rule_says_otherwise()
     assert!(reason.contains("lead 2's value") && reason.contains("`motto` takes 6"), "{reason}");
     for rule in [FieldRule::KeepBlank, FieldRule::Ignore] {
         let mut policy = Policy::default();
-        policy.fields.0.insert("motto".to_owned(), rule);
+        policy.fields.0.insert("motto".to_owned(), rule.clone());
         let group = plan_group(&key(), &leads, &policy, &facts).unwrap();
         assert_eq!(
             (group.changes.len(), group.dropped.len()),

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::{FieldFacts, Policy};
-use crate::dedupe::field_rule::OPT_OUTS;
+use crate::dedupe::field_rule::{FieldRule, OPT_OUTS};
 use crate::dedupe::winner::WinnerRule;
 
 /// A field that a policy names and the instance does not have.
@@ -35,7 +35,11 @@ impl Policy {
             WinnerRule::Max(field) => Some(field),
             _ => None,
         });
-        let named = rules.map(|field| ("fields", field));
+        let others = self.fields.0.values().filter_map(|rule| match rule {
+            FieldRule::By { field, .. } => Some(field),
+            _ => None,
+        });
+        let named = rules.chain(others).map(|field| ("fields", field));
         let named = named.chain(order.map(|field| ("winner.order", field)));
         let named = named.chain(self.key.fields.iter().map(|field| ("match.key", field)));
         let unknown = named.filter(|(_, field)| *field != "id" && !facts.fields.contains_key(*field));
@@ -66,6 +70,7 @@ mod tests {
         assert_eq!(Policy::default().unknown_fields(&facts), []);
         let mut policy = Policy::default();
         policy.fields.0.insert("Phone".to_owned(), FieldRule::Newest);
+        policy.fields.0.insert("phone".to_owned(), "by:-leadscores".parse().unwrap());
         policy.winner.0.push(WinnerRule::Max("leedScore".to_owned()));
         policy.key.fields = vec!["emial".to_owned(), "somethingElse".to_owned()];
         let found: Vec<String> = policy.unknown_fields(&facts).iter().map(ToString::to_string).collect();
@@ -73,6 +78,7 @@ mod tests {
             found,
             [
                 "`fields` names `Phone`, and this instance has no such field; did you mean `phone`?",
+                "`fields` names `leadscores`, and this instance has no such field; did you mean `leadScore`?",
                 "`winner.order` names `leedScore`, and this instance has no such field; did you mean `leadScore`?",
                 "`match.key` names `emial`, and this instance has no such field; did you mean `email`?",
                 "`match.key` names `somethingElse`, and this instance has no such field",
