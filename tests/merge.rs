@@ -10,7 +10,7 @@ use mkto_audit::sandbox::{LeadView, Options};
 use serde_json::{Value, json};
 
 use crate::assert_picture;
-use crate::support::{Instance, Run, quick};
+use crate::support::{Instance, Run, UNHURRIED, quick};
 
 /// Every kind of fault that a call of a merge can meet.
 const FAULTS: &[&str] = &[
@@ -303,14 +303,19 @@ fn a_second_merge_is_kept_out_while_one_runs() {
 }
 
 #[test]
-fn a_thousand_groups_cost_at_most_five_calls_for_four_groups() {
+fn a_thousand_groups_that_are_all_written_to_cost_at_most_1170_calls() {
     let mut options = quick();
-    options.set_knob("merge_ms=0").unwrap();
+    // By the clock on the wall no look becomes too old only because this machine is busy.
+    for knob in ["merge_ms=0", "clock_speed=1"] {
+        options.set_knob(knob).unwrap();
+    }
     let instance = crowd(options, 1000, false);
     let mut command = command(&instance, &["--confirm", "--json"]);
-    let done = Run::of(command.env("MKTO_AUDIT__MERGE__MAX_GROUPS", "1000")).expect_code(0).json();
+    command.env("MKTO_AUDIT__MERGE__MAX_GROUPS", "1000").env(UNHURRIED.0, UNHURRIED.1);
+    let done = Run::of(&mut command).expect_code(0).json();
     assert_eq!(done["merged"], 1000);
-    assert!(done["calls"].as_u64().unwrap() <= 1250, "{:?}", instance.sandbox.calls());
+    assert!(done["group"].as_array().unwrap().iter().all(|group| group["fields"] != json!([])));
+    assert!(done["calls"].as_u64().unwrap() <= 1170, "{:?}", instance.sandbox.calls());
     assert!(emails_are_unique(&instance));
 }
 

@@ -1,8 +1,9 @@
 //! Opt-outs that come while a merge runs: the person says no on a record that is about to go.
 //!
 //! The last look cannot see them, and since March 2026 a merge lets the winner's `false` beat a loser's
-//! `true`. Marketo's log of changes moves to the survivor with the merge, so it tells. It is read once a
-//! batch, and once more a while after the last merge, since the log lags.
+//! `true`. Marketo's log of changes moves to the survivor with the merge, so it tells. It is read on from
+//! where the last reading ended, which misses no row that comes late: once for so many merges, and once
+//! more a while after the last one, since the log lags.
 //! Never: sets an opt-out that the log does not name, or one that somebody took back since.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,8 +19,8 @@ use super::settled::kind_of;
 use super::take_in::members;
 use super::write::Record;
 use super::{Error, Merge, MergeClient};
-use crate::dedupe::{FieldChange, FieldFacts, PlannedGroup};
-use crate::lead::LeadId;
+use crate::dedupe::{FieldChange, FieldFacts, Plan, PlannedGroup};
+use crate::lead::{Lead, LeadId};
 use crate::ledger;
 use crate::marketo::{self, LeadChange, Since, UntilStopped};
 use crate::stop::unless_stopped;
@@ -27,20 +28,26 @@ use crate::stop::unless_stopped;
 /// How long the log of changes may lag behind a change that came while a call ran.
 const LAG: Duration = Duration::from_secs(10);
 
-/// So much of the log is read twice, since its rows can come late.
-const OVERLAP: Duration = Duration::from_secs(120);
-
 /// How many merges one reading of the log serves at least, so that it stays cheap.
-const MERGES: usize = 150;
+const MERGES: usize = 200;
 
-/// What is watched for, and from when on.
+/// What is watched for, and from where on.
 #[derive(Debug)]
 pub(super) struct LateConsent {
-    since: DateTime<Utc>,
+    from: Since,
     fields: Vec<String>,
-    /// Groups whose merges left since the log was read, by every lead of theirs.
+    /// The leads of the plan: what the log says of any other is not kept.
+    of_plan: BTreeSet<LeadId>,
+    /// What the log said of them so far.
+    changes: Vec<LeadChange>,
+    /// Groups whose merges left, by every lead of theirs.
     groups: Groups,
+    /// How many merges left since the log was read.
     merges: usize,
+    /// The survivor of each lead that is gone.
+    into: BTreeMap<LeadId, LeadId>,
+    /// The opt-outs that a look after the merge showed on its survivor.
+    held: BTreeSet<(LeadId, String)>,
     /// Why the log cannot be read.
     pub(super) unreadable: Option<String>,
 }
@@ -55,8 +62,18 @@ fn watched(facts: &FieldFacts) -> Vec<String> {
 }
 
 impl LateConsent {
-    pub(super) fn new(since: DateTime<Utc>, facts: &FieldFacts) -> Self {
-        Self { since, fields: watched(facts), groups: BTreeMap::new(), merges: 0, unreadable: None }
+    pub(super) fn new(since: DateTime<Utc>, facts: &FieldFacts, plan: &Plan) -> Self {
+        Self {
+            from: Since::Time(since),
+            fields: watched(facts),
+            of_plan: plan.groups.iter().flat_map(members).collect(),
+            changes: Vec::new(),
+            groups: BTreeMap::new(),
+            merges: 0,
+            into: BTreeMap::new(),
+            held: BTreeSet::new(),
+            unreadable: None,
+        }
     }
 
     /// A merge of this group has left.
@@ -64,6 +81,27 @@ impl LateConsent {
         self.merges += 1;
         let entry = (group.winner, group.key.as_str().to_owned());
         self.groups.extend(members(group).map(|lead| (lead, entry.clone())));
+    }
+
+    /// A look after a merge showed its survivor so: what it says no to needs nothing more.
+    pub(super) fn saw(&mut self, survivor: &Lead, gone: &[LeadId]) {
+        self.into.extend(gone.iter().map(|lead| (*lead, survivor.id)));
+        let said = self.fields.iter().filter(|field| survivor.flag(field));
+        self.held.extend(said.map(|field| (survivor.id, field.clone())));
+    }
+
+    /// The opt-outs of merged groups that no look has shown on their survivors.
+    fn unseen(&mut self) -> BTreeMap<LeadId, BTreeSet<String>> {
+        // What was read before the merge moved it to the survivor is the survivor's all the same.
+        for change in &mut self.changes {
+            change.lead = self.into.get(&change.lead).copied().unwrap_or(change.lead);
+        }
+        let mut said = said_no(&self.changes, &self.groups);
+        for (lead, fields) in &mut said {
+            fields.retain(|field| !self.held.contains(&(*lead, field.clone())));
+        }
+        said.retain(|_, fields| !fields.is_empty());
+        said
     }
 }
 
@@ -84,21 +122,25 @@ impl<M: MergeClient> Merge<'_, M> {
                 () = self.stop.cancelled() => {}
             }
         }
-        let begun = (self.now)();
-        let reading = self.marketo.consent_changes_since(Since::Time(run.late.since), &run.late.fields);
-        let changes = match self.within_grace(reading).await {
+        let reading = self.marketo.consent_changes_since(run.late.from.clone(), &run.late.fields);
+        let (changes, next) = match self.within_grace(reading).await {
             None => return Ok(()),
-            Some(Ok((changes, _))) => changes,
+            Some(Ok(read)) => read,
             Some(Err(error @ marketo::Error::Permission { .. })) => {
                 run.late.unreadable = Some(error.to_string());
                 return Ok(self.ledger.late_consent_seen(&self.at())?);
             }
             Some(Err(error)) => return Err(error.into()),
         };
-        let said = said_no(&changes, &run.late.groups);
+        run.late.from = Since::Token(next);
+        run.late.merges = 0;
+        let of_plan = changes.into_iter().filter(|change| run.late.of_plan.contains(&change.lead));
+        run.late.changes.extend(of_plan);
+        let said = run.late.unseen();
         let plan = run.confirmed.plan().id.clone();
         let (told, lost) = self.write_late(&said, &plan, &run.late.groups).await?;
         for (survivor, surprise) in told {
+            run.late.held.insert((survivor, surprise.difference.name.clone()));
             run.add_surprise(survivor, surprise);
         }
         if lost > 0 {
@@ -107,9 +149,6 @@ impl<M: MergeClient> Merge<'_, M> {
         if at_the_end && !self.stop.is_cancelled() {
             self.ledger.late_consent_seen(&self.at())?;
         }
-        // The log lags: what came just before this reading is read again by the next.
-        run.late.since = begun - TimeDelta::from_std(self.clock.wall(OVERLAP)).unwrap_or_default();
-        run.late.merges = 0;
         Ok(())
     }
 

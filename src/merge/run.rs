@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::batches::batches;
+use super::batches::next_batch;
 use super::ending::{ending, in_words};
 use super::late::LateConsent;
 use super::look::Look;
@@ -29,7 +29,7 @@ use super::written::Written;
 use super::{Confirmed, Error, Merge, MergeClient};
 use crate::dedupe::PlannedGroup;
 use crate::lead::LeadId;
-use crate::ledger::State;
+use crate::ledger::{Refusal, State};
 
 /// Why a group is left that nothing was sent for.
 pub(super) const STOPPED: &str = "the run was stopped before";
@@ -41,6 +41,8 @@ const PAUSES_S: [u64; 5] = [1, 4, 15, 40, 60];
 pub(super) struct Run<'p, 'w> {
     pub(super) confirmed: &'p Confirmed,
     pub(super) written: Written,
+    /// What Marketo refused before this run, by the group's key.
+    pub(super) refused: BTreeMap<String, Refusal>,
     /// Groups in order that are not merged yet, their winners written to.
     pub(super) ready: VecDeque<Work<'p>>,
     /// Calls that are not settled.
@@ -104,11 +106,12 @@ impl<M: MergeClient> Merge<'_, M> {
         let mut run = Run {
             confirmed: &confirmed,
             written: Written::default(),
+            refused: BTreeMap::new(),
             ready: VecDeque::new(),
             pending: Vec::new(),
             sent: BTreeMap::new(),
             to_give_back: Vec::new(),
-            late: LateConsent::new((self.now)(), &self.facts),
+            late: LateConsent::new((self.now)(), &self.facts, confirmed.plan()),
             ramp: Ramp::new(),
             failures_in_a_row: 0,
             endings: BTreeMap::new(),
@@ -136,19 +139,23 @@ impl<M: MergeClient> Merge<'_, M> {
 
     async fn rounds(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
         run.written = Written::by_earlier_runs(self.ledger)?;
+        run.refused = self.ledger.refusals()?;
         let confirmed = run.confirmed;
-        let mut rest: VecDeque<_> = batches(confirmed.plan().groups.iter().collect()).into();
+        let mut rest: VecDeque<_> = confirmed.plan().groups.iter().collect();
         while run.stopped.is_none() && !self.stop.is_cancelled() {
             let waiting = run.ready.iter().filter(|work| work.waits_for_a_look()).count();
-            let batch = if waiting <= run.ramp.size() { rest.pop_front() } else { None };
+            let batch =
+                if waiting <= run.ramp.size() { next_batch(&mut rest, asked_for(run)) } else { Vec::new() };
             // Groups whose last call cannot be settled in this run wait for nothing any more.
-            if batch.is_none() && waiting == 0 && run.pending.is_empty() {
+            if batch.is_empty() && waiting == 0 && run.pending.is_empty() {
                 return Ok(());
             }
-            if batch.is_none() && run.ready.is_empty() {
+            if batch.is_empty() && run.ready.is_empty() {
                 return Ok(());
             }
             self.describe_again_when_old().await?;
+            self.see_late_consent(run, false).await?;
+            self.give_back_all(run).await?;
             self.round(batch, run).await?;
             let sent = self.send_verified(run).await?;
             run.idle = if sent > 0 { 0 } else { run.idle + 1 };
@@ -160,17 +167,10 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 
     /// One look, and all that rests on it but the sending.
-    async fn round<'p>(
-        &mut self,
-        batch: Option<Vec<&'p PlannedGroup>>,
-        run: &mut Run<'p, '_>,
-    ) -> Result<(), Error> {
-        let batch = match batch {
-            Some(groups) => self.read_what_takes_long(groups, run).await?,
-            None => None,
-        };
+    async fn round<'p>(&mut self, batch: Vec<&'p PlannedGroup>, run: &mut Run<'p, '_>) -> Result<(), Error> {
+        let batch = if batch.is_empty() { None } else { self.read_what_takes_long(batch, run).await? };
         let (next, pending) = (next_leads(run), run.pending.iter().flat_map(Pending::leads));
-        let coming = batch.iter().flat_map(super::take_in::Batch::leads);
+        let coming = batch.iter().flat_map(super::take_in::Batch::leads_to_look_at);
         let ids = leads_of(next.into_iter().chain(pending).chain(coming));
         let looked_at = Instant::now();
         let Some(look) = self.look(&ids).await? else { return Ok(()) };
@@ -317,6 +317,11 @@ impl<M: MergeClient> Merge<'_, M> {
 fn next_leads(run: &Run<'_, '_>) -> Vec<LeadId> {
     let next = run.ready.iter().filter(|work| work.waits_for_a_look()).take(run.ramp.size());
     next.flat_map(Work::leads_left).collect()
+}
+
+/// How many leads the next look asks for anyhow.
+fn asked_for(run: &Run<'_, '_>) -> usize {
+    next_leads(run).len() + run.pending.iter().flat_map(Pending::leads).count()
 }
 
 /// No look serves two rounds; groups without a further call leave the queue, and so do those whose call

@@ -62,6 +62,9 @@ impl<M: MergeClient> Merge<'_, M> {
 
     fn hand_over<'p>(&self, settled: Vec<Settled<'p>>, run: &mut Run<'p, '_>) {
         for settled in settled {
+            if let Some(survivor) = settled.finding.survivor() {
+                run.late.saw(survivor, settled.finding.gone());
+            }
             let winner = settled.pending.group.winner;
             if let Some(work) = run.ready.iter_mut().find(|work| work.group.winner == winner) {
                 work.under_way = None;

@@ -16,7 +16,7 @@ use super::verify::{Verdict, backup};
 use super::work::Work;
 use super::write::Record;
 use super::{Error, Merge, MergeClient};
-use crate::dedupe::{PlannedGroup, still_as_seen};
+use crate::dedupe::PlannedGroup;
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Backup, Purpose};
 use crate::marketo::UntilStopped;
@@ -29,8 +29,10 @@ pub(super) struct Batch<'p> {
 }
 
 impl Batch<'_> {
-    pub(super) fn leads(&self) -> impl Iterator<Item = LeadId> {
-        self.groups.iter().flat_map(|group| members(group))
+    /// The leads of the groups whose winners are written to. The others have their first look just before
+    /// their merges.
+    pub(super) fn leads_to_look_at(&self) -> impl Iterator<Item = LeadId> {
+        self.groups.iter().filter(|group| !group.changes.is_empty()).flat_map(|group| members(group))
     }
 }
 
@@ -53,8 +55,6 @@ impl<M: MergeClient> Merge<'_, M> {
         groups: Vec<&'p PlannedGroup>,
         run: &mut Run<'p, '_>,
     ) -> Result<Option<Batch<'p>>, Error> {
-        self.see_late_consent(run, false).await?;
-        self.give_back_all(run).await?;
         let stop = self.stop.clone();
         let Some(rows) = unless_stopped(&stop, Box::pin(self.rows_now(&groups))).await? else {
             return Ok(None);
@@ -92,17 +92,16 @@ impl<M: MergeClient> Merge<'_, M> {
         run: &mut Run<'p, '_>,
     ) -> Result<TakenIn<'p>, Error> {
         let Batch { groups, mut memberships } = batch;
-        let refused = self.ledger.refusals()?;
         let mut taken = TakenIn::default();
         let mut standing = Vec::new();
         for group in groups {
             let mut work = Work::new(group, run.confirmed.steps(group.winner));
             work.memberships = members(group).filter_map(|id| Some((id, memberships.remove(&id)?))).collect();
-            standing.push(work);
+            if group.changes.is_empty() { taken.ready.push(work) } else { standing.push(work) }
         }
         let mut look = look.clone();
         for _ in 0..TRIES {
-            standing = self.check(standing, &look, &refused, run, &mut taken).await?;
+            standing = self.check(standing, &look, run, &mut taken).await?;
             if standing.is_empty() {
                 return Ok(taken);
             }
@@ -123,7 +122,6 @@ impl<M: MergeClient> Merge<'_, M> {
         &mut self,
         groups: Vec<Work<'p>>,
         look: &Look,
-        refused: &BTreeMap<String, crate::ledger::Refusal>,
         run: &Run<'p, '_>,
         taken: &mut TakenIn<'p>,
     ) -> Result<Vec<Work<'p>>, Error> {
@@ -131,34 +129,48 @@ impl<M: MergeClient> Merge<'_, M> {
         let missing: Vec<LeadId> = groups.iter().flat_map(|work| members(work.group)).collect();
         let missing: Vec<LeadId> = missing.into_iter().filter(|id| !look.leads.contains_key(id)).collect();
         let again = if missing.is_empty() { None } else { self.read_unless_stopped(&missing).await? };
-        let merged_before = if missing.is_empty() { BTreeMap::new() } else { self.ledger.merged_into()? };
-        let live = |id: &LeadId| look.leads.get(id).or_else(|| again.as_ref()?.leads.get(id)).cloned();
+        let live =
+            |id: LeadId| Some((id, look.leads.get(&id).or_else(|| again.as_ref()?.leads.get(&id))?.clone()));
         let (mut standing, mut backups) = (Vec::new(), Vec::new());
         for mut work in groups {
-            let gone_before = |id: &LeadId| live(id).is_none() && merged_before.contains_key(id);
-            if work.group.losers.iter().all(gone_before) {
-                taken.left.push((work, merged_earlier()));
-                continue;
-            }
-            let leads: Vec<Lead> = members(work.group).filter_map(|id| live(&id)).collect();
-            let as_before = run.written.as_before(leads.clone(), &plan.policy.key, &self.facts);
-            work.digest = refusal::digest(as_before.iter());
-            let known = refused.get(work.group.key.as_str()).filter(|known| known.digest == work.digest);
-            let why = match known {
-                Some(known) => Err(refusal::passed_over(known)),
-                None => still_as_seen(work.group, &as_before, &plan.policy, &self.facts),
+            let leads: BTreeMap<LeadId, Lead> = members(work.group).filter_map(live).collect();
+            let verdict = match self.first_look(&mut work, &leads, run)? {
+                Some(verdict) => Some(verdict),
+                None => self.is_as_planned(&work, &leads, run).err().map(Verdict::skipped),
             };
-            if let Err(why) = why {
-                taken.left.push((work, Verdict::skipped(why)));
+            if let Some(verdict) = verdict {
+                taken.left.push((work, verdict));
                 continue;
             }
-            let changed = leads.iter().filter(|lead| work.live.get(&lead.id) != Some(*lead));
+            let changed = leads.values().filter(|lead| work.live.get(&lead.id) != Some(*lead));
             backups.extend(changed.map(|lead| backup(work.group, lead.clone(), &work.memberships)));
-            work.live = leads.into_iter().map(|lead| (lead.id, lead)).collect();
+            work.live = leads;
             standing.push(work);
         }
         self.keep(&plan.id, &backups)?;
         Ok(standing)
+    }
+
+    /// What the first look at a group says of it beyond its plan: it is merged already, or Marketo has refused
+    /// its merge as it is. A lead that lives is not merged, whatever the ledger has.
+    pub(super) fn first_look<'p>(
+        &self,
+        work: &mut Work<'p>,
+        live: &BTreeMap<LeadId, Lead>,
+        run: &Run<'p, '_>,
+    ) -> Result<Option<Verdict>, Error> {
+        let group = work.group;
+        if live.contains_key(&group.winner) && group.losers.iter().all(|id| !live.contains_key(id)) {
+            let into = self.ledger.merged_into()?;
+            if group.losers.iter().all(|id| end_of(*id, &into) == Some(group.winner)) {
+                return Ok(Some(merged_earlier()));
+            }
+        }
+        let leads: Vec<Lead> = live.values().cloned().collect();
+        let as_before = run.written.as_before(leads, &run.confirmed.plan().policy.key, &self.facts);
+        work.digest = refusal::digest(as_before.iter());
+        let known = run.refused.get(group.key.as_str()).filter(|known| known.digest == work.digest);
+        Ok(known.map(|known| Verdict::skipped(refusal::passed_over(known))))
     }
 
     fn keep(&mut self, plan: &str, backups: &[Backup]) -> Result<(), Error> {
@@ -179,8 +191,7 @@ impl<M: MergeClient> Merge<'_, M> {
     ) -> Result<Option<Vec<Work<'p>>>, Error> {
         let record =
             |work: &Work<'p>| Record { lead: work.group.winner, changes: work.group.changes.clone() };
-        let records: Vec<Record> =
-            groups.iter().filter(|work| !work.group.changes.is_empty()).map(record).collect();
+        let records: Vec<Record> = groups.iter().map(record).collect();
         let permit = Fresh::new(look.at, self.clock, UntilStopped::at_once(self.stop.clone()));
         for work in &groups {
             run.written.add(work.group);
@@ -189,10 +200,6 @@ impl<M: MergeClient> Merge<'_, M> {
         let written = self.write(&permit, plan, Purpose::Prepare, records).await?;
         let mut too_old = Vec::new();
         for mut work in groups {
-            if work.group.changes.is_empty() {
-                taken.ready.push(work);
-                continue;
-            }
             if written.withheld && !written.sent.contains(&work.group.winner) {
                 too_old.push(work);
                 continue;
@@ -222,6 +229,13 @@ impl<M: MergeClient> Merge<'_, M> {
 /// The ids of a group's leads, the winner first.
 pub(super) fn members(group: &PlannedGroup) -> impl Iterator<Item = LeadId> {
     std::iter::once(group.winner).chain(group.losers.iter().copied())
+}
+
+/// The lead that a merged lead went into at last; none where it was not merged.
+fn end_of(lead: LeadId, into: &BTreeMap<LeadId, LeadId>) -> Option<LeadId> {
+    // No chain is longer than there are merges.
+    let chain = std::iter::successors(into.get(&lead), |lead| into.get(lead));
+    chain.take(into.len()).last().copied()
 }
 
 fn merged_earlier() -> Verdict {

@@ -64,6 +64,11 @@ impl<M: MergeClient> Merge<'_, M> {
         {
             return self.not_written(work, differences);
         }
+        if work.digest.is_empty()
+            && let Some(verdict) = self.first_look(work, &live, run)?
+        {
+            return Ok(Some(verdict));
+        }
         if let Err(why) = self.is_as_planned(work, &live, run) {
             return Ok(Some(Verdict::skipped(why)));
         }
@@ -74,7 +79,7 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(None)
     }
 
-    fn is_as_planned(
+    pub(super) fn is_as_planned(
         &self,
         work: &Work<'_>,
         live: &BTreeMap<LeadId, Lead>,
