@@ -23,9 +23,9 @@ pub use group::Group;
 pub use key::{Key, KeySpec, normalise};
 pub use person::Skip;
 pub use plan::{
-    Deviation, Dropped, Expected, FieldChange, FieldFact, FieldFacts, Known, LeftOut, Plan, PlannedGroup,
-    Policy, Prediction, Seen, UnknownField, WhyNot, changes_as_held, digest_of, plan_candidate, plan_group,
-    predict_call, rest_as_seen, still_as_seen,
+    Deviation, Dropped, Expected, FieldChange, FieldFact, FieldFacts, Known, LeftOut, Objection, Plan,
+    PlannedGroup, Policy, Prediction, Reason, Seen, UnknownField, WhyNot, changes_as_held, digest_of,
+    plan_candidate, plan_group, predict_call, rest_as_seen, still_as_seen,
 };
 pub use winner::{WinnerOrder, WinnerRule};
 

@@ -12,24 +12,25 @@ use serde_json::Value;
 
 use super::address;
 use super::field_rule::FieldRules;
-use super::group::likely_shared;
 use super::key::{Key, KeySpec};
 use super::person::Skip;
 use super::value::completeness;
 use super::winner::WinnerOrder;
-use crate::lead::{Crm, Lead, LeadId};
+use crate::lead::{Lead, LeadId};
 
 mod changes;
 mod facts;
 mod holds;
 mod named;
+mod objection;
 mod prediction;
 mod seen;
 mod unknown;
 
 pub use facts::{FieldFact, FieldFacts};
 pub use holds::WhyNot;
-pub use named::{Known, plan_candidate};
+pub use named::plan_candidate;
+pub use objection::{Known, Objection, Reason};
 pub use prediction::{Deviation, Dropped, Expected, Prediction, changes_as_held, predict_call};
 pub use seen::{digest_of, rest_as_seen, still_as_seen};
 pub use unknown::UnknownField;
@@ -201,10 +202,10 @@ pub fn plan_group(
     if members.len() < 2 {
         return Err(leave("fewer than two leads have this key any more; scan again".to_owned()));
     }
-    let in_crm = members.iter().filter(|lead| lead.crm() > Crm::None).count() > 1;
-    if let Some(reason) = objection(&members, policy, in_crm) {
-        return Err(leave(reason));
+    if let Some(objection) = objection::of_leads(&members, policy) {
+        return Err(leave(objection.words));
     }
+    let in_crm = objection::is_in_crm(&members);
     let Some(winner) = policy.winner.winner(&members) else {
         return Err(leave("it has no leads".to_owned()));
     };
@@ -243,26 +244,6 @@ fn members(key: &Key, leads: &[Lead], policy: &Policy) -> Vec<Lead> {
     let with_key = leads.iter().filter(|lead| policy.key.key_of(lead).as_ref() == Some(key));
     let by_id: BTreeMap<LeadId, &Lead> = with_key.map(|lead| (lead.id, lead)).collect();
     by_id.into_values().cloned().collect()
-}
-
-fn objection(members: &[Lead], policy: &Policy, in_crm: bool) -> Option<String> {
-    let partitions: BTreeSet<Option<u64>> = members.iter().map(Lead::partition_id).collect();
-    if partitions.len() > 1 && !policy.across_partitions {
-        return Some(
-            "its leads are in several lead partitions; --across-partitions would merge it".to_owned(),
-        );
-    }
-    if in_crm && !policy.merge_in_crm {
-        return Some(
-            "several of its leads are CRM records, whose merge is the CRM's business; --merge-in-crm would have the CRM merge them"
-                .to_owned(),
-        );
-    }
-    if policy.include_shared {
-        return None;
-    }
-    likely_shared(members, &policy.skip)
-        .map(|why| format!("it may be several people: {why}; --include-shared would merge it"))
 }
 
 fn losers_in_order(members: &[Lead], winner: LeadId) -> Vec<&Lead> {

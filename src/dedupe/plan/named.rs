@@ -3,20 +3,10 @@
 //! Never: part of the re-check. A plan holds such a group only where it was named, and leads that come later are no
 //! part of the planned group.
 
-use serde::{Deserialize, Serialize};
-
-use super::{FieldFacts, LeftOut, PlannedGroup, Policy, plan_group};
-use crate::dedupe::{Cause, Key};
+use super::objection::unless_named;
+use super::{FieldFacts, Known, LeftOut, PlannedGroup, Policy, plan_group};
+use crate::dedupe::Key;
 use crate::lead::{Lead, LeadId};
-
-/// What is known of a group beside its leads.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Known {
-    /// How it came about, where that is known.
-    pub cause: Option<Cause>,
-    /// Whether its address was given by name.
-    pub named: bool,
-}
 
 /// Decides what is to be done with a group, as [`plan_group`] does, and leaves it alone where it would have to be named.
 pub fn plan_candidate(
@@ -27,29 +17,9 @@ pub fn plan_candidate(
     facts: &FieldFacts,
 ) -> Result<PlannedGroup, LeftOut> {
     let group = plan_group(key, leads, policy, facts)?;
-    let Some(reason) = must_be_named(group.seen.len(), known, policy) else { return Ok(group) };
+    let Some(objection) = unless_named(group.seen.len(), known, policy) else { return Ok(group) };
     let leads: Vec<LeadId> = group.seen.iter().map(|seen| seen.id).collect();
-    Err(LeftOut { key: group.key, leads, reason })
-}
-
-fn must_be_named(size: usize, known: Known, policy: &Policy) -> Option<String> {
-    if known.named {
-        return None;
-    }
-    if known.cause == Some(Cause::CreateDuplicate) && !policy.include_deliberate {
-        return Some(
-            "an integration told Marketo to create without checking, so that its leads may be meant as they are; \
-             --cause create_duplicate, or --email with its address, would merge it"
-                .to_owned(),
-        );
-    }
-    let above = policy.skip.above;
-    (size > above).then(|| {
-        format!(
-            "it has {size} records, more than one person usually has; look at them, then --email with its address \
-             would merge it (or a higher `skip.above`, which is {above})"
-        )
-    })
+    Err(LeftOut { key: group.key, leads, reason: objection.words })
 }
 
 #[cfg(test)]

@@ -1,0 +1,223 @@
+//! Why a group is left to a person: the one place that decides it, for a plan and for a report alike.
+//!
+//! For: what a report counts as "can be merged now" is what a merge with the same flags would take, as far
+//! as the cache knows the leads. Never: looks at what only Marketo can tell, such as custom objects or fields
+//! that were not read; nor at the rules of fields, which are the plan's.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Policy;
+use crate::dedupe::Cause;
+use crate::dedupe::group::likely_shared;
+use crate::lead::{Crm, Lead};
+
+/// What is known of a group beside its leads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// How it came about, where that is known.
+    pub cause: Option<Cause>,
+    /// Whether its address was given by name.
+    pub named: bool,
+}
+
+/// The kinds of reasons to leave a group to a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Its records are in several lead partitions, each of which may hold an address.
+    Partitions,
+    /// Several of its records are in the CRM, which then has to merge them.
+    Crm,
+    /// It may be several people behind one mailbox.
+    SeveralPeople,
+    /// An integration made it on purpose.
+    Deliberate,
+    /// It has more records than one person usually has.
+    Large,
+}
+
+impl Reason {
+    /// The word of JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Partitions => "partitions",
+            Self::Crm => "crm",
+            Self::SeveralPeople => "several_people",
+            Self::Deliberate => "deliberate",
+            Self::Large => "large",
+        }
+    }
+
+    /// The reason in a few words for a person.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Partitions => "in several lead partitions",
+            Self::Crm => "several records in the CRM",
+            Self::SeveralPeople => "perhaps several people",
+            Self::Deliberate => "created without checking",
+            Self::Large => "too many records for one person",
+        }
+    }
+
+    /// Whether the records may be meant as they are, so that they are perhaps no duplicates at all.
+    pub fn is_perhaps_meant(self) -> bool {
+        matches!(self, Self::Partitions | Self::Deliberate)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Why a group is left to a person, and what would have it merged all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Objection {
+    /// The kind.
+    pub reason: Reason,
+    /// The reason in words, with the flag that allows the merge.
+    pub words: String,
+}
+
+impl Objection {
+    /// Why a group is left to a person; `None` where it can be merged. The leads may come in any order.
+    pub fn to(leads: &[Lead], known: Known, policy: &Policy) -> Option<Self> {
+        // Words name the first leads that differ: by id they are the same words everywhere.
+        let members = if leads.is_sorted_by_key(|lead| lead.id) {
+            Cow::Borrowed(leads)
+        } else {
+            let mut members = leads.to_vec();
+            members.sort_by_key(|lead| lead.id);
+            Cow::Owned(members)
+        };
+        of_leads(&members, policy).or_else(|| unless_named(members.len(), known, policy))
+    }
+}
+
+/// Whether several of the leads are the CRM's records.
+pub(super) fn is_in_crm(members: &[Lead]) -> bool {
+    members.iter().filter(|lead| lead.crm() > Crm::None).count() > 1
+}
+
+/// What the leads themselves say against a merge; they come by id.
+pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
+    let partitions: BTreeSet<Option<String>> = members.iter().map(Lead::partition).collect();
+    if partitions.len() > 1 && !policy.across_partitions {
+        return Some(Objection {
+            reason: Reason::Partitions,
+            words: "its records are in several lead partitions; --across-partitions would merge them"
+                .to_owned(),
+        });
+    }
+    if is_in_crm(members) && !policy.merge_in_crm {
+        return Some(Objection {
+            reason: Reason::Crm,
+            words:
+                "several of its records are in the CRM, which would have to merge them: do that there, or \
+                    --merge-in-crm has the CRM do it"
+                    .to_owned(),
+        });
+    }
+    if policy.include_shared {
+        return None;
+    }
+    likely_shared(members, &policy.skip).map(|why| Objection {
+        reason: Reason::SeveralPeople,
+        words: format!("it may be several people: {why}; --include-shared would merge them"),
+    })
+}
+
+/// Groups that are merged only when somebody names them: large ones, and those that were made on purpose. No
+/// part of the re-check: a plan holds such a group only where it was named, and leads that come later are no
+/// part of it.
+pub(super) fn unless_named(size: usize, known: Known, policy: &Policy) -> Option<Objection> {
+    if known.named {
+        return None;
+    }
+    if known.cause == Some(Cause::CreateDuplicate) && !policy.include_deliberate {
+        return Some(Objection {
+            reason: Reason::Deliberate,
+            words:
+                "an integration told Marketo to create without checking, so that its records may be meant as \
+                    they are; --cause create_duplicate, or --email with its address, would merge them"
+                    .to_owned(),
+        });
+    }
+    let above = policy.skip.above;
+    (size > above).then(|| Objection {
+        reason: Reason::Large,
+        words: format!(
+            "it has {size} records, more than one person usually has; look at them, then --email with its \
+             address would merge them (or a higher `skip.above`, which is {above})"
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Known, Objection, Reason};
+    use crate::dedupe::plan::named::plan_candidate;
+    use crate::dedupe::{Cause, FieldFacts, Key, Policy};
+    use crate::lead::Lead;
+
+    /// Every kind of group, and what a plan and a report make of it.
+    #[test]
+    fn a_plan_leaves_alone_exactly_what_a_report_says_a_person_must_decide() {
+        let lead = |id: u64| Lead::new(id).with("email", "ada@example.com").with("leadPartitionId", 1);
+        let pair = |with: fn(Lead) -> Lead| vec![lead(2), with(lead(1))];
+        let cases: [(Vec<Lead>, Option<Reason>); 7] = [
+            (pair(|lead| lead), None),
+            (pair(|lead| lead.with("leadPartitionId", 2)), Some(Reason::Partitions)),
+            (pair(|lead| lead.with("sfdcLeadId", "00Q1")), None),
+            (
+                pair(|lead| lead).into_iter().map(|l| l.with("sfdcLeadId", "00Q1")).collect(),
+                Some(Reason::Crm),
+            ),
+            (
+                vec![lead(1).with("firstName", "Ada"), lead(2).with("firstName", "Zoltan")],
+                Some(Reason::SeveralPeople),
+            ),
+            ((1..=10).map(lead).collect(), None),
+            ((1..=11).map(lead).collect(), Some(Reason::Large)),
+        ];
+        let facts = FieldFacts::of_writeable(["email"]);
+        let key = Key::of("ada@example.com").unwrap();
+        let policies = [
+            Policy::default(),
+            Policy { include_shared: true, ..Policy::default() },
+            Policy { merge_in_crm: true, across_partitions: true, ..Policy::default() },
+            Policy { include_deliberate: true, ..Policy::default() },
+        ];
+        let origins = [None, Some(Cause::Race), Some(Cause::CreateDuplicate)];
+        let knowns = origins.into_iter().flat_map(|cause| [false, true].map(|named| Known { cause, named }));
+        for known in knowns {
+            for policy in &policies {
+                for (leads, _) in &cases {
+                    let said = Objection::to(leads, known, policy).map(|objection| objection.words);
+                    let planned = plan_candidate(&key, leads, known, policy, &facts).err();
+                    assert_eq!(said, planned.map(|left| left.reason), "{known:?} {leads:?}");
+                }
+            }
+        }
+        for (leads, expected) in cases {
+            let found = Objection::to(&leads, Known::default(), &Policy::default());
+            assert_eq!(found.map(|objection| objection.reason), expected, "{leads:?}");
+        }
+    }
+
+    #[test]
+    fn an_export_that_names_its_partitions_tells_them_apart() {
+        let lead = |id: u64, partition: &str| Lead::new(id).with("leadPartitionId", partition);
+        let reason = |a, b| {
+            Objection::to(&[lead(1, a), lead(2, b)], Known::default(), &Policy::default())
+                .map(|objection| objection.reason)
+        };
+        assert_eq!(reason("Default", "EMEA"), Some(Reason::Partitions));
+        assert_eq!(reason("Default", "Default"), None);
+    }
+}
