@@ -19,6 +19,7 @@ mod day_book;
 mod finding;
 mod late;
 mod open;
+mod past;
 mod state;
 mod upsert;
 
@@ -27,6 +28,7 @@ pub use call::{Call, CallId, CallKind, CallLead, CallValue, NewCall, Purpose, St
 pub use day_book::DayBook;
 pub use finding::{Finding, FindingId, FindingKind, Refusal};
 pub use late::Unwatched;
+pub use past::{GroupEnd, KeptPlan, PastMerge, PlanRuns};
 pub use state::{Event, IllegalEvent, State};
 pub use upsert::{OpenUpserts, UpsertId};
 

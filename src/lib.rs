@@ -23,6 +23,7 @@ pub mod lead;
 pub mod ledger;
 pub mod marketo;
 pub mod merge;
+mod plain;
 pub mod report;
 pub mod sandbox;
 pub mod scan;

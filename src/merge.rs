@@ -50,6 +50,7 @@ mod give_back;
 mod late;
 mod look;
 mod memberships;
+mod past;
 mod programs;
 mod raise;
 mod refusal;
@@ -68,6 +69,7 @@ mod written;
 
 pub use build::Candidate;
 pub use confirmed::Confirmed;
+pub use past::{PlanPast, PlanState};
 pub use report::{Difference, Fate, GroupReport, Outcome, Report, Said, Stopped, Surprise, Watch};
 pub use resume::Resumed;
 

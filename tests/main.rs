@@ -40,6 +40,7 @@ mod merge;
 mod merge_adverse;
 mod merge_consent;
 mod merge_people;
+mod merge_plans;
 mod merge_storm;
 mod refresh;
 mod report;

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::{Context, Failure, Ui};
 use crate::dedupe::{Cause, normalise};
+use crate::plain::{counted, counted_of};
 use crate::report::{Emails, Filter, parse_since};
 
 mod addresses;
@@ -78,8 +79,8 @@ fn read_addresses(file: &Path, ui: &mut Ui) -> Result<Vec<String>, Failure> {
     if !passed_over.is_empty() {
         let lines: Vec<String> = passed_over.iter().map(ToString::to_string).collect();
         ui.note(&format!(
-            "note: {} of {name} hold no address and were passed over: line {}",
-            counted(passed_over.len(), "line"),
+            "note: passed over {} of {name} without an address: line {}",
+            counted_of(passed_over.len(), "line"),
             shortened(&lines)
         ));
     }
@@ -89,12 +90,13 @@ fn read_addresses(file: &Path, ui: &mut Ui) -> Result<Vec<String>, Failure> {
     Ok(found)
 }
 
-/// Says which of the addresses that were asked for have no duplicates.
-pub(super) fn tell_missing(ui: &mut Ui, filter: &Filter, found: &BTreeSet<String>) {
+/// Says which of the addresses that were asked for have no duplicates among so many people.
+pub(super) fn tell_missing(ui: &mut Ui, filter: &Filter, found: &BTreeSet<String>, people: u64) {
     let Some(emails) = &filter.emails else { return };
     let missing = emails.without(found);
     if !missing.is_empty() {
-        ui.note(&format!("nobody has duplicates at {}", shortened(&missing)));
+        let people = counted(people, "person");
+        ui.note(&format!("nobody has duplicates at {} among {people}", shortened(&missing)));
     }
 }
 
@@ -105,10 +107,6 @@ fn shortened(items: &[impl AsRef<str>]) -> String {
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let told: String = told.join(", ").chars().filter(|c| !c.is_control()).collect();
     told + &more
-}
-
-fn counted(number: usize, one: &str) -> String {
-    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A filter's text; an empty one would match nothing, and is a slip.

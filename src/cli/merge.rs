@@ -14,12 +14,12 @@ use crate::config::Config;
 use crate::dedupe::{Cause, Group, Key, KeySpec, Known, Plan, Policy, explain};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Finding, FindingKind, Ledger};
-use crate::marketo::Client;
 use crate::merge::{
     Candidate, Confirmed, GroupReport, Merge, Outcome, Report, Resumed, Settings, Stopped, Watch,
 };
 use crate::report::Filter;
 
+mod kept;
 mod show;
 
 /// Show what would be merged; merge it with --confirm
@@ -92,8 +92,10 @@ struct Allowed {
 pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit, Failure> {
     let instance = context.config.instance_name();
     let filter = args.filter.read(context)?;
-    if args.confirm {
-        context.say_instance();
+    match &args.plan {
+        Some(id) if !args.confirm => return kept::show(context, id, args.json),
+        _ if args.confirm => context.say_instance(),
+        _ => {}
     }
     let client = context.client()?;
     let mut cache = context.cache()?;
@@ -101,7 +103,7 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
         refuse_unfinished(&cache)?;
     }
     let mut ledger = Ledger::open(&context.config.ledger_file()?, &instance)?;
-    let kept = args.plan.as_ref().map(|id| Merge::<Client>::plan_of(&ledger, id, &instance)).transpose()?;
+    let kept = args.plan.as_ref().map(|id| kept::load(&ledger, id, &instance)).transpose()?;
     let settings = Settings {
         clock: client.clock(),
         now: super::now,
@@ -127,10 +129,18 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
         tell_findings(&mut context.ui, &merge.still_open()?);
     }
     let plan = if let Some(plan) = kept {
+        let past = merge.past_of(&plan)?;
+        if past.is_all_merged(&plan) {
+            context.ui.note("nothing is left to do of this plan");
+            let open = merge.still_open()?;
+            kept::print(&mut context.ui, &plan, past, args.json)?;
+            return Ok(if open.is_empty() { Exit::Done } else { Exit::Partial });
+        }
+        kept::tell_begun(&mut context.ui, &past);
         plan
     } else {
         let (candidates, found) = candidates(follow.cache, &filter, &context.interrupt)?;
-        tell_missing(&mut context.ui, &filter, &found);
+        tell_missing(&mut context.ui, &filter, &found, follow.cache.summary()?.leads);
         let limit = args.limit.unwrap_or(usize::MAX).min(context.config.merge.max_groups);
         merge.plan(&candidates, wanted, instance, limit).await?
     };
@@ -157,6 +167,8 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
     let shown = show::Shown {
         plan: (!nothing).then_some(id.as_str()),
         dry_run: !args.confirm,
+        kept: None,
+        filtered: !filter.is_of_everything(),
         report: &report,
         calls: client.calls_made(),
         rules: &rules,

@@ -60,7 +60,7 @@ pub(super) fn run(context: &mut Context, args: ReportArgs) -> Result<Exit, Failu
     let limit = args.limit.or(to_table.then_some(TABLE_LIMIT));
     let filter = args.filter.read(context)?;
     let report = collect(context, &filter, limit)?;
-    tell_missing(&mut context.ui, &filter, &report.named);
+    tell_missing(&mut context.ui, &filter, &report.named, report.source.leads);
     // The table says it itself.
     let exit = if to_table { exit_of(&report.source) } else { tell_unfinished(context, &report.source) };
     if let Some(file) = args.html {

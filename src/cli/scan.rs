@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -13,6 +14,7 @@ use crate::config::Config;
 use crate::dedupe::{OPT_OUTS, WinnerRule};
 use crate::lead::{AUDIT_FIELDS, LeadId, Window};
 use crate::marketo::{Client, ExportLeads, ReadLeads};
+use crate::plain::{about, count, counted};
 use crate::scan::{self, BirthsLearnt, Ended, PageScan, Watch, Way};
 
 mod births;
@@ -131,7 +133,7 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
         complete,
         unread,
     };
-    show(&mut context.ui, args, &document, run.merged)?;
+    show(&mut context.ui, args, &document, (run.merged, begun.elapsed()))?;
     match run.ended {
         Ok(Ended::Complete(_)) if births?.interrupted => Ok(Exit::Stopped),
         Ok(Ended::Complete(_)) if !document.unread.is_empty() => Ok(Exit::Partial),
@@ -240,23 +242,33 @@ fn configured_fields(config: &Config) -> Vec<String> {
     fields
 }
 
-fn show(ui: &mut Ui, args: &ScanArgs, document: &Document<'_>, merged: u64) -> Result<(), Failure> {
+/// `(merged, took)`: how many of the removed leads a merge took, and how long all of it took.
+fn show(
+    ui: &mut Ui,
+    args: &ScanArgs,
+    document: &Document<'_>,
+    (merged, took): (u64, Duration),
+) -> Result<(), Failure> {
     if args.json {
         return ui.json(document);
     }
-    let Document { leads, new, changed, removed, calls, seconds, .. } = document;
+    let Document { leads, new, changed, removed, calls, .. } = document;
+    let leads = counted(*leads, "lead");
+    let spent = format!("{} in {}", counted(*calls, "call"), about(took));
     if document.complete {
-        let removed =
-            if document.full { format!("{removed} removed") } else { refresh::removed(*removed, merged) };
-        ui.print(&format!(
-            "{leads} leads in the cache: {new} new, {changed} changed, {removed}; {calls} calls in {seconds} s"
-        ))?;
+        let removed = if document.full {
+            format!("{} removed", count(*removed))
+        } else {
+            refresh::removed(*removed, merged)
+        };
+        let (new, changed) = (count(*new), count(*changed));
+        ui.print(&format!("{leads} in the cache: {new} new, {changed} changed, {removed}; {spent}"))?;
         match &args.reading.cache_name {
             Some(name) => ui.note(&format!("next: mkto-audit report --as '{name}'")),
             None => ui.note("next: mkto-audit report"),
         }
     } else {
-        ui.print(&format!("stopped early: {leads} leads in the cache so far; {calls} calls in {seconds} s"))?;
+        ui.print(&format!("stopped early: {leads} in the cache so far; {spent}"))?;
         ui.note(match (args.full, document.full) {
             // With --full it would begin anew once more.
             (true, _) => "run `mkto-audit scan` again, without --full: it goes on where this one stopped",
@@ -316,5 +328,5 @@ fn said_of_files_without_checksum(files: u64) -> Option<String> {
 /// What is left of this program's own budgets.
 fn left_today(client: &Client, daily_calls: u64) -> String {
     let calls = client.spent_today().map_or(0, |spent| daily_calls.saturating_sub(spent.calls));
-    format!("{calls} calls, {} MB", client.export_left() / 1_000_000)
+    format!("{}, {} MB", counted(calls, "call"), count(client.export_left() / 1_000_000))
 }

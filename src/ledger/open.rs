@@ -11,8 +11,12 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use super::{Error, Ledger};
 
 /// What each format adds to the one before, never edited after its release.
-const MIGRATIONS: &[&str] =
-    &[include_str!("0001_ledger.sql"), include_str!("0002_upsert.sql"), include_str!("0003_proof.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("0001_ledger.sql"),
+    include_str!("0002_upsert.sql"),
+    include_str!("0003_proof.sql"),
+    include_str!("0004_runs.sql"),
+];
 
 /// `mkaL`: tells a ledger from any other SQLite file.
 const APPLICATION_ID: i32 = 0x6d6b_614c;

@@ -35,6 +35,13 @@ impl Outcome {
             Self::Unknown => "unknown",
         }
     }
+
+    /// The outcome that a word of the contract stands for.
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        [Self::WouldMerge, Self::Merged, Self::Skipped, Self::Failed, Self::Unknown]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == word)
+    }
 }
 
 /// A group, and what became of it.

@@ -134,7 +134,13 @@ impl<M: MergeClient> Merge<'_, M> {
         let ended = plan.groups.iter().filter_map(|group| endings.get(&group.winner).cloned());
         let mut groups: Vec<GroupReport> = ended.chain(left_out).collect();
         groups.sort_by(|a, b| a.key.cmp(&b.key));
-        Report { groups, stopped, unwatched: late.unreadable }
+        let mut report = Report { groups, stopped, unwatched: late.unreadable };
+        if !plan.groups.is_empty()
+            && let Err(error) = self.keep_run_end(plan, &report)
+        {
+            report.stopped.get_or_insert(Stopped::Failed(error));
+        }
+        report
     }
 
     async fn rounds(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {

@@ -74,7 +74,7 @@ impl Emails {
 
 impl Filter {
     /// Whether it leaves nothing out.
-    pub(super) fn is_of_everything(&self) -> bool {
+    pub fn is_of_everything(&self) -> bool {
         let Self { cause, min_size, since, domain, emails } = self;
         cause.is_none() && *min_size <= 2 && since.is_none() && domain.is_none() && emails.is_none()
     }

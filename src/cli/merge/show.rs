@@ -1,18 +1,24 @@
 //! What `merge` prints: for a person, and for a program.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::wrap::wrapped;
 use crate::dedupe::{Dropped, FieldChange, FieldRules, OPT_OUTS};
 use crate::lead::LeadId;
-use crate::merge::{Difference, GroupReport, Outcome, Report, Said};
+use crate::merge::{Difference, GroupReport, Outcome, PlanState, Report, Said};
+use crate::plain::{counted_of as counted, moment};
 
 /// What is to be shown.
 pub(super) struct Shown<'a> {
     /// None where nothing can be merged: a plan of nothing is no plan.
     pub(super) plan: Option<&'a str>,
     pub(super) dry_run: bool,
+    /// How far a kept plan was carried out that is only shown.
+    pub(super) kept: Option<PlanState>,
+    /// Whether only some of the groups were asked for.
+    pub(super) filtered: bool,
     pub(super) report: &'a Report,
     pub(super) calls: u64,
     /// The rules that chose the values.
@@ -27,6 +33,11 @@ pub(super) struct Document<'a> {
     schema: &'static str,
     plan: Option<&'a str>,
     dry_run: bool,
+    /// Of a kept plan that is shown: `new`, `begun` or `carried_out`, and when something was last done of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_run_at: Option<DateTime<Utc>>,
     groups: usize,
     merged: usize,
     skipped: usize,
@@ -116,13 +127,15 @@ impl Shown<'_> {
             schema: "mkto-audit/merge/1",
             plan: self.plan,
             dry_run: self.dry_run,
+            state: self.kept.map(PlanState::as_str),
+            last_run_at: self.kept.and_then(PlanState::at),
             groups: report.groups.len(),
             merged: report.count(Outcome::Merged),
             skipped: report.count(Outcome::Skipped),
             failed: report.count(Outcome::Failed) + report.count(Outcome::Unknown),
             removed: report.removed(),
             calls: self.calls,
-            complete: report.stopped.is_none(),
+            complete: report.stopped.is_none() && !matches!(self.kept, Some(PlanState::Begun(_))),
             group: report.groups.iter().map(GroupDocument::of).collect(),
         }
     }
@@ -130,7 +143,9 @@ impl Shown<'_> {
     pub(super) fn text(&self) -> String {
         let groups = self.report.groups.iter();
         let mut lines: Vec<String> = groups.flat_map(|group| group_lines(group, self.rules)).collect();
-        lines.push(String::new());
+        if !lines.is_empty() {
+            lines.push(String::new());
+        }
         lines.extend(self.totals());
         let width = self.width.unwrap_or(usize::MAX);
         lines.iter().map(|line| within(line, width)).collect::<Vec<_>>().join("\n")
@@ -139,6 +154,12 @@ impl Shown<'_> {
     fn totals(&self) -> Vec<String> {
         let report = self.report;
         let left_alone = counted(report.count(Outcome::Skipped), "group");
+        if let Some(PlanState::Begun(at) | PlanState::CarriedOut(at)) = self.kept {
+            return self.totals_of_the_past(at);
+        }
+        if report.groups.is_empty() && report.stopped.is_none() {
+            return vec![self.nothing().to_owned()];
+        }
         if self.dry_run {
             let planned = report.groups.iter().filter(|group| group.outcome == Outcome::WouldMerge);
             let leads: usize = planned.clone().map(|group| group.losers.len()).sum();
@@ -160,6 +181,50 @@ impl Shown<'_> {
             counted(report.removed(), "lead"),
             counted(usize::try_from(self.calls).unwrap_or(usize::MAX), "call"),
         )]
+    }
+}
+
+impl Shown<'_> {
+    /// Where there is no group at all: a plan of nothing is no plan.
+    fn nothing(&self) -> &'static str {
+        if self.filtered {
+            "nothing to merge: no group of duplicates fits what was asked for; no plan was kept, and nothing was changed"
+        } else {
+            "nothing to merge: the last scan found no duplicates; no plan was kept, and nothing was changed"
+        }
+    }
+
+    /// What became of a plan that is only shown.
+    fn totals_of_the_past(&self, at: DateTime<Utc>) -> Vec<String> {
+        let report = self.report;
+        let done = format!(
+            "{} merged, {} removed, {} left alone, {} failed",
+            counted(report.count(Outcome::Merged), "group"),
+            counted(report.removed(), "lead"),
+            counted(report.count(Outcome::Skipped), "group"),
+            report.count(Outcome::Failed) + report.count(Outcome::Unknown),
+        );
+        let planned = report.groups.iter().filter(|group| group.winner.is_some());
+        let (mut all, mut merged) = (0, 0);
+        planned.for_each(|group| {
+            all += 1;
+            merged += usize::from(group.outcome == Outcome::Merged);
+        });
+        let plan = self.plan.unwrap_or_default();
+        match self.kept {
+            Some(PlanState::Begun(_)) => vec![
+                format!("this plan was not carried out to its end; last worked on {}: {done}", moment(at)),
+                format!("{} still to do", counted(report.count(Outcome::WouldMerge), "group")),
+                format!("to go on: mkto-audit merge --plan {plan} --confirm"),
+            ],
+            _ if merged == all => {
+                vec![format!("carried out {}: {done}", moment(at)), "nothing is left to do of it".to_owned()]
+            }
+            _ => vec![
+                format!("carried out {}: {done}", moment(at)),
+                "`mkto-audit merge` plans afresh what was not merged".to_owned(),
+            ],
+        }
     }
 }
 
@@ -247,10 +312,6 @@ fn harmless(json: &str) -> String {
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     json.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
-}
-
-fn counted(number: usize, one: &str) -> String {
-    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

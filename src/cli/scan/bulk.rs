@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -11,6 +12,7 @@ use crate::cli::{Context, Exit, Failure, now};
 use crate::config::Strategy;
 use crate::lead::LeadId;
 use crate::marketo::{Client, ReadLeads, Schema};
+use crate::plain::{about, count, counted};
 use crate::scan::{self, BulkScan, Cost, Estimate, ScanLimits, Way};
 
 /// How a scan goes, and what was found out on the way to it.
@@ -145,7 +147,8 @@ fn told(estimate: &Estimate) -> String {
     let Estimate { highest_id, calls_left, export_left, pages, bulk, way, reason } = estimate;
     let mut lines = vec![
         format!(
-            "the highest id is {highest_id}; left today: {calls_left} calls, {}",
+            "the highest id is {highest_id}; left today: {}, {}",
+            counted(*calls_left, "call"),
             megabytes(*export_left)
         ),
         format!("  by pages:        {}", cost(pages)),
@@ -161,17 +164,10 @@ fn told(estimate: &Estimate) -> String {
 fn cost(cost: &Cost) -> String {
     let Cost { calls, bytes, seconds, days } = *cost;
     let days = if days > 1 { format!(", spread over {days} days") } else { String::new() };
-    format!("about {calls} calls, {}, {}{days}", megabytes(bytes), span(seconds))
+    let took = about(Duration::from_secs(seconds));
+    format!("about {}, {}, {took}{days}", counted(calls, "call"), megabytes(bytes))
 }
 
 fn megabytes(bytes: u64) -> String {
-    format!("{} MB", bytes.div_ceil(1_000_000))
-}
-
-fn span(seconds: u64) -> String {
-    match seconds {
-        0..90 => format!("{seconds} s"),
-        90..5_400 => format!("{} min", seconds.div_ceil(60)),
-        _ => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
-    }
+    format!("{} MB", count(bytes.div_ceil(1_000_000)))
 }

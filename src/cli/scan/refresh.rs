@@ -6,6 +6,7 @@ use super::{Run, Watcher, tell_quota};
 use crate::cache::{Cache, RefreshTotals};
 use crate::cli::{Context, Failure, now};
 use crate::marketo::{Client, Schema};
+use crate::plain::count;
 use crate::scan::{self, Ended, REFRESH_MARGIN, Refresh, Start};
 
 /// Where a refresh begins; none where everything is to be read, which is explained where it is not expected.
@@ -63,6 +64,11 @@ pub(super) async fn run(
 pub(super) fn removed(removed: u64, merged: u64) -> String {
     match removed {
         0 => "0 removed".to_owned(),
-        _ => format!("{removed} removed ({} deleted, {merged} merged away)", removed.saturating_sub(merged)),
+        _ => format!(
+            "{} removed ({} deleted, {} merged away)",
+            count(removed),
+            count(removed.saturating_sub(merged)),
+            count(merged)
+        ),
     }
 }

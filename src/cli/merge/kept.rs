@@ -1,0 +1,117 @@
+//! `merge --plan ID`: a plan that is kept, as it was shown when it was made, or what became of it.
+//!
+//! Never: asks Marketo. All that is shown is in the ledger.
+
+use std::path::Path;
+
+use super::show::Shown;
+use super::{Context, Exit, Failure, Ui, tell_findings};
+use crate::dedupe::Plan;
+use crate::ledger::Ledger;
+use crate::marketo::Client;
+use crate::merge::{self, Merge, Outcome, PlanPast, PlanState, Report};
+use crate::plain::{counted_of, moment};
+
+/// How many kept plans are named where one is not found.
+const TOLD: usize = 20;
+
+/// Shows a kept plan.
+pub(super) fn show(context: &mut Context, id: &str, json: bool) -> Result<Exit, Failure> {
+    // Whose ledger it is must be known; credentials are not needed.
+    context.config.addresses()?;
+    let instance = context.config.instance_name();
+    let file = context.config.ledger_file()?;
+    if !file.exists() {
+        return Err(unknown(id, &[], &file));
+    }
+    let ledger = Ledger::open(&file, &instance)?;
+    let plan = load(&ledger, id, &instance)?;
+    let past = PlanPast::of(&ledger, &plan)?;
+    let findings: Vec<_> = ledger.open_findings()?.into_iter().map(|(_, _, finding)| finding).collect();
+    tell_findings(&mut context.ui, &findings);
+    print(&mut context.ui, &plan, past, json)?;
+    // As everywhere: nothing ends well while something that a merge lost is open.
+    Ok(if findings.is_empty() { Exit::Done } else { Exit::Partial })
+}
+
+/// Prints what became of a plan, without having done anything.
+pub(super) fn print(ui: &mut Ui, plan: &Plan, past: PlanPast, json: bool) -> Result<(), Failure> {
+    let state = past.state;
+    let report = Report { groups: past.groups, ..Report::default() };
+    let shown = Shown {
+        plan: Some(&plan.id),
+        dry_run: true,
+        kept: Some(state),
+        filtered: false,
+        report: &report,
+        calls: 0,
+        rules: &plan.policy.fields,
+        width: ui.terminal_width(),
+    };
+    if json { ui.json(&shown.document()) } else { ui.print(&shown.text()) }
+}
+
+/// A kept plan; where there is none of this id, the failure names those that there are.
+pub(super) fn load(ledger: &Ledger, id: &str, instance: &str) -> Result<Plan, Failure> {
+    match Merge::<Client>::plan_of(ledger, id, instance) {
+        Err(merge::Error::NoSuchPlan { .. }) => Err(unknown(id, &listed(ledger, instance)?, ledger.path())),
+        plan => Ok(plan?),
+    }
+}
+
+/// Says of a plan that is about to be carried out that it was before, and how far.
+pub(super) fn tell_begun(ui: &mut Ui, past: &PlanPast) {
+    let others =
+        past.groups.iter().filter(|group| group.outcome != Outcome::Merged && group.winner.is_some());
+    let merged = counted_of(past.count(Outcome::Merged), "group");
+    let others = counted_of(others.count(), "group");
+    match past.state {
+        PlanState::New => {}
+        PlanState::Begun(at) => ui.note(&format!(
+            "this plan was begun before and last worked on {}: {merged} merged; going on with the rest",
+            moment(at)
+        )),
+        PlanState::CarriedOut(at) => ui.note(&format!(
+            "this plan was carried out {}: {merged} merged; what is left is looked at again: {others}",
+            moment(at)
+        )),
+    }
+}
+
+/// The kept plans in a line each, the newest first.
+fn listed(ledger: &Ledger, instance: &str) -> Result<Vec<String>, Failure> {
+    let kept = ledger.kept_plans()?;
+    let mut lines = Vec::new();
+    for plan in kept.iter().take(TOLD) {
+        // A plan of an older version is there, and cannot be carried out.
+        let state = match Merge::<Client>::plan_of(ledger, &plan.id, instance) {
+            Ok(body) => in_short(&body, &PlanPast::of(ledger, &body)?),
+            Err(_) => "made by another version; make it anew".to_owned(),
+        };
+        lines.push(format!("{}  made {}  {state}", plan.id, moment(plan.made_at)));
+    }
+    let more = kept.len().saturating_sub(TOLD);
+    if more > 0 {
+        lines.push(format!("and {more} older"));
+    }
+    Ok(lines)
+}
+
+fn in_short(plan: &Plan, past: &PlanPast) -> String {
+    let groups = counted_of(plan.groups.len(), "group");
+    let merged = past.count(Outcome::Merged);
+    match past.state {
+        PlanState::New => format!("{groups}, not carried out"),
+        PlanState::Begun(at) => format!("{groups}, {merged} merged so far, last {}", moment(at)),
+        PlanState::CarriedOut(at) => format!("{groups}, carried out {}, {merged} merged", moment(at)),
+    }
+}
+
+fn unknown(id: &str, kept: &[String], ledger: &Path) -> Failure {
+    let hint = if kept.is_empty() {
+        "no plan is kept yet; `mkto-audit merge` makes one and prints its id".to_owned()
+    } else {
+        format!("kept plans, the newest first:\n    {}", kept.join("\n    "))
+    };
+    Failure::Usage { what: format!("the ledger {} has no plan {id}", ledger.display()), hint: Some(hint) }
+}

@@ -1,0 +1,208 @@
+//! What became of a kept plan, told from the ledger alone. Pure but for the ledger.
+//!
+//! Never: asks Marketo. What a killed run sent and nobody has looked at since is said to be unknown.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use super::report::{GroupReport, Outcome, Report};
+use super::{Error, Merge, MergeClient};
+use crate::dedupe::{Plan, PlannedGroup};
+use crate::lead::LeadId;
+use crate::ledger::{GroupEnd, Ledger, PastMerge, PlanRuns};
+
+/// How far a kept plan was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlanState {
+    /// No run of it was begun.
+    New,
+    /// A run was begun and did not come to every group; the last thing of it was written down then.
+    Begun(DateTime<Utc>),
+    /// A run came to every group, and ended then.
+    CarriedOut(DateTime<Utc>),
+}
+
+impl PlanState {
+    /// The word in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Begun(_) => "begun",
+            Self::CarriedOut(_) => "carried_out",
+        }
+    }
+
+    /// When something was last done of it.
+    pub fn at(self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::New => None,
+            Self::Begun(at) | Self::CarriedOut(at) => Some(at),
+        }
+    }
+}
+
+/// What became of a plan and of each of its groups.
+#[derive(Debug)]
+pub struct PlanPast {
+    /// How far it was carried out.
+    pub state: PlanState,
+    /// Its groups in its order, those that it leaves alone last.
+    pub groups: Vec<GroupReport>,
+}
+
+impl PlanPast {
+    /// What the ledger knows of a plan.
+    pub fn of(ledger: &Ledger, plan: &Plan) -> Result<Self, Error> {
+        Ok(Self::told(plan, &ledger.runs_of(&plan.id)?))
+    }
+
+    fn told(plan: &Plan, runs: &PlanRuns) -> Self {
+        let mut groups: Vec<GroupReport> = plan.groups.iter().map(|group| ended(group, runs)).collect();
+        let all_ended = groups.iter().all(|group| group.outcome == Outcome::Merged);
+        groups.extend(plan.left_out.iter().map(GroupReport::left_out));
+        let state = match runs.last_at {
+            None => PlanState::New,
+            Some(at) if runs.complete || all_ended => PlanState::CarriedOut(at),
+            Some(at) => PlanState::Begun(at),
+        };
+        Self { state, groups }
+    }
+
+    /// How many groups ended so.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.groups.iter().filter(|group| group.outcome == outcome).count()
+    }
+
+    /// Whether every group of the plan is merged, so that another run would do nothing.
+    pub fn is_all_merged(&self, plan: &Plan) -> bool {
+        self.count(Outcome::Merged) == plan.groups.len()
+    }
+}
+
+fn ended(group: &PlannedGroup, runs: &PlanRuns) -> GroupReport {
+    let of_group = |merge: &&PastMerge| merge.key == group.key.as_str();
+    let merges: Vec<&PastMerge> = runs.merges.iter().filter(of_group).collect();
+    let gone: BTreeSet<LeadId> = merges.iter().flat_map(|merge| &merge.merged).copied().collect();
+    let end = runs.ends.get(&group.winner);
+    let outcome = end.and_then(|end| Outcome::parse(&end.outcome));
+    let reason = end.and_then(|end| end.reason.clone());
+    // The CRM's precedence can let a loser survive in the place of the plan's record to keep.
+    let survivor = merges.last().map_or(group.winner, |merge| merge.survivor);
+    let leads = || std::iter::once(group.winner).chain(group.losers.iter().copied());
+    let losers: Vec<LeadId> = leads().filter(|id| *id != survivor).collect();
+    let (outcome, reason) = match outcome {
+        _ if losers.iter().all(|loser| gone.contains(loser)) => (Outcome::Merged, reason),
+        _ if runs.open.contains(group.key.as_str()) => {
+            let why = "a merge was sent, and the run ended before it was clear what came of it; the next run looks first";
+            (Outcome::Unknown, Some(why.to_owned()))
+        }
+        // Merged may it be by another plan.
+        Some(outcome) => (outcome, reason),
+        None if gone.is_empty() => return GroupReport::planned(group),
+        None => {
+            let why = format!(
+                "{} of {} records are merged, and the run ended before the rest",
+                gone.len(),
+                losers.len()
+            );
+            (Outcome::Failed, Some(why))
+        }
+    };
+    GroupReport {
+        winner: Some(survivor),
+        losers: if survivor == group.winner { group.losers.clone() } else { losers },
+        merged: gone.into_iter().collect(),
+        ..GroupReport::ended(group, outcome, reason)
+    }
+}
+
+impl<M: MergeClient> Merge<'_, M> {
+    /// What became of a plan so far.
+    pub fn past_of(&self, plan: &Plan) -> Result<PlanPast, Error> {
+        PlanPast::of(self.ledger, plan)
+    }
+
+    /// Keeps how a run ended, so that the plan can say so later.
+    pub(super) fn keep_run_end(&mut self, plan: &Plan, report: &Report) -> Result<(), Error> {
+        let of_plan = |group: &PlannedGroup| {
+            let is_it = |report: &&GroupReport| {
+                report.key == group.key.as_str()
+                    && report.winner.is_some_and(|id| id == group.winner || group.losers.contains(&id))
+            };
+            let report = report.groups.iter().find(is_it)?;
+            let outcome = report.outcome.as_str().to_owned();
+            Some(GroupEnd { winner: group.winner, outcome, reason: report.reason.clone() })
+        };
+        let ends: Vec<GroupEnd> = plan.groups.iter().filter_map(of_plan).collect();
+        let complete = report.stopped.is_none() && ends.len() == plan.groups.len();
+        Ok(self.ledger.keep_run_end(&plan.id, complete, &ends, &self.at())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dedupe::{FieldFacts, Key, Policy, plan_group};
+    use crate::lead::Lead;
+
+    fn plan() -> Plan {
+        let group = |email: &str, ids: [LeadId; 3]| {
+            let leads = ids.map(|id| Lead::new(id).with("email", email));
+            let facts = FieldFacts::of_writeable(["email"]);
+            plan_group(&Key::of(email).unwrap(), &leads, &Policy::default(), &facts).unwrap()
+        };
+        let groups = vec![group("ada@example.com", [1, 2, 3]), group("bob@example.com", [4, 5, 6])];
+        Plan::new("x".into(), "2026-11-29T01:00:00Z".parse().unwrap(), Policy::default(), groups, vec![])
+    }
+
+    fn at(time: &str) -> DateTime<Utc> {
+        format!("2026-11-29T{time}Z").parse().unwrap()
+    }
+
+    fn merged(key: &str, survivor: LeadId, gone: &[LeadId]) -> PastMerge {
+        let at = at("01:11:00");
+        PastMerge { plan: "p".into(), key: key.into(), survivor, merged: gone.to_vec(), at }
+    }
+
+    fn outcomes(runs: &PlanRuns) -> (PlanState, Vec<Outcome>) {
+        let past = PlanPast::told(&plan(), runs);
+        (past.state, past.groups.iter().map(|group| group.outcome).collect())
+    }
+
+    #[test]
+    fn a_plan_says_how_far_it_was_carried_out() {
+        use Outcome::{Failed, Merged, Skipped, Unknown, WouldMerge};
+        let end = |winner, outcome: &str| {
+            (winner, GroupEnd { winner, outcome: outcome.into(), reason: Some("why".into()) })
+        };
+        let ada = merged("ada@example.com", 1, &[2, 3]);
+        assert_eq!(outcomes(&PlanRuns::default()), (PlanState::New, vec![WouldMerge, WouldMerge]));
+
+        let killed =
+            PlanRuns { last_at: Some(at("01:12:00")), merges: vec![ada.clone()], ..PlanRuns::default() };
+        let begun = PlanState::Begun(at("01:12:00"));
+        assert_eq!(outcomes(&killed), (begun, vec![Merged, WouldMerge]));
+
+        let half = PlanRuns { merges: vec![merged("ada@example.com", 1, &[2])], ..killed.clone() };
+        assert_eq!(outcomes(&half), (begun, vec![Failed, WouldMerge]));
+
+        let open = PlanRuns { open: ["bob@example.com".to_owned()].into(), ..killed.clone() };
+        assert_eq!(outcomes(&open), (begun, vec![Merged, Unknown]));
+
+        let ends = [end(1, "merged"), end(4, "skipped")].into();
+        let done = PlanRuns { ends, complete: true, ..killed.clone() };
+        let carried_out = PlanState::CarriedOut(at("01:12:00"));
+        assert_eq!(outcomes(&done), (carried_out, vec![Merged, Skipped]));
+
+        let bob = merged("bob@example.com", 4, &[5, 6]);
+        let both = PlanRuns { merges: vec![ada.clone(), bob], ..killed.clone() };
+        assert_eq!(outcomes(&both), (carried_out, vec![Merged, Merged]), "nothing is left of it");
+
+        // The CRM let another lead survive.
+        let other = PlanRuns { merges: vec![ada, merged("bob@example.com", 5, &[4, 6])], ..killed };
+        let past = PlanPast::told(&plan(), &other);
+        assert_eq!((past.groups[1].outcome, past.groups[1].winner), (Merged, Some(5)));
+        assert_eq!(past.groups[1].losers, [4, 6]);
+    }
+}
