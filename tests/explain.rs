@@ -6,7 +6,7 @@ use mkto_audit::sandbox::{Options, SeedCause};
 use serde_json::{Value, json};
 
 use crate::assert_picture;
-use crate::support::{Instance, quick, word_for};
+use crate::support::{Instance, Run, quick, word_for};
 
 fn seeded(leads: u32) -> Instance {
     Instance::start(Options { leads, duplicates: 0.2, seed: 7, ..quick() })
@@ -135,7 +135,29 @@ fn a_group_is_told_as_a_timeline_with_its_reasons_and_what_to_change() {
         instance.run(["explain", key, "--json"]).expect_code(0).stdout
     );
     let none = instance.run(["explain", "nobody@example.org"]).expect_code(0);
-    assert_eq!(none.stdout, "no duplicates of nobody@example.org among 3000 leads\n");
+    assert_eq!(none.stdout, "no duplicates of nobody@example.org among 3,000 people\n");
+}
+
+#[test]
+fn somebody_who_was_merged_is_told_when_from_which_and_by_which_plan() {
+    let instance = Instance::start(quick());
+    let ids: Vec<u64> =
+        (0..3).map(|_| instance.sandbox.put_lead(&json!({"email": "ada@example.com"}))).collect();
+    crate::merge::fill_cache(&instance);
+    let done = crate::merge::merge(&instance, &["--confirm", "--json"]).expect_code(0).json();
+    let plan = done["plan"].as_str().unwrap();
+    let explain = |flags: &[&str]| {
+        let mut command = instance.command([&["explain", " Ada@Example.com"], flags].concat());
+        Run::of(command.env("MKTO_AUDIT_DB", instance.path("cache.db"))).expect_code(0)
+    };
+    let told = explain(&["--json"]).json();
+    let merged = &told["merged"][0];
+    assert_eq!((&merged["plan"], &merged["survivor"]), (&json!(plan), &json!(ids[0])), "{told}");
+    assert_eq!(merged["merged"], json!([ids[1], ids[2]]));
+    assert!(merged["at"].is_string() && told["group"] == json!([]), "{told}");
+    let text = explain(&[]).stdout;
+    let line = format!("records {} and {} were merged into {}, by plan {plan}", ids[1], ids[2], ids[0]);
+    assert!(text.contains(&line) && text.contains("no duplicates among 1 person"), "{text}");
 }
 
 #[test]

@@ -60,6 +60,32 @@ impl Cache {
     }
 }
 
+impl Cache {
+    /// The leads that were merged into one whose email this holds for, as far as their births tell: survivor and loser.
+    pub fn merged_into_emails(
+        &self,
+        is_asked_for: impl Fn(&str) -> bool,
+    ) -> Result<Vec<(LeadId, LeadId)>, Error> {
+        self.read(|db| {
+            let mut statement = db.prepare(
+                "SELECT DISTINCT birth.lead, born_as, email FROM birth JOIN lead ON lead.id = birth.lead
+                 WHERE birth.lead <> born_as AND email IS NOT NULL ORDER BY birth.lead, born_as",
+            )?;
+            let rows = statement.query_map([], |row| {
+                Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs(), row.get(2)?))
+            })?;
+            let mut merged = Vec::new();
+            for row in rows {
+                let (survivor, loser, email): (LeadId, LeadId, String) = row?;
+                if is_asked_for(&email) {
+                    merged.push((survivor, loser));
+                }
+            }
+            Ok(merged)
+        })
+    }
+}
+
 /// What is known of a lead's births, by time, then by the id at birth.
 pub(super) fn of_lead(db: &Connection, lead: i64) -> rusqlite::Result<Vec<Birth>> {
     let mut statement = db.prepare_cached("SELECT * FROM birth WHERE lead = ?1 ORDER BY at, born_as")?;

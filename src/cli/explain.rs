@@ -1,5 +1,6 @@
 //! `mkto-audit explain`: how a group came about, or what an integration did. Asks nobody, and needs no credentials.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -7,9 +8,13 @@ use clap::Args;
 use super::filter::some_text;
 use super::report::{STANDARD_OUTPUT, collect, tell_unfinished};
 use super::{Context, Exit, Failure};
+use crate::dedupe::normalise;
+use crate::lead::LeadId;
+use crate::ledger::{Ledger, PastMerge};
+use crate::plain::counted;
 use crate::report::{
-    Emails, Filter, Report, Source, is_of_integration, render_explanation, write_beside, write_evidence_pack,
-    write_explanations,
+    Emails, Filter, Merged, Report, Source, is_of_integration, render_explanation, render_merged,
+    write_beside, write_evidence_pack, write_explanations,
 };
 
 /// Explain how the duplicates of an address arose, and what to change so that it stops
@@ -42,6 +47,7 @@ pub(super) fn run(context: &mut Context, args: ExplainArgs) -> Result<Exit, Fail
     if let Some(name) = &args.cache_name {
         context.config.use_cache_named(name);
     }
+    let merged = args.email.as_deref().map(|email| merged(context, email)).transpose()?.unwrap_or_default();
     let emails = args.email.as_deref().map(|email| Emails::of([email]));
     let filter = Filter { emails, min_size: 2, ..Filter::default() };
     let report = collect(context, &filter, None)?;
@@ -49,17 +55,26 @@ pub(super) fn run(context: &mut Context, args: ExplainArgs) -> Result<Exit, Fail
         return evidence_pack(context, report, &user, &file);
     }
     if args.json {
-        context.ui.write(|out| write_explanations(&report.source, &report.shown, out))?;
+        context.ui.write(|out| write_explanations(&report.source, &report.shown, &merged, out))?;
         return Ok(tell_unfinished(context, &report.source));
     }
     let email = args.email.unwrap_or_default();
+    let width = context.ui.width();
+    let people = report.source.leads;
     if report.shown.is_empty() {
-        let so_far = if report.source.complete { "" } else { " so far" };
-        context.ui.print(&format!("no duplicates of {email}{so_far} among {} leads", report.source.leads))?;
+        let told = if merged.is_empty() {
+            let so_far = if report.source.complete { "" } else { " so far" };
+            format!("no duplicates of {email}{so_far} among {}", counted(people, "person"))
+        } else {
+            render_merged(&email, &merged, Some(people), width)
+        };
+        context.ui.print(&told)?;
         return Ok(tell_unfinished(context, &report.source));
     }
-    let width = context.ui.width();
-    let texts: Vec<String> = report.shown.iter().map(|shown| render_explanation(shown, width)).collect();
+    let mut texts: Vec<String> = report.shown.iter().map(|shown| render_explanation(shown, width)).collect();
+    if !merged.is_empty() {
+        texts.push(render_merged(&email, &merged, None, width));
+    }
     context.ui.print(&texts.join("\n"))?;
     if report.shown.iter().any(|shown| shown.group.births.is_empty()) {
         context.ui.note(&format!("note: {}", unasked(&report.source)));
@@ -76,6 +91,44 @@ fn unasked(source: &Source) -> String {
     source.not_known().unwrap_or_else(|| {
         "the activity log does not show how these leads came to be; the cause is a guess from the records alone"
             .to_owned()
+    })
+}
+
+/// The merges that are known of an address: those of others first, then this program's own.
+fn merged(context: &mut Context, email: &str) -> Result<Vec<Merged>, Failure> {
+    let asked = normalise(email);
+    let is_asked_for = |held: &str| normalise(held) == asked;
+    let own = own_merges(context, is_asked_for);
+    let gone: BTreeSet<LeadId> = own.iter().flat_map(|merge| &merge.merged).copied().collect();
+    let mut others: BTreeMap<LeadId, Vec<LeadId>> = BTreeMap::new();
+    for (survivor, loser) in context.cache()?.merged_into_emails(is_asked_for)? {
+        if !gone.contains(&loser) {
+            others.entry(survivor).or_default().push(loser);
+        }
+    }
+    let others =
+        others.into_iter().map(|(survivor, merged)| Merged { at: None, plan: None, survivor, merged });
+    let own = own.into_iter().map(|merge| {
+        let PastMerge { plan, survivor, merged, at, .. } = merge;
+        Merged { at: Some(at), plan: Some(plan), survivor, merged }
+    });
+    Ok(others.chain(own).collect())
+}
+
+/// What the ledger has of an address. An explanation needs no ledger: where it cannot be read, that is said.
+fn own_merges(context: &mut Context, is_asked_for: impl Fn(&str) -> bool) -> Vec<PastMerge> {
+    if context.config.instance.base_url.is_none() || context.config.has_named_cache() {
+        return Vec::new();
+    }
+    let Ok(file) = context.config.ledger_file() else { return Vec::new() };
+    if !file.exists() {
+        return Vec::new();
+    }
+    let read = Ledger::open(&file, &context.config.instance_name())
+        .and_then(|ledger| ledger.merges_of_email(is_asked_for));
+    read.unwrap_or_else(|error| {
+        context.ui.note(&format!("note: what this program merged is not known now: {error}"));
+        Vec::new()
     })
 }
 

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
-use super::plain::one_line;
+use super::plain::{counted, one_line};
 use super::table::wrapped;
 use super::timeline::{Event, What, timeline};
-use super::{ShownGroup, Source};
+use super::{Merged, ShownGroup, Source};
 use crate::dedupe::{Cause, LateLead, advice};
 use crate::lead::LeadId;
 
@@ -16,10 +16,9 @@ use crate::lead::LeadId;
 pub fn render_explanation(shown: &ShownGroup, width: usize) -> String {
     let ShownGroup { group, explanation, winner } = shown;
     let head = format!(
-        "{}: {} leads, {} too many; lead {winner} would stay in a merge",
+        "{}: {}; the record to keep would be {winner}",
         one_line(&group.key.to_string()),
-        group.leads.len(),
-        group.excess()
+        counted(group.leads.len() as u64, "record"),
     );
     let mut parts = vec![wrapped(&head, width)];
     let events: Vec<String> =
@@ -33,18 +32,24 @@ pub fn render_explanation(shown: &ShownGroup, width: usize) -> String {
     if let Some(reason) = group.likely_shared() {
         parts.push(wrapped(&format!("maybe no duplicates at all: {reason}"), width));
     }
-    parts.push(wrapped(&format!("so that it stops: {}", advice_of(shown)), width));
+    parts.push(wrapped(&format!("how to stop it: {}", advice_of(shown)), width));
     parts.join("\n\n") + "\n"
 }
 
 /// Writes explanations as one JSON document, and ends the line.
-pub fn write_explanations(source: &Source, groups: &[ShownGroup], mut out: impl Write) -> io::Result<()> {
+pub fn write_explanations(
+    source: &Source,
+    groups: &[ShownGroup],
+    merged: &[Merged],
+    mut out: impl Write,
+) -> io::Result<()> {
     let document = Document {
         schema: "mkto-audit/explain/1",
         instance: &source.instance,
         complete: source.complete,
         scanned_at: source.scanned_at,
         group: groups.iter().map(GroupRecord::from).collect(),
+        merged,
     };
     serde_json::to_writer_pretty(&mut out, &document)?;
     out.write_all(b"\n")
@@ -55,7 +60,7 @@ fn line(event: &Event) -> String {
     let by = api_user.as_deref().map(|user| format!(" by {}", one_line(user))).unwrap_or_default();
     match what {
         What::CallArrived => format!(
-            "{}  the call that made lead {lead} arrived: {}{by}",
+            "{}  the call that made record {lead} arrived: {}{by}",
             at.format("%Y-%m-%d %H:%M:%S%.3f"),
             one_line(request_id.as_deref().unwrap_or_default())
         ),
@@ -63,8 +68,8 @@ fn line(event: &Event) -> String {
             let source =
                 source.as_deref().map(|source| format!(" ({})", one_line(source))).unwrap_or_default();
             let merged =
-                merged_into.map(|into| format!(", merged into lead {into} since")).unwrap_or_default();
-            format!("{}      lead {lead} was there{source}{merged}", at.format("%Y-%m-%d %H:%M:%S"))
+                merged_into.map(|into| format!(", and merged into record {into} since")).unwrap_or_default();
+            format!("{}      record {lead} was created{source}{merged}", at.format("%Y-%m-%d %H:%M:%S"))
         }
     }
 }
@@ -100,6 +105,8 @@ struct Document<'a> {
     complete: bool,
     scanned_at: Option<DateTime<Utc>>,
     group: Vec<GroupRecord<'a>>,
+    /// The merges that are known of the address, the oldest first.
+    merged: &'a [Merged],
 }
 
 #[derive(Serialize)]

@@ -1,5 +1,7 @@
 //! What happened to a group, in the order of time: which call arrived when, and which lead was there when.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use crate::dedupe::Group;
@@ -43,7 +45,10 @@ impl What {
     }
 }
 
-/// A group's events by time; calls before births, then by id. A lead without a known birth has its creation time.
+/// A group's events by time, a cause above its effect, then by id. A lead without a known birth has its creation time.
+///
+/// A birth is known to the second and a call to the millisecond: within a second the calls stand first. No birth stands
+/// above its own call, whatever the clocks of the two said.
 pub fn timeline(group: &Group) -> Vec<Event> {
     let mut events: Vec<Event> = group.births.iter().flat_map(of_birth).collect();
     for lead in group.leads.iter().filter(|lead| group.birth_of(lead.id).is_none()) {
@@ -57,7 +62,12 @@ pub fn timeline(group: &Group) -> Vec<Event> {
             source: lead.source().map(str::to_owned),
         }));
     }
-    events.sort_by_key(|event| (event.at, event.what, event.lead));
+    let arrivals: BTreeMap<LeadId, DateTime<Utc>> =
+        group.births.iter().filter_map(|birth| Some((birth.born_as, birth.arrived()?))).collect();
+    events.sort_by_key(|event| {
+        let not_before = arrivals.get(&event.lead).copied().unwrap_or(event.at);
+        (event.at.max(not_before).timestamp(), event.what, event.at, event.lead)
+    });
     events
 }
 
@@ -80,4 +90,46 @@ fn source(birth: &Birth) -> Option<String> {
     let detail = birth.api_method.as_deref().or(birth.form.as_deref()).or(birth.list.as_deref());
     let detail = detail.or(birth.crm_type.as_deref());
     Some(detail.map_or_else(|| channel.to_owned(), |detail| format!("{channel}, {detail}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dedupe::Key;
+    use crate::lead::Lead;
+
+    /// A birth by the call that arrived then; the request id carries that time in hexadecimal milliseconds.
+    fn birth(lead: LeadId, at: &str, arrived: &str) -> Birth {
+        let time = |text: &str| format!("2026-11-28T15:34:{text}Z").parse::<DateTime<Utc>>().unwrap();
+        let request_id = format!("d63b#{:011x}", time(arrived).timestamp_millis());
+        Birth { request_id: Some(request_id), ..Birth::new(lead, time(at)) }
+    }
+
+    fn told(births: Vec<Birth>) -> Vec<(What, LeadId)> {
+        let leads = births.iter().map(|birth| Lead::new(birth.lead)).collect();
+        let group = Group::new(Key::of("ada@example.com").unwrap(), leads).with_births(births);
+        timeline(&group).into_iter().map(|event| (event.what, event.lead)).collect()
+    }
+
+    #[test]
+    fn a_cause_never_stands_below_its_effect() {
+        use What::{CallArrived, LeadBorn};
+        // In the same second; a second that the call's clock was ahead; one after the other.
+        for (births, expected) in [
+            (
+                vec![birth(1055, "58", "58.381"), birth(1056, "58", "58.102")],
+                [(CallArrived, 1056), (CallArrived, 1055), (LeadBorn, 1055), (LeadBorn, 1056)],
+            ),
+            (
+                vec![birth(1, "58", "59.002"), birth(2, "58", "58.990")],
+                [(CallArrived, 2), (LeadBorn, 2), (CallArrived, 1), (LeadBorn, 1)],
+            ),
+            (
+                vec![birth(1, "50", "49.500"), birth(2, "58", "58.000")],
+                [(CallArrived, 1), (LeadBorn, 1), (CallArrived, 2), (LeadBorn, 2)],
+            ),
+        ] {
+            assert_eq!(told(births), expected);
+        }
+    }
 }
