@@ -114,6 +114,8 @@ pub struct Call {
     pub state: State,
     /// When its start was written down; it may have left later, but not before.
     pub started_at: Option<DateTime<Utc>>,
+    /// Marketo's id of it, where an answer or an error told it.
+    pub request_id: Option<String>,
 }
 
 impl Call {
@@ -240,11 +242,12 @@ impl Ledger {
                 let id = CallId(id);
                 let kind = if kind == CallKind::Merge.as_str() { CallKind::Merge } else { CallKind::Write };
                 let leads = self.leads_of(id)?;
-                let (state, started_at) = fold(&self.db, id)?;
+                let Folded { state, started_at, request_id } = fold(&self.db, id)?;
                 let state =
                     state.ok_or_else(|| Error::Damaged { what: format!("call {id} has no events") })?;
                 let (purpose, values) = self.write_of(id)?;
-                Ok(Call { id, plan, what: NewCall { kind, key, leads, purpose, values }, state, started_at })
+                let what = NewCall { kind, key, leads, purpose, values };
+                Ok(Call { id, plan, what, state, started_at, request_id })
             })
             .collect()
     }
@@ -343,7 +346,7 @@ fn insert_call(db: &Connection, plan: &str, call: &NewCall, at: &str) -> Result<
 /// Adds an event, after checking that it may follow those that are there.
 fn append(db: &Connection, call: CallId, event: &Event, at: &str) -> Result<(), Error> {
     let to = event.leads_to();
-    let (from, _) = fold(db, call)?;
+    let from = fold(db, call)?.state;
     State::next(from, to).map_err(|source| Error::Illegal { call, source })?;
     let (request_id, code, detail, survivor, merged) = match event {
         Event::Planned | Event::Started => (None, None, None, None, None),
@@ -366,23 +369,34 @@ fn append(db: &Connection, call: CallId, event: &Event, at: &str) -> Result<(), 
     Ok(())
 }
 
-/// Where a call stands, and when it started.
-fn fold(db: &Connection, call: CallId) -> Result<(Option<State>, Option<DateTime<Utc>>), Error> {
-    let event = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
-    let rows: Vec<(String, String)> = db
-        .prepare_cached("SELECT event, at FROM journal WHERE call = ?1 ORDER BY seq")?
+/// What the events of a call come to.
+#[derive(Default)]
+struct Folded {
+    /// Where it stands.
+    state: Option<State>,
+    /// When its start was written down.
+    started_at: Option<DateTime<Utc>>,
+    /// Marketo's id of it.
+    request_id: Option<String>,
+}
+
+fn fold(db: &Connection, call: CallId) -> Result<Folded, Error> {
+    let event = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?));
+    let rows: Vec<(String, String, Option<String>)> = db
+        .prepare_cached("SELECT event, at, request_id FROM journal WHERE call = ?1 ORDER BY seq")?
         .query_map([call.0], event)?
         .collect::<rusqlite::Result<_>>()?;
-    let mut state = None;
-    let mut started_at = None;
-    for (word, at) in rows {
+    let mut folded = Folded::default();
+    for (word, at, request_id) in rows {
         let damaged = |what: String| Error::Damaged { what: format!("call {call}: {what}") };
         let to = State::parse(&word).ok_or_else(|| damaged(format!("event {word}")))?;
-        state = Some(State::next(state, to).map_err(|source| Error::Illegal { call, source })?);
+        let state = State::next(folded.state, to).map_err(|source| Error::Illegal { call, source })?;
+        folded.state = Some(state);
         if to == State::Started {
             let at = DateTime::parse_from_rfc3339(&at).map_err(|error| damaged(error.to_string()))?;
-            started_at = Some(at.to_utc());
+            folded.started_at = Some(at.to_utc());
         }
+        folded.request_id = request_id.or(folded.request_id);
     }
-    Ok((state, started_at))
+    Ok(folded)
 }

@@ -113,6 +113,11 @@ impl Client {
         Ok(Self { inner: Arc::new(Inner { base_url, http, token, pacer, spending, clock, export }) })
     }
 
+    /// The API-only user that this client is, where Marketo has told its name.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.inner.token.user()
+    }
+
     /// Calls made so far by this client and its clones; asking for a token does not count.
     pub fn calls_made(&self) -> u64 {
         self.inner.pacer.made()

@@ -80,6 +80,8 @@ pub struct MergeRecord {
     pub user: Option<String>,
     /// The API method that made it, where it is recorded.
     pub method: Option<String>,
+    /// Whether it names another user than this client's. False where one of the two names is not known.
+    pub by_another_user: bool,
 }
 
 /// One change of one field of one lead.

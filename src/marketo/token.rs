@@ -4,6 +4,7 @@
 //! token with a second to live; that one is waited out.
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -33,6 +34,8 @@ pub(super) struct TokenSource {
     clock: Clock,
     /// Held while a token is fetched, so that it is fetched once however many calls wait for it.
     token: Mutex<Option<Token>>,
+    /// The API-only user whose credentials these are, as an answer told it.
+    user: OnceLock<String>,
 }
 
 #[derive(Clone)]
@@ -45,6 +48,8 @@ struct Token {
 struct Answer {
     access_token: SecretString,
     expires_in: u64,
+    /// The user that owns the credentials (documented by Adobe).
+    scope: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -70,11 +75,16 @@ impl TokenSource {
     ) -> Self {
         let mut url = identity_url.clone();
         url.set_path(&format!("{}/oauth/token", identity_url.path().trim_end_matches('/')));
-        Self { url, client_id, client_secret, clock, token: Mutex::new(None) }
+        Self { url, client_id, client_secret, clock, token: Mutex::new(None), user: OnceLock::new() }
     }
 
     pub(super) fn url(&self) -> &str {
         self.url.as_str()
+    }
+
+    /// The API-only user, where a token has come with its name.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.user.get().map(String::as_str)
     }
 
     /// The token, fetched where there is none that lives.
@@ -190,6 +200,9 @@ impl TokenSource {
         }
         let answer: Answer = serde_json::from_slice(&body)
             .map_err(|_unshown| Trouble::Passing("the answer carries no token".to_owned()))?;
+        if let Some(user) = answer.scope.filter(|user| !user.trim().is_empty()) {
+            self.user.get_or_init(|| user);
+        }
         let life = Duration::from_secs(answer.expires_in.min(LONGEST_LIFE));
         Ok(Token { value: answer.access_token, expires: asked_at + life })
     }

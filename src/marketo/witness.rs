@@ -43,7 +43,7 @@ impl ReadActivities for Client {
         for _ in 0..PAGES {
             let page = self.activities(&token, &[kind], &asked).await?;
             for row in page.activities.iter().filter(|row| row.kind == kind) {
-                let record = merge_record(row).ok_or_else(|| unreadable(row))?;
+                let record = merge_record(row, self.user()).ok_or_else(|| unreadable(row))?;
                 let concerns = wanted.contains(&record.winner)
                     || row.primary.is_some_and(|then| wanted.contains(&then))
                     || record.losers.iter().any(|loser| wanted.contains(loser));
@@ -120,8 +120,10 @@ fn changes_call(token: &str, fields: &[String]) -> Call {
         .with("batchSize", BATCH.to_string())
 }
 
-fn merge_record(row: &Activity) -> Option<MergeRecord> {
+fn merge_record(row: &Activity, us: Option<&str>) -> Option<MergeRecord> {
     let words = |name: &str| row.attributes.get(name).and_then(words);
+    let user = words("modifying user");
+    let is_another = |us: &str| user.as_ref().is_some_and(|user| !user.eq_ignore_ascii_case(us.trim()));
     Some(MergeRecord {
         winner: row.lead,
         losers: match row.attributes.get("merge ids") {
@@ -130,7 +132,8 @@ fn merge_record(row: &Activity) -> Option<MergeRecord> {
         },
         at: row.at,
         request_id: words("request id"),
-        user: words("modifying user"),
+        by_another_user: us.is_some_and(is_another),
+        user,
         method: words("api method name"),
     })
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio::time::Instant;
 
-use super::settle::{Finding, LOG_LAG, Log, Pending, Settled};
+use super::fresh::most;
+use super::settle::{Finding, LOG_LAG, Log, Pending, Settled, done_by};
 use super::write::Record;
 use super::{Error, MARGIN, Merge, MergeClient, Watch};
 use crate::dedupe::{FieldChange, Plan};
@@ -99,8 +101,9 @@ impl<M: MergeClient> Merge<'_, M> {
         };
         let is_old = self.age(call) > LONG_OVER;
         let over_at = if state == State::Refused { Instant::now() } else { self.over_at(call, MERGE_LIMIT) };
-        let now = (self.now)();
-        let from = call.started_at.unwrap_or(now);
+        // Nothing leaves later than its look allows, and a look is older than the intent.
+        let from = call.started_at.unwrap_or_else(self.now);
+        let to = from + TimeDelta::from_std(most(self.clock) + self.clock.wall(MARGIN)).unwrap_or_default();
         let losers: Vec<LeadId> = call.losers().collect();
         let mut before = BTreeMap::new();
         for id in std::iter::once(group.winner).chain(losers.iter().copied()) {
@@ -114,10 +117,10 @@ impl<M: MergeClient> Merge<'_, M> {
             losers,
             state,
             said: None,
-            request_id: None,
+            request_id: call.request_id.clone(),
             over_at,
-            // It may have waited long for its turn, but its run has ended.
-            left: (from, now),
+            left: (from, to),
+            done_by: done_by(to, self.clock),
             before,
             missed: std::collections::BTreeSet::new(),
             lingers: false,

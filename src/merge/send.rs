@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::fresh::Fresh;
 use super::report::Said;
-use super::settle::{LOG_LAG, Log, Pending};
+use super::settle::{LOG_LAG, Log, Pending, done_by};
 use super::work::Work;
 use super::write::{refused_event, sent_at};
 use super::{Confirmed, Error, MARGIN, Merge, MergeClient};
@@ -76,7 +76,7 @@ impl<M: MergeClient> Merge<'_, M> {
         if let Some(said) = refused.filter(|_| own).and_then(Said::of).filter(|said| said.code != "1004") {
             self.remember_refusal(plan, work, said)?;
         }
-        let left = (begun_at, (self.now)());
+        let left = left_between((begun_at, (self.now)()), answer.as_ref().err());
         let pending = Pending {
             call,
             plan,
@@ -90,7 +90,8 @@ impl<M: MergeClient> Merge<'_, M> {
                 _ => None,
             },
             over_at,
-            left: left_between(left, answer.as_ref().err()),
+            left,
+            done_by: done_by(left.1, self.clock),
             before: work.live.clone(),
             missed: std::collections::BTreeSet::new(),
             lingers: false,

@@ -6,18 +6,20 @@
 //! Never: concludes that a call was not done before it must be over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
+use super::MARGIN;
 use super::report::{Difference, Fate, Said, Surprise};
 use crate::dedupe::{FieldRules, PlannedGroup};
 use crate::lead::{Crm, Lead, LeadId, request_arrival};
 use crate::ledger::{CallId, Event, State};
-use crate::marketo::MergeRecord;
+use crate::marketo::{Clock, MERGE_LIMIT, MergeRecord};
 
 /// How long Marketo's log may take to name a merge after its call is over.
-pub(super) const LOG_LAG: std::time::Duration = std::time::Duration::from_secs(5 * 60);
+pub(super) const LOG_LAG: Duration = Duration::from_secs(5 * 60);
 
 /// A merge call to be settled.
 #[derive(Debug, Clone)]
@@ -38,11 +40,13 @@ pub(super) struct Pending<'p> {
     pub(super) over_at: Instant,
     /// Between these times it left.
     pub(super) left: (DateTime<Utc>, DateTime<Utc>),
+    /// A merge that the log puts after this time is another one.
+    pub(super) done_by: DateTime<Utc>,
     /// The leads as they were when it left, as far as they are known.
     pub(super) before: BTreeMap<LeadId, Lead>,
     /// The leads that the look before missed.
     pub(super) missed: BTreeSet<LeadId>,
-    /// Whether a look came after it that showed its leads as if nothing had been done.
+    /// Whether a look came after it that did not show it done.
     pub(super) lingers: bool,
     pub(super) log: Log,
     /// Whether only the log can tell what became of it.
@@ -126,7 +130,10 @@ impl Pending<'_> {
     /// What the leads that a look found say of the call; `is_over` where it cannot be under way any more.
     pub(super) fn conclude(&mut self, live: &BTreeMap<LeadId, Lead>, is_over: bool) -> Conclusion {
         let conclusion = self.judge(live, is_over);
-        self.lingers = conclusion == Conclusion::UnderWay;
+        self.lingers = match conclusion {
+            Conclusion::UnderWay | Conclusion::AskLog | Conclusion::NotShown(_) => true,
+            Conclusion::Found(_) | Conclusion::LookAgain => false,
+        };
         conclusion
     }
 
@@ -241,11 +248,16 @@ impl Pending<'_> {
         Conclusion::AskLog
     }
 
-    /// Whether a merge of the log is this call: by Marketo's id of the call, by the time at which the call
-    /// arrived, which that id carries; without an id by the time alone.
+    /// Whether a merge of the log is this call. Whom it names must not be somebody else, nor how it was made be
+    /// another way than the API's merge. Then Marketo's id of the call decides, or the time at which the call
+    /// arrived, which that id carries; without an id the time of the merge alone.
     fn is_ours(&self, record: &MergeRecord) -> bool {
         if let (Some(ours), Some(theirs)) = (&self.request_id, &record.request_id) {
             return ours == theirs;
+        }
+        let is_merge = |method: &String| method.to_lowercase().contains("merge");
+        if record.by_another_user || !record.method.as_ref().is_none_or(is_merge) {
+            return false;
         }
         let (from, to) = self.left;
         let early = TimeDelta::seconds(2);
@@ -253,8 +265,14 @@ impl Pending<'_> {
             return from - early <= arrived && arrived <= to + TimeDelta::seconds(12);
         }
         // The log has whole seconds, and Marketo may take minutes over a merge.
-        record.at.is_none_or(|at| from - TimeDelta::seconds(60) <= at)
+        record.at.is_none_or(|at| from - TimeDelta::seconds(60) <= at && at <= self.done_by)
     }
+}
+
+/// Until when Marketo can be done with a call that left by then: its own time limit, and what clocks differ by.
+pub(super) fn done_by(left: DateTime<Utc>, clock: Clock) -> DateTime<Utc> {
+    let most = clock.wall(MERGE_LIMIT + 3 * MARGIN).max(Duration::from_secs(2));
+    left + TimeDelta::from_std(most).unwrap_or_default()
 }
 
 fn gone_by_others(gone: &[LeadId]) -> String {

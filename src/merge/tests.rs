@@ -17,6 +17,7 @@ mod killed;
 mod meddled;
 mod objects;
 mod programs;
+mod settling;
 
 /// Whoever runs these tests asks for each group, however large.
 const NAMED: Known = Known { cause: None, named: true };

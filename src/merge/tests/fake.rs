@@ -170,6 +170,7 @@ impl World {
             request_id: None,
             user: None,
             method: None,
+            by_another_user: false,
         });
         let first = merging.losers.first().and_then(|id| self.leads.get(id)).cloned();
         for loser in &merging.losers {

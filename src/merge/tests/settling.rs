@@ -1,0 +1,116 @@
+//! What a look and Marketo's log say of a call, each case by itself.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
+
+use super::*;
+use crate::ledger::{CallKind, NewCall, Purpose, State};
+use crate::marketo::MergeRecord;
+use crate::merge::settle::{Conclusion, Finding, Log, Pending, done_by};
+
+fn noon() -> DateTime<Utc> {
+    "2026-11-24T12:00:00Z".parse().unwrap()
+}
+
+/// Marketo's id of a call that arrives so many seconds after noon.
+fn request(seconds: i64) -> String {
+    format!("1a2b#{:x}", (noon() + TimeDelta::seconds(seconds)).timestamp_millis())
+}
+
+fn record(at: Option<i64>, request_id: Option<String>, method: Option<&str>) -> MergeRecord {
+    MergeRecord {
+        winner: 1,
+        losers: vec![2],
+        at: at.map(|seconds| noon() + TimeDelta::seconds(seconds)),
+        request_id,
+        user: None,
+        method: method.map(str::to_owned),
+        by_another_user: false,
+    }
+}
+
+/// A call that merges lead 2 into lead 1, left at noon, and is over.
+fn pending<'p>(plan: &'p Plan, bench: &Bench, state: State) -> Pending<'p> {
+    let call = NewCall {
+        kind: CallKind::Write,
+        key: String::new(),
+        leads: vec![],
+        purpose: Purpose::default(),
+        values: vec![],
+    };
+    let group = &plan.groups[0];
+    Pending {
+        call: bench.ledger().begin(&plan.id, &call, "2026-11-24T12:00:00Z").unwrap().call(),
+        plan: &plan.id,
+        group,
+        rules: &plan.policy.fields,
+        losers: group.losers.clone(),
+        state,
+        said: None,
+        request_id: None,
+        over_at: Instant::now(),
+        left: (noon(), noon() + TimeDelta::seconds(25)),
+        done_by: done_by(noon() + TimeDelta::seconds(25), Clock::real()),
+        before: BTreeMap::new(),
+        missed: group.losers.iter().copied().chain([group.winner]).collect(),
+        lingers: false,
+        log: Log::Silent,
+        asks_log: false,
+        log_until: Instant::now(),
+        is_old: false,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merge_of_the_log_is_ours_by_its_request_or_by_time_user_and_method() {
+    let bench = Bench::new(pair());
+    let plan = bench.plan().await;
+    let survivor = BTreeMap::from([(1, pair()[0].clone())]);
+    let hour = 3_600;
+    let by_another = MergeRecord { by_another_user: true, ..record(Some(5), None, None) };
+    for (ours, of_the_log, is_ours) in [
+        // Its id decides, whatever the clocks say.
+        (Some(request(900)), record(None, Some(request(900)), None), true),
+        (Some(request(3)), record(Some(3), Some(request(4)), None), false),
+        // Whose answer was lost arrived within seconds of its intent.
+        (None, record(None, Some(request(0)), None), true),
+        (None, record(None, Some(request(30)), Some("mergeLead")), true),
+        (None, record(None, Some(request(-8)), None), false),
+        (None, record(None, Some(request(hour)), None), false),
+        // Without an id: as long as Marketo may take, and no longer.
+        (None, record(Some(0), None, None), true),
+        (None, record(Some(200), None, None), true),
+        (None, record(Some(hour), None, None), false),
+        (None, record(Some(-hour), None, None), false),
+        (None, record(None, None, None), true),
+        // Made by somebody else, or another way.
+        (None, by_another, false),
+        (None, record(Some(5), None, Some("associateLead")), false),
+        (None, record(Some(5), None, Some("Merge Leads")), true),
+    ] {
+        let mut one = Pending { request_id: ours, ..pending(&plan, &bench, State::Unknown) };
+        one.log = Log::Shows(vec![of_the_log.clone()]);
+        let conclusion = one.conclude(&survivor, true);
+        let merged = matches!(&conclusion, Conclusion::Found(Finding::Merged { gone, .. }) if *gone == [2]);
+        let not_ours = matches!(&conclusion, Conclusion::Found(Finding::NotDone(why)) if why.contains("not by this program"));
+        assert!(if is_ours { merged } else { not_ours }, "{of_the_log:?}: {conclusion:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_accepted_call_lingers_until_a_look_shows_it_done() {
+    let bench = Bench::new(pair());
+    let plan = bench.plan().await;
+    let [winner, loser] = pair();
+    for (there, lingers) in [
+        (vec![winner.clone(), loser.clone()], true),
+        // The winner is gone, and the loser that is there ranks no higher: nobody knows what came of it.
+        (vec![loser], true),
+        (vec![winner], false),
+    ] {
+        let mut one = pending(&plan, &bench, State::Accepted);
+        let live = there.iter().map(|lead| (lead.id, lead.clone())).collect();
+        let conclusion = one.conclude(&live, false);
+        assert_eq!(one.lingers, lingers, "{there:?}: {conclusion:?}");
+    }
+}
