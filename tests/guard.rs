@@ -189,7 +189,7 @@ fn what_is_done_with_duplicates_is_as_configured() {
     instance.sandbox.put_lead(&json!({"email": "twice@example.com"}));
     let duplicate = json!({"action": "createDuplicate", "input": [{"email": "twice@example.com"}]});
     for mode in ["serialize", "strict"] {
-        let guard = Guard::start(
+        let mut guard = Guard::start(
             &instance,
             [
                 ("MKTO_AUDIT__GUARD__MODE", mode),
@@ -201,6 +201,9 @@ fn what_is_done_with_duplicates_is_as_configured() {
         assert_eq!(answer["result"][0], json!({"id": older, "status": "updated"}), "{mode}");
         assert_eq!(instance.sandbox.lead(older).unwrap().fields["title"], mode);
         assert_eq!(guard.sync(&duplicate)["success"], false);
+        // After one that was killed the next would wait until its calls are over.
+        guard.stop();
+        guard.wait();
     }
     assert_eq!(leads_with(&instance, "twice@example.com"), 2);
 }

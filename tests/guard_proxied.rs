@@ -57,8 +57,16 @@ fn marketo_is_reached_through_the_proxy_that_the_environment_names() {
         ("MKTO_AUDIT_CLOCK_SPEED", "1"),
         ("SSL_CERT_FILE", authorities.to_str().unwrap()),
     ];
+    // Each has a home of its own: in that of a guard that was killed it would wait until that one's calls are over.
+    let alone = |name: &str| {
+        let home = instance.path(name);
+        std::fs::create_dir_all(&home).unwrap();
+        home.display().to_string()
+    };
     for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
-        let guard = Guard::start(&instance, common.into_iter().chain([(variable, address.as_str())]));
+        let home = alone(variable);
+        let own = [(variable, address.as_str()), ("HOME", home.as_str())];
+        let guard = Guard::start(&instance, common.into_iter().chain(own));
         let (status, body) = guard.get("/rest/v1/lists.json", "caller-token");
         assert_eq!((status, &body["success"]), (200, &json!(true)), "{variable} {}", guard.log());
         let (asked, sent) = heard.recv().unwrap();
@@ -71,7 +79,8 @@ fn marketo_is_reached_through_the_proxy_that_the_environment_names() {
         );
         assert!(!guard.log().contains("pass@"), "{}", guard.log());
     }
-    let but_not = [("HTTPS_PROXY", address.as_str()), ("NO_PROXY", "example.com")];
+    let home = alone("NO_PROXY");
+    let but_not = [("HTTPS_PROXY", address.as_str()), ("NO_PROXY", "example.com"), ("HOME", home.as_str())];
     let guard = Guard::start(&instance, common.into_iter().chain(but_not));
     assert_eq!(guard.get("/rest/v1/lists.json", "caller-token").0, 502, "there is no such host");
     assert!(heard.try_recv().is_err());
