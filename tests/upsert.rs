@@ -107,7 +107,9 @@ fn thirty_five_calls_write_three_thousand_mixed_records_and_read_them_back() {
         instance.sandbox.put_lead(&json!({"email": format!("p{}@example.com", n * 2)}));
     }
     let file = instance.file("people.csv", people(3_000));
-    let run = instance.run(["upsert", file.to_str().unwrap(), "--confirm", "--json"]).expect_code(0).json();
+    // What counts is calls: however busy this machine is, no answer comes too late.
+    let mut command = instance.command(["upsert", file.to_str().unwrap(), "--confirm", "--json"]);
+    let run = Run::of(command.env(UNHURRIED.0, UNHURRIED.1)).expect_code(0).json();
     assert_eq!((run["created"].as_u64(), run["updated"].as_u64()), (Some(1_500), Some(1_500)));
     assert!(run["calls"].as_u64().unwrap() <= 35, "{} calls", run["calls"]);
     assert_eq!(duplicates(&instance), [""; 0]);
