@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::dedupe::{FieldRules, KeySpec, Skip, WinnerOrder};
+use crate::dedupe::{FieldRules, KeySpec, Policy, Skip, WinnerOrder};
 
 mod error;
 mod file;
@@ -236,6 +236,17 @@ impl Config {
             self.cache_by_flag = true;
         }
         Ok(())
+    }
+
+    /// What decides which groups are merged and how, without anything that a flag of `merge` would allow.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            key: self.key.clone(),
+            winner: self.winner.clone(),
+            fields: self.fields.clone(),
+            skip: self.skip.clone(),
+            ..Policy::default()
+        }
     }
 
     /// The cache's file: the one that was named, else one for each instance in the user's cache folder.

@@ -15,6 +15,7 @@ mod plan;
 mod value;
 mod winner;
 
+pub(crate) use address::can_be_mailed;
 pub(crate) use cause::span;
 pub use cause::{Cause, Confidence, Explanation, LateLead, advice, explain};
 pub use consent::{Sense, custom_consent, sense_of};

@@ -8,7 +8,7 @@ fn the_demo_makes_duplicates_merges_them_and_shows_that_nothing_was_lost() {
     let run = Run::of(&mut binary(home.path(), ["demo"])).expect_code(0);
     for words in [
         "Marketo answered `created` 120 times: 40 people are 120 leads now",
-        "120 leads in 40 groups of duplicates",
+        "120 records in 40 groups of duplicates",
         // Which values a winner lacks depends on which of the three writers was first.
         ": (blank) → ",
         "40 groups merged, 80 leads removed",

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use mkto_audit::cache::{Cache, Row, ScanSpec};
 use mkto_audit::dedupe::KeySpec;
-use mkto_audit::lead::Lead;
+use mkto_audit::lead::{AUDIT_FIELDS, Lead};
 use mkto_audit::sandbox::{Options, Sandbox, SeedLabel};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -64,7 +64,8 @@ impl Audit {
 }
 
 fn spec() -> ScanSpec {
-    ScanSpec { strategy: "pages".into(), fields: vec![], key_signature: KeySpec::default().signature() }
+    let fields = AUDIT_FIELDS.iter().map(|field| (*field).to_owned()).collect();
+    ScanSpec { strategy: "pages".into(), fields, key_signature: KeySpec::default().signature() }
 }
 
 fn row(lead: Lead) -> Row {

@@ -11,7 +11,7 @@ use super::filter::{FLAGS, FilterArgs, at_least_one, tell_missing};
 use super::{Context, Exit, Failure, Progress, Ui};
 use crate::cache::{Cache, Row};
 use crate::config::Config;
-use crate::dedupe::{Cause, Group, Key, KeySpec, Known, Plan, Policy, explain};
+use crate::dedupe::{Group, Key, KeySpec, Plan, Policy, explain};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Finding, FindingKind, Ledger};
 use crate::merge::{
@@ -111,7 +111,9 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
         stop_after_errors: context.config.merge.stop_after_errors,
     };
     let mut merge = context.or_stop(Merge::new(&client, &mut ledger, settings)).await??;
-    let wanted = kept.as_ref().map_or_else(|| policy(&context.config, args), |plan| plan.policy.clone());
+    let wanted = kept
+        .as_ref()
+        .map_or_else(|| policy(&context.config, &filter, &args.allowed), |plan| plan.policy.clone());
     merge.check_rules(&wanted)?;
     let mut follow = Follow {
         cache: &mut cache,
@@ -200,17 +202,9 @@ fn key_of(spec: &KeySpec, lead: &Lead) -> Option<String> {
     spec.key_of(lead).map(|key| key.as_str().to_owned())
 }
 
-fn policy(config: &Config, args: &MergeArgs) -> Policy {
-    Policy {
-        key: config.key.clone(),
-        winner: config.winner.clone(),
-        fields: config.fields.clone(),
-        include_shared: args.allowed.include_shared,
-        merge_in_crm: args.allowed.merge_in_crm,
-        across_partitions: args.allowed.across_partitions,
-        include_deliberate: args.filter.cause == Some(Cause::CreateDuplicate),
-        skip: config.skip.clone(),
-    }
+fn policy(config: &Config, filter: &Filter, allowed: &Allowed) -> Policy {
+    let Allowed { include_shared, merge_in_crm, across_partitions } = *allowed;
+    filter.policy(Policy { include_shared, merge_in_crm, across_partitions, ..config.policy() })
 }
 
 /// The groups of the cache that the flags ask for, the largest first, then by key, as a report shows them; and the
@@ -234,7 +228,7 @@ fn candidates(
         if filter.passes(&group) {
             let cause = explain(&group.leads, &group.births).cause;
             if filter.cause.is_none_or(|asked| asked == cause) {
-                let known = Known { cause: Some(cause), named: filter.emails.is_some() };
+                let known = filter.known(cause);
                 let leads = group.leads.iter().map(|lead| lead.id).collect();
                 candidates.push(Candidate { key: group.key, leads, known });
             }

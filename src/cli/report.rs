@@ -119,7 +119,8 @@ pub(super) fn collect(
 ) -> Result<Report, Failure> {
     let cache = context.cache()?;
     let source = source(&cache)?;
-    let mut collector = Collector::new(filter, &context.config.winner, limit);
+    let policy = filter.policy(context.config.policy());
+    let mut collector = Collector::new(filter, &policy, limit);
     let stop = context.interrupt.clone();
     cache.for_each_group(|key, leads, births| {
         if stop.is_cancelled() {

@@ -79,7 +79,7 @@ fn narrow(c: char) -> char {
 }
 
 /// Whether a mail can be sent to it, as far as its form says.
-fn can_be_mailed(address: &str) -> bool {
+pub(crate) fn can_be_mailed(address: &str) -> bool {
     let Some((local, domain)) = address.rsplit_once('@') else { return false };
     let labels = || domain.split('.');
     !local.is_empty()

@@ -98,12 +98,13 @@ fn evidence(findings: &[Finding], cause: Cause) -> Vec<String> {
         of_cause(cause).take(TOLD).map(|finding| finding.evidence.clone()).collect();
     let more = of_cause(cause).count().saturating_sub(TOLD);
     if more > 0 {
-        evidence.push(format!("and {more} more of its leads likewise"));
+        evidence.push(format!("and {more} more of its records likewise"));
     }
     for other in Cause::ALL.into_iter().filter(|other| *other != cause) {
         if let Some(finding) = of_cause(other).next() {
             evidence.push(format!(
-                "{other} for {} of its leads: {}",
+                "{} for {} of its records: {}",
+                other.in_short(),
                 of_cause(other).count(),
                 finding.evidence
             ));

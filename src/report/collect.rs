@@ -3,17 +3,30 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use super::{Filter, Source, Statistics};
-use crate::dedupe::{Cause, Explanation, Group, WinnerOrder, explain};
+use super::people::People;
+use super::{Filter, MailedTwice, OptedOut, Source, Statistics};
+use crate::dedupe::{Cause, Explanation, Group, Objection, Policy, Reason, explain};
 use crate::lead::{Birth, LeadId};
 
-/// The groups and leads of one cause.
+/// Groups, and the leads that a merge of them would remove.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CauseTotals {
+pub struct GroupTotals {
     /// How many groups.
     pub groups: u64,
-    /// How many leads a perfect merge of them would remove.
+    /// How many leads a merge that leaves one of each would remove: the extra records.
     pub excess: u64,
+}
+
+impl GroupTotals {
+    fn add(&mut self, group: &Group) {
+        self.groups += 1;
+        self.excess += group.excess() as u64;
+    }
+
+    /// Both together.
+    fn and(self, other: Self) -> Self {
+        Self { groups: self.groups + other.groups, excess: self.excess + other.excess }
+    }
 }
 
 /// A group that is shown.
@@ -23,8 +36,35 @@ pub struct ShownGroup {
     pub group: Group,
     /// How it came about.
     pub explanation: Explanation,
-    /// The lead that would stay.
-    pub winner: LeadId,
+    /// What becomes of it in a merge.
+    pub verdict: Verdict,
+}
+
+/// What a merge with the same flags makes of a group, as far as the scan knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It can be merged into this lead now.
+    Mergeable(LeadId),
+    /// A person must decide, for this reason; nobody says which lead would stay.
+    Undecided(Objection),
+}
+
+impl ShownGroup {
+    /// The record to keep; none where a person must decide first.
+    pub fn winner(&self) -> Option<LeadId> {
+        match &self.verdict {
+            Verdict::Mergeable(winner) => Some(*winner),
+            Verdict::Undecided(_) => None,
+        }
+    }
+
+    /// Why a person must decide, where one must.
+    pub fn objection(&self) -> Option<&Objection> {
+        match &self.verdict {
+            Verdict::Mergeable(_) => None,
+            Verdict::Undecided(objection) => Some(objection),
+        }
+    }
 }
 
 /// Totals over all groups that pass the filter, and the largest of them.
@@ -36,10 +76,20 @@ pub struct Report {
     pub groups: u64,
     /// How many leads are in them.
     pub duplicates: u64,
-    /// How many leads a perfect merge would remove.
+    /// How many leads a merge of all of them would remove: the extra records.
     pub excess: u64,
+    /// What can be merged now, by what makes `merge` its plan, as far as the scan knows.
+    pub mergeable: GroupTotals,
+    /// What a person must decide, by reason; every reason is there.
+    pub undecided: BTreeMap<Reason, GroupTotals>,
     /// The same by cause; every cause is there.
-    pub by_cause: BTreeMap<Cause, CauseTotals>,
+    pub by_cause: BTreeMap<Cause, GroupTotals>,
+    /// People with an opt-out on one record alone; `None` where opt-outs were not read.
+    pub opted_out: Option<OptedOut>,
+    /// People who get mails twice; `None` where nobody knows who can be mailed.
+    pub mailed_twice: Option<MailedTwice>,
+    /// What the leads of a group have in common, in words: `email`, or the fields of `match.key`.
+    pub key_name: String,
     /// Who made them, when, and how many a guard would have prevented.
     pub statistics: Statistics,
     /// The addresses of the filter that have duplicates, normalised.
@@ -48,13 +98,37 @@ pub struct Report {
     pub shown: Vec<ShownGroup>,
 }
 
+impl Report {
+    /// What a person must decide, for whatever reason.
+    pub fn all_undecided(&self) -> GroupTotals {
+        self.undecided.values().fold(GroupTotals::default(), |sum, totals| sum.and(*totals))
+    }
+
+    /// Why a person must decide, the reason of the most extra records first; reasons without a group are left out.
+    pub fn reasons(&self) -> impl Iterator<Item = (Reason, GroupTotals)> {
+        let found = self.undecided.iter().filter(|(_, totals)| totals.groups > 0);
+        let mut found: Vec<_> = found.map(|(reason, totals)| (*reason, *totals)).collect();
+        found.sort_by_key(|(reason, totals)| (Reverse(totals.excess), *reason));
+        found.into_iter()
+    }
+
+    /// Those of the undecided groups whose records are perhaps meant as they are.
+    pub fn perhaps_meant(&self) -> GroupTotals {
+        let meant = self.undecided.iter().filter(|(reason, _)| reason.is_perhaps_meant());
+        meant.fold(GroupTotals::default(), |sum, (_, totals)| sum.and(*totals))
+    }
+}
+
 /// Takes groups in any order. Holds the groups that are to be shown, and of all others nothing but their numbers.
 #[derive(Debug)]
 pub struct Collector<'a> {
     filter: &'a Filter,
-    winner: &'a WinnerOrder,
+    policy: &'a Policy,
     limit: usize,
-    totals: BTreeMap<Cause, CauseTotals>,
+    totals: BTreeMap<Cause, GroupTotals>,
+    mergeable: GroupTotals,
+    undecided: BTreeMap<Reason, GroupTotals>,
+    people: People,
     duplicates: u64,
     statistics: Statistics,
     named: BTreeSet<String>,
@@ -63,13 +137,17 @@ pub struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    /// A collector that shows at most `limit` groups; all of them where there is none.
-    pub fn new(filter: &'a Filter, winner: &'a WinnerOrder, limit: Option<usize>) -> Self {
+    /// A collector that shows at most `limit` groups; all of them where there is none. The policy is that of a merge with
+    /// this filter.
+    pub fn new(filter: &'a Filter, policy: &'a Policy, limit: Option<usize>) -> Self {
         Self {
             filter,
-            winner,
+            policy,
             limit: limit.unwrap_or(usize::MAX),
-            totals: Cause::ALL.into_iter().map(|cause| (cause, CauseTotals::default())).collect(),
+            totals: Cause::ALL.into_iter().map(|cause| (cause, GroupTotals::default())).collect(),
+            mergeable: GroupTotals::default(),
+            undecided: Reason::ALL.into_iter().map(|reason| (reason, GroupTotals::default())).collect(),
+            people: People::default(),
             duplicates: 0,
             statistics: Statistics::default(),
             named: BTreeSet::new(),
@@ -92,16 +170,28 @@ impl<'a> Collector<'a> {
         if self.filter.cause.is_some_and(|cause| cause != explanation.cause) {
             return;
         }
-        let totals = self.totals.entry(explanation.cause).or_default();
-        totals.groups += 1;
-        totals.excess += group.excess() as u64;
+        self.totals.entry(explanation.cause).or_default().add(&group);
         self.duplicates += group.leads.len() as u64;
         self.statistics.add(&explanation);
-        let Some(winner) = self.winner.winner(&group.leads).map(|lead| lead.id) else { return };
-        self.kept.push(Reverse(Ranked(ShownGroup { group, explanation, winner })));
+        let Some(verdict) = self.judge(&group, explanation.cause) else { return };
+        self.kept.push(Reverse(Ranked(ShownGroup { group, explanation, verdict })));
         if self.kept.len() > self.limit {
             self.kept.pop();
         }
+    }
+
+    /// Decides as a merge would, and counts the group by it.
+    fn judge(&mut self, group: &Group, cause: Cause) -> Option<Verdict> {
+        let objection = Objection::to(&group.leads, self.filter.known(cause), self.policy);
+        if objection.as_ref().is_none_or(|objection| objection.reason != Reason::SeveralPeople) {
+            self.people.add(&group.leads);
+        }
+        if let Some(objection) = objection {
+            self.undecided.entry(objection.reason).or_default().add(group);
+            return Some(Verdict::Undecided(objection));
+        }
+        self.mergeable.add(group);
+        self.policy.winner.winner(&group.leads).map(|winner| Verdict::Mergeable(winner.id))
     }
 
     /// Counts the birth of a lead that was merged into another before this report. Only a report on everything has a past.
@@ -113,6 +203,7 @@ impl<'a> Collector<'a> {
 
     /// The report on what was added.
     pub fn finish(self, source: Source) -> Report {
+        let (opted_out, mailed_twice) = self.people.known(source.fields.as_deref());
         // Ascending order of the reversed is descending order: the greatest group comes first.
         let shown = self.kept.into_sorted_vec().into_iter().map(|Reverse(Ranked(shown))| shown).collect();
         Report {
@@ -120,7 +211,12 @@ impl<'a> Collector<'a> {
             groups: self.totals.values().map(|totals| totals.groups).sum(),
             duplicates: self.duplicates,
             excess: self.totals.values().map(|totals| totals.excess).sum(),
+            mergeable: self.mergeable,
+            undecided: self.undecided,
             by_cause: self.totals,
+            opted_out,
+            mailed_twice,
+            key_name: self.policy.key.fields.join(" + "),
             statistics: self.statistics,
             named: self.named,
             shown,

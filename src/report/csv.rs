@@ -54,7 +54,7 @@ fn row<'a>(shown: &'a ShownGroup, lead: &'a Lead) -> [Cow<'a, str>; HEADER.len()
         shown.group.leads.len().to_string().into(),
         shown.explanation.cause.as_str().into(),
         shown.explanation.confidence.as_str().into(),
-        if lead.id == shown.winner { "winner" } else { "loser" }.into(),
+        role(shown, lead).into(),
         lead.id.to_string().into(),
         text(lead.email()),
         text(lead.first_name()),
@@ -67,6 +67,15 @@ fn row<'a>(shown: &'a ShownGroup, lead: &'a Lead) -> [Cow<'a, str>; HEADER.len()
         lead.partition_id().map(|id| id.to_string()).unwrap_or_default().into(),
         lead.crm().label().into(),
     ]
+}
+
+/// What a merge makes of a lead; where a person must decide first, nobody says.
+fn role(shown: &ShownGroup, lead: &Lead) -> &'static str {
+    match shown.winner() {
+        Some(winner) if winner == lead.id => "winner",
+        Some(_) => "loser",
+        None => "undecided",
+    }
 }
 
 pub(super) fn time(time: Option<DateTime<Utc>>) -> Cow<'static, str> {

@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
-use super::{CauseTotals, DayTotals, IntegrationTotals, Log, Report, ShownGroup};
-use crate::dedupe::Group;
+use super::{DayTotals, GroupTotals, IntegrationTotals, Log, MailedTwice, OptedOut, Report, ShownGroup};
+use crate::dedupe::{Group, Objection};
 use crate::lead::{Lead, LeadId};
 
 const SCHEMA: &str = "mkto-audit/report/1";
@@ -34,6 +34,13 @@ struct Document<'a> {
     groups: u64,
     duplicates: u64,
     excess: u64,
+    mergeable: Totals,
+    undecided: Undecided,
+    perhaps_meant: Totals,
+    /// Null: opt-outs were not read.
+    opted_out: Option<OptedOutRecord<'a>>,
+    /// Null: who can be mailed is not known.
+    mailed_twice: Option<MailedTwiceRecord>,
     /// Null: not known.
     by_cause: BTreeMap<&'static str, Option<Totals>>,
     // Of these the activity log alone tells; null where it was not read.
@@ -61,6 +68,38 @@ struct LogRecord {
 struct Totals {
     groups: u64,
     excess: u64,
+}
+
+#[derive(Serialize)]
+struct Undecided {
+    groups: u64,
+    excess: u64,
+    by_reason: BTreeMap<&'static str, Totals>,
+}
+
+#[derive(Serialize)]
+struct OptedOutRecord<'a> {
+    people: u64,
+    by_field: &'a BTreeMap<&'static str, u64>,
+}
+
+#[derive(Serialize)]
+struct MailedTwiceRecord {
+    people: u64,
+    mails: u64,
+}
+
+/// Why a person must decide.
+#[derive(Serialize)]
+pub(super) struct UndecidedRecord<'a> {
+    reason: &'static str,
+    words: &'a str,
+}
+
+impl<'a> UndecidedRecord<'a> {
+    pub(super) fn of(objection: &'a Objection) -> Self {
+        Self { reason: objection.reason.as_str(), words: &objection.words }
+    }
 }
 
 #[derive(Serialize)]
@@ -94,7 +133,9 @@ struct GroupRecord<'a> {
     cause: &'static str,
     confidence: &'static str,
     evidence: &'a [String],
-    winner: LeadId,
+    /// Null: a person must decide first, for the reason that follows.
+    winner: Option<LeadId>,
+    undecided: Option<UndecidedRecord<'a>>,
     leads: Vec<LeadRecord<'a>>,
 }
 
@@ -148,6 +189,16 @@ impl<'a> From<&'a Report> for Document<'a> {
             groups: report.groups,
             duplicates: report.duplicates,
             excess: report.excess,
+            mergeable: Totals::from(&report.mergeable),
+            undecided: Undecided::from(report),
+            perhaps_meant: Totals::from(&report.perhaps_meant()),
+            opted_out: report
+                .opted_out
+                .as_ref()
+                .map(|OptedOut { people, by_field }| OptedOutRecord { people: *people, by_field }),
+            mailed_twice: report
+                .mailed_twice
+                .map(|MailedTwice { people, mails }| MailedTwiceRecord { people, mails }),
             by_cause: by_cause.collect(),
             prevented: log_is_read.then_some(statistics.prevented),
             by_integration: log_is_read.then(|| statistics.by_integration.iter().map(integration).collect()),
@@ -172,9 +223,18 @@ impl From<Log> for LogRecord {
     }
 }
 
-impl From<&CauseTotals> for Totals {
-    fn from(totals: &CauseTotals) -> Self {
+impl From<&GroupTotals> for Totals {
+    fn from(totals: &GroupTotals) -> Self {
         Self { groups: totals.groups, excess: totals.excess }
+    }
+}
+
+impl From<&Report> for Undecided {
+    fn from(report: &Report) -> Self {
+        let GroupTotals { groups, excess } = report.all_undecided();
+        let by_reason = report.undecided.iter();
+        let by_reason = by_reason.map(|(reason, totals)| (reason.as_str(), totals.into())).collect();
+        Self { groups, excess, by_reason }
     }
 }
 
@@ -186,7 +246,8 @@ impl<'a> From<&'a ShownGroup> for GroupRecord<'a> {
             cause: shown.explanation.cause.as_str(),
             confidence: shown.explanation.confidence.as_str(),
             evidence: &shown.explanation.evidence,
-            winner: shown.winner,
+            winner: shown.winner(),
+            undecided: shown.objection().map(UndecidedRecord::of),
             leads: shown.group.leads.iter().map(|lead| LeadRecord::of(lead, &shown.group)).collect(),
         }
     }

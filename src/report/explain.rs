@@ -5,32 +5,38 @@ use std::io::{self, Write};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
+use super::document::UndecidedRecord;
 use super::plain::{counted, one_line};
 use super::table::wrapped;
 use super::timeline::{Event, What, timeline};
-use super::{Merged, ShownGroup, Source};
-use crate::dedupe::{Cause, LateLead, advice};
+use super::{Merged, ShownGroup, Source, Verdict};
+use crate::dedupe::{Cause, Explanation, LateLead, advice};
 use crate::lead::LeadId;
 
 /// The explanation of a group in lines of at most `width` columns.
 pub fn render_explanation(shown: &ShownGroup, width: usize) -> String {
-    let ShownGroup { group, explanation, winner } = shown;
+    let ShownGroup { group, explanation, verdict } = shown;
     let head = format!(
-        "{}: {}; the record to keep would be {winner}",
+        "{}: {}; {}",
         one_line(&group.key.to_string()),
         counted(group.leads.len() as u64, "record"),
+        match verdict {
+            Verdict::Mergeable(winner) => format!("the record to keep would be {winner}"),
+            Verdict::Undecided(_) => "a person must decide".to_owned(),
+        }
     );
     let mut parts = vec![wrapped(&head, width)];
     let events: Vec<String> =
         timeline(group).iter().map(|event| indented(&line(event), width, "  ")).collect();
     parts.push(events.join("\n"));
-    let cause = format!("cause: {} ({} confidence)", explanation.cause, explanation.confidence);
+    let Explanation { cause, confidence, .. } = explanation;
+    let said = format!("cause: {} ({cause}, {confidence} confidence)", cause.in_words());
     let reasons = explanation.evidence.iter().map(|reason| format!("for: {}", one_line(reason)));
     let doubts = explanation.doubts.iter().map(|doubt| format!("against: {}", one_line(doubt)));
     let reasons: Vec<String> = reasons.chain(doubts).map(|reason| indented(&reason, width, "  ")).collect();
-    parts.push([vec![cause], reasons].concat().join("\n"));
-    if let Some(reason) = group.likely_shared() {
-        parts.push(wrapped(&format!("maybe no duplicates at all: {reason}"), width));
+    parts.push([vec![wrapped(&said, width)], reasons].concat().join("\n"));
+    if let Some(objection) = shown.objection() {
+        parts.push(wrapped(&format!("a person must decide: {}", one_line(&objection.words)), width));
     }
     parts.push(wrapped(&format!("how to stop it: {}", advice_of(shown)), width));
     parts.join("\n\n") + "\n"
@@ -113,7 +119,9 @@ struct Document<'a> {
 struct GroupRecord<'a> {
     key: String,
     size: usize,
-    winner: LeadId,
+    /// Null: a person must decide first.
+    winner: Option<LeadId>,
+    undecided: Option<UndecidedRecord<'a>>,
     cause: Cause,
     confidence: &'static str,
     evidence: &'a [String],
@@ -137,11 +145,12 @@ struct EventRecord {
 
 impl<'a> From<&'a ShownGroup> for GroupRecord<'a> {
     fn from(shown: &'a ShownGroup) -> Self {
-        let ShownGroup { group, explanation, winner } = shown;
+        let ShownGroup { group, explanation, .. } = shown;
         Self {
             key: group.key.to_string(),
             size: group.leads.len(),
-            winner: *winner,
+            winner: shown.winner(),
+            undecided: shown.objection().map(UndecidedRecord::of),
             cause: explanation.cause,
             confidence: explanation.confidence.as_str(),
             evidence: &explanation.evidence,

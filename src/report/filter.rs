@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
-use crate::dedupe::{Cause, Group, normalise};
+use crate::dedupe::{Cause, Group, Known, Policy, normalise};
 use crate::lead::Lead;
 
 /// The flags that narrow a report or a merge. Totals count what passes them, too.
@@ -77,6 +77,17 @@ impl Filter {
     pub fn is_of_everything(&self) -> bool {
         let Self { cause, min_size, since, domain, emails } = self;
         cause.is_none() && *min_size <= 2 && since.is_none() && domain.is_none() && emails.is_none()
+    }
+
+    /// What is known of a group of this cause that passes.
+    pub fn known(&self, cause: Cause) -> Known {
+        Known { cause: Some(cause), named: self.emails.is_some() }
+    }
+
+    /// The policy of a merge of what passes: who asks for forced inserts has named them.
+    pub fn policy(&self, policy: Policy) -> Policy {
+        let include_deliberate = policy.include_deliberate || self.cause == Some(Cause::CreateDuplicate);
+        Policy { include_deliberate, ..policy }
     }
 
     /// Whether a group passes, its cause aside.

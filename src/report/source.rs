@@ -27,6 +27,8 @@ pub struct Source {
     pub reached: Option<Reached>,
     /// How far the activity log was read for the leads in groups.
     pub log: Log,
+    /// The fields that the scan read. Where nobody knows, it read all that it needs.
+    pub fields: Option<Vec<String>>,
 }
 
 /// How far the activity log was read: what it alone tells are the races, the integrations and the past.
@@ -71,8 +73,8 @@ impl Source {
             Some(why) if any_read => Log::InPart { unread, why },
             Some(why) => Log::Unread(why),
         };
-        let Summary { instance, scanned_at, leads, complete, running, reached, .. } = summary;
-        Self { instance, scanned_at, leads, complete, is_file, running, reached, log }
+        let Summary { instance, scanned_at, leads, complete, running, reached, fields, .. } = summary;
+        Self { instance, scanned_at, leads, complete, is_file, running, reached, log, fields }
     }
 
     /// What is not read yet, and what to do next, in sentences; nothing where the scan is complete.
@@ -111,8 +113,8 @@ impl Source {
             return "No duplicates found.".to_owned();
         }
         match self.leads {
-            0 => "No lead was read so far.".to_owned(),
-            leads => format!("No duplicates so far, among the {} that were read.", counted(leads, "lead")),
+            0 => "No record was read so far.".to_owned(),
+            leads => format!("No duplicates so far, among the {} that were read.", counted(leads, "record")),
         }
     }
 

@@ -4,12 +4,15 @@ use chrono::{DateTime, Utc};
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::plain::{count, counted, one_line};
-use super::{Report, ShownGroup};
-use crate::dedupe::{Cause, span};
+use super::{GroupTotals, MailedTwice, OptedOut, Report, ShownGroup};
+use crate::dedupe::span;
 use crate::lead::Lead;
 
 /// A rule below the header, and none elsewhere: what is not drawn leaves room for the data.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// The least width of a terminal that has room for the codes of causes.
+const WITH_CODES: usize = 60;
 
 /// The report in words and tables of at most `width` columns.
 pub fn render(report: &Report, width: usize) -> String {
@@ -40,25 +43,80 @@ fn headline(report: &Report, width: usize) -> String {
         .scanned_at
         .filter(|_| source.complete)
         .map_or_else(|| "not fully scanned yet".to_owned(), |at| format!("scanned {} UTC", minute(at)));
-    let from = format!("{}, {scanned}: {}", one_line(&source.instance), counted(source.leads, "lead"));
-    let found = if report.groups == 0 {
-        source.none_found()
-    } else {
-        format!(
-            "{}{} in {} of duplicates; a perfect merge would remove {}{}.",
-            if source.complete { "" } else { "So far: " },
-            counted(report.duplicates, "lead"),
-            counted(report.groups, "group"),
-            count(report.excess),
-            // A share of what was read so far is a share of nothing.
-            if source.complete { share(report.excess, source.leads) } else { String::new() },
-        )
-    };
-    wrapped(&[from, found].join("\n"), width)
+    let from = format!("{}, {scanned}: {}", one_line(&source.instance), counted(source.leads, "record"));
+    if report.groups == 0 {
+        return wrapped(&[from, source.none_found()].join("\n"), width);
+    }
+    let found = format!(
+        "{}{} in {} of duplicates: {}{}.",
+        if source.complete { "" } else { "So far: " },
+        counted(report.duplicates, "record"),
+        counted(report.groups, "group"),
+        counted(report.excess, "extra record"),
+        // A share of what was read so far is a share of nothing.
+        if source.complete { share_of(report.excess, source.leads, "all records") } else { String::new() },
+    );
+    let lines = [from, found].into_iter().map(|line| wrapped(&line, width));
+    let people = people(report).into_iter().map(|line| wrapped(&line, width));
+    lines.chain(numbers(report, width)).chain(people).collect::<Vec<_>>().join("\n")
 }
 
-fn share(part: u64, whole: u64) -> String {
-    share_of(part, whole, "all leads")
+/// What can be merged now, what a person must decide, and what of that is perhaps meant.
+fn numbers(report: &Report, width: usize) -> Vec<String> {
+    let (undecided, meant) = (report.all_undecided(), report.perhaps_meant());
+    let of_groups = |totals: GroupTotals| format!("({})", counted(totals.groups, "group"));
+    let reasons: Vec<String> = report
+        .reasons()
+        .map(|(reason, totals)| format!("{} {}", count(totals.excess), reason.in_words()))
+        .collect();
+    let mut lines = vec![
+        "Extra records, as far as the scan knows:".to_owned(),
+        format!("{} can be merged now {}", count(report.mergeable.excess), of_groups(report.mergeable)),
+    ];
+    if undecided.groups > 0 {
+        let (all, why) = (count(undecided.excess), reasons.join(", "));
+        let need = if undecided.excess == 1 { "needs" } else { "need" };
+        lines.push(format!("{all} {need} a person's decision {}: {why}", of_groups(undecided)));
+    }
+    if meant.groups > 0 {
+        lines.push(format!(
+            "of those, {} {} perhaps meant to be there {}",
+            count(meant.excess),
+            if meant.excess == 1 { "is" } else { "are" },
+            of_groups(meant)
+        ));
+    }
+    let indented = |line: &String| {
+        let text = wrapped(line, width.saturating_sub(4).max(20));
+        format!("  {}", text.replace('\n', "\n    "))
+    };
+    let head = lines.first().map(|line| wrapped(line, width));
+    head.into_iter().chain(lines.iter().skip(1).map(indented)).collect()
+}
+
+/// What the duplicates do to people, in a sentence each.
+pub(super) fn people(report: &Report) -> Vec<String> {
+    let opted_out = match &report.opted_out {
+        Some(OptedOut { people: 0, .. }) => None,
+        Some(OptedOut { people: 1, .. }) => {
+            Some("1 person who said stop has a second record that does not say so.".to_owned())
+        }
+        Some(OptedOut { people, .. }) => Some(format!(
+            "{} people who said stop have a second record that does not say so.",
+            count(*people)
+        )),
+        None => Some("Who said stop is not known: the scan read no opt-outs.".to_owned()),
+    };
+    let twice = match report.mailed_twice {
+        Some(MailedTwice { people: 0, .. }) => None,
+        Some(MailedTwice { people, mails }) => Some(format!(
+            "{} two or more records that can be mailed: up to {} too many in each send.",
+            if people == 1 { "1 person has".to_owned() } else { format!("{} people have", count(people)) },
+            counted(mails, "mail"),
+        )),
+        None => Some("Who gets mails twice is not known: the scan did not read who unsubscribed.".to_owned()),
+    };
+    opted_out.into_iter().chain(twice).collect()
 }
 
 fn share_of(part: u64, whole: u64, of_what: &str) -> String {
@@ -71,18 +129,23 @@ fn share_of(part: u64, whole: u64, of_what: &str) -> String {
 
 fn causes(report: &Report, width: usize) -> String {
     let mut table = new_table(width);
-    table.set_header(["cause", "groups", "excess", "what it is"]);
+    // The code for `--cause` is a help where there is room for it.
+    let columns = if width >= WITH_CODES { 4 } else { 3 };
+    table
+        .set_header(["extra\nrecords", "groups", "how they came about", "--cause"].into_iter().take(columns));
     let found = report.by_cause.iter().filter(|(_, totals)| totals.groups > 0);
     let mut found: Vec<_> = found.collect();
-    found.sort_by_key(|(cause, totals)| (std::cmp::Reverse(totals.groups), **cause));
+    found.sort_by_key(|(cause, totals)| (std::cmp::Reverse(totals.excess), **cause));
     for (cause, totals) in found {
-        table.add_row([
-            Cell::new(cause.as_str()),
-            number(totals.groups),
+        let cells = [
             number(totals.excess),
-            Cell::new(meaning(*cause)),
-        ]);
+            number(totals.groups),
+            Cell::new(cause.in_words()),
+            Cell::new(cause.as_str()),
+        ];
+        table.add_row(cells.into_iter().take(columns));
     }
+    narrow(&mut table, 2);
     finished(&table)
 }
 
@@ -94,15 +157,16 @@ fn integrations(report: &Report, width: usize) -> Option<String> {
     }
     found.sort_by_key(|(user, totals)| (std::cmp::Reverse(totals.excess), *user));
     let mut table = new_table(width);
-    table.set_header(["integration", "groups", "excess", "by races"]);
+    table.set_header(["extra\nrecords", "groups", "integration", "by two calls\nat once"]);
     for (user, totals) in found {
         table.add_row([
-            Cell::new(one_line(user.as_deref().unwrap_or("(none, or not known)"))),
-            number(totals.groups),
             number(totals.excess),
+            number(totals.groups),
+            Cell::new(one_line(user.as_deref().unwrap_or("(none, or not known)"))),
             number(totals.races),
         ]);
     }
+    narrow(&mut table, 2);
     Some(finished(&table))
 }
 
@@ -110,28 +174,17 @@ fn integrations(report: &Report, width: usize) -> Option<String> {
 fn past_and_future(report: &Report) -> String {
     let prevented = report.statistics.prevented;
     let would_have = format!(
-        "Writes through the guard would have prevented {} of the {} leads that are too many{}.",
+        "Writes through the guard would have prevented {} of the {}{}.",
         count(prevented),
-        count(report.excess),
+        counted(report.excess, "extra record"),
         share_of(prevented, report.excess, "them")
     );
     match report.statistics.merged_before() {
         0 => would_have,
         merged => {
-            format!("{would_have} Known of the past: {} merged into others before.", counted(merged, "lead"))
+            let known = if merged == 1 { "merge is" } else { "merges are" };
+            format!("{would_have} {} earlier {known} known.", count(merged))
         }
-    }
-}
-
-/// A cause in a few words.
-pub(super) fn meaning(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Race => "writes that overlapped, all inserted",
-        Cause::CreateDuplicate => "a program inserted, and did not look",
-        Cause::Crm => "the CRM sync, which looks for no address",
-        Cause::Import => "a list import",
-        Cause::Partition => "one person in several partitions",
-        Cause::Unknown => "nothing in the cache says why",
     }
 }
 
@@ -150,18 +203,18 @@ fn shown_line(report: &Report) -> String {
 fn groups(report: &Report, width: usize) -> String {
     let columns: Vec<&Column> = COLUMNS.iter().filter(|column| width >= column.room).collect();
     let mut table = new_table(width);
-    table.set_header(columns.iter().map(|column| column.title));
+    let key = report.key_name.as_str();
+    let title = |column: &Column| if column.title.is_empty() { key } else { column.title };
+    table.set_header(columns.iter().map(|column| title(column)));
     for shown in &report.shown {
         table.add_row(columns.iter().map(|column| (column.cell)(shown)));
     }
-    // The key is the one column that may break; it takes what the others leave.
-    for column in table.column_iter_mut().skip(1) {
-        column.set_constraint(ColumnConstraint::ContentWidth);
-    }
+    narrow(&mut table, 0);
     finished(&table)
 }
 
-/// A column of the groups' table, and the least width of a terminal that has room for it.
+/// A column of the groups' table, and the least width of a terminal that has room for it. The one without a title has the
+/// key's name.
 struct Column {
     title: &'static str,
     room: usize,
@@ -169,18 +222,23 @@ struct Column {
 }
 
 const COLUMNS: &[Column] = &[
-    Column { title: "key", room: 0, cell: |shown| Cell::new(one_line(&shown.group.key.to_string())) },
-    Column { title: "leads", room: 0, cell: |shown| number(shown.group.leads.len() as u64) },
-    Column { title: "cause", room: 0, cell: |shown| Cell::new(shown.explanation.cause.as_str()) },
-    Column { title: "confidence", room: 96, cell: |shown| Cell::new(shown.explanation.confidence.as_str()) },
-    Column { title: "winner", room: 56, cell: |shown| right(shown.winner.to_string()) },
+    Column { title: "", room: 0, cell: |shown| Cell::new(one_line(&shown.group.key.to_string())) },
+    Column { title: "records", room: 0, cell: |shown| number(shown.group.leads.len() as u64) },
+    Column { title: "cause", room: 0, cell: |shown| Cell::new(shown.explanation.cause.in_short()) },
+    Column { title: "confidence", room: 110, cell: |shown| Cell::new(shown.explanation.confidence.as_str()) },
+    Column { title: "record\nto keep", room: 56, cell: |shown| right(kept(shown)) },
     Column {
-        title: "created",
-        room: 64,
+        title: "first\ncreated",
+        room: 92,
         cell: |shown| Cell::new(created(shown).map(day).unwrap_or_default()),
     },
-    Column { title: "within", room: 72, cell: |shown| right(within(shown).unwrap_or_default()) },
+    Column { title: "first\nto last", room: 72, cell: |shown| right(within(shown).unwrap_or_default()) },
 ];
+
+/// The record to keep; where a person must decide first, nobody says.
+fn kept(shown: &ShownGroup) -> String {
+    shown.winner().map_or_else(|| "undecided".to_owned(), |winner| winner.to_string())
+}
 
 /// When the first of the leads was created.
 fn created(shown: &ShownGroup) -> Option<DateTime<Utc>> {
@@ -207,6 +265,15 @@ fn right(text: String) -> Cell {
 
 fn number(number: u64) -> Cell {
     right(count(number))
+}
+
+/// Lets the column at this place alone break its lines; it takes what the others leave.
+fn narrow(table: &mut Table, wide: usize) {
+    for (place, column) in table.column_iter_mut().enumerate() {
+        if place != wide {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
 }
 
 fn new_table(width: usize) -> Table {

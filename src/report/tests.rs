@@ -10,7 +10,7 @@ use super::plain::{count, one_line};
 use super::{
     Collector, Emails, Filter, Report, Source, parse_since, render, write_beside, write_csv, write_json,
 };
-use crate::dedupe::{Cause, Group, Key, WinnerOrder};
+use crate::dedupe::{Cause, Group, Key, Policy};
 use crate::lead::Lead;
 
 fn lead(id: u64, email: &str, created: &str) -> Lead {
@@ -57,8 +57,8 @@ fn sample() -> Vec<Group> {
 }
 
 fn report_of(groups: Vec<Group>, filter: &Filter, limit: Option<usize>) -> Report {
-    let winner = WinnerOrder::default();
-    let mut collector = Collector::new(filter, &winner, limit);
+    let policy = Policy::default();
+    let mut collector = Collector::new(filter, &policy, limit);
     for group in groups {
         collector.add(group);
     }

@@ -11,7 +11,7 @@ use super::rows::{ColumnUse, Leads, RowError, cell, each_row};
 use super::{Ended, Error, Now, Watch, spec};
 use crate::cache::Cache;
 use crate::dedupe::KeySpec;
-use crate::lead::{AUDIT_FIELDS, Lead};
+use crate::lead::Lead;
 use crate::table::date::{self, Judge, Order, Reading, Zone};
 use crate::table::{Row, Rows, Table, TableError, is_error_of_a_spreadsheet, shown, wrong_length};
 
@@ -265,7 +265,9 @@ impl FileScan<'_> {
         };
         let rows = self.table.rows().map_err(|error| FileError::of(self.name, error))?;
         let rows = FileRows { rows, row: Row::default(), scan: self };
-        let fields: Vec<String> = AUDIT_FIELDS.iter().map(|field| (*field).to_owned()).collect();
+        // What a file has no column for, nobody knows.
+        let fields: Vec<String> =
+            self.columns.uses.iter().filter_map(|column| column.field.clone()).collect();
         let (key, size) = (self.rules.key, self.size());
         let totals = cache.load(&spec("file", &fields, key), now(), |loader| {
             loader.from_file(source)?;

@@ -46,6 +46,30 @@ impl Cause {
             Self::Unknown => "unknown",
         }
     }
+
+    /// The cause in two or three words for a person.
+    pub fn in_short(self) -> &'static str {
+        match self {
+            Self::Race => "two calls at once",
+            Self::CreateDuplicate => "forced insert",
+            Self::Crm => "CRM sync",
+            Self::Import => "list import",
+            Self::Partition => "partitions",
+            Self::Unknown => "not known",
+        }
+    }
+
+    /// The cause in plain words.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Race => "two calls at once: neither saw the other",
+            Self::CreateDuplicate => "an integration told Marketo to create without checking",
+            Self::Crm => "the CRM sync created it; the sync does not look for an existing email",
+            Self::Import => "a list import created it",
+            Self::Partition => "one person in several lead partitions",
+            Self::Unknown => "not known",
+        }
+    }
 }
 
 impl fmt::Display for Cause {

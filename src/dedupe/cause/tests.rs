@@ -108,10 +108,10 @@ fn a_group_of_several_causes_has_that_of_most_of_its_leads_and_names_the_others(
     let told = explain(&leads, &[]);
     assert_eq!((told.cause, told.confidence), (Cause::Race, Confidence::Medium));
     assert_eq!(told.evidence.len(), 5);
-    assert_eq!(told.evidence[3], "and 2 more of its leads likewise");
+    assert_eq!(told.evidence[3], "and 2 more of its records likewise");
     assert_eq!(
         told.evidence[4],
-        "import for 1 of its leads: lead 7 came by a list import, 5 min after lead 6"
+        "list import for 1 of its records: lead 7 came by a list import, 5 min after lead 6"
     );
 }
 

@@ -41,6 +41,10 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason, in the order in which they are looked for.
+    pub const ALL: [Self; 5] =
+        [Self::Partitions, Self::Crm, Self::SeveralPeople, Self::Deliberate, Self::Large];
+
     /// The word of JSON.
     pub fn as_str(self) -> &'static str {
         match self {

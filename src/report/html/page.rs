@@ -10,9 +10,10 @@ use sha2::{Digest as _, Sha256};
 use super::chart::Chart;
 use super::price::Price;
 use super::rows::{integrations, name_of, newest};
+use crate::dedupe::Cause;
 use crate::report::plain::{count, counted};
-use crate::report::table::meaning;
-use crate::report::{DayTotals, Report, ShownGroup, Statistics};
+use crate::report::table::people;
+use crate::report::{DayTotals, GroupTotals, Report, ShownGroup, Statistics};
 
 const STYLE: &str = include_str!("../../../templates/report.css");
 pub(super) const SCRIPT: &str = include_str!("../../../templates/report.js");
@@ -44,6 +45,15 @@ pub(super) struct Page {
     duplicates: String,
     excess: String,
     share: String,
+    mergeable: Number,
+    undecided: Number,
+    /// The undecided ones by reason, most first, as `31 in several lead partitions`.
+    reasons: Vec<String>,
+    /// Absent where none is.
+    perhaps_meant: Option<Number>,
+    /// What the duplicates do to people, in a sentence each.
+    people: Vec<String>,
+    key_name: String,
     cost: Option<Cost>,
     prevented: String,
     prevented_share: String,
@@ -55,8 +65,19 @@ pub(super) struct Page {
     causes: Vec<CauseRow>,
     integrations: Vec<IntegrationRow>,
     largest: Vec<LargestRow>,
-    listed: String,
-    cause_names: Vec<&'static str>,
+    cause_names: Vec<(&'static str, &'static str)>,
+}
+
+/// Extra records, and the groups that they are in.
+struct Number {
+    excess: String,
+    groups: String,
+}
+
+impl From<GroupTotals> for Number {
+    fn from(totals: GroupTotals) -> Self {
+        Self { excess: count(totals.excess), groups: counted(totals.groups, "group") }
+    }
 }
 
 struct Cost {
@@ -65,7 +86,7 @@ struct Cost {
 }
 
 struct CauseRow {
-    name: &'static str,
+    code: &'static str,
     meaning: &'static str,
     groups: String,
     excess: String,
@@ -88,7 +109,9 @@ struct LargestRow {
     confidence: &'static str,
     newest: String,
     integrations: String,
-    winner: String,
+    /// The record to keep, or why a person must decide.
+    verdict: String,
+    decided: bool,
 }
 
 impl Page {
@@ -105,7 +128,7 @@ impl Page {
                 || "not fully scanned yet".to_owned(),
                 |at| at.format("scanned %Y-%m-%d %H:%M UTC").to_string(),
             ),
-            leads: counted(report.source.leads, "lead"),
+            leads: counted(report.source.leads, "record"),
             groups: count(report.groups),
             unfinished: report.source.unfinished(),
             not_known: report.source.not_known(),
@@ -115,7 +138,13 @@ impl Page {
             duplicates: count(report.duplicates),
             excess: count(report.excess),
             share: percent(report.excess, report.source.leads),
-            cost: price.map(|price| Cost { all: price.of(report.excess), one: price.to_string() }),
+            mergeable: report.mergeable.into(),
+            undecided: report.all_undecided().into(),
+            reasons: reasons(report),
+            perhaps_meant: Some(report.perhaps_meant()).filter(|meant| meant.groups > 0).map(Number::from),
+            people: people(report),
+            key_name: report.key_name.clone(),
+            cost: price.map(|price| Cost { all: price.of(report.mergeable.excess), one: price.to_string() }),
             prevented: count(figures.prevented),
             prevented_share: percent(figures.prevented, late),
             merged_before: Some(figures.merged_before()).filter(|merged| *merged > 0).map(count),
@@ -125,8 +154,7 @@ impl Page {
             causes: causes(report),
             integrations: integration_rows(figures),
             largest: report.shown.iter().take(LARGEST).map(LargestRow::of).collect(),
-            listed: count(report.shown.len() as u64),
-            cause_names: report.by_cause.keys().map(|cause| cause.as_str()).collect(),
+            cause_names: Cause::ALL.map(|cause| (cause.as_str(), cause.in_short())).into(),
         }
     }
 }
@@ -148,26 +176,38 @@ impl LargestRow {
             key: shown.group.key.to_string(),
             name: name_of(shown),
             size: count(shown.group.leads.len() as u64),
-            cause: shown.explanation.cause.as_str(),
+            cause: shown.explanation.cause.in_short(),
             confidence: shown.explanation.confidence.as_str(),
             newest: newest(shown).map(|at| at.format("%Y-%m-%d %H:%M").to_string()).unwrap_or_default(),
             integrations: integrations(shown),
-            winner: shown.winner.to_string(),
+            verdict: shown.objection().map_or_else(
+                || shown.winner().map(|winner| winner.to_string()).unwrap_or_default(),
+                |objection| objection.reason.in_words().to_owned(),
+            ),
+            decided: shown.winner().is_some(),
         }
     }
 }
 
-/// The causes that were found, the most frequent first.
+/// Why a person must decide, the reason of the most extra records first.
+fn reasons(report: &Report) -> Vec<String> {
+    report
+        .reasons()
+        .map(|(reason, totals)| format!("{} {}", count(totals.excess), reason.in_words()))
+        .collect()
+}
+
+/// The causes that were found, the one with the most extra records first.
 fn causes(report: &Report) -> Vec<CauseRow> {
     let mut found: Vec<_> = report.by_cause.iter().filter(|(_, totals)| totals.groups > 0).collect();
-    found.sort_by_key(|(cause, totals)| (Reverse(totals.groups), **cause));
-    let most = found.first().map_or(1, |(_, totals)| totals.groups);
+    found.sort_by_key(|(cause, totals)| (Reverse(totals.excess), **cause));
+    let most = found.first().map_or(1, |(_, totals)| totals.excess.max(1));
     let rows = found.into_iter().map(|(cause, totals)| CauseRow {
-        name: cause.as_str(),
-        meaning: meaning(*cause),
+        code: cause.as_str(),
+        meaning: cause.in_words(),
         groups: count(totals.groups),
         excess: count(totals.excess),
-        bar: (totals.groups * BAR / most).max(1),
+        bar: (totals.excess * BAR / most).max(1),
     });
     rows.collect()
 }

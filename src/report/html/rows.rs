@@ -19,8 +19,9 @@ pub(super) fn write_rows(report: &Report, out: &mut impl Write) -> io::Result<()
 }
 
 fn row(shown: &ShownGroup) -> serde_json::Result<String> {
-    let losers: Vec<_> =
-        shown.group.leads.iter().map(|lead| lead.id).filter(|id| *id != shown.winner).collect();
+    let winner = shown.winner();
+    let others: Vec<_> =
+        shown.group.leads.iter().map(|lead| lead.id).filter(|id| Some(*id) != winner).collect();
     serde_json::to_string(&(
         shown.group.key.to_string(),
         name_of(shown),
@@ -29,8 +30,9 @@ fn row(shown: &ShownGroup) -> serde_json::Result<String> {
         shown.explanation.confidence.as_str(),
         newest(shown).map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)).unwrap_or_default(),
         integrations(shown),
-        shown.winner,
-        losers,
+        winner,
+        others,
+        shown.objection().map(|objection| objection.reason.in_words()).unwrap_or_default(),
     ))
 }
 
@@ -51,10 +53,11 @@ fn harmless(json: &str) -> String {
     safe
 }
 
-/// First and last name of the lead that would stay.
+/// First and last name of the record to keep; where there is none yet, of the first.
 pub(super) fn name_of(shown: &ShownGroup) -> String {
-    let winner = shown.group.leads.iter().find(|lead| lead.id == shown.winner);
-    let names = winner.into_iter().flat_map(|lead| [lead.first_name(), lead.last_name()]);
+    let winner = shown.winner();
+    let kept = shown.group.leads.iter().find(|lead| winner.is_none_or(|winner| lead.id == winner));
+    let names = kept.into_iter().flat_map(|lead| [lead.first_name(), lead.last_name()]);
     names.flatten().collect::<Vec<_>>().join(" ")
 }
 

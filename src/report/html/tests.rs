@@ -1,7 +1,7 @@
 //! What the page says of groups that were handed in, and that no value is more than text in it.
 
 use super::{Price, write_html};
-use crate::dedupe::{Group, Key, WinnerOrder};
+use crate::dedupe::{Group, Key, Policy};
 use crate::lead::Lead;
 use crate::report::{Collector, Filter, Report, Source};
 
@@ -16,8 +16,8 @@ fn lead(id: u64, name: &str, created: &str) -> Lead {
 }
 
 fn report(name: &str) -> Report {
-    let (filter, winner) = (Filter::default(), WinnerOrder::default());
-    let mut collector = Collector::new(&filter, &winner, None);
+    let (filter, policy) = (Filter::default(), Policy::default());
+    let mut collector = Collector::new(&filter, &policy, None);
     collector.add(Group::new(
         Key::of("ada@example.com").unwrap(),
         vec![lead(17, name, "2026-03-01T08:00:00Z"), lead(18, name, "2026-03-01T08:00:02Z")],
@@ -57,7 +57,7 @@ fn a_row_holds_what_the_script_expects_in_its_order() {
     let row = &rows(&page(&report("Ada"), None))[0];
     assert_eq!(
         row.to_string(),
-        r#"["ada@example.com","Ada",2,"race","medium","2026-03-01T08:00:02Z","",17,[18]]"#
+        r#"["ada@example.com","Ada",2,"race","medium","2026-03-01T08:00:02Z","",17,[18],""]"#
     );
 }
 
