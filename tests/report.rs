@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::assert_picture;
-use crate::support::{Run, binary, word_for};
+use crate::support::{Instance, Run, binary, quick, word_for};
 
 const INSTANCE: &str = "123-abc-456.mktorest.com";
 
@@ -391,4 +391,46 @@ fn counted_by_hand(leads: &[Lead]) -> BTreeMap<String, BTreeSet<u64>> {
     }
     groups.retain(|_, ids| ids.len() > 1);
     groups
+}
+
+#[test]
+fn what_can_be_merged_now_is_what_a_merge_would_plan_and_its_reasons_are_the_same() {
+    let options = Options { leads: 1_500, duplicates: 0.2, seed: 11, ..quick() };
+    let instance = Instance::start(options);
+    instance.run(["scan"]).expect_code(0);
+    let report = instance.run(["report", "--json"]).expect_code(0).json();
+    let plan = instance.run(["merge", "--json"]).expect_code(0).json();
+    let planned: BTreeMap<&str, &Value> =
+        plan["group"].as_array().unwrap().iter().map(|g| (g["key"].as_str().unwrap(), g)).collect();
+    let (mut mergeable, mut undecided, mut only_marketo_knew) = ((0, 0), (0, 0), 0);
+    for group in report["group"].as_array().unwrap() {
+        let (size, plan) = (group["size"].as_u64().unwrap(), planned[group["key"].as_str().unwrap()]);
+        let sums = if group["undecided"].is_null() { &mut mergeable } else { &mut undecided };
+        *sums = (sums.0 + 1, sums.1 + size - 1);
+        if !group["undecided"].is_null() {
+            assert_eq!(plan["reason"], group["undecided"]["words"], "{group}");
+            assert_eq!((&plan["outcome"], &group["winner"]), (&json!("skipped"), &Value::Null), "{plan}");
+        } else if plan["outcome"] == "would_merge" {
+            assert_eq!(plan["winner"], group["winner"], "{group}");
+        } else {
+            only_marketo_knew += 1;
+            let why = plan["reason"].as_str().unwrap();
+            assert!(why.contains("custom object") || why.contains("looks like a consent"), "{plan}");
+        }
+    }
+    let told =
+        |name: &str| (report[name]["groups"].as_u64().unwrap(), report[name]["excess"].as_u64().unwrap());
+    assert_eq!((told("mergeable"), told("undecided")), (mergeable, undecided));
+    assert!(
+        mergeable.0 > 20 && undecided.0 > 5 && only_marketo_knew < mergeable.0 / 2,
+        "{mergeable:?} {undecided:?} {only_marketo_knew}"
+    );
+    let reasons = report["undecided"]["by_reason"].as_object().unwrap();
+    assert_eq!(reasons.values().map(|sum| sum["groups"].as_u64().unwrap()).sum::<u64>(), undecided.0);
+    let meant = |reason: &str| reasons[reason]["excess"].as_u64().unwrap();
+    assert_eq!(report["perhaps_meant"]["excess"], meant("partitions") + meant("deliberate"));
+    assert!(report["opted_out"]["people"].as_u64().unwrap() > 0, "{report:#}");
+    // Who names a group, or asks for its cause, has decided: report and merge agree on that too.
+    let cause = instance.run(["report", "--json", "--cause", "create_duplicate"]).expect_code(0).json();
+    assert_eq!(cause["undecided"]["by_reason"]["deliberate"]["groups"], 0, "{cause:#}");
 }

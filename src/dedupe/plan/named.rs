@@ -3,8 +3,7 @@
 //! Never: part of the re-check. A plan holds such a group only where it was named, and leads that come later are no
 //! part of the planned group.
 
-use super::objection::unless_named;
-use super::{FieldFacts, Known, LeftOut, PlannedGroup, Policy, plan_group};
+use super::{FieldFacts, Known, LeftOut, Objection, PlannedGroup, Policy, members, plan_group};
 use crate::dedupe::Key;
 use crate::lead::{Lead, LeadId};
 
@@ -16,10 +15,15 @@ pub fn plan_candidate(
     policy: &Policy,
     facts: &FieldFacts,
 ) -> Result<PlannedGroup, LeftOut> {
-    let group = plan_group(key, leads, policy, facts)?;
-    let Some(objection) = unless_named(group.seen.len(), known, policy) else { return Ok(group) };
-    let leads: Vec<LeadId> = group.seen.iter().map(|seen| seen.id).collect();
-    Err(LeftOut { key: group.key, leads, reason: objection.words })
+    let members = members(key, leads, policy);
+    // Before the rules of fields are tried, so that a report, which does not know all fields, gives the same reason.
+    if members.len() > 1
+        && let Some(objection) = Objection::to(&members, known, policy)
+    {
+        let leads: Vec<LeadId> = members.iter().map(|lead| lead.id).collect();
+        return Err(LeftOut { key: key.clone(), leads, reason: objection.words });
+    }
+    plan_group(key, leads, policy, facts)
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
 /// Groups that are merged only when somebody names them: large ones, and those that were made on purpose. No
 /// part of the re-check: a plan holds such a group only where it was named, and leads that come later are no
 /// part of it.
-pub(super) fn unless_named(size: usize, known: Known, policy: &Policy) -> Option<Objection> {
+fn unless_named(size: usize, known: Known, policy: &Policy) -> Option<Objection> {
     if known.named {
         return None;
     }
