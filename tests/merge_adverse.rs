@@ -62,6 +62,37 @@ fn a_value_that_marketo_cuts_is_not_taken_for_written_and_a_phone_that_it_rewrit
 }
 
 #[test]
+fn what_cannot_be_set_back_on_a_group_left_alone_is_named_with_its_value_before_until_it_is_right() {
+    for (knobs, field, loses, found) in [
+        // A campaign answers each write of the field; and a blank field takes the beginning of a text, and keeps it.
+        (vec!["overwritten_fields=city:Nowhere"], "city", "London", "Nowhere"),
+        (vec!["blocked_fields=title"], "title", "Chief \u{1F680} Engineer", "Chief "),
+    ] {
+        let instance = Instance::start(options(&knobs));
+        let winner = lead(&instance, &json!({}));
+        lead(&instance, &json!({field: loses}));
+        let run = merge(&instance).expect_code(3);
+        let document = run.json();
+        let named = json!({"lead": winner, "name": field, "wanted": null, "found": found});
+        let mut surprise = named.clone();
+        surprise["fate"] = json!("not_set_back");
+        assert_eq!(document["group"][0]["surprises"], json!([surprise]), "{document}");
+        let mut open = named;
+        open["key"] = json!("ada@example.com");
+        assert_eq!(document["open"], json!([open]));
+        let reason = document["group"][0]["reason"].as_str().unwrap();
+        assert!(reason.contains(&format!("`{field}` was (blank)")), "{reason}");
+        let told = format!(
+            "OPEN: `{field}` of lead {winner} (ada@example.com) should be (blank) and is \"{found}\""
+        );
+        assert!(run.stderr.contains(&told), "{}", run.picture());
+        // It begins the next run, in text too, and no run ends with 0 while it is so.
+        let next = instance.run(["merge", "--confirm"]);
+        assert!(next.stderr.contains(&told) && next.code == Some(3), "{}", next.picture());
+    }
+}
+
+#[test]
 fn what_the_merge_takes_from_the_survivor_is_written_again() {
     let instance = Instance::start(options(&["merge_score=sum", "merge_empties=phone"]));
     let winner = lead(&instance, &json!({"leadScore": 9, "phone": "+1 555 0100"}));

@@ -212,6 +212,8 @@ struct Books<'a> {
     plans: Vec<String>,
     /// Findings that are open, by lead and field.
     open: BTreeSet<(u64, String)>,
+    /// What any run named of a lead and field, by its value before, in `open` and in the groups' `surprises`.
+    named: BTreeSet<(u64, String)>,
     seed: u64,
     log: String,
 }
@@ -285,15 +287,12 @@ impl Books<'_> {
                         .filter(|deed| ids.contains(&deed.lead))
                         .filter_map(|deed| deed.fields.get(*field)),
                 );
-                if values.is_empty() || self.open.contains(&(end, (*field).to_owned())) {
+                // A value that the instance itself made of a write, and that could not be set back, wins over the
+                // leads', which the next plan names as dropped: it must have been named when it came.
+                if values.is_empty() || ids.iter().any(|id| self.is_named(*id, field)) {
                     continue;
                 }
-                // Where updates of a field are blocked, a value that the instance itself made of a write cannot be
-                // taken back, and wins over the leads', which the next plan names as dropped.
-                let by_itself = survivor.get(*field) == Some(&json!("Nowhere"))
-                    || (survivor.get(*field) == Some(&json!("Chief "))
-                        && self.log.contains("\"blocked_fields\": \"title"));
-                if !by_itself && !survivor.get(*field).is_some_and(|held| values.contains(&held)) {
+                if !survivor.get(*field).is_some_and(|held| values.contains(&held)) {
                     self.fail(&format!(
                         "`{field}` of {end} is {:?}, and its leads had {values:?}\nhistory: {:?}",
                         survivor.get(*field),
@@ -362,15 +361,21 @@ impl Books<'_> {
             }
             for field in VALUES.iter().chain(CONSENT).chain(&["email", "firstName", "lastName"]) {
                 let (was, is) = (before.fields.get(*field), now.fields.get(*field));
-                if was != is && !self.typed(*id, field) && !self.excused(*id, field, is) {
+                if was != is && !self.typed(*id, field) && !self.excused(*id, field) {
                     self.fail(&format!("`{field}` of lead {id}, which was left alone, was {was:?} and is {is:?}\nhistory: {:?}", self.instance.sandbox.history(*id)));
                 }
             }
         }
     }
 
-    /// An opt-out that no other lead says any more stays, and is told; the instance overwrites a field by itself.
-    fn excused(&self, lead: u64, field: &str, is: Option<&Value>) -> bool {
+    /// Whether a run has named the lead and field with what it should hold, or the ledger has it open.
+    fn is_named(&self, lead: u64, field: &str) -> bool {
+        let this = (lead, field.to_owned());
+        self.open.contains(&this) || self.named.contains(&this)
+    }
+
+    /// An opt-out that no other lead says any more stays, and is told; what could not be set back is named.
+    fn excused(&self, lead: u64, field: &str) -> bool {
         let email = self.start[&lead].fields.get("email");
         let mates = self.start.values().filter(|mate| mate.id != lead && mate.fields.get("email") == email);
         if field == "unsubscribed" {
@@ -382,15 +387,23 @@ impl Books<'_> {
         let still_said = mates
             .filter_map(|mate| self.instance.sandbox.lead(mate.id))
             .any(|mate| mate.fields.get(field) == Some(&json!(true)));
-        // What cannot be written cannot be taken back either, and is told.
-        let is_blocked = self.log.contains(&format!("\"blocked_fields\": \"{field}"));
-        (CONSENT.contains(&field) && !still_said) || is_blocked || is == Some(&json!("Nowhere"))
+        (CONSENT.contains(&field) && !still_said) || self.is_named(lead, field)
     }
 }
 
-/// A group that is called merged is.
+/// The leads and fields that a run named as left otherwise than they should be.
+fn named_by(run: &Run) -> Vec<(u64, String)> {
+    let Ok(document) = serde_json::from_str::<Value>(&run.stdout) else { return Vec::new() };
+    let rows = |list: &Value| list.as_array().cloned().unwrap_or_default();
+    let surprises = rows(&document["group"]).into_iter().flat_map(|group| rows(&group["surprises"]));
+    let all = surprises.filter(|row| row["fate"] == "not_set_back").chain(rows(&document["open"]));
+    all.map(|row| (row["lead"].as_u64().unwrap(), row["name"].as_str().unwrap().to_owned())).collect()
+}
+
+/// A group that is called merged is, and no run ends well while something is open.
 fn merged_is_merged(instance: &Instance, run: &Run, seed: u64) {
     let Ok(document) = serde_json::from_str::<Value>(&run.stdout) else { return };
+    assert!(run.code != Some(0) || document.get("open").is_none(), "seed {seed}: {}", run.picture());
     for group in document["group"].as_array().unwrap().iter().filter(|group| group["outcome"] == "merged") {
         for loser in group["losers"].as_array().unwrap() {
             let loser = loser.as_u64().unwrap();
@@ -422,7 +435,7 @@ fn storm(seed: u64) {
     let start = instance.sandbox.leads().into_iter().map(|view| (view.id, view)).collect();
     fill_cache(&instance);
     let mut log = described;
-    let mut quiet = 0;
+    let (mut quiet, mut named) = (0, BTreeSet::new());
     for round in 0..9 {
         let stormy = round < 4;
         if stormy {
@@ -436,6 +449,7 @@ fn storm(seed: u64) {
                 log = format!("{log}\n----- run {round}\n{}", run.picture());
                 assert!(matches!(run.code, Some(0 | 1 | 3 | 4)), "seed {seed}: {log}");
                 merged_is_merged(&instance, &run, seed);
+                named.extend(named_by(&run));
                 let same = !stormy && living == instance.sandbox.leads_living();
                 quiet = if same { quiet + 1 } else { 0 };
             }
@@ -459,6 +473,7 @@ fn storm(seed: u64) {
         ledger,
         plans,
         open,
+        named,
         seed,
         log,
     };

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use clap::Args;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::confirm::{self, Vanishing};
@@ -122,20 +123,23 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
         ended: 0,
         unrecorded: false,
     };
-    if args.confirm {
+    let open_before = if args.confirm {
         let resumed = merge.settle_open(&mut follow).await?;
         if let Some(exit) = tell_resumed(&mut context.ui, &resumed) {
             return Ok(exit);
         }
+        resumed.findings
     } else {
-        tell_findings(&mut context.ui, &merge.still_open()?);
-    }
+        let open = merge.still_open()?;
+        tell_findings(&mut context.ui, &open);
+        open
+    };
     let plan = if let Some(plan) = kept {
         let past = merge.past_of(&plan)?;
         if past.is_all_merged(&plan) {
             context.ui.note("nothing is left to do of this plan");
             let open = merge.still_open()?;
-            kept::print(&mut context.ui, &plan, past, args.json)?;
+            kept::print(&mut context.ui, &plan, past, &open, args.json)?;
             return Ok(if open.is_empty() { Exit::Done } else { Exit::Partial });
         }
         kept::tell_begun(&mut context.ui, &past);
@@ -172,6 +176,7 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
         kept: None,
         filtered: !filter.is_of_everything(),
         report: &report,
+        open: &open,
         calls: client.calls_made(),
         rules: &rules,
         width: context.ui.terminal_width(),
@@ -181,6 +186,8 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
     } else {
         context.ui.print(&shown.text())?;
     }
+    let new = open.iter().filter(|finding| !open_before.contains(finding)).cloned();
+    tell_findings(&mut context.ui, &new.collect::<Vec<_>>());
     tell_unwatched(&mut context.ui, report.unwatched.as_deref());
     let exit = ending(&mut context.ui, report, args.confirm);
     // No run ends well while something that a merge lost is open.
@@ -292,12 +299,19 @@ fn tell_unwatched(ui: &mut Ui, why: Option<&str>) {
     }
 }
 
-/// Names everything that a merge lost and nobody has put right.
+/// A value in a message.
+fn value_of(value: &Value) -> String {
+    if value.is_null() { "(blank)".to_owned() } else { value.to_string() }
+}
+
+/// Names everything that a merge lost, or that could not be set back, and nobody has put right.
 fn tell_findings(ui: &mut Ui, findings: &[Finding]) {
     for finding in findings {
         let Finding { lead, field, wanted, found, key, .. } = finding;
         ui.note(&format!(
-            "OPEN: lead {lead} ({key}) lost `{field}` in an earlier merge: it should be {wanted} and is {found}; put it right in Marketo"
+            "OPEN: `{field}` of lead {lead} ({key}) should be {} and is {} since this program merged or wrote to it; put it right in Marketo",
+            value_of(wanted),
+            value_of(found)
         ));
     }
 }

@@ -93,6 +93,7 @@ pub(super) fn in_words(surprise: &Surprise) -> String {
                 "`{name}` of lead {lead} is {found} where {wanted} was expected: somebody changed it meanwhile, and it stays"
             )
         }
+        Fate::NotSetBack => format!("`{name}` of lead {lead} was {wanted} and is {found}"),
         Fate::Lost => format!("`{name}` of lead {lead} is {found} and should be {wanted}"),
     }
 }

@@ -1,6 +1,8 @@
 //! Gives a winner its former values back whose merge was not made: a group that is left alone is as it
 //! was (law 2).
 //!
+//! What cannot be set back, or was never seen as it was written, stays open in the ledger with its value
+//! before; it is there before the values are written back, so that a kill cannot make it silent.
 //! Never: takes back what somebody else wrote since, or an opt-out that no other lead of the group says
 //! any more (law 5).
 
@@ -9,24 +11,50 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::fresh::Fresh;
+use super::report::Difference;
 use super::take_in::members;
+use super::verify::shown;
 use super::write::Record;
 use super::{Error, Merge, MergeClient};
 use crate::dedupe::{FieldChange, Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
-use crate::ledger::Purpose;
+use crate::ledger::{Finding, FindingKind, Purpose};
 use crate::marketo::UntilStopped;
 
 /// How often it is tried where the look becomes too old before the write can leave.
 const TRIES: usize = 10;
 
+/// What became of a winner.
+#[derive(Debug)]
+pub(super) struct GivenBack {
+    /// In words.
+    pub(super) words: String,
+    /// The fields that do not hold what they held before the run, by its doing or by what it set off.
+    pub(super) left: Vec<Difference>,
+}
+
+/// What a field of a winner holds that was written to for a merge which was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// What it held before.
+    AsBefore,
+    /// What was written, or what Marketo left of that.
+    Ours,
+    /// An opt-out that was written, and that no other lead says any more: it stays.
+    OptOut,
+    /// Something else, where a look has shown the written value: somebody changed it since.
+    Theirs,
+    /// Something else, and no look has shown the written value: the instance made it of the write, or somebody typed it.
+    Unexplained,
+}
+
 impl<M: MergeClient> Merge<'_, M> {
-    /// Gives winners their former values back. Tells of each what became of it, in words.
+    /// Gives winners their former values back. Tells of each what became of it.
     pub(super) async fn give_back(
         &mut self,
         plan: &str,
         groups: &[&PlannedGroup],
-    ) -> Result<BTreeMap<LeadId, String>, Error> {
+    ) -> Result<BTreeMap<LeadId, GivenBack>, Error> {
         let groups: Vec<&PlannedGroup> =
             groups.iter().filter(|group| !group.changes.is_empty()).copied().collect();
         let ids: Vec<LeadId> = groups.iter().flat_map(|group| members(group)).collect();
@@ -34,18 +62,20 @@ impl<M: MergeClient> Merge<'_, M> {
         if ids.is_empty() {
             return Ok(told);
         }
-        let mut asked: BTreeMap<LeadId, Vec<FieldChange>> = BTreeMap::new();
-        for _ in 0..TRIES {
+        for attempt in 0..TRIES {
             let Some(look) = self.look(&ids).await? else { return Ok(told) };
-            asked = groups
-                .iter()
-                .filter_map(|group| Some((group.winner, self.to_give_back(group, &look.leads)?)))
-                .collect();
-            let records: Vec<Record> = asked
-                .iter()
-                .filter(|(_, changes)| !changes.is_empty())
-                .map(|(lead, changes)| Record { lead: *lead, changes: changes.clone() })
-                .collect();
+            if attempt == 0 {
+                let all = groups.iter().map(|group| Ok((*group, self.wrong(group, &look.leads)?)));
+                let all = all.collect::<Result<Vec<_>, Error>>()?;
+                self.keep_open(plan, &all)?;
+            }
+            let mut records = Vec::new();
+            for group in &groups {
+                let changes = self.to_give_back(group, &look.leads)?;
+                if !changes.is_empty() {
+                    records.push(Record { lead: group.winner, changes });
+                }
+            }
             if records.is_empty() {
                 break;
             }
@@ -60,16 +90,19 @@ impl<M: MergeClient> Merge<'_, M> {
             }
         }
         let Some(look) = self.look(&ids).await? else { return Ok(told) };
+        let mut all = Vec::new();
         for group in groups {
-            let Some(changes) = asked.get(&group.winner) else { continue };
+            let left = self.wrong(group, &look.leads)?;
             let words = match look.leads.get(&group.winner) {
                 None => {
                     "the record to keep is gone, and could not be given its former values back".to_owned()
                 }
-                Some(lead) => self.in_words(group, changes, lead),
+                Some(_) => self.in_words(group, &look.leads)?,
             };
-            told.insert(group.winner, words);
+            all.push((group, left.clone()));
+            told.insert(group.winner, GivenBack { words, left });
         }
+        self.close_what_is_set_back(plan, &all, &look.leads)?;
         Ok(told)
     }
 
@@ -102,60 +135,134 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(given_back)
     }
 
-    /// What is to be written so that the winner is as it was; none where it is gone.
-    fn to_give_back(&self, group: &PlannedGroup, live: &BTreeMap<LeadId, Lead>) -> Option<Vec<FieldChange>> {
-        let winner = live.get(&group.winner)?;
-        let changes = group.changes.iter().filter_map(|change| {
-            let held = winner.value(&change.name).cloned().unwrap_or(Value::Null);
-            let is_ours = self.is_ours(change, &held);
-            let as_it_was = self.facts.holds(&change.name, &held, &change.before);
-            let consent = self.facts.is_opt_out(&change.name);
-            let still_said = members(group)
-                .filter(|id| *id != group.winner)
-                .filter_map(|id| live.get(&id))
-                .any(|lead| lead.flag(&change.name));
-            (is_ours && !as_it_was && (!consent || still_said)).then(|| FieldChange {
-                name: change.name.clone(),
-                before: held,
-                after: change.before.clone(),
-                from: None,
-            })
-        });
-        Some(changes.collect())
-    }
-
-    /// Whether a winner holds what was written to it, or what Marketo left of it.
-    fn is_ours(&self, change: &FieldChange, held: &Value) -> bool {
-        self.facts.holds(&change.name, held, &change.after)
-            || self.facts.is_cut_from(&change.name, held, &change.after)
-    }
-
-    fn in_words(&self, group: &PlannedGroup, asked: &[FieldChange], now: &Lead) -> String {
-        let others: Vec<String> = group
-            .changes
-            .iter()
-            .filter(|change| {
-                let held = now.value(&change.name).unwrap_or(&Value::Null);
-                !self.facts.holds(&change.name, held, &change.before)
-            })
-            .map(|change| {
-                let was_asked = asked.iter().any(|asked| asked.name == change.name);
-                let held = now.value(&change.name).unwrap_or(&Value::Null);
-                let is_ours = self.is_ours(change, held);
-                match (was_asked, is_ours) {
-                    (false, true) => {
-                        format!("`{}` keeps the opt-out, which no other record says", change.name)
-                    }
-                    (false, false) => {
-                        format!("`{}` was changed by somebody else meanwhile, and stays", change.name)
-                    }
-                    (true, _) => format!("`{}` could not be set back", change.name),
-                }
-            })
-            .collect();
-        if others.is_empty() {
-            return "the record to keep has its former values".to_owned();
+    /// What a changed field of the winner holds now.
+    fn held(
+        &self,
+        group: &PlannedGroup,
+        change: &FieldChange,
+        live: &BTreeMap<LeadId, Lead>,
+    ) -> Result<Held, Error> {
+        let Some(winner) = live.get(&group.winner) else { return Ok(Held::AsBefore) };
+        let held = winner.value(&change.name).unwrap_or(&Value::Null);
+        if self.facts.holds(&change.name, held, &change.before) {
+            return Ok(Held::AsBefore);
         }
-        format!("the record to keep has its former values but for these: {}", others.join("; "))
+        let is_written = |held: &Value| self.facts.holds(&change.name, held, &change.after);
+        if is_written(held) || self.facts.is_cut_from(&change.name, held, &change.after) {
+            let others = group.losers.iter().filter_map(|id| live.get(id));
+            let still_said = others.into_iter().any(|lead| lead.flag(&change.name));
+            let stays = self.facts.is_opt_out(&change.name) && !still_said;
+            return Ok(if stays { Held::OptOut } else { Held::Ours });
+        }
+        // A winner that was seen with the written value was backed up so before its merge was to leave.
+        let last = self.ledger.backups_of(group.winner)?.pop();
+        let was_seen = last.is_some_and(|backup| backup.lead.value(&change.name).is_some_and(is_written));
+        Ok(if was_seen { Held::Theirs } else { Held::Unexplained })
+    }
+
+    /// What is to be written so that the winner is as it was.
+    fn to_give_back(
+        &self,
+        group: &PlannedGroup,
+        live: &BTreeMap<LeadId, Lead>,
+    ) -> Result<Vec<FieldChange>, Error> {
+        let mut changes = Vec::new();
+        for change in &group.changes {
+            if self.held(group, change, live)? == Held::Ours {
+                let held = live.get(&group.winner).and_then(|winner| winner.value(&change.name));
+                changes.push(FieldChange {
+                    name: change.name.clone(),
+                    before: held.cloned().unwrap_or(Value::Null),
+                    after: change.before.clone(),
+                    from: None,
+                });
+            }
+        }
+        Ok(changes)
+    }
+
+    /// The fields that do not hold what they held before, by this program's doing or by what it set off.
+    fn wrong(&self, group: &PlannedGroup, live: &BTreeMap<LeadId, Lead>) -> Result<Vec<Difference>, Error> {
+        let mut wrong = Vec::new();
+        for change in &group.changes {
+            if matches!(self.held(group, change, live)?, Held::Ours | Held::Unexplained) {
+                let held = live.get(&group.winner).and_then(|winner| winner.value(&change.name));
+                wrong.push(Difference {
+                    lead: group.winner,
+                    name: change.name.clone(),
+                    wanted: change.before.clone(),
+                    found: held.cloned().unwrap_or(Value::Null),
+                });
+            }
+        }
+        Ok(wrong)
+    }
+
+    fn keep_open(&mut self, plan: &str, all: &[(&PlannedGroup, Vec<Difference>)]) -> Result<(), Error> {
+        let finding = |group: &PlannedGroup, difference: &Difference| Finding {
+            key: group.key.as_str().to_owned(),
+            lead: difference.lead,
+            field: difference.name.clone(),
+            // Also of an opt-out: one too many keeps nobody's mail coming.
+            kind: FindingKind::Value,
+            wanted: difference.wanted.clone(),
+            found: difference.found.clone(),
+        };
+        let findings: Vec<Finding> =
+            all.iter().flat_map(|(group, wrong)| wrong.iter().map(|one| finding(group, one))).collect();
+        if findings.is_empty() {
+            Ok(())
+        } else {
+            Ok(self.ledger.open_findings_with(plan, &findings, &self.at())?)
+        }
+    }
+
+    /// Closes the findings of fields that hold what they held before, and keeps the others as they are found now.
+    fn close_what_is_set_back(
+        &mut self,
+        plan: &str,
+        all: &[(&PlannedGroup, Vec<Difference>)],
+        live: &BTreeMap<LeadId, Lead>,
+    ) -> Result<(), Error> {
+        let open = self.ledger.open_findings()?;
+        for (id, of_plan, finding) in open {
+            let group = all.iter().find(|(group, _)| group.winner == finding.lead);
+            let (Some((_, left)), true) = (group, of_plan == plan) else { continue };
+            let Some(winner) = live.get(&finding.lead) else { continue };
+            let held = winner.value(&finding.field).unwrap_or(&Value::Null);
+            let still = left.iter().any(|one| one.name == finding.field);
+            if self.facts.holds(&finding.field, held, &finding.wanted) {
+                self.ledger.close_finding(id, "a look showed the former value", &self.at())?;
+            } else if still && *held != finding.found {
+                self.ledger.close_finding(id, "it holds something else by now", &self.at())?;
+            }
+        }
+        self.keep_open(plan, all)
+    }
+
+    fn in_words(&self, group: &PlannedGroup, live: &BTreeMap<LeadId, Lead>) -> Result<String, Error> {
+        let mut others = Vec::new();
+        for change in &group.changes {
+            let name = &change.name;
+            let held = live.get(&group.winner).and_then(|winner| winner.value(name)).unwrap_or(&Value::Null);
+            let (before, held_now) = (shown(&change.before), shown(held));
+            match self.held(group, change, live)? {
+                Held::AsBefore => {}
+                Held::OptOut => others.push(format!("`{name}` keeps the opt-out, which no other record says")),
+                Held::Theirs => {
+                    others.push(format!("`{name}` was changed by somebody else meanwhile, and stays {held_now}"));
+                }
+                Held::Ours => others.push(format!(
+                    "`{name}` was {before}, is {held_now}, and could not be set back: set it in Marketo"
+                )),
+                Held::Unexplained => others.push(format!(
+                    "`{name}` was {before} before this run wrote to it, and is {held_now}, which this run did not write: a campaign or a person did; set it in Marketo"
+                )),
+            }
+        }
+        if others.is_empty() {
+            return Ok("the record to keep has its former values".to_owned());
+        }
+        Ok(format!("the record to keep has its former values but for these: {}", others.join("; ")))
     }
 }

@@ -100,7 +100,9 @@ impl LateConsent {
         for (lead, fields) in &mut said {
             fields.retain(|field| !self.held.contains(&(*lead, field.clone())));
         }
-        said.retain(|_, fields| !fields.is_empty());
+        // Where nothing was merged, every lead still says for itself what it said.
+        let survivors: BTreeSet<&LeadId> = self.into.values().collect();
+        said.retain(|lead, fields| survivors.contains(lead) && !fields.is_empty());
         said
     }
 }
@@ -290,5 +292,75 @@ fn is_true(value: &Value) -> bool {
         }
         Value::Number(number) => number.as_f64() == Some(1.0),
         Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+    use serde_json::{Value, json};
+
+    use super::LateConsent;
+    use crate::dedupe::{FieldFacts, OPT_OUTS, Plan, PlannedGroup, Policy};
+    use crate::lead::Lead;
+    use crate::marketo::LeadChange;
+
+    /// Lead 2 goes into lead 1, and lead 4 is to go into lead 3.
+    fn groups() -> [PlannedGroup; 2] {
+        let group = |winner: u64| -> PlannedGroup {
+            let group = json!({"key": format!("p{winner}@example.com"), "winner": winner, "losers": [winner + 1],
+                "changes": [], "expected": {}, "seen": [], "reason": "", "in_crm": false});
+            serde_json::from_value(group).unwrap()
+        };
+        [group(1), group(3)]
+    }
+
+    fn change(lead: u64, new: bool, second: i64) -> LeadChange {
+        LeadChange {
+            lead,
+            field: "doNotCall".to_owned(),
+            old: Value::Null,
+            new: json!(new),
+            at: DateTime::from_timestamp(second, 0),
+            source: None,
+            request_id: None,
+        }
+    }
+
+    #[test]
+    fn an_opt_out_counts_that_came_before_its_merge_and_is_not_on_the_survivor() {
+        let no = || change(2, true, 7);
+        for (changes, merged, on_survivor, wanted) in [
+            // Read before the merge moved it to the survivor.
+            (vec![no()], true, false, vec![1]),
+            (vec![change(1, true, 7)], true, false, vec![1]),
+            // A look has shown it there; or nothing was merged; or the person took it back.
+            (vec![no()], true, true, vec![]),
+            (vec![no()], false, false, vec![]),
+            (vec![no(), change(2, false, 8)], true, false, vec![]),
+            // Of two in one second the no counts.
+            (vec![no(), change(2, false, 7)], true, false, vec![1]),
+            (vec![change(4, true, 7)], true, false, vec![]),
+        ] {
+            let groups = groups();
+            let facts = FieldFacts::of_writeable(OPT_OUTS.iter().copied());
+            let plan = Plan::new(
+                "example".to_owned(),
+                DateTime::<Utc>::UNIX_EPOCH,
+                Policy::default(),
+                groups.to_vec(),
+                Vec::new(),
+            );
+            let mut late = LateConsent::new(DateTime::<Utc>::UNIX_EPOCH, &facts, &plan);
+            for group in &groups {
+                late.watch(group);
+            }
+            late.changes.clone_from(&changes);
+            if merged {
+                late.saw(&Lead::new(1).with("doNotCall", on_survivor), &[2]);
+            }
+            let unseen: Vec<u64> = late.unseen().into_keys().collect();
+            assert_eq!(unseen, wanted, "{changes:?} {merged} {on_survivor}");
+        }
     }
 }

@@ -127,6 +127,8 @@ pub enum Fate {
     Changed,
     /// The merge took the value, and it could not be written again.
     Lost,
+    /// Nothing was merged, and the field does not hold what it held before the run wrote to it.
+    NotSetBack,
 }
 
 impl Fate {
@@ -136,6 +138,7 @@ impl Fate {
             Self::Mended => "mended",
             Self::Changed => "changed",
             Self::Lost => "lost",
+            Self::NotSetBack => "not_set_back",
         }
     }
 }

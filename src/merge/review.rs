@@ -1,4 +1,4 @@
-//! What earlier runs lost and nobody has put right: it begins the next run.
+//! What earlier runs lost, or could not set back, and nobody has put right: it begins the next run.
 //!
 //! Each open finding is looked at: right by now, it is closed; else it is written once more and read
 //! back. What is still wrong is named, and no run that has such a thing open ends well. Never: closes a
@@ -32,7 +32,10 @@ impl<M: MergeClient> Merge<'_, M> {
         let mut records: BTreeMap<&str, BTreeMap<LeadId, Record>> = BTreeMap::new();
         for (_, plan, finding) in &wrong {
             let Some(lead) = look.leads.get(&finding.lead) else { continue };
-            if !self.facts.is_writeable(&finding.field) || !self.is_as_it_was_found(finding, lead) {
+            if !self.facts.is_writeable(&finding.field)
+                || !self.is_as_it_was_found(finding, lead)
+                || self.takes_an_opt_out_back(finding)
+            {
                 continue;
             }
             let record = records
@@ -82,6 +85,11 @@ impl<M: MergeClient> Merge<'_, M> {
             }
         }
         Ok(wrong)
+    }
+
+    /// Whoever said no since may mean it: an opt-out too many is a person's to take back (law 5).
+    fn takes_an_opt_out_back(&self, finding: &Finding) -> bool {
+        self.facts.is_opt_out(&finding.field) && finding.wanted != Value::Bool(true)
     }
 
     /// A value that somebody has changed since is not overwritten; an opt-out is set whatever was there.

@@ -21,7 +21,7 @@ use super::batches::next_batch;
 use super::ending::{ending, in_words};
 use super::late::LateConsent;
 use super::look::Look;
-use super::report::{GroupReport, Outcome, Report, Stopped, Surprise, Watch};
+use super::report::{Fate, GroupReport, Outcome, Report, Stopped, Surprise, Watch};
 use super::settle::{Pending, Settled};
 use super::verify::Verdict;
 use super::work::{Ramp, Work, leads_of};
@@ -308,12 +308,14 @@ impl<M: MergeClient> Merge<'_, M> {
         let plan = run.confirmed.plan();
         let told = self.give_back(&plan.id, &groups).await?;
         for group in groups {
-            let (Some(words), Some(report)) = (told.get(&group.winner), run.endings.get_mut(&group.winner))
+            let (Some(back), Some(report)) = (told.get(&group.winner), run.endings.get_mut(&group.winner))
             else {
                 continue;
             };
             let reason = report.reason.take().unwrap_or_default();
-            report.reason = Some(format!("{reason}; {words}"));
+            report.reason = Some(format!("{reason}; {}", back.words));
+            let left = back.left.iter().cloned();
+            report.surprises.extend(left.map(|difference| Surprise { difference, fate: Fate::NotSetBack }));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::show::Shown;
 use super::{Context, Exit, Failure, Ui, tell_findings};
 use crate::dedupe::Plan;
-use crate::ledger::Ledger;
+use crate::ledger::{Finding, Ledger};
 use crate::marketo::Client;
 use crate::merge::{self, Merge, Outcome, PlanPast, PlanState, Report};
 use crate::plain::{counted_of, moment};
@@ -29,13 +29,19 @@ pub(super) fn show(context: &mut Context, id: &str, json: bool) -> Result<Exit, 
     let past = PlanPast::of(&ledger, &plan)?;
     let findings: Vec<_> = ledger.open_findings()?.into_iter().map(|(_, _, finding)| finding).collect();
     tell_findings(&mut context.ui, &findings);
-    print(&mut context.ui, &plan, past, json)?;
+    print(&mut context.ui, &plan, past, &findings, json)?;
     // As everywhere: nothing ends well while something that a merge lost is open.
     Ok(if findings.is_empty() { Exit::Done } else { Exit::Partial })
 }
 
 /// Prints what became of a plan, without having done anything.
-pub(super) fn print(ui: &mut Ui, plan: &Plan, past: PlanPast, json: bool) -> Result<(), Failure> {
+pub(super) fn print(
+    ui: &mut Ui,
+    plan: &Plan,
+    past: PlanPast,
+    open: &[Finding],
+    json: bool,
+) -> Result<(), Failure> {
     let state = past.state;
     let report = Report { groups: past.groups, ..Report::default() };
     let shown = Shown {
@@ -44,6 +50,7 @@ pub(super) fn print(ui: &mut Ui, plan: &Plan, past: PlanPast, json: bool) -> Res
         kept: Some(state),
         filtered: false,
         report: &report,
+        open,
         calls: 0,
         rules: &plan.policy.fields,
         width: ui.terminal_width(),

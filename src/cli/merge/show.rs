@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::cli::wrap::wrapped;
 use crate::dedupe::{Dropped, FieldChange, FieldRules, OPT_OUTS};
 use crate::lead::LeadId;
+use crate::ledger::Finding;
 use crate::merge::{Difference, GroupReport, Outcome, PlanState, Report, Said};
 use crate::plain::{counted_of as counted, moment};
 
@@ -20,6 +21,8 @@ pub(super) struct Shown<'a> {
     /// Whether only some of the groups were asked for.
     pub(super) filtered: bool,
     pub(super) report: &'a Report,
+    /// What merges lost, or could not be set back, and nobody has put right.
+    pub(super) open: &'a [Finding],
     pub(super) calls: u64,
     /// The rules that chose the values.
     pub(super) rules: &'a FieldRules,
@@ -46,6 +49,25 @@ pub(super) struct Document<'a> {
     calls: u64,
     complete: bool,
     group: Vec<GroupDocument<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    open: Vec<OpenDocument<'a>>,
+}
+
+/// A field that this run or an earlier one left otherwise than it should be.
+#[derive(Debug, Serialize)]
+struct OpenDocument<'a> {
+    key: &'a str,
+    lead: LeadId,
+    name: &'a str,
+    wanted: &'a Value,
+    found: &'a Value,
+}
+
+impl<'a> OpenDocument<'a> {
+    fn of(finding: &'a Finding) -> Self {
+        let Finding { key, lead, field, wanted, found, .. } = finding;
+        Self { key, lead: *lead, name: field, wanted, found }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -81,7 +103,7 @@ struct DifferenceDocument<'a> {
     name: &'a str,
     wanted: &'a Value,
     found: &'a Value,
-    /// What became of it: `mended`, `changed` or `lost`.
+    /// What became of it: `mended`, `changed`, `lost` or `not_set_back`.
     #[serde(skip_serializing_if = "Option::is_none")]
     fate: Option<&'static str>,
 }
@@ -137,6 +159,7 @@ impl Shown<'_> {
             calls: self.calls,
             complete: report.stopped.is_none() && !matches!(self.kept, Some(PlanState::Begun(_))),
             group: report.groups.iter().map(GroupDocument::of).collect(),
+            open: self.open.iter().map(OpenDocument::of).collect(),
         }
     }
 
