@@ -22,7 +22,10 @@ mod refresh;
 mod rows;
 
 pub use bulk::{BulkScan, SharedCache, scan_bulk};
-pub use estimate::{Cost, Estimate, ScanLimits, Way, estimate};
+pub use estimate::{
+    CallRange, Cost, Estimate, ScanLimits, Unexplained, Way, estimate, history_calls, refresh_calls,
+    seconds_of,
+};
 pub use evidence::{BirthsLearnt, learn_births};
 pub use file::{FileError, FileRules, FileScan, Unread, look};
 pub use pages::{PageScan, scan_pages};

@@ -50,6 +50,7 @@ mod sandbox_adversity;
 mod sandbox_data;
 mod sandbox_import;
 mod scan;
+mod scan_estimate;
 mod support;
 mod tables;
 mod untrusted;

@@ -23,6 +23,8 @@ mod bulk;
 
 use bulk::Chosen;
 
+mod estimate;
+
 pub(super) mod file;
 
 mod refresh;
@@ -95,7 +97,7 @@ struct Run {
 
 pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, Failure> {
     if args.estimate {
-        return bulk::only_estimate(context, args.json).await;
+        return estimate::run(context, args).await;
     }
     let begun = Instant::now();
     if let Some(name) = &args.reading.cache_name {

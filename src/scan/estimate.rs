@@ -9,12 +9,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+mod history;
+
+pub use history::{CallRange, Unexplained, history_calls, refresh_calls};
+
 use super::bulk::windows_since;
 use super::highest::highest_id;
 use super::rows::Kind;
 use super::{Error, Now};
 use crate::lead::LeadId;
-use crate::marketo::{self, BATCH, ExportLeads, ReadLeads, Schema};
+use crate::marketo::{self, ExportLeads, ReadLeads, Schema};
 
 /// Calls of the whole instance a day, as most contracts have it; no call tells.
 const MARKETO_A_DAY: u64 = 50_000;
@@ -85,6 +89,8 @@ pub struct Estimate {
     pub way: Way,
     /// Why it is that, as a clause.
     pub reason: &'static str,
+    /// No lead is older; none where nothing tells.
+    pub beginning: Option<DateTime<Utc>>,
 }
 
 /// Finds out with a handful of calls what a scan of these fields would cost.
@@ -111,7 +117,8 @@ pub async fn estimate(
         export_a_day: marketo.export_a_day(),
     };
     let bytes = highest_id.saturating_mul(row_bytes(fields, schema));
-    Ok(compare(highest_id, windows(beginning, now()), bytes, limits, budgets))
+    let compared = compare(highest_id, windows(beginning, now()), bytes, limits, budgets);
+    Ok(Estimate { beginning, ..compared })
 }
 
 /// How many windows a bulk scan has.
@@ -140,7 +147,7 @@ fn compare(
         let days = days(calls, calls_left, calls_a_day).max(days(bytes, export_left, export_a_day));
         Cost { calls, bytes, seconds, days }
     };
-    let calls = highest_id.div_ceil(BATCH as u64) + 10;
+    let calls = history::pages_of(highest_id);
     let pages = cost(calls, 0, seconds_of(calls, limits));
     let bulk = windows.map(|windows| {
         let running = windows.div_ceil(JOBS_AT_ONCE).saturating_mul(SECONDS_A_JOB) + bytes / BYTES_A_SECOND;
@@ -152,7 +159,7 @@ fn compare(
         Some(bulk) if bulk.days <= pages.days => (Way::Bulk, "it takes fewer calls"),
         Some(_) => (Way::Pages, "the day's bytes of bulk extract would make it take more days"),
     };
-    Estimate { highest_id, calls_left, export_left, pages, bulk, way, reason }
+    Estimate { highest_id, calls_left, export_left, pages, bulk, way, reason, beginning: None }
 }
 
 /// How many days something takes of which so much is left today, and so much is had every other day.
@@ -161,7 +168,7 @@ fn days(needed: u64, left: u64, a_day: u64) -> u64 {
 }
 
 /// How long so many calls take, as the rate and the number at once allow.
-fn seconds_of(calls: u64, limits: &ScanLimits) -> u64 {
+pub fn seconds_of(calls: u64, limits: &ScanLimits) -> u64 {
     #[expect(clippy::cast_precision_loss, reason = "a guess, of numbers far below 2^52")]
     let (calls, at_a_time) = (calls as f64, limits.calls.max(1) as f64);
     let by_rate = (calls / at_a_time).floor() * limits.window.as_secs_f64();

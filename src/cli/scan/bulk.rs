@@ -4,14 +4,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
-
-use super::{Run, Watcher, configured_fields, open, said_of_files_without_checksum, tell_quota};
+use super::{Run, Watcher, open, said_of_files_without_checksum, tell_quota};
 use crate::cache::Cache;
-use crate::cli::{Context, Exit, Failure, now};
-use crate::config::Strategy;
+use crate::cli::{Context, Failure, now};
+use crate::config::{Config, Strategy};
 use crate::lead::LeadId;
-use crate::marketo::{Client, ReadLeads, Schema};
+use crate::marketo::{Client, Schema};
 use crate::plain::{about, count, counted};
 use crate::scan::{self, BulkScan, Cost, Estimate, ScanLimits, Way};
 
@@ -86,65 +84,31 @@ fn take_back(context: &Context, shared: Arc<Mutex<Cache>>) -> Result<Cache, Fail
     }
 }
 
-/// The document of `--estimate --json`.
-#[derive(Serialize)]
-struct Document<'a> {
-    schema: &'static str,
-    instance: &'a str,
-    strategy: Way,
-    reason: &'static str,
-    highest_id: LeadId,
-    calls_left: u64,
-    export_left: u64,
-    pages: Cost,
-    bulk: Option<Cost>,
-}
-
-/// `scan --estimate`: says, and reads no lead.
-pub(super) async fn only_estimate(context: &mut Context, json: bool) -> Result<Exit, Failure> {
-    let client = context.client()?;
-    let schema = context.or_stop(client.describe()).await??;
-    let fields = scan::fields_to_read(&configured_fields(&context.config), &schema)?;
-    let estimate = ask(context, &client, &fields, &schema).await?;
-    if json {
-        let Estimate { highest_id, calls_left, export_left, pages, bulk, way, reason } = estimate;
-        context.ui.json(&Document {
-            schema: "mkto-audit/scan-estimate/1",
-            instance: &context.config.instance_name(),
-            strategy: way,
-            reason,
-            highest_id,
-            calls_left,
-            export_left,
-            pages,
-            bulk,
-        })?;
-    } else {
-        context.ui.print(&told(&estimate))?;
-    }
-    Ok(Exit::Done)
-}
-
-async fn ask(
+pub(super) async fn ask(
     context: &Context,
     client: &Client,
     fields: &[String],
     schema: &Schema,
 ) -> Result<Estimate, Failure> {
-    let limits = &context.config.limits;
-    let limits = ScanLimits {
-        calls: limits.calls,
-        window: limits.window,
-        concurrency: limits.concurrency,
-        daily_calls: limits.daily_calls,
-    };
+    let limits = limits(&context.config);
     let spent = client.spent_today()?.calls;
     Ok(context.or_stop(scan::estimate(client, fields, schema, &limits, spent, now)).await??)
 }
 
+/// What bounds a scan from this side.
+pub(super) fn limits(config: &Config) -> ScanLimits {
+    let limits = &config.limits;
+    ScanLimits {
+        calls: limits.calls,
+        window: limits.window,
+        concurrency: limits.concurrency,
+        daily_calls: limits.daily_calls,
+    }
+}
+
 /// An estimate in words.
-fn told(estimate: &Estimate) -> String {
-    let Estimate { highest_id, calls_left, export_left, pages, bulk, way, reason } = estimate;
+pub(super) fn told(estimate: &Estimate) -> String {
+    let Estimate { highest_id, calls_left, export_left, pages, bulk, way, reason, .. } = estimate;
     let mut lines = vec![
         format!(
             "the highest id is {highest_id}; left today: {}, {}",
