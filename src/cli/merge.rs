@@ -186,12 +186,19 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
     } else {
         context.ui.print(&shown.text())?;
     }
-    let new = open.iter().filter(|finding| !open_before.contains(finding)).cloned();
-    tell_findings(&mut context.ui, &new.collect::<Vec<_>>());
-    tell_unwatched(&mut context.ui, report.unwatched.as_deref());
-    let exit = ending(&mut context.ui, report, args.confirm);
-    // No run ends well while something that a merge lost is open.
-    Ok(if exit == Exit::Done && !open.is_empty() { Exit::Partial } else { exit })
+    Ok(tell_ended(&mut context.ui, report, &open, &open_before, args.confirm))
+}
+
+/// Says what the run lost, what could not be seen, and how it ended. No run ends well while something that a merge lost
+/// is open.
+fn tell_ended(ui: &mut Ui, report: Report, open: &[Finding], before: &[Finding], confirm: bool) -> Exit {
+    let new = open.iter().filter(|finding| !before.contains(finding)).cloned();
+    tell_findings(ui, &new.collect::<Vec<_>>());
+    tell_unwatched(ui, report.unwatched.as_deref());
+    match ending(ui, report, confirm) {
+        Exit::Done if !open.is_empty() => Exit::Partial,
+        exit => exit,
+    }
 }
 
 /// Nothing is planned from half a scan: the records that it has not read may belong to its groups. A plan that was made
