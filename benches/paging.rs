@@ -9,7 +9,7 @@ use std::time::Duration;
 use mkto_audit::cache::Cache;
 use mkto_audit::dedupe::KeySpec;
 use mkto_audit::sandbox::Options;
-use mkto_audit::scan::{PageScan, Watch, scan_pages};
+use mkto_audit::scan::{PageScan, Watch, activity_log, scan_pages};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -46,7 +46,9 @@ async fn share(rate: Rate) -> [Goal; 2] {
     let arrivals = Arrivals { times: Mutex::default(), enough: pages - calls, stop: stop.clone() };
     let fields = ["id", "email", "createdAt"].map(str::to_owned);
     let key = KeySpec::default();
-    let scan = PageScan { fields: &fields, key: &key, highest: None, concurrency, now: instance::now, stop };
+    let log = activity_log(&client).await.unwrap();
+    let now = instance::now;
+    let scan = PageScan { fields: &fields, key: &key, highest: None, log, concurrency, now, stop };
     scan_pages(&client, &mut cache, &scan, &arrivals).await.unwrap();
 
     let times = arrivals.times.into_inner().unwrap();

@@ -43,6 +43,7 @@ mod world;
 pub use control::ObjectSpec;
 pub use meddle::{Deed, Meanwhile, Meddled, Moment, Screens};
 pub use options::{Fault, Faults, Knobs, OptionError, Options};
+pub use routes::PERMISSIONS;
 pub use seed::{Seed, SeedCause, SeedLabel};
 pub use world::Relation;
 pub use world::past::Held;

@@ -28,6 +28,7 @@ pub use estimate::{
 };
 pub use evidence::{BirthsLearnt, learn_births};
 pub use file::{FileError, FileRules, FileScan, Unread, look};
+pub use highest::{ActivityLog, activity_log};
 pub use pages::{PageScan, scan_pages};
 pub use refresh::{REFRESH_MARGIN, Refresh, Start, WhyFull, how_to_start, is_beyond_history, refresh};
 pub use rows::ColumnUse;

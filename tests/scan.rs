@@ -51,12 +51,17 @@ fn every_lead_of_the_instance_is_in_the_cache_and_a_rescan_says_what_changed() {
 #[test]
 fn what_a_person_sees() {
     let instance = seeded(500);
+    let run = instance.run(["scan"]).expect_code(0);
+    assert_picture!("scan", redactions(&instance), run.picture());
+}
+
+/// What a scan says differs by the time that it takes.
+fn redactions(instance: &Instance) -> Vec<(String, &'static str)> {
     let mut redactions = instance.redactions();
     redactions.push((r"in (under a second|[\d,]+ (s|min))".to_owned(), "in [TIME]"));
     redactions.push((r"[\d,]+ calls?".to_owned(), "[N] calls"));
     redactions.push((r"\d+ (s|min)\n".to_owned(), "[TIME]\n"));
-    let run = instance.run(["scan"]).expect_code(0);
-    assert_picture!("scan", redactions, run.picture());
+    redactions
 }
 
 #[test]
@@ -154,6 +159,61 @@ fn the_cache_of_another_instance_is_refused_and_two_scans_at_once_are_one() {
     let second = instance.run(["scan"]).expect_code(1);
     assert!(second.stderr.contains("in use"), "{}", second.stderr);
     assert!(first.wait().unwrap().success());
+}
+
+fn denying(permissions: &[&str]) -> Instance {
+    let mut options = quick();
+    options.leads = 600;
+    options.duplicates = 0.2;
+    options.denied = permissions.iter().map(|permission| (*permission).to_owned()).collect();
+    Instance::start(options)
+}
+
+#[test]
+fn a_missing_permission_narrows_a_scan_and_does_not_stop_it() {
+    let whole = denying(&[]);
+    whole.run(["scan"]).expect_code(0);
+    let keys = |instance: &Instance| -> Vec<Value> {
+        groups(instance).as_array().unwrap().iter().map(|group| group["key"].clone()).collect()
+    };
+    let keys_of_all = keys(&whole);
+
+    let no_log = denying(&["Read-Only Activity", "Read-Only Assets", "Read-Only Custom Object"]);
+    let scan = no_log.run(["scan"]).expect_code(3);
+    assert_picture!("scan_without_activity", redactions(&no_log), scan.picture());
+    assert_eq!(keys(&no_log), keys_of_all);
+    let report = no_log.run(["report", "--json"]).expect_code(0).json();
+    assert_eq!((&report["complete"], &report["prevented"]), (&json!(true), &Value::Null));
+    assert_eq!(report["activity_log"], json!({"read": "none", "leads_unread": null, "why": "permission"}));
+    let again = no_log.run(["scan", "--json"]).expect_code(3);
+    assert!(again.stderr.contains("scanning in full: the activity log"), "{}", again.picture());
+    assert_eq!(again.json()["activity_log"]["why"], "permission");
+    no_log.run(["scan", "--estimate"]).expect_code(0);
+
+    for permissions in [&["Bulk Extract"][..], &["Read-Only Assets"]] {
+        let no_bulk = denying(permissions);
+        let bulk =
+            Run::of(no_bulk.command(["scan"]).env("MKTO_AUDIT__SCAN__STRATEGY", "bulk")).expect_code(0);
+        assert!(bulk.stderr.contains("Reading by pages instead"), "{}", bulk.picture());
+        assert_eq!(keys(&no_bulk), keys_of_all, "{permissions:?}");
+    }
+    denying(&["Read-Only Lead"]).run(["scan"]).expect_code(5);
+}
+
+#[test]
+fn a_quick_look_leaves_the_causes_to_a_later_scan() {
+    let instance = denying(&[]);
+    let quick = instance.run(["scan", "--no-causes", "--json"]).expect_code(0);
+    assert_eq!(
+        quick.json()["activity_log"],
+        json!({"read": "none", "leads_unread": null, "why": "not_asked"})
+    );
+    let report = instance.run(["report"]).expect_code(0);
+    assert!(report.stdout.contains("--no-causes"), "{}", report.picture());
+    instance.run(["scan"]).expect_code(0);
+    let report = instance.run(["report", "--json"]).expect_code(0).json();
+    assert_eq!(report["activity_log"]["read"], "all");
+    assert!(report["prevented"].as_u64().is_some_and(|prevented| prevented > 0), "{report}");
 }
 
 #[test]

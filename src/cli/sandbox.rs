@@ -7,7 +7,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Failure, Ui};
-use crate::sandbox::{Fault, Knobs, OptionError, Options, Sandbox};
+use crate::sandbox::{Fault, Knobs, OptionError, Options, PERMISSIONS, Sandbox};
 
 /// Start a Marketo to practise on, on this machine
 ///
@@ -49,8 +49,8 @@ pub(super) struct SandboxArgs {
     /// Bytes of bulk extract a day; above it 1029
     #[arg(long, value_name = "N", default_value_t = 500_000_000)]
     daily_export: u64,
-    /// A permission that the API user lacks, for example "Read-Only Activity"
-    #[arg(long, value_name = "PERMISSION")]
+    /// A permission that the API user lacks, or Bulk Extract
+    #[arg(long, value_name = "PERMISSION", value_parser = clap::builder::PossibleValuesParser::new(PERMISSIONS))]
     deny: Vec<String>,
     /// How to answer what Adobe leaves open, see below
     #[arg(long, value_name = "NAME=VALUE")]

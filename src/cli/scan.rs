@@ -9,13 +9,14 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{Context, Exit, Failure, Progress, Ui};
-use crate::cache::Cache;
+use crate::cache::{Cache, Causes};
 use crate::config::Config;
 use crate::dedupe::{OPT_OUTS, WinnerRule};
 use crate::lead::{AUDIT_FIELDS, LeadId, Window};
-use crate::marketo::{Client, ExportLeads, ReadLeads};
+use crate::marketo::{self, Client, ExportLeads, ReadLeads};
 use crate::plain::{about, count, counted};
-use crate::scan::{self, BirthsLearnt, Ended, PageScan, Watch, Way};
+use crate::report::{Log, Source, WhyUnread};
+use crate::scan::{self, ActivityLog, Ended, PageScan, Watch, Way};
 
 mod births;
 
@@ -42,6 +43,7 @@ mod refresh;
 /// a file was read. A refresh does not notice what Marketo writes no activity for: updatedAt by itself, formula fields,
 /// company fields that change with the company, leads that Adobe purged. A --full scan from time to time does.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(
     after_help = "Example: mkto-audit scan\n         mkto-audit scan --full\n         mkto-audit scan --estimate\n         mkto-audit scan --file leads.csv\n         mkto-audit scan --file export.xlsx --as acme --dates us --zone America/Chicago"
 )]
@@ -58,6 +60,9 @@ pub(super) struct ScanArgs {
     /// Read everything, whatever is in the cache; one that was interrupted goes on
     #[arg(long, conflicts_with = "file")]
     pub(super) full: bool,
+    /// Leave out how the duplicates arose, which takes a walk through the activity log; a later scan without this finds it
+    #[arg(long, conflicts_with = "file")]
+    pub(super) no_causes: bool,
     /// Print one JSON document
     #[arg(long)]
     pub(super) json: bool,
@@ -78,6 +83,8 @@ struct Document<'a> {
     bytes: u64,
     seconds: f64,
     complete: bool,
+    /// How far the activity log was read for the leads in groups.
+    activity_log: Log,
     /// Of a file alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unread: Vec<file::UnreadColumn>,
@@ -109,10 +116,11 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
         Some(file) => {
             let (run, cache);
             (run, cache, unread) = file::run(context, file, &args.reading)?;
-            (run, cache, Ok(BirthsLearnt::default()))
+            (run, cache, Ok(Causes::Known))
         }
-        None => live(context, args.full).await?,
+        None => live(context, args).await?,
     };
+    let source = super::report::source(&cache)?;
     let complete = matches!(run.ended, Ok(Ended::Complete(_)));
     let totals = match run.ended {
         Ok(Ended::Complete(totals)) => totals,
@@ -133,11 +141,17 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
         bytes: run.bytes,
         seconds: (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0,
         complete,
+        activity_log: source.log,
         unread,
     };
     show(&mut context.ui, args, &document, (run.merged, begun.elapsed()))?;
+    if complete && !source.is_file && matches!(births, Ok(Causes::Denied | Causes::NotAsked)) {
+        tell_causes(&mut context.ui, &source);
+    }
     match run.ended {
-        Ok(Ended::Complete(_)) if births?.interrupted => Ok(Exit::Stopped),
+        Ok(Ended::Complete(_)) if births? == Causes::Unfinished => Ok(Exit::Stopped),
+        // What nobody has to look for is not missed.
+        Ok(Ended::Complete(_)) if lacks_permission(source.log) => Ok(Exit::Partial),
         Ok(Ended::Complete(_)) if !document.unread.is_empty() => Ok(Exit::Partial),
         Ok(Ended::Complete(_)) => Ok(Exit::Done),
         Ok(Ended::Interrupted) => Ok(Exit::Stopped),
@@ -149,18 +163,42 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
 /// the cache is complete all the same, and the next scan goes on with it.
 async fn live(
     context: &mut Context,
-    full: bool,
-) -> Result<(Run, Cache, Result<BirthsLearnt, scan::Error>), Failure> {
+    args: &ScanArgs,
+) -> Result<(Run, Cache, Result<Causes, scan::Error>), Failure> {
     let client = context.client()?;
-    let (mut run, mut cache) = read_leads(context, &client, full).await?;
-    let mut births = Ok(BirthsLearnt::default());
+    let log = activity_log(context, &client).await?;
+    let (mut run, mut cache) = read_leads(context, &client, args.full, log).await?;
+    let mut births = Ok(Causes::Known);
     if matches!(run.ended, Ok(Ended::Complete(_))) {
         tell_age(context, &cache)?;
-        births = births::learn(context, &client, &mut cache).await;
+        births = births::learn(context, &client, &mut cache, log, args.no_causes).await;
         run.calls = client.calls_made();
     }
     context.ui.note(&format!("left today: {}", left_today(&client, context.config.limits.daily_calls)));
     Ok((run, cache, births))
+}
+
+/// Whether the activity log can be read. Where not, that is said, and the leads are read all the same.
+async fn activity_log(context: &mut Context, client: &Client) -> Result<ActivityLog, Failure> {
+    let log = context.or_stop(scan::activity_log(client)).await??;
+    if log == ActivityLog::Denied {
+        context.ui.note(
+            "the API user may not read the activity log: the permission Read-Only Activity is missing. All leads are \
+             read all the same; where their ids end is found out by trying some",
+        );
+    }
+    Ok(log)
+}
+
+/// Says what is not known of the causes, and how to learn it.
+fn tell_causes(ui: &mut Ui, source: &Source) {
+    if let Some(words) = source.not_known() {
+        ui.note(&words);
+    }
+}
+
+fn lacks_permission(log: Log) -> bool {
+    matches!(log, Log::Unread(WhyUnread::Denied) | Log::InPart { why: WhyUnread::Denied, .. })
 }
 
 /// Says where a scan took so long that what went meanwhile may still be in the cache.
@@ -188,21 +226,33 @@ async fn tell_quota(context: &mut Context, client: &Client) {
 }
 
 /// The cache is opened, and where there is none made, once it is known that there is something to read.
-async fn read_leads(context: &mut Context, client: &Client, full: bool) -> Result<(Run, Cache), Failure> {
+async fn read_leads(
+    context: &mut Context,
+    client: &Client,
+    full: bool,
+    log: ActivityLog,
+) -> Result<(Run, Cache), Failure> {
     let schema = context.or_stop(client.describe()).await??;
     let fields = scan::fields_to_read(&configured_fields(&context.config), &schema)?;
     let mut cache = open(&context.config)?;
     if full {
         cache.forget_interrupted()?;
     }
-    if !full && let Some(since) = refresh::since(context, &cache, client, &fields)? {
+    if !full && let Some(since) = refresh::since(context, &cache, client, &fields, log)? {
         return Ok(refresh::run(context, cache, client, &schema, &fields, since).await);
     }
-    let chosen = bulk::choose(context, client, &fields, &schema, &cache).await?;
-    match chosen {
-        Chosen { way: Way::Bulk, .. } => bulk::run(context, client, &fields, &schema, cache).await,
-        Chosen { way: Way::Pages, highest } => by_pages(context, client, &fields, highest, cache).await,
+    let Chosen { way, highest } = bulk::choose(context, client, &fields, &schema, log, &cache).await?;
+    if way == Way::Bulk {
+        let (run, kept) = bulk::run(context, client, &fields, &schema, cache).await?;
+        match &run.ended {
+            Err(scan::Error::Marketo(error @ marketo::Error::Permission { .. })) => {
+                context.ui.note(&format!("{error}. Reading by pages instead, which needs no bulk extract"));
+                cache = kept;
+            }
+            _ => return Ok((run, kept)),
+        }
     }
+    by_pages(context, client, &fields, highest, log, cache).await
 }
 
 async fn by_pages(
@@ -210,6 +260,7 @@ async fn by_pages(
     client: &Client,
     fields: &[String],
     highest: Option<LeadId>,
+    log: ActivityLog,
     mut cache: Cache,
 ) -> Result<(Run, Cache), Failure> {
     let watcher = Watcher::of(context, "reading ids", client);
@@ -217,6 +268,7 @@ async fn by_pages(
         fields,
         key: &context.config.key,
         highest,
+        log,
         concurrency: context.config.limits.concurrency,
         now: super::now,
         stop: context.interrupt.clone(),

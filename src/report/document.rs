@@ -29,7 +29,7 @@ struct Document<'a> {
     scanned_at: Option<DateTime<Utc>>,
     /// Where the leads were read.
     source: &'static str,
-    activity_log: LogRecord,
+    activity_log: Log,
     leads: u64,
     groups: u64,
     duplicates: u64,
@@ -53,9 +53,9 @@ struct Document<'a> {
     group: Vec<GroupRecord<'a>>,
 }
 
-/// How far the activity log was read for the leads in groups.
+/// How far the activity log was read for the leads in groups, as documents say it.
 #[derive(Serialize)]
-struct LogRecord {
+pub(super) struct LogRecord {
     /// `all`, `some` or `none` of them.
     read: &'static str,
     /// Leads in groups that were not looked for; null where all were, or none.
@@ -184,7 +184,7 @@ impl<'a> From<&'a Report> for Document<'a> {
             complete: source.complete,
             scanned_at: source.scanned_at,
             source: if source.is_file { "file" } else { "instance" },
-            activity_log: source.log.into(),
+            activity_log: source.log,
             leads: source.leads,
             groups: report.groups,
             duplicates: report.duplicates,

@@ -32,7 +32,8 @@ pub struct Source {
 }
 
 /// How far the activity log was read: what it alone tells are the races, the integrations and the past.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(into = "super::document::LogRecord")]
 pub enum Log {
     /// For every lead in a group.
     #[default]

@@ -32,7 +32,7 @@ pub struct Options {
     pub daily_quota: u64,
     /// Bytes of bulk extract a day; above it 1029.
     pub daily_export: u64,
-    /// Permissions that the API user lacks, for example `Read-Only Activity`.
+    /// Permissions that the API user lacks: of [`super::PERMISSIONS`].
     pub denied: Vec<String>,
     /// What Adobe leaves open.
     pub knobs: Knobs,

@@ -6,6 +6,20 @@ use super::request::{Request, take_time};
 use super::server::Shared;
 use super::{activities, extract, import, leads, lists, meddle, merge, objects, programs, sync};
 
+/// What can be denied: the permissions of an API user's role, as Marketo's screens name them, and bulk extract, which has
+/// none of its own and which some subscriptions lack.
+pub const PERMISSIONS: [&str; 7] = [
+    "Read-Only Lead",
+    "Read-Write Lead",
+    "Read-Only Activity",
+    "Read-Only Assets",
+    "Read-Only Custom Object",
+    "Read-Write Custom Object",
+    BULK_EXTRACT,
+];
+
+const BULK_EXTRACT: &str = "Bulk Extract";
+
 /// Does what a call asks for.
 pub(super) async fn dispatch(
     shared: &Shared,
@@ -16,7 +30,9 @@ pub(super) async fn dispatch(
     let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
     let method = request.method.as_str();
     let permission = permission(method, &segments);
-    if shared.options.denied.iter().any(|denied| denied == permission) {
+    let is_bulk = matches!(segments.as_slice(), ["bulk", "v1", "leads", "export", ..]);
+    if shared.options.denied.iter().any(|denied| denied == permission || (is_bulk && denied == BULK_EXTRACT))
+    {
         return refused("603", "Access denied").into();
     }
     // Writes wait between their look-up and their writing; everything else waits before it looks.

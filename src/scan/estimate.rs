@@ -14,7 +14,7 @@ mod history;
 pub use history::{CallRange, Unexplained, history_calls, refresh_calls};
 
 use super::bulk::windows_since;
-use super::highest::highest_id;
+use super::highest::{ActivityLog, highest_id};
 use super::rows::Kind;
 use super::{Error, Now};
 use crate::lead::LeadId;
@@ -98,11 +98,12 @@ pub async fn estimate(
     marketo: &(impl ReadLeads + ExportLeads),
     fields: &[String],
     schema: &Schema,
+    log: ActivityLog,
     limits: &ScanLimits,
     made: u64,
     now: Now,
 ) -> Result<Estimate, Error> {
-    let highest_id = highest_id(marketo, now()).await?;
+    let highest_id = highest_id(marketo, log, now()).await?;
     let beginning = match marketo.first_possible_creation().await {
         Ok(beginning) => beginning,
         // Without the permission to see folders a scan by pages goes on as well.

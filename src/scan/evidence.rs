@@ -15,7 +15,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::highest::new_lead_type;
 use super::{Error, Watch};
 use crate::cache::Cache;
 use crate::lead::{Birth, LeadId};
@@ -54,9 +53,11 @@ impl BirthsLearnt {
 }
 
 /// Learns how each lead in a group came to be that nobody has asked for yet, and keeps it in the cache page by page.
+/// `new_lead` is the number of the activity type *New Lead*.
 pub async fn learn_births(
     marketo: &impl ReadLeads,
     cache: &mut Cache,
+    new_lead: u32,
     now: DateTime<Utc>,
     stop: &CancellationToken,
     watch: &dyn Watch,
@@ -67,9 +68,6 @@ pub async fn learn_births(
     if total == 0 {
         return Ok(learnt);
     }
-    let Some(new_lead) = unless_stopped(stop, new_lead_type(marketo)).await? else {
-        return Ok(learnt.stopped());
-    };
     let kinds = [new_lead];
     while let Some(start) = wanted.first() {
         let mut walk = Walk::from(start);

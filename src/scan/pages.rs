@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::highest::highest_id;
+use super::highest::{ActivityLog, highest_id};
 use super::{Ended, Error, Now, Watch, row, spec};
 use crate::cache::Cache;
 use crate::dedupe::KeySpec;
@@ -23,6 +23,8 @@ pub struct PageScan<'a> {
     pub key: &'a KeySpec,
     /// The highest id, where it was found out already.
     pub highest: Option<LeadId>,
+    /// By what it is found out otherwise.
+    pub log: ActivityLog,
     /// Calls under way at once.
     pub concurrency: usize,
     /// What the time is read from.
@@ -47,8 +49,10 @@ pub async fn scan_pages(
     let first: LeadId = begun.cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(1);
     let highest = match scan.highest {
         Some(highest) => highest,
-        None => highest_id(marketo, (scan.now)()).await?,
+        None => highest_id(marketo, scan.log, (scan.now)()).await?,
     };
+    // An earlier scan may have seen a higher one; that is worth more than ids that were tried.
+    let highest = highest.max(cache.highest_id()?);
     cache.expect(highest)?;
     watch.at(first.saturating_sub(1), Some(highest));
     let run = |start: LeadId| async move {

@@ -11,7 +11,7 @@ use crate::config::{Config, Strategy};
 use crate::lead::LeadId;
 use crate::marketo::{Client, Schema};
 use crate::plain::{about, count, counted};
-use crate::scan::{self, BulkScan, Cost, Estimate, ScanLimits, Way};
+use crate::scan::{self, ActivityLog, BulkScan, Cost, Estimate, ScanLimits, Way};
 
 /// How a scan goes, and what was found out on the way to it.
 pub(super) struct Chosen {
@@ -25,6 +25,7 @@ pub(super) async fn choose(
     client: &Client,
     fields: &[String],
     schema: &Schema,
+    log: ActivityLog,
     cache: &Cache,
 ) -> Result<Chosen, Failure> {
     let named = match (context.config.scan.strategy, cache.interrupted_strategy()?.as_deref()) {
@@ -36,7 +37,7 @@ pub(super) async fn choose(
         tell_quota(context, client).await;
         return Ok(Chosen { way, highest: None });
     }
-    let estimate = ask(context, client, fields, schema).await?;
+    let estimate = ask(context, client, fields, schema, log).await?;
     context.ui.note(&told(&estimate));
     Ok(Chosen { way: estimate.way, highest: Some(estimate.highest_id) })
 }
@@ -89,10 +90,11 @@ pub(super) async fn ask(
     client: &Client,
     fields: &[String],
     schema: &Schema,
+    log: ActivityLog,
 ) -> Result<Estimate, Failure> {
     let limits = limits(&context.config);
     let spent = client.spent_today()?.calls;
-    Ok(context.or_stop(scan::estimate(client, fields, schema, &limits, spent, now)).await??)
+    Ok(context.or_stop(scan::estimate(client, fields, schema, log, &limits, spent, now)).await??)
 }
 
 /// What bounds a scan from this side.

@@ -12,7 +12,7 @@ use crate::cli::{Context, Exit, Failure, now};
 use crate::lead::LeadId;
 use crate::marketo::{Client, ReadLeads};
 use crate::plain::{about, count, counted, moment};
-use crate::scan::{self, CallRange, Cost, Estimate, REFRESH_MARGIN, Start, Unexplained, Way};
+use crate::scan::{self, ActivityLog, CallRange, Cost, Estimate, REFRESH_MARGIN, Start, Unexplained, Way};
 
 /// The document of `--json`.
 #[derive(Serialize)]
@@ -45,18 +45,27 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
     let client = context.client()?;
     let schema = context.or_stop(client.describe()).await??;
     let fields = scan::fields_to_read(&configured_fields(&context.config), &schema)?;
-    let estimate = ask(context, &client, &fields, &schema).await?;
+    let log = super::activity_log(context, &client).await?;
+    let estimate = ask(context, &client, &fields, &schema, log).await?;
     // What was asked so far, a scan asks too.
     let once = client.calls_made();
     let known = known(context, &client, &fields, args.full, estimate.highest_id)?;
-    let asking = scan::history_calls(&client, known.unexplained, estimate.beginning, now());
-    let history = context.or_stop(asking).await??;
-    let refresh = match known.since {
-        Some(since) => {
-            let asking = scan::refresh_calls(&client, known.unexplained, since, now());
-            Some(context.or_stop(asking).await??)
+    let (history, refresh) = match log {
+        // Without the log nothing is found out from it, and no scan knows what changed.
+        ActivityLog::Denied => (CallRange::default(), None),
+        ActivityLog::Readable { new_lead } => {
+            let unexplained = if args.no_causes { Unexplained::Known(0) } else { known.unexplained };
+            let asking = scan::history_calls(&client, new_lead, unexplained, estimate.beginning, now());
+            let history = context.or_stop(asking).await??;
+            let refresh = match known.since {
+                Some(since) => {
+                    let asking = scan::refresh_calls(&client, new_lead, unexplained, since, now());
+                    Some(context.or_stop(asking).await??)
+                }
+                None => None,
+            };
+            (history, refresh)
         }
-        None => None,
     };
     let Estimate { highest_id, calls_left, export_left, pages, bulk, way, reason, .. } = estimate;
     let cheaper = bulk.filter(|_| way == Way::Bulk).unwrap_or(pages);

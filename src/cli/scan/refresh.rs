@@ -7,7 +7,7 @@ use crate::cache::{Cache, RefreshTotals};
 use crate::cli::{Context, Failure, now};
 use crate::marketo::{Client, Schema};
 use crate::plain::count;
-use crate::scan::{self, Ended, REFRESH_MARGIN, Refresh, Start};
+use crate::scan::{self, ActivityLog, Ended, REFRESH_MARGIN, Refresh, Start, WhyFull};
 
 /// Where a refresh begins; none where everything is to be read, which is explained where it is not expected.
 pub(super) fn since(
@@ -15,9 +15,14 @@ pub(super) fn since(
     cache: &Cache,
     client: &Client,
     fields: &[String],
+    log: ActivityLog,
 ) -> Result<Option<DateTime<Utc>>, Failure> {
     let margin = TimeDelta::from_std(client.clock().wall(REFRESH_MARGIN)).unwrap_or(TimeDelta::days(1));
-    Ok(match scan::how_to_start(&cache.summary()?, fields, now(), margin) {
+    let start = match scan::how_to_start(&cache.summary()?, fields, now(), margin) {
+        Start::Refresh(_) if log == ActivityLog::Denied => Start::Full(WhyFull::NoLog),
+        start => start,
+    };
+    Ok(match start {
         Start::Refresh(since) => Some(since),
         Start::First => None,
         Start::Full(why) => {

@@ -8,7 +8,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::super::Error;
-use super::super::highest::new_lead_type;
 use crate::marketo::{BATCH, ReadLeads};
 
 /// Looked at in so many places.
@@ -27,7 +26,7 @@ const REFRESH_ONCE: u64 = 6;
 const REFRESH_READS: u64 = 3;
 
 /// A number of calls that is only known to lie between two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct CallRange {
     /// Hardly fewer.
     pub from: u64,
@@ -55,6 +54,7 @@ pub enum Unexplained {
 /// What it takes to find out how they came to be, on an instance whose first lead is no older than `first`.
 pub async fn history_calls(
     marketo: &impl ReadLeads,
+    new_lead: u32,
     unexplained: Unexplained,
     first: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
@@ -63,7 +63,7 @@ pub async fn history_calls(
         return Ok(CallRange { from: 0, to: 0 });
     }
     let pages = match first {
-        Some(first) => log_pages(marketo, first, now).await?,
+        Some(first) => log_pages(marketo, new_lead, first, now).await?,
         None => None,
     };
     Ok(walk(unexplained, pages))
@@ -72,11 +72,12 @@ pub async fn history_calls(
 /// What a refresh takes that looks at everything since then, what is to be found out of new duplicates included.
 pub async fn refresh_calls(
     marketo: &impl ReadLeads,
+    new_lead: u32,
     unexplained: Unexplained,
     since: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<CallRange, Error> {
-    let pages = log_pages(marketo, since, now).await?;
+    let pages = log_pages(marketo, new_lead, since, now).await?;
     let history = match (unexplained, pages) {
         // Each page may name as many leads as it has entries.
         (Unexplained::Known(0), _) => CallRange { from: 0, to: pages.unwrap_or(1) + CALLS_A_LEAD },
@@ -113,10 +114,10 @@ fn more(pages: u64) -> u64 {
 /// About how many pages the log has since then; none where a page tells nothing.
 async fn log_pages(
     marketo: &impl ReadLeads,
+    new_lead: u32,
     first: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<Option<u64>, Error> {
-    let new_lead = new_lead_type(marketo).await?;
     let part = (now - first) / i32::from(SAMPLES);
     let mut pages = 0.0;
     for sample in 0..SAMPLES {

@@ -38,6 +38,8 @@ pub enum WhyFull {
         /// In the cache, and not wanted any more.
         dropped: Vec<String>,
     },
+    /// The activity log, which tells of changes, may not be read.
+    NoLog,
     /// The history does not reach back to the last scan.
     TooOld {
         /// When that began.
@@ -63,6 +65,7 @@ impl fmt::Display for WhyFull {
                     .collect();
                 write!(f, "the configuration {} since the last scan", changes.join(" and "))
             }
+            Self::NoLog => f.write_str("the activity log, which tells what has changed, may not be read"),
             Self::TooOld { last } => write!(
                 f,
                 "the last scan began on {} UTC, and Marketo keeps deletions for {} days",

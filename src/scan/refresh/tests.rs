@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::super::{Ended, PageScan, Watch, fields_to_read, scan_pages};
+use super::super::{Ended, PageScan, Watch, activity_log, fields_to_read, scan_pages};
 use super::{Refresh, Start, how_to_start, refresh};
 use crate::cache::{Cache, RefreshTotals, Row};
 use crate::dedupe::KeySpec;
@@ -79,7 +79,9 @@ impl Place {
     async fn scan_in_full(&self, cache: &mut Cache) {
         let key = KeySpec::default();
         let stop = CancellationToken::new();
-        let scan = PageScan { fields: &self.fields, key: &key, highest: None, concurrency: 4, now, stop };
+        let log = activity_log(&self.client).await.unwrap();
+        let fields = &self.fields;
+        let scan = PageScan { fields, key: &key, highest: None, log, concurrency: 4, now, stop };
         assert!(matches!(scan_pages(&self.client, cache, &scan, &Quiet).await, Ok(Ended::Complete(_))));
     }
 
