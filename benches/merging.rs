@@ -39,6 +39,7 @@ async fn merge(client: &Client, candidates: &[Candidate]) {
         now: instance::now,
         stop: CancellationToken::new(),
         stop_after_errors: 1,
+        carries_out: true,
     };
     let mut merge = Merge::new(client, &mut ledger, settings).await.unwrap();
     let plan = merge.plan(candidates, Policy::default(), NAME.to_owned(), usize::MAX).await.unwrap();

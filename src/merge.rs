@@ -93,6 +93,7 @@ pub struct Merge<'a, M> {
     now: fn() -> DateTime<Utc>,
     stop: CancellationToken,
     stop_after_errors: usize,
+    carries_out: bool,
     fields: Vec<String>,
     facts: FieldFacts,
     custom_objects: custom_objects::Relations,
@@ -119,6 +120,9 @@ pub struct Settings {
     pub stop: CancellationToken,
     /// The run stops after so many failed groups in a row.
     pub stop_after_errors: usize,
+    /// Whether what it plans is carried out at once, which shows by itself what may not be read. A plan that is only shown
+    /// takes a call more for that, so that it promises nothing that cannot be done.
+    pub carries_out: bool,
 }
 
 impl<M> std::fmt::Debug for Merge<'_, M> {
@@ -136,7 +140,7 @@ impl<'a, M: MergeClient> Merge<'a, M> {
     /// Learns which fields the instance has. The ledger must have been opened for this run: while it is held, no
     /// earlier run can still be sending.
     pub async fn new(marketo: &'a M, ledger: &'a mut Ledger, settings: Settings) -> Result<Self, Error> {
-        let Settings { clock, now, stop, stop_after_errors } = settings;
+        let Settings { clock, now, stop, stop_after_errors, carries_out } = settings;
         let opened_at = Instant::now();
         let schema = marketo.describe().await?;
         let mut facts = facts(&schema);
@@ -150,6 +154,7 @@ impl<'a, M: MergeClient> Merge<'a, M> {
             now,
             stop,
             stop_after_errors,
+            carries_out,
             fields,
             facts,
             custom_objects,

@@ -153,3 +153,17 @@ fn a_lead_that_becomes_somebody_else_just_before_its_merge_is_left_alone() {
     assert_eq!((&run["merged"], &run["skipped"]), (&json!(3), &json!(1)), "{run}");
     assert_eq!(value(&instance, changed, "email"), "else@example.com");
 }
+
+#[test]
+fn without_the_permission_to_see_lists_and_programs_every_group_is_left_alone() {
+    let denied = vec!["Read-Only Assets".to_owned()];
+    let instance = Instance::start(Options { denied, ..options(&[]) });
+    lead(&instance, &json!({}));
+    let loser = lead(&instance, &json!({}));
+    instance.run(["scan"]).expect_code(0);
+    let shown = instance.run(["merge", "--json"]).expect_code(0).json();
+    assert_eq!((&shown["groups"], &shown["skipped"]), (&json!(1), &json!(1)), "{shown}");
+    assert!(shown["group"][0]["reason"].as_str().unwrap().contains("Read-Only Assets"), "{shown}");
+    instance.run(["merge", "--confirm"]).expect_code(3);
+    assert!(instance.sandbox.lead(loser).is_some());
+}

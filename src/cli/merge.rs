@@ -110,6 +110,7 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
         now: super::now,
         stop: context.interrupt.clone(),
         stop_after_errors: context.config.merge.stop_after_errors,
+        carries_out: args.confirm,
     };
     let mut merge = context.or_stop(Merge::new(&client, &mut ledger, settings)).await??;
     let wanted = kept

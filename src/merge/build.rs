@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::memberships::hidden;
 use super::take_in::members;
 use super::written::Written;
 use super::{Error, Merge, MergeClient};
@@ -59,6 +60,9 @@ impl<M: MergeClient> Merge<'_, M> {
                 }
             }
         }
+        if !self.carries_out {
+            self.leave_what_cannot_be_kept(&mut groups, &mut left_out).await?;
+        }
         let plan = Plan::new(instance, (self.now)(), policy, groups, left_out);
         if plan.groups.is_empty() {
             return Ok(plan);
@@ -67,6 +71,22 @@ impl<M: MergeClient> Merge<'_, M> {
             .map_err(|error| Error::UnusablePlan { id: plan.id.clone(), what: error.to_string() })?;
         self.ledger.save_plan(&plan.id, &plan.made_at.to_rfc3339(), &body)?;
         Ok(plan)
+    }
+
+    /// Nothing is merged whose lists and programs cannot be read: all of it is left alone, with the reason.
+    async fn leave_what_cannot_be_kept(
+        &self,
+        groups: &mut Vec<PlannedGroup>,
+        left_out: &mut Vec<LeftOut>,
+    ) -> Result<(), Error> {
+        let Some(winner) = groups.first().map(|group| group.winner) else { return Ok(()) };
+        let Some(hidden) = unless_stopped(&self.stop, hidden(self.marketo, winner)).await? else {
+            return Ok(());
+        };
+        if let Some(reason) = hidden {
+            left_out.extend(groups.drain(..).map(|group| left_alone(group, &reason)));
+        }
+        Ok(())
     }
 
     /// For each of these groups that custom objects keep out, by its winner, the reason.

@@ -321,7 +321,7 @@ fn cannot_be_read(object: &CustomObjectType, error: &marketo::Error) -> String {
 }
 
 /// What Marketo said, with its code and the request.
-fn said(error: &marketo::Error) -> String {
+pub(super) fn said(error: &marketo::Error) -> String {
     let request = error.request_id().map(|id| format!(", request {id}")).unwrap_or_default();
     match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("Marketo: {}{request}", format!("{code} {message}").trim()),
@@ -329,7 +329,8 @@ fn said(error: &marketo::Error) -> String {
     }
 }
 
-fn mend(error: &marketo::Error) -> String {
+/// What to do about it.
+pub(super) fn mend(error: &marketo::Error) -> String {
     match error.permission() {
         Some(permission) => format!(
             "give its role the permission {permission} (Admin > Users & Roles > Roles), or merge the group in Marketo by hand"

@@ -12,8 +12,9 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::Error;
+use super::custom_objects::{mend, said};
 use crate::lead::LeadId;
-use crate::marketo::ReadLeads;
+use crate::marketo::{self, ReadLeads};
 
 /// For how long memberships that were read whole stand for what they are now.
 const FRESH: Duration = Duration::from_secs(15 * 60);
@@ -68,6 +69,28 @@ impl Memberships {
             all.insert(*lead, (lists, programs));
         }
         Ok(all)
+    }
+}
+
+/// Why no group can be merged where Marketo does not show this API user the lists and programs of a lead; none where it
+/// does. One call.
+pub(super) async fn hidden(marketo: &impl ReadLeads, lead: LeadId) -> Result<Option<String>, Error> {
+    match marketo.list_membership(lead).await {
+        Ok(_) => Ok(None),
+        Err(error) => not_shown(error.into()).map(Some),
+    }
+}
+
+/// The same of a reading that failed; where it failed otherwise, its error.
+pub(super) fn not_shown(error: Error) -> Result<String, Error> {
+    match error {
+        Error::Marketo(error @ marketo::Error::Permission { .. }) => Ok(format!(
+            "Marketo does not show this API user the lists and programs that records are in ({}), so that they could \
+             neither be kept before a merge nor be compared after it; {}",
+            said(&error),
+            mend(&error)
+        )),
+        error => Err(error),
     }
 }
 

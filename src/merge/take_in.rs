@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::fresh::Fresh;
 use super::look::Look;
-use super::memberships::Rows;
+use super::memberships::{Rows, not_shown};
 use super::refusal;
 use super::report::Outcome;
 use super::run::{Run, STOPPED};
@@ -69,7 +69,17 @@ impl<M: MergeClient> Merge<'_, M> {
         let of_run = run.confirmed.plan().groups.iter().map(|group| group.losers.len() + 1).sum();
         let ids: Vec<LeadId> = standing.iter().flat_map(|group| members(group)).collect();
         let reading = self.memberships.of(self.marketo, &ids, of_run);
-        let Some(memberships) = unless_stopped(&stop, reading).await? else { return Ok(None) };
+        let memberships = match unless_stopped(&stop, reading).await {
+            Ok(Some(memberships)) => memberships,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                let why = not_shown(error)?;
+                for group in standing.drain(..) {
+                    run.leave(&Work::new(group, Vec::new()), Verdict::skipped(why.clone()));
+                }
+                BTreeMap::new()
+            }
+        };
         Ok(Some(Batch { groups: standing, memberships }))
     }
 

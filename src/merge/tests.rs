@@ -57,7 +57,8 @@ impl Bench {
 
     fn settings(&self) -> Settings {
         let now = || "2026-11-24T12:00:00Z".parse().expect("a time");
-        Settings { clock: Clock::real(), now, stop: self.stop.clone(), stop_after_errors: 10 }
+        let stop = self.stop.clone();
+        Settings { clock: Clock::real(), now, stop, stop_after_errors: 10, carries_out: false }
     }
 
     /// The groups of those that share an email, as a scan would find them.

@@ -98,6 +98,8 @@ pub(super) struct World {
     pub(super) meddling: Option<Lead>,
     /// What somebody else writes while a lead's lists are read, which takes two minutes.
     pub(super) slow_memberships: Option<Lead>,
+    /// Whether the API user may not see lists and programs.
+    pub(super) hides_memberships: bool,
     late: Vec<(Instant, Merging)>,
     /// What Marketo's log has of merges.
     pub(super) recorded: Vec<MergeRecord>,

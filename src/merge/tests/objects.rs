@@ -1,4 +1,5 @@
-//! Rows of custom objects, looked for when a group is planned and once more before it is merged.
+//! Rows of custom objects, looked for when a group is planned and once more before it is merged; and lists and programs
+//! that the API user may not see.
 
 use super::fake::World;
 use super::*;
@@ -116,4 +117,23 @@ async fn what_came_after_the_plan_is_seen_by_the_last_check() {
         assert_eq!((outcome, bench.ids()), (Outcome::Skipped, vec![1, 2]), "{reason}");
         assert!(reason.contains("car_c"), "{reason}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_kept_is_not_merged_and_the_missing_permission_is_named() {
+    let bench = Bench::new(four());
+    let before = bench.ids();
+    let plan = bench.plan().await;
+    bench.fake.world().hides_memberships = true;
+    let report = bench.carry_out(plan).await;
+    assert!(report.stopped.is_none(), "{:?}", report.stopped);
+    assert_eq!(report.groups.len(), 2);
+    for group in &report.groups {
+        assert_eq!(group.outcome, Outcome::Skipped);
+        assert!(group.reason.as_ref().unwrap().contains("Read-Only Assets"), "{group:?}");
+    }
+    let plan = bench.plan().await;
+    assert_eq!((plan.groups.len(), plan.left_out.len()), (0, 2));
+    assert!(plan.left_out[0].reason.contains("Read-Only Assets"), "{:?}", plan.left_out);
+    assert_eq!((bench.ids(), bench.fake.world().writes), (before, 0));
 }

@@ -13,6 +13,13 @@ use crate::marketo::{
     Schema, StaticList, Usage,
 };
 
+impl Fake {
+    fn assets_are_shown(&self) -> Result<()> {
+        let hidden = self.world().hides_memberships;
+        if hidden { Err(refused("GET /rest/v1/lists.json", "603")) } else { Ok(()) }
+    }
+}
+
 impl ReadLeads for Fake {
     async fn leads_by(&self, field: &str, values: &[String], _: &[String]) -> Result<Vec<Lead>> {
         assert_eq!(field, "id");
@@ -72,6 +79,7 @@ impl ReadLeads for Fake {
 
     async fn static_lists(&self) -> Result<Vec<StaticList>> {
         self.arrive().await;
+        self.assets_are_shown()?;
         Ok(self.world().lists.keys().map(|id| StaticList { id: *id, name: format!("list {id}") }).collect())
     }
 
@@ -82,6 +90,7 @@ impl ReadLeads for Fake {
 
     async fn list_membership(&self, lead: LeadId) -> Result<Vec<Map<String, Value>>> {
         self.arrive().await;
+        self.assets_are_shown()?;
         let meddling = self.world().slow_memberships.take();
         if let Some(lead) = meddling {
             tokio::time::sleep(Duration::from_secs(120)).await;
@@ -92,6 +101,7 @@ impl ReadLeads for Fake {
 
     async fn program_membership(&self, lead: LeadId) -> Result<Vec<Map<String, Value>>> {
         self.arrive().await;
+        self.assets_are_shown()?;
         let world = self.world();
         let mut rows = of(&world.programs, lead);
         for row in &mut rows {
@@ -106,6 +116,7 @@ impl ReadLeads for Fake {
 
     async fn programs(&self) -> Result<Vec<Program>> {
         self.arrive().await;
+        self.assets_are_shown()?;
         Ok(self
             .world()
             .programs
