@@ -198,7 +198,7 @@ fn a_loser_that_becomes_somebody_else_while_its_group_is_half_merged_is_left_alo
 }
 
 /// The instance's ledger, where the binary keeps it.
-fn open_ledger(instance: &Instance) -> mkto_audit::ledger::Ledger {
+pub fn open_ledger(instance: &Instance) -> mkto_audit::ledger::Ledger {
     let name = instance.sandbox.base_url().trim_start_matches("http://").to_owned();
     let file = format!(".local/share/mkto-audit/{}.ledger.db", name.replace(':', "_"));
     mkto_audit::ledger::Ledger::open(&instance.path(&file), &name).unwrap()

@@ -224,13 +224,12 @@ impl Pending<'_> {
             }
             Log::Shows(records) => records,
         };
-        let ours = |id: &LeadId| {
-            records.iter().any(|record| {
-                record.winner == survivor.id && record.losers.contains(id) && self.is_ours(record)
-            })
-        };
+        // A merge into another lead than the one that is there is somebody else's, whenever it was.
+        let is_ours = |record: &MergeRecord| record.winner == survivor.id && self.is_ours(record);
+        let names = |record: &&MergeRecord, id: &LeadId| record.losers.contains(id);
+        let ours = |id: &LeadId| records.iter().filter(|record| names(record, id)).any(is_ours);
         let others =
-            |id: &LeadId| records.iter().any(|record| record.losers.contains(id) && !self.is_ours(record));
+            |id: &LeadId| records.iter().filter(|record| names(record, id)).any(|record| !is_ours(record));
         if gone.iter().all(ours) {
             let survivor = survivor.clone();
             return match here.iter().filter(|lead| lead.id != survivor.id).count() {

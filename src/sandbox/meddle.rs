@@ -160,6 +160,11 @@ impl<'a> Screens<'a> {
         world::put(&mut self.shared.world(), fields, now())
     }
 
+    /// The next call of this endpoint goes wrong in this way, as [`super::Sandbox::fail_next`] orders it.
+    pub fn fail_next(&self, endpoint: &str, fault: Fault) {
+        self.shared.chance().order(endpoint.to_owned(), fault);
+    }
+
     /// A living lead's values, as the API shows them, nulls left out.
     pub fn fields(&self, lead: u64) -> Option<Map<String, Value>> {
         let world = self.shared.world();

@@ -83,8 +83,9 @@ async fn a_merge_of_the_log_is_ours_by_its_request_or_by_time_user_and_method() 
         (None, record(Some(hour), None, None), false),
         (None, record(Some(-hour), None, None), false),
         (None, record(None, None, None), true),
-        // Made by somebody else, or another way.
+        // Made by somebody else, another way, or into another lead than the one that is there.
         (None, by_another, false),
+        (None, MergeRecord { winner: 9, ..record(Some(5), None, None) }, false),
         (None, record(Some(5), None, Some("associateLead")), false),
         (None, record(Some(5), None, Some("Merge Leads")), true),
     ] {
