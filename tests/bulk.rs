@@ -152,6 +152,18 @@ fn a_file_whose_bytes_are_not_those_of_its_checksum_is_fetched_again() {
 }
 
 #[test]
+fn a_file_without_a_checksum_is_taken_by_its_size_and_the_scan_says_so() {
+    let mut options = quick();
+    options.set_knob("export_checksum=absent").unwrap();
+    let (instance, ids) = with_births(options, &["2026-10-01T00:00:00Z", "2026-10-02T00:00:00Z"]);
+    // Its line is cut half-way: what is missing by its size is asked for.
+    instance.sandbox.fail_next(FILE, Fault::HalfFile);
+    let run = scan(&instance).expect_code(0);
+    assert!(run.stderr.contains("without a checksum: it was taken by size"), "{}", run.picture());
+    assert_eq!((cached(&instance), calls(&instance, FILE)), (ids, 2));
+}
+
+#[test]
 fn a_job_that_fails_and_a_complete_one_without_a_file_are_ordered_anew() {
     let instance = seeded(quick());
     scan(&instance).expect_code(0);

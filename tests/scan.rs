@@ -292,3 +292,18 @@ fn a_key_that_is_changed_and_changed_back_during_a_scan_loses_no_group() {
     let unread = Run::of(instance.command(["report"]).env("MKTO_AUDIT__MATCH__KEY", "region")).expect_code(2);
     assert!(unread.stderr.contains("no lead in the cache has a value"), "{}", unread.stderr);
 }
+
+#[test]
+fn a_page_of_leads_without_a_result_is_asked_for_again() {
+    let instance = seeded(700);
+    let of_cache = || instance.run(["report", "--json"]).expect_code(0).json()["leads"].as_u64().unwrap();
+    let living = || u64::try_from(instance.sandbox.leads_living()).unwrap();
+    (0..2).for_each(|_| instance.sandbox.fail_next("GET /rest/v1/leads", Fault::NoResult));
+    instance.run(["scan", "--full"]).expect_code(0);
+    assert_eq!(of_cache(), living());
+    // So it is where only what has changed is read.
+    instance.sandbox.put_lead(&json!({"email": "new@example.com"}));
+    instance.sandbox.fail_next("GET /rest/v1/leads", Fault::NoResult);
+    instance.run(["scan"]).expect_code(0);
+    assert_eq!(of_cache(), living());
+}
