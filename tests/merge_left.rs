@@ -1,4 +1,4 @@
-//! Groups that `mkto-audit merge` leaves alone while it goes on with the others, and what survives of the rest.
+//! Groups that `mkto-audit merge` leaves alone while it goes on, and what survives of the others.
 
 use mkto_audit::sandbox::{Fault, ObjectSpec};
 use serde_json::{Value, json};
