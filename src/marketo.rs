@@ -37,7 +37,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use classify::{Kind, Verdict, of_code, of_status};
+pub(crate) use classify::{Kind, Verdict, of_code, of_http};
 pub(crate) use client::is_loopback;
 pub use client::{Client, ClientOptions};
 pub use clock::{Clock, Moment};

@@ -52,6 +52,21 @@ pub(crate) fn of_code(kind: Kind, code: &str) -> Verdict {
     }
 }
 
+/// The verdict on an answer of another HTTP status than 200, with the code that Marketo says along with it, where it does:
+/// 601 and its like are understood whatever the status.
+pub(crate) fn of_http(kind: Kind, status: u16, code: Option<&str>) -> Verdict {
+    let by_status = match status {
+        // Unauthorised, in whose words ever: nothing was done, and only a new token can help.
+        401 => Verdict::RenewToken,
+        _ => of_status(kind, status),
+    };
+    let Some(by_code) = code.map(|code| of_code(kind, code)) else { return by_status };
+    let turned_away =
+        matches!(by_code, Verdict::RenewToken | Verdict::SlowDown | Verdict::Deny | Verdict::Quota);
+    // What broke on the way (5xx) may have been done whatever the code says, unless it never came in.
+    if turned_away || by_status == Verdict::Refuse { by_code } else { by_status }
+}
+
 /// The verdict on an HTTP status other than 200: a 4xx or a redirect was turned away at the door.
 pub(crate) fn of_status(kind: Kind, status: u16) -> Verdict {
     match (status, kind) {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::call::Call;
-use super::classify::{Kind, Verdict, of_code, of_status};
+use super::classify::{self, Kind, Verdict, of_code};
 use super::envelope::{Answer, Envelope};
 use super::quota::filled_again;
 use super::{Error, Moment, Reason, Result, Untrusted};
@@ -97,22 +97,13 @@ fn of_http(
     envelope: Option<Envelope>,
     bare: impl Fn(Verdict, String) -> Trouble,
 ) -> Trouble {
-    let by_status = match status {
-        // Unauthorised, in whose words ever: nothing was done, and only a new token can help.
-        401 => Verdict::RenewToken,
-        _ => of_status(kind, status),
-    };
     let said = envelope.filter(|envelope| !envelope.success);
     let Some((request_id, Some(reason))) =
         said.map(|envelope| (envelope.request_id.clone(), envelope.error()))
     else {
-        return bare(by_status, format!("HTTP {status}"));
+        return bare(classify::of_http(kind, status, None), format!("HTTP {status}"));
     };
-    let by_code = of_code(kind, &reason.code);
-    let turned_away =
-        matches!(by_code, Verdict::RenewToken | Verdict::SlowDown | Verdict::Deny | Verdict::Quota);
-    // What broke on the way (5xx) may have been done whatever the code says, unless it never came in.
-    let verdict = if turned_away || by_status == Verdict::Refuse { by_code } else { by_status };
+    let verdict = classify::of_http(kind, status, Some(&reason.code));
     let what = format!("HTTP {status}: {} {}", reason.code, reason.message);
     Trouble { reason: Some(reason), request_id, ..bare(verdict, what) }
 }

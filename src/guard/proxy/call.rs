@@ -21,7 +21,7 @@ use super::refusals::refuses_the_token;
 use super::upstream::{NoAnswer, Whole};
 use super::user::ApiUser;
 use crate::guard::lease::{Lease, LeaseError, Leases, LeaveBy, in_full, to_send, until_over};
-use crate::marketo::{Kind, NoCall, Slot, Untrusted, Verdict, of_code, of_status};
+use crate::marketo::{Kind, NoCall, Slot, Untrusted, Verdict, of_code, of_http};
 
 /// How often a call is repeated for being one too many; others share the limit, so it can take a while.
 const CROWDED_ATTEMPTS: u32 = 60;
@@ -98,6 +98,12 @@ struct Reason {
     code: Value,
     #[serde(default)]
     message: Option<String>,
+}
+
+impl Reason {
+    fn code(&self) -> String {
+        self.code.as_str().map_or_else(|| self.code.to_string(), str::to_owned)
+    }
 }
 
 impl<L: Leases> Proxy<L> {
@@ -301,13 +307,21 @@ fn judge(kind: Kind, answer: Result<Whole, NoAnswer>, sent_at: Instant) -> Judge
         let Some(reason) = errors.first() else {
             return doubtful("neither success nor an error".to_owned());
         };
-        let code = reason.code.as_str().map_or_else(|| reason.code.to_string(), str::to_owned);
+        let code = reason.code();
         (of_code(kind, &code), passed_on(&code, reason.message.as_deref().unwrap_or_default()))
     } else {
-        (
-            of_status(kind, status.as_u16()),
-            passed_on(status.as_str(), status.canonical_reason().unwrap_or_default()),
-        )
+        let said = serde_json::from_slice::<Envelope>(&body).ok().filter(|envelope| !envelope.success);
+        let errors = said.and_then(|envelope| envelope.errors).unwrap_or_default();
+        match errors.first().map(|reason| (reason.code(), reason)) {
+            Some((code, reason)) => (
+                of_http(kind, status.as_u16(), Some(&code)),
+                passed_on(&code, reason.message.as_deref().unwrap_or_default()),
+            ),
+            None => (
+                of_http(kind, status.as_u16(), None),
+                passed_on(status.as_str(), status.canonical_reason().unwrap_or_default()),
+            ),
+        }
     };
     judge_refusal(verdict, refusal, sent_at)
 }
@@ -323,6 +337,40 @@ fn judge_refusal(verdict: Verdict, refusal: Refusal, sent_at: Instant) -> Judged
         // The token is the caller's, and so is what to do about it.
         Verdict::RenewToken | Verdict::Refuse | Verdict::Deny | Verdict::Quota => {
             Judged::Said(Said::Refused(refusal))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a refusal with this code comes to, whatever the HTTP status that it comes with.
+    fn said(kind: Kind, status: u16, code: &str) -> String {
+        let body = format!(r#"{{"success":false,"errors":[{{"code":"{code}","message":"words"}}]}}"#);
+        let whole = Whole {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body: body.into(),
+        };
+        match judge(kind, Ok(whole), Instant::now()) {
+            Judged::Said(Said::Refused(refusal)) => refusal.code.to_string(),
+            Judged::TooMany(_) => "too many".to_owned(),
+            _ => "unclear".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn token_permission_and_limits_are_understood_with_any_http_status() {
+        for kind in [Kind::Read, Kind::Write] {
+            for status in [200, 400, 401, 403, 429, 500, 503] {
+                for code in ["601", "602", "603", "607"] {
+                    assert_eq!(said(kind, status, code), code, "{kind:?} {status}");
+                }
+                assert_eq!(said(kind, status, "606"), "too many", "{kind:?} {status}");
+            }
+            // What broke on the way may have been done.
+            assert_eq!(said(kind, 502, "1003"), "unclear");
         }
     }
 }

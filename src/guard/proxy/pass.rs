@@ -23,7 +23,7 @@ use super::stream::{LastMoved, beginning, continued, holding, noting, stalling};
 use super::upstream::NoAnswer;
 use super::user::ApiUser;
 use crate::guard::lease::Leases;
-use crate::marketo::{Kind, NoCall, Slot, Verdict, of_code, of_status};
+use crate::marketo::{Kind, NoCall, Slot, Verdict, of_code, of_http};
 
 /// A request body up to this size is kept, to be sent again.
 const KEPT_BYTES: u64 = 64 * 1024;
@@ -230,23 +230,29 @@ async fn judge(response: Response<Body>, kind: Kind) -> (Response<Body>, Option<
     {
         return (response, None, none());
     }
-    if response.status() != StatusCode::OK {
-        let verdict = of_status(kind, response.status().as_u16());
-        let code = format!("HTTP {}", response.status().as_u16());
-        return (response, Some(verdict), code);
-    }
+    let status = response.status().as_u16();
+    let is_ok = response.status() == StatusCode::OK;
+    let by_code = |code: Option<String>| match code {
+        Some(code) if is_ok => (Some(of_code(kind, &code)), code),
+        None if is_ok => (None, none()),
+        Some(code) => (Some(of_http(kind, status, Some(&code))), code),
+        None => (Some(of_http(kind, status, None)), format!("HTTP {status}")),
+    };
     let is_json = response.headers().get(CONTENT_TYPE).is_some_and(is_json);
     if !is_json || response.body().size_hint().lower() > ERROR_BYTES {
-        return (response, None, none());
+        let (verdict, code) = by_code(None);
+        return (response, verdict, code);
     }
     let (head, body) = response.into_parts();
     match beginning(body, ERROR_BYTES).await {
         Ok((body, None)) => {
-            let code = error_code(&body);
-            let verdict = code.as_deref().map(|code| of_code(kind, code));
-            (Response::from_parts(head, whole(body)), verdict, code.unwrap_or_default())
+            let (verdict, code) = by_code(error_code(&body));
+            (Response::from_parts(head, whole(body)), verdict, code)
         }
-        Ok((read, Some(rest))) => (Response::from_parts(head, continued(read, rest)), None, none()),
+        Ok((read, Some(rest))) => {
+            let (verdict, code) = by_code(None);
+            (Response::from_parts(head, continued(read, rest)), verdict, code)
+        }
         Err(_broken) => (
             Answer::http(StatusCode::BAD_GATEWAY, "Marketo's answer broke off").into_response(),
             None,
@@ -263,4 +269,34 @@ fn error_code(body: &[u8]) -> Option<String> {
     let document: Value = serde_json::from_slice(body).ok()?;
     let code = document.get("errors")?.get(0)?.get("code")?;
     Some(code.as_str().map_or_else(|| code.to_string(), str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_is_read_whatever_the_http_status_and_passed_on_as_it_came() {
+        for status in [200, 401, 403, 500] {
+            for (code, verdict) in [
+                ("601", Verdict::RenewToken),
+                ("602", Verdict::RenewToken),
+                ("603", Verdict::Deny),
+                ("606", Verdict::SlowDown),
+            ] {
+                let body = format!(r#"{{"success":false,"errors":[{{"code":"{code}","message":"words"}}]}}"#);
+                let mut response = Response::new(whole(body.clone().into()));
+                *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                let (response, judged, named) = judge(response, Kind::Write).await;
+                assert_eq!((judged, named.as_str()), (Some(verdict), code), "{status}");
+                assert_eq!(response.status(), status);
+                let passed = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+                assert_eq!(passed, body.as_bytes());
+            }
+        }
+        let mut bare = Response::new(whole("no".into()));
+        *bare.status_mut() = StatusCode::UNAUTHORIZED;
+        assert_eq!(judge(bare, Kind::Read).await.1, Some(Verdict::RenewToken));
+    }
 }

@@ -27,9 +27,9 @@ pub(super) struct Refusals {
     last_token: Mutex<Option<(Instant, String)>>,
 }
 
-/// Whether Marketo means the token itself by this code, and no permission: 600 to 602.
+/// Whether Marketo means the token itself by this code, and no permission: 600 to 602, or a bare HTTP 401.
 pub(super) fn refuses_the_token(code: &str) -> bool {
-    matches!(code, "600" | "601" | "602")
+    matches!(code, "600" | "601" | "602" | "401")
 }
 
 impl<L: Leases> Proxy<L> {

@@ -28,7 +28,7 @@ pub(super) const TRIES: u32 = 5;
 const AFTER_A_PANIC: Duration = Duration::from_secs(1);
 
 /// Refusals that are about the token, the endpoint or the day, so that every record of the call would get the same alone.
-const SAME_FOR_ALL: [&str; 8] = ["600", "601", "602", "603", "605", "607", "608", "610"];
+const SAME_FOR_ALL: [&str; 9] = ["401", "600", "601", "602", "603", "605", "607", "608", "610"];
 
 /// Reasons that are about the key, so that every record of it would get the same.
 const SAME_FOR_KEY: [&str; 6] = ["1004", "1005", "1007", "1008", "1009", "1010"];

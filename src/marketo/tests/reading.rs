@@ -119,6 +119,12 @@ async fn a_refused_token_is_renewed_whatever_the_http_status_and_whoever_is_aske
         assert_eq!(ids(&server.client().leads_by_id(&[1], &fields()).await.unwrap()), [1], "{refusal:?}");
         assert_eq!((server.calls().len(), server.tokens().len()), (2, 2), "{refusal:?}");
     }
+    for status in ["200 OK", "401 Unauthorized", "403 Forbidden", "500 Internal Server Error"] {
+        let server = Scripted::start(vec![Reply::status(status, &envelope("603"))]).await;
+        let error = server.client().activity_types().await.unwrap_err();
+        assert_eq!(error.permission(), Some("Read-Only Activity"), "{status}: {error}");
+        assert_eq!((server.calls().len(), server.tokens().len()), (1, 1), "{status}");
+    }
     // A no with another status than 200 is shown as Marketo says it.
     let server = Scripted::start(vec![Reply::status("403 Forbidden", &envelope("610"))]).await;
     let error = server.client().usage_today().await.unwrap_err();
