@@ -31,6 +31,8 @@ fn each_missing_permission_is_named_with_the_way_to_mend_it() {
         assert!(run.stdout.contains(&format!("FAIL  {permission}: Marketo denies")), "{}", run.picture());
         assert!(run.stdout.contains(&format!("the permission `{permission}`")), "{}", run.picture());
         assert_eq!(run.stdout.matches("FAIL").count(), 1, "{}", run.picture());
+        let stops_all = permission == "Read-Only Lead";
+        assert_eq!(run.stdout.contains("without it: "), !stops_all, "{}", run.picture());
     }
 }
 

@@ -16,7 +16,8 @@ pub enum Error {
     },
     /// Another process has it open.
     #[error(
-        "the cache {} is in use by another mkto-audit; wait for it to end, or name another file with --db",
+        "the cache {} is in use by another mkto-audit, which is most likely scanning: nobody else can read the cache until \
+         it ends. Run this again then, or name another file with --db",
         path.display()
     )]
     InUse {

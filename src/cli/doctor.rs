@@ -72,7 +72,8 @@ pub(super) async fn run(context: &mut Context, args: &DoctorArgs) -> Result<Exit
         let mark = if check.ok { "ok  " } else { "FAIL" };
         let mut lines =
             format!("{}: {}", check.name, check.detail).lines().map(str::to_owned).collect::<Vec<_>>();
-        lines.extend(check.mend.as_ref().map(|mend| format!("how to fix it: {mend}")));
+        let mend = check.mend.as_ref().map(|mend| format!("how to fix it: {mend}")).unwrap_or_default();
+        lines.extend(mend.lines().map(str::to_owned));
         let text: Vec<String> =
             lines.iter().map(|line| wrapped(line, width.saturating_sub(INDENT.len()))).collect();
         let text = text.join("\n").replace('\n', &format!("\n{INDENT}"));
@@ -254,7 +255,8 @@ fn failed(name: &'static str, error: &marketo::Error) -> Check {
         }
         marketo::Error::Permission { .. } => format!(
             "give the API user's role the permission `{name}` (Admin > Users & Roles > Roles > Access API), \
-             and look whether an IP allow-list keeps this machine out (Admin > Web Services)"
+             and look whether an IP allow-list keeps this machine out (Admin > Web Services){}",
+            without(name)
         ),
         marketo::Error::Quota { .. } => {
             "wait until midnight US Central, or raise limits.daily_calls if it is this program's own budget".to_owned()
@@ -273,6 +275,22 @@ fn failed(name: &'static str, error: &marketo::Error) -> Check {
         detail: error.to_string(),
         mend: Some(mend),
         exit: super::failure::exit_of(error),
+    }
+}
+
+/// What works without a permission, and what does not.
+fn without(name: &str) -> &'static str {
+    match name {
+        "Read-Only Activity" => {
+            "\nwithout it: `scan` reads all records, each time anew, and finds no causes; `merge` does not notice who opts \
+             out on a record while it is merged"
+        }
+        "Read-Only Assets" => "\nwithout it: `scan` works by pages, and `merge` leaves every group alone",
+        "Read-Only Custom Object" => "\nwithout it: `scan` works, and `merge` leaves every group alone",
+        "Read-Write Lead" => {
+            "\nwithout it: `scan`, `report` and `explain` work, and nothing can be merged or written"
+        }
+        _ => "",
     }
 }
 
