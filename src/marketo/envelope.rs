@@ -85,6 +85,11 @@ impl Answer {
             .ok_or_else(|| self.senseless("a row of it cannot be read"))
     }
 
+    /// Whether it carries a result, be it an empty one.
+    pub(super) fn has_result(&self) -> bool {
+        !self.result.is_null()
+    }
+
     /// The token of the next page; an empty one is none.
     pub(super) fn next(&self) -> Option<String> {
         self.next.clone()

@@ -113,14 +113,21 @@ impl ReadLeads for Client {
 
     async fn programs(&self) -> Result<Vec<Program>> {
         let mut programs = Vec::new();
+        let mut asked_again = false;
         loop {
             let call = Call::get("/rest/asset/v1/programs.json")
                 .with("maxReturn", PROGRAM_PAGE.to_string())
                 .with("offset", programs.len().to_string());
-            let page = self
-                .call(call)
-                .await?
-                .read(|row| Some(Program { id: number(row.get("id")?)?, name: text(row, "name") }))?;
+            let mut answer = self.call(call).await?;
+            // Past the last program Marketo leaves the result out; so does, once in a while, an answer that
+            // should have one.
+            if !answer.has_result() && !asked_again {
+                asked_again = true;
+                continue;
+            }
+            asked_again = false;
+            let page =
+                answer.read(|row| Some(Program { id: number(row.get("id")?)?, name: text(row, "name") }))?;
             let found = page.len();
             programs.extend(page);
             if found < PROGRAM_PAGE {

@@ -94,9 +94,13 @@ async fn a_page_without_a_result_is_asked_for_again_and_never_taken_for_an_empty
     );
     // Of activities and programs Marketo leaves the result out where there are none.
     let empty = Reply::json(r#"{"success":true,"nextPageToken":"T2","moreResult":false}"#);
-    let server = Scripted::start(vec![empty, bare]).await;
+    let server = Scripted::start(vec![empty, bare.clone(), bare]).await;
     assert_eq!(server.client().activities("T", &[12], &[]).await.unwrap().activities, []);
     assert_eq!(server.client().programs().await.unwrap(), []);
+    // One answer without it is no end: whoever believes it believes that nobody is in a program.
+    let found = Reply::json(r#"{"success":true,"result":[{"id":3,"name":"Webinar"}]}"#);
+    let server = Scripted::start(vec![Reply::json(r#"{"success":true}"#), found]).await;
+    assert_eq!(server.client().programs().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
