@@ -13,10 +13,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::fresh::Fresh;
+use super::look::Look;
 use super::report::{Difference, Fate, Surprise};
 use super::run::Run;
 use super::settled::kind_of;
 use super::take_in::members;
+use super::work::leads_of;
 use super::write::Record;
 use super::{Error, Merge, MergeClient};
 use crate::dedupe::{FieldChange, FieldFacts, Plan, PlannedGroup};
@@ -27,6 +29,9 @@ use crate::stop::unless_stopped;
 
 /// How long the log of changes may lag behind a change that came while a call ran.
 const LAG: Duration = Duration::from_secs(10);
+
+/// By how much this machine's clock and Marketo's may differ.
+const CLOCKS: TimeDelta = TimeDelta::minutes(10);
 
 /// How many merges one reading of the log serves at least, so that it stays cheap.
 const MERGES: usize = 200;
@@ -64,7 +69,7 @@ fn watched(facts: &FieldFacts) -> Vec<String> {
 impl LateConsent {
     pub(super) fn new(since: DateTime<Utc>, facts: &FieldFacts, plan: &Plan) -> Self {
         Self {
-            from: Since::Time(since),
+            from: Since::Time(since - CLOCKS),
             fields: watched(facts),
             of_plan: plan.groups.iter().flat_map(members).collect(),
             changes: Vec::new(),
@@ -114,7 +119,8 @@ impl<M: MergeClient> Merge<'_, M> {
         run: &mut Run<'_, '_>,
         at_the_end: bool,
     ) -> Result<(), Error> {
-        let due = if at_the_end { run.late.merges > 0 } else { run.late.merges >= MERGES };
+        // The log lags: the last reading comes after the last merge, even if one came soon before.
+        let due = if at_the_end { !run.late.groups.is_empty() } else { run.late.merges >= MERGES };
         if !due || run.late.fields.is_empty() || run.late.unreadable.is_some() {
             return Ok(());
         }
@@ -167,7 +173,7 @@ impl<M: MergeClient> Merge<'_, M> {
             () = self.stop.cancelled() => return Ok(None),
         }
         let first = merges.iter().filter_map(|merge| merge.left_at).min().unwrap_or_else(self.now);
-        let since = Since::Time(first - TimeDelta::minutes(5));
+        let since = Since::Time(first - CLOCKS);
         let reading = unless_stopped(&self.stop, self.marketo.consent_changes_since(since, &fields));
         let changes = match reading.await {
             Ok(None) => return Ok(None),
@@ -193,6 +199,40 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(None)
     }
 
+    /// Looks for the leads that said no, and gives what was said by the lead that is there now: the log may name one
+    /// that a merge took away since. None where the run is to stop.
+    async fn where_they_are(
+        &self,
+        said: &BTreeMap<LeadId, BTreeSet<String>>,
+        groups: &Groups,
+    ) -> Result<Option<(Look, BTreeMap<LeadId, BTreeSet<String>>)>, Error> {
+        let into = self.ledger.merged_into()?;
+        let possible = |lead: LeadId| {
+            let winner = groups.get(&lead).map(|(winner, _)| *winner);
+            let merged = std::iter::successors(into.get(&lead), |lead| into.get(lead));
+            // No chain is longer than there are merges.
+            let last = merged.take(into.len()).last().copied();
+            [Some(lead), winner, last].into_iter().flatten()
+        };
+        let ids = leads_of(said.keys().copied().flat_map(possible));
+        let Some(mut look) = self.look(&ids).await? else { return Ok(None) };
+        let missing: Vec<LeadId> = ids.into_iter().filter(|id| !look.leads.contains_key(id)).collect();
+        if !missing.is_empty() {
+            let Some(again) = self.look(&missing).await? else { return Ok(None) };
+            look.leads.extend(again.leads);
+        }
+        let mut there: BTreeMap<LeadId, BTreeSet<String>> = BTreeMap::new();
+        for (lead, fields) in said {
+            match possible(*lead).find(|id| look.leads.contains_key(id)) {
+                Some(id) => there.entry(id).or_default().extend(fields.iter().cloned()),
+                None => {
+                    tracing::warn!(lead, ?fields, "opted out while its merge ran, and its survivor is gone");
+                }
+            }
+        }
+        Ok(Some((look, there)))
+    }
+
     /// Gives what was found of each survivor, and how many opt-outs could not be set.
     async fn write_late(
         &mut self,
@@ -201,11 +241,11 @@ impl<M: MergeClient> Merge<'_, M> {
         groups: &Groups,
     ) -> Result<(Vec<(LeadId, Surprise)>, usize), Error> {
         let nothing = (Vec::new(), 0);
-        let ids: Vec<LeadId> = said.keys().copied().collect();
-        if ids.is_empty() {
+        if said.is_empty() {
             return Ok(nothing);
         }
-        let Some(look) = self.look(&ids).await? else { return Ok(nothing) };
+        let Some((look, said)) = self.where_they_are(said, groups).await? else { return Ok(nothing) };
+        let ids: Vec<LeadId> = said.keys().copied().collect();
         let missing = |lead: &LeadId, fields: &BTreeSet<String>| -> Vec<FieldChange> {
             let Some(survivor) = look.leads.get(lead) else { return Vec::new() };
             let unset = fields.iter().filter(|field| !survivor.flag(field));
