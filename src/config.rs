@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::dedupe::{FieldRules, KeySpec, Policy, Skip, WinnerOrder};
+use crate::dedupe::{Bundles, FieldRules, KeySpec, Policy, Skip, WinnerOrder};
 
 mod error;
 mod file;
@@ -70,6 +70,8 @@ pub struct Config {
     pub winner: WinnerOrder,
     /// Which value a field keeps.
     pub fields: FieldRules,
+    /// Which fields come from one lead together.
+    pub bundles: Bundles,
     /// Which groups a merge leaves alone until somebody names or allows them.
     pub skip: Skip,
     /// How far one run of `merge` goes.
@@ -176,6 +178,11 @@ impl Config {
         config.profile = profile.map(str::to_owned);
         let of_profile = config.instance.clone();
         settings::set_from_environment(&mut config, environment)?;
+        // Only now: a profile or a variable may have replaced one of two that contradict each other.
+        config
+            .bundles
+            .check(&config.fields)
+            .map_err(|(name, why)| Error::at(format!("`bundles.{name}`"), why.to_string()))?;
         config.refuse_two_instances(flags, environment, &of_profile)?;
         config.set_from_flags(flags)?;
         config.instance.check()?;
@@ -244,6 +251,7 @@ impl Config {
             key: self.key.clone(),
             winner: self.winner.clone(),
             fields: self.fields.clone(),
+            bundles: self.bundles.clone(),
             skip: self.skip.clone(),
             ..Policy::default()
         }

@@ -5,6 +5,7 @@
 //! ([`FieldRules`]), and what exactly is to be done ([`Plan`]). Never: I/O, a clock, an order that depends on arrival.
 
 mod address;
+mod bundle;
 mod cause;
 mod consent;
 mod field_rule;
@@ -16,17 +17,18 @@ mod value;
 mod winner;
 
 pub(crate) use address::can_be_mailed;
+pub use bundle::{Bundles, NoBundle};
 pub(crate) use cause::span;
 pub use cause::{Cause, Confidence, Explanation, LateLead, advice, explain};
-pub use consent::{Sense, custom_consent, sense_of};
+pub use consent::{Sense, custom_companions, custom_consent, sense_of};
 pub use field_rule::{FieldRule, FieldRules, OPT_OUTS};
 pub use group::Group;
 pub use key::{Key, KeySpec, normalise};
 pub use person::Skip;
 pub use plan::{
     Deviation, Dropped, Expected, FieldChange, FieldFact, FieldFacts, Known, LeftOut, Objection, Plan,
-    PlannedGroup, Policy, Prediction, Reason, Seen, UnknownField, WhyNot, changes_as_held, digest_of,
-    plan_candidate, plan_group, predict_call, rest_as_seen, still_as_seen,
+    PlannedGroup, Policy, Prediction, Reason, Seen, UnknownField, WhyNot, digest_of, plan_candidate,
+    plan_group, rest_as_seen, still_as_seen,
 };
 pub use winner::{WinnerOrder, WinnerRule};
 

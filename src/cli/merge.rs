@@ -158,7 +158,6 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
     }
     let id = plan.id.clone();
     let nothing = plan.groups.is_empty();
-    let rules = plan.policy.fields.clone();
     let report = if args.confirm {
         merge.carry_out(Confirmed::by_its_owner(plan), &mut follow).await
     } else {
@@ -179,7 +178,6 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
         report: &report,
         open: &open,
         calls: client.calls_made(),
-        rules: &rules,
         width: context.ui.terminal_width(),
     };
     if args.json {

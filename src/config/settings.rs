@@ -8,7 +8,7 @@ use crate::dedupe::{FieldRule, WinnerOrder, WinnerRule};
 
 type Setter = fn(&mut Config, &RawValue) -> Result<(), String>;
 
-/// The keys of the config file. `fields.FIELD` is the one family beside them.
+/// The keys of the config file. `fields.FIELD` and `bundles.NAME` are the families beside them.
 const SETTINGS: &[(&str, Setter)] = &[
     ("instance.base_url", |config, value| config.instance.set_base_url(value.text()?)),
     ("instance.identity_url", |config, value| config.instance.set_identity_url(value.text()?)),
@@ -119,6 +119,10 @@ pub(super) fn set(config: &mut Config, key: &str, value: &RawValue, place: &str)
         config.fields.0.insert(field.to_owned(), rule);
         return Ok(());
     }
+    if let Some(bundle) = key.strip_prefix("bundles.") {
+        config.bundles.0.insert(bundle.to_owned(), value.list());
+        return Ok(());
+    }
     let Some((_, setter)) = SETTINGS.iter().find(|(known, _)| *known == key) else {
         return Err(unknown(key, place));
     };
@@ -151,10 +155,12 @@ pub(super) fn set_from_environment(config: &mut Config, environment: &Environmen
     Ok(())
 }
 
-/// `LIMITS__CALLS` → `limits.calls`. What follows `FIELDS__` is a field of Marketo's and keeps its case.
+/// `LIMITS__CALLS` → `limits.calls`. What follows `FIELDS__` is a field of Marketo's and keeps its case, and so does the
+/// name of a bundle.
 fn key_of_variable(rest: &str) -> String {
     match rest.split_once("__") {
         Some((section, field)) if section.eq_ignore_ascii_case("fields") => format!("fields.{field}"),
+        Some((section, name)) if section.eq_ignore_ascii_case("bundles") => format!("bundles.{name}"),
         _ => rest.to_ascii_lowercase().replace("__", "."),
     }
 }

@@ -287,6 +287,21 @@ fn an_opt_out_is_kept_by_default_and_other_fields_are_the_winners() {
 }
 
 #[test]
+fn bundles_come_from_the_file_and_the_environment_and_may_not_contradict_a_rule() {
+    let file = "[bundles]\nsource = ['leadSource', 'sourceDetail']\naddress = []";
+    let load_with = |file: &str, environment: &[(&str, &str)]| load(file, environment, Flags::default());
+    let config = load_with(file, &[("MKTO_AUDIT__BUNDLES__visit", "lastVisit, lastPage")]).unwrap();
+    assert_eq!(config.bundles.0["source"], ["leadSource", "sourceDetail"]);
+    assert_eq!(config.bundles.0["visit"], ["lastVisit", "lastPage"]);
+    assert!(config.bundles.0["address"].is_empty());
+    let error = load_with(file, &[("MKTO_AUDIT__FIELDS__leadSource", "oldest")]).unwrap_err();
+    assert!(error.contains("`bundles.source`") && error.contains("`fields.leadSource`"), "{error}");
+    let rule =
+        load_with("fields.status = 'prefer:[\"Customer\"]'", &[]).unwrap().fields.0["status"].to_string();
+    assert_eq!(rule, "prefer:[\"Customer\"]");
+}
+
+#[test]
 fn the_lease_stores_password_comes_from_the_environment_and_is_never_shown() {
     let file = "[guard]\nleases = 'postgres://guard@db.example.com/leases'";
     let stores = [

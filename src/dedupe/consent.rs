@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+mod companion;
+
 use super::field_rule::OPT_OUTS;
 use super::plan::{FieldFact, FieldFacts};
 use super::value::is_empty;
@@ -122,21 +124,60 @@ const YES: &[&str] = &[
 /// Phrases that are about consent and do not say which way.
 const ABOUT: &[&str] = &["gdpr", "dsgvo", "rgpd"];
 
+/// What the fields of an instance say of consent. Reading it off their words takes time, so it is done once for an
+/// instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct ConsentFields {
+    /// What each custom consent field says where it is true.
+    senses: BTreeMap<String, Sense>,
+    /// The fields that tell when, why or how, each with the consent field that it belongs to.
+    companions: BTreeMap<String, Companion>,
+}
+
+/// Whose reason or date a field tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Companion {
+    /// That of this consent field.
+    Of(String),
+    /// Of which consent field, its words do not say.
+    Unclear,
+}
+
+impl ConsentFields {
+    pub(super) fn of(facts: &FieldFacts) -> Self {
+        let fields = facts.fields.iter();
+        let senses =
+            fields.filter_map(|(field, fact)| Some((field.clone(), read_sense(field, fact)?))).collect();
+        Self { companions: companion::companions_of(facts, &senses), senses }
+    }
+}
+
 /// What the words of a custom field say of consent; none where it is another field, a standard flag or what travels
 /// with one.
 pub fn sense_of(field: &str, facts: &FieldFacts) -> Option<Sense> {
-    facts.senses().get(field).copied()
+    facts.consent().senses.get(field).copied()
 }
 
-/// The senses of all custom fields about consent. Reading them off their words takes time, so it is done
-/// once for an instance.
-pub(super) fn senses_of(facts: &FieldFacts) -> BTreeMap<String, Sense> {
-    let fields = facts.fields.iter();
-    fields.filter_map(|(field, fact)| Some((field.clone(), read_sense(field, fact)?))).collect()
+/// Whose reason or date the field tells; none where it is no such field.
+pub(super) fn companion_of<'f>(field: &str, facts: &'f FieldFacts) -> Option<&'f Companion> {
+    facts.consent().companions.get(field)
+}
+
+/// All fields that travel with a consent field of the instance's own, each with that field.
+pub fn custom_companions(facts: &FieldFacts) -> Vec<(&str, &str)> {
+    let companions = facts.consent().companions.iter();
+    companions
+        .filter_map(|(field, companion)| match companion {
+            Companion::Of(flag) if !OPT_OUTS.contains(&flag.as_str()) => {
+                Some((field.as_str(), flag.as_str()))
+            }
+            Companion::Of(_) | Companion::Unclear => None,
+        })
+        .collect()
 }
 
 fn read_sense(field: &str, fact: &FieldFact) -> Option<Sense> {
-    if OPT_OUTS.contains(&field) || is_standard_companion(field) {
+    if OPT_OUTS.contains(&field) || companion::is_companion(field, fact) {
         return None;
     }
     let by_words = in_words(&words(field)).or_else(|| in_words(&words(&fact.label)))?;
@@ -169,20 +210,6 @@ pub(super) fn conflict(field: &str, in_order: &[&Lead], facts: &FieldFacts) -> O
     })
 }
 
-/// The reasons and times of standard flags, which are no statements of their own.
-fn is_standard_companion(field: &str) -> bool {
-    let of = |flag: &str| field.strip_prefix(flag).is_some_and(|rest| COMPANIONS.contains(&rest));
-    OPT_OUTS.iter().copied().chain(["emailSuspended"]).any(of)
-}
-
-const COMPANIONS: &[&str] = &["Reason", "Cause", "Date", "At", "Time", "Source"];
-
-/// The flags that the field gives a reason or a time of.
-pub(super) fn flag_of_companion(field: &str) -> Option<&'static str> {
-    let of = |flag: &&&str| field.strip_prefix(**flag).is_some_and(|rest| COMPANIONS.contains(&rest));
-    OPT_OUTS.iter().find(of).copied()
-}
-
 fn in_words(text: &str) -> Option<Sense> {
     let has = |phrase: &&str| text.contains(&format!(" {phrase} "));
     let negated =
@@ -207,7 +234,7 @@ fn in_words(text: &str) -> Option<Sense> {
 }
 
 /// The words of a name in small letters, each between blanks: `emailOptOut__c` → ` email opt out `.
-fn words(name: &str) -> String {
+pub(super) fn words(name: &str) -> String {
     let stem = name.strip_suffix("__c").or_else(|| name.strip_suffix("_c")).unwrap_or(name);
     let mut text = String::from(" ");
     let mut before = ' ';
@@ -268,8 +295,6 @@ mod tests {
             ("hasNotOptedOut", Some(Sense::Unclear)),
             ("consentWithdrawn", Some(Sense::Unclear)),
             ("unsubscribed", None),
-            ("unsubscribedReason", None),
-            ("emailInvalidCause", None),
             ("notes", None),
             ("nobleTitle", None),
             ("optional", None),

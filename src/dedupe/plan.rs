@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::address;
+use super::bundle::Bundles;
 use super::field_rule::FieldRules;
 use super::key::{Key, KeySpec};
 use super::person::Skip;
@@ -18,20 +18,23 @@ use super::value::completeness;
 use super::winner::WinnerOrder;
 use crate::lead::{Lead, LeadId};
 
+mod blocked;
 mod changes;
 mod facts;
 mod holds;
 mod named;
 mod objection;
 mod prediction;
+mod ruling;
 mod seen;
+mod together;
 mod unknown;
 
 pub use facts::{FieldFact, FieldFacts};
 pub use holds::WhyNot;
 pub use named::plan_candidate;
 pub use objection::{Known, Objection, Reason};
-pub use prediction::{Deviation, Dropped, Expected, Prediction, changes_as_held, predict_call};
+pub use prediction::{Deviation, Dropped, Expected, Prediction};
 pub use seen::{digest_of, rest_as_seen, still_as_seen};
 pub use unknown::UnknownField;
 
@@ -45,6 +48,9 @@ pub struct Policy {
     pub winner: WinnerOrder,
     /// Which values it keeps.
     pub fields: FieldRules,
+    /// Which fields come from one lead together.
+    #[serde(default)]
+    pub bundles: Bundles,
     /// Merge groups that look like several people behind one mailbox too.
     pub include_shared: bool,
     /// Merge groups with several CRM records too, and have the CRM merge them.
@@ -130,6 +136,10 @@ pub struct PlannedGroup {
     pub changes: Vec<FieldChange>,
     /// What the survivor must hold afterwards: every changed and every ruled field.
     pub expected: BTreeMap<String, Value>,
+    /// Fields that are blank on the winner and stay so, since the bundle that they belong to comes from one lead. Marketo
+    /// fills them from a loser; the merge then empties them again.
+    #[serde(default)]
+    pub blank: BTreeSet<String>,
     /// The leads as they were when this was decided, by id.
     pub seen: Vec<Seen>,
     /// Why this lead wins, in words.
@@ -145,6 +155,10 @@ pub struct PlannedGroup {
     /// What the survivor most likely holds in the fields of which values are dropped.
     #[serde(default)]
     pub kept: BTreeMap<String, Value>,
+    /// What decided over each field that is changed or of which values are dropped: a rule, `bundle NAME`, or
+    /// `with FIELD` where it came with a consent field.
+    #[serde(default)]
+    pub rules: BTreeMap<String, String>,
     /// How many fields have one value on all leads that have any, and keep it.
     #[serde(default)]
     pub equal: usize,
@@ -206,28 +220,26 @@ pub fn plan_group(
         return Err(leave(objection.words));
     }
     let in_crm = objection::is_in_crm(&members);
-    let Some(winner) = policy.winner.winner(&members) else {
+    let blocked::Merging { in_order, draft, reason } =
+        blocked::choose(&members, policy, facts).map_err(leave)?;
+    let changes::Draft { changes, expected, blank, mut rules, .. } = draft;
+    let (Some(winner), losers) = (in_order.first(), in_order.iter().skip(1)) else {
         return Err(leave("it has no leads".to_owned()));
     };
-    let reason = policy.winner.why(winner, &members);
-    let losers = losers_in_order(&members, winner.id);
-    let in_order: Vec<&Lead> = std::iter::once(winner).chain(losers.iter().copied()).collect();
-    let (mut changes, mut expected) = changes::field_changes(&in_order, policy, facts).map_err(leave)?;
-    let spelling = address::keep_mailable(&in_order, facts, &mut changes, &mut expected).map_err(leave)?;
-    let reason = spelling.map_or(reason.clone(), |words| format!("{reason}; {words}"));
-    let losers = losers.iter().map(|lead| lead.id).collect();
     let mut group = PlannedGroup {
         key: key.clone(),
         winner: winner.id,
-        losers,
+        losers: losers.map(|lead| lead.id).collect(),
         changes,
         expected,
+        blank,
         seen: Vec::new(),
         reason,
         in_crm,
         one_per_call: changes::saved_one_by_one(&in_order, policy, facts),
         dropped: Vec::new(),
         kept: BTreeMap::new(),
+        rules: BTreeMap::new(),
         equal: 0,
     };
     let prediction = group.predict(&members, policy, facts);
@@ -235,6 +247,11 @@ pub fn plan_group(
         |drop: &Dropped| Some((drop.name.clone(), prediction.fields.get(&drop.name)?.likeliest().clone()));
     group.kept = prediction.dropped.iter().filter_map(stays).collect();
     (group.dropped, group.equal) = (prediction.dropped, prediction.equal);
+    let shown = |field: &String| {
+        group.kept.contains_key(field) || group.changes.iter().any(|change| change.name == *field)
+    };
+    rules.retain(|field, _| shown(field));
+    group.rules = rules;
     group.seen = members.iter().map(|lead| seen::look(lead, &group, policy, facts)).collect();
     Ok(group)
 }

@@ -6,13 +6,16 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::value::is_nothing;
 use super::{
     FieldFacts, FieldRule, Key, OPT_OUTS, Plan, PlannedGroup, Policy, WinnerOrder, WinnerRule, plan_group,
     still_as_seen,
 };
 use crate::lead::{Crm, Lead, LeadId};
 
-const FIELDS: &[&str] = &["phone", "title", "leadScore", "vip"];
+const FIELDS: &[&str] = &["phone", "title", "leadScore", "vip", "city", "postalCode", "country"];
+
+const ADDRESS: &[&str] = &["city", "postalCode", "country"];
 
 const RULES: &[&str] = &[
     "winner",
@@ -55,12 +58,25 @@ fn any_lead() -> impl Strategy<Value = Lead> {
     let flag = || any::<Option<bool>>().prop_map(|flag| flag.map_or(Value::Null, Value::Bool));
     let crm = prop_oneof![4 => Just(None), 1 => Just(Some("sfdcLeadId")), 1 => Just(Some("sfdcContactId"))];
     let people = (text(), text(), flag(), flag(), flag());
-    (1..30_u64, 0..4_u32, 0..4_u32, any::<Option<i8>>(), crm, people).prop_map(
-        |(id, born, updated, score, crm, (phone, title, vip, unsubscribed, do_not_call))| {
+    let part = || prop_oneof![Just(Value::Null), "[ab]".prop_map(Value::from)];
+    let address = (part(), part(), part());
+    (1..30_u64, 0..4_u32, 0..4_u32, any::<Option<i8>>(), crm, people, address).prop_map(
+        |(
+            id,
+            born,
+            updated,
+            score,
+            crm,
+            (phone, title, vip, unsubscribed, do_not_call),
+            (city, code, country),
+        )| {
             let mut lead = Lead::new(id)
                 .with("email", "Ada@example.com")
                 .with("phone", phone)
                 .with("title", title)
+                .with("city", city)
+                .with("postalCode", code)
+                .with("country", country)
                 .with("vip", vip)
                 .with("unsubscribed", unsubscribed)
                 .with("doNotCall", do_not_call)
@@ -194,6 +210,24 @@ proptest! {
         for field in ["phone", "title", "leadScore"] {
             let has = |lead: &Lead| lead.value(field).is_some_and(|value| value.as_str().is_none_or(|text| !text.trim().is_empty()));
             prop_assert_eq!(has(&merged), leads.iter().any(has), "{}", field);
+        }
+    }
+
+    #[test]
+    fn an_address_is_one_leads_and_what_is_lost_is_named(policy in any_policy(), (leads, _) in any_group()) {
+        let facts = facts();
+        let Ok(group) = plan_group(&key(), &leads, &policy, &facts) else { return Ok(()) };
+        let merged = merged(&group, &leads);
+        let address = |lead: &Lead| ADDRESS.iter().map(|field| lead.text(field).unwrap_or_default().to_owned()).collect::<Vec<_>>();
+        prop_assert!(leads.iter().any(|lead| address(lead) == address(&merged)), "{:?}", address(&merged));
+        for lead in &leads {
+            for field in FIELDS {
+                let Some(value) = lead.value(field).filter(|value| !is_nothing(value)) else { continue };
+                let stays = merged.value(field).is_some_and(|held| facts.holds(field, held, value));
+                let named = group.dropped.iter().any(|drop| drop.lead == lead.id && drop.name == *field);
+                let of_several = group.changes.iter().any(|change| change.name == *field && change.from.is_none());
+                prop_assert!(stays || named || of_several, "{} of {}", field, lead.id);
+            }
         }
     }
 

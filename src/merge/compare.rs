@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::report::Difference;
 use super::settle::Pending;
-use crate::dedupe::{FieldChange, FieldFacts, changes_as_held, predict_call};
+use crate::dedupe::{FieldChange, FieldFacts};
 use crate::lead::{Lead, LeadId};
 
 /// The differences between a survivor and its prediction.
@@ -41,8 +41,7 @@ pub(super) fn compare(
     if in_order.first().is_none_or(|first| first.id != pending.group.winner) {
         return compared;
     }
-    let changes = changes_as_held(&pending.group.changes, &in_order, facts);
-    let prediction = predict_call(&in_order, &changes, facts, pending.rules);
+    let prediction = pending.group.predict_call(&in_order, facts, pending.rules);
     for deviation in prediction.deviations(survivor, facts) {
         let difference = Difference {
             lead: survivor.id,

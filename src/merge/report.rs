@@ -66,6 +66,8 @@ pub struct GroupReport {
     pub dropped: Vec<Dropped>,
     /// What stays in the fields of which values are dropped.
     pub kept: BTreeMap<String, Value>,
+    /// What decided over the fields that are changed or of which values are dropped.
+    pub rules: BTreeMap<String, String>,
     /// How many fields have the same value on all leads that have any.
     pub equal: usize,
     /// What Marketo said, where it refused the merge or a write for it.
@@ -156,6 +158,7 @@ impl GroupReport {
             fields: group.changes.clone(),
             dropped: group.dropped.clone(),
             kept: group.kept.clone(),
+            rules: group.rules.clone(),
             equal: group.equal,
             marketo: None,
             not_written: Vec::new(),
@@ -175,6 +178,7 @@ impl GroupReport {
             fields: Vec::new(),
             dropped: Vec::new(),
             kept: BTreeMap::new(),
+            rules: BTreeMap::new(),
             equal: 0,
             marketo: None,
             not_written: Vec::new(),

@@ -52,7 +52,6 @@ pub(super) fn print(
         report: &report,
         open,
         calls: 0,
-        rules: &plan.policy.fields,
         width: ui.terminal_width(),
     };
     if json { ui.json(&shown.document()) } else { ui.print(&shown.text()) }

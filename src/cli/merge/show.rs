@@ -1,11 +1,13 @@
 //! What `merge` prints: for a person, and for a program.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::wrap::wrapped;
-use crate::dedupe::{Dropped, FieldChange, FieldRules, OPT_OUTS};
+use crate::dedupe::{Dropped, FieldChange, OPT_OUTS};
 use crate::lead::LeadId;
 use crate::ledger::Finding;
 use crate::merge::{Difference, GroupReport, Outcome, PlanState, Report, Said};
@@ -24,8 +26,6 @@ pub(super) struct Shown<'a> {
     /// What merges lost, or could not be set back, and nobody has put right.
     pub(super) open: &'a [Finding],
     pub(super) calls: u64,
-    /// The rules that chose the values.
-    pub(super) rules: &'a FieldRules,
     /// The terminal's width; none in a file or a pipe, where lines stay whole.
     pub(super) width: Option<usize>,
 }
@@ -79,6 +79,8 @@ struct GroupDocument<'a> {
     reason: Option<&'a str>,
     fields: &'a [FieldChange],
     dropped: &'a [Dropped],
+    /// What decided over each field that is changed or of which values are dropped.
+    rules: &'a BTreeMap<String, String>,
     equal: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     marketo: Option<MarketoDocument<'a>>,
@@ -117,7 +119,7 @@ impl<'a> DifferenceDocument<'a> {
 
 impl<'a> GroupDocument<'a> {
     fn of(group: &'a GroupReport) -> Self {
-        let GroupReport { key, winner, losers, outcome, reason, fields, dropped, equal, .. } = group;
+        let GroupReport { key, winner, losers, outcome, reason, fields, dropped, rules, equal, .. } = group;
         let said = |said: &'a Said| MarketoDocument {
             code: &said.code,
             message: &said.message,
@@ -132,6 +134,7 @@ impl<'a> GroupDocument<'a> {
             reason: reason.as_deref(),
             fields,
             dropped,
+            rules,
             equal: *equal,
             marketo: group.marketo.as_ref().map(said),
             not_written: group.not_written.iter().map(|one| DifferenceDocument::of(one, None)).collect(),
@@ -165,7 +168,7 @@ impl Shown<'_> {
 
     pub(super) fn text(&self) -> String {
         let groups = self.report.groups.iter();
-        let mut lines: Vec<String> = groups.flat_map(|group| group_lines(group, self.rules)).collect();
+        let mut lines: Vec<String> = groups.flat_map(group_lines).collect();
         if !lines.is_empty() {
             lines.push(String::new());
         }
@@ -259,7 +262,7 @@ fn within(line: &str, width: usize) -> String {
     format!("{}{}", " ".repeat(indent), text.replace('\n', &format!("\n{deeper}")))
 }
 
-fn group_lines(group: &GroupReport, rules: &FieldRules) -> Vec<String> {
+fn group_lines(group: &GroupReport) -> Vec<String> {
     let losers: Vec<String> = group.losers.iter().map(ToString::to_string).collect();
     let losers = losers.join(", ");
     let what = match (group.outcome, group.winner) {
@@ -277,7 +280,7 @@ fn group_lines(group: &GroupReport, rules: &FieldRules) -> Vec<String> {
         let (consent, others): (Vec<_>, Vec<_>) =
             group.fields.iter().partition(|change| OPT_OUTS.contains(&change.name.as_str()));
         lines.extend(consent.into_iter().chain(others).map(field_line));
-        lines.extend(group.kept.keys().map(|field| dropped_line(group, field, rules)));
+        lines.extend(group.kept.keys().map(|field| dropped_line(group, field)));
     }
     lines
 }
@@ -295,7 +298,7 @@ fn sum_line(group: &GroupReport) -> String {
 }
 
 /// A field of which the merge destroys values: what stays, and what goes.
-fn dropped_line(group: &GroupReport, field: &str, rules: &FieldRules) -> String {
+fn dropped_line(group: &GroupReport, field: &str) -> String {
     let kept = group.kept.get(field).map_or_else(|| "(blank)".to_owned(), shown);
     let gone: Vec<String> = group
         .dropped
@@ -303,8 +306,8 @@ fn dropped_line(group: &GroupReport, field: &str, rules: &FieldRules) -> String 
         .filter(|drop| drop.name == field)
         .map(|drop| format!("{} (from {})", shown(&drop.value), drop.lead))
         .collect();
-    let rule = rules.of(field);
-    format!("    {field}: keeps {kept}, drops {} · rule: {rule}", gone.join(", "))
+    let rule = group.rules.get(field).map(|rule| format!(" · rule: {}", harmless(rule))).unwrap_or_default();
+    format!("    {field}: keeps {kept}, drops {}{rule}", gone.join(", "))
 }
 
 fn is_blank(value: &Value) -> bool {
@@ -342,7 +345,7 @@ mod tests {
     use serde_json::json;
 
     use super::group_lines;
-    use crate::dedupe::{FieldFacts, FieldRules, Key, OPT_OUTS, Policy, plan_group};
+    use crate::dedupe::{FieldFacts, Key, OPT_OUTS, Policy, plan_group};
     use crate::lead::Lead;
     use crate::merge::GroupReport;
 
@@ -359,7 +362,7 @@ mod tests {
         let group = plan_group(&key, &leads, &Policy::default(), &facts).unwrap();
         assert_eq!(json!(group.dropped), json!([{"name": "leadSource", "lead": 2, "value": "List"}]));
         assert_eq!(
-            group_lines(&GroupReport::planned(&group), &FieldRules::default())[2..],
+            group_lines(&GroupReport::planned(&group))[2..],
             [
                 "    2 records → 1 · 2 blanks filled · 1 value dropped · 2 equal",
                 "    unsubscribed: (blank) → true (from 2)",

@@ -4,81 +4,144 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::ruling::Ruling;
+use super::together;
 use super::{FieldChange, FieldFacts, Policy, WhyNot};
-use crate::dedupe::consent::{self, Sense, sense_of};
+use crate::dedupe::consent;
 use crate::dedupe::field_rule::{Chosen, FieldRule, OPT_OUTS};
-use crate::dedupe::value::{filled, is_nothing};
+use crate::dedupe::value::is_nothing;
 use crate::lead::{Lead, LeadId};
 
-pub(super) type Changes = (Vec<FieldChange>, BTreeMap<String, Value>);
+/// What a plan does with the fields of a group.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    /// What the winner gets.
+    pub(super) changes: Vec<FieldChange>,
+    /// What it must hold afterwards: every changed field, and every one with a rule that is more than a default.
+    pub(super) expected: BTreeMap<String, Value>,
+    /// Fields that are blank and stay so, whatever a loser holds there.
+    pub(super) blank: BTreeSet<String>,
+    /// What decided over each field, in words.
+    pub(super) rules: BTreeMap<String, String>,
+    /// Changes of fields that were seen to be blocked, where the winner already has a value.
+    pub(super) refused: BTreeSet<String>,
+    /// Fields that keep the winner's value only because they are blocked.
+    pub(super) kept: BTreeSet<String>,
+}
+
+/// A value for a field of the winner.
+struct Wanted<'a> {
+    field: &'a str,
+    after: Value,
+    from: Option<LeadId>,
+    /// Whether the group is left alone where it cannot be written.
+    firm: bool,
+    /// Whether a blank stays blank though a loser has a value.
+    blank_stays: bool,
+}
 
 /// What the winner, who comes first, gets, and what it must hold afterwards; or why the rules cannot be carried out.
 pub(super) fn field_changes(
     in_order: &[&Lead],
     policy: &Policy,
     facts: &FieldFacts,
-) -> Result<Changes, String> {
+) -> Result<Draft, String> {
     let Some(winner) = in_order.first() else { return Err("the group is empty".to_owned()) };
-    let (mut changes, mut expected) = (Vec::new(), BTreeMap::new());
-    for field in fields(in_order, policy) {
-        let configured = policy.fields.0.contains_key(field);
-        let sense = if configured { None } else { sense_of(field, facts) };
-        if matches!(sense, Some(Sense::Consent | Sense::Unclear))
+    let mut draft = Draft::default();
+    let fields = fields(in_order, policy);
+    let groups = together::givers(&fields, in_order, policy, facts)?;
+    for field in fields.iter().copied() {
+        if policy.asks_a_person(field, facts)
             && let Some(reason) = consent::conflict(field, in_order, facts)
         {
             return Err(reason);
         }
-        let rule = if sense == Some(Sense::OptOut) { &FieldRule::AnyTrue } else { policy.fields.of(field) };
-        if matches!(rule, FieldRule::KeepBlank | FieldRule::Ignore) {
-            continue;
-        }
-        let ruled = *rule != FieldRule::Winner;
-        if ruled && in_order.iter().all(|lead| lead.value(field).is_none()) {
-            continue;
-        }
-        let travelling = if configured { None } else { with_its_flag(field, in_order) };
-        let Chosen { value: after, from } = match travelling {
-            Some(chosen) => chosen,
-            None => rule.choose(field, in_order).map_err(|unfit| unfit.to_string())?,
+        let ruling = policy.ruling(field, facts);
+        draft.rules.insert(field.to_owned(), ruling.in_words());
+        let (rule, firm) = match (ruling, groups.giver(&ruling)) {
+            (Ruling::Rule { rule, firm }, _) => (rule, firm),
+            (Ruling::With(_) | Ruling::Bundle { .. }, Some(giver)) => {
+                let wanted = whole(field, giver, matches!(ruling, Ruling::Bundle { firm: true, .. }), facts);
+                draft.take(&wanted, in_order, facts)?;
+                continue;
+            }
+            (Ruling::With(_) | Ruling::Bundle { .. }, None) => {
+                draft.rules.insert(field.to_owned(), FieldRule::Winner.to_string());
+                (&FieldRule::Winner, false)
+            }
         };
+        let unset = in_order.iter().all(|lead| lead.value(field).is_none());
+        if matches!(rule, FieldRule::KeepBlank | FieldRule::Ignore) || (firm && unset) {
+            continue;
+        }
+        let Chosen { value: after, from } =
+            rule.choose(field, in_order).map_err(|unfit| unfit.to_string())?;
+        let firm = firm && *rule != FieldRule::Winner;
+        draft.take(&Wanted { field, after, from, firm, blank_stays: false }, in_order, facts)?;
+    }
+    let unwritten = |field: &&str| !facts.is_writeable(field) && winner.value(field).is_none_or(is_nothing);
+    for field in fields.iter().filter(|field| unwritten(field)) {
+        let firm = matches!(
+            policy.ruling(field, facts),
+            Ruling::Rule { firm: true, .. } | Ruling::Bundle { firm: true, .. }
+        );
+        if !firm {
+            draft.rules.insert((*field).to_owned(), MARKETOS.to_owned());
+        }
+    }
+    Ok(draft)
+}
+
+/// What decides over a blank that cannot be written.
+const MARKETOS: &str = "none, Marketo fills a blank that cannot be written";
+
+/// The giver's value of a field of a bundle, a blank too.
+fn whole<'a>(field: &'a str, giver: &Lead, firm: bool, facts: &FieldFacts) -> Wanted<'a> {
+    let held = giver.value(field).filter(|value| !is_nothing(value)).cloned();
+    let blank = if facts.data_type(field) == "boolean" { Value::Bool(false) } else { Value::Null };
+    Wanted { field, after: held.unwrap_or(blank), from: Some(giver.id), firm, blank_stays: true }
+}
+
+impl Draft {
+    fn take(&mut self, wanted: &Wanted<'_>, in_order: &[&Lead], facts: &FieldFacts) -> Result<(), String> {
+        let Wanted { field, after, from, firm, blank_stays } = wanted;
+        let Some(winner) = in_order.first() else { return Ok(()) };
         let before = winner.value(field).cloned().unwrap_or(Value::Null);
         let writeable = facts.is_writeable(field);
-        if !facts.holds(field, &before, &after) {
-            if writeable {
-                facts.fits(field, &after).map_err(|why| too_long(&why, from))?;
-                expected.insert(field.to_owned(), after.clone());
-                changes.push(FieldChange { name: field.to_owned(), before, after, from });
-            } else if ruled {
+        let rule = self.rules.get(*field).cloned().unwrap_or_default();
+        if !facts.holds(field, &before, after) {
+            if !writeable && *firm {
                 return Err(format!(
                     "the rule `{rule}` would change `{field}`, which cannot be written on this instance"
                 ));
             }
-            // What cannot be written and has no rule is Marketo's to fill, from the first loser.
+            let blocked = facts.is_blocked(field, &before);
+            if blocked && !firm {
+                self.kept.insert((*field).to_owned());
+            } else if writeable {
+                facts.fits(field, after).map_err(|why| too_long(&why, *from))?;
+                if blocked {
+                    self.refused.insert((*field).to_owned());
+                }
+                self.write(field, before, after.clone(), *from);
+            }
+            // What cannot be written and has no firm rule is Marketo's to fill, from the first loser.
         } else if writeable && could_turn_true(field, &before, in_order) {
-            expected.insert(field.to_owned(), Value::Bool(false));
-            changes.push(FieldChange {
-                name: field.to_owned(),
-                before,
-                after: Value::Bool(false),
-                from: Some(winner.id),
-            });
-        } else if ruled && writeable {
-            expected.insert(field.to_owned(), before);
+            self.write(field, before, Value::Bool(false), Some(winner.id));
+        } else if writeable && *blank_stays && is_nothing(after) {
+            if in_order.iter().any(|lead| lead.value(field).is_some_and(|value| !is_nothing(value))) {
+                self.blank.insert((*field).to_owned());
+            }
+        } else if writeable && *firm {
+            self.expected.insert((*field).to_owned(), before);
         }
+        Ok(())
     }
-    Ok((changes, expected))
-}
 
-/// The reason or time of an opt-out comes from a lead that has the opt-out: the winner, or the lead of those that was
-/// updated last. None where no lead has both.
-fn with_its_flag(field: &str, in_order: &[&Lead]) -> Option<Chosen> {
-    let flag = consent::flag_of_companion(field)?;
-    let givers: Vec<&&Lead> =
-        in_order.iter().filter(|lead| lead.flag(flag) && filled(lead, field).is_some()).collect();
-    let winner = in_order.first()?;
-    let own = givers.iter().find(|lead| lead.id == winner.id);
-    let giver = own.or_else(|| givers.iter().rev().max_by_key(|lead| lead.updated_at()))?;
-    Some(Chosen { value: filled(giver, field)?.clone(), from: Some(giver.id) })
+    fn write(&mut self, field: &str, before: Value, after: Value, from: Option<LeadId>) {
+        self.expected.insert(field.to_owned(), after.clone());
+        self.changes.push(FieldChange { name: field.to_owned(), before, after, from });
+    }
 }
 
 /// Whether one loser a call saves a value that cannot be written: the winner and the first loser have none, and Marketo

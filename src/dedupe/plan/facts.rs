@@ -3,8 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use crate::dedupe::consent::{Sense, sense_of, senses_of};
+use serde_json::Value;
+
+use crate::dedupe::bundle::addresses;
+use crate::dedupe::consent::{ConsentFields, Sense, sense_of};
 use crate::dedupe::field_rule::OPT_OUTS;
+use crate::dedupe::value::is_empty;
 
 /// The fields of leads on one instance.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,8 +18,10 @@ pub struct FieldFacts {
     /// Fields of which this instance was seen to answer `updated` without taking the value: updates of
     /// them are blocked, or they are computed. A blank one may still take its first value.
     pub not_taken: BTreeSet<String>,
-    /// What the custom fields say of consent, found when it is first asked for.
-    pub(in crate::dedupe) senses: OnceLock<BTreeMap<String, Sense>>,
+    /// What the fields say of consent, found when it is first asked for.
+    pub(in crate::dedupe) consent: OnceLock<ConsentFields>,
+    /// The address fields, each with its bundle, likewise.
+    pub(in crate::dedupe) addresses: OnceLock<BTreeMap<String, String>>,
 }
 
 /// One field.
@@ -37,8 +43,19 @@ impl FieldFacts {
         Self { fields, ..Self::default() }
     }
 
-    pub(in crate::dedupe) fn senses(&self) -> &BTreeMap<String, Sense> {
-        self.senses.get_or_init(|| senses_of(self))
+    pub(in crate::dedupe) fn consent(&self) -> &ConsentFields {
+        self.consent.get_or_init(|| ConsentFields::of(self))
+    }
+
+    /// The bundle of addresses that the field belongs to.
+    pub(super) fn address_of(&self, field: &str) -> Option<&str> {
+        self.addresses.get_or_init(|| addresses(self)).get(field).map(String::as_str)
+    }
+
+    /// Whether the field was seen to keep a value like this one against updates. Only a value is protected, and a boolean
+    /// always is one.
+    pub(super) fn is_blocked(&self, field: &str, held: &Value) -> bool {
+        self.not_taken.contains(field) && (!is_empty(held) || self.data_type(field) == "boolean")
     }
 
     /// Whether Sync Leads may write the field.

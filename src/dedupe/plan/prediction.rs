@@ -101,21 +101,10 @@ pub(super) enum Calls {
     OneByOne,
 }
 
-/// Predicts the survivor of one call of a group, with the rules of its plan. The winner comes first, then the
-/// losers in the order of the call; `changes` are written to the winner before.
-pub fn predict_call(
-    in_order: &[&Lead],
-    changes: &[FieldChange],
-    facts: &FieldFacts,
-    rules: &FieldRules,
-) -> Prediction {
-    predict_with(in_order, changes, facts, rules, Calls::Together)
-}
-
 /// The changes of a plan as the winner holds them when a call leaves; the winner comes first. What somebody wrote to it
 /// after the plan's write, between two calls of a group, is not the merge's doing. An opt-out that was taken away in
 /// between stays one that is expected.
-pub fn changes_as_held(changes: &[FieldChange], in_order: &[&Lead], facts: &FieldFacts) -> Vec<FieldChange> {
+fn changes_as_held(changes: &[FieldChange], in_order: &[&Lead], facts: &FieldFacts) -> Vec<FieldChange> {
     changes
         .iter()
         .map(|change| {
@@ -132,13 +121,20 @@ impl PlannedGroup {
         let ids = std::iter::once(self.winner).chain(self.losers.iter().copied());
         let in_order: Vec<&Lead> = ids.filter_map(|id| leads.iter().find(|lead| lead.id == id)).collect();
         let calls = if self.one_per_call || self.in_crm { Calls::OneByOne } else { Calls::Together };
-        predict_with(&in_order, &self.changes, facts, &policy.fields, calls)
+        predict_with((&self.changes, &self.blank), &in_order, facts, &policy.fields, calls)
+    }
+
+    /// Predicts the survivor of one call of the group. The winner comes first, then the losers in the order of
+    /// the call, each as it is when the call leaves: the plan's changes are on the winner by then.
+    pub fn predict_call(&self, in_order: &[&Lead], facts: &FieldFacts, rules: &FieldRules) -> Prediction {
+        let changes = changes_as_held(&self.changes, in_order, facts);
+        predict_with((&changes, &self.blank), in_order, facts, rules, Calls::Together)
     }
 }
 
-pub(super) fn predict_with(
+fn predict_with(
+    (changes, blank): (&[FieldChange], &BTreeSet<String>),
     in_order: &[&Lead],
-    changes: &[FieldChange],
     facts: &FieldFacts,
     rules: &FieldRules,
     calls: Calls,
@@ -155,6 +151,10 @@ pub(super) fn predict_with(
         let change = written.get(field).copied();
         let expected = match change {
             Some(change) => Expected::Exactly(change.after.clone()),
+            // What somebody wrote to it between two calls is another matter.
+            None if blank.contains(field) && is_nothing(winners(field, in_order)) => {
+                Expected::Exactly(Value::Null)
+            }
             None => unwritten(field, in_order, facts, calls),
         };
         let keeps_blank = *rules.of(field) == FieldRule::KeepBlank;
@@ -264,7 +264,9 @@ impl Prediction {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Dropped, predict_call};
+    use std::collections::BTreeSet;
+
+    use super::{Calls, Dropped, Prediction, predict_with};
     use crate::dedupe::FieldRules;
     use crate::dedupe::{FieldChange, FieldFact, FieldFacts};
     use crate::lead::Lead;
@@ -276,6 +278,11 @@ mod tests {
             ((*name).to_owned(), fact)
         };
         FieldFacts { fields: fields.iter().map(fact).collect(), ..FieldFacts::default() }
+    }
+
+    fn predict_call(leads: &[&Lead], changes: &[FieldChange], facts: &FieldFacts) -> Prediction {
+        let nothing = BTreeSet::new();
+        predict_with((changes, &nothing), leads, facts, &FieldRules::default(), Calls::Together)
     }
 
     fn change(name: &str, before: Value, after: Value, from: Option<u64>) -> FieldChange {
@@ -312,7 +319,7 @@ mod tests {
             ("inferredSegment", json!("a"), json!("b"), json!(null), false),
         ] {
             let (a, b) = (Lead::new(1).with(field, winner), Lead::new(2).with(field, loser));
-            let found = predict_call(&[&a, &b], &[], &facts, &FieldRules::default());
+            let found = predict_call(&[&a, &b], &[], &facts);
             let survivor = Lead::new(1).with(field, held.clone());
             assert_eq!(found.deviations(&survivor, &facts).is_empty(), fits, "{field} {held}");
         }
@@ -328,7 +335,7 @@ mod tests {
             change("t", json!("a"), json!("a; b"), None),
             change("s", json!("old"), json!("new"), Some(2)),
         ];
-        let found = predict_call(&[&a, &b], &changes, &facts, &FieldRules::default());
+        let found = predict_call(&[&a, &b], &changes, &facts);
         assert_eq!(found.dropped, [Dropped { name: "s".to_owned(), lead: 1, value: json!("old") }]);
         assert_eq!(found.equal, 0);
     }
@@ -337,7 +344,7 @@ mod tests {
     fn the_first_loser_decides_over_a_blank_even_with_a_blank() {
         let facts = facts(&[("region", "string", false)]);
         let leads = [Lead::new(1), Lead::new(2), Lead::new(3).with("region", "EMEA")];
-        let found = predict_call(&leads.iter().collect::<Vec<_>>(), &[], &facts, &FieldRules::default());
+        let found = predict_call(&leads.iter().collect::<Vec<_>>(), &[], &facts);
         assert_eq!(found.dropped, [Dropped { name: "region".to_owned(), lead: 3, value: json!("EMEA") }]);
     }
 }

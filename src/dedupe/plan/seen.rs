@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::prediction::{changes_as_held, predict_call};
 use super::{Dropped, FieldChange, FieldFacts, PlannedGroup, Policy, Seen, plan_group};
 use crate::dedupe::field_rule::OPT_OUTS;
 use crate::dedupe::value::is_empty;
@@ -74,6 +73,13 @@ pub fn still_as_seen(
 fn differs(planned: &PlannedGroup, again: &PlannedGroup, facts: &FieldFacts) -> Option<String> {
     const SINCE: &str =
         "the group's leads changed since the plan was made, so that it would be merged otherwise";
+    if again.winner != planned.winner && !facts.not_taken.is_empty() {
+        return Some(format!(
+            "since the plan was made its leads changed, or updates of a field were seen to be blocked, so that it \
+             would be merged otherwise: into lead {} instead of {}; make a new plan",
+            again.winner, planned.winner
+        ));
+    }
     if again.winner != planned.winner {
         return Some(format!("{SINCE}: into lead {} instead of {}", again.winner, planned.winner));
     }
@@ -168,8 +174,7 @@ pub fn rest_as_seen(
     }
     let ids = std::iter::once(&planned.winner).chain(losers);
     let in_order: Vec<&Lead> = ids.filter_map(|id| live.iter().find(|lead| lead.id == *id)).collect();
-    let changes = changes_as_held(&planned.changes, &in_order, facts);
-    let prediction = predict_call(&in_order, &changes, facts, &policy.fields);
+    let prediction = planned.predict_call(&in_order, facts, &policy.fields);
     drops_more(planned, &prediction.dropped, facts).map_or(Ok(()), Err)
 }
 

@@ -11,6 +11,8 @@ use super::{
 use crate::dedupe::{FieldRule, Key, OPT_OUTS, WinnerRule};
 use crate::lead::Lead;
 
+mod rulings;
+
 fn facts() -> FieldFacts {
     let writeable = ["firstName", "lastName", "phone", "title", "leadScore", "vip", "email"];
     FieldFacts::of_writeable(writeable.iter().chain(OPT_OUTS).copied())
@@ -30,7 +32,16 @@ fn key() -> Key {
 
 /// What the survivor of a planned group holds otherwise than predicted.
 fn deviations(planned: &PlannedGroup, leads: &[Lead], survivor: &Lead) -> Vec<Deviation> {
-    planned.predict(leads, &Policy::default(), &facts()).deviations(survivor, &facts())
+    deviations_by(planned, leads, survivor, &facts())
+}
+
+fn deviations_by(
+    planned: &PlannedGroup,
+    leads: &[Lead],
+    survivor: &Lead,
+    facts: &FieldFacts,
+) -> Vec<Deviation> {
+    planned.predict(leads, &Policy::default(), facts).deviations(survivor, facts)
 }
 
 fn reason(leads: &[Lead], policy: &Policy) -> String {
@@ -161,7 +172,7 @@ fn typed(fields: &[(&str, &str, bool)]) -> FieldFacts {
         let fact = FieldFact {
             label: (*field).to_owned(),
             data_type: (*data_type).to_owned(),
-            length: Some(6),
+            length: Some(10),
             writeable: *writeable,
         };
         facts.fields.insert((*field).to_owned(), fact);
@@ -199,9 +210,9 @@ fn the_reason_of_an_opt_out_comes_with_it() {
 #[test]
 fn a_value_that_is_too_long_leaves_the_group_alone_until_a_rule_says_otherwise() {
     let facts = typed(&[("motto", "string", true)]);
-    let leads = [lead(1), lead(2).with("motto", "too long")];
+    let leads = [lead(1), lead(2).with("motto", "much too long")];
     let reason = plan_group(&key(), &leads, &Policy::default(), &facts).unwrap_err().reason;
-    assert!(reason.contains("lead 2's value") && reason.contains("`motto` takes 6"), "{reason}");
+    assert!(reason.contains("lead 2's value") && reason.contains("`motto` takes 10"), "{reason}");
     for rule in [FieldRule::KeepBlank, FieldRule::Ignore] {
         let mut policy = Policy::default();
         policy.fields.0.insert("motto".to_owned(), rule.clone());

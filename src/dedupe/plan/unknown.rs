@@ -40,6 +40,8 @@ impl Policy {
             _ => None,
         });
         let named = rules.chain(others).map(|field| ("fields", field));
+        let bundled = self.bundles.0.values().flatten();
+        let named = named.chain(bundled.map(|field| ("bundles", field)));
         let named = named.chain(order.map(|field| ("winner.order", field)));
         let named = named.chain(self.key.fields.iter().map(|field| ("match.key", field)));
         let unknown = named.filter(|(_, field)| *field != "id" && !facts.fields.contains_key(*field));
@@ -71,6 +73,7 @@ mod tests {
         let mut policy = Policy::default();
         policy.fields.0.insert("Phone".to_owned(), FieldRule::Newest);
         policy.fields.0.insert("phone".to_owned(), "by:-leadscores".parse().unwrap());
+        policy.bundles.0.insert("a".to_owned(), vec!["phone".to_owned(), "emails".to_owned()]);
         policy.winner.0.push(WinnerRule::Max("leedScore".to_owned()));
         policy.key.fields = vec!["emial".to_owned(), "somethingElse".to_owned()];
         let found: Vec<String> = policy.unknown_fields(&facts).iter().map(ToString::to_string).collect();
@@ -79,6 +82,7 @@ mod tests {
             [
                 "`fields` names `Phone`, and this instance has no such field; did you mean `phone`?",
                 "`fields` names `leadscores`, and this instance has no such field; did you mean `leadScore`?",
+                "`bundles` names `emails`, and this instance has no such field; did you mean `email`?",
                 "`winner.order` names `leedScore`, and this instance has no such field; did you mean `leadScore`?",
                 "`match.key` names `emial`, and this instance has no such field; did you mean `email`?",
                 "`match.key` names `somethingElse`, and this instance has no such field",

@@ -1,0 +1,106 @@
+//! Which lead stays where the instance was seen to block updates of a field: the one that needs no blocked write.
+//!
+//! For: a blocked value cannot be written to the winner, so the lead that holds it must be the winner. Never: passes
+//! over the CRM's precedence; a Salesforce contact or lead stays whatever is asked (documented by Adobe).
+
+use std::collections::BTreeSet;
+
+use super::changes::{Draft, field_changes};
+use super::{FieldFacts, Policy};
+use crate::dedupe::address;
+use crate::dedupe::consent::companion_of;
+use crate::lead::Lead;
+
+/// The group with one lead as its winner.
+pub(super) struct Merging<'l> {
+    /// The winner, then the losers in order.
+    pub(super) in_order: Vec<&'l Lead>,
+    pub(super) draft: Draft,
+    /// Why this lead wins, in words.
+    pub(super) reason: String,
+}
+
+/// Chooses the winner by the order, and prefers another lead of the same rank in the CRM where the chosen one would need
+/// a blocked field written: consent fields first, then as few fields as possible.
+pub(super) fn choose<'l>(
+    members: &'l [Lead],
+    policy: &Policy,
+    facts: &FieldFacts,
+) -> Result<Merging<'l>, String> {
+    let Some(first) = policy.winner.winner(members) else { return Err("it has no leads".to_owned()) };
+    let best = merging(first, members, policy, facts)?;
+    let wrong = blocked(&best.draft, facts);
+    if wrong.is_none() {
+        return Ok(best);
+    }
+    let mut rivals: Vec<&Lead> =
+        members.iter().filter(|lead| lead.id != first.id && lead.crm() == first.crm()).collect();
+    rivals.sort_by(|a, b| policy.winner.compare(a, b));
+    let able = rivals.into_iter().filter_map(|lead| merging(lead, members, policy, facts).ok());
+    let other = able.min_by_key(|rival| blocked(&rival.draft, facts));
+    let Some(other) = other.filter(|rival| blocked(&rival.draft, facts) < wrong) else {
+        return Ok(told(best));
+    };
+    let needed = all_blocked(&best.draft);
+    let left = all_blocked(&other.draft);
+    let saved: Vec<String> = needed.difference(&left).map(|field| format!("`{field}`")).collect();
+    let reason = format!(
+        "it already holds what is to stay in {}, and updates of that are blocked on this instance; otherwise lead {} \
+         would stay, since {}",
+        saved.join(" and "),
+        first.id,
+        best.reason
+    );
+    Ok(told(Merging { reason, ..other }))
+}
+
+fn merging<'l>(
+    winner: &'l Lead,
+    members: &'l [Lead],
+    policy: &Policy,
+    facts: &FieldFacts,
+) -> Result<Merging<'l>, String> {
+    let losers = super::losers_in_order(members, winner.id);
+    let in_order: Vec<&Lead> = std::iter::once(winner).chain(losers).collect();
+    let mut draft = field_changes(&in_order, policy, facts)?;
+    let spelling = address::keep_mailable(&in_order, facts, &mut draft.changes, &mut draft.expected)?;
+    let why = policy.winner.why(winner, members);
+    let reason = spelling.map_or(why.clone(), |words| format!("{why}; {words}"));
+    Ok(Merging { in_order, draft, reason })
+}
+
+/// How much of the draft rests on blocked fields: how many of consent, then how many at all; none where nothing does.
+fn blocked(draft: &Draft, facts: &FieldFacts) -> Option<(usize, usize)> {
+    let all = all_blocked(draft);
+    let of_consent = |field: &&&String| facts.is_opt_out(field) || companion_of(field, facts).is_some();
+    let consent = all.iter().filter(of_consent).count();
+    (!all.is_empty()).then_some((consent, all.len()))
+}
+
+fn all_blocked(draft: &Draft) -> BTreeSet<&String> {
+    draft.refused.union(&draft.kept).collect()
+}
+
+/// Says what the plan cannot get round.
+fn told(mut merging: Merging<'_>) -> Merging<'_> {
+    let named = |fields: &BTreeSet<String>| {
+        fields.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ")
+    };
+    let Draft { refused, kept, .. } = &merging.draft;
+    if !refused.is_empty() {
+        merging.reason = format!(
+            "{}; updates of {} were seen to be blocked on this instance, so that the merge may be left alone again \
+             (not_written)",
+            merging.reason,
+            named(refused)
+        );
+    }
+    if !kept.is_empty() {
+        merging.reason = format!(
+            "{}; {} stays as it is on this lead, since updates of it were seen to be blocked",
+            merging.reason,
+            named(kept)
+        );
+    }
+    merging
+}
