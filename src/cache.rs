@@ -22,6 +22,7 @@ mod refresh;
 mod row;
 mod scan;
 mod summary;
+mod totals;
 
 pub use error::Error;
 pub use export::{ExportWindow, Loaded};

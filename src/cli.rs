@@ -26,6 +26,7 @@ mod explain;
 mod failure;
 mod filter;
 mod guard;
+mod history;
 mod interrupt;
 mod leases;
 mod log;

@@ -3,6 +3,7 @@
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use mkto_audit::ledger::Ledger;
 use mkto_audit::sandbox::Fault;
 use serde_json::{Value, json};
 
@@ -306,4 +307,46 @@ fn a_page_of_leads_without_a_result_is_asked_for_again() {
     instance.sandbox.fail_next("GET /rest/v1/leads", Fault::NoResult);
     instance.run(["scan"]).expect_code(0);
     assert_eq!(of_cache(), living());
+}
+
+#[test]
+fn each_complete_scan_is_in_the_history_also_when_the_ledger_was_in_use() {
+    let instance = seeded(300);
+    let name =
+        instance.run(["scan", "--json"]).expect_code(0).json()["instance"].as_str().unwrap().to_owned();
+    let report = instance.run(["report", "--json"]).expect_code(0).json();
+    let file = format!(".local/share/mkto-audit/{}.ledger.db", name.replace(':', "_"));
+    let ledger = || Ledger::open(&instance.path(&file), &name).unwrap();
+    let held = ledger();
+    let past = held.past_scans(&name).unwrap();
+    assert_eq!(past.len(), 1, "{past:?}");
+    let told = (past[0].records, past[0].groups, past[0].excess, past[0].mergeable);
+    let expected = ["/leads", "/groups", "/excess", "/mergeable/excess"];
+    let expected = expected.map(|place| report.pointer(place).unwrap().as_u64().unwrap());
+    assert_eq!(<[u64; 4]>::from(told), expected);
+    assert_eq!(past[0].by_cause["race"].excess, report["by_cause"]["race"]["excess"].as_u64().unwrap());
+    let by_user = past[0].by_user.as_ref().unwrap().values();
+    assert_eq!(by_user.map(|totals| totals.excess).sum::<u64>(), past[0].excess);
+
+    // Another process has the ledger; what is found meanwhile waits.
+    instance.sandbox.put_lead(&json!({"email": "twin@example.com"}));
+    instance.run(["scan", "--full"]).expect_code(0);
+    assert_eq!(held.past_scans(&name).unwrap().len(), 1);
+    drop(held);
+    instance.run(["merge"]).expect_code(0);
+    let past = ledger().past_scans(&name).unwrap();
+    assert_eq!(past.len(), 2, "{past:?}");
+    assert_eq!(past[1].records, past[0].records + 1);
+
+    // A file without a name may be of any instance, and a scan that stops has nothing to tell.
+    let file = instance.file("leads.csv", "id,email\n1,ada@example.com\n2,ada@example.com\n");
+    let named = ["scan", "--file", file.to_str().unwrap(), "--as", "acme"];
+    let told = instance.run(named).expect_code(0);
+    assert!(
+        told.stderr.contains("1 extra record in 1 group of duplicates: 1 can be merged now"),
+        "{}",
+        told.picture()
+    );
+    instance.run(["merge"]).expect_code(0);
+    assert_eq!(ledger().past_scans(&name).unwrap().len(), 2, "each is appended once");
 }

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0005_charged.sql"),
     include_str!("0006_source.sql"),
     include_str!("0007_unfinished.sql"),
+    include_str!("0008_totals.sql"),
 ];
 
 /// `mkaC`: tells a cache from any other SQLite file.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::confirm::{self, Vanishing};
 use super::filter::{FLAGS, FilterArgs, at_least_one, tell_missing};
-use super::{Context, Exit, Failure, Progress, Ui};
+use super::{Context, Exit, Failure, Progress, Ui, history};
 use crate::cache::{Cache, Row};
 use crate::config::Config;
 use crate::dedupe::{Group, Key, KeySpec, Plan, Policy, explain};
@@ -104,6 +104,7 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
         refuse_unfinished(&cache)?;
     }
     let mut ledger = Ledger::open(&context.config.ledger_file()?, &instance)?;
+    history::append_waiting(&mut cache, &mut ledger)?;
     let kept = args.plan.as_ref().map(|id| kept::load(&ledger, id, &instance)).transpose()?;
     let settings = Settings {
         clock: client.clock(),

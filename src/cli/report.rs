@@ -118,7 +118,17 @@ pub(super) fn collect(
     limit: Option<usize>,
 ) -> Result<Report, Failure> {
     let cache = context.cache()?;
-    let source = source(&cache)?;
+    count(context, &cache, filter, limit)
+}
+
+/// The same of a cache that is open.
+pub(super) fn count(
+    context: &Context,
+    cache: &Cache,
+    filter: &Filter,
+    limit: Option<usize>,
+) -> Result<Report, Failure> {
+    let source = source(cache)?;
     let policy = filter.policy(context.config.policy());
     let mut collector = Collector::new(filter, &policy, limit);
     let stop = context.interrupt.clone();

@@ -24,6 +24,8 @@ mod bulk;
 
 use bulk::Chosen;
 
+mod closing;
+
 mod estimate;
 
 pub(super) mod file;
@@ -112,7 +114,7 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
     }
     let instance = context.config.instance_name();
     let mut unread = Vec::new();
-    let (run, cache, births) = match &args.file {
+    let (run, mut cache, births) = match &args.file {
         Some(file) => {
             let (run, cache);
             (run, cache, unread) = file::run(context, file, &args.reading)?;
@@ -122,6 +124,12 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
     };
     let source = super::report::source(&cache)?;
     let complete = matches!(run.ended, Ok(Ended::Complete(_)));
+    // Where the causes were not found to their end, the next scan goes on, and is the one to count.
+    let closing = if complete && matches!(births, Ok(Causes::Known | Causes::Denied | Causes::NotAsked)) {
+        closing::lines(context, &mut cache, run.strategy)?
+    } else {
+        Vec::new()
+    };
     let totals = match run.ended {
         Ok(Ended::Complete(totals)) => totals,
         Ok(Ended::Interrupted) | Err(_) => {
@@ -144,7 +152,7 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
         activity_log: source.log,
         unread,
     };
-    show(&mut context.ui, args, &document, (run.merged, begun.elapsed()))?;
+    show(&mut context.ui, args, &document, (run.merged, begun.elapsed()), &closing)?;
     if complete && !source.is_file && matches!(births, Ok(Causes::Denied | Causes::NotAsked)) {
         tell_causes(&mut context.ui, &source);
     }
@@ -302,6 +310,7 @@ fn show(
     args: &ScanArgs,
     document: &Document<'_>,
     (merged, took): (u64, Duration),
+    closing: &[String],
 ) -> Result<(), Failure> {
     if args.json {
         return ui.json(document);
@@ -317,6 +326,9 @@ fn show(
         };
         let (new, changed) = (count(*new), count(*changed));
         ui.print(&format!("{leads} in the cache: {new} new, {changed} changed, {removed}; {spent}"))?;
+        for line in closing {
+            ui.note(line);
+        }
         match &args.reading.cache_name {
             Some(name) => ui.note(&format!("next: mkto-audit report --as '{name}'")),
             None => ui.note("next: mkto-audit report"),

@@ -11,8 +11,8 @@ const UNDO: &str = "a merge can't be undone: Marketo has no way to take one back
     it was merged, in the ledger {LEDGER} (SQLite, table `backup`); no command of this version writes it back";
 
 /// What was done is in the ledger, which no command shows.
-const HISTORY: &str = "what was planned, merged and written is kept in the ledger {LEDGER} (SQLite); no command of this \
-    version lists it. `mkto-audit merge --plan ID` shows a plan again, `mkto-audit report` what duplicates there are now";
+const HISTORY: &str = "what was planned, merged, written and found by each scan is kept in the ledger {LEDGER} (SQLite; the scans in the \
+    table `scan_totals`); no command of this version lists it. `mkto-audit merge --plan ID` shows a plan again, `mkto-audit report` what duplicates there are now";
 
 /// Words, and the answer that all of them get.
 const ANSWERS: &[(&[&str], &str)] = &[

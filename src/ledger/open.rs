@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0002_upsert.sql"),
     include_str!("0003_proof.sql"),
     include_str!("0004_runs.sql"),
+    include_str!("0005_history.sql"),
 ];
 
 /// `mkaL`: tells a ledger from any other SQLite file.
