@@ -149,11 +149,13 @@ pub struct MergeSettings {
     pub max_groups: usize,
     /// A run stops after so many failed groups in a row.
     pub stop_after_errors: usize,
+    /// `merge.crm = "none"`: no Salesforce is connected, so that its ids need not be shown.
+    pub no_crm: bool,
 }
 
 impl Default for MergeSettings {
     fn default() -> Self {
-        Self { max_groups: 500, stop_after_errors: 10 }
+        Self { max_groups: 500, stop_after_errors: 10, no_crm: false }
     }
 }
 
@@ -252,6 +254,7 @@ impl Config {
             winner: self.winner.clone(),
             fields: self.fields.clone(),
             bundles: self.bundles.clone(),
+            no_crm: self.merge.no_crm,
             skip: self.skip.clone(),
             ..Policy::default()
         }

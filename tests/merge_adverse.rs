@@ -43,6 +43,13 @@ fn a_blocked_opt_out_keeps_its_group_out_before_the_merge_can_lose_it() {
     let difference = json!({"lead": winner, "name": "doNotCall", "wanted": true, "found": false});
     assert_eq!(group["not_written"], json!([difference]));
     assert_eq!(value(&instance, loser, "doNotCall"), true);
+    // What is blocked is remembered: the record that holds the opt-out is kept from now on.
+    let plan = instance.run(["merge", "--json"]).expect_code(0).json();
+    let reason = plan["group"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("`doNotCall`") && reason.contains("are blocked"), "{plan}");
+    instance.run(["merge", "--plan", plan["plan"].as_str().unwrap(), "--confirm"]).expect_code(0);
+    assert_eq!(instance.sandbox.merged_into(winner), Some(loser));
+    assert_eq!(value(&instance, loser, "doNotCall"), true);
 }
 
 #[test]
@@ -95,8 +102,10 @@ fn what_cannot_be_set_back_on_a_group_left_alone_is_named_with_its_value_before_
 #[test]
 fn what_the_merge_takes_from_the_survivor_is_written_again() {
     let instance = Instance::start(options(&["merge_score=sum", "merge_empties=phone"]));
-    let winner = lead(&instance, &json!({"leadScore": 9, "phone": "+1 555 0100"}));
-    lead(&instance, &json!({"leadScore": 5}));
+    // The highest score stays, and an address is not put together from two records.
+    let address = json!({"leadScore": 0, "phone": "+1 555 0100", "city": "Bonn", "country": "Germany"});
+    let winner = lead(&instance, &address);
+    lead(&instance, &json!({"leadScore": 9, "postalCode": "75001"}));
     let run = merge(&instance).expect_code(0).json();
     let mended: Vec<&str> = run["group"][0]["surprises"]
         .as_array()
@@ -105,8 +114,12 @@ fn what_the_merge_takes_from_the_survivor_is_written_again() {
         .filter(|surprise| surprise["fate"] == "mended")
         .map(|surprise| surprise["name"].as_str().unwrap())
         .collect();
-    assert_eq!(mended, ["leadScore", "phone"], "{run}");
+    assert_eq!(mended, ["leadScore", "phone", "postalCode"], "{run}");
     assert_eq!(value(&instance, winner, "leadScore"), 9);
+    assert_eq!(value(&instance, winner, "postalCode"), Value::Null);
+    let lost = json!({"name": "postalCode", "lead": winner + 1, "value": "75001"});
+    assert!(run["group"][0]["dropped"].as_array().unwrap().contains(&lost), "{run}");
+    assert_eq!(run["group"][0]["rules"]["leadScore"], "max");
     assert!(value(&instance, winner, "phone").is_string());
 }
 

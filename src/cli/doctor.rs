@@ -7,7 +7,7 @@ use super::confirm::counted;
 use super::wrap::wrapped;
 use super::{Context, Exit, Failure};
 use crate::config::{self, Config};
-use crate::dedupe::{Sense, custom_consent};
+use crate::dedupe::{Sense, custom_companions, custom_consent};
 use crate::marketo::{self, Client, Outcome, ReadLeads, Schema, SyncAction, SyncLeads, SyncRequest};
 
 /// How often the empty call that checks the permission to write is made.
@@ -169,6 +169,10 @@ fn consent(schema: &Schema) -> Check {
             )
         }
     };
+    let companions = custom_companions(&facts);
+    let line =
+        |(field, flag): &(&str, &str)| format!("\n      {field}: comes from the record whose {flag} is kept");
+    detail.push_str(&companions.iter().map(line).collect::<String>());
     let hidden = [facts.missing_safety_fields(), facts.missing_opt_outs()].concat();
     if !hidden.is_empty() {
         detail.push_str("\n      not shown to this API user, so not protected: ");

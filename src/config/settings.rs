@@ -78,6 +78,14 @@ const SETTINGS: &[(&str, Setter)] = &[
     ("merge.stop_after_errors", |config, value| {
         value.number().map(|number| config.merge.stop_after_errors = number)
     }),
+    ("merge.crm", |config, value| {
+        config.merge.no_crm = match value.text()? {
+            "auto" => false,
+            "none" => true,
+            other => return Err(format!("takes auto or none, not `{other}`")),
+        };
+        Ok(())
+    }),
     ("skip.placeholders", |config, value| {
         config.skip.placeholders = value.list();
         Ok(())

@@ -57,6 +57,9 @@ pub struct Policy {
     pub merge_in_crm: bool,
     /// Merge groups that span lead partitions too.
     pub across_partitions: bool,
+    /// No Salesforce is connected to the instance: a person says so, since Marketo's API does not.
+    #[serde(default)]
+    pub no_crm: bool,
     /// Merge groups that an integration made on purpose, by `createDuplicate`, too.
     #[serde(default)]
     pub include_deliberate: bool,
@@ -159,6 +162,9 @@ pub struct PlannedGroup {
     /// `with FIELD` where it came with a consent field.
     #[serde(default)]
     pub rules: BTreeMap<String, String>,
+    /// Values that cannot be written and that the winner lacks: Marketo's merge decides whether the survivor has them.
+    #[serde(default)]
+    pub at_risk: Vec<Dropped>,
     /// How many fields have one value on all leads that have any, and keep it.
     #[serde(default)]
     pub equal: usize,
@@ -222,7 +228,6 @@ pub fn plan_group(
     let in_crm = objection::is_in_crm(&members);
     let blocked::Merging { in_order, draft, reason } =
         blocked::choose(&members, policy, facts).map_err(leave)?;
-    let changes::Draft { changes, expected, blank, mut rules, .. } = draft;
     let (Some(winner), losers) = (in_order.first(), in_order.iter().skip(1)) else {
         return Err(leave("it has no leads".to_owned()));
     };
@@ -230,9 +235,9 @@ pub fn plan_group(
         key: key.clone(),
         winner: winner.id,
         losers: losers.map(|lead| lead.id).collect(),
-        changes,
-        expected,
-        blank,
+        changes: draft.changes.clone(),
+        expected: draft.expected.clone(),
+        blank: draft.blank.clone(),
         seen: Vec::new(),
         reason,
         in_crm,
@@ -240,6 +245,7 @@ pub fn plan_group(
         dropped: Vec::new(),
         kept: BTreeMap::new(),
         rules: BTreeMap::new(),
+        at_risk: Vec::new(),
         equal: 0,
     };
     let prediction = group.predict(&members, policy, facts);
@@ -247,11 +253,9 @@ pub fn plan_group(
         |drop: &Dropped| Some((drop.name.clone(), prediction.fields.get(&drop.name)?.likeliest().clone()));
     group.kept = prediction.dropped.iter().filter_map(stays).collect();
     (group.dropped, group.equal) = (prediction.dropped, prediction.equal);
-    let shown = |field: &String| {
-        group.kept.contains_key(field) || group.changes.iter().any(|change| change.name == *field)
-    };
-    rules.retain(|field, _| shown(field));
-    group.rules = rules;
+    group.at_risk = prediction.at_risk;
+    let shown = group.kept.keys().chain(group.changes.iter().map(|change| &change.name));
+    group.rules = shown.map(|field| (field.clone(), draft.rule_in_words(field, winner, facts))).collect();
     group.seen = members.iter().map(|lead| seen::look(lead, &group, policy, facts)).collect();
     Ok(group)
 }

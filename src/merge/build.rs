@@ -106,14 +106,9 @@ impl<M: MergeClient> Merge<'_, M> {
         policy: &Policy,
         written: &Written,
     ) -> Result<PlannedGroup, LeftOut> {
-        let missing = self.facts.missing_safety_fields();
-        if !missing.is_empty() {
+        if let Some(reason) = self.facts.why_unsafe(policy) {
             let mut leads = candidate.leads.clone();
             leads.sort_unstable();
-            let reason = format!(
-                "this instance does not show the field {}, without which nobody can tell whether a merge is safe; let the API user's role see it, then run it again",
-                missing.join(", ")
-            );
             return Err(LeftOut { key: candidate.key.clone(), leads, reason });
         }
         let members = candidate.leads.iter().filter_map(|id| live.get(id)).cloned().collect();

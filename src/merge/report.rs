@@ -68,6 +68,8 @@ pub struct GroupReport {
     pub kept: BTreeMap<String, Value>,
     /// What decided over the fields that are changed or of which values are dropped.
     pub rules: BTreeMap<String, String>,
+    /// Values that cannot be written and that the winner lacks: Marketo's merge decides whether the survivor has them.
+    pub at_risk: Vec<Dropped>,
     /// How many fields have the same value on all leads that have any.
     pub equal: usize,
     /// What Marketo said, where it refused the merge or a write for it.
@@ -159,6 +161,7 @@ impl GroupReport {
             dropped: group.dropped.clone(),
             kept: group.kept.clone(),
             rules: group.rules.clone(),
+            at_risk: group.at_risk.clone(),
             equal: group.equal,
             marketo: None,
             not_written: Vec::new(),
@@ -179,6 +182,7 @@ impl GroupReport {
             dropped: Vec::new(),
             kept: BTreeMap::new(),
             rules: BTreeMap::new(),
+            at_risk: Vec::new(),
             equal: 0,
             marketo: None,
             not_written: Vec::new(),

@@ -82,6 +82,9 @@ struct GroupDocument<'a> {
     /// What decided over each field that is changed or of which values are dropped.
     rules: &'a BTreeMap<String, String>,
     equal: usize,
+    /// Values that cannot be written, and of which Marketo's merge decides whether they stay.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    at_risk: &'a [Dropped],
     #[serde(skip_serializing_if = "Option::is_none")]
     marketo: Option<MarketoDocument<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -135,6 +138,7 @@ impl<'a> GroupDocument<'a> {
             fields,
             dropped,
             rules,
+            at_risk: &group.at_risk,
             equal: *equal,
             marketo: group.marketo.as_ref().map(said),
             not_written: group.not_written.iter().map(|one| DifferenceDocument::of(one, None)).collect(),
@@ -281,6 +285,7 @@ fn group_lines(group: &GroupReport) -> Vec<String> {
             group.fields.iter().partition(|change| OPT_OUTS.contains(&change.name.as_str()));
         lines.extend(consent.into_iter().chain(others).map(field_line));
         lines.extend(group.kept.keys().map(|field| dropped_line(group, field)));
+        lines.extend(group.at_risk.iter().map(at_risk_line));
     }
     lines
 }
@@ -308,6 +313,16 @@ fn dropped_line(group: &GroupReport, field: &str) -> String {
         .collect();
     let rule = group.rules.get(field).map(|rule| format!(" · rule: {}", harmless(rule))).unwrap_or_default();
     format!("    {field}: keeps {kept}, drops {}{rule}", gone.join(", "))
+}
+
+/// A value that this program cannot write.
+fn at_risk_line(risk: &Dropped) -> String {
+    format!(
+        "    {}: {} (from {}) cannot be written; whether it stays is up to Marketo's merge",
+        risk.name,
+        shown(&risk.value),
+        risk.lead
+    )
 }
 
 fn is_blank(value: &Value) -> bool {
@@ -344,7 +359,7 @@ fn harmless(json: &str) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::group_lines;
+    use super::{GroupDocument, group_lines};
     use crate::dedupe::{FieldFacts, Key, OPT_OUTS, Policy, plan_group};
     use crate::lead::Lead;
     use crate::merge::GroupReport;
@@ -370,5 +385,36 @@ mod tests {
                 "    leadSource: keeps \"Web\", drops \"List\" (from 2) · rule: winner",
             ]
         );
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_written_and_may_be_lost_is_named_in_text_and_json() {
+        let lead = |id: u64| Lead::new(id).with("email", "ada@example.com");
+        let leads = [
+            lead(1),
+            lead(2).with("region", "EMEA").with("phone", "1"),
+            lead(3).with("region", "APAC"),
+            lead(4).with("region", "EMEA"),
+        ];
+        let mut facts =
+            FieldFacts::of_writeable(["email", "phone", "region"].iter().chain(OPT_OUTS).copied());
+        facts.fields.entry("region".to_owned()).and_modify(|fact| fact.writeable = false);
+        let key = Key::of("ada@example.com").unwrap();
+        let group = GroupReport::planned(&plan_group(&key, &leads, &Policy::default(), &facts).unwrap());
+        let lines = group_lines(&group);
+        let of_region: Vec<&str> =
+            lines.iter().map(|line| line.trim()).filter(|line| line.starts_with("region")).collect();
+        assert_eq!(
+            of_region,
+            [
+                "region: keeps \"EMEA\", drops \"APAC\" (from 3) · rule: none, Marketo fills a blank that cannot be written",
+                "region: \"EMEA\" (from 2) cannot be written; whether it stays is up to Marketo's merge",
+                "region: \"EMEA\" (from 4) cannot be written; whether it stays is up to Marketo's merge",
+            ]
+        );
+        let document = json!(GroupDocument::of(&group));
+        assert_eq!(document["dropped"], json!([{"name": "region", "lead": 3, "value": "APAC"}]));
+        assert_eq!(document["at_risk"][0], json!({"name": "region", "lead": 2, "value": "EMEA"}));
+        assert_eq!(document["rules"]["phone"], "winner");
     }
 }

@@ -15,7 +15,7 @@ use crate::lead::Lead;
 pub(super) struct Merging<'l> {
     /// The winner, then the losers in order.
     pub(super) in_order: Vec<&'l Lead>,
-    pub(super) draft: Draft,
+    pub(super) draft: Draft<'l>,
     /// Why this lead wins, in words.
     pub(super) reason: String,
 }
@@ -24,8 +24,8 @@ pub(super) struct Merging<'l> {
 /// a blocked field written: consent fields first, then as few fields as possible.
 pub(super) fn choose<'l>(
     members: &'l [Lead],
-    policy: &Policy,
-    facts: &FieldFacts,
+    policy: &'l Policy,
+    facts: &'l FieldFacts,
 ) -> Result<Merging<'l>, String> {
     let Some(first) = policy.winner.winner(members) else { return Err("it has no leads".to_owned()) };
     let best = merging(first, members, policy, facts)?;
@@ -57,8 +57,8 @@ pub(super) fn choose<'l>(
 fn merging<'l>(
     winner: &'l Lead,
     members: &'l [Lead],
-    policy: &Policy,
-    facts: &FieldFacts,
+    policy: &'l Policy,
+    facts: &'l FieldFacts,
 ) -> Result<Merging<'l>, String> {
     let losers = super::losers_in_order(members, winner.id);
     let in_order: Vec<&Lead> = std::iter::once(winner).chain(losers).collect();
@@ -70,14 +70,14 @@ fn merging<'l>(
 }
 
 /// How much of the draft rests on blocked fields: how many of consent, then how many at all; none where nothing does.
-fn blocked(draft: &Draft, facts: &FieldFacts) -> Option<(usize, usize)> {
+fn blocked(draft: &Draft<'_>, facts: &FieldFacts) -> Option<(usize, usize)> {
     let all = all_blocked(draft);
     let of_consent = |field: &&&String| facts.is_opt_out(field) || companion_of(field, facts).is_some();
     let consent = all.iter().filter(of_consent).count();
     (!all.is_empty()).then_some((consent, all.len()))
 }
 
-fn all_blocked(draft: &Draft) -> BTreeSet<&String> {
+fn all_blocked<'d>(draft: &'d Draft<'_>) -> BTreeSet<&'d String> {
     draft.refused.union(&draft.kept).collect()
 }
 

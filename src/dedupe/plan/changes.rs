@@ -5,24 +5,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::ruling::Ruling;
-use super::together;
+use super::together::{self, Givers};
 use super::{FieldChange, FieldFacts, Policy, WhyNot};
 use crate::dedupe::consent;
 use crate::dedupe::field_rule::{Chosen, FieldRule, OPT_OUTS};
 use crate::dedupe::value::is_nothing;
 use crate::lead::{Lead, LeadId};
 
+/// What decides over each field of a group.
+pub(super) type Rulings<'l> = BTreeMap<&'l str, Ruling<'l>>;
+
 /// What a plan does with the fields of a group.
 #[derive(Debug, Default)]
-pub(super) struct Draft {
+pub(super) struct Draft<'l> {
     /// What the winner gets.
     pub(super) changes: Vec<FieldChange>,
     /// What it must hold afterwards: every changed field, and every one with a rule that is more than a default.
     pub(super) expected: BTreeMap<String, Value>,
     /// Fields that are blank and stay so, whatever a loser holds there.
     pub(super) blank: BTreeSet<String>,
-    /// What decided over each field, in words.
-    pub(super) rules: BTreeMap<String, String>,
+    rulings: Rulings<'l>,
+    givers: Givers<'l>,
     /// Changes of fields that were seen to be blocked, where the winner already has a value.
     pub(super) refused: BTreeSet<String>,
     /// Fields that keep the winner's value only because they are blocked.
@@ -32,6 +35,7 @@ pub(super) struct Draft {
 /// A value for a field of the winner.
 struct Wanted<'a> {
     field: &'a str,
+    ruling: Ruling<'a>,
     after: Value,
     from: Option<LeadId>,
     /// Whether the group is left alone where it cannot be written.
@@ -41,33 +45,27 @@ struct Wanted<'a> {
 }
 
 /// What the winner, who comes first, gets, and what it must hold afterwards; or why the rules cannot be carried out.
-pub(super) fn field_changes(
-    in_order: &[&Lead],
-    policy: &Policy,
-    facts: &FieldFacts,
-) -> Result<Draft, String> {
-    let Some(winner) = in_order.first() else { return Err("the group is empty".to_owned()) };
+pub(super) fn field_changes<'l>(
+    in_order: &[&'l Lead],
+    policy: &'l Policy,
+    facts: &'l FieldFacts,
+) -> Result<Draft<'l>, String> {
+    let rulings: Rulings<'l> =
+        fields(in_order, policy).into_iter().map(|field| (field, policy.ruling(field, facts))).collect();
+    let givers = together::givers(&rulings, in_order, policy, facts)?;
     let mut draft = Draft::default();
-    let fields = fields(in_order, policy);
-    let groups = together::givers(&fields, in_order, policy, facts)?;
-    for field in fields.iter().copied() {
+    for (field, ruling) in &rulings {
         if policy.asks_a_person(field, facts)
             && let Some(reason) = consent::conflict(field, in_order, facts)
         {
             return Err(reason);
         }
-        let ruling = policy.ruling(field, facts);
-        draft.rules.insert(field.to_owned(), ruling.in_words());
-        let (rule, firm) = match (ruling, groups.giver(&ruling)) {
-            (Ruling::Rule { rule, firm }, _) => (rule, firm),
+        let (rule, firm) = match (ruling, givers.giver(ruling)) {
+            (Ruling::Rule { rule, firm }, _) => (*rule, *firm),
+            (Ruling::With(_) | Ruling::Bundle { .. }, None) => (&FieldRule::Winner, false),
             (Ruling::With(_) | Ruling::Bundle { .. }, Some(giver)) => {
-                let wanted = whole(field, giver, matches!(ruling, Ruling::Bundle { firm: true, .. }), facts);
-                draft.take(&wanted, in_order, facts)?;
+                draft.take(&whole(field, *ruling, giver, facts), in_order, facts)?;
                 continue;
-            }
-            (Ruling::With(_) | Ruling::Bundle { .. }, None) => {
-                draft.rules.insert(field.to_owned(), FieldRule::Winner.to_string());
-                (&FieldRule::Winner, false)
             }
         };
         let unset = in_order.iter().all(|lead| lead.value(field).is_none());
@@ -77,42 +75,33 @@ pub(super) fn field_changes(
         let Chosen { value: after, from } =
             rule.choose(field, in_order).map_err(|unfit| unfit.to_string())?;
         let firm = firm && *rule != FieldRule::Winner;
-        draft.take(&Wanted { field, after, from, firm, blank_stays: false }, in_order, facts)?;
+        let wanted = Wanted { field, ruling: *ruling, after, from, firm, blank_stays: false };
+        draft.take(&wanted, in_order, facts)?;
     }
-    let unwritten = |field: &&str| !facts.is_writeable(field) && winner.value(field).is_none_or(is_nothing);
-    for field in fields.iter().filter(|field| unwritten(field)) {
-        let firm = matches!(
-            policy.ruling(field, facts),
-            Ruling::Rule { firm: true, .. } | Ruling::Bundle { firm: true, .. }
-        );
-        if !firm {
-            draft.rules.insert((*field).to_owned(), MARKETOS.to_owned());
-        }
-    }
+    draft.rulings = rulings;
+    draft.givers = givers;
     Ok(draft)
 }
 
-/// What decides over a blank that cannot be written.
-const MARKETOS: &str = "none, Marketo fills a blank that cannot be written";
-
 /// The giver's value of a field of a bundle, a blank too.
-fn whole<'a>(field: &'a str, giver: &Lead, firm: bool, facts: &FieldFacts) -> Wanted<'a> {
+fn whole<'a>(field: &'a str, ruling: Ruling<'a>, giver: &Lead, facts: &FieldFacts) -> Wanted<'a> {
     let held = giver.value(field).filter(|value| !is_nothing(value)).cloned();
     let blank = if facts.data_type(field) == "boolean" { Value::Bool(false) } else { Value::Null };
-    Wanted { field, after: held.unwrap_or(blank), from: Some(giver.id), firm, blank_stays: true }
+    let firm = matches!(ruling, Ruling::Bundle { firm: true, .. });
+    Wanted { field, ruling, after: held.unwrap_or(blank), from: Some(giver.id), firm, blank_stays: true }
 }
 
-impl Draft {
+impl Draft<'_> {
     fn take(&mut self, wanted: &Wanted<'_>, in_order: &[&Lead], facts: &FieldFacts) -> Result<(), String> {
-        let Wanted { field, after, from, firm, blank_stays } = wanted;
+        let Wanted { field, after, from, firm, .. } = wanted;
         let Some(winner) = in_order.first() else { return Ok(()) };
         let before = winner.value(field).cloned().unwrap_or(Value::Null);
         let writeable = facts.is_writeable(field);
-        let rule = self.rules.get(*field).cloned().unwrap_or_default();
         if !facts.holds(field, &before, after) {
             if !writeable && *firm {
                 return Err(format!(
-                    "the rule `{rule}` would change `{field}`, which cannot be written on this instance"
+                    "the rule `{}` would change `{field}`, which cannot be written on this instance",
+                    wanted.ruling.in_words()
                 ));
             }
             let blocked = facts.is_blocked(field, &before);
@@ -128,7 +117,7 @@ impl Draft {
             // What cannot be written and has no firm rule is Marketo's to fill, from the first loser.
         } else if writeable && could_turn_true(field, &before, in_order) {
             self.write(field, before, Value::Bool(false), Some(winner.id));
-        } else if writeable && *blank_stays && is_nothing(after) {
+        } else if writeable && wanted.blank_stays && is_nothing(after) {
             if in_order.iter().any(|lead| lead.value(field).is_some_and(|value| !is_nothing(value))) {
                 self.blank.insert((*field).to_owned());
             }
@@ -141,6 +130,21 @@ impl Draft {
     fn write(&mut self, field: &str, before: Value, after: Value, from: Option<LeadId>) {
         self.expected.insert(field.to_owned(), after.clone());
         self.changes.push(FieldChange { name: field.to_owned(), before, after, from });
+    }
+
+    /// What decided over a field, in words.
+    pub(super) fn rule_in_words(&self, field: &str, winner: &Lead, facts: &FieldFacts) -> String {
+        let Some(ruling) = self.rulings.get(field) else { return FieldRule::Winner.to_string() };
+        let is_firm = matches!(ruling, Ruling::Rule { firm: true, .. } | Ruling::Bundle { firm: true, .. });
+        if !is_firm && !facts.is_writeable(field) && winner.value(field).is_none_or(is_nothing) {
+            return "none, Marketo fills a blank that cannot be written".to_owned();
+        }
+        match ruling {
+            Ruling::With(_) | Ruling::Bundle { .. } if self.givers.giver(ruling).is_none() => {
+                FieldRule::Winner.to_string()
+            }
+            ruling => ruling.in_words(),
+        }
     }
 }
 

@@ -5,10 +5,17 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use super::Policy;
 use crate::dedupe::bundle::addresses;
 use crate::dedupe::consent::{ConsentFields, Sense, sense_of};
 use crate::dedupe::field_rule::OPT_OUTS;
 use crate::dedupe::value::is_empty;
+
+/// Without these no merge is safe.
+const NEEDED: &[&str] = &["unsubscribed", "leadPartitionId"];
+
+/// Without these nobody can tell whether a record is Salesforce's.
+const SALESFORCE_IDS: &[&str] = &["sfdcLeadId", "sfdcContactId"];
 
 /// The fields of leads on one instance.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,9 +81,34 @@ impl FieldFacts {
     }
 
     /// The fields without which no merge is safe and that the instance does not show: whether somebody unsubscribed, the
-    /// partition, and whether the record is the CRM's.
+    /// partition, and whether the record is Salesforce's.
     pub fn missing_safety_fields(&self) -> Vec<&'static str> {
-        self.missing(&["unsubscribed", "leadPartitionId", "sfdcLeadId", "sfdcContactId"])
+        [self.missing(NEEDED), self.missing(SALESFORCE_IDS)].concat()
+    }
+
+    /// Why nothing may be merged on this instance, in words; none where all is shown that a merge's safety rests on.
+    ///
+    /// Adobe does not document that the Salesforce ids are missing where no Salesforce is connected, and a hidden field is
+    /// missing in the same way. So a person says that there is none.
+    pub fn why_unsafe(&self, policy: &Policy) -> Option<String> {
+        let named = |fields: &[&str]| fields.join(", ");
+        let missing = self.missing(NEEDED);
+        if !missing.is_empty() {
+            return Some(format!(
+                "this instance does not show the field {}, without which nobody can tell whether a merge is safe; let the \
+                 API user's role see it, then run it again",
+                named(&missing)
+            ));
+        }
+        let missing = self.missing(SALESFORCE_IDS);
+        (!missing.is_empty() && !policy.no_crm).then(|| {
+            format!(
+                "this instance does not show the field {}, without which nobody can tell whether a record is \
+                 Salesforce's; let the API user's role see it, or, if no Salesforce is connected to this instance, set \
+                 `merge.crm = \"none\"`",
+                named(&missing)
+            )
+        })
     }
 
     /// The other standard opt-outs that the instance does not show: to be told, and no reason to stop.
@@ -98,5 +130,29 @@ impl FieldFacts {
         };
         let fields = fields.into_iter().map(|field| (field.to_owned(), fact(field))).collect();
         Self::new(fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FieldFacts;
+    use crate::dedupe::Policy;
+
+    #[test]
+    fn hidden_salesforce_ids_stop_merging_until_a_person_says_that_there_is_no_salesforce() {
+        let all = ["unsubscribed", "leadPartitionId", "sfdcLeadId", "sfdcContactId"];
+        let without = |hidden: &[&str]| {
+            FieldFacts::of_writeable(all.into_iter().filter(|field| !hidden.contains(field)))
+        };
+        let (plain, no_crm) = (Policy::default(), Policy { no_crm: true, ..Policy::default() });
+        assert_eq!(without(&[]).why_unsafe(&plain), None);
+        let hidden = without(&["sfdcLeadId", "sfdcContactId"]);
+        let why = hidden.why_unsafe(&plain).unwrap();
+        assert!(why.contains("sfdcLeadId, sfdcContactId") && why.contains("`merge.crm = \"none\"`"), "{why}");
+        assert_eq!(hidden.why_unsafe(&no_crm), None);
+        for field in ["unsubscribed", "leadPartitionId"] {
+            let why = without(&[field]).why_unsafe(&no_crm).unwrap();
+            assert!(why.contains(field) && !why.contains("merge.crm"), "{why}");
+        }
     }
 }

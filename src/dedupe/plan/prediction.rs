@@ -21,6 +21,8 @@ pub struct Prediction {
     pub fields: BTreeMap<String, Expected>,
     /// The values that the merge destroys because the survivor keeps another one.
     pub dropped: Vec<Dropped>,
+    /// The losers' values that Marketo may or may not keep: the winner has none, and they cannot be written.
+    pub at_risk: Vec<Dropped>,
     /// How many fields all leads that have a value agree on.
     pub equal: usize,
 }
@@ -163,6 +165,11 @@ fn predict_with(
         let before = prediction.dropped.len();
         for lead in in_order {
             let Some(value) = lead.value(field).filter(|value| !is_nothing(value)) else { continue };
+            let uncertain = matches!(expected, Expected::OneOf(_)) && is_nothing(winners(field, in_order));
+            if uncertain && !keeps_blank && facts.holds(field, stays, value) {
+                let (name, value) = (field.to_owned(), value.clone());
+                prediction.at_risk.push(Dropped { name, lead: lead.id, value });
+            }
             let kept = facts.holds(field, stays, value) || (made_of_all && is_part_of(value, stays));
             if !kept {
                 let name = field.to_owned();

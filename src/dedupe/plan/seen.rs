@@ -116,14 +116,18 @@ fn differs(planned: &PlannedGroup, again: &PlannedGroup, facts: &FieldFacts) -> 
             shown(&change.after)
         ));
     }
-    drops_more(planned, &again.dropped, facts)
+    drops_more(planned, again.dropped.iter().chain(&again.at_risk), facts)
 }
 
 /// The first value that a merge would drop and that the plan does not name, in words.
-fn drops_more(planned: &PlannedGroup, dropped: &[Dropped], facts: &FieldFacts) -> Option<String> {
-    dropped.iter().find_map(|drop| {
-        let known =
-            planned.dropped.iter().find(|known| known.name == drop.name && known.lead == drop.lead);
+fn drops_more<'d>(
+    planned: &PlannedGroup,
+    mut dropped: impl Iterator<Item = &'d Dropped>,
+    facts: &FieldFacts,
+) -> Option<String> {
+    dropped.find_map(|drop| {
+        let mut named = planned.dropped.iter().chain(&planned.at_risk);
+        let known = named.find(|known| known.name == drop.name && known.lead == drop.lead);
         let was = match known {
             Some(known) if facts.holds(&drop.name, &known.value, &drop.value) => return None,
             Some(known) => shown(&known.value),
@@ -175,7 +179,7 @@ pub fn rest_as_seen(
     let ids = std::iter::once(&planned.winner).chain(losers);
     let in_order: Vec<&Lead> = ids.filter_map(|id| live.iter().find(|lead| lead.id == *id)).collect();
     let prediction = planned.predict_call(&in_order, facts, &policy.fields);
-    drops_more(planned, &prediction.dropped, facts).map_or(Ok(()), Err)
+    drops_more(planned, prediction.dropped.iter(), facts).map_or(Ok(()), Err)
 }
 
 /// The live lead that was seen; or why it is none of the group any more.

@@ -3,10 +3,11 @@
 //! Never: takes a part of a bundle from one lead and a part from another.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::changes::Rulings;
 use super::ruling::Ruling;
 use super::{FieldFacts, Policy};
 use crate::dedupe::value::{filled, is_nothing};
@@ -32,29 +33,30 @@ impl<'l> Givers<'l> {
 /// Finds the givers of all bundles and companions among these fields. The winner comes first, then the losers in the
 /// plan's order.
 pub(super) fn givers<'l>(
-    fields: &BTreeSet<&str>,
+    rulings: &Rulings<'_>,
     in_order: &[&'l Lead],
     policy: &Policy,
     facts: &FieldFacts,
 ) -> Result<Givers<'l>, String> {
-    let (mut bundles, mut companions) = (BTreeMap::new(), BTreeMap::new());
-    for field in fields.iter().copied() {
-        match policy.ruling(field, facts) {
+    let mut bundles: BTreeMap<&str, (bool, Vec<&str>)> = BTreeMap::new();
+    let mut companions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (field, ruling) in rulings {
+        match ruling {
             Ruling::Rule { .. } => {}
-            Ruling::With(flag) => companions.entry(flag.to_owned()).or_insert_with(Vec::new).push(field),
+            Ruling::With(flag) => companions.entry(flag).or_default().push(field),
             Ruling::Bundle { name, firm } => {
-                bundles.entry(name.to_owned()).or_insert_with(|| (firm, Vec::new())).1.push(field);
+                bundles.entry(name).or_insert_with(|| (*firm, Vec::new())).1.push(field);
             }
         }
     }
     let mut givers = Givers::default();
     for (name, (firm, fields)) in bundles {
-        let giver = giver_of_bundle(&name, &fields, firm, in_order, facts)?;
-        givers.bundles.insert(name, giver);
+        let giver = giver_of_bundle(name, &fields, firm, in_order, facts)?;
+        givers.bundles.insert(name.to_owned(), giver);
     }
     for (flag, fields) in companions {
-        let giver = giver_of_companions(&flag, &fields, in_order, policy, facts, &givers)?;
-        givers.companions.insert(flag, giver);
+        let giver = giver_of_companions(flag, &fields, in_order, policy, facts, &givers)?;
+        givers.companions.insert(flag.to_owned(), giver);
     }
     Ok(givers)
 }
