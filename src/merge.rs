@@ -43,6 +43,7 @@ mod batches;
 mod build;
 mod compare;
 mod confirmed;
+mod contradicted;
 mod custom_objects;
 mod ending;
 mod fresh;
@@ -105,6 +106,8 @@ pub struct Merge<'a, M> {
     looked_at: Option<Moment>,
     /// By winner, why it cannot be shown who merged the leads of a call.
     not_shown: BTreeMap<LeadId, String>,
+    /// Why nothing more may be merged although no settled call says so: one that Marketo accepted is not shown.
+    not_shown_alarm: Option<String>,
     /// Whether the calls that are being settled are an earlier run's.
     resuming: bool,
 }
@@ -163,6 +166,7 @@ impl<'a, M: MergeClient> Merge<'a, M> {
             described_at: opened_at,
             looked_at: None,
             not_shown: BTreeMap::new(),
+            not_shown_alarm: None,
             resuming: false,
         })
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use clap::Args;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::confirm::{self, Vanishing};
@@ -14,13 +13,14 @@ use crate::cache::{Cache, Row};
 use crate::config::Config;
 use crate::dedupe::{Group, Key, KeySpec, Plan, Policy, explain};
 use crate::lead::{Lead, LeadId};
-use crate::ledger::{Finding, FindingKind, Ledger};
+use crate::ledger::{Finding, Ledger};
 use crate::merge::{
     Candidate, Confirmed, GroupReport, Merge, Outcome, Report, Resumed, Settings, Stopped, Watch,
 };
 use crate::report::Filter;
 
 mod kept;
+mod resumed;
 mod show;
 
 /// Show what would be merged; merge it with --confirm
@@ -264,62 +264,24 @@ fn dry_run(plan: &Plan) -> Report {
 
 /// Says what an earlier run had left open. An exit code means that nothing more may be done now.
 fn tell_resumed(ui: &mut Ui, resumed: &Resumed) -> Option<Exit> {
-    if resumed.settled > 0 {
-        ui.note(&format!(
-            "an earlier run had left {} calls open; Marketo was asked, and all is known now: {} leads were merged by them",
-            resumed.settled, resumed.removed
-        ));
+    let (said, exit) = resumed::in_words(resumed);
+    for words in said {
+        ui.note(&words);
     }
-    if resumed.given_back > 0 {
-        ui.note(&format!(
-            "{} records to keep got their former values back, since an earlier run did not come to their merges",
-            resumed.given_back
-        ));
-    }
-    tell_unwatched(ui, resumed.unwatched.as_deref());
-    tell_findings(ui, &resumed.findings);
-    let consent = resumed.findings.iter().filter(|finding| finding.kind == FindingKind::Consent).count();
-    if consent > 0 {
-        ui.note("STOPPED, nothing more was sent: set the opt-outs named above in Marketo; the next run looks again");
-        return Some(Exit::Failed);
-    }
-    if let Some(alarm) = &resumed.alarm {
-        ui.note(&format!("STOPPED, nothing more was sent: {alarm}"));
-        return Some(Exit::Failed);
-    }
-    if resumed.open > 0 {
-        ui.note(&format!(
-            "{} calls of an earlier run are still unclear: their leads are gone, and Marketo's log does not say yet who merged them; run the same command again in some minutes",
-            resumed.open
-        ));
-        return Some(Exit::Stopped);
-    }
-    None
+    exit
 }
 
 /// Says that opt-outs of the last seconds may be missing.
 fn tell_unwatched(ui: &mut Ui, why: Option<&str>) {
     if let Some(why) = why {
-        ui.note(&format!(
-            "NOT KNOWN: whether anybody opted out on a record while its merge ran, since Marketo's log of changes cannot be read: {why}"
-        ));
+        ui.note(&resumed::unwatched(why));
     }
-}
-
-/// A value in a message.
-fn value_of(value: &Value) -> String {
-    if value.is_null() { "(blank)".to_owned() } else { value.to_string() }
 }
 
 /// Names everything that a merge lost, or that could not be set back, and nobody has put right.
 fn tell_findings(ui: &mut Ui, findings: &[Finding]) {
     for finding in findings {
-        let Finding { lead, field, wanted, found, key, .. } = finding;
-        ui.note(&format!(
-            "OPEN: `{field}` of lead {lead} ({key}) should be {} and is {} since this program merged or wrote to it; put it right in Marketo",
-            value_of(wanted),
-            value_of(found)
-        ));
+        ui.note(&resumed::open(finding));
     }
 }
 

@@ -372,16 +372,13 @@ fn append(db: &Connection, call: CallId, event: &Event, at: &str) -> Result<(), 
 /// What the events of a call come to.
 #[derive(Default)]
 struct Folded {
-    /// Where it stands.
     state: Option<State>,
-    /// When its start was written down.
     started_at: Option<DateTime<Utc>>,
-    /// Marketo's id of it.
     request_id: Option<String>,
 }
 
 fn fold(db: &Connection, call: CallId) -> Result<Folded, Error> {
-    let event = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?));
+    let event = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
     let rows: Vec<(String, String, Option<String>)> = db
         .prepare_cached("SELECT event, at, request_id FROM journal WHERE call = ?1 ORDER BY seq")?
         .query_map([call.0], event)?

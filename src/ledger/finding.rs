@@ -25,6 +25,8 @@ pub enum FindingKind {
     Value,
     /// A program's status or success.
     Program,
+    /// What became of a merge: Marketo shows something that fits no outcome.
+    Merge,
 }
 
 impl FindingKind {
@@ -33,10 +35,15 @@ impl FindingKind {
             Self::Consent => "consent",
             Self::Value => "value",
             Self::Program => "program",
+            // The format has no word for it: it is the value of no field.
+            Self::Merge => Self::Value.as_str(),
         }
     }
 
-    fn parse(word: &str) -> Option<Self> {
+    fn parse(word: &str, field: &str) -> Option<Self> {
+        if word == Self::Merge.as_str() && field.is_empty() {
+            return Some(Self::Merge);
+        }
         [Self::Consent, Self::Value, Self::Program].into_iter().find(|kind| kind.as_str() == word)
     }
 }
@@ -48,7 +55,7 @@ pub struct Finding {
     pub key: String,
     /// The survivor.
     pub lead: LeadId,
-    /// The field, by its REST API name; of a program its name.
+    /// The field, by its REST API name; of a program its name; empty where what became of a merge is open.
     pub field: String,
     /// What was lost.
     pub kind: FindingKind,
@@ -129,11 +136,13 @@ impl Ledger {
                 let value = |text: &str| {
                     serde_json::from_str::<Value>(text).map_err(|error| damaged(error.to_string()))
                 };
+                let kind =
+                    FindingKind::parse(&kind, &field).ok_or_else(|| damaged(format!("kind {kind}")))?;
                 let finding = Finding {
+                    kind,
                     key,
                     lead: lead.cast_unsigned(),
                     field,
-                    kind: FindingKind::parse(&kind).ok_or_else(|| damaged(format!("kind {kind}")))?,
                     wanted: value(&wanted)?,
                     found: value(&found)?,
                 };

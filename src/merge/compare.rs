@@ -2,14 +2,12 @@
 //!
 //! Never: writes. A difference that a merge made is mended elsewhere; any other stays, and is told.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::report::Difference;
-use super::settle::Pending;
+use super::settle::{Made, Pending};
 use crate::dedupe::{FieldChange, FieldFacts};
-use crate::lead::{Lead, LeadId};
+use crate::lead::Lead;
 
 /// The differences between a survivor and its prediction.
 #[derive(Debug, Default, PartialEq)]
@@ -26,17 +24,9 @@ impl Compared {
     }
 }
 
-/// Compares the survivor of a call with what the leads were before it. `kept` are the leads as the ledger
-/// has them, newest last: a merge can bring back a value of any of them.
-pub(super) fn compare(
-    pending: &Pending<'_>,
-    survivor: &Lead,
-    kept: &BTreeMap<LeadId, Vec<Lead>>,
-    facts: &FieldFacts,
-) -> Compared {
-    let before = |id: &LeadId| pending.before.get(id).or_else(|| kept.get(id)?.last());
-    let in_order: Vec<&Lead> =
-        std::iter::once(&pending.group.winner).chain(&pending.losers).filter_map(before).collect();
+/// Compares the survivor of a call with what the leads were when it left.
+pub(super) fn compare(pending: &Pending<'_>, survivor: &Lead, facts: &FieldFacts) -> Compared {
+    let in_order: Vec<&Lead> = pending.leads().filter_map(|id| pending.before.get(&id)).collect();
     let mut compared = Compared::default();
     if in_order.first().is_none_or(|first| first.id != pending.group.winner) {
         return compared;
@@ -49,7 +39,7 @@ pub(super) fn compare(
             wanted: deviation.wanted,
             found: deviation.held,
         };
-        if made_by_merge(&difference, &in_order, kept, facts) {
+        if made_by_merge(&difference, &in_order, former(&difference.name, pending), facts) {
             compared.taken.push(difference);
         } else {
             compared.changed.push(difference);
@@ -58,19 +48,27 @@ pub(super) fn compare(
     compared
 }
 
-/// A merge leaves a field empty, or with a value of one of its leads, or with their numbers added up.
+/// What the winner held before it was written to, which a merge that lags brings back. Of an earlier run's call it is
+/// more likely that somebody has put it back since.
+fn former<'a>(field: &str, pending: &'a Pending<'_>) -> Option<&'a Value> {
+    let change = pending.group.changes.iter().find(|change| change.name == field)?;
+    (pending.made == Made::ByThisRun).then_some(&change.before)
+}
+
+/// A merge leaves a field empty, or with a value of one of its leads, or with their numbers added up. What a lead held
+/// at another time no merge can leave.
 fn made_by_merge(
     difference: &Difference,
     in_order: &[&Lead],
-    kept: &BTreeMap<LeadId, Vec<Lead>>,
+    former: Option<&Value>,
     facts: &FieldFacts,
 ) -> bool {
     let Difference { name, wanted, found, .. } = difference;
     if is_unset(found) {
         return true;
     }
-    let values = in_order.iter().copied().chain(kept.values().flatten()).filter_map(|lead| lead.value(name));
-    if values.into_iter().any(|value| facts.holds(name, found, value)) {
+    let mut values = in_order.iter().filter_map(|lead| lead.value(name)).chain(former);
+    if values.any(|value| facts.holds(name, found, value)) {
         return true;
     }
     let mut sum = wanted.as_f64().unwrap_or_default();
@@ -80,9 +78,10 @@ fn made_by_merge(
     })
 }
 
-/// Marketo shows an unset boolean as false.
+/// Marketo shows an unset boolean as false, and an unset score as zero.
 fn is_unset(value: &Value) -> bool {
     matches!(value, Value::Null | Value::Bool(false))
+        || value.as_f64() == Some(0.0)
         || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 

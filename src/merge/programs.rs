@@ -161,7 +161,8 @@ fn standings(rows: &Rows) -> Programs {
     rows.iter().filter_map(|row| Some((program_of(row)?, standing(row)))).collect()
 }
 
-fn program_of(row: &Map<String, Value>) -> Option<u64> {
+/// The program that a membership is of.
+pub(super) fn program_of(row: &Map<String, Value>) -> Option<u64> {
     match row.get("id")? {
         Value::Number(id) => id.as_u64(),
         Value::String(id) => id.trim().parse().ok(),

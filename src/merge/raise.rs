@@ -2,26 +2,32 @@
 //!
 //! Leans on [`super::programs`], which knows how a status is raised. Never: lowers one.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::memberships::Rows;
-use super::programs::{Raised, Survivor, Unkept, raise};
+use super::programs::{Raised, Survivor, Unkept, program_of, raise, to_raise};
 use super::report::{Difference, Fate, Surprise};
-use super::settle::Settled;
+use super::settle::{Pending, Settled};
+use super::take_in::members;
 use super::{Error, Merge, MergeClient};
 use crate::lead::LeadId;
 use crate::ledger::{self, Finding, FindingId, FindingKind};
-use crate::marketo::UntilStopped;
+use crate::marketo::{self, UntilStopped};
 
 impl<M: MergeClient> Merge<'_, M> {
     /// Raises survivors to the statuses that any of their leads had. What could not be kept is added to
-    /// their surprises and stays open in the ledger.
-    pub(super) async fn see_to_programs(&mut self, settled: &mut [Settled<'_>]) -> Result<(), Error> {
+    /// their surprises and stays open in the ledger. Gives the calls back that the run has no time to finish.
+    pub(super) async fn see_to_programs<'p>(
+        &mut self,
+        mut settled: Vec<Settled<'p>>,
+    ) -> Result<(Vec<Settled<'p>>, Vec<Pending<'p>>), Error> {
         let mut before: Vec<(usize, LeadId, Vec<Rows>)> = Vec::new();
         for (place, one) in settled.iter().enumerate() {
             let Some(survivor) = one.finding.survivor() else { continue };
             let mut rows = Vec::new();
-            for id in one.finding.gone().iter().copied().chain([survivor.id]) {
+            for id in self.merged_so_far(one, survivor.id)? {
                 let kept = self.ledger.backups_of(id)?.into_iter().rev();
                 rows.extend(kept.filter_map(|backup| backup.programs).take(1));
             }
@@ -31,7 +37,11 @@ impl<M: MergeClient> Merge<'_, M> {
             .iter()
             .map(|(_, lead, rows)| Survivor { lead: *lead, before: rows.iter().collect() })
             .collect();
-        let raised = self.raise(&survivors).await?;
+        let Some(raised) = self.raise(&survivors).await? else {
+            let (unseen, others): (Vec<_>, Vec<_>) =
+                settled.into_iter().partition(|one| one.finding.survivor().is_some());
+            return Ok((others, unseen.into_iter().map(|one| one.pending).collect()));
+        };
         for unkept in &raised.unkept {
             let Some((place, _, _)) = before.iter().find(|(_, lead, _)| *lead == unkept.lead) else {
                 continue;
@@ -43,33 +53,65 @@ impl<M: MergeClient> Merge<'_, M> {
         }
         match raised.failed {
             Some(error) if error.stops_the_run() => Err(error.into()),
-            _ => Ok(()),
+            _ => Ok((settled, Vec::new())),
         }
     }
 
-    async fn raise(&self, survivors: &[Survivor<'_>]) -> Result<Raised, Error> {
-        let permit = UntilStopped::after(self.stop.clone(), self.grace());
-        let raising = raise(self.marketo, &permit, &self.clock, survivors);
-        Ok(self.within_grace(raising).await.unwrap_or_default())
+    /// Every lead that is in the survivor of a call by now, and the survivor: of a group that takes several calls the
+    /// survivor's backup is older than its first one.
+    fn merged_so_far(&self, settled: &Settled<'_>, survivor: LeadId) -> Result<BTreeSet<LeadId>, Error> {
+        let group = settled.pending.group;
+        let mut leads: BTreeSet<LeadId> = settled.finding.gone().iter().copied().chain([survivor]).collect();
+        if group.losers.len() > settled.pending.losers.len() {
+            let into = self.ledger.merged_into()?;
+            leads.extend(members(group).filter(|id| into.get(id) == Some(&survivor)));
+        }
+        Ok(leads)
     }
 
-    /// Raises once more what an earlier run could not, and closes what is there by now.
+    /// None where the run is to stop and has no time left.
+    async fn raise(&self, survivors: &[Survivor<'_>]) -> Result<Option<Raised>, Error> {
+        let permit = UntilStopped::after(self.stop.clone(), self.grace());
+        let raising = raise(self.marketo, &permit, &self.clock, survivors);
+        let raised = self.within_grace(raising).await;
+        Ok(raised.filter(|raised| !matches!(raised.failed, Some(marketo::Error::Withheld { .. }))))
+    }
+
+    /// Raises once more what an earlier run could not, and closes what a look shows to be there by now.
     pub(super) async fn review_programs(
         &mut self,
         findings: Vec<(FindingId, String, Finding)>,
     ) -> Result<(), Error> {
         for (id, _, finding) in findings {
+            if self.stop.is_cancelled() {
+                return Ok(());
+            }
             let Some(row) = finding.wanted.as_object().cloned() else { continue };
-            // Beside a membership without a status the wanted one is looked for.
-            let program = row.get("id").cloned().unwrap_or_default();
-            let (wanted, behind) = (vec![row], vec![Map::from_iter([("id".to_owned(), program)])]);
-            let survivor = Survivor { lead: finding.lead, before: vec![&wanted, &behind] };
-            let raised = self.raise(&[survivor]).await?;
-            if raised.unkept.is_empty() && raised.failed.is_none() && !self.stop.is_cancelled() {
+            if self.program_is_right(finding.lead, row).await? {
                 self.ledger.close_finding(id, "the program shows the status", &self.at())?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a lead is read to be where it should be in a program, after raising it where a status is known.
+    async fn program_is_right(&self, lead: LeadId, wanted: Map<String, Value>) -> Result<bool, Error> {
+        let reading = self.within_grace(self.marketo.program_membership(lead)).await;
+        let held = match reading {
+            Some(Ok(held)) => held,
+            Some(Err(error)) if error.stops_the_run() => return Err(error.into()),
+            None | Some(Err(_)) => return Ok(false),
+        };
+        let program = wanted.get("id").cloned().unwrap_or_default();
+        let is_member = held.iter().any(|row| program_of(row) == program_of(&wanted));
+        let wanted = vec![wanted];
+        if to_raise(&[&wanted], &held).is_empty() {
+            return Ok(is_member);
+        }
+        // Beside a membership without a status the wanted one is looked for.
+        let behind = vec![Map::from_iter([("id".to_owned(), program)])];
+        let raised = self.raise(&[Survivor { lead, before: vec![&wanted, &behind] }]).await?;
+        Ok(raised.is_some_and(|raised| raised.unkept.is_empty() && raised.failed.is_none()))
     }
 }
 

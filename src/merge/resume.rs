@@ -6,8 +6,9 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
+use super::ending::in_words;
 use super::fresh::most;
-use super::settle::{Finding, LOG_LAG, Log, Pending, Settled, done_by};
+use super::settle::{Finding, LOG_LAG, Log, Made, Pending, Settled, done_by};
 use super::write::Record;
 use super::{Error, MARGIN, Merge, MergeClient, Watch};
 use crate::dedupe::{FieldChange, Plan};
@@ -15,7 +16,7 @@ use crate::lead::LeadId;
 use crate::ledger::{self, Call, CallKind, CallValue, Event, State};
 use crate::marketo::{MERGE_LIMIT, SYNC_LIMIT};
 
-/// A call that was written down this long ago cannot be under way, however long it waited for its turn to leave.
+/// Marketo's log has long named what a call did that was written down this long ago.
 const LONG_OVER: Duration = Duration::from_secs(60 * 60);
 
 /// What an earlier run's open calls came to.
@@ -25,8 +26,10 @@ pub struct Resumed {
     pub settled: usize,
     /// Leads that turned out to be gone.
     pub removed: usize,
-    /// What fits no outcome: a person must look before more is merged.
-    pub alarm: Option<String>,
+    /// What of their survivors is not as predicted, and what became of it, in words.
+    pub told: Vec<String>,
+    /// What fits no outcome or was lost: a person must look before more is merged.
+    pub alarms: Vec<String>,
     /// Calls that are still open: the run is to stop, or only Marketo's log can tell what came of them
     /// and does not yet.
     pub open: usize,
@@ -80,8 +83,10 @@ impl<M: MergeClient> Merge<'_, M> {
         let mut settled: Vec<Settled<'_>> = Vec::new();
         self.settle_all(&mut pending, &mut settled, watch).await?;
         resumed.settled += settled.len();
+        resumed.told = settled.iter().flat_map(|settled| &settled.surprises).map(in_words).collect();
         resumed.removed = settled.iter().map(|settled| removed(&settled.finding)).sum();
-        resumed.alarm = settled.iter().find_map(Settled::alarm);
+        let not_shown = self.not_shown_alarm.take();
+        resumed.alarms = settled.iter().filter_map(Settled::alarm).chain(not_shown).collect();
         resumed.open = open.len() - resumed.settled.min(open.len());
         if !self.stop.is_cancelled() {
             resumed.given_back = self.give_back_earlier().await?;
@@ -100,7 +105,7 @@ impl<M: MergeClient> Merge<'_, M> {
             });
         };
         let is_old = self.age(call) > LONG_OVER;
-        let over_at = if state == State::Refused { Instant::now() } else { self.over_at(call, MERGE_LIMIT) };
+        let over_at = self.over_at(call, state, MERGE_LIMIT);
         // Nothing leaves later than its look allows, and a look is older than the intent.
         let from = call.started_at.unwrap_or_else(self.now);
         let to = from + TimeDelta::from_std(most(self.clock) + self.clock.wall(MARGIN)).unwrap_or_default();
@@ -127,7 +132,7 @@ impl<M: MergeClient> Merge<'_, M> {
             log: Log::Silent,
             asks_log: false,
             log_until: if is_old { over_at } else { over_at + self.clock.wall(LOG_LAG) },
-            is_old,
+            made: if is_old { Made::LongAgo } else { Made::ByAnEarlierRun },
         }))
     }
 
@@ -155,7 +160,7 @@ impl<M: MergeClient> Merge<'_, M> {
                 self.ledger.record(call.id, &Event::NotDone { why }, &self.at())?;
             }
             _ => {
-                let over_at = self.over_at(call, SYNC_LIMIT);
+                let over_at = self.over_at(call, state, SYNC_LIMIT);
                 return Ok(!self.look_at_write(call.id, &records, over_at).await?.open);
             }
         }
@@ -172,18 +177,20 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(State::Unknown)
     }
 
-    /// How long ago an earlier run's call was written down.
+    /// How long ago an earlier run's call was written down, by the wall clock, which may have been set since.
     fn age(&self, call: &Call) -> Duration {
         call.started_at.and_then(|at| ((self.now)() - at).to_std().ok()).unwrap_or_default()
     }
 
-    /// From when on an earlier run's call cannot be under way. It may have left much later than it was written down,
-    /// having waited for its turn, but not after this run opened the ledger.
-    fn over_at(&self, call: &Call, limit: Duration) -> Instant {
-        if self.age(call) > LONG_OVER {
-            return Instant::now();
+    /// From when on an earlier run's call cannot be under way. It left before this run opened the ledger; how long
+    /// before, the wall clock alone would have to tell, and a clock that was set forward would let a merge be sent again
+    /// that is still under way. What was answered is over, and only what is read of it may lag.
+    fn over_at(&self, call: &Call, state: State, limit: Duration) -> Instant {
+        match state {
+            State::Refused => Instant::now(),
+            State::Accepted if self.age(call) > self.clock.wall(limit + MARGIN) => Instant::now(),
+            _ => self.opened_at + self.clock.wall(limit + MARGIN),
         }
-        self.opened_at + self.clock.wall(limit + MARGIN)
     }
 }
 

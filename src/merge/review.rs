@@ -22,7 +22,10 @@ impl<M: MergeClient> Merge<'_, M> {
         let open = self.ledger.open_findings()?;
         let (of_programs, of_fields): (Vec<_>, Vec<_>) =
             open.into_iter().partition(|(_, _, finding)| finding.kind == FindingKind::Program);
+        let (of_merges, of_fields): (Vec<_>, Vec<_>) =
+            of_fields.into_iter().partition(|(_, _, finding)| finding.kind == FindingKind::Merge);
         self.review_programs(of_programs).await?;
+        self.review_contradictions(of_merges).await?;
         if of_fields.is_empty() {
             return self.still_open();
         }

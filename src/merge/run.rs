@@ -52,11 +52,11 @@ pub(super) struct Run<'p, 'w> {
     /// Groups whose winners have values of the plan and are not to be merged.
     pub(super) to_give_back: Vec<&'p PlannedGroup>,
     pub(super) late: LateConsent,
-    ramp: Ramp,
+    pub(super) ramp: Ramp,
     failures_in_a_row: usize,
     /// How the groups that the run came to ended, by the plan's winner.
     endings: BTreeMap<LeadId, GroupReport>,
-    stopped: Option<Stopped>,
+    pub(super) stopped: Option<Stopped>,
     /// How many rounds in a row sent nothing.
     idle: usize,
     pub(super) watch: &'w mut dyn Watch,

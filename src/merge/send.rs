@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::fresh::Fresh;
 use super::report::Said;
-use super::settle::{LOG_LAG, Log, Pending, done_by};
+use super::settle::{LOG_LAG, Log, Made, Pending, done_by};
 use super::work::Work;
 use super::write::{refused_event, sent_at};
 use super::{Confirmed, Error, MARGIN, Merge, MergeClient};
@@ -98,7 +98,7 @@ impl<M: MergeClient> Merge<'_, M> {
             log: Log::Silent,
             asks_log: false,
             log_until: over_at + self.clock.wall(LOG_LAG),
-            is_old: false,
+            made: Made::ByThisRun,
         };
         let accepted = state == State::Accepted;
         let stops_the_run =

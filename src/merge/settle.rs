@@ -53,8 +53,16 @@ pub(super) struct Pending<'p> {
     pub(super) asks_log: bool,
     /// Until then Marketo's log may lag behind; its rows can come minutes later.
     pub(super) log_until: Instant,
-    /// Whether it was made so long ago that the log would have told by now.
-    pub(super) is_old: bool,
+    pub(super) made: Made,
+}
+
+/// When a call was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Made {
+    ByThisRun,
+    ByAnEarlierRun,
+    /// So long ago that the log would have told by now.
+    LongAgo,
 }
 
 /// What Marketo's activity log says of a call.
@@ -317,6 +325,13 @@ impl Settled<'_> {
                 lost.join(", ")
             )
         })
+    }
+
+    /// Whether Marketo did something else than was expected of it. That nothing was merged is said by its refusal, or is
+    /// an answer that was lost.
+    pub(super) fn is_unexpected(&self) -> bool {
+        let is_not_done = matches!(self.finding, Finding::NotDone(_));
+        !self.surprises.is_empty() || !(self.is_as_asked() || is_not_done)
     }
 
     /// Whether all losers of the call are gone and the lead that was to stay did.

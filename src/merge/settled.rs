@@ -10,16 +10,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::compare::{Compared, compare, to_write};
+use super::contradicted::contradiction;
 use super::fresh::Fresh;
 use super::look::Look;
-use super::report::{Difference, Fate, Surprise, Watch};
+use super::report::{Difference, Fate, Stopped, Surprise, Watch};
 use super::run::Run;
-use super::settle::{Conclusion, Finding, Log, Pending, Settled};
+use super::settle::{Conclusion, Finding, Log, Made, Pending, Settled};
 use super::write::Record;
 use super::{Error, Merge, MergeClient};
 use crate::dedupe::FieldFacts;
-use crate::lead::{Lead, LeadId};
-use crate::ledger::{self, FindingKind, Purpose};
+use crate::lead::LeadId;
+use crate::ledger::{self, FindingKind, Purpose, State};
 use crate::marketo::UntilStopped;
 
 /// Between two looks at calls that may still be under way: early ones, since most end soon, then rarer.
@@ -60,10 +61,16 @@ impl<M: MergeClient> Merge<'_, M> {
         went
     }
 
-    fn hand_over<'p>(&self, settled: Vec<Settled<'p>>, run: &mut Run<'p, '_>) {
+    fn hand_over<'p>(&mut self, settled: Vec<Settled<'p>>, run: &mut Run<'p, '_>) {
+        if let Some(alarm) = self.not_shown_alarm.take() {
+            run.stopped.get_or_insert(Stopped::Alarm(alarm));
+        }
         for settled in settled {
             if let Some(survivor) = settled.finding.survivor() {
                 run.late.saw(survivor, settled.finding.gone());
+            }
+            if settled.is_unexpected() {
+                run.ramp.met_trouble();
             }
             let winner = settled.pending.group.winner;
             if let Some(work) = run.ready.iter_mut().find(|work| work.group.winner == winner) {
@@ -132,7 +139,7 @@ impl<M: MergeClient> Merge<'_, M> {
         for mut one in std::mem::take(pending) {
             match one.conclude(&look.leads, looked_at >= one.over_at) {
                 Conclusion::Found(finding) => found.push((one, finding)),
-                Conclusion::LookAgain if self.is_suspicious(&one, look)? => doubtful.push(one),
+                Conclusion::LookAgain if self.is_suspicious(&one, look) => doubtful.push(one),
                 Conclusion::LookAgain | Conclusion::UnderWay => open.push(one),
                 Conclusion::AskLog => {
                     one.asks_log = true;
@@ -162,24 +169,26 @@ impl<M: MergeClient> Merge<'_, M> {
             }
         }
         *pending = open;
-        let (mut found, left) = self.see_to_survivors(found).await?;
+        let (found, left) = self.see_to_survivors(found).await?;
         pending.extend(left);
-        self.see_to_programs(&mut found).await?;
+        let (mut found, left) = self.see_to_programs(found).await?;
+        pending.extend(left);
+        // What is open is kept before its call is closed: killed in between, the next run settles the call again.
+        self.keep_lost(&found)?;
         for found in &found {
             self.ledger.record(found.pending.call, &found.finding.event(), &self.at())?;
             if let Some(survivor) = found.finding.survivor() {
                 watch.merged(survivor, found.finding.gone());
             }
         }
-        self.keep_lost(&found)?;
         settled.append(&mut found);
         Ok(())
     }
 
     /// A survivor that is not as predicted is looked at again at once, before more is merged.
-    fn is_suspicious(&self, pending: &Pending<'_>, look: &Look) -> Result<bool, Error> {
-        let Some(winner) = look.leads.get(&pending.group.winner) else { return Ok(true) };
-        Ok(!compare(pending, winner, &self.kept(pending)?, &self.facts).is_as_predicted())
+    fn is_suspicious(&self, pending: &Pending<'_>, look: &Look) -> bool {
+        let Some(winner) = look.leads.get(&pending.group.winner) else { return true };
+        !compare(pending, winner, &self.facts).is_as_predicted()
     }
 
     /// Asks Marketo's log about calls that only it can settle.
@@ -209,8 +218,12 @@ impl<M: MergeClient> Merge<'_, M> {
     /// one of long ago is given up, and a person must look.
     fn not_shown<'p>(&mut self, pending: Pending<'p>, why: String) -> Option<(Pending<'p>, Finding)> {
         tracing::warn!(call = %pending.call, winner = pending.group.winner, "not shown: {why}");
-        if pending.is_old {
+        if pending.made == Made::LongAgo {
             return Some((pending, Finding::Contradicted(why)));
+        }
+        if pending.state == State::Accepted {
+            let winner = pending.group.winner;
+            self.not_shown_alarm = Some(format!("Marketo accepted the merge into lead {winner}, but {why}"));
         }
         self.not_shown.insert(pending.group.winner, why);
         None
@@ -228,7 +241,7 @@ impl<M: MergeClient> Merge<'_, M> {
                 settled.push(Settled { pending, finding, surprises: Vec::new() });
                 continue;
             };
-            let Compared { taken, changed } = compare(&pending, survivor, &self.kept(&pending)?, &self.facts);
+            let Compared { taken, changed } = compare(&pending, survivor, &self.facts);
             let surprises = changed.into_iter().map(|difference| surprise(difference, Fate::Changed));
             let one = Settled { surprises: surprises.collect(), pending, finding };
             if taken.is_empty() { settled.push(one) } else { to_mend.push((one, taken)) }
@@ -259,7 +272,7 @@ impl<M: MergeClient> Merge<'_, M> {
                 else {
                     continue;
                 };
-                let still: Vec<Difference> = self.still_taken(&settled.pending, survivor)?;
+                let still: Vec<Difference> = compare(&settled.pending, survivor, &self.facts).taken;
                 let writeable = still.into_iter().filter(|one| {
                     self.facts.is_writeable(&one.name) && taken.iter().any(|then| then.name == one.name)
                 });
@@ -290,7 +303,7 @@ impl<M: MergeClient> Merge<'_, M> {
                 settled.push(one);
                 continue;
             };
-            let still = self.still_taken(&one.pending, &survivor)?;
+            let still = compare(&one.pending, &survivor, &self.facts).taken;
             for difference in taken {
                 let lost = still.iter().find(|still| still.name == difference.name);
                 let fate = if lost.is_some() { Fate::Lost } else { Fate::Mended };
@@ -306,34 +319,21 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok((settled, Vec::new()))
     }
 
-    fn still_taken(&self, pending: &Pending<'_>, survivor: &Lead) -> Result<Vec<Difference>, Error> {
-        Ok(compare(pending, survivor, &self.kept(pending)?, &self.facts).taken)
-    }
-
-    /// The leads of a call as the ledger has them, the oldest first.
-    fn kept(&self, pending: &Pending<'_>) -> Result<BTreeMap<LeadId, Vec<Lead>>, Error> {
-        let backups = pending.leads().map(|id| {
-            let kept = self.ledger.backups_of(id)?;
-            Ok((id, kept.into_iter().map(|backup| backup.lead).collect()))
-        });
-        backups.collect()
-    }
-
-    /// What could not be put right stays open in the ledger, each by its lead and field.
+    /// What could not be put right stays open in the ledger, each by its lead and field; and so does a call that fits no
+    /// outcome.
     fn keep_lost(&mut self, found: &[Settled<'_>]) -> Result<(), Error> {
         for settled in found {
-            let findings: Vec<ledger::Finding> = settled
-                .lost()
-                .filter(|difference| !difference.name.starts_with("program "))
-                .map(|difference| ledger::Finding {
+            let lost = settled.lost().filter(|difference| !difference.name.starts_with("program ")).map(
+                |difference| ledger::Finding {
                     key: settled.pending.group.key.as_str().to_owned(),
                     lead: difference.lead,
                     field: difference.name.clone(),
                     kind: kind_of(&difference.name, &self.facts),
                     wanted: difference.wanted.clone(),
                     found: difference.found.clone(),
-                })
-                .collect();
+                },
+            );
+            let findings: Vec<ledger::Finding> = lost.chain(contradiction(settled, &self.at())).collect();
             if !findings.is_empty() {
                 self.ledger.open_findings_with(settled.pending.plan, &findings, &self.at())?;
             }

@@ -13,6 +13,7 @@ use crate::dedupe::{Key, Known, Plan, Policy};
 use crate::lead::{Lead, LeadId};
 
 mod fake;
+mod kept_open;
 mod killed;
 mod meddled;
 mod objects;

@@ -86,8 +86,8 @@ impl<'p> Work<'p> {
 }
 
 /// How many merges may leave on one look: one at first, then twice as many each time, up to ten; and one
-/// again after a call that Marketo did not accept. What this instance does otherwise than is known then
-/// shows on few groups.
+/// again after a call that Marketo did not accept, or whose survivor is not as predicted. What this instance
+/// does otherwise than is known then shows on few groups.
 #[derive(Debug)]
 pub(super) struct Ramp(usize);
 

@@ -44,6 +44,15 @@ pub(super) enum Fate {
     Slow(Lead),
 }
 
+/// What can cease to work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Breaks {
+    /// An opt-out keeps its value, whatever is written.
+    OptOuts,
+    /// The programs of a lead are answered after an hour.
+    Programs,
+}
+
 /// Where a run is killed: at its n-th call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kill {
@@ -94,6 +103,8 @@ pub(super) struct World {
     pub(super) into: BTreeMap<LeadId, LeadId>,
     /// Whose opt-out the next merge drops.
     pub(super) forgets_opt_outs: bool,
+    /// What does not work any more once a merge was made.
+    pub(super) breaks: Option<Breaks>,
     /// What somebody else writes just after the first write.
     pub(super) meddling: Option<Lead>,
     /// What somebody else writes while a lead's lists are read, which takes two minutes.
@@ -147,6 +158,10 @@ impl Fake {
 }
 
 impl World {
+    fn is_broken(&self, what: Breaks) -> bool {
+        self.breaks == Some(what) && !self.merges.is_empty()
+    }
+
     fn is_killed(&self, moments: &[Moment]) -> bool {
         self.kill.is_some_and(|kill| kill.call == self.calls && moments.contains(&kill.moment))
     }
@@ -332,13 +347,15 @@ impl SyncLeads for Fake {
 
 impl World {
     fn write(&mut self, request: &SyncRequest) -> Vec<RecordResult> {
+        let blocked = self.is_broken(Breaks::OptOuts);
         let mut results = Vec::new();
         for record in &request.input {
             let id = record.get("id").and_then(Value::as_u64).expect("written by id");
             let lead = self.leads.get_mut(&id);
             let status = if lead.is_some() { RecordStatus::Updated } else { RecordStatus::Skipped };
             if let Some(lead) = lead {
-                for (field, value) in record.iter().filter(|(field, _)| *field != "id") {
+                let takes = |field: &str| field != "id" && !(blocked && field == "unsubscribed");
+                for (field, value) in record.iter().filter(|(field, _)| takes(field)) {
                     lead.set(field, value.clone());
                 }
             }

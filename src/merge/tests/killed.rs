@@ -26,7 +26,7 @@ async fn a_run_that_is_killed_at_any_call_loses_nothing() {
             ended &= !killed;
             bench.fake.world().kill = None;
             let Ran { resumed, report } = bench.run().await;
-            assert_eq!((resumed.alarm, resumed.open), (None, 0), "call {call}");
+            assert_eq!((resumed.alarms, resumed.open), (vec![], 0), "call {call}");
             assert!(report.stopped.is_none(), "call {call}: {:?}", report.stopped);
             nothing_is_lost(&bench, &before, call);
             survived += usize::from(killed);

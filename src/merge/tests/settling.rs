@@ -6,7 +6,8 @@ use tokio::time::Instant;
 use super::*;
 use crate::ledger::{CallKind, NewCall, Purpose, State};
 use crate::marketo::MergeRecord;
-use crate::merge::settle::{Conclusion, Finding, Log, Pending, done_by};
+use crate::merge::compare::compare;
+use crate::merge::settle::{Conclusion, Finding, Log, Made, Pending, done_by};
 
 fn noon() -> DateTime<Utc> {
     "2026-11-24T12:00:00Z".parse().unwrap()
@@ -57,7 +58,7 @@ fn pending<'p>(plan: &'p Plan, bench: &Bench, state: State) -> Pending<'p> {
         log: Log::Silent,
         asks_log: false,
         log_until: Instant::now(),
-        is_old: false,
+        made: Made::ByThisRun,
     }
 }
 
@@ -113,5 +114,47 @@ async fn an_accepted_call_lingers_until_a_look_shows_it_done() {
         let live = there.iter().map(|lead| (lead.id, lead.clone())).collect();
         let conclusion = one.conclude(&live, false);
         assert_eq!(one.lingers, lingers, "{there:?}: {conclusion:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_difference_is_the_merges_only_where_a_merge_can_leave_it() {
+    let bench = Bench::new([
+        lead(1, "a@example.com").with("title", "Was").with("score", 5),
+        lead(2, "a@example.com").with("title", "Is").with("score", 7).with("phone", "7"),
+    ]);
+    let mut plan = bench.plan().await;
+    let change = crate::dedupe::FieldChange {
+        name: "title".to_owned(),
+        before: json!("Was"),
+        after: json!("Is"),
+        from: Some(2),
+    };
+    plan.groups[0].changes = vec![change];
+    let schema = ReadLeads::describe(&bench.fake).await.unwrap();
+    let mut facts = facts(&schema);
+    facts.fields.get_mut("score").unwrap().data_type = "score".to_owned();
+    let mut before = bench.fake.world().leads.clone();
+    before.get_mut(&1).unwrap().set("title", json!("Is"));
+    for (field, found, by_the_merge, in_an_earlier_run) in [
+        ("score", json!(12), true, true),
+        ("score", json!(7), true, true),
+        // A score that is not set reads as zero.
+        ("score", json!(0), true, true),
+        ("score", json!(6), false, false),
+        ("title", Value::Null, true, true),
+        // Days later it is somebody's correction.
+        ("title", json!("Was"), true, false),
+        ("title", json!("Typed"), false, false),
+    ] {
+        for (made, taken) in [(Made::ByThisRun, by_the_merge), (Made::ByAnEarlierRun, in_an_earlier_run)] {
+            let one = Pending { before: before.clone(), made, ..pending(&plan, &bench, State::Accepted) };
+            let mut survivor = before[&1].clone();
+            survivor.set(field, found.clone());
+            let compared = compare(&one, &survivor, &facts);
+            let is_taken = compared.taken.iter().any(|difference| difference.name == field);
+            let is_changed = compared.changed.iter().any(|difference| difference.name == field);
+            assert_eq!((is_taken, is_changed), (taken, !taken), "{field} {found} {made:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::{Fake, refused};
+use super::{Breaks, Fake, refused};
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
     ActivityPage, ActivityType, CustomObjectType, Error, Field, Program, ProgramMember, ReadLeads, Result,
@@ -102,6 +102,10 @@ impl ReadLeads for Fake {
     async fn program_membership(&self, lead: LeadId) -> Result<Vec<Map<String, Value>>> {
         self.arrive().await;
         self.assets_are_shown()?;
+        let hangs = self.world().is_broken(Breaks::Programs);
+        if hangs {
+            tokio::time::sleep(Duration::from_secs(3_600)).await;
+        }
         let world = self.world();
         let mut rows = of(&world.programs, lead);
         for row in &mut rows {
