@@ -32,6 +32,7 @@ mod leases;
 mod log;
 mod merge;
 mod overview;
+mod progress;
 mod report;
 mod sandbox;
 mod scan;
@@ -43,7 +44,8 @@ mod wrap;
 
 pub use exit::Exit;
 pub use failure::Failure;
-pub use ui::{Progress, Ui};
+pub use progress::Progress;
+pub use ui::Ui;
 
 /// Find, explain, merge and prevent duplicate people in Adobe Marketo Engage.
 #[derive(Debug, Parser)]
@@ -123,7 +125,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
         Ok(cli) => cli,
         Err(error) => {
             if let Some(answer) = words::answer(&error, environment) {
-                Ui::of_process().note(&answer);
+                Ui::of_process(environment).note(&answer);
                 return Exit::Usage.into();
             }
             return exit::of_clap(&error, guard::asks_for_json(&arguments));
@@ -131,7 +133,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
     };
     let log = cli.log();
     let started = log::start(log);
-    let mut ui = Ui::of_process().beside(log);
+    let mut ui = Ui::of_process(environment).beside(log);
     let ended = run(cli, environment, ui.clone());
     // A failure that is a line of the log goes before its end; one in words comes below all that led to it.
     if let Err(failure) = &ended

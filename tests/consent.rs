@@ -40,7 +40,7 @@ fn upsert_writes_nothing_without_consent_and_says_what_it_would_do() {
     let run = instance.run(["upsert", file]).expect_code(0);
     assert_eq!(
         run.stdout,
-        "line 2: combined new@example.com: line 4 has the same key and comes later\n\
+        "line 2: combined new@example.com: with line 4, which has the same key and comes later\n\
          line 3: would update known@example.com lead 1\nline 4: would create new@example.com\n"
     );
     let said: Vec<&str> = run.stderr.lines().collect();

@@ -46,7 +46,7 @@ fn the_cause_is_right_for_99_percent_of_groups_and_nothing_else_is_called_a_cert
 fn births_are_asked_for_once_and_of_leads_in_groups_alone() {
     let instance = seeded(3_000);
     let first = instance.run(["scan"]).expect_code(0);
-    assert!(first.stderr.contains("learnt how"), "{}", first.picture());
+    assert!(first.stderr.contains("found out how"), "{}", first.picture());
     let of_activities = |instance: &Instance| {
         let calls = instance.sandbox.calls();
         let of =
@@ -57,7 +57,7 @@ fn births_are_asked_for_once_and_of_leads_in_groups_alone() {
     // The whole log has some 5,000 entries, 300 of which are looked at in a call.
     assert!(once <= 60, "{once} calls");
     let again = instance.run(["scan", "--full"]).expect_code(0);
-    assert!(!again.stderr.contains("learnt how"), "{}", again.picture());
+    assert!(!again.stderr.contains("found out how"), "{}", again.picture());
 }
 
 /// Leads of one address that were born behind so many other things that happened.
@@ -79,7 +79,7 @@ fn behind(changes: usize) -> Instance {
 fn births_behind_pages_of_other_things_are_found_with_a_page_each() {
     let instance = behind(1_000);
     let scan = instance.run(["scan"]).expect_code(0);
-    assert!(scan.stderr.contains("learnt how 2 leads"), "{}", scan.picture());
+    assert!(scan.stderr.contains("found out how 2 records were"), "{}", scan.picture());
     let calls = instance.sandbox.calls();
     assert!(calls["GET /rest/v1/activities"] < 60, "{calls:?}");
 }

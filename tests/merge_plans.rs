@@ -39,7 +39,7 @@ fn a_plan_that_was_carried_out_says_so_with_what_became_of_each_group() {
     assert_eq!((&kept["state"], &kept["dry_run"]), (&json!("new"), &json!(true)), "{kept}");
     assert_eq!(outcomes(&kept), ["would_merge", "would_merge"]);
     let text = offline(&instance, &["--plan", &plan]).expect_code(0).stdout;
-    assert!(text.contains("2 groups would be merged, 2 leads removed"), "{text}");
+    assert!(text.contains("2 groups would be merged, 2 records removed"), "{text}");
     assert_eq!(instance.sandbox.calls(), calls, "nobody was asked");
 
     // One of them changes, so that it is left alone.
@@ -58,7 +58,7 @@ fn a_plan_that_was_carried_out_says_so_with_what_became_of_each_group() {
     let text = offline(&instance, &["--plan", &plan]).expect_code(0).stdout;
     assert!(
         text.contains("\ncarried out ")
-            && text.contains("1 group merged, 1 lead removed, 1 group left alone"),
+            && text.contains("1 group merged, 1 record removed, 1 group left alone"),
         "{text}"
     );
     assert!(!text.contains("would be merged") && !text.contains("carry out exactly"), "{text}");
@@ -75,7 +75,7 @@ fn a_plan_of_which_all_is_merged_has_nothing_left_to_do() {
     let plan = merge(&instance, &["--json"]).json()["plan"].as_str().unwrap().to_owned();
     merge(&instance, &["--plan", &plan, "--confirm"]).expect_code(0);
     let again = merge(&instance, &["--plan", &plan, "--confirm"]).expect_code(0);
-    assert!(again.stdout.contains("2 groups merged, 2 leads removed"), "{}", again.picture());
+    assert!(again.stdout.contains("2 groups merged, 2 records removed"), "{}", again.picture());
     assert!(again.stdout.contains("nothing is left to do"), "{}", again.picture());
     let again = merge(&instance, &["--plan", &plan, "--confirm", "--json"]).expect_code(0).json();
     assert_eq!((&again["state"], &again["merged"]), (&json!("carried_out"), &json!(2)), "{again}");

@@ -52,11 +52,7 @@ fn ask(input: &mut impl BufRead, output: &mut impl Write, vanishing: Vanishing<'
     asked.and_then(|()| input.read_line(&mut typed)).is_ok() && typed.trim() == vanishing.records.to_string()
 }
 
-/// `1 lead`, `2 leads`.
-pub(super) fn counted(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{plural}")
-}
+pub(super) use crate::plain::counted_of as counted;
 
 #[cfg(test)]
 mod tests {

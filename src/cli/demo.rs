@@ -8,6 +8,7 @@ use std::path::Path;
 use clap::{Args, Parser};
 use tempfile::TempDir;
 
+use super::wrap::fitted;
 use super::{Cli, Command, Context, Exit, Failure, Ui, interrupt};
 use crate::config::{Config, Environment, Flags};
 use crate::sandbox::{OptionError, Options, Sandbox};
@@ -17,6 +18,9 @@ mod proof;
 mod writers;
 
 use proof::Known;
+
+/// Lines of the story are no wider, on however wide a terminal.
+const WIDEST: usize = 100;
 
 /// How many people sign up in each half of the demo.
 const PEOPLE: usize = 40;
@@ -49,8 +53,8 @@ struct Demo {
 impl Demo {
     async fn make_duplicates(&mut self) -> Result<Known, Failure> {
         self.say(&format!(
-            "A practice Marketo runs on {}, with {} people in it. Like the real one it promises that the REST action\n\
-             createOrUpdate makes no second lead for an email, and looks up before it inserts, which takes it a moment.",
+            "A practice Marketo runs on {}, with {} people in it. Like the real one it promises that the REST action \
+             createOrUpdate makes no second record for an email, and looks up before it inserts, which takes it a moment.",
             self.sandbox.base_url(),
             self.sandbox.leads_living()
         ))?;
@@ -61,8 +65,8 @@ impl Demo {
         let made = self.sandbox.leads_living() - before;
         people::enlist(&self.sandbox);
         self.say(&format!(
-            "{PEOPLE} people signed up. The web form, the webinar tool and the shop each sent one upsert for each of them.\n\
-             Marketo answered `created` {created} times: {PEOPLE} people are {made} leads now, and nobody was told.",
+            "{PEOPLE} people signed up. The web form, the webinar tool and the shop each sent one upsert for each of them. \
+             Marketo answered `created` {created} times: {PEOPLE} people are {made} records now, and nobody was told.",
         ))?;
         Ok(Known::of(&self.sandbox))
     }
@@ -73,7 +77,9 @@ impl Demo {
         self.command(&["report", "--limit", "5"]).await?;
         self.chapter("3. Look before merging: what two of the groups would become")?;
         self.command(&["merge", "--limit", "2"]).await?;
-        self.chapter("4. Merge them; the losing leads go into the ledger first, and each result is checked")?;
+        self.chapter(
+            "4. Merge them; the losing records go into the ledger first, and each result is checked",
+        )?;
         self.in_short(&["merge", "--confirm", "--yes"]).await?;
         self.command(&["scan"]).await?;
         self.command(&["report"]).await?;
@@ -91,18 +97,17 @@ impl Demo {
         self.in_short(&["upsert", &file.display().to_string(), "--confirm"]).await?;
         let made = self.sandbox.leads_living() - before;
         if made != PEOPLE {
-            return Err(Failure::Demo { lost: format!("{PEOPLE} people became {made} leads") });
+            return Err(Failure::Demo { lost: format!("{PEOPLE} people became {made} records") });
         }
-        self.say(&format!("{PEOPLE} new people, three upserts for each: {made} leads. No duplicate arose."))
+        self.say(&format!("{PEOPLE} new people, three upserts for each: {made} records. No duplicate arose."))
     }
 
     fn say_what_next(&mut self) -> Result<(), Failure> {
         self.chapter("What next")?;
         self.say(
-            "  mkto-audit sandbox         the same practice Marketo, to try every command by hand\n  \
-             mkto-audit doctor          with MARKETO_BASE_URL, MARKETO_CLIENT_ID and MARKETO_CLIENT_SECRET set:\n                             \
-             is everything there for your own instance?\n  \
-             mkto-audit merge --help    what it takes before anything is changed",
+            "Try every command by hand on the same practice Marketo:\n    mkto-audit sandbox\n\
+             Or look at your own instance, which changes nothing there: set MARKETO_BASE_URL, MARKETO_CLIENT_ID and \
+             MARKETO_CLIENT_SECRET, then\n    mkto-audit doctor\n    mkto-audit scan\n    mkto-audit report --html duplicates.html",
         )
     }
 
@@ -110,8 +115,10 @@ impl Demo {
         self.say(&format!("\n== {title}\n\n"))
     }
 
+    /// A story is read by a person, also out of a pipe.
     fn say(&mut self, text: &str) -> Result<(), Failure> {
-        self.context.ui.print(text)
+        let width = self.context.ui.width().min(WIDEST);
+        self.context.ui.print(&fitted(text, width))
     }
 
     /// Runs a command as anybody would.

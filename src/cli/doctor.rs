@@ -9,6 +9,7 @@ use super::{Context, Exit, Failure};
 use crate::config::{self, Config};
 use crate::dedupe::{Sense, custom_companions, custom_consent};
 use crate::marketo::{self, Client, Outcome, ReadLeads, Schema, SyncAction, SyncLeads, SyncRequest};
+use crate::plain::count;
 
 /// How often the empty call that checks the permission to write is made.
 const WRITE_ATTEMPTS: u32 = 5;
@@ -82,8 +83,7 @@ pub(super) async fn run(context: &mut Context, args: &DoctorArgs) -> Result<Exit
     let failed = checks.iter().filter(|check| !check.ok).count();
     context.ui.note(&match failed {
         0 => "everything works; next: mkto-audit scan".to_owned(),
-        1 => "1 check failed".to_owned(),
-        n => format!("{n} checks failed"),
+        failed => format!("{} failed", counted(failed, "check")),
     });
     Ok(exit)
 }
@@ -206,24 +206,32 @@ async fn may_write(client: &Client) -> Check {
     }
 }
 
+fn calls(number: u64) -> String {
+    crate::plain::counted(number, "call")
+}
+
 async fn quota(config: &Config, client: &Client) -> Check {
     let name = "quota";
     let seen = client.usage_today().await.and_then(|usage| Ok((usage, client.spent_today()?)));
     match seen {
         Ok((usage, spent)) => {
             let mut detail = format!(
-                "{} calls left of the usual {USUAL_QUOTA} a day (today all tools used {}); this program's own budget: {} of {} \
-                 calls used today, at most {} calls in {}, {} at once",
-                USUAL_QUOTA.saturating_sub(usage.total),
-                usage.total,
-                spent.calls,
-                config.limits.daily_calls,
-                config.limits.calls,
+                "API budget: {} left of the usual {} a day (today all tools used {}); this program's own budget: {} of {} \
+                 used today, at most {} in {}, {} at once",
+                calls(USUAL_QUOTA.saturating_sub(usage.total)),
+                count(USUAL_QUOTA),
+                count(usage.total),
+                count(spent.calls),
+                calls(config.limits.daily_calls),
+                counted(config.limits.calls, "call"),
                 humantime::format_duration(config.limits.window),
                 config.limits.concurrency,
             );
-            let users: Vec<String> =
-                usage.by_user.iter().map(|(user, calls)| format!("\n{calls:>7} by {user}")).collect();
+            let users: Vec<String> = usage
+                .by_user
+                .iter()
+                .map(|(user, calls)| format!("\n{:>7} by {user}", count(*calls)))
+                .collect();
             detail.push_str(&users.concat());
             passed(name, detail)
         }

@@ -158,6 +158,10 @@ fn evidence_pack(
     }
     write_beside(file, |out| write_evidence_pack(&groups, user, out))
         .map_err(|source| Failure::File { path: file.to_owned(), source })?;
-    context.ui.note(&format!("the calls of {} groups written to {}", groups.len(), file.display()));
+    context.ui.note(&format!(
+        "the calls of {} written to {}",
+        counted(groups.len() as u64, "group"),
+        file.display()
+    ));
     Ok(tell_unfinished(context, &report.source))
 }

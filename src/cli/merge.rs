@@ -1,6 +1,6 @@
 //! `mkto-audit merge`: what would be merged, and with `--confirm` the merging of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use clap::Args;
@@ -17,6 +17,7 @@ use crate::ledger::{Finding, Ledger};
 use crate::merge::{
     Candidate, Confirmed, GroupReport, Merge, Outcome, Report, Resumed, Settings, Stopped, Watch,
 };
+use crate::plain::counted_of;
 use crate::report::Filter;
 
 mod kept;
@@ -121,8 +122,9 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
     let mut follow = Follow {
         cache: &mut cache,
         key: &context.config.key,
-        progress: context.ui.progress("merging", None),
-        ended: 0,
+        progress: context.ui.progress("reading the records to merge", None).paced_by(&client),
+        planned: 0,
+        ended: BTreeMap::new(),
         unrecorded: false,
     };
     let open_before = if args.confirm {
@@ -159,6 +161,7 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
     }
     let id = plan.id.clone();
     let nothing = plan.groups.is_empty();
+    follow.planned = plan.groups.len();
     let report = if args.confirm {
         merge.carry_out(Confirmed::by_its_owner(plan), &mut follow).await
     } else {
@@ -297,7 +300,8 @@ fn ending(ui: &mut Ui, report: Report, confirmed: bool) -> Exit {
         }
         Some(Stopped::Errors(count)) => {
             ui.note(&format!(
-                "stopped after {count} groups in a row that failed; the reasons are in the output"
+                "stopped since {} failed, one after the other; the reasons are in the output",
+                counted_of(count, "group")
             ));
             Exit::Partial
         }
@@ -318,14 +322,25 @@ struct Follow<'a> {
     cache: &'a mut Cache,
     key: &'a KeySpec,
     progress: Progress,
-    ended: u64,
+    planned: usize,
+    /// How many groups ended so.
+    ended: BTreeMap<Outcome, usize>,
     unrecorded: bool,
 }
 
 impl Watch for Follow<'_> {
-    fn group(&mut self, _: &GroupReport) {
-        self.ended += 1;
-        self.progress.at(self.ended, None);
+    fn group(&mut self, report: &GroupReport) {
+        *self.ended.entry(report.outcome).or_default() += 1;
+        let ended = |outcome| self.ended.get(&outcome).copied().unwrap_or_default();
+        let failed = ended(Outcome::Failed) + ended(Outcome::Unknown);
+        let mut told = format!("{} of {} merged", ended(Outcome::Merged), self.planned);
+        for (number, what) in [(ended(Outcome::Skipped), "left alone"), (failed, "failed")] {
+            if number > 0 {
+                told = format!("{told}, {number} {what}");
+            }
+        }
+        let done: usize = self.ended.values().sum();
+        self.progress.counting(done as u64, self.planned as u64, told);
     }
 
     fn merged(&mut self, survivor: &Lead, gone: &[LeadId]) {
@@ -336,6 +351,6 @@ impl Watch for Follow<'_> {
     }
 
     fn waiting(&mut self, calls: usize) {
-        self.progress.say(&format!("waiting for {calls} calls whose outcome is not clear"));
+        self.progress.say(&format!("waiting for {} whose outcome is not clear", counted_of(calls, "call")));
     }
 }

@@ -10,6 +10,7 @@ use super::filter::{FilterArgs, at_least_one, tell_missing};
 use super::{Context, Exit, Failure};
 use crate::cache::{Cache, Causes};
 use crate::dedupe::{Group, Key};
+use crate::plain::counted_of;
 use crate::report::{
     Collector, Filter, Price, Report, Source, render, write_beside, write_csv, write_html, write_json,
 };
@@ -105,9 +106,8 @@ fn to_file(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Failure> {
     write_beside(file, write).map_err(|source| Failure::File { path: file.to_owned(), source })?;
-    let groups = report.shown.len();
-    let plural = if groups == 1 { "" } else { "s" };
-    context.ui.note(&format!("{groups} group{plural} written to {}", file.display()));
+    let groups = counted_of(report.shown.len(), "group");
+    context.ui.note(&format!("{groups} written to {}", file.display()));
     Ok(())
 }
 

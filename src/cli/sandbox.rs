@@ -7,6 +7,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Failure, Ui};
+use crate::plain::counted_of;
 use crate::sandbox::{Fault, Knobs, OptionError, Options, PERMISSIONS, Sandbox};
 
 /// Start a Marketo to practise on, on this machine
@@ -85,9 +86,9 @@ pub(super) async fn run(
         sandbox.client_secret()
     ))?;
     ui.note(&format!(
-        "A practice Marketo with {} leads is running. Paste the lines above into another terminal, then try\n  \
+        "A practice Marketo with {} is running. Paste the lines above into another terminal, then try\n  \
          mkto-audit doctor\n  mkto-audit scan\n  mkto-audit report\nCtrl-C ends it; nothing of it is kept.",
-        sandbox.leads_living()
+        counted_of(sandbox.leads_living(), "person record")
     ));
     interrupt.cancelled().await;
     sandbox.stop().await;

@@ -70,6 +70,11 @@ pub(super) struct ScanArgs {
     pub(super) json: bool,
 }
 
+/// The parts of a scan, as its progress names them.
+const PEOPLE: &str = "1/3 people";
+const HISTORY: &str = "2/3 history";
+const GROUPING: &str = "3/3 grouping";
+
 /// The document of `--json`.
 #[derive(Serialize)]
 struct Document<'a> {
@@ -181,8 +186,18 @@ async fn live(
         tell_age(context, &cache)?;
         births = births::learn(context, &client, &mut cache, log, args.no_causes).await;
         run.calls = client.calls_made();
+        let bar = context.ui.progress(GROUPING, None);
+        let (groups, extra) = cache.groups_and_extra()?;
+        drop(bar);
+        context.ui.note(&format!(
+            "{} in {} of duplicates",
+            counted(extra, "extra record"),
+            counted(groups, "group")
+        ));
     }
-    context.ui.note(&format!("left today: {}", left_today(&client, context.config.limits.daily_calls)));
+    context
+        .ui
+        .note(&format!("API budget: {} left today", left_today(&client, context.config.limits.daily_calls)));
     Ok((run, cache, births))
 }
 
@@ -227,9 +242,9 @@ async fn tell_quota(context: &mut Context, client: &Client) {
     // Where Marketo does not say, the scan finds out by itself; and a scan that is to stop says so.
     let Ok(Ok(usage)) = context.or_stop(client.usage_today()).await else { return };
     context.ui.note(&format!(
-        "{} calls today by all integrations together; left of this program's own: {}",
-        usage.total,
-        left_today(client, context.config.limits.daily_calls)
+        "API budget: {} left (today all tools used {})",
+        left_today(client, context.config.limits.daily_calls),
+        counted(usage.total, "call")
     ));
 }
 
@@ -271,7 +286,7 @@ async fn by_pages(
     log: ActivityLog,
     mut cache: Cache,
 ) -> Result<(Run, Cache), Failure> {
-    let watcher = Watcher::of(context, "reading ids", client);
+    let watcher = Watcher::of(context, PEOPLE, client);
     let pages = PageScan {
         fields,
         key: &context.config.key,
@@ -348,31 +363,25 @@ fn show(
 /// Shows how far a scan is, and what is left of the day while it calls.
 struct Watcher {
     bar: Progress,
-    budget: Option<Budget>,
+    /// The client and its calls of a day, where any are made.
+    budget: Option<(Client, u64)>,
     /// How many files were taken by their size alone.
     without_checksum: AtomicU64,
-}
-
-/// The calls of a day, as they are spent.
-struct Budget {
-    what: &'static str,
-    client: Client,
-    daily_calls: u64,
 }
 
 impl Watcher {
     fn of(context: &Context, what: &'static str, client: &Client) -> Self {
         let daily_calls = context.config.limits.daily_calls;
-        let budget = Some(Budget { what, client: client.clone(), daily_calls });
-        Self { bar: context.ui.progress(what, Some(0)), budget, without_checksum: AtomicU64::new(0) }
+        let bar = context.ui.progress(what, None).paced_by(client);
+        Self { bar, budget: Some((client.clone(), daily_calls)), without_checksum: AtomicU64::new(0) }
     }
 }
 
 impl Watch for Watcher {
     fn at(&self, done: u64, total: Option<u64>) {
         self.bar.at(done, total);
-        if let Some(Budget { what, client, daily_calls }) = &self.budget {
-            self.bar.say(&format!("{what}; left today: {}", left_today(client, *daily_calls)));
+        if let Some((client, daily_calls)) = &self.budget {
+            self.bar.say(&format!("API budget: {} left", left_today(client, *daily_calls)));
         }
     }
 

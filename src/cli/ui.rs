@@ -4,21 +4,29 @@
 
 use std::error::Error as _;
 use std::io::{IsTerminal, Write};
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::Failure;
 use super::log::Log;
+use super::wrap::fitted;
+use super::{Failure, Progress};
+use crate::config::Environment;
 
 /// The width that output has where there is no terminal to ask.
 const DEFAULT_WIDTH: usize = 100;
+
+/// So many columns output has, whatever it goes to: for a pipe that a person reads.
+const WIDTH_VARIABLE: &str = "MKTO_AUDIT_WIDTH";
+
+/// What is narrower is no width.
+const NARROWEST: usize = 40;
 
 /// A person's terminal, or a program's pipes.
 #[derive(Debug, Clone)]
 pub struct Ui {
     terminal_width: Option<usize>,
+    /// The same of standard error.
+    notes_width: Option<usize>,
     shows_progress: bool,
     audience: Audience,
     /// Whether what is said beside the result is a line of the log, as machines read it.
@@ -38,10 +46,13 @@ enum Audience {
 
 impl Ui {
     /// The process's own.
-    pub fn of_process() -> Self {
-        let (_, width) = console_size();
+    pub fn of_process(environment: &Environment) -> Self {
+        let asked_for = environment.get(WIDTH_VARIABLE).and_then(|width| width.parse().ok());
+        let asked_for: Option<usize> = asked_for.filter(|width| *width >= NARROWEST);
+        let of = |is_terminal: bool| asked_for.or_else(|| is_terminal.then(console_width).flatten());
         Self {
-            terminal_width: std::io::stdout().is_terminal().then_some(width).flatten(),
+            terminal_width: of(std::io::stdout().is_terminal()),
+            notes_width: of(std::io::stderr().is_terminal()),
             shows_progress: std::io::stderr().is_terminal(),
             audience: Audience::Caller,
             notes_are_logged: false,
@@ -83,10 +94,11 @@ impl Ui {
             return Ok(());
         }
         let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        if !text.ends_with('\n') {
-            out.write_all(b"\n")?;
+        match self.terminal_width {
+            Some(width) => out.write_all(fitted(text, width).as_bytes())?,
+            None => out.write_all(text.trim_end_matches('\n').as_bytes())?,
         }
+        out.write_all(b"\n")?;
         Ok(out.flush()?)
     }
 
@@ -112,8 +124,14 @@ impl Ui {
     pub fn note(&mut self, text: &str) {
         match self.audience {
             Audience::Caller if self.notes_are_logged => tracing::info!("{text}"),
-            Audience::Caller => drop(writeln!(std::io::stderr().lock(), "{text}")),
-            Audience::Story | Audience::StoryInShort => drop(writeln!(std::io::stdout().lock(), "{text}")),
+            Audience::Caller => {
+                let text = fitted(text, self.notes_width.unwrap_or(usize::MAX));
+                drop(writeln!(std::io::stderr().lock(), "{text}"));
+            }
+            Audience::Story | Audience::StoryInShort => {
+                let text = fitted(text, self.terminal_width.unwrap_or(usize::MAX));
+                drop(writeln!(std::io::stdout().lock(), "{text}"));
+            }
         }
     }
 
@@ -136,57 +154,9 @@ impl Ui {
         self.note(&lines.join("\n"));
     }
 
-    /// A bar for work of `total` steps, shown on a terminal only.
+    /// A line that says how far work of `total` steps is, shown on a terminal only.
     pub fn progress(&self, what: &str, total: Option<u64>) -> Progress {
-        let bar = if self.shows_progress {
-            let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-            let template = if total.is_some() {
-                "{msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta} left"
-            } else {
-                "{msg} {spinner} {human_pos} {per_sec}"
-            };
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style);
-            }
-            bar.set_message(what.to_owned());
-            bar.enable_steady_tick(Duration::from_millis(200));
-            bar
-        } else {
-            ProgressBar::hidden()
-        };
-        Progress { bar }
-    }
-}
-
-/// A progress bar; cleared when it goes.
-#[derive(Debug)]
-pub struct Progress {
-    bar: ProgressBar,
-}
-
-impl Progress {
-    /// How far the work has come, and how far it goes where that is known by now.
-    pub fn at(&self, done: u64, total: Option<u64>) {
-        if let Some(total) = total {
-            self.bar.set_length(total);
-        }
-        self.bar.set_position(done);
-    }
-
-    /// Does something that has the terminal to itself meanwhile.
-    pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.bar.suspend(work)
-    }
-
-    /// What is being done now.
-    pub fn say(&self, what: &str) {
-        self.bar.set_message(what.to_owned());
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        Progress::new(what, total, self.shows_progress)
     }
 }
 
@@ -213,7 +183,8 @@ fn summary(text: &str) -> &str {
     if last.lines().count() <= 4 { last } else { "" }
 }
 
-fn console_size() -> (Option<usize>, Option<usize>) {
-    let term = console::Term::stdout();
-    term.size_checked().map_or((None, None), |(rows, columns)| (Some(rows.into()), Some(columns.into())))
+/// Columns of the terminal that this process runs in.
+fn console_width() -> Option<usize> {
+    let size = console::Term::stdout().size_checked().or_else(|| console::Term::stderr().size_checked());
+    size.map(|(_, columns)| columns.into())
 }

@@ -14,6 +14,7 @@ use crate::guard::{
 };
 use crate::ledger::Ledger;
 use crate::marketo::{Client, ReadLeads, Schema};
+use crate::plain::about;
 use crate::table::{Encoding, Options, shown};
 
 /// The version from which on nothing is written without `--confirm`.
@@ -234,7 +235,7 @@ fn say_nothing_was_written(context: &mut Context, args: &UpsertArgs) {
 }
 
 fn line(result: &LineResult) -> String {
-    let id = result.id.map(|id| format!(" lead {id}")).unwrap_or_default();
+    let id = result.id.map(|id| format!(" record {id}")).unwrap_or_default();
     let reason = result.reason.as_ref().map(|reason| format!(": {}", shown(reason))).unwrap_or_default();
     let key = result.key.as_ref().map(|key| format!(" {}", shown(key))).unwrap_or_default();
     format!("line {}: {}{key}{id}{reason}", result.line, result.status.in_words())
@@ -250,7 +251,7 @@ impl Watch for Watcher {
     }
 
     fn waiting(&self, span: Duration) {
-        self.progress.say(&format!("waiting {} s for a call whose answer was lost", span.as_secs()));
+        self.progress.say(&format!("waiting {} for a call whose answer was lost", about(span)));
     }
 
     fn held_up(&self) {

@@ -123,6 +123,16 @@ impl Client {
         self.inner.pacer.made()
     }
 
+    /// About how long so many more calls take, as the limits allow.
+    pub fn time_for(&self, calls: u64) -> Duration {
+        self.inner.pacer.time_for(calls)
+    }
+
+    /// Whether a call waits for Marketo's limit at this moment.
+    pub fn waits_for_limit(&self) -> bool {
+        self.inner.pacer.waits_for_limit()
+    }
+
     /// What is spent today, by this client and by whoever counts in the same place.
     pub fn spent_today(&self) -> Result<Spent> {
         self.inner

@@ -22,6 +22,9 @@ use super::{NoCall, Spending};
 /// After so many answers without a complaint one more call is allowed in a window.
 const GROWTH: usize = 10;
 
+/// Marketo answers a call in about so long.
+const ANSWER: Duration = Duration::from_millis(500);
+
 /// Calls are kept no further apart than this many times their even spacing: what is late anyway need not be later.
 const MOST_SPACING: u32 = 5;
 
@@ -199,6 +202,26 @@ impl Pacer {
         self.spending.spent().map_or_else(|_uncounted| self.made(), |spent| spent.calls)
     }
 
+    /// How long so many more calls take, as the window and the number at once allow, the calls that count in it by now
+    /// included.
+    pub(crate) fn time_for(&self, calls: u64) -> Duration {
+        let mut state = self.state();
+        state.forget(Instant::now(), self.window);
+        let allowed = state.allowed();
+        let free = allowed.saturating_sub(state.in_flight + state.answers.len());
+        time_for(calls, free, Share { calls: allowed, at_once: state.part.at_once }, self.window.length)
+    }
+
+    /// Whether a call waits for the window, or since Marketo said that it was too many.
+    pub(crate) fn waits_for_limit(&self) -> bool {
+        let somebody_waits = self.gate.try_lock().is_err();
+        let now = Instant::now();
+        let mut state = self.state();
+        state.forget(now, self.window);
+        let is_full = state.in_flight + state.answers.len() >= state.allowed();
+        somebody_waits && (is_full || state.paused_until.is_some_and(|until| until > now))
+    }
+
     /// Calls made so far.
     pub(crate) fn made(&self) -> u64 {
         self.state().made
@@ -208,6 +231,14 @@ impl Pacer {
         // The state is whole after every statement that holds the lock, so a panic elsewhere leaves it usable.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long calls take where so many are free at once, and after that so many in each window.
+fn time_for(calls: u64, free: usize, limit: Share, window: Duration) -> Duration {
+    let beyond = calls.saturating_sub(free as u64);
+    let windows = u32::try_from(beyond.div_ceil(limit.calls.max(1) as u64)).unwrap_or(u32::MAX);
+    let answers = u32::try_from(calls.div_ceil(limit.at_once.max(1) as u64)).unwrap_or(u32::MAX);
+    window.saturating_mul(windows).max(ANSWER.saturating_mul(answers))
 }
 
 /// A call that is counted, and not made yet: given up while it waits, it is not counted after all.

@@ -83,7 +83,8 @@ impl<'p> Run<'p, '_> {
     /// An opt-out that came late could not be kept: nothing more is merged.
     pub(super) fn stop_for_late_consent(&mut self, lost: usize) {
         let what = format!(
-            "{lost} opt-outs that came while their merges ran could not be set on the surviving records; they are named with their groups: set them in Marketo before anything is mailed"
+            "{} that came while merges ran could not be set on the surviving records; the groups name them: set them in Marketo before anything is mailed",
+            crate::plain::counted_of(lost, "opt-out")
         );
         self.stopped.get_or_insert(Stopped::Alarm(what));
     }

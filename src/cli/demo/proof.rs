@@ -55,7 +55,7 @@ impl Known {
         for (email, before) in &self.people {
             let now = after.people.get(email).unwrap_or(&nobody);
             if now.leads != 1 {
-                lost.push(format!("{email} is {} leads", now.leads));
+                lost.push(format!("{email} is {} records", now.leads));
             }
             lost.extend(before.fields.difference(&now.fields).map(|field| format!("{field} of {email}")));
             lost.extend(before.lists.difference(&now.lists).map(|list| format!("list {list} of {email}")));
@@ -83,8 +83,8 @@ impl Known {
         }
         let [fields, lists, programs, opt_outs] = kept;
         Ok(format!(
-            "Counted in Marketo itself: {} people are {} leads again. All {fields} filled fields, {lists} list and \
-             {programs} program\nmemberships and {opt_outs} opt-outs that any of their leads had are on the lead that \
+            "Counted in Marketo itself: {} people are {} records again. All {fields} filled fields, {lists} list and \
+             {programs} program memberships and {opt_outs} opt-outs that any of their records had are on the record that \
              stayed. Nothing was lost.",
             self.people.len(),
             after.people.len(),

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::cli::{Context, Exit, Failure};
 use crate::guard::{Counts, Tally};
+use crate::plain::{count, counted};
 
 /// Say what a guard in shadow mode saw
 ///
@@ -74,27 +75,22 @@ pub(super) fn run(context: &mut Context, args: &ReportArgs) -> Result<Exit, Fail
     let mut table = Table::new();
     table.load_style(STYLE).set_header(["API user", "calls", "records", "would have raced"]);
     for (user, counts) in &by_user {
-        table.add_row([
-            (*user).to_owned(),
-            counts.calls.to_string(),
-            counts.records.to_string(),
-            counts.raced.to_string(),
-        ]);
+        table.add_row([(*user).to_owned(), count(counts.calls), count(counts.records), count(counts.raced)]);
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     context.ui.print(&format!(
-        "{table}\n\n{} of {} records would have raced with another write of their key, from {} to {} UTC.",
-        all.raced,
-        all.records,
+        "{table}\n\n{} of {} would have raced with another write of the same key, from {} to {} UTC.",
+        count(all.raced),
+        counted(all.records, "record"),
         tally.since.format(minute),
         tally.until.format(minute)
     ))?;
     if all.unseen > 0 {
         context.ui.print(&format!(
             "Calls whose records were not looked at, since a body was too large, compressed, or one too many at once: {}.",
-            all.unseen
+            count(all.unseen)
         ))?;
     }
     Ok(Exit::Done)

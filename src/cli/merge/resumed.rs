@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::cli::Exit;
 use crate::ledger::{Finding, FindingKind};
 use crate::merge::Resumed;
+use crate::plain::counted_of;
 
 /// What became of what an earlier run had left open, all of it. An exit code means that nothing more may be done now.
 pub(super) fn in_words(resumed: &Resumed) -> (Vec<String>, Option<Exit>) {
@@ -15,16 +16,16 @@ pub(super) fn in_words(resumed: &Resumed) -> (Vec<String>, Option<Exit>) {
             _ => format!("what came of {} of them is known now", resumed.settled),
         };
         said.push(format!(
-            "an earlier run had left {} calls open; Marketo was asked, and {known}: {} leads were merged by them",
-            resumed.settled + resumed.open,
-            resumed.removed
+            "an earlier run had left {} open; Marketo was asked, and {known}: {} went in merges of that run",
+            counted_of(resumed.settled + resumed.open, "call"),
+            counted_of(resumed.removed, "record")
         ));
     }
     said.extend(resumed.told.iter().map(|words| format!("of a merge that an earlier run made: {words}")));
     if resumed.given_back > 0 {
         said.push(format!(
-            "{} records to keep got their former values back, since an earlier run did not come to their merges",
-            resumed.given_back
+            "{} to keep got back the values from before an earlier run, which did not come to the merge",
+            counted_of(resumed.given_back, "record")
         ));
     }
     said.extend(resumed.unwatched.as_deref().map(unwatched));
@@ -39,8 +40,8 @@ pub(super) fn in_words(resumed: &Resumed) -> (Vec<String>, Option<Exit>) {
     }
     if resumed.open > 0 {
         said.push(format!(
-            "{} calls of an earlier run are still unclear: their leads are gone, and Marketo's log does not say yet who merged them; run the same command again in some minutes",
-            resumed.open
+            "still unclear of an earlier run: {}. Records are gone, and Marketo's log does not say yet who merged them; run the same command again in some minutes",
+            counted_of(resumed.open, "call")
         ));
     }
     let exit = if consent || !resumed.alarms.is_empty() {

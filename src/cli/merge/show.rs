@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::wrap::wrapped;
+use crate::cli::wrap::fitted;
 use crate::dedupe::{Dropped, FieldChange, OPT_OUTS};
 use crate::lead::LeadId;
 use crate::ledger::Finding;
@@ -177,8 +177,7 @@ impl Shown<'_> {
             lines.push(String::new());
         }
         lines.extend(self.totals());
-        let width = self.width.unwrap_or(usize::MAX);
-        lines.iter().map(|line| within(line, width)).collect::<Vec<_>>().join("\n")
+        fitted(&lines.join("\n"), self.width.unwrap_or(usize::MAX))
     }
 
     fn totals(&self) -> Vec<String> {
@@ -196,11 +195,11 @@ impl Shown<'_> {
             let groups = counted(planned.count(), "group");
             let total = format!(
                 "{groups} would be merged, {} removed; {left_alone} left alone",
-                counted(leads, "lead")
+                counted(leads, "record")
             );
             let next = match self.plan {
                 Some(plan) => format!("to carry out exactly this: mkto-audit merge --plan {plan} --confirm"),
-                None => "there is nothing to merge, so that no plan was kept".to_owned(),
+                None => "no plan was kept: there is nothing to merge without a person's decision".to_owned(),
             };
             return vec![total, "nothing was changed".to_owned(), next];
         }
@@ -208,7 +207,7 @@ impl Shown<'_> {
         vec![format!(
             "{} merged, {} removed, {left_alone} left alone, {failed} failed, in {}",
             counted(report.count(Outcome::Merged), "group"),
-            counted(report.removed(), "lead"),
+            counted(report.removed(), "record"),
             counted(usize::try_from(self.calls).unwrap_or(usize::MAX), "call"),
         )]
     }
@@ -230,7 +229,7 @@ impl Shown<'_> {
         let done = format!(
             "{} merged, {} removed, {} left alone, {} failed",
             counted(report.count(Outcome::Merged), "group"),
-            counted(report.removed(), "lead"),
+            counted(report.removed(), "record"),
             counted(report.count(Outcome::Skipped), "group"),
             report.count(Outcome::Failed) + report.count(Outcome::Unknown),
         );
@@ -256,14 +255,6 @@ impl Shown<'_> {
             ],
         }
     }
-}
-
-/// A line broken between words, its continuation indented deeper than its beginning.
-fn within(line: &str, width: usize) -> String {
-    let indent = line.len() - line.trim_start().len();
-    let deeper = " ".repeat(indent + 4);
-    let text = wrapped(line.trim_start(), width.saturating_sub(indent + 4).max(20));
-    format!("{}{}", " ".repeat(indent), text.replace('\n', &format!("\n{deeper}")))
 }
 
 fn group_lines(group: &GroupReport) -> Vec<String> {

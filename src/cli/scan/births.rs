@@ -1,9 +1,10 @@
 //! After a scan: how the leads in groups came to be.
 
-use super::Watcher;
+use super::{HISTORY, Watcher};
 use crate::cache::{Cache, Causes};
 use crate::cli::Context;
 use crate::marketo::{self, Client};
+use crate::plain::{count, counted};
 use crate::scan::{self, ActivityLog, BirthsLearnt};
 
 /// Learns what is not known yet, and says what it found; or writes down why not. Gives whether that was all, and what else
@@ -35,7 +36,7 @@ async fn ask(
     cache: &mut Cache,
     new_lead: u32,
 ) -> Result<BirthsLearnt, scan::Error> {
-    let watcher = Watcher::of(context, "learning how duplicates arose", client);
+    let watcher = Watcher::of(context, HISTORY, client);
     let stop = context.interrupt.clone();
     let learnt = scan::learn_births(client, cache, new_lead, crate::cli::now(), &stop, &watcher).await;
     drop(watcher);
@@ -43,11 +44,15 @@ async fn ask(
         && found + missing > 0
     {
         let unknown = if missing > 0 {
-            format!("; for {missing} more the activity log does not show it so far")
+            format!("; for {} more the activity log does not show it so far", count(missing))
         } else {
             String::new()
         };
-        context.ui.note(&format!("learnt how {found} leads in groups came to be{unknown}"));
+        context.ui.note(&format!(
+            "found out how {} {} created{unknown}",
+            counted(found, "record"),
+            if found == 1 { "was" } else { "were" }
+        ));
     }
     learnt
 }

@@ -50,7 +50,7 @@ pub(super) async fn run(
     schema: &Schema,
     cache: Cache,
 ) -> Result<(Run, Cache), Failure> {
-    let watcher = Watcher::of(context, "reading windows", client);
+    let watcher = Watcher::of(context, "1/3 people, by months", client);
     let bulk = BulkScan {
         fields,
         schema,
@@ -113,7 +113,8 @@ pub(super) fn told(estimate: &Estimate) -> String {
     let Estimate { highest_id, calls_left, export_left, pages, bulk, way, reason, .. } = estimate;
     let mut lines = vec![
         format!(
-            "the highest id is {highest_id}; left today: {}, {}",
+            "the highest id is {}; API budget: {}, {} left today",
+            count(*highest_id),
             counted(*calls_left, "call"),
             megabytes(*export_left)
         ),

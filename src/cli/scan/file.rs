@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{Context, Ended, Failure, Run, Watcher, configured_fields, open};
 use crate::cache::Cache;
 use crate::cli::Ui;
+use crate::plain::counted;
 use crate::scan::{self, FileError, FileRules, FileScan, Unread};
 use crate::table::date::{Order, Zone};
 use crate::table::{Encoding, Options, Source, Table, shown};
@@ -114,7 +115,7 @@ pub(super) fn run(
     refuse_other(&cache, &name, &place, context)?;
     tell(&mut context.ui, &found);
     let watcher = Watcher {
-        bar: context.ui.progress("reading bytes", Some(found.size())),
+        bar: context.ui.progress("reading bytes of the file", Some(found.size())),
         budget: None,
         without_checksum: AtomicU64::new(0),
     };
@@ -204,7 +205,7 @@ fn tell_unread(ui: &mut Ui, unread: &[Unread]) {
     for Unread { column, field, count, first } in unread {
         let first: Vec<String> =
             first.iter().map(|(line, text)| format!("line {line}: {}", cut(text))).collect();
-        let values = if *count == 1 { "one value".to_owned() } else { format!("{count} values") };
+        let values = if *count == 1 { "one value".to_owned() } else { counted(*count, "value") };
         let kind = if matches!(field.as_str(), "createdAt" | "updatedAt") { "as a date" } else { "" };
         ui.note(&format!(
             "{}: {values} cannot be read{}{kind} and are left empty ({})",

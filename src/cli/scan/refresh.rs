@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Run, Watcher, tell_quota};
+use super::{PEOPLE, Run, Watcher, tell_quota};
 use crate::cache::{Cache, RefreshTotals};
 use crate::cli::{Context, Failure, now};
 use crate::marketo::{Client, Schema};
@@ -42,7 +42,7 @@ pub(super) async fn run(
     since: DateTime<Utc>,
 ) -> (Run, Cache) {
     tell_quota(context, client).await;
-    let watcher = Watcher::of(context, "reading changed leads", client);
+    let watcher = Watcher::of(context, PEOPLE, client);
     let refresh = Refresh {
         fields,
         schema,

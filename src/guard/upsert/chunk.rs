@@ -335,7 +335,7 @@ impl Chunk<'_> {
         for record in &write.lines {
             let taken_in = status.is_done() && record.line != last;
             let (status, reason) = if taken_in {
-                (Status::Coalesced, Some(format!("line {last} has the same key and comes later")))
+                (Status::Coalesced, Some(format!("with line {last}, which has the same key and comes later")))
             } else {
                 (status, reason.map(str::to_owned))
             };

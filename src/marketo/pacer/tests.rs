@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::Pacer;
+use super::{Pacer, Share, time_for};
 use crate::marketo::{NoCall, OneRun};
 
 /// Runs calls that take these times to arrive and to be answered, and gives when each arrived.
@@ -149,4 +149,16 @@ async fn the_days_budget_is_never_exceeded() {
     drop((pacer.slot().await.unwrap(), pacer.slot().await.unwrap()));
     assert_eq!(pacer.slot().await.unwrap_err(), NoCall::Spent { budget: 2 });
     assert_eq!(pacer.made(), 2);
+}
+
+#[test]
+fn the_time_that_calls_take_comes_from_the_limits() {
+    let limit = Share { calls: 50, at_once: 5 };
+    let of = |calls, free| time_for(calls, free, limit, Duration::from_secs(20)).as_secs();
+    assert_eq!(of(0, 50), 0);
+    assert_eq!(of(41, 50), 4, "as quick as Marketo answers");
+    assert_eq!(of(51, 50), 20, "the last one waits for the next window");
+    assert_eq!(of(60, 10), 20);
+    assert_eq!(of(61, 10), 40);
+    assert_eq!(of(41, 0), 20, "the window is full by now");
 }
