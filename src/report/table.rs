@@ -225,11 +225,11 @@ const COLUMNS: &[Column] = &[
     Column { title: "", room: 0, cell: |shown| Cell::new(one_line(&shown.group.key.to_string())) },
     Column { title: "records", room: 0, cell: |shown| number(shown.group.leads.len() as u64) },
     Column { title: "cause", room: 0, cell: |shown| Cell::new(shown.explanation.cause.in_short()) },
-    Column { title: "confidence", room: 110, cell: |shown| Cell::new(shown.explanation.confidence.as_str()) },
+    Column { title: "confidence", room: 122, cell: |shown| Cell::new(shown.explanation.confidence.as_str()) },
     Column { title: "record\nto keep", room: 56, cell: |shown| right(kept(shown)) },
     Column {
         title: "first\ncreated",
-        room: 92,
+        room: 108,
         cell: |shown| Cell::new(created(shown).map(day).unwrap_or_default()),
     },
     Column { title: "first\nto last", room: 72, cell: |shown| right(within(shown).unwrap_or_default()) },
