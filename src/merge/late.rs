@@ -12,6 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
+use self::said::said_no;
 use super::fresh::Fresh;
 use super::look::Look;
 use super::report::{Difference, Fate, Surprise};
@@ -26,6 +27,8 @@ use crate::lead::{Lead, LeadId};
 use crate::ledger;
 use crate::marketo::{self, LeadChange, Since, UntilStopped};
 use crate::stop::unless_stopped;
+
+mod said;
 
 /// How long the log of changes may lag behind a change that came while a call ran.
 const LAG: Duration = Duration::from_secs(10);
@@ -299,39 +302,6 @@ impl<M: MergeClient> Merge<'_, M> {
             self.ledger.open_findings_with(plan, &lost, &self.at())?;
         }
         Ok((told, lost.len()))
-    }
-}
-
-/// When a field changed last, and whether it says no since.
-type Last = (Option<DateTime<Utc>>, bool);
-
-/// Which survivors, or leads that may be ones, said no last, by the log: the last change of each field counts.
-fn said_no(changes: &[LeadChange], groups: &Groups) -> BTreeMap<LeadId, BTreeSet<String>> {
-    let mut last: BTreeMap<(LeadId, &str), Last> = BTreeMap::new();
-    for change in changes.iter().filter(|change| groups.contains_key(&change.lead)) {
-        let says_no = is_true(&change.new);
-        let entry = last.entry((change.lead, change.field.as_str())).or_insert((change.at, says_no));
-        // Of two in one second the no counts.
-        if change.at > entry.0 || (change.at == entry.0 && says_no) {
-            *entry = (change.at, says_no);
-        }
-    }
-    let mut said: BTreeMap<LeadId, BTreeSet<String>> = BTreeMap::new();
-    for ((lead, field), _) in last.iter().filter(|(_, (_, says_no))| *says_no) {
-        said.entry(*lead).or_default().insert((*field).to_owned());
-    }
-    said
-}
-
-fn is_true(value: &Value) -> bool {
-    match value {
-        Value::Bool(flag) => *flag,
-        Value::String(text) => {
-            let text = text.trim();
-            text.eq_ignore_ascii_case("true") || text == "1"
-        }
-        Value::Number(number) => number.as_f64() == Some(1.0),
-        Value::Null | Value::Array(_) | Value::Object(_) => false,
     }
 }
 
