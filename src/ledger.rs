@@ -68,6 +68,14 @@ impl Ledger {
         self.read(|db| db.query_row("SELECT body FROM plan WHERE id = ?1", [id], |row| row.get(0)).optional())
     }
 
+    /// When the first plan was made that it keeps: since then it knows what this program does.
+    pub fn first_plan_at(&self) -> Result<Option<chrono::DateTime<chrono::Utc>>, Error> {
+        let at: Option<String> =
+            self.read(|db| db.query_row("SELECT min(made_at) FROM plan", [], |row| row.get(0)))?;
+        let damaged = |error: chrono::ParseError| Error::Damaged { what: format!("a plan's time: {error}") };
+        at.map(|at| at.parse().map_err(damaged)).transpose()
+    }
+
     fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
         query(&self.db).map_err(|source| self.failed(source))
     }

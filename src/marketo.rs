@@ -207,6 +207,14 @@ pub trait ReadActivities: Send + Sync {
         since: Since,
         fields: &[String],
     ) -> impl Future<Output = Result<(Vec<LeadChange>, String)>> + Send;
+
+    /// The same with changes of scores, which Marketo logs as a type of their own: from the log of all changed values, so
+    /// that the rows of every other field are passed over too. A change of a score carries no source.
+    fn value_changes_since(
+        &self,
+        since: Since,
+        fields: &[String],
+    ) -> impl Future<Output = Result<(Vec<LeadChange>, String)>> + Send;
 }
 
 /// What writing leads may do: one call of Sync Leads.

@@ -41,6 +41,7 @@ use crate::stop::unless_stopped;
 
 mod batches;
 mod build;
+mod carried;
 mod compare;
 mod confirmed;
 mod contradicted;
@@ -62,6 +63,7 @@ mod run;
 mod send;
 mod settle;
 mod settled;
+mod sums;
 mod take_in;
 mod verify;
 mod work;
@@ -104,6 +106,8 @@ pub struct Merge<'a, M> {
     described_at: Instant,
     /// Since when the leads were so that the next merges rest on.
     looked_at: Option<Moment>,
+    /// What was read of the log for sums that are held already.
+    sum_log: Option<sums::SumLog>,
     /// By winner, why it cannot be shown who merged the leads of a call.
     not_shown: BTreeMap<LeadId, String>,
     /// Why nothing more may be merged although no settled call says so: one that Marketo accepted is not shown.
@@ -165,6 +169,7 @@ impl<'a, M: MergeClient> Merge<'a, M> {
             opened_at,
             described_at: opened_at,
             looked_at: None,
+            sum_log: None,
             not_shown: BTreeMap::new(),
             not_shown_alarm: None,
             resuming: false,

@@ -322,12 +322,12 @@ fn a_thousand_groups_that_are_all_written_to_cost_at_most_1170_calls() {
 #[test]
 fn forty_groups_whose_merges_take_two_seconds_each_cost_at_most_64_calls() {
     let mut options = quick();
-    for knob in ["merge_ms=2000", "clock_speed=10"] {
+    for knob in ["merge_ms=2000", "clock_speed=5"] {
         options.set_knob(knob).unwrap();
     }
     let instance = crowd(options, 40, false);
     let mut command = command(&instance, &["--confirm", "--json"]);
-    let done = Run::of(command.env("MKTO_AUDIT_CLOCK_SPEED", "10")).expect_code(0).json();
+    let done = Run::of(command.env("MKTO_AUDIT_CLOCK_SPEED", "5")).expect_code(0).json();
     assert_eq!(done["merged"], 40);
     // What a run costs once, however many groups it has.
     let calls = instance.sandbox.calls();

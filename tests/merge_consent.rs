@@ -3,11 +3,11 @@
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
-use mkto_audit::sandbox::Meanwhile;
+use mkto_audit::sandbox::{Meanwhile, Options};
 use serde_json::json;
 
 use crate::merge::{command, fill_cache, merge};
-use crate::support::{Instance, quick};
+use crate::support::{Instance, Run, quick};
 
 fn pair(knobs: &[&str]) -> (Instance, u64, u64) {
     let mut options = quick();
@@ -57,6 +57,47 @@ fn an_opt_out_that_comes_while_the_merge_of_a_killed_run_runs_is_on_the_survivor
     let next = merge(&instance, &["--confirm", "--json"]);
     assert_eq!(instance.sandbox.merged_into(loser), Some(winner), "{}", next.picture());
     assert!(says_no(&instance, winner, "doNotCall"), "{}", next.picture());
+}
+
+#[test]
+fn a_sum_that_was_written_before_the_ledger_was_lost_is_not_added_up_again() {
+    let (instance, winner, loser) = pair(&["activity_delay_ms=0"]);
+    instance.sandbox.change_lead(winner, &json!({"leadScore": 10}));
+    instance.sandbox.change_lead(loser, &json!({"leadScore": 7}));
+    let summing = |flags: &[&str]| {
+        let mut command = command(&instance, flags);
+        command.env("MKTO_AUDIT__FIELDS__leadScore", "sum");
+        command
+    };
+    let mut child = summing(&["--confirm"]);
+    let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let pid = child.id().to_string();
+    let kill = move |_: &mkto_audit::sandbox::Screens<'_>| {
+        assert!(std::process::Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+    };
+    instance.sandbox.after_call("POST /rest/v1/leads.json", 1, Meanwhile::Run(Box::new(kill)));
+    assert!(!child.wait().unwrap().success());
+    let score = || instance.sandbox.lead(winner).unwrap().fields["leadScore"].clone();
+    assert_eq!((score(), instance.sandbox.merged_into(loser)), (json!(17), None));
+
+    std::fs::remove_dir_all(instance.path(".local/share/mkto-audit")).unwrap();
+    let next = Run::of(&mut summing(&["--confirm", "--json"])).expect_code(0);
+    assert_eq!(instance.sandbox.merged_into(loser), Some(winner), "{}", next.picture());
+    assert_eq!(score(), 17, "{}", next.picture());
+
+    // Without the log nobody can tell, and the group is left alone.
+    let options = Options { denied: vec!["Read-Only Activity".to_owned()], ..quick() };
+    let instance = Instance::start(options);
+    for points in [10, 7] {
+        instance
+            .sandbox
+            .put_lead(&json!({"email": "ada@example.com", "firstName": "Ada", "leadScore": points}));
+    }
+    fill_cache(&instance);
+    let mut command = command(&instance, &["--confirm", "--json"]);
+    let left = Run::of(command.env("MKTO_AUDIT__FIELDS__leadScore", "sum")).expect_code(3).json();
+    let reason = left["group"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("whose ledger is lost") && reason.contains("Read-Only Activity"), "{reason}");
 }
 
 #[test]

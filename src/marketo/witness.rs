@@ -27,6 +27,9 @@ const PAGES: usize = 20_000;
 /// everywhere.
 const MERGE_LEADS: &str = "Merge Leads";
 
+/// What the types of changed values are called; a score has a type of its own, which lead changes do not show.
+const CHANGES: [&str; 2] = ["Change Data Value", "Change Score"];
+
 impl ReadActivities for Client {
     async fn merges_since(&self, since: DateTime<Utc>, leads: &[LeadId]) -> Result<Vec<MergeRecord>> {
         if leads.is_empty() {
@@ -98,6 +101,38 @@ impl ReadActivities for Client {
         }
         Err(endless("GET /rest/v1/activities/leadchanges.json"))
     }
+
+    async fn value_changes_since(
+        &self,
+        since: Since,
+        fields: &[String],
+    ) -> Result<(Vec<LeadChange>, String)> {
+        let types = self.activity_types().await?;
+        let is_change = |name: &str| CHANGES.iter().any(|known| name.trim().eq_ignore_ascii_case(known));
+        let kinds: Vec<u32> = types.iter().filter(|kind| is_change(&kind.name)).map(|kind| kind.id).collect();
+        let schema = self.describe().await?;
+        let mut token = match since {
+            Since::Time(since) => self.paging_token(since).await?,
+            Since::Token(token) => token,
+        };
+        let mut changes = Vec::new();
+        for _ in 0..PAGES {
+            let mut answer = self.call(activities_call(&token, &kinds)).await?;
+            let next = answer.next().ok_or_else(|| answer.senseless("it carries no paging token"))?;
+            if answer.more && next == token {
+                return Err(answer.senseless("its paging token leads nowhere"));
+            }
+            let rows = changes_in(&mut answer)?;
+            let named =
+                rows.into_iter().map(|row| LeadChange { field: rest_name(&row.field, &schema), ..row });
+            changes.extend(named.filter(|change| fields.contains(&change.field)));
+            token = next;
+            if !answer.more {
+                return Ok((changes, token));
+            }
+        }
+        Err(endless("GET /rest/v1/activities.json"))
+    }
 }
 
 impl Client {
@@ -111,6 +146,14 @@ impl Client {
             request_id: None,
         })
     }
+}
+
+fn activities_call(token: &str, kinds: &[u32]) -> Call {
+    let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
+    Call::get("/rest/v1/activities.json")
+        .with("nextPageToken", token)
+        .with("activityTypeIds", kinds.join(","))
+        .with("batchSize", BATCH.to_string())
 }
 
 fn changes_call(token: &str, fields: &[String]) -> Call {

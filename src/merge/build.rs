@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::memberships::hidden;
+use super::sums::Sums;
 use super::take_in::members;
 use super::written::Written;
 use super::{Error, Merge, MergeClient};
@@ -35,7 +36,7 @@ impl<M: MergeClient> Merge<'_, M> {
         limit: usize,
     ) -> Result<Plan, Error> {
         let (mut groups, mut left_out) = (Vec::new(), Vec::new());
-        let written = Written::by_earlier_runs(self.ledger)?;
+        let mut written = Written::by_earlier_runs(self.ledger)?;
         let mut rest = candidates;
         while !rest.is_empty() && groups.len() < limit && !self.stop.is_cancelled() {
             // No more are read than can still be planned, so that `--limit 1` is one look at two leads.
@@ -49,6 +50,16 @@ impl<M: MergeClient> Merge<'_, M> {
                     Err(reason) => left_out.push(reason),
                 }
             }
+            let all: Vec<&PlannedGroup> = planned.iter().collect();
+            let sums = self.see_sums(&all, Some(&live), &policy, &mut written).await?;
+            let mut again = Vec::new();
+            for group in planned {
+                match self.without_held_sums(group, &sums, now, &live, &policy, &written) {
+                    Ok(group) => again.push(group),
+                    Err(reason) => left_out.push(reason),
+                }
+            }
+            let planned = again;
             let stop = self.stop.clone();
             let Some(rows) = unless_stopped(&stop, self.rows_in_the_way(&planned, &live)).await? else {
                 break;
@@ -87,6 +98,26 @@ impl<M: MergeClient> Merge<'_, M> {
             left_out.extend(groups.drain(..).map(|group| left_alone(group, &reason)));
         }
         Ok(())
+    }
+
+    /// The group as it is to be planned where its winner holds a sum already; or why it is left alone.
+    fn without_held_sums(
+        &self,
+        group: PlannedGroup,
+        sums: &Sums,
+        candidates: &[Candidate],
+        live: &BTreeMap<LeadId, Lead>,
+        policy: &Policy,
+        written: &Written,
+    ) -> Result<PlannedGroup, LeftOut> {
+        if let Some(why) = sums.unknown.get(&group.winner) {
+            return Err(left_alone(group, why));
+        }
+        let candidate = candidates.iter().find(|candidate| candidate.key == group.key);
+        match candidate.filter(|_| sums.held.contains(&group.winner)) {
+            Some(candidate) => self.plan_one(candidate, live, policy, written),
+            None => Ok(group),
+        }
     }
 
     /// For each of these groups that custom objects keep out, by its winner, the reason.

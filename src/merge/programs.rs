@@ -4,8 +4,9 @@
 //! that any of the leads had is applied to the survivor again. That only ever raises: Marketo skips a member that is at
 //! that step or past it (1037), and which step is higher need not be known. Success cannot be written by itself; the status
 //! that had it sets it. What is read afterwards decides, and what is not kept is told.
+//! A membership that only one lead had is looked for at the end of a run (`carried`).
 //! Never: lowers a status, sends a call again before it must be over and was looked for, or calls for a group whose
-//! memberships were all alike and are still there.
+//! memberships were all alike.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -74,12 +75,31 @@ pub(super) struct Raised {
 }
 
 /// Whether a merge of leads with these memberships can set anybody back, so that the survivor must be looked at: two of
-/// them are in one program and not equally far. A membership that only one lead has is carried over (documented by Adobe).
+/// them are in one program and not equally far. A membership that only one lead has is carried over (documented by Adobe),
+/// and looked for later.
 pub(super) fn is_concerned(before: &[&Rows]) -> bool {
     let mut first: BTreeMap<u64, (String, bool)> = BTreeMap::new();
     before.iter().flat_map(|rows| standings(rows)).any(|(program, standing)| {
         let standing = (standing.status, standing.success);
         *first.entry(program).or_insert_with(|| standing.clone()) != standing
+    })
+}
+
+/// The memberships of a lead in programs that another one is not in.
+pub(super) fn only_of_others(rows: &Rows, own: &Rows) -> Rows {
+    let own = standings(own);
+    let is_other = |row: &&Map<String, Value>| program_of(row).is_some_and(|id| !own.contains_key(&id));
+    rows.iter().filter(is_other).cloned().collect()
+}
+
+/// Whether a lead with these programs is in each of those before, and as far.
+pub(super) fn is_as_far(before: &[Rows], after: &Rows) -> bool {
+    let held = standings(after);
+    before.iter().flat_map(standings).all(|(program, standing)| {
+        held.get(&program).is_some_and(|held| {
+            (standing.status.is_empty() || held.status == standing.status)
+                && (held.success || !standing.success)
+        })
     })
 }
 
@@ -114,6 +134,16 @@ pub(super) async fn raise(
 ) -> Raised {
     let concerned: Vec<&Survivor<'_>> =
         survivors.iter().filter(|survivor| is_concerned(&survivor.before)).collect();
+    raise_all(marketo, permit, clock, &concerned).await
+}
+
+/// The same for every survivor, whether a merge can have set it back or not.
+pub(super) async fn raise_all(
+    marketo: &(impl ReadLeads + SetProgramStatus),
+    permit: &impl Permit,
+    clock: &Clock,
+    concerned: &[&Survivor<'_>],
+) -> Raised {
     let mut run = Raising {
         marketo,
         permit,
@@ -129,7 +159,7 @@ pub(super) async fn raise(
             clock.sleep(LAG).await;
         }
         failed = run.look(&leads).await.err();
-        let open = run.open(&concerned);
+        let open = run.open(concerned);
         if failed.is_some() || open.is_empty() || round == ROUNDS {
             break;
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::memberships::Rows;
-use super::programs::{Raised, Survivor, Unkept, program_of, raise, to_raise};
+use super::programs::{Raised, Survivor, Unkept, program_of, raise, raise_all, to_raise};
 use super::report::{Difference, Fate, Surprise};
 use super::settle::{Pending, Settled};
 use super::take_in::members;
@@ -77,6 +77,17 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(raised.filter(|raised| !matches!(raised.failed, Some(marketo::Error::Withheld { .. }))))
     }
 
+    /// The same for every survivor, whether its memberships were alike or not.
+    pub(super) async fn raise_all(&self, survivors: &[Survivor<'_>]) -> Result<Option<Raised>, Error> {
+        if survivors.is_empty() {
+            return Ok(Some(Raised::default()));
+        }
+        let permit = UntilStopped::after(self.stop.clone(), self.grace());
+        let survivors: Vec<&Survivor<'_>> = survivors.iter().collect();
+        let raised = self.within_grace(raise_all(self.marketo, &permit, &self.clock, &survivors)).await;
+        Ok(raised.filter(|raised| !matches!(raised.failed, Some(marketo::Error::Withheld { .. }))))
+    }
+
     /// Raises once more what an earlier run could not, and closes what a look shows to be there by now.
     pub(super) async fn review_programs(
         &mut self,
@@ -115,7 +126,7 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 }
 
-fn difference(unkept: &Unkept) -> Difference {
+pub(super) fn difference(unkept: &Unkept) -> Difference {
     let name = if unkept.name.is_empty() { unkept.program.to_string() } else { unkept.name.clone() };
     let success = if unkept.success { " (success)" } else { "" };
     Difference {
@@ -126,7 +137,7 @@ fn difference(unkept: &Unkept) -> Difference {
     }
 }
 
-fn finding(key: &str, unkept: &Unkept) -> ledger::Finding {
+pub(super) fn finding(key: &str, unkept: &Unkept) -> ledger::Finding {
     let Difference { lead, name, found, .. } = difference(unkept);
     let wanted: Map<String, Value> = [
         ("id", json!(unkept.program)),

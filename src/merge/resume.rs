@@ -90,6 +90,7 @@ impl<M: MergeClient> Merge<'_, M> {
         resumed.open = open.len() - resumed.settled.min(open.len());
         if !self.stop.is_cancelled() {
             resumed.given_back = self.give_back_earlier().await?;
+            self.see_carried().await?;
             resumed.unwatched = self.see_late_consent_of_earlier_runs().await?;
             resumed.findings = self.review_findings().await?;
         }

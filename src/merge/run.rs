@@ -148,7 +148,15 @@ impl<M: MergeClient> Merge<'_, M> {
         run.written = Written::by_earlier_runs(self.ledger)?;
         run.refused = self.ledger.refusals()?;
         let confirmed = run.confirmed;
-        let mut rest: VecDeque<_> = confirmed.plan().groups.iter().collect();
+        let groups: Vec<&PlannedGroup> = confirmed.plan().groups.iter().collect();
+        let sums = self.see_sums(&groups, None, &confirmed.plan().policy, &mut run.written).await?;
+        let mut rest = VecDeque::new();
+        for group in groups {
+            match sums.unknown.get(&group.winner) {
+                Some(why) => run.leave(&Work::new(group, Vec::new()), Verdict::skipped(why.clone())),
+                None => rest.push_back(group),
+            }
+        }
         while run.stopped.is_none() && !self.stop.is_cancelled() {
             let waiting = run.ready.iter().filter(|work| work.waits_for_a_look()).count();
             let batch =
@@ -299,6 +307,11 @@ impl<M: MergeClient> Merge<'_, M> {
         }
         for (_, work) in std::mem::take(&mut run.sent) {
             self.end_sent(&work, run);
+        }
+        for (survivor, surprise) in self.see_carried().await? {
+            let what = in_words(&surprise);
+            run.add_surprise(survivor, surprise);
+            run.stopped.get_or_insert(Stopped::Alarm(what));
         }
         self.see_late_consent(run, true).await?;
         self.give_back_all(run).await

@@ -19,6 +19,8 @@ pub(super) struct Written {
     by_this_run: BTreeMap<LeadId, Vec<FieldChange>>,
     /// By earlier ones.
     changes: BTreeMap<LeadId, Change>,
+    /// By runs whose ledger is lost: what a field of the winner has too much, by Marketo's log.
+    sums: BTreeMap<LeadId, BTreeMap<String, f64>>,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,26 @@ impl Written {
         self.by_this_run.insert(group.winner, group.changes.clone());
     }
 
+    /// A field of a winner holds a sum that no ledger knows of.
+    pub(super) fn holds_sum(&mut self, winner: LeadId, field: &str, added: f64) {
+        self.sums.entry(winner).or_default().insert(field.to_owned(), added);
+    }
+
+    /// Takes away what a lost run added, but where the ledger knows what was there before.
+    fn without_lost_sums(&self, lead: &mut Lead, facts: &FieldFacts) {
+        let earlier = self.changes.get(&lead.id).into_iter().flat_map(|change| &change.fields);
+        let known: Vec<&FieldChange> =
+            self.by_this_run.get(&lead.id).into_iter().flatten().chain(earlier).collect();
+        for (field, added) in self.sums.get(&lead.id).into_iter().flatten() {
+            let held = lead.value(field).unwrap_or(&Value::Null);
+            if known.iter().any(|change| change.name == *field && is_ours(change, held, facts)) {
+                continue;
+            }
+            let before = held.as_f64().unwrap_or_default() - added;
+            lead.set(field, Number::from_f64(before).map_or(Value::Null, Value::Number));
+        }
+    }
+
     fn insert(&mut self, group: &PlannedGroup, part_done_sums: Option<BTreeSet<String>>) {
         let change = Change { fields: group.changes.clone(), part_done_sums, losers: group.losers.clone() };
         self.changes.insert(group.winner, change);
@@ -71,6 +93,7 @@ impl Written {
     /// lead of the key still says it (law 5).
     pub(super) fn as_before(&self, mut leads: Vec<Lead>, key: &KeySpec, facts: &FieldFacts) -> Vec<Lead> {
         for lead in &mut leads {
+            self.without_lost_sums(lead, facts);
             for field in self.by_this_run.get(&lead.id).into_iter().flatten() {
                 let held = lead.value(&field.name).unwrap_or(&Value::Null);
                 if is_ours(field, held, facts) {

@@ -122,6 +122,8 @@ pub(super) struct World {
     pub(super) standing: BTreeMap<(u64, LeadId), String>,
     /// Whether Marketo says that it has set a status, and has not.
     pub(super) sets_no_status: bool,
+    /// Whether a merge drops the program memberships of its losers.
+    pub(super) drops_memberships: bool,
     /// What setting a status answers in place of a result.
     pub(super) status_fates: Vec<Fate>,
 }
@@ -193,8 +195,13 @@ impl World {
         for loser in &merging.losers {
             self.leads.remove(loser);
             self.into.insert(*loser, merging.winner);
-            for members in self.lists.values_mut().chain(self.programs.values_mut()) {
+            for members in self.lists.values_mut() {
                 if members.remove(loser) {
+                    members.insert(merging.winner);
+                }
+            }
+            for members in self.programs.values_mut() {
+                if members.remove(loser) && !self.drops_memberships {
                     members.insert(merging.winner);
                 }
             }

@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 
 use super::fake::{Fake, Fate};
+use super::{Bench, pair};
 use crate::lead::LeadId;
 use crate::marketo::{Clock, UntilStopped};
 use crate::merge::memberships::Rows;
 use crate::merge::programs::{Raise, Survivor, is_concerned, raise, to_raise};
+use crate::merge::report::{Fate as Became, Stopped};
 
 /// Memberships: program, status, success.
 fn rows(memberships: &[(u64, &str, bool)]) -> Rows {
@@ -144,4 +146,33 @@ async fn what_is_answered_and_not_done_or_cannot_be_done_is_told_with_program_wa
     let fake = left_at(None);
     let (told, _) = after(&fake, &[&rows(&[]), &rows(&[(3, "", false)])]).await;
     assert!(told.is_empty(), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_membership_that_only_a_loser_had_is_applied_again_where_the_merge_dropped_it_or_told() {
+    for (drops, sets) in [(false, true), (true, true), (true, false)] {
+        let bench = Bench::new(pair());
+        {
+            let mut world = bench.fake.world();
+            world.steps = STEPS.map(str::to_owned).to_vec();
+            world.programs.entry(9).or_default().insert(2);
+            world.standing.insert((9, 2), "Registered".to_owned());
+            (world.drops_memberships, world.sets_no_status) = (drops, !sets);
+            if !drops {
+                world.standing.insert((9, 1), "Registered".to_owned());
+            }
+        }
+        let report = bench.run().await.report;
+        let findings = bench.ledger().open_findings().unwrap();
+        let status = bench.fake.world().standing.get(&(9, 1)).cloned();
+        if sets {
+            assert!(bench.fake.world().programs[&9].contains(&1), "{drops}");
+            assert_eq!((status.as_deref(), findings.len()), (Some("Registered"), 0), "{drops}");
+            assert!(report.stopped.is_none());
+        } else {
+            assert_eq!(findings[0].2.wanted["progressionStatus"], "Registered");
+            assert_eq!(report.groups[0].surprises[0].fate, Became::Lost);
+            assert!(matches!(report.stopped, Some(Stopped::Alarm(_))), "{report:?}");
+        }
+    }
 }

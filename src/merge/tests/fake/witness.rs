@@ -35,4 +35,12 @@ impl ReadActivities for Fake {
         let changes = world.changes.iter().skip(read).filter(concerns).cloned().collect();
         Ok((changes, world.changes.len().to_string()))
     }
+
+    async fn value_changes_since(
+        &self,
+        since: Since,
+        fields: &[String],
+    ) -> Result<(Vec<LeadChange>, String)> {
+        self.consent_changes_since(since, fields).await
+    }
 }
