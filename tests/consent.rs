@@ -41,7 +41,7 @@ fn upsert_writes_nothing_without_consent_and_says_what_it_would_do() {
     assert_eq!(
         run.stdout,
         "line 2: combined new@example.com: with line 4, which has the same key and comes later\n\
-         line 3: would update known@example.com lead 1\nline 4: would create new@example.com\n"
+         line 3: would update known@example.com record 1\nline 4: would create new@example.com\n"
     );
     let said: Vec<&str> = run.stderr.lines().collect();
     assert!(said[0].starts_with("instance: 127.0.0.1:"), "{}", run.picture());

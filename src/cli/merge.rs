@@ -184,11 +184,7 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
         calls: client.calls_made(),
         width: context.ui.terminal_width(),
     };
-    if args.json {
-        context.ui.json(&shown.document())?;
-    } else {
-        context.ui.print(&shown.text())?;
-    }
+    shown.print(&mut context.ui, args.json)?;
     Ok(tell_ended(&mut context.ui, report, &open, &open_before, args.confirm))
 }
 

@@ -54,7 +54,7 @@ pub(super) fn print(
         calls: 0,
         width: ui.terminal_width(),
     };
-    if json { ui.json(&shown.document()) } else { ui.print(&shown.text()) }
+    shown.print(ui, json)
 }
 
 /// A kept plan; where there is none of this id, the failure names those that there are.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::wrap::fitted;
+use crate::cli::{Failure, Ui};
 use crate::dedupe::{Dropped, FieldChange, OPT_OUTS};
 use crate::lead::LeadId;
 use crate::ledger::Finding;
@@ -32,7 +33,7 @@ pub(super) struct Shown<'a> {
 
 /// The document of `--json`, as the contract has it.
 #[derive(Debug, Serialize)]
-pub(super) struct Document<'a> {
+struct Document<'a> {
     schema: &'static str,
     plan: Option<&'a str>,
     dry_run: bool,
@@ -150,7 +151,12 @@ impl<'a> GroupDocument<'a> {
 }
 
 impl Shown<'_> {
-    pub(super) fn document(&self) -> Document<'_> {
+    /// For a program, or for a person.
+    pub(super) fn print(&self, ui: &mut Ui, json: bool) -> Result<(), Failure> {
+        if json { ui.json(&self.document()) } else { ui.print(&self.text()) }
+    }
+
+    fn document(&self) -> Document<'_> {
         let report = self.report;
         Document {
             schema: "mkto-audit/merge/1",
@@ -170,7 +176,7 @@ impl Shown<'_> {
         }
     }
 
-    pub(super) fn text(&self) -> String {
+    fn text(&self) -> String {
         let groups = self.report.groups.iter();
         let mut lines: Vec<String> = groups.flat_map(group_lines).collect();
         if !lines.is_empty() {

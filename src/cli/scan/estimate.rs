@@ -69,7 +69,11 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
     };
     let Estimate { highest_id, calls_left, export_left, pages, bulk, way, reason, .. } = estimate;
     let cheaper = bulk.filter(|_| way == Way::Bulk).unwrap_or(pages);
-    let full = history.and(cheaper.calls).and(once);
+    let mut full = history.and(cheaper.calls).and(once);
+    if way == Way::Pages {
+        // Runs of ids beyond the last are under way when the end is seen.
+        full.to += context.config.limits.concurrency as u64;
+    }
     if args.json {
         context.ui.json(&Document {
             schema: "mkto-audit/scan-estimate/1",
