@@ -78,6 +78,7 @@ struct Merging {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a way in which Marketo can be")]
 pub(super) struct World {
     pub(super) leads: BTreeMap<LeadId, Lead>,
     pub(super) lists: BTreeMap<u64, BTreeSet<LeadId>>,
