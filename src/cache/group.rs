@@ -39,18 +39,6 @@ impl Cache {
         })
     }
 
-    /// How many groups of one key there are, and how many leads they have beyond one each.
-    pub fn groups_and_extra(&self) -> Result<(u64, u64), Error> {
-        self.read(|db| {
-            db.query_row(
-                "SELECT count(*), coalesce(sum(leads - 1), 0) FROM
-                     (SELECT count(*) AS leads FROM lead WHERE key IS NOT NULL GROUP BY key HAVING leads > 1)",
-                [],
-                |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs())),
-            )
-        })
-    }
-
     /// The leads with this key, by id.
     pub fn leads_of_key(&self, key: &str) -> Result<Vec<Lead>, Error> {
         self.read(|db| {

@@ -131,6 +131,7 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
     let complete = matches!(run.ended, Ok(Ended::Complete(_)));
     // Where the causes were not found to their end, the next scan goes on, and is the one to count.
     let closing = if complete && matches!(births, Ok(Causes::Known | Causes::Denied | Causes::NotAsked)) {
+        let _cleared_at_the_end = context.ui.progress(GROUPING, None);
         closing::lines(context, &mut cache, run.strategy)?
     } else {
         Vec::new()
@@ -186,14 +187,6 @@ async fn live(
         tell_age(context, &cache)?;
         births = births::learn(context, &client, &mut cache, log, args.no_causes).await;
         run.calls = client.calls_made();
-        let bar = context.ui.progress(GROUPING, None);
-        let (groups, extra) = cache.groups_and_extra()?;
-        drop(bar);
-        context.ui.note(&format!(
-            "{} in {} of duplicates",
-            counted(extra, "extra record"),
-            counted(groups, "group")
-        ));
     }
     context
         .ui
