@@ -30,6 +30,8 @@ fn what_is_shown_fits_80_and_120_columns_and_reads_well() {
     let people = format!("email,firstName\nnew@example.com,Ada\n{},Alan\n,Grace\n", keys[0]);
     let people = instance.file("people.csv", people).display().to_string();
     let mut redactions = instance.redactions();
+    // A look that became too old on a busy machine is a call more.
+    redactions.push((r"in \d+ calls".to_owned(), "in [N] calls"));
     redactions.push((r"\b[0-9a-f]{16}\b".to_owned(), "[PLAN ID]"));
     redactions.push((r"\d{4}-\d\d-\d\d \d\d:\d\d UTC".to_owned(), "[MINUTE] UTC"));
     for width in [80, 120] {
