@@ -22,16 +22,18 @@ mod late;
 mod open;
 mod past;
 mod state;
+mod unfinished;
 mod upsert;
 
 pub use backup::{Backup, Role};
-pub use call::{Call, CallId, CallKind, CallLead, CallValue, NewCall, Purpose, Started, Unfinished};
+pub use call::{Call, CallId, CallKind, CallLead, CallValue, NewCall, Purpose, Started};
 pub use day_book::DayBook;
 pub use finding::{Finding, FindingId, FindingKind, Refusal};
 pub use history::{PastScan, PastTotals};
 pub use late::Unwatched;
 pub use past::{GroupEnd, KeptPlan, PastMerge, PlanRuns};
 pub use state::{Event, IllegalEvent, State};
+pub use unfinished::Unfinished;
 pub use upsert::{OpenUpserts, UpsertId};
 
 /// The open ledger of one instance. While it lives no other process can open the same file.

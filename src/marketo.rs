@@ -41,6 +41,7 @@ pub(crate) use classify::{Kind, Verdict, of_code, of_http};
 pub(crate) use client::is_loopback;
 pub use client::{Client, ClientOptions};
 pub use clock::{Clock, Moment};
+pub(crate) use error::is_of_a_record;
 pub use error::{Error, Outcome};
 pub use export::{Download, ExportBudget, ExportJob, ExportLeads, ExportStatus, Ordered};
 pub use instance::{

@@ -47,6 +47,7 @@ mod confirmed;
 mod contradicted;
 mod custom_objects;
 mod ending;
+mod follow;
 mod fresh;
 mod give_back;
 mod late;
@@ -75,6 +76,7 @@ pub use confirmed::Confirmed;
 pub use past::{PlanPast, PlanState};
 pub use report::{Difference, Fate, GroupReport, Outcome, Report, Said, Stopped, Surprise, Watch};
 pub use resume::Resumed;
+pub use review::acknowledge;
 
 /// Added to Marketo's own time limits, for clocks and networks, before a call counts as over.
 const MARGIN: Duration = Duration::from_secs(20);
@@ -259,6 +261,12 @@ pub enum Error {
     UnknownFields {
         /// Each place with its field.
         what: String,
+    },
+    /// The ledger has no open finding with this number.
+    #[error("no finding {id} is open; `mkto-audit merge` names those that are")]
+    NoSuchFinding {
+        /// The number that was asked for.
+        id: ledger::FindingId,
     },
     /// A plan in the ledger is not what it was when it was made, or not for this program.
     #[error("plan {id} in the ledger cannot be carried out: {what}; make a new one with `mkto-audit merge`")]

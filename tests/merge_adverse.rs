@@ -1,8 +1,10 @@
 //! Merging against a Marketo that does something else than it answers, and people who change meanwhile.
 
+use mkto_audit::ledger::{Finding, FindingKind};
 use mkto_audit::sandbox::{Meanwhile, Options};
 use serde_json::{Value, json};
 
+use crate::merge::open_ledger;
 use crate::support::{Instance, Run, quick};
 
 fn options(knobs: &[&str]) -> Options {
@@ -86,12 +88,13 @@ fn what_cannot_be_set_back_on_a_group_left_alone_is_named_with_its_value_before_
         assert_eq!(document["group"][0]["surprises"], json!([surprise]), "{document}");
         let mut open = named;
         open["key"] = json!("ada@example.com");
+        open["finding"] = document["open"][0]["finding"].clone();
+        assert!(open["finding"].is_u64(), "{document}");
         assert_eq!(document["open"], json!([open]));
         let reason = document["group"][0]["reason"].as_str().unwrap();
         assert!(reason.contains(&format!("`{field}` was (blank)")), "{reason}");
-        let told = format!(
-            "OPEN: `{field}` of lead {winner} (ada@example.com) should be (blank) and is \"{found}\""
-        );
+        let told =
+            format!(": `{field}` of lead {winner} (ada@example.com) should be (blank) and is \"{found}\"");
         assert!(run.stderr.contains(&told), "{}", run.picture());
         // It begins the next run, in text too, and no run ends with 0 while it is so.
         let next = instance.run(["merge", "--confirm"]);
@@ -179,4 +182,45 @@ fn without_the_permission_to_see_lists_and_programs_every_group_is_left_alone() 
     assert!(shown["group"][0]["reason"].as_str().unwrap().contains("Read-Only Assets"), "{shown}");
     instance.run(["merge", "--confirm"]).expect_code(3);
     assert!(instance.sandbox.lead(loser).is_some());
+}
+
+#[test]
+fn a_lost_consent_on_a_record_that_is_gone_stops_every_run_until_a_person_acknowledges_it() {
+    let instance = Instance::start(options(&[]));
+    let winner = lead(&instance, &json!({}));
+    lead(&instance, &json!({"title": "Countess"}));
+    instance.run(["scan", "--full"]).expect_code(0);
+    {
+        let mut ledger = open_ledger(&instance);
+        let lost = Finding {
+            key: "eve@example.com".to_owned(),
+            lead: 999_999,
+            field: "doNotCall".to_owned(),
+            kind: FindingKind::Consent,
+            wanted: json!(true),
+            found: json!(false),
+        };
+        let at = "2026-11-24T12:00:00Z";
+        ledger.save_plan("p1", at, "{}").unwrap();
+        ledger.open_findings_with("p1", &[lost], at).unwrap();
+    }
+    let run = instance.run(["merge", "--confirm"]).expect_code(1);
+    assert!(
+        run.stderr.contains("OPEN finding 1: `doNotCall` of lead 999999 (eve@example.com) should be true"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("merge --acknowledge 1 --reason TEXT"), "{}", run.stderr);
+
+    instance.run(["merge", "--acknowledge", "1"]).expect_code(2);
+    instance.run(["merge", "--acknowledge", "1", "--reason", " "]).expect_code(2);
+    instance.run(["merge", "--acknowledge", "1", "--reason", "x", "--confirm"]).expect_code(2);
+    let unknown = instance.run(["merge", "--acknowledge", "2", "--reason", "x"]).expect_code(2);
+    assert!(unknown.stderr.contains("no finding 2 is open"), "{}", unknown.stderr);
+    let closed =
+        instance.run(["merge", "--acknowledge", "1", "--reason", "deleted on request"]).expect_code(0);
+    assert!(closed.stdout.contains("finding 1 is closed: `doNotCall` of lead 999999"), "{}", closed.stdout);
+
+    instance.run(["merge", "--confirm"]).expect_code(0);
+    assert_eq!(value(&instance, winner, "title"), "Countess");
 }

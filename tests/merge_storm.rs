@@ -361,7 +361,7 @@ impl Books<'_> {
             }
             for field in VALUES.iter().chain(CONSENT).chain(&["email", "firstName", "lastName"]) {
                 let (was, is) = (before.fields.get(*field), now.fields.get(*field));
-                if was != is && !self.typed(*id, field) && !self.excused(*id, field) {
+                if was != is && !self.typed(*id, field) && !self.excused(*id, field, is) {
                     self.fail(&format!("`{field}` of lead {id}, which was left alone, was {was:?} and is {is:?}\nhistory: {:?}", self.instance.sandbox.history(*id)));
                 }
             }
@@ -374,20 +374,19 @@ impl Books<'_> {
         self.open.contains(&this) || self.named.contains(&this)
     }
 
-    /// An opt-out that no other lead says any more stays, and is told; what could not be set back is named.
-    fn excused(&self, lead: u64, field: &str) -> bool {
+    /// An opt-out that was written for a merge stays, and is told; what could not be set back is named.
+    fn excused(&self, lead: u64, field: &str, is: Option<&Value>) -> bool {
         let email = self.start[&lead].fields.get("email");
         let mates = self.start.values().filter(|mate| mate.id != lead && mate.fields.get("email") == email);
-        if field == "unsubscribed" {
-            // Marketo unsubscribes every lead with the address that is unsubscribed.
-            let no =
-                |mate: &LeadView| mate.fields.get(field) == Some(&json!(true)) || self.typed(mate.id, field);
-            return mates.clone().any(no);
-        }
-        let still_said = mates
-            .filter_map(|mate| self.instance.sandbox.lead(mate.id))
-            .any(|mate| mate.fields.get(field) == Some(&json!(true)));
-        (CONSENT.contains(&field) && !still_said) || self.is_named(lead, field)
+        // Marketo also unsubscribes every lead with the address that is unsubscribed.
+        let said_no =
+            |mate: &LeadView| mate.fields.get(field) == Some(&json!(true)) || self.typed(mate.id, field);
+        let opted_out = CONSENT.contains(&field) && is == Some(&json!(true)) && mates.clone().any(said_no);
+        // Nor is a value taken back whose record somebody merged or deleted meanwhile.
+        let giver_gone = VALUES.contains(&field)
+            && is.is_some()
+            && mates.clone().any(|mate| self.instance.sandbox.lead(mate.id).is_none());
+        opted_out || giver_gone || self.is_named(lead, field)
     }
 }
 

@@ -195,6 +195,9 @@ impl From<merge::Error> for Failure {
                         .to_owned(),
                 ),
             },
+            finding @ merge::Error::NoSuchFinding { .. } => {
+                Self::Usage { what: finding.to_string(), hint: None }
+            }
             plan @ (merge::Error::NoSuchPlan { .. } | merge::Error::UnusablePlan { .. }) => {
                 Self::Plan { what: plan.to_string() }
             }

@@ -13,13 +13,14 @@ use crate::cache::{Cache, Row};
 use crate::config::Config;
 use crate::dedupe::{Group, Key, KeySpec, Plan, Policy, explain};
 use crate::lead::{Lead, LeadId};
-use crate::ledger::{Finding, Ledger};
+use crate::ledger::{Finding, FindingId, Ledger};
 use crate::merge::{
     Candidate, Confirmed, GroupReport, Merge, Outcome, Report, Resumed, Settings, Stopped, Watch,
 };
 use crate::plain::counted_of;
 use crate::report::Filter;
 
+mod findings;
 mod kept;
 mod resumed;
 mod show;
@@ -55,6 +56,8 @@ pub(super) struct MergeArgs {
     limit: Option<usize>,
     #[command(flatten)]
     allowed: Allowed,
+    #[command(flatten)]
+    settled: findings::Settled,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -92,6 +95,13 @@ struct Allowed {
 }
 
 pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit, Failure> {
+    match findings::acknowledge(context, &args.settled)? {
+        Some(exit) => Ok(exit),
+        None => plan_or_merge(context, args).await,
+    }
+}
+
+async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, Failure> {
     let instance = context.config.instance_name();
     let filter = args.filter.read(context)?;
     match &args.plan {
@@ -135,7 +145,7 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
         resumed.findings
     } else {
         let open = merge.still_open()?;
-        tell_findings(&mut context.ui, &open);
+        findings::tell(&mut context.ui, &open);
         open
     };
     let plan = if let Some(plan) = kept {
@@ -188,11 +198,14 @@ pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit,
     Ok(tell_ended(&mut context.ui, report, &open, &open_before, args.confirm))
 }
 
+/// A finding that is open, and its number.
+type Open = (FindingId, Finding);
+
 /// Says what the run lost, what could not be seen, and how it ended. No run ends well while something that a merge lost
 /// is open.
-fn tell_ended(ui: &mut Ui, report: Report, open: &[Finding], before: &[Finding], confirm: bool) -> Exit {
+fn tell_ended(ui: &mut Ui, report: Report, open: &[Open], before: &[Open], confirm: bool) -> Exit {
     let new = open.iter().filter(|finding| !before.contains(finding)).cloned();
-    tell_findings(ui, &new.collect::<Vec<_>>());
+    findings::tell(ui, &new.collect::<Vec<_>>());
     tell_unwatched(ui, report.unwatched.as_deref());
     match ending(ui, report, confirm) {
         Exit::Done if !open.is_empty() => Exit::Partial,
@@ -274,13 +287,6 @@ fn tell_resumed(ui: &mut Ui, resumed: &Resumed) -> Option<Exit> {
 fn tell_unwatched(ui: &mut Ui, why: Option<&str>) {
     if let Some(why) = why {
         ui.note(&resumed::unwatched(why));
-    }
-}
-
-/// Names everything that a merge lost, or that could not be set back, and nobody has put right.
-fn tell_findings(ui: &mut Ui, findings: &[Finding]) {
-    for finding in findings {
-        ui.note(&resumed::open(finding));
     }
 }
 

@@ -16,7 +16,7 @@ use crate::lead::LeadId;
 
 /// The ledger's number of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CallId(i64);
+pub struct CallId(pub(super) i64);
 
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,17 +130,6 @@ impl Call {
     }
 }
 
-/// A winner that has values of a plan whose merge is not, or not wholly, done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfinished {
-    /// The plan that says what was written.
-    pub plan: String,
-    /// The lead that was written to.
-    pub winner: LeadId,
-    /// The losers of that plan that are gone into it.
-    pub gone: Vec<LeadId>,
-}
-
 /// The proof that the intent of a call, and the backup of each of its losers, is on disk.
 #[derive(Debug)]
 pub struct Started(CallId);
@@ -191,23 +180,6 @@ impl Ledger {
     /// All calls of a plan, in order.
     pub fn calls_of(&self, plan: &str) -> Result<Vec<Call>, Error> {
         self.calls("SELECT id, plan, kind, key FROM call WHERE plan = ?1 ORDER BY id", params![plan])
-    }
-
-    /// The winners that were written to, or may have been, for merges that are not all done.
-    /// A merge is done when all losers of the plan are gone, which the plan tells.
-    pub fn unfinished_writes(&self) -> Result<Vec<Unfinished>, Error> {
-        let rows: Vec<(String, i64, String)> = self.read(|db| {
-            db.prepare(include_str!("unfinished.sql"))?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-                .collect()
-        })?;
-        rows.into_iter()
-            .map(|(plan, winner, gone)| {
-                let gone = serde_json::from_str(&gone)
-                    .map_err(|error| Error::Damaged { what: format!("a verified merge: {error}") })?;
-                Ok(Unfinished { plan, winner: winner.cast_unsigned(), gone })
-            })
-            .collect()
     }
 
     /// Where each merged lead went: loser to survivor, over all plans.

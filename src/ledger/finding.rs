@@ -4,8 +4,10 @@
 //! Never: closes a finding by itself; who saw that it is right again says so.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use rusqlite::params;
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value;
 
 use super::backup::json;
@@ -15,6 +17,25 @@ use crate::lead::LeadId;
 /// The ledger's number of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FindingId(i64);
+
+impl FindingId {
+    /// The number by which a person names it.
+    pub fn number(self) -> u64 {
+        self.0.cast_unsigned()
+    }
+}
+
+impl From<u32> for FindingId {
+    fn from(number: u32) -> Self {
+        Self(number.into())
+    }
+}
+
+impl fmt::Display for FindingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
 
 /// What was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,13 +48,19 @@ pub enum FindingKind {
     Program,
     /// What became of a merge: Marketo shows something that fits no outcome.
     Merge,
+    /// The value before a write whose merge was not made, and which could not be set back.
+    NotSetBack,
 }
+
+/// What the query below calls a finding that is in a table of its own.
+const NOT_SET_BACK: &str = "not_set_back";
 
 impl FindingKind {
     fn as_str(self) -> &'static str {
         match self {
             Self::Consent => "consent",
-            Self::Value => "value",
+            // What sets it apart is in a table of its own.
+            Self::Value | Self::NotSetBack => "value",
             Self::Program => "program",
             // The format has no word for it: it is the value of no field.
             Self::Merge => Self::Value.as_str(),
@@ -41,6 +68,9 @@ impl FindingKind {
     }
 
     fn parse(word: &str, field: &str) -> Option<Self> {
+        if word == NOT_SET_BACK {
+            return Some(Self::NotSetBack);
+        }
         if word == Self::Merge.as_str() && field.is_empty() {
             return Some(Self::Merge);
         }
@@ -85,27 +115,7 @@ pub struct Refusal {
 impl Ledger {
     /// Keeps losses, all or none; on disk when it returns. A loss that is open already is not kept twice.
     pub fn open_findings_with(&mut self, plan: &str, findings: &[Finding], at: &str) -> Result<(), Error> {
-        self.write(|db| {
-            let mut insert = db.prepare_cached(
-                "INSERT INTO finding (plan, key, lead, field, kind, wanted, found, at)
-                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS (
-                     SELECT 1 FROM finding WHERE lead = ?3 AND field = ?4 AND kind = ?5 AND wanted = ?6
-                         AND id NOT IN (SELECT finding FROM finding_end))",
-            )?;
-            for finding in findings {
-                insert.execute(params![
-                    plan,
-                    finding.key,
-                    finding.lead.cast_signed(),
-                    finding.field,
-                    finding.kind.as_str(),
-                    json(&finding.wanted)?,
-                    json(&finding.found)?,
-                    at,
-                ])?;
-            }
-            Ok(())
-        })
+        self.write(|db| findings.iter().try_for_each(|finding| insert(db, plan, finding, at)))
     }
 
     /// The losses that nobody has put right, with their plans, the oldest first.
@@ -113,8 +123,10 @@ impl Ledger {
         type Row = (i64, String, String, i64, String, String, String, String);
         let rows: Vec<Row> = self.read(|db| {
             db.prepare(
-                "SELECT id, plan, key, lead, field, kind, wanted, found FROM finding
-                 WHERE id NOT IN (SELECT finding FROM finding_end) ORDER BY id",
+                "SELECT id, plan, key, lead, field,
+                     CASE WHEN id IN (SELECT finding FROM not_set_back) THEN 'not_set_back' ELSE kind END,
+                     wanted, found
+                 FROM finding WHERE id NOT IN (SELECT finding FROM finding_end) ORDER BY id",
             )?
             .query_map([], |row| {
                 Ok((
@@ -151,15 +163,32 @@ impl Ledger {
             .collect()
     }
 
-    /// Closes a loss, and says how it came right.
+    /// Closes a loss, and says how it came right, or why it may stay.
     pub fn close_finding(&mut self, finding: FindingId, how: &str, at: &str) -> Result<(), Error> {
+        self.write(|db| close(db, finding, how, at))
+    }
+
+    /// Closes a loss whose record is gone, and keeps it open on the record that has its values now, in one step.
+    pub fn carry_finding_over(
+        &mut self,
+        finding: FindingId,
+        plan: &str,
+        moved: &Finding,
+        how: &str,
+        at: &str,
+    ) -> Result<(), Error> {
         self.write(|db| {
-            db.execute(
-                "INSERT OR IGNORE INTO finding_end (finding, how, at) VALUES (?1, ?2, ?3)",
-                params![finding.0, how, at],
-            )?;
-            Ok(())
+            close(db, finding, how, at)?;
+            insert(db, plan, moved, at)
         })
+    }
+
+    /// When a loss was found.
+    pub fn finding_opened_at(&self, finding: FindingId) -> Result<Option<DateTime<Utc>>, Error> {
+        let at: Option<String> = self.read(|db| {
+            db.query_row("SELECT at FROM finding WHERE id = ?1", [finding.0], |row| row.get(0)).optional()
+        })?;
+        Ok(at.and_then(|at| at.parse().ok()))
     }
 
     /// Keeps that Marketo refused a group's merge.
@@ -220,4 +249,37 @@ impl Ledger {
                 .collect()
         })
     }
+}
+
+/// Keeps a loss, unless it is open already.
+fn insert(db: &Connection, plan: &str, finding: &Finding, at: &str) -> Result<(), Error> {
+    let inserted = db
+        .prepare_cached(
+            "INSERT INTO finding (plan, key, lead, field, kind, wanted, found, at)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS (
+             SELECT 1 FROM finding WHERE lead = ?3 AND field = ?4 AND kind = ?5 AND wanted = ?6
+                 AND id NOT IN (SELECT finding FROM finding_end))",
+        )?
+        .execute(params![
+            plan,
+            finding.key,
+            finding.lead.cast_signed(),
+            finding.field,
+            finding.kind.as_str(),
+            json(&finding.wanted)?,
+            json(&finding.found)?,
+            at,
+        ])?;
+    if inserted > 0 && finding.kind == FindingKind::NotSetBack {
+        db.execute("INSERT INTO not_set_back (finding) VALUES (?1)", [db.last_insert_rowid()])?;
+    }
+    Ok(())
+}
+
+fn close(db: &Connection, finding: FindingId, how: &str, at: &str) -> Result<(), Error> {
+    db.execute(
+        "INSERT OR IGNORE INTO finding_end (finding, how, at) VALUES (?1, ?2, ?3)",
+        params![finding.0, how, at],
+    )?;
+    Ok(())
 }

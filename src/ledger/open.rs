@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0003_proof.sql"),
     include_str!("0004_runs.sql"),
     include_str!("0005_history.sql"),
+    include_str!("0006_write_end.sql"),
 ];
 
 /// `mkaL`: tells a ledger from any other SQLite file.

@@ -259,19 +259,63 @@ fn write(purpose: Purpose) -> NewCall {
 }
 
 #[test]
-fn values_that_were_given_back_are_no_unfinished_write_and_a_mend_changes_nothing_of_it() {
+fn a_write_is_unfinished_until_it_is_known_not_done_or_a_look_found_nothing_to_give_back() {
     let file = File::new();
     let mut ledger = with_plan(&file);
+    let accepted = Event::Accepted { request_id: None };
     let done = Event::Verified { survivor: None, merged: vec![] };
-    for (purpose, left) in
-        [(Purpose::Prepare, 1), (Purpose::Mend, 1), (Purpose::GiveBack, 0), (Purpose::Prepare, 1)]
-    {
+    for purpose in [Purpose::Prepare, Purpose::Mend, Purpose::GiveBack] {
         let call = ledger.begin("p1", &write(purpose), AT).unwrap().call();
         assert_eq!(ledger.open_calls().unwrap()[0].what, write(purpose), "as it was written down");
-        ledger.record(call, &Event::Accepted { request_id: None }, AT).unwrap();
+        ledger.record(call, &accepted, AT).unwrap();
         ledger.record(call, &done, AT).unwrap();
-        assert_eq!(ledger.unfinished_writes().unwrap().len(), left, "{purpose:?}");
+        assert_eq!(ledger.unfinished_writes().unwrap().len(), 1, "{purpose:?}: an answer is no look");
     }
+    ledger.nothing_to_give_back("p1", &[2], AT).unwrap();
+    assert_eq!(ledger.unfinished_writes().unwrap().len(), 1, "another lead's");
+    ledger.nothing_to_give_back("p1", &[1], AT).unwrap();
+    ledger.nothing_to_give_back("p1", &[1], AT).unwrap();
+    assert_eq!(ledger.unfinished_writes().unwrap(), []);
+
+    // Refused as a whole, or for this lead, it was not done.
+    for whole in [true, false] {
+        let call = ledger.begin("p1", &write(Purpose::Prepare), AT).unwrap().call();
+        assert_eq!(ledger.unfinished_writes().unwrap().len(), 1, "a later write counts anew");
+        if whole {
+            let refused = Event::Refused { code: None, request_id: None, why: "no".into() };
+            ledger.record(call, &refused, AT).unwrap();
+            ledger.record(call, &Event::NotDone { why: "no".into() }, AT).unwrap();
+        } else {
+            ledger.not_written(call, &[1], AT).unwrap();
+            ledger.record(call, &accepted, AT).unwrap();
+            ledger.record(call, &done, AT).unwrap();
+        }
+        assert_eq!(ledger.unfinished_writes().unwrap(), [], "{whole}");
+    }
+}
+
+#[test]
+fn what_an_older_version_gave_back_stays_given_back() {
+    let file = File::new();
+    {
+        let mut ledger = with_plan(&file);
+        let done = Event::Verified { survivor: None, merged: vec![] };
+        for purpose in [Purpose::Prepare, Purpose::GiveBack] {
+            let call = ledger.begin("p1", &write(purpose), AT).unwrap().call();
+            ledger.record(call, &Event::Accepted { request_id: None }, AT).unwrap();
+            ledger.record(call, &done, AT).unwrap();
+        }
+        let mut other = write(Purpose::Prepare);
+        other.leads[0].id = 5;
+        ledger.begin("p1", &other, AT).unwrap();
+        ledger
+            .db
+            .execute_batch("DROP TABLE write_end; DROP TABLE not_set_back; PRAGMA user_version = 5")
+            .unwrap();
+    }
+    let left: Vec<LeadId> =
+        file.open().unfinished_writes().unwrap().into_iter().map(|write| write.winner).collect();
+    assert_eq!(left, [5]);
 }
 
 #[test]

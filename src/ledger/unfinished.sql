@@ -1,14 +1,14 @@
--- Winners that hold, or may hold, values of a plan: the last write of each that prepared a merge, unless the values were
--- given back since; and the losers of that plan which are gone into it.
+-- Winners that hold, or may hold, values of a plan: the last write of each that prepared a merge, unless Marketo did not
+-- do it or the lead needs nothing more of it; and the losers of that plan which are gone into it.
 WITH written AS (
     SELECT call_lead.lead, max(call.id) AS call
     FROM call
     JOIN call_lead ON call_lead.call = call.id
     LEFT JOIN call_purpose ON call_purpose.call = call.id
-    WHERE call.kind = 'write' AND coalesce(purpose, 'prepare') <> 'mend' AND EXISTS (
-        SELECT 1 FROM journal WHERE journal.call = call.id
-            AND event = CASE purpose WHEN 'give_back' THEN 'verified' ELSE 'started' END
-    )
+    WHERE call.kind = 'write' AND coalesce(purpose, 'prepare') = 'prepare'
+        AND EXISTS (SELECT 1 FROM journal WHERE journal.call = call.id AND event = 'started')
+        AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.call = call.id AND event = 'not_done')
+        AND NOT EXISTS (SELECT 1 FROM write_end WHERE write_end.call = call.id AND write_end.lead = call_lead.lead)
     GROUP BY call_lead.lead
 )
 SELECT call.plan, written.lead, (
@@ -23,6 +23,4 @@ SELECT call.plan, written.lead, (
 )
 FROM written
 JOIN call ON call.id = written.call
-LEFT JOIN call_purpose ON call_purpose.call = call.id
-WHERE coalesce(purpose, 'prepare') = 'prepare'
 ORDER BY written.lead

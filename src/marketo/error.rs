@@ -228,6 +228,15 @@ fn is_of_a_group(code: &str) -> bool {
     )
 }
 
+/// Whether Marketo's code for a record that it does not write, or for a call of that one record, is about that record:
+/// the codes from 1000 on, but for a field that the instance does not have (1006) or cannot look up by (1011), which every
+/// other record would meet as well.
+pub(crate) fn is_of_a_record(code: &str) -> bool {
+    let is_of_records =
+        code.len() == 4 && code.starts_with("10") && code.bytes().all(|byte| byte.is_ascii_digit());
+    is_of_records && !matches!(code, "1006" | "1011")
+}
+
 fn needs(call: &str) -> String {
     permission::of_call(call)
         .map(|permission| format!("; it needs the permission {permission} (Admin > Users & Roles > Roles)"))

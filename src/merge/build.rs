@@ -143,7 +143,7 @@ impl<M: MergeClient> Merge<'_, M> {
             return Err(LeftOut { key: candidate.key.clone(), leads, reason });
         }
         let members = candidate.leads.iter().filter_map(|id| live.get(id)).cloned().collect();
-        let members = written.as_before(members, &policy.key, &self.facts);
+        let members = written.as_before(members, &self.facts);
         plan_candidate(&candidate.key, &members, candidate.known, policy, &self.facts)
     }
 

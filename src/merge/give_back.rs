@@ -1,28 +1,26 @@
 //! Gives a winner its former values back whose merge was not made: a group that is left alone is as it
 //! was (law 2).
 //!
-//! What cannot be set back, or was never seen as it was written, stays open in the ledger with its value
-//! before; it is there before the values are written back, so that a kill cannot make it silent.
-//! Never: takes back what somebody else wrote since, or an opt-out that no other lead of the group says
-//! any more (law 5).
+//! What cannot be set back, or was never seen as it was written, stays open in the ledger with its value before; it is
+//! there before the values are written back, so that a kill cannot make it silent. The ledger keeps a winner in mind until
+//! a look has shown that nothing is left to be given back.
+//! Never: takes back what somebody else wrote since, an opt-out (law 5 outranks law 2: its person may have said no
+//! since), or a value whose giver is gone, so that nobody else has it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::fresh::Fresh;
+use super::look::Look;
 use super::report::Difference;
 use super::take_in::members;
 use super::verify::shown;
 use super::write::Record;
+use super::written::{givers, is_ours};
 use super::{Error, Merge, MergeClient};
-use crate::dedupe::{FieldChange, Plan, PlannedGroup};
+use crate::dedupe::{FieldChange, FieldFacts, Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Finding, FindingKind, Purpose};
-use crate::marketo::UntilStopped;
-
-/// How often it is tried where the look becomes too old before the write can leave.
-const TRIES: usize = 10;
 
 /// What became of a winner.
 #[derive(Debug)]
@@ -31,25 +29,49 @@ pub(super) struct GivenBack {
     pub(super) words: String,
     /// The fields that do not hold what they held before the run, by its doing or by what it set off.
     pub(super) left: Vec<Difference>,
+    /// Whether it got any former value back.
+    any: bool,
+    /// Whether it has all of them.
+    all: bool,
 }
 
-/// What a field of a winner holds that was written to for a merge which was not made.
+/// Where a field of a winner stands that was written to for a merge which was not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Held {
-    /// What it held before.
+enum Standing {
+    /// It holds what it held before.
     AsBefore,
-    /// What was written, or what Marketo left of that.
-    Ours,
-    /// An opt-out that was written, and that no other lead says any more: it stays.
-    OptOut,
-    /// Something else, where a look has shown the written value: somebody changed it since.
-    Theirs,
-    /// Something else, and no look has shown the written value: the instance made it of the write, or somebody typed it.
+    /// It holds something else, where a look has shown the written value: somebody changed it since.
+    Changed,
+    /// It holds something else, and no look has shown the written value: the instance made it of the write, or
+    /// somebody typed it.
     Unexplained,
+    /// What was written may be a person's no, or the reason of one.
+    No,
+    /// This lead gave what was written, and is gone.
+    GiverGone(LeadId),
+    /// It holds what was written, or what Marketo left of that, and is to be set back.
+    Ours,
 }
+
+/// A written field of a winner, and what it holds now.
+struct Field<'p> {
+    change: &'p FieldChange,
+    standing: Standing,
+    held: Value,
+}
+
+impl Field<'_> {
+    /// Whether it does not hold what it held before, by this program's doing or by what it set off.
+    fn is_wrong(&self) -> bool {
+        matches!(self.standing, Standing::Ours | Standing::Unexplained)
+    }
+}
+
+/// The written fields of winners, in the order of the groups; none of a winner that is gone.
+type Fields<'p> = Vec<(&'p PlannedGroup, Option<Vec<Field<'p>>>)>;
 
 impl<M: MergeClient> Merge<'_, M> {
-    /// Gives winners their former values back. Tells of each what became of it.
+    /// Gives winners their former values back. Tells of each what became of it; of none where the run is to stop.
     pub(super) async fn give_back(
         &mut self,
         plan: &str,
@@ -58,56 +80,39 @@ impl<M: MergeClient> Merge<'_, M> {
         let groups: Vec<&PlannedGroup> =
             groups.iter().filter(|group| !group.changes.is_empty()).copied().collect();
         let ids: Vec<LeadId> = groups.iter().flat_map(|group| members(group)).collect();
-        let mut told = BTreeMap::new();
         if ids.is_empty() {
-            return Ok(told);
+            return Ok(BTreeMap::new());
         }
-        for attempt in 0..TRIES {
-            let Some(look) = self.look(&ids).await? else { return Ok(told) };
-            if attempt == 0 {
-                let all = groups.iter().map(|group| Ok((*group, self.wrong(group, &look.leads)?)));
-                let all = all.collect::<Result<Vec<_>, Error>>()?;
-                self.keep_open(plan, &all)?;
+        let mut asked: BTreeSet<(LeadId, String)> = BTreeSet::new();
+        let asks = |merge: &mut Self, look: &Look| {
+            let fields = merge.fields_of(&groups, look)?;
+            merge.keep_open(plan, &fields)?;
+            let records: Vec<Record> = fields.iter().filter_map(to_give_back).collect();
+            for record in &records {
+                asked.extend(record.changes.iter().map(|change| (record.lead, change.name.clone())));
             }
-            let mut records = Vec::new();
-            for group in &groups {
-                let changes = self.to_give_back(group, &look.leads)?;
-                if !changes.is_empty() {
-                    records.push(Record { lead: group.winner, changes });
-                }
-            }
-            if records.is_empty() {
-                break;
-            }
-            let stop = UntilStopped::after(self.stop.clone(), self.grace());
-            let permit = Fresh::new(look.at, self.clock, stop);
-            let written = self.write(&permit, plan, Purpose::GiveBack, records).await?;
-            if !written.withheld {
-                break;
-            }
-            if self.stop.is_cancelled() {
-                return Ok(told);
-            }
-        }
-        let Some(look) = self.look(&ids).await? else { return Ok(told) };
-        let mut all = Vec::new();
-        for group in groups {
-            let left = self.wrong(group, &look.leads)?;
-            let words = match look.leads.get(&group.winner) {
-                None => {
-                    "the record to keep is gone, and could not be given its former values back".to_owned()
-                }
-                Some(_) => self.in_words(group, &look.leads)?,
-            };
-            all.push((group, left.clone()));
-            told.insert(group.winner, GivenBack { words, left });
-        }
-        self.close_what_is_set_back(plan, &all, &look.leads)?;
-        Ok(told)
+            let by_plan = (!records.is_empty()).then(|| (plan.to_owned(), records));
+            Ok(by_plan.into_iter().collect())
+        };
+        let Some(look) = self.look_and_write(&ids, Purpose::GiveBack, asks).await? else {
+            return Ok(BTreeMap::new());
+        };
+        let fields = self.fields_of(&groups, &look)?;
+        self.close_what_is_settled(plan, &fields)?;
+        self.keep_open(plan, &fields)?;
+        let done = fields.iter().filter(|of_group| to_give_back(of_group).is_none());
+        let done: Vec<LeadId> = done.map(|(group, _)| group.winner).collect();
+        self.ledger.nothing_to_give_back(plan, &done, &self.at())?;
+        let told = fields.iter().map(|(group, fields)| {
+            let told = became_of(group, fields.as_deref(), &asked, &self.facts);
+            (group.winner, told)
+        });
+        Ok(told.collect())
     }
 
-    /// Gives the winners of earlier runs their values back whose merges those runs did not come to.
-    pub(super) async fn give_back_earlier(&mut self) -> Result<usize, Error> {
+    /// Gives the winners of earlier runs their values back whose merges those runs did not come to. Gives how many got
+    /// some, and of those that do not have all, the reasons.
+    pub(super) async fn give_back_earlier(&mut self) -> Result<(usize, Vec<String>), Error> {
         let mut plans: BTreeMap<String, (Plan, BTreeSet<LeadId>)> = BTreeMap::new();
         for unfinished in self.ledger.unfinished_writes()? {
             // Where losers are gone already, the values are the survivor's for good.
@@ -124,145 +129,183 @@ impl<M: MergeClient> Merge<'_, M> {
                 plans.insert(unfinished.plan, (plan, BTreeSet::from([unfinished.winner])));
             }
         }
-        let mut given_back = 0;
+        let (mut given_back, mut kept) = (0, Vec::new());
         for (plan, winners) in plans.values() {
             let groups: Vec<&PlannedGroup> =
                 plan.groups.iter().filter(|group| winners.contains(&group.winner)).collect();
             for groups in groups.chunks(100) {
-                given_back += self.give_back(&plan.id, groups).await?.len();
+                let told = self.give_back(&plan.id, groups).await?;
+                given_back += told.values().filter(|back| back.any).count();
+                kept.extend(groups.iter().filter_map(|group| {
+                    let back = told.get(&group.winner).filter(|back| !back.all)?;
+                    Some(format!("lead {} ({}): {}", group.winner, group.key, back.words))
+                }));
             }
         }
-        Ok(given_back)
+        Ok((given_back, kept))
     }
 
-    /// What a changed field of the winner holds now.
-    fn held(
+    /// Where the written fields of winners stand by a look.
+    fn fields_of<'p>(&self, groups: &[&'p PlannedGroup], look: &Look) -> Result<Fields<'p>, Error> {
+        let mut all = Vec::new();
+        for group in groups {
+            let Some(winner) = look.leads.get(&group.winner) else {
+                all.push((*group, None));
+                continue;
+            };
+            let mut fields = Vec::new();
+            for change in &group.changes {
+                let held = winner.value(&change.name).cloned().unwrap_or(Value::Null);
+                let standing = self.standing(group, change, &held, &look.leads)?;
+                fields.push(Field { change, standing, held });
+            }
+            all.push((*group, Some(fields)));
+        }
+        Ok(all)
+    }
+
+    fn standing(
         &self,
         group: &PlannedGroup,
         change: &FieldChange,
+        held: &Value,
         live: &BTreeMap<LeadId, Lead>,
-    ) -> Result<Held, Error> {
-        let Some(winner) = live.get(&group.winner) else { return Ok(Held::AsBefore) };
-        let held = winner.value(&change.name).unwrap_or(&Value::Null);
-        if self.facts.holds(&change.name, held, &change.before) {
-            return Ok(Held::AsBefore);
+    ) -> Result<Standing, Error> {
+        let facts = &self.facts;
+        if facts.holds(&change.name, held, &change.before) {
+            return Ok(Standing::AsBefore);
         }
-        let is_written = |held: &Value| self.facts.holds(&change.name, held, &change.after);
-        if is_written(held) || self.facts.is_cut_from(&change.name, held, &change.after) {
-            let others = group.losers.iter().filter_map(|id| live.get(id));
-            let still_said = others.into_iter().any(|lead| lead.flag(&change.name));
-            let stays = self.facts.is_opt_out(&change.name) && !still_said;
-            return Ok(if stays { Held::OptOut } else { Held::Ours });
+        if is_ours(change, held, facts) {
+            if stays_as_a_no(group, change, facts) {
+                return Ok(Standing::No);
+            }
+            let gone = givers(change, &group.losers).find(|giver| !live.contains_key(giver));
+            return Ok(gone.map_or(Standing::Ours, Standing::GiverGone));
         }
         // A winner that was seen with the written value was backed up so before its merge was to leave.
         let last = self.ledger.backups_of(group.winner)?.pop();
+        let is_written = |held: &Value| facts.holds(&change.name, held, &change.after);
         let was_seen = last.is_some_and(|backup| backup.lead.value(&change.name).is_some_and(is_written));
-        Ok(if was_seen { Held::Theirs } else { Held::Unexplained })
+        Ok(if was_seen { Standing::Changed } else { Standing::Unexplained })
     }
 
-    /// What is to be written so that the winner is as it was.
-    fn to_give_back(
-        &self,
-        group: &PlannedGroup,
-        live: &BTreeMap<LeadId, Lead>,
-    ) -> Result<Vec<FieldChange>, Error> {
-        let mut changes = Vec::new();
-        for change in &group.changes {
-            if self.held(group, change, live)? == Held::Ours {
-                let held = live.get(&group.winner).and_then(|winner| winner.value(&change.name));
-                changes.push(FieldChange {
-                    name: change.name.clone(),
-                    before: held.cloned().unwrap_or(Value::Null),
-                    after: change.before.clone(),
-                    from: None,
-                });
-            }
-        }
-        Ok(changes)
-    }
-
-    /// The fields that do not hold what they held before, by this program's doing or by what it set off.
-    fn wrong(&self, group: &PlannedGroup, live: &BTreeMap<LeadId, Lead>) -> Result<Vec<Difference>, Error> {
-        let mut wrong = Vec::new();
-        for change in &group.changes {
-            if matches!(self.held(group, change, live)?, Held::Ours | Held::Unexplained) {
-                let held = live.get(&group.winner).and_then(|winner| winner.value(&change.name));
-                wrong.push(Difference {
+    fn keep_open(&mut self, plan: &str, all: &Fields<'_>) -> Result<(), Error> {
+        let of_group = |(group, fields): &(&PlannedGroup, Option<Vec<Field<'_>>>)| -> Vec<Finding> {
+            let wrong = fields.iter().flatten().filter(|field| field.is_wrong());
+            wrong
+                .map(|field| Finding {
+                    key: group.key.as_str().to_owned(),
                     lead: group.winner,
-                    name: change.name.clone(),
-                    wanted: change.before.clone(),
-                    found: held.cloned().unwrap_or(Value::Null),
-                });
-            }
-        }
-        Ok(wrong)
-    }
-
-    fn keep_open(&mut self, plan: &str, all: &[(&PlannedGroup, Vec<Difference>)]) -> Result<(), Error> {
-        let finding = |group: &PlannedGroup, difference: &Difference| Finding {
-            key: group.key.as_str().to_owned(),
-            lead: difference.lead,
-            field: difference.name.clone(),
-            // Also of an opt-out: one too many keeps nobody's mail coming.
-            kind: FindingKind::Value,
-            wanted: difference.wanted.clone(),
-            found: difference.found.clone(),
+                    field: field.change.name.clone(),
+                    kind: FindingKind::NotSetBack,
+                    wanted: field.change.before.clone(),
+                    found: field.held.clone(),
+                })
+                .collect()
         };
-        let findings: Vec<Finding> =
-            all.iter().flat_map(|(group, wrong)| wrong.iter().map(|one| finding(group, one))).collect();
+        let findings: Vec<Finding> = all.iter().flat_map(of_group).collect();
         if findings.is_empty() {
-            Ok(())
-        } else {
-            Ok(self.ledger.open_findings_with(plan, &findings, &self.at())?)
+            return Ok(());
         }
+        Ok(self.ledger.open_findings_with(plan, &findings, &self.at())?)
     }
 
-    /// Closes the findings of fields that hold what they held before, and keeps the others as they are found now.
-    fn close_what_is_set_back(
-        &mut self,
-        plan: &str,
-        all: &[(&PlannedGroup, Vec<Difference>)],
-        live: &BTreeMap<LeadId, Lead>,
-    ) -> Result<(), Error> {
-        let open = self.ledger.open_findings()?;
-        for (id, of_plan, finding) in open {
+    /// Closes the findings of fields that are not wrong any more, and those that name another value than is there.
+    fn close_what_is_settled(&mut self, plan: &str, all: &Fields<'_>) -> Result<(), Error> {
+        for (id, of_plan, finding) in self.ledger.open_findings()? {
             let group = all.iter().find(|(group, _)| group.winner == finding.lead);
-            let (Some((_, left)), true) = (group, of_plan == plan) else { continue };
-            let Some(winner) = live.get(&finding.lead) else { continue };
-            let held = winner.value(&finding.field).unwrap_or(&Value::Null);
-            let still = left.iter().any(|one| one.name == finding.field);
-            if self.facts.holds(&finding.field, held, &finding.wanted) {
-                self.ledger.close_finding(id, "a look showed the former value", &self.at())?;
-            } else if still && *held != finding.found {
-                self.ledger.close_finding(id, "it holds something else by now", &self.at())?;
-            }
-        }
-        self.keep_open(plan, all)
-    }
-
-    fn in_words(&self, group: &PlannedGroup, live: &BTreeMap<LeadId, Lead>) -> Result<String, Error> {
-        let mut others = Vec::new();
-        for change in &group.changes {
-            let name = &change.name;
-            let held = live.get(&group.winner).and_then(|winner| winner.value(name)).unwrap_or(&Value::Null);
-            let (before, held_now) = (shown(&change.before), shown(held));
-            match self.held(group, change, live)? {
-                Held::AsBefore => {}
-                Held::OptOut => others.push(format!("`{name}` keeps the opt-out, which no other record says")),
-                Held::Theirs => {
-                    others.push(format!("`{name}` was changed by somebody else meanwhile, and stays {held_now}"));
+            let fields = group.and_then(|(_, fields)| fields.as_ref());
+            let field = fields.into_iter().flatten().find(|field| field.change.name == finding.field);
+            let (Some(field), true) = (field, of_plan == plan && finding.kind == FindingKind::NotSetBack)
+            else {
+                continue;
+            };
+            let how = match field.standing {
+                Standing::AsBefore => "a look showed the former value",
+                Standing::Changed => "somebody has given the field a value since",
+                Standing::No => "it may be a person's no, and stays",
+                Standing::GiverGone(_) => "the record that had the value is gone, and it stays",
+                Standing::Ours | Standing::Unexplained if field.held != finding.found => {
+                    "it holds something else by now"
                 }
-                Held::Ours => others.push(format!(
-                    "`{name}` was {before}, is {held_now}, and could not be set back: set it in Marketo"
-                )),
-                Held::Unexplained => others.push(format!(
-                    "`{name}` was {before} before this run wrote to it, and is {held_now}, which this run did not write: a campaign or a person did; set it in Marketo"
-                )),
-            }
+                Standing::Ours | Standing::Unexplained => continue,
+            };
+            self.ledger.close_finding(id, how, &self.at())?;
         }
-        if others.is_empty() {
-            return Ok("the record to keep has its former values".to_owned());
-        }
-        Ok(format!("the record to keep has its former values but for these: {}", others.join("; ")))
+        Ok(())
     }
+}
+
+/// What is to be written so that a winner is as it was; none where that is nothing, or where it is gone.
+fn to_give_back((group, fields): &(&PlannedGroup, Option<Vec<Field<'_>>>)) -> Option<Record> {
+    let ours = fields.iter().flatten().filter(|field| field.standing == Standing::Ours);
+    let changes: Vec<FieldChange> = ours
+        .map(|field| FieldChange {
+            name: field.change.name.clone(),
+            before: field.held.clone(),
+            after: field.change.before.clone(),
+            from: None,
+        })
+        .collect();
+    (!changes.is_empty()).then_some(Record { lead: group.winner, changes })
+}
+
+/// Whether a written value is not given back because it may be a person's no, or says why and when that came.
+pub(super) fn stays_as_a_no(group: &PlannedGroup, change: &FieldChange, facts: &FieldFacts) -> bool {
+    let may_be_a_no =
+        |change: &FieldChange| facts.takes_back_a_no(&change.name, &change.after, &change.before);
+    let flag = facts.flag_explained_by(&change.name);
+    let of_flag = flag.and_then(|flag| group.changes.iter().find(|change| change.name == flag));
+    may_be_a_no(change) || of_flag.is_some_and(may_be_a_no)
+}
+
+fn became_of(
+    group: &PlannedGroup,
+    fields: Option<&[Field<'_>]>,
+    asked: &BTreeSet<(LeadId, String)>,
+    facts: &FieldFacts,
+) -> GivenBack {
+    let Some(fields) = fields else {
+        let words = "the record to keep is gone, and could not be given its former values back".to_owned();
+        return GivenBack { words, left: Vec::new(), any: false, all: false };
+    };
+    let others: Vec<String> = fields.iter().filter_map(|field| in_words(field, facts)).collect();
+    let words = if others.is_empty() {
+        "the record to keep has its former values".to_owned()
+    } else {
+        format!("the record to keep has its former values but for these: {}", others.join("; "))
+    };
+    let left = fields.iter().filter(|field| field.is_wrong()).map(|field| Difference {
+        lead: group.winner,
+        name: field.change.name.clone(),
+        wanted: field.change.before.clone(),
+        found: field.held.clone(),
+    });
+    let is_back = |field: &Field<'_>| {
+        field.standing == Standing::AsBefore && asked.contains(&(group.winner, field.change.name.clone()))
+    };
+    GivenBack { words, left: left.collect(), any: fields.iter().any(is_back), all: others.is_empty() }
+}
+
+/// Why a field does not hold what it held before; none where it does.
+fn in_words(field: &Field<'_>, facts: &FieldFacts) -> Option<String> {
+    let name = &field.change.name;
+    let (before, now) = (shown(&field.change.before), shown(&field.held));
+    Some(match field.standing {
+        Standing::AsBefore => return None,
+        Standing::Changed => format!("`{name}` was changed by somebody else meanwhile, and stays {now}"),
+        Standing::Unexplained => format!(
+            "`{name}` was {before} before this program wrote to it, and is {now}, which this program did not write: a campaign or a person did; set it in Marketo"
+        ),
+        Standing::No if facts.is_opt_out(name) => {
+            format!("`{name}` keeps the opt-out, which is never taken back")
+        }
+        Standing::No => format!("`{name}` stays {now}, since it may be a person's no or the reason of one"),
+        Standing::GiverGone(giver) => {
+            format!("`{name}` stays {now}, since lead {giver}, which had that value, is gone")
+        }
+        Standing::Ours => {
+            format!("`{name}` was {before}, is {now}, and could not be set back: set it in Marketo")
+        }
+    })
 }

@@ -69,4 +69,14 @@ impl<M: MergeClient> Merge<'_, M> {
             () = out_of_time => Ok(None),
         }
     }
+    /// The same of leads that may be gone: those that are missing are asked for once more.
+    pub(super) async fn look_twice_if_missing(&self, ids: &[LeadId]) -> Result<Option<Look>, Error> {
+        let Some(mut look) = self.look(ids).await? else { return Ok(None) };
+        let missing: Vec<LeadId> = ids.iter().filter(|id| !look.leads.contains_key(id)).copied().collect();
+        if !missing.is_empty() {
+            let Some(again) = self.look(&missing).await? else { return Ok(None) };
+            look.leads.extend(again.leads);
+        }
+        Ok(Some(look))
+    }
 }

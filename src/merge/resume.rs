@@ -35,10 +35,12 @@ pub struct Resumed {
     pub open: usize,
     /// Records to keep that got their former values back, since their merges were not made.
     pub given_back: usize,
+    /// Records to keep that did not get all of them back, each with the reason, in words.
+    pub kept: Vec<String>,
     /// Why it is not known whether opt-outs came while merges of earlier runs ran.
     pub unwatched: Option<String>,
     /// What earlier runs lost and nobody has put right.
-    pub findings: Vec<ledger::Finding>,
+    pub findings: Vec<(ledger::FindingId, ledger::Finding)>,
 }
 
 impl<M: MergeClient> Merge<'_, M> {
@@ -89,7 +91,7 @@ impl<M: MergeClient> Merge<'_, M> {
         resumed.alarms = settled.iter().filter_map(Settled::alarm).chain(not_shown).collect();
         resumed.open = open.len() - resumed.settled.min(open.len());
         if !self.stop.is_cancelled() {
-            resumed.given_back = self.give_back_earlier().await?;
+            (resumed.given_back, resumed.kept) = self.give_back_earlier().await?;
             self.see_carried().await?;
             resumed.unwatched = self.see_late_consent_of_earlier_runs().await?;
             resumed.findings = self.review_findings().await?;

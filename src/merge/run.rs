@@ -54,6 +54,8 @@ pub(super) struct Run<'p, 'w> {
     pub(super) late: LateConsent,
     pub(super) ramp: Ramp,
     failures_in_a_row: usize,
+    /// Groups in a row whose winners Marketo did not write, and not for their own sake.
+    failed_writes: usize,
     /// How the groups that the run came to ended, by the plan's winner.
     endings: BTreeMap<LeadId, GroupReport>,
     pub(super) stopped: Option<Stopped>,
@@ -89,6 +91,14 @@ impl<'p> Run<'p, '_> {
         self.stopped.get_or_insert(Stopped::Alarm(what));
     }
 
+    /// A winner was written to, or failed to be; `most` failures in a row stop the run.
+    pub(super) fn count_write(&mut self, failed: bool, most: usize) {
+        self.failed_writes = if failed { self.failed_writes + 1 } else { 0 };
+        if self.failed_writes >= most {
+            self.stopped.get_or_insert(Stopped::Errors(self.failed_writes));
+        }
+    }
+
     /// Ends a group that nothing was merged of.
     pub(super) fn leave(&mut self, work: &Work<'p>, verdict: Verdict) {
         let Verdict { outcome, why, not_written, marketo } = verdict;
@@ -115,6 +125,7 @@ impl<M: MergeClient> Merge<'_, M> {
             late: LateConsent::new((self.now)(), &self.facts, confirmed.plan()),
             ramp: Ramp::new(),
             failures_in_a_row: 0,
+            failed_writes: 0,
             endings: BTreeMap::new(),
             stopped: None,
             idle: 0,
@@ -193,14 +204,19 @@ impl<M: MergeClient> Merge<'_, M> {
         if run.stopped.is_some() {
             return Ok(());
         }
+        let mut written = Vec::new();
         if let Some(batch) = batch {
             let taken_in = self.take_in(batch, &look, run).await?;
             for (work, verdict) in taken_in.left {
                 run.leave(&work, verdict);
             }
             run.ready.extend(taken_in.ready);
+            written = taken_in.written;
         }
-        self.verify_next(&look, run).await
+        let went = self.verify_next(&look, run).await;
+        // What was written after the look cannot be read back from it.
+        run.ready.extend(written);
+        went
     }
 
     async fn verify_next(&mut self, look: &Look, run: &mut Run<'_, '_>) -> Result<(), Error> {

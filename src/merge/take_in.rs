@@ -39,8 +39,10 @@ impl Batch<'_> {
 /// What became of a batch.
 #[derive(Default)]
 pub(super) struct TakenIn<'p> {
-    /// Written to, and to be verified.
+    /// To be verified by the same look.
     pub(super) ready: Vec<Work<'p>>,
+    /// Written to since that look, and to be verified by a later one.
+    pub(super) written: Vec<Work<'p>>,
     /// Left alone, and why.
     pub(super) left: Vec<(Work<'p>, Verdict)>,
 }
@@ -88,7 +90,7 @@ impl<M: MergeClient> Merge<'_, M> {
         let mut live = BTreeMap::new();
         if self.custom_objects.asks_by_values(self.marketo).await? {
             let ids: Vec<LeadId> = groups.iter().flat_map(|group| members(group)).collect();
-            live = self.read(&ids).await?.leads;
+            live = self.read_twice_if_missing(&ids).await?.leads;
         }
         Ok(self.custom_objects.in_the_way(self.marketo, groups, &live).await?)
     }
@@ -177,8 +179,8 @@ impl<M: MergeClient> Merge<'_, M> {
             }
         }
         let leads: Vec<Lead> = live.values().cloned().collect();
-        let as_before = run.written.as_before(leads, &run.confirmed.plan().policy.key, &self.facts);
-        work.digest = refusal::digest(as_before.iter());
+        let as_before = run.written.as_before(leads, &self.facts);
+        work.digest = refusal::digest(group, &as_before, &self.facts);
         let known = run.refused.get(group.key.as_str()).filter(|known| known.digest == work.digest);
         Ok(known.map(|known| Verdict::skipped(refusal::passed_over(known))))
     }
@@ -216,10 +218,16 @@ impl<M: MergeClient> Merge<'_, M> {
             }
             work.written = true;
             match written.refused.get(&work.group.winner) {
-                None => taken.ready.push(work),
+                None => {
+                    run.count_write(false, self.stop_after_errors);
+                    taken.written.push(work);
+                }
                 Some(refused) => {
                     work.written = refused.may_hold_some;
-                    if let Some(said) = refused.marketo.clone() {
+                    run.count_write(refused.counts, self.stop_after_errors);
+                    // That the record to keep is gone says so by itself.
+                    let own = refused.marketo.clone().filter(|_| !refused.counts);
+                    if let Some(said) = own.filter(|said| !matches!(said.code.as_str(), "1004" | "1013")) {
                         self.remember_refusal(plan, &work, said)?;
                     }
                     let verdict = Verdict {
@@ -242,7 +250,7 @@ pub(super) fn members(group: &PlannedGroup) -> impl Iterator<Item = LeadId> {
 }
 
 /// The lead that a merged lead went into at last; none where it was not merged.
-fn end_of(lead: LeadId, into: &BTreeMap<LeadId, LeadId>) -> Option<LeadId> {
+pub(super) fn end_of(lead: LeadId, into: &BTreeMap<LeadId, LeadId>) -> Option<LeadId> {
     // No chain is longer than there are merges.
     let chain = std::iter::successors(into.get(&lead), |lead| into.get(lead));
     chain.take(into.len()).last().copied()

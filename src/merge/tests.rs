@@ -13,8 +13,10 @@ use crate::dedupe::{Key, Known, Plan, Policy};
 use crate::lead::{Lead, LeadId};
 
 mod fake;
+mod findings;
 mod kept_open;
 mod killed;
+mod left_alone;
 mod meddled;
 mod objects;
 mod programs;

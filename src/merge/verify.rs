@@ -91,7 +91,7 @@ impl<M: MergeClient> Merge<'_, M> {
             let losers: Vec<LeadId> = work.losers_left().collect();
             return rest_as_seen(work.group, &losers, &leads, policy, &self.facts);
         }
-        let as_before = run.written.as_before(leads, &policy.key, &self.facts);
+        let as_before = run.written.as_before(leads, &self.facts);
         still_as_seen(work.group, &as_before, policy, &self.facts)
     }
 

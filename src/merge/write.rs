@@ -9,13 +9,16 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::fresh::Fresh;
+use super::look::Look;
 use super::report::Said;
+use super::written::is_ours;
 use super::{Error, MARGIN, Merge, MergeClient};
 use crate::dedupe::{FieldChange, FieldFacts};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{CallId, CallKind, CallLead, CallValue, Event, NewCall, Purpose, Role};
 use crate::marketo::{
-    self, BATCH, BODY_BYTES, Outcome, Permit, RecordStatus, SYNC_LIMIT, SyncAction, SyncRequest,
+    self, BATCH, BODY_BYTES, Outcome, Permit, RecordStatus, SYNC_LIMIT, SyncAction, SyncRequest, UntilStopped,
 };
 
 /// What stays free of a body for what surrounds the records.
@@ -23,6 +26,9 @@ const ENVELOPE_BYTES: usize = 10_000;
 
 /// Between two looks at a write that may still be under way.
 const LOOK: Duration = Duration::from_secs(20);
+
+/// How often a write is tried whose look becomes too old before it can leave.
+const TRIES: usize = 10;
 
 /// Why a group ends whose write did not arrive.
 const LOST: &str =
@@ -62,17 +68,51 @@ pub(super) struct Refused {
     pub(super) marketo: Option<Said>,
     /// Whether it may hold some of them all the same, and nothing is under way any more.
     pub(super) may_hold_some: bool,
+    /// Whether it counts among the failures that stop a run: a refusal for the record's own sake does not.
+    pub(super) counts: bool,
 }
 
 impl Refused {
     fn ours(why: &str) -> Self {
-        Self { why: why.to_owned(), marketo: None, may_hold_some: why == LOST }
+        let is_over = why != LEFT;
+        Self { why: why.to_owned(), marketo: None, may_hold_some: is_over, counts: is_over }
     }
 }
 
 impl<M: MergeClient> Merge<'_, M> {
+    /// Writes what a look at leads asks for, by plan, and gives the look that shows what came of it. Where the
+    /// look becomes too old before the write can leave, they are looked at again. None where the run is to stop.
+    pub(super) async fn look_and_write(
+        &mut self,
+        ids: &[LeadId],
+        purpose: Purpose,
+        mut asks: impl FnMut(&mut Self, &Look) -> Result<BTreeMap<String, Vec<Record>>, Error>,
+    ) -> Result<Option<Look>, Error> {
+        for _ in 0..TRIES {
+            let Some(look) = self.look_twice_if_missing(ids).await? else { return Ok(None) };
+            let by_plan = asks(self, &look)?;
+            if by_plan.is_empty() {
+                return Ok(Some(look));
+            }
+            let stop = UntilStopped::after(self.stop.clone(), self.grace());
+            let permit = Fresh::new(look.at, self.clock, stop);
+            let mut withheld = false;
+            for (plan, records) in by_plan {
+                withheld |= self.write(&permit, &plan, purpose, records).await?.withheld;
+            }
+            if !withheld {
+                break;
+            }
+            if self.stop.is_cancelled() {
+                return Ok(None);
+            }
+        }
+        self.look_twice_if_missing(ids).await
+    }
+
     /// Writes values to leads, by id, in as few calls as Marketo takes. Each call is in the ledger before
-    /// it leaves, and leaves only with the permit.
+    /// it leaves, and leaves only with the permit. Where Marketo refuses one record after the other, and not for their
+    /// own sake, the rest is not tried.
     pub(super) async fn write(
         &mut self,
         permit: &impl Permit,
@@ -83,6 +123,7 @@ impl<M: MergeClient> Merge<'_, M> {
         let mut all = WriteResult::default();
         let mut calls = split(records);
         calls.reverse();
+        let mut in_vain = 0;
         while let Some(mut records) = calls.pop() {
             let one = self.write_once(permit, plan, purpose, &records).await?;
             match one {
@@ -91,6 +132,7 @@ impl<M: MergeClient> Merge<'_, M> {
                     return Ok(all);
                 }
                 Sent::Done(result) => {
+                    in_vain = 0;
                     all.sent.extend(records.iter().map(|record| record.lead));
                     all.refused.extend(result.refused);
                     all.open |= result.open;
@@ -103,6 +145,11 @@ impl<M: MergeClient> Merge<'_, M> {
                 Sent::RefusedWhole(refused) => {
                     all.sent.extend(records.iter().map(|record| record.lead));
                     all.refused.extend(records.iter().map(|record| (record.lead, refused.clone())));
+                    in_vain = if refused.counts { in_vain + 1 } else { 0 };
+                    if in_vain >= self.stop_after_errors {
+                        let rest = calls.drain(..).flatten();
+                        all.refused.extend(rest.map(|record| (record.lead, refused.clone())));
+                    }
                 }
             }
         }
@@ -127,7 +174,6 @@ impl<M: MergeClient> Merge<'_, M> {
         match self.marketo.sync_leads_with(permit, &request).await {
             Ok(results) => {
                 let request_id = results.iter().find_map(|result| result.request_id.clone());
-                self.ledger.record(call, &Event::Accepted { request_id }, &self.at())?;
                 let mut refused = BTreeMap::new();
                 for (place, record) in records.iter().enumerate() {
                     let done = results.get(place).filter(|result| result.status == RecordStatus::Updated);
@@ -135,6 +181,9 @@ impl<M: MergeClient> Merge<'_, M> {
                         refused.insert(record.lead, refusal(results.get(place)));
                     }
                 }
+                let not_written: Vec<LeadId> = leads_that(&refused, |refused| !refused.may_hold_some);
+                self.ledger.not_written(call, &not_written, &self.at())?;
+                self.ledger.record(call, &Event::Accepted { request_id }, &self.at())?;
                 self.ledger.record(call, &Event::Verified { survivor: None, merged: vec![] }, &self.at())?;
                 Ok(Sent::Done(WriteResult { refused, ..WriteResult::default() }))
             }
@@ -154,8 +203,9 @@ impl<M: MergeClient> Merge<'_, M> {
                     return Ok(Sent::Done(WriteResult { withheld: true, ..WriteResult::default() }));
                 }
                 let why = format!("the values of the record to keep could not be written: {error}");
+                let counts = !error.code().is_some_and(marketo::is_of_a_record);
                 let marketo = Said::of(&error);
-                Ok(Sent::RefusedWhole(Refused { why, marketo, may_hold_some: false }))
+                Ok(Sent::RefusedWhole(Refused { why, marketo, may_hold_some: false, counts }))
             }
         }
     }
@@ -179,11 +229,17 @@ impl<M: MergeClient> Merge<'_, M> {
             let missing: Vec<LeadId> =
                 records.iter().filter(|record| !holds(record)).map(|record| record.lead).collect();
             if missing.is_empty() || looked_at >= over_at {
-                let event = if missing.len() == records.len() && !records.is_empty() {
-                    Event::NotDone { why: "no lead has the values".to_owned() }
+                let has_none = |record: &&Record| {
+                    look.leads.get(&record.lead).is_some_and(|lead| has_none(lead, record, &self.facts))
+                };
+                let without: Vec<LeadId> =
+                    records.iter().filter(has_none).map(|record| record.lead).collect();
+                let event = if without.len() == records.len() && !records.is_empty() {
+                    Event::NotDone { why: "no lead has any of the values".to_owned() }
                 } else {
                     Event::Verified { survivor: None, merged: vec![] }
                 };
+                self.ledger.not_written(call, &without, &self.at())?;
                 self.ledger.record(call, &event, &self.at())?;
                 return Ok(WriteResult { refused: because(&missing, LOST), ..WriteResult::default() });
             }
@@ -235,6 +291,18 @@ fn has(lead: &Lead, record: &Record, facts: &FieldFacts) -> bool {
     })
 }
 
+/// Whether a lead has none of the values that a record would write, but for those that it had before.
+fn has_none(lead: &Lead, record: &Record, facts: &FieldFacts) -> bool {
+    record.changes.iter().all(|change| {
+        let held = lead.value(&change.name).unwrap_or(&Value::Null);
+        !is_ours(change, held, facts) || facts.holds(&change.name, held, &change.before)
+    })
+}
+
+fn leads_that(refused: &BTreeMap<LeadId, Refused>, is_so: impl Fn(&Refused) -> bool) -> Vec<LeadId> {
+    refused.iter().filter(|(_, refused)| is_so(refused)).map(|(lead, _)| *lead).collect()
+}
+
 /// Calls of at most 300 records and a body that Marketo takes.
 fn split(records: Vec<Record>) -> Vec<Vec<Record>> {
     let mut calls: Vec<Vec<Record>> = Vec::new();
@@ -271,7 +339,8 @@ fn refusal(result: Option<&marketo::RecordResult>) -> Refused {
         request_id: result.request_id.clone(),
     });
     let why = format!("Marketo refused to write the values of the record to keep: {}", reasons.join("; "));
-    Refused { why, marketo: said, may_hold_some: false }
+    let counts = !result.reasons.iter().all(|reason| marketo::is_of_a_record(&reason.code));
+    Refused { why, marketo: said, may_hold_some: false, counts }
 }
 
 /// When a call left; what it was cannot have left later than now.

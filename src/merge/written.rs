@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Number, Value};
 
 use super::Error;
-use crate::dedupe::{FieldChange, FieldFacts, FieldRule, KeySpec, Plan, PlannedGroup};
+use crate::dedupe::{FieldChange, FieldFacts, FieldRule, Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::Ledger;
 
@@ -88,10 +88,10 @@ impl Written {
     }
 
     /// The leads of a group as they would be had this program not written to them. A value that is not the one that was
-    /// written is somebody else's, and stays. Where losers are gone already, what came from them stays too: only of a
-    /// sum is taken away what the losers that are left would add a second time. An opt-out stays as well, unless another
-    /// lead of the key still says it (law 5).
-    pub(super) fn as_before(&self, mut leads: Vec<Lead>, key: &KeySpec, facts: &FieldFacts) -> Vec<Lead> {
+    /// written is somebody else's, and stays. What came from a lead that is not there any more stays too: only of a sum
+    /// is taken away what the losers that are left would add a second time. An opt-out of an earlier run stays as well
+    /// (law 5): a person may have said no since.
+    pub(super) fn as_before(&self, mut leads: Vec<Lead>, facts: &FieldFacts) -> Vec<Lead> {
         for lead in &mut leads {
             self.without_lost_sums(lead, facts);
             for field in self.by_this_run.get(&lead.id).into_iter().flatten() {
@@ -108,15 +108,17 @@ impl Written {
                 continue;
             };
             let mut before = lead.clone();
+            let is_here = |giver: LeadId| leads.iter().any(|lead| lead.id == giver);
             for field in &change.fields {
                 let held = lead.value(&field.name).unwrap_or(&Value::Null);
                 if !is_ours(field, held, facts) {
                     continue;
                 }
-                if facts.is_opt_out(&field.name) && !said_by_another(&field.name, lead, &leads, key) {
+                if facts.takes_back_a_no(&field.name, held, &field.before) {
                     continue;
                 }
                 match &change.part_done_sums {
+                    None if !change.givers(field).all(is_here) => {}
                     None => before.set(&field.name, field.before.clone()),
                     Some(sums) if sums.contains(&field.name) => {
                         before.set(&field.name, change.sum_without_the_rest(field, &leads));
@@ -133,6 +135,10 @@ impl Written {
 }
 
 impl Change {
+    fn givers<'c>(&'c self, field: &'c FieldChange) -> impl Iterator<Item = LeadId> + 'c {
+        givers(field, &self.losers)
+    }
+
     fn sum_without_the_rest(&self, field: &FieldChange, leads: &[Lead]) -> Value {
         let number = |lead: &Lead| lead.value(&field.name).and_then(Value::as_f64);
         let rest: f64 = leads.iter().filter(|lead| self.losers.contains(&lead.id)).filter_map(number).sum();
@@ -141,13 +147,13 @@ impl Change {
     }
 }
 
-/// Whether a winner holds what was written to it, or what Marketo left of it.
-fn is_ours(change: &FieldChange, held: &Value, facts: &FieldFacts) -> bool {
-    facts.holds(&change.name, held, &change.after) || facts.is_cut_from(&change.name, held, &change.after)
+/// The leads whose values a written value is made of: one, or any of the losers.
+pub(super) fn givers<'c>(change: &'c FieldChange, losers: &'c [LeadId]) -> impl Iterator<Item = LeadId> + 'c {
+    let of_all = losers.iter().copied().filter(|_| change.from.is_none());
+    change.from.into_iter().chain(of_all)
 }
 
-/// Whether another lead of the same key has the opt-out, so that the group keeps it whatever this lead has.
-fn said_by_another(opt_out: &str, lead: &Lead, leads: &[Lead], key: &KeySpec) -> bool {
-    let of_lead = key.key_of(lead);
-    leads.iter().any(|other| other.id != lead.id && other.flag(opt_out) && key.key_of(other) == of_lead)
+/// Whether a winner holds what was written to it, or what Marketo left of it.
+pub(super) fn is_ours(change: &FieldChange, held: &Value, facts: &FieldFacts) -> bool {
+    facts.holds(&change.name, held, &change.after) || facts.is_cut_from(&change.name, held, &change.after)
 }

@@ -5,9 +5,9 @@
 use std::path::Path;
 
 use super::show::Shown;
-use super::{Context, Exit, Failure, Ui, tell_findings};
+use super::{Context, Exit, Failure, Ui, findings};
 use crate::dedupe::Plan;
-use crate::ledger::{Finding, Ledger};
+use crate::ledger::{Finding, FindingId, Ledger};
 use crate::marketo::Client;
 use crate::merge::{self, Merge, Outcome, PlanPast, PlanState, Report};
 use crate::plain::{counted_of, moment};
@@ -27,11 +27,11 @@ pub(super) fn show(context: &mut Context, id: &str, json: bool) -> Result<Exit, 
     let ledger = Ledger::open(&file, &instance)?;
     let plan = load(&ledger, id, &instance)?;
     let past = PlanPast::of(&ledger, &plan)?;
-    let findings: Vec<_> = ledger.open_findings()?.into_iter().map(|(_, _, finding)| finding).collect();
-    tell_findings(&mut context.ui, &findings);
-    print(&mut context.ui, &plan, past, &findings, json)?;
+    let open: Vec<_> = ledger.open_findings()?.into_iter().map(|(id, _, finding)| (id, finding)).collect();
+    findings::tell(&mut context.ui, &open);
+    print(&mut context.ui, &plan, past, &open, json)?;
     // As everywhere: nothing ends well while something that a merge lost is open.
-    Ok(if findings.is_empty() { Exit::Done } else { Exit::Partial })
+    Ok(if open.is_empty() { Exit::Done } else { Exit::Partial })
 }
 
 /// Prints what became of a plan, without having done anything.
@@ -39,7 +39,7 @@ pub(super) fn print(
     ui: &mut Ui,
     plan: &Plan,
     past: PlanPast,
-    open: &[Finding],
+    open: &[(FindingId, Finding)],
     json: bool,
 ) -> Result<(), Failure> {
     let state = past.state;

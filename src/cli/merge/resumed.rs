@@ -1,9 +1,8 @@
 //! What there is to say before a run begins: what earlier runs left open, and what they lost. Pure.
 
-use serde_json::Value;
-
+use super::findings;
 use crate::cli::Exit;
-use crate::ledger::{Finding, FindingKind};
+use crate::ledger::FindingKind;
 use crate::merge::Resumed;
 use crate::plain::counted_of;
 
@@ -29,12 +28,15 @@ pub(super) fn in_words(resumed: &Resumed) -> (Vec<String>, Option<Exit>) {
         ));
     }
     said.extend(resumed.unwatched.as_deref().map(unwatched));
-    said.extend(resumed.findings.iter().map(open));
+    let kept =
+        |kept: &String| format!("an earlier run wrote values for a merge that it did not come to: {kept}");
+    said.extend(resumed.kept.iter().map(kept));
+    said.extend(findings::told(&resumed.findings));
     said.extend(resumed.alarms.iter().map(|alarm| format!("STOPPED, nothing more was sent: {alarm}")));
-    let consent = resumed.findings.iter().any(|finding| finding.kind == FindingKind::Consent);
+    let consent = resumed.findings.iter().any(|(_, finding)| finding.kind == FindingKind::Consent);
     if consent {
         said.push(
-            "STOPPED, nothing more was sent: set the opt-outs named above in Marketo; the next run looks again"
+            "STOPPED, nothing more was sent: set the opt-outs named above in Marketo, or acknowledge them; the next run looks again"
                 .to_owned(),
         );
     }
@@ -59,54 +61,31 @@ pub(super) fn unwatched(why: &str) -> String {
     )
 }
 
-/// Something that a merge lost, or that could not be set back, and nobody has put right.
-pub(super) fn open(finding: &Finding) -> String {
-    let Finding { lead, field, wanted, found, key, .. } = finding;
-    if finding.kind == FindingKind::Merge {
-        let what = found.get("what").and_then(Value::as_str).unwrap_or_default();
-        let losers = wanted.get("losers").and_then(Value::as_array).into_iter().flatten();
-        let losers: Vec<String> = losers.map(ToString::to_string).collect();
-        return format!("OPEN: an earlier merge of {} into lead {lead} ({key}): {what}", losers.join(", "));
-    }
-    format!(
-        "OPEN: `{field}` of lead {lead} ({key}) should be {} and is {} since this program merged or wrote to it; put it right in Marketo",
-        value_of(wanted),
-        value_of(found)
-    )
-}
-
-fn value_of(value: &Value) -> String {
-    if value.is_null() { "(blank)".to_owned() } else { value.to_string() }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{in_words, open};
+    use super::in_words;
     use crate::cli::Exit;
-    use crate::ledger::{Finding, FindingKind};
+    use crate::ledger::{Finding, FindingId, FindingKind};
     use crate::merge::Resumed;
-
-    fn finding(kind: FindingKind) -> Finding {
-        let (field, wanted, found) = match kind {
-            FindingKind::Merge => {
-                ("", json!({"winner": 1, "losers": [2, 3]}), json!({"what": "all its leads are still there"}))
-            }
-            _ => ("doNotCall", json!(true), json!(false)),
-        };
-        let key = "a@example.com".to_owned();
-        Finding { key, lead: 1, field: field.to_owned(), kind, wanted, found }
-    }
 
     #[test]
     fn every_alarm_is_said_whatever_else_stops_the_run() {
+        let lost = Finding {
+            key: "a@example.com".to_owned(),
+            lead: 1,
+            field: "doNotCall".to_owned(),
+            kind: FindingKind::Consent,
+            wanted: json!(true),
+            found: json!(false),
+        };
         let resumed = Resumed {
             settled: 2,
             removed: 1,
             open: 1,
             alarms: vec!["first".to_owned(), "second".to_owned()],
-            findings: vec![finding(FindingKind::Consent)],
+            findings: vec![(FindingId::from(1), lost)],
             told: vec!["`title` of lead 1 is \"a\"".to_owned()],
             ..Resumed::default()
         };
@@ -120,13 +99,5 @@ mod tests {
         let known = Resumed { settled: 2, ..Resumed::default() };
         let (said, exit) = in_words(&known);
         assert!(said.concat().contains("all is known") && exit.is_none(), "{said:?}");
-    }
-
-    #[test]
-    fn a_merge_that_fits_no_outcome_is_named_with_its_leads() {
-        assert_eq!(
-            open(&finding(FindingKind::Merge)),
-            "OPEN: an earlier merge of 2, 3 into lead 1 (a@example.com): all its leads are still there"
-        );
     }
 }

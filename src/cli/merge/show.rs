@@ -10,7 +10,7 @@ use crate::cli::wrap::fitted;
 use crate::cli::{Failure, Ui};
 use crate::dedupe::{Dropped, FieldChange, OPT_OUTS};
 use crate::lead::LeadId;
-use crate::ledger::Finding;
+use crate::ledger::{Finding, FindingId};
 use crate::merge::{Difference, GroupReport, Outcome, PlanState, Report, Said};
 use crate::plain::{counted_of as counted, moment};
 
@@ -25,7 +25,7 @@ pub(super) struct Shown<'a> {
     pub(super) filtered: bool,
     pub(super) report: &'a Report,
     /// What merges lost, or could not be set back, and nobody has put right.
-    pub(super) open: &'a [Finding],
+    pub(super) open: &'a [(FindingId, Finding)],
     pub(super) calls: u64,
     /// The terminal's width; none in a file or a pipe, where lines stay whole.
     pub(super) width: Option<usize>,
@@ -57,6 +57,8 @@ struct Document<'a> {
 /// A field that this run or an earlier one left otherwise than it should be.
 #[derive(Debug, Serialize)]
 struct OpenDocument<'a> {
+    /// For `merge --acknowledge`.
+    finding: u64,
     key: &'a str,
     lead: LeadId,
     name: &'a str,
@@ -65,9 +67,9 @@ struct OpenDocument<'a> {
 }
 
 impl<'a> OpenDocument<'a> {
-    fn of(finding: &'a Finding) -> Self {
+    fn of((id, finding): &'a (FindingId, Finding)) -> Self {
         let Finding { key, lead, field, wanted, found, .. } = finding;
-        Self { key, lead: *lead, name: field, wanted, found }
+        Self { finding: id.number(), key, lead: *lead, name: field, wanted, found }
     }
 }
 

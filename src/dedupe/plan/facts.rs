@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Policy;
 use crate::dedupe::bundle::addresses;
-use crate::dedupe::consent::{ConsentFields, Sense, sense_of};
+use crate::dedupe::consent::{Companion, ConsentFields, Sense, companion_of, sense_of};
 use crate::dedupe::field_rule::OPT_OUTS;
 use crate::dedupe::value::is_empty;
 
@@ -78,6 +78,29 @@ impl FieldFacts {
     /// Whether the field says no to being written to, called or tracked, where it is true.
     pub fn is_opt_out(&self, field: &str) -> bool {
         OPT_OUTS.contains(&field) || sense_of(field, self) == Some(Sense::OptOut)
+    }
+
+    /// Whether a lead that holds `held`, and would hold `then`, would no longer say a no that it says, or may
+    /// say, now.
+    pub fn takes_back_a_no(&self, field: &str, held: &Value, then: &Value) -> bool {
+        let is_false = self.holds(field, held, &Value::Null);
+        if self.holds(field, held, then) {
+            return false;
+        }
+        match sense_of(field, self) {
+            _ if self.is_opt_out(field) => !is_false,
+            Some(Sense::Consent) => is_false,
+            Some(Sense::Unclear | Sense::OptOut) => true,
+            None => false,
+        }
+    }
+
+    /// The consent field of which the field tells the reason or the time.
+    pub fn flag_explained_by(&self, field: &str) -> Option<&str> {
+        match companion_of(field, self)? {
+            Companion::Of(flag) => Some(flag),
+            Companion::Unclear => None,
+        }
     }
 
     /// The fields without which no merge is safe and that the instance does not show: whether somebody unsubscribed, the

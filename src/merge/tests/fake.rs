@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
     Accepted, Error, LeadChange, MERGE_LIMIT, MERGE_LOSERS, MergeLeads, MergeOrder, MergeRecord, Permit,
-    RecordResult, RecordStatus, Result, SyncAction, SyncLeads, SyncRequest,
+    Reason, RecordResult, RecordStatus, Result, SyncAction, SyncLeads, SyncRequest,
 };
 
 /// What befalls the next write.
@@ -127,6 +127,15 @@ pub(super) struct World {
     pub(super) drops_memberships: bool,
     /// What setting a status answers in place of a result.
     pub(super) status_fates: Vec<Fate>,
+    /// The code with which a lead's record is skipped in every write.
+    pub(super) skips: BTreeMap<LeadId, &'static str>,
+    /// Fields that answer `updated` and keep their values.
+    pub(super) blocked: BTreeSet<String>,
+    /// Leads that the next read leaves out.
+    pub(super) hides: BTreeSet<LeadId>,
+    /// How many reads show what was before a write, and what is left of that.
+    pub(super) lag: usize,
+    stale: Option<(usize, BTreeMap<LeadId, Lead>)>,
 }
 
 /// The strict, small Marketo.
@@ -341,6 +350,7 @@ impl SyncLeads for Fake {
             let fate = if world.write_fates.is_empty() { Fate::Fine } else { world.write_fates.remove(0) };
             match fate {
                 Fate::NeverDone => Err(unclear(CALL)),
+                Fate::Refused(code) => Err(refused(CALL, code)),
                 Fate::AnswerLost => {
                     world.write(request);
                     Err(unclear(CALL))
@@ -356,20 +366,43 @@ impl SyncLeads for Fake {
 impl World {
     fn write(&mut self, request: &SyncRequest) -> Vec<RecordResult> {
         let blocked = self.is_broken(Breaks::OptOuts);
+        if self.lag > 0 {
+            self.stale = Some((self.lag, self.leads.clone()));
+        }
         let mut results = Vec::new();
         for record in &request.input {
             let id = record.get("id").and_then(Value::as_u64).expect("written by id");
-            let lead = self.leads.get_mut(&id);
+            let skipped = self.skips.get(&id).copied();
+            let lead = self.leads.get_mut(&id).filter(|_| skipped.is_none());
             let status = if lead.is_some() { RecordStatus::Updated } else { RecordStatus::Skipped };
             if let Some(lead) = lead {
-                let takes = |field: &str| field != "id" && !(blocked && field == "unsubscribed");
+                let takes = |field: &String| {
+                    field != "id" && !(blocked && field == "unsubscribed") && !self.blocked.contains(field)
+                };
                 for (field, value) in record.iter().filter(|(field, _)| takes(field)) {
                     lead.set(field, value.clone());
                 }
             }
             self.leads.extend(self.meddling.take().map(|lead| (lead.id, lead)));
-            results.push(RecordResult { status, id: Some(id), reasons: vec![], request_id: None });
+            let reason = |code: &str| Reason { code: code.to_owned(), message: "no".to_owned() };
+            let reasons = skipped.map(reason).into_iter().collect();
+            results.push(RecordResult { status, id: Some(id), reasons, request_id: None });
         }
         results
+    }
+
+    /// Leads as a read shows them.
+    fn shown(&mut self) -> BTreeMap<LeadId, Lead> {
+        let mut leads = match &mut self.stale {
+            Some((left, leads)) if *left > 0 => {
+                *left -= 1;
+                leads.clone()
+            }
+            _ => self.leads.clone(),
+        };
+        for hidden in std::mem::take(&mut self.hides) {
+            leads.remove(&hidden);
+        }
+        leads
     }
 }

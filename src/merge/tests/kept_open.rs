@@ -45,7 +45,7 @@ fn a_loss_is_kept_before_its_call_is_closed() {
     assert!(killed.is_err());
     let resumed = time().block_on(bench.resume());
     let open: Vec<_> =
-        resumed.findings.iter().map(|finding| (finding.lead, finding.field.as_str())).collect();
+        resumed.findings.iter().map(|(_, finding)| (finding.lead, finding.field.as_str())).collect();
     assert_eq!(open, [(1, "unsubscribed")], "{resumed:?}");
 }
 
@@ -58,7 +58,7 @@ async fn a_merge_that_fits_no_outcome_begins_every_run_until_it_is_explained() {
         // The second run merges the leads that are there; the third sees it.
         for is_open in [true, !is_explained] {
             let Ran { resumed, .. } = bench.run().await;
-            let kinds: Vec<_> = resumed.findings.iter().map(|finding| finding.kind).collect();
+            let kinds: Vec<_> = resumed.findings.iter().map(|(_, finding)| finding.kind).collect();
             assert_eq!(kinds == [FindingKind::Merge], is_open, "{fate:?}: {resumed:?}");
         }
     }
@@ -124,7 +124,8 @@ async fn a_membership_counts_as_back_when_it_is_read() {
     };
     let at = "2026-11-24T12:00:00Z";
     bench.ledger().open_findings_with(&plan.id, std::slice::from_ref(&lost), at).unwrap();
-    assert_eq!(bench.resume().await.findings, [lost]);
+    let open: Vec<_> = bench.resume().await.findings.into_iter().map(|(_, finding)| finding).collect();
+    assert_eq!(open, [lost]);
     bench.fake.world().programs.get_mut(&9).unwrap().insert(1);
     assert_eq!(bench.resume().await.findings, []);
 }

@@ -25,8 +25,8 @@ impl ReadLeads for Fake {
         assert_eq!(field, "id");
         assert!(values.len() <= 300);
         self.arrive().await;
-        let world = self.world();
-        Ok(values.iter().filter_map(|id| world.leads.get(&id.parse().ok()?).cloned()).collect())
+        let leads = self.world().shown();
+        Ok(values.iter().filter_map(|id| leads.get(&id.parse().ok()?).cloned()).collect())
     }
 
     async fn describe(&self) -> Result<Schema> {
@@ -54,6 +54,7 @@ impl ReadLeads for Fake {
             "leadPartitionId",
             "sfdcLeadId",
             "sfdcContactId",
+            "unsubscribedReason",
         ];
         Ok(Schema {
             fields: names.into_iter().chain(["marketingSuspended"]).map(field).collect(),

@@ -1,0 +1,69 @@
+//! Values that were written to winners for merges that did not follow yet.
+//!
+//! For: they are given back, and must not look like somebody else's. Never: forgets a write that may have been done,
+//! or keeps one in mind that was not, since a value that a person types later may be the same.
+
+use rusqlite::params;
+
+use super::{CallId, Error, Ledger};
+use crate::lead::LeadId;
+
+/// A winner that has values of a plan whose merge is not, or not wholly, done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The plan that says what was written.
+    pub plan: String,
+    /// The lead that was written to.
+    pub winner: LeadId,
+    /// The losers of that plan that are gone into it.
+    pub gone: Vec<LeadId>,
+}
+
+impl Ledger {
+    /// The winners that were written to, or may have been, for merges that are not all done.
+    /// A merge is done when all losers of the plan are gone, which the plan tells.
+    pub fn unfinished_writes(&self) -> Result<Vec<Unfinished>, Error> {
+        let rows: Vec<(String, i64, String)> = self.read(|db| {
+            db.prepare(include_str!("unfinished.sql"))?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+                .collect()
+        })?;
+        rows.into_iter()
+            .map(|(plan, winner, gone)| {
+                let gone = serde_json::from_str(&gone)
+                    .map_err(|error| Error::Damaged { what: format!("a verified merge: {error}") })?;
+                Ok(Unfinished { plan, winner: winner.cast_unsigned(), gone })
+            })
+            .collect()
+    }
+
+    /// Marketo did not write these leads of a call that it did otherwise; on disk when it returns.
+    pub fn not_written(&mut self, call: CallId, leads: &[LeadId], at: &str) -> Result<(), Error> {
+        self.write(|db| {
+            let mut insert = db.prepare_cached(
+                "INSERT OR IGNORE INTO write_end (call, lead, how, at) VALUES (?1, ?2, 'not written', ?3)",
+            )?;
+            for lead in leads {
+                insert.execute(params![call.0, lead.cast_signed(), at])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// A look showed that these leads hold nothing of a plan's writes that is to be given back, or are gone.
+    pub fn nothing_to_give_back(&mut self, plan: &str, leads: &[LeadId], at: &str) -> Result<(), Error> {
+        self.write(|db| {
+            let mut insert = db.prepare_cached(
+                "INSERT OR IGNORE INTO write_end (call, lead, how, at)
+                 SELECT call.id, call_lead.lead, 'nothing to give back', ?3
+                 FROM call_lead JOIN call ON call.id = call_lead.call
+                 WHERE call_lead.lead = ?2 AND call.plan = ?1 AND call.kind = 'write'
+                     AND call.id NOT IN (SELECT call FROM call_purpose WHERE purpose <> 'prepare')",
+            )?;
+            for lead in leads {
+                insert.execute(params![plan, lead.cast_signed(), at])?;
+            }
+            Ok(())
+        })
+    }
+}
