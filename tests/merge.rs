@@ -69,8 +69,9 @@ fn crowd(options: Options, groups: usize, sixty: bool) -> Instance {
     let instance = Instance::start(options);
     let (mut evens, mut thirds) = (Vec::new(), Vec::new());
     let mut put = |email: &str, n: usize, copy: usize| {
-        let mut fields =
-            json!({ "email": email, "firstName": "Ada", "unsubscribed": copy == 1 && n.is_multiple_of(3) });
+        // Long before the run, so that its reading of the log does not begin with all their births.
+        let mut fields = json!({ "email": email, "firstName": "Ada", "createdAt": "2026-01-02T03:04:05Z",
+            "unsubscribed": copy == 1 && n.is_multiple_of(3) });
         if copy == 1 {
             fields["phone"] = json!(format!("+44 {n}"));
         }
@@ -304,7 +305,7 @@ fn a_second_merge_is_kept_out_while_one_runs() {
 }
 
 #[test]
-fn a_thousand_groups_that_are_all_written_to_cost_at_most_1170_calls() {
+fn a_thousand_groups_that_are_all_written_to_cost_at_most_1175_calls() {
     let mut options = quick();
     // By the clock on the wall no look becomes too old only because this machine is busy.
     for knob in ["merge_ms=0", "clock_speed=1"] {
@@ -316,7 +317,7 @@ fn a_thousand_groups_that_are_all_written_to_cost_at_most_1170_calls() {
     let done = Run::of(&mut command).expect_code(0).json();
     assert_eq!(done["merged"], 1000);
     assert!(done["group"].as_array().unwrap().iter().all(|group| group["fields"] != json!([])));
-    assert!(done["calls"].as_u64().unwrap() <= 1170, "{:?}", instance.sandbox.calls());
+    assert!(done["calls"].as_u64().unwrap() <= 1175, "{:?}", instance.sandbox.calls());
     assert!(emails_are_unique(&instance));
 }
 

@@ -103,6 +103,18 @@ fn what_cannot_be_set_back_on_a_group_left_alone_is_named_with_its_value_before_
 }
 
 #[test]
+fn what_a_campaign_makes_of_a_value_that_is_written_again_is_a_loss_and_not_mended() {
+    let instance = Instance::start(options(&["merge_empties=city", "overwritten_fields=city:Nowhere"]));
+    let winner = lead(&instance, &json!({"city": "London"}));
+    lead(&instance, &json!({}));
+    let run = merge(&instance).expect_code(1).json();
+    let lost =
+        json!({"lead": winner, "name": "city", "wanted": "London", "found": "Nowhere", "fate": "lost"});
+    assert_eq!(run["group"][0]["surprises"], json!([lost]), "{run}");
+    assert_eq!(run["open"][0]["name"], "city");
+}
+
+#[test]
 fn what_the_merge_takes_from_the_survivor_is_written_again() {
     let instance = Instance::start(options(&["merge_score=sum", "merge_empties=phone"]));
     // The highest score stays, and an address is not put together from two records.

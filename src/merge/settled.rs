@@ -303,9 +303,10 @@ impl<M: MergeClient> Merge<'_, M> {
                 settled.push(one);
                 continue;
             };
-            let still = compare(&one.pending, &survivor, &self.facts).taken;
+            // Whatever is there in place of the value after it was written again, a campaign's answer for one: it is lost.
+            let Compared { taken: still, changed } = compare(&one.pending, &survivor, &self.facts);
             for difference in taken {
-                let lost = still.iter().find(|still| still.name == difference.name);
+                let lost = still.iter().chain(&changed).find(|still| still.name == difference.name);
                 let fate = if lost.is_some() { Fate::Lost } else { Fate::Mended };
                 one.surprises.push(surprise(lost.cloned().unwrap_or(difference), fate));
             }
