@@ -108,6 +108,13 @@ pub(super) fn is_in_crm(members: &[Lead]) -> bool {
     members.iter().filter(|lead| lead.crm() > Crm::None).count() > 1
 }
 
+/// How many of the leads the sync with Microsoft Dynamics created. Adobe documents no field that holds a Dynamics record's
+/// id; the source of a lead alone says where it came from.
+fn came_from_dynamics(members: &[Lead]) -> usize {
+    let sources = members.iter().filter_map(Lead::source);
+    sources.filter(|source| source.to_lowercase().contains("dynamics")).count()
+}
+
 /// What the leads themselves say against a merge; they come by id.
 pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
     let partitions: BTreeSet<Option<String>> = members.iter().map(Lead::partition).collect();
@@ -125,6 +132,14 @@ pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
                 "several of its records are in the CRM, which would have to merge them: do that there, or \
                     --merge-in-crm has the CRM do it"
                     .to_owned(),
+        });
+    }
+    if came_from_dynamics(members) > 1 && !policy.merge_in_crm {
+        return Some(Objection {
+            reason: Reason::Crm,
+            words: "several of its records came from Microsoft Dynamics, which Marketo cannot have merge them: merge \
+                    them there first; --merge-in-crm would merge them in Marketo all the same"
+                .to_owned(),
         });
     }
     if policy.include_shared {
@@ -174,7 +189,10 @@ mod tests {
     fn a_plan_leaves_alone_exactly_what_a_report_says_a_person_must_decide() {
         let lead = |id: u64| Lead::new(id).with("email", "ada@example.com").with("leadPartitionId", 1);
         let pair = |with: fn(Lead) -> Lead| vec![lead(2), with(lead(1))];
-        let cases: [(Vec<Lead>, Option<Reason>); 7] = [
+        let from_dynamics = |lead: Lead| lead.with("originalSourceType", "Microsoft Dynamics");
+        let cases: [(Vec<Lead>, Option<Reason>); 9] = [
+            (pair(|lead| lead.with("originalSourceType", "Microsoft Dynamics")), None),
+            (pair(|lead| lead).into_iter().map(from_dynamics).collect(), Some(Reason::Crm)),
             (pair(|lead| lead), None),
             (pair(|lead| lead.with("leadPartitionId", 2)), Some(Reason::Partitions)),
             (pair(|lead| lead.with("sfdcLeadId", "00Q1")), None),
