@@ -331,7 +331,8 @@ impl Settled<'_> {
     /// an answer that was lost.
     pub(super) fn is_unexpected(&self) -> bool {
         let is_not_done = matches!(self.finding, Finding::NotDone(_));
-        !self.surprises.is_empty() || !(self.is_as_asked() || is_not_done)
+        let is_surprising = |surprise: &Surprise| !is_usual(surprise, &self.pending.group.blank);
+        self.surprises.iter().any(is_surprising) || !(self.is_as_asked() || is_not_done)
     }
 
     /// Whether all losers of the call are gone and the lead that was to stay did.
@@ -341,4 +342,11 @@ impl Settled<'_> {
             Finding::Partly { .. } | Finding::NotDone(_) | Finding::Contradicted(_) => false,
         }
     }
+}
+
+/// Whether a merge does that in the ordinary course, so that it was mended: Marketo adds scores up, and fills a blank that
+/// a bundle keeps.
+fn is_usual(surprise: &Surprise, blank: &BTreeSet<String>) -> bool {
+    let Surprise { difference: Difference { name, wanted, found, .. }, fate } = surprise;
+    *fate == Fate::Mended && (blank.contains(name) || (wanted.is_number() && found.is_number()))
 }

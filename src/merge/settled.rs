@@ -4,7 +4,7 @@
 //! merge took was written again and read back; what could not be put right is kept there as an open
 //! finding. Never: sends a merge, or takes back what somebody else wrote.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -264,6 +264,7 @@ impl<M: MergeClient> Merge<'_, M> {
         };
         let ids: Vec<LeadId> =
             to_mend.iter().filter_map(|(settled, _)| Some(settled.finding.survivor()?.id)).collect();
+        let mut written: BTreeSet<(LeadId, String)> = BTreeSet::new();
         for _ in 0..TRIES {
             let Some(look) = self.look(&ids).await? else { return Ok((Vec::new(), pendings(to_mend))) };
             let mut by_plan: BTreeMap<&str, Vec<Record>> = BTreeMap::new();
@@ -278,6 +279,7 @@ impl<M: MergeClient> Merge<'_, M> {
                 });
                 let changes = to_write(&writeable.collect::<Vec<_>>());
                 if !changes.is_empty() {
+                    written.extend(changes.iter().map(|change| (survivor.id, change.name.clone())));
                     let record = Record { lead: survivor.id, changes };
                     by_plan.entry(settled.pending.plan).or_default().push(record);
                 }
@@ -303,12 +305,20 @@ impl<M: MergeClient> Merge<'_, M> {
                 settled.push(one);
                 continue;
             };
-            // Whatever is there in place of the value after it was written again, a campaign's answer for one: it is lost.
             let Compared { taken: still, changed } = compare(&one.pending, &survivor, &self.facts);
             for difference in taken {
-                let lost = still.iter().chain(&changed).find(|still| still.name == difference.name);
-                let fate = if lost.is_some() { Fate::Lost } else { Fate::Mended };
-                one.surprises.push(surprise(lost.cloned().unwrap_or(difference), fate));
+                let is_written = written.contains(&(survivor.id, difference.name.clone()));
+                let is_it = |other: &&Difference| other.name == difference.name;
+                let (found, fate) = match (still.iter().find(is_it), changed.iter().find(is_it)) {
+                    (Some(lost), _) => (lost.clone(), Fate::Lost),
+                    // What is there in place of the value after it was written again, a campaign's answer for one, is a
+                    // loss; what somebody typed before stays.
+                    (None, Some(other)) => {
+                        (other.clone(), if is_written { Fate::Lost } else { Fate::Changed })
+                    }
+                    (None, None) => (difference, Fate::Mended),
+                };
+                one.surprises.push(surprise(found, fate));
             }
             if let Finding::Merged { survivor: held, .. } | Finding::Partly { survivor: held, .. } =
                 &mut one.finding
