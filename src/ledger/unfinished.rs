@@ -3,7 +3,8 @@
 //! For: they are given back, and must not look like somebody else's. Never: forgets a write that may have been done,
 //! or keeps one in mind that was not, since a value that a person types later may be the same.
 
-use rusqlite::params;
+use chrono::{DateTime, Utc};
+use rusqlite::{OptionalExtension as _, params};
 
 use super::{CallId, Error, Ledger};
 use crate::lead::LeadId;
@@ -35,6 +36,23 @@ impl Ledger {
                 Ok(Unfinished { plan, winner: winner.cast_unsigned(), gone })
             })
             .collect()
+    }
+
+    /// When the last write of a plan that prepared a lead's merge was written down, just before it left.
+    pub fn prepared_at(&self, plan: &str, lead: LeadId) -> Result<Option<DateTime<Utc>>, Error> {
+        let at: Option<String> = self.read(|db| {
+            db.prepare_cached(
+                "SELECT journal.at FROM journal
+                 JOIN call ON call.id = journal.call
+                 JOIN call_lead ON call_lead.call = call.id
+                 WHERE call_lead.lead = ?2 AND call.plan = ?1 AND call.kind = 'write' AND event = 'started'
+                     AND call.id NOT IN (SELECT call FROM call_purpose WHERE purpose <> 'prepare')
+                 ORDER BY seq DESC LIMIT 1",
+            )?
+            .query_row(params![plan, lead.cast_signed()], |row| row.get(0))
+            .optional()
+        })?;
+        Ok(at.and_then(|at| at.parse().ok()))
     }
 
     /// Marketo did not write these leads of a call that it did otherwise; on disk when it returns.

@@ -3,12 +3,13 @@
 //!
 //! What cannot be set back, or was never seen as it was written, stays open in the ledger with its value before; it is
 //! there before the values are written back, so that a kill cannot make it silent. The ledger keeps a winner in mind until
-//! a look has shown that nothing is left to be given back.
+//! a look has shown that nothing is left to be given back, and cannot be one that lags behind the write.
 //! Never: takes back what somebody else wrote since, an opt-out (law 5 outranks law 2: its person may have said no
 //! since), or a value whose giver is gone, so that nobody else has it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::TimeDelta;
 use serde_json::Value;
 
 use super::look::Look;
@@ -17,10 +18,11 @@ use super::take_in::members;
 use super::verify::shown;
 use super::write::Record;
 use super::written::{givers, is_ours};
-use super::{Error, Merge, MergeClient};
+use super::{Error, MARGIN, Merge, MergeClient};
 use crate::dedupe::{FieldChange, FieldFacts, Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Finding, FindingKind, Purpose};
+use crate::marketo::SYNC_LIMIT;
 
 /// What became of a winner.
 #[derive(Debug)]
@@ -100,8 +102,12 @@ impl<M: MergeClient> Merge<'_, M> {
         let fields = self.fields_of(&groups, &look)?;
         self.close_what_is_settled(plan, &fields)?;
         self.keep_open(plan, &fields)?;
-        let done = fields.iter().filter(|of_group| to_give_back(of_group).is_none());
-        let done: Vec<LeadId> = done.map(|(group, _)| group.winner).collect();
+        let mut done: Vec<LeadId> = Vec::new();
+        for of_group in &fields {
+            if to_give_back(of_group).is_none() && !self.may_still_show(plan, of_group, &asked)? {
+                done.push(of_group.0.winner);
+            }
+        }
         self.ledger.nothing_to_give_back(plan, &done, &self.at())?;
         let told = fields.iter().map(|(group, fields)| {
             let told = became_of(group, fields.as_deref(), &asked, &self.facts);
@@ -182,11 +188,36 @@ impl<M: MergeClient> Merge<'_, M> {
             let gone = givers(change, &group.losers).find(|giver| !live.contains_key(giver));
             return Ok(gone.map_or(Standing::Ours, Standing::GiverGone));
         }
-        // A winner that was seen with the written value was backed up so before its merge was to leave.
-        let last = self.ledger.backups_of(group.winner)?.pop();
-        let is_written = |held: &Value| facts.holds(&change.name, held, &change.after);
-        let was_seen = last.is_some_and(|backup| backup.lead.value(&change.name).is_some_and(is_written));
+        let was_seen = self.was_seen(group.winner, change)?;
         Ok(if was_seen { Standing::Changed } else { Standing::Unexplained })
+    }
+
+    /// A winner that was seen with the written value was backed up so before its merge was to leave.
+    fn was_seen(&self, winner: LeadId, change: &FieldChange) -> Result<bool, Error> {
+        let last = self.ledger.backups_of(winner)?.pop();
+        let is_written = |held: &Value| self.facts.holds(&change.name, held, &change.after);
+        Ok(last.is_some_and(|backup| backup.lead.value(&change.name).is_some_and(is_written)))
+    }
+
+    /// Whether a look that shows nothing of the write to a winner may be one that lags behind it: the write is recent,
+    /// and no look has shown a value of it.
+    fn may_still_show(
+        &self,
+        plan: &str,
+        (group, fields): &(&PlannedGroup, Option<Vec<Field<'_>>>),
+        asked: &BTreeSet<(LeadId, String)>,
+    ) -> Result<bool, Error> {
+        let Some(fields) = fields else { return Ok(false) };
+        for field in fields {
+            let shows_nothing = matches!(field.standing, Standing::AsBefore | Standing::Unexplained);
+            let was_asked = asked.contains(&(group.winner, field.change.name.clone()));
+            if !shows_nothing || was_asked || self.was_seen(group.winner, field.change)? {
+                return Ok(false);
+            }
+        }
+        let limit = TimeDelta::from_std(self.clock.wall(SYNC_LIMIT + MARGIN)).unwrap_or_default();
+        let written_at = self.ledger.prepared_at(plan, group.winner)?;
+        Ok(written_at.is_some_and(|at| (self.now)() - at <= limit))
     }
 
     fn keep_open(&mut self, plan: &str, all: &Fields<'_>) -> Result<(), Error> {

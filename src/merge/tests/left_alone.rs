@@ -100,6 +100,28 @@ async fn a_look_that_finds_nothing_to_give_back_is_the_last_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_that_may_lag_behind_the_write_does_not_end_it() {
+    let long_after = || "2026-11-24T12:10:00Z".parse().expect("a time");
+    for is_over in [false, true] {
+        let bench = killed_after_the_write(|| vec![lead(1, "a@example.com"), pair()[1].clone()], None).await;
+        let written = bench.fake.world().leads[&1].clone();
+        change(&bench, 2, "email", json!("b@example.com"));
+        // What a read shows that lags.
+        bench.fake.world().leads.insert(1, lead(1, "a@example.com"));
+        let now = if is_over { long_after } else { bench.settings().now };
+        let mut ledger = bench.ledger();
+        let settings = Settings { now, ..bench.settings() };
+        let mut merge = Merge::new(&bench.fake, &mut ledger, settings).await.unwrap();
+        merge.settle_open(&mut ()).await.unwrap();
+        drop(ledger);
+        assert_eq!(bench.ledger().unfinished_writes().unwrap().is_empty(), is_over);
+        bench.fake.world().leads.insert(1, written);
+        let given_back = bench.run().await.resumed.given_back;
+        assert_eq!((given_back, held(&bench, 1, "phone") == Value::Null), (usize::from(!is_over), !is_over));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_value_whose_giver_is_gone_stays_since_nobody_else_has_it() {
     let three = || {
         vec![
