@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use super::fresh::Fresh;
 use super::look::Look;
 use super::report::Said;
-use super::written::is_ours;
 use super::{Error, MARGIN, Merge, MergeClient};
 use crate::dedupe::{FieldChange, FieldFacts};
 use crate::lead::{Lead, LeadId};
@@ -235,7 +234,7 @@ impl<M: MergeClient> Merge<'_, M> {
                 let without: Vec<LeadId> =
                     records.iter().filter(has_none).map(|record| record.lead).collect();
                 let event = if without.len() == records.len() && !records.is_empty() {
-                    Event::NotDone { why: "no lead has any of the values".to_owned() }
+                    Event::NotDone { why: "every lead holds what it held before".to_owned() }
                 } else {
                     Event::Verified { survivor: None, merged: vec![] }
                 };
@@ -291,11 +290,12 @@ fn has(lead: &Lead, record: &Record, facts: &FieldFacts) -> bool {
     })
 }
 
-/// Whether a lead has none of the values that a record would write, but for those that it had before.
+/// Whether a lead has none of the values that a record would write: each field holds what it held before. Any other
+/// value may be what the instance made of the write.
 fn has_none(lead: &Lead, record: &Record, facts: &FieldFacts) -> bool {
     record.changes.iter().all(|change| {
         let held = lead.value(&change.name).unwrap_or(&Value::Null);
-        !is_ours(change, held, facts) || facts.holds(&change.name, held, &change.before)
+        facts.holds(&change.name, held, &change.before)
     })
 }
 
@@ -368,5 +368,23 @@ pub(super) fn refused_event(error: &marketo::Error) -> Event {
         code: error.code().map(str::to_owned),
         request_id: request_id(error),
         why: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_lead_was_not_written_to_only_where_it_holds_what_it_held_before() {
+        let change = |before, after| FieldChange { name: "phone".into(), before, after, from: None };
+        let record = Record { lead: 1, changes: vec![change(json!("1"), json!("7"))] };
+        // The instance made +7 of the 7 that was written.
+        for (held, is_none) in [("1", true), ("7", false), ("+7", false)] {
+            let lead = Lead::new(1).with("phone", held);
+            assert_eq!(has_none(&lead, &record, &FieldFacts::default()), is_none, "{held}");
+        }
     }
 }
