@@ -100,18 +100,26 @@ impl<M: MergeClient> Merge<'_, M> {
         let how = format!("lead {} was merged into lead {}", finding.lead, now.id);
         let is_right = self.facts.holds(&finding.field, &held, &finding.wanted);
         let is_blank = self.facts.holds(&finding.field, &held, &Value::Null);
+        let nothing_is_lost = self.facts.holds(&finding.field, &finding.wanted, &Value::Null);
         let moved = Finding { lead: now.id, ..finding };
         match moved.kind {
             // Whether it is explained is looked for elsewhere.
             FindingKind::Merge => {}
             FindingKind::Program => self.ledger.carry_finding_over(id, plan, &moved, &how, &self.at())?,
             // A value too many is no loss to be looked for elsewhere.
-            FindingKind::NotSetBack => self.ledger.close_finding(id, &how, &self.at())?,
-            FindingKind::Consent | FindingKind::Value if is_right => {
+            FindingKind::NotSetBack if nothing_is_lost => {
+                self.ledger.close_finding(id, &how, &self.at())?;
+            }
+            FindingKind::Consent | FindingKind::Value | FindingKind::NotSetBack if is_right => {
                 let how = format!("{how}, which holds the wanted value");
                 self.ledger.close_finding(id, &how, &self.at())?;
             }
-            FindingKind::Value if !is_blank => {}
+            FindingKind::Value | FindingKind::NotSetBack if !is_blank => {}
+            // This lead was not written to, so that nothing is given back to it: it gets the lost value.
+            FindingKind::NotSetBack => {
+                let moved = Finding { kind: FindingKind::Value, found: held, ..moved };
+                self.ledger.carry_finding_over(id, plan, &moved, &how, &self.at())?;
+            }
             FindingKind::Consent | FindingKind::Value => {
                 let moved = Finding { found: held, ..moved };
                 self.ledger.carry_finding_over(id, plan, &moved, &how, &self.at())?;

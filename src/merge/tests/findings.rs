@@ -46,6 +46,11 @@ async fn a_loss_is_put_right_on_the_record_into_which_its_own_was_merged() {
         // A value of its own is no loss of this program's to put right, also where it is what was found.
         (lost("phone", FindingKind::Value, json!("7"), blank), json!("8"), json!("8"), true),
         (lost("phone", FindingKind::Value, json!("7"), json!("8")), json!("8"), json!("8"), true),
+        (lost("phone", FindingKind::NotSetBack, json!("7"), json!("8")), json!("8"), json!("8"), true),
+        (lost("phone", FindingKind::NotSetBack, json!("7"), json!("8")), Value::Null, json!("7"), false),
+        (lost("phone", FindingKind::NotSetBack, json!("7"), json!("8")), json!("7"), json!("7"), false),
+        // There was no value before: it is one too many, and none is lost.
+        (lost("phone", FindingKind::NotSetBack, Value::Null, json!("8")), json!("8"), json!("8"), false),
     ] {
         let field = finding.field.clone();
         let bench = with_open(finding, lead(5, "a@example.com").with(&field, held));
