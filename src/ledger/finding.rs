@@ -251,13 +251,14 @@ impl Ledger {
     }
 }
 
-/// Keeps a loss, unless it is open already.
+/// Keeps a loss, unless it is open already. A value that could not be set back is not one that a merge lost.
 fn insert(db: &Connection, plan: &str, finding: &Finding, at: &str) -> Result<(), Error> {
     let inserted = db
         .prepare_cached(
             "INSERT INTO finding (plan, key, lead, field, kind, wanted, found, at)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS (
              SELECT 1 FROM finding WHERE lead = ?3 AND field = ?4 AND kind = ?5 AND wanted = ?6
+                 AND (id IN (SELECT finding FROM not_set_back)) = ?9
                  AND id NOT IN (SELECT finding FROM finding_end))",
         )?
         .execute(params![
@@ -269,6 +270,7 @@ fn insert(db: &Connection, plan: &str, finding: &Finding, at: &str) -> Result<()
             json(&finding.wanted)?,
             json(&finding.found)?,
             at,
+            finding.kind == FindingKind::NotSetBack,
         ])?;
     if inserted > 0 && finding.kind == FindingKind::NotSetBack {
         db.execute("INSERT INTO not_set_back (finding) VALUES (?1)", [db.last_insert_rowid()])?;

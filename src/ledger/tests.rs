@@ -345,6 +345,27 @@ fn a_loss_is_open_until_somebody_saw_it_right_and_is_kept_once() {
 }
 
 #[test]
+fn a_value_that_a_merge_lost_is_kept_beside_the_same_one_that_could_not_be_set_back() {
+    let file = File::new();
+    let mut ledger = with_plan(&file);
+    let of_kind = |kind| Finding {
+        key: "a@example.com".into(),
+        lead: 1,
+        field: "phone".into(),
+        kind,
+        wanted: json!("7"),
+        found: json!("8"),
+    };
+    let both = [FindingKind::NotSetBack, FindingKind::Value].map(of_kind);
+    for _ in 0..2 {
+        ledger.open_findings_with("p1", &both, AT).unwrap();
+        let open: Vec<Finding> =
+            ledger.open_findings().unwrap().into_iter().map(|(_, _, finding)| finding).collect();
+        assert_eq!(open, both);
+    }
+}
+
+#[test]
 fn the_last_refusal_of_a_group_and_the_fields_that_are_not_taken_are_remembered() {
     let file = File::new();
     let mut ledger = with_plan(&file);
