@@ -55,6 +55,9 @@ pub enum FindingKind {
 /// What the query below calls a finding that is in a table of its own.
 const NOT_SET_BACK: &str = "not_set_back";
 
+/// How the reason begins with which a person has closed a finding.
+const ACKNOWLEDGED: &str = "acknowledged: ";
+
 impl FindingKind {
     fn as_str(self) -> &'static str {
         match self {
@@ -166,6 +169,34 @@ impl Ledger {
     /// Closes a loss, and says how it came right, or why it may stay.
     pub fn close_finding(&mut self, finding: FindingId, how: &str, at: &str) -> Result<(), Error> {
         self.write(|db| close(db, finding, how, at))
+    }
+
+    /// Closes a loss that a person has settled, or that nobody can put right, with the reason.
+    pub fn acknowledge_finding(&mut self, finding: FindingId, reason: &str, at: &str) -> Result<(), Error> {
+        self.write(|db| close(db, finding, &format!("{ACKNOWLEDGED}{reason}"), at))
+    }
+
+    /// Whether a person has acknowledged that this value could not be set back, since the last write of the plan that
+    /// prepared a merge of the lead.
+    pub fn is_acknowledged(&self, plan: &str, finding: &Finding) -> Result<bool, Error> {
+        let written_at = self.prepared_at(plan, finding.lead)?;
+        let (wanted, found) = (json(&finding.wanted)?, json(&finding.found)?);
+        let opened_at: Vec<String> = self.read(|db| {
+            db.prepare_cached(
+                "SELECT finding.at FROM finding
+                 JOIN not_set_back ON not_set_back.finding = finding.id
+                 JOIN finding_end ON finding_end.finding = finding.id
+                 WHERE plan = ?1 AND lead = ?2 AND field = ?3 AND wanted = ?4 AND found = ?5
+                     AND substr(how, 1, length(?6)) = ?6",
+            )?
+            .query_map(
+                params![plan, finding.lead.cast_signed(), finding.field, wanted, found, ACKNOWLEDGED],
+                |row| row.get(0),
+            )?
+            .collect()
+        })?;
+        let opened_at = opened_at.iter().filter_map(|at| at.parse::<DateTime<Utc>>().ok()).max();
+        Ok(opened_at.is_some_and(|opened_at| written_at.is_none_or(|written_at| opened_at >= written_at)))
     }
 
     /// Closes a loss whose record is gone, and keeps it open on the record that has its values now, in one step.

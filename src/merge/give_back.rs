@@ -51,6 +51,8 @@ enum Standing {
     No,
     /// This lead gave what was written, and is gone.
     GiverGone(LeadId),
+    /// A person has acknowledged that it holds this.
+    Acknowledged,
     /// It holds what was written, or what Marketo left of that, and is to be set back.
     Ours,
 }
@@ -87,7 +89,7 @@ impl<M: MergeClient> Merge<'_, M> {
         }
         let mut asked: BTreeSet<(LeadId, String)> = BTreeSet::new();
         let asks = |merge: &mut Self, look: &Look| {
-            let fields = merge.fields_of(&groups, look)?;
+            let fields = merge.fields_of(plan, &groups, look)?;
             merge.keep_open(plan, &fields)?;
             let records: Vec<Record> = fields.iter().filter_map(to_give_back).collect();
             for record in &records {
@@ -99,7 +101,7 @@ impl<M: MergeClient> Merge<'_, M> {
         let Some(look) = self.look_and_write(&ids, Purpose::GiveBack, asks).await? else {
             return Ok(BTreeMap::new());
         };
-        let fields = self.fields_of(&groups, &look)?;
+        let fields = self.fields_of(plan, &groups, &look)?;
         self.close_what_is_settled(plan, &fields)?;
         self.keep_open(plan, &fields)?;
         let mut done: Vec<LeadId> = Vec::new();
@@ -152,7 +154,12 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 
     /// Where the written fields of winners stand by a look.
-    fn fields_of<'p>(&self, groups: &[&'p PlannedGroup], look: &Look) -> Result<Fields<'p>, Error> {
+    fn fields_of<'p>(
+        &self,
+        plan: &str,
+        groups: &[&'p PlannedGroup],
+        look: &Look,
+    ) -> Result<Fields<'p>, Error> {
         let mut all = Vec::new();
         for group in groups {
             let Some(winner) = look.leads.get(&group.winner) else {
@@ -163,7 +170,11 @@ impl<M: MergeClient> Merge<'_, M> {
             for change in &group.changes {
                 let held = winner.value(&change.name).cloned().unwrap_or(Value::Null);
                 let standing = self.standing(group, change, &held, &look.leads)?;
-                fields.push(Field { change, standing, held });
+                let mut field = Field { change, standing, held };
+                if field.is_wrong() && self.ledger.is_acknowledged(plan, &finding(group, &field))? {
+                    field.standing = Standing::Acknowledged;
+                }
+                fields.push(field);
             }
             all.push((*group, Some(fields)));
         }
@@ -223,16 +234,7 @@ impl<M: MergeClient> Merge<'_, M> {
     fn keep_open(&mut self, plan: &str, all: &Fields<'_>) -> Result<(), Error> {
         let of_group = |(group, fields): &(&PlannedGroup, Option<Vec<Field<'_>>>)| -> Vec<Finding> {
             let wrong = fields.iter().flatten().filter(|field| field.is_wrong());
-            wrong
-                .map(|field| Finding {
-                    key: group.key.as_str().to_owned(),
-                    lead: group.winner,
-                    field: field.change.name.clone(),
-                    kind: FindingKind::NotSetBack,
-                    wanted: field.change.before.clone(),
-                    found: field.held.clone(),
-                })
-                .collect()
+            wrong.map(|field| finding(group, field)).collect()
         };
         let findings: Vec<Finding> = all.iter().flat_map(of_group).collect();
         if findings.is_empty() {
@@ -256,6 +258,7 @@ impl<M: MergeClient> Merge<'_, M> {
                 Standing::Changed => "somebody has given the field a value since",
                 Standing::No => "it may be a person's no, and stays",
                 Standing::GiverGone(_) => "the record that had the value is gone, and it stays",
+                Standing::Acknowledged => "a person has acknowledged it",
                 Standing::Ours | Standing::Unexplained if field.held != finding.found => {
                     "it holds something else by now"
                 }
@@ -264,6 +267,18 @@ impl<M: MergeClient> Merge<'_, M> {
             self.ledger.close_finding(id, how, &self.at())?;
         }
         Ok(())
+    }
+}
+
+/// That a field could not be set back.
+fn finding(group: &PlannedGroup, field: &Field<'_>) -> Finding {
+    Finding {
+        key: group.key.as_str().to_owned(),
+        lead: group.winner,
+        field: field.change.name.clone(),
+        kind: FindingKind::NotSetBack,
+        wanted: field.change.before.clone(),
+        found: field.held.clone(),
     }
 }
 
@@ -335,6 +350,7 @@ fn in_words(field: &Field<'_>, facts: &FieldFacts) -> Option<String> {
         Standing::GiverGone(giver) => {
             format!("`{name}` stays {now}, since lead {giver}, which had that value, is gone")
         }
+        Standing::Acknowledged => format!("`{name}` was {before}, and stays {now}, as was acknowledged"),
         Standing::Ours => {
             format!("`{name}` was {before}, is {now}, and could not be set back: set it in Marketo")
         }

@@ -21,7 +21,7 @@ pub fn acknowledge(ledger: &mut Ledger, id: FindingId, reason: &str, at: &str) -
     let open = ledger.open_findings()?;
     let (_, _, finding) =
         open.into_iter().find(|(open, _, _)| *open == id).ok_or(Error::NoSuchFinding { id })?;
-    ledger.close_finding(id, &format!("acknowledged: {reason}"), at)?;
+    ledger.acknowledge_finding(id, reason, at)?;
     Ok(finding)
 }
 

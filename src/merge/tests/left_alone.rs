@@ -160,6 +160,18 @@ async fn a_value_that_could_not_be_set_back_stays_once_its_giver_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_value_that_could_not_be_set_back_stays_once_a_person_has_acknowledged_it() {
+    let bench = killed_after_the_write(|| pair().to_vec(), None).await;
+    change(&bench, 2, "email", json!("b@example.com"));
+    bench.fake.world().blocked.insert("phone".to_owned());
+    let (id, _) = bench.run().await.resumed.findings[0];
+    acknowledge(&mut bench.ledger(), id, "it is right", "2026-11-24T12:00:00Z").unwrap();
+    let writes = bench.fake.world().writes;
+    assert_eq!(bench.run().await.resumed.findings, []);
+    assert_eq!((bench.fake.world().writes, bench.ledger().unfinished_writes().unwrap()), (writes, vec![]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lead_that_one_read_leaves_out_is_not_gone() {
     let bench = killed_after_the_write(|| pair().to_vec(), None).await;
     change(&bench, 2, "email", json!("b@example.com"));
