@@ -5,7 +5,7 @@
 //! there before the values are written back, so that a kill cannot make it silent. The ledger keeps a winner in mind until
 //! a look has shown that nothing is left to be given back, and cannot be one that lags behind the write.
 //! Never: takes back what somebody else wrote since, an opt-out (law 5 outranks law 2: its person may have said no
-//! since), or a value whose giver is gone, so that nobody else has it.
+//! since), a value whose giver is gone, so that nobody else has it, or one of a winner whose merge may be under way.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ use super::written::{givers, is_ours};
 use super::{Error, MARGIN, Merge, MergeClient};
 use crate::dedupe::{FieldChange, FieldFacts, Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
-use crate::ledger::{Finding, FindingKind, Purpose};
+use crate::ledger::{Call, CallKind, Finding, FindingKind, Purpose};
 use crate::marketo::SYNC_LIMIT;
 
 /// What became of a winner.
@@ -106,7 +106,8 @@ impl<M: MergeClient> Merge<'_, M> {
         self.keep_open(plan, &fields)?;
         let mut done: Vec<LeadId> = Vec::new();
         for of_group in &fields {
-            if to_give_back(of_group).is_none() && !self.may_still_show(plan, of_group, &asked)? {
+            let is_settled = to_give_back(of_group).is_none() && !may_be_added_again(of_group, &look);
+            if is_settled && !self.may_still_show(plan, of_group, &asked)? {
                 done.push(of_group.0.winner);
             }
         }
@@ -122,9 +123,12 @@ impl<M: MergeClient> Merge<'_, M> {
     /// some, and of those that do not have all, the reasons.
     pub(super) async fn give_back_earlier(&mut self) -> Result<(usize, Vec<String>), Error> {
         let mut plans: BTreeMap<String, (Plan, BTreeSet<LeadId>)> = BTreeMap::new();
+        let open = self.ledger.open_calls()?;
+        let open = open.iter().filter(|call| call.what.kind == CallKind::Merge);
+        let may_be_merging: BTreeSet<LeadId> = open.flat_map(Call::winners).collect();
         for unfinished in self.ledger.unfinished_writes()? {
-            // Where losers are gone already, the values are the survivor's for good.
-            if !unfinished.gone.is_empty() {
+            // Where losers are gone already, or may be, the values are the survivor's for good.
+            if !unfinished.gone.is_empty() || may_be_merging.contains(&unfinished.winner) {
                 continue;
             }
             if let Some((_, winners)) = plans.get_mut(&unfinished.plan) {
@@ -280,6 +284,17 @@ fn finding(group: &PlannedGroup, field: &Field<'_>) -> Finding {
         wanted: field.change.before.clone(),
         found: field.held.clone(),
     }
+}
+
+/// Whether a winner keeps a sum of which a living loser has a part: merged later, that would count twice if the
+/// ledger did not know of the sum any more.
+fn may_be_added_again((group, fields): &(&PlannedGroup, Option<Vec<Field<'_>>>), look: &Look) -> bool {
+    let keeps_sum = |field: &Field<'_>| {
+        matches!(field.standing, Standing::GiverGone(_))
+            && field.change.from.is_none()
+            && field.held.is_number()
+    };
+    fields.iter().flatten().any(keeps_sum) && group.losers.iter().any(|loser| look.leads.contains_key(loser))
 }
 
 /// What is to be written so that a winner is as it was; none where that is nothing, or where it is gone.

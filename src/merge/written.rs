@@ -26,8 +26,10 @@ pub(super) struct Written {
 #[derive(Debug)]
 struct Change {
     fields: Vec<FieldChange>,
-    /// Those of the fields that hold a sum, where some of the losers are gone already.
-    part_done_sums: Option<BTreeSet<String>>,
+    /// Those of the fields that hold a sum.
+    sums: BTreeSet<String>,
+    /// Whether merges of the plan took some of the losers already.
+    part_done: bool,
     /// The leads whose values are in what was written.
     losers: Vec<LeadId>,
 }
@@ -51,7 +53,7 @@ impl Written {
                 if group.losers.iter().all(|loser| unfinished.gone.contains(loser)) {
                     continue;
                 }
-                written.insert(group, part_done.then_some(sums));
+                written.insert(group, sums, part_done);
             }
         }
         Ok(written)
@@ -82,8 +84,9 @@ impl Written {
         }
     }
 
-    fn insert(&mut self, group: &PlannedGroup, part_done_sums: Option<BTreeSet<String>>) {
-        let change = Change { fields: group.changes.clone(), part_done_sums, losers: group.losers.clone() };
+    fn insert(&mut self, group: &PlannedGroup, sums: BTreeSet<String>, part_done: bool) {
+        let (fields, losers) = (group.changes.clone(), group.losers.clone());
+        let change = Change { fields, sums, part_done, losers };
         self.changes.insert(group.winner, change);
     }
 
@@ -117,13 +120,10 @@ impl Written {
                 if facts.takes_back_a_no(&field.name, held, &field.before) {
                     continue;
                 }
-                match &change.part_done_sums {
-                    None if !change.givers(field).all(is_here) => {}
-                    None => before.set(&field.name, field.before.clone()),
-                    Some(sums) if sums.contains(&field.name) => {
-                        before.set(&field.name, change.sum_without_the_rest(field, &leads));
-                    }
-                    Some(_) => {}
+                if !change.part_done && change.givers(field).all(is_here) {
+                    before.set(&field.name, field.before.clone());
+                } else if change.sums.contains(&field.name) {
+                    before.set(&field.name, change.sum_without_the_rest(field, &leads));
                 }
             }
             if let Some(lead) = leads.get_mut(place) {

@@ -142,8 +142,11 @@ async fn a_value_whose_giver_is_gone_stays_since_nobody_else_has_it() {
     assert_eq!((held(&bench, 1, "phone"), held(&bench, 1, "score")), (json!("7"), json!(5)));
     assert_eq!(held(&bench, 1, "title"), Value::Null, "lead 3 still has it");
     assert!(resumed.kept[0].contains("`phone` stays \"7\", since lead 2"), "{:?}", resumed.kept);
-    assert_eq!(bench.ledger().unfinished_writes().unwrap(), []);
     assert_eq!(resumed.findings, [], "nor does a finding have it taken away later");
+
+    change(&bench, 3, "email", json!("a@example.com"));
+    assert_eq!(only(&bench.run().await.report).0, Outcome::Merged);
+    assert_eq!((bench.ids(), held(&bench, 1, "score")), (vec![1], json!(5)), "lead 3 counts once");
 }
 
 #[tokio::test(start_paused = true)]
