@@ -37,7 +37,15 @@ impl<M: MergeClient> Merge<'_, M> {
         let Some(now) = self.within_grace(members_now(self.marketo, &due)).await else {
             return Ok(Vec::new());
         };
-        let now = now?;
+        let now = match now {
+            Ok(now) => now,
+            // A program may be gone since, or be denied to this API user: each survivor is asked for itself.
+            Err(error) if !error.stops_the_run() || matches!(error, marketo::Error::Permission { .. }) => {
+                tracing::warn!(%error, "the members of a program cannot be read; reading lead by lead");
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
         let nothing = Rows::new();
         let behind = due.iter().filter(|(lead, due)| match &now {
             Some(now) => !is_as_far(&due.before, now.get(*lead).unwrap_or(&nothing)),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fake::{Fake, Fate};
-use super::{Bench, pair};
+use super::{Bench, lead, pair};
 use crate::lead::LeadId;
 use crate::marketo::{Clock, UntilStopped};
 use crate::merge::memberships::Rows;
@@ -174,5 +174,34 @@ async fn a_membership_that_only_a_loser_had_is_applied_again_where_the_merge_dro
             assert_eq!(report.groups[0].surprises[0].fate, Became::Lost);
             assert!(matches!(report.stopped, Some(Stopped::Alarm(_))), "{report:?}");
         }
+    }
+}
+
+/// Two groups, the loser of each of which alone is in program 9, and a Marketo whose merges drop that.
+fn two_that_lose_a_membership() -> Bench {
+    let bench =
+        Bench::new((1..=4).map(|id| lead(id, if id < 3 { "a@example.com" } else { "b@example.com" })));
+    let mut world = bench.fake.world();
+    world.steps = STEPS.map(str::to_owned).to_vec();
+    world.drops_memberships = true;
+    for loser in [2, 4] {
+        world.programs.entry(9).or_default().insert(loser);
+        world.standing.insert((9, loser), "Registered".to_owned());
+    }
+    drop(world);
+    bench
+}
+
+#[tokio::test(start_paused = true)]
+async fn memberships_of_a_program_whose_members_cannot_be_read_are_looked_for_lead_by_lead() {
+    for code in ["1013", "603"] {
+        let bench = two_that_lose_a_membership();
+        bench.fake.world().refuses_members = Some(code);
+        let report = bench.run().await.report;
+        assert!(report.stopped.is_none(), "{code}: {report:?}");
+        let world = bench.fake.world();
+        assert!([1, 3].iter().all(|lead| world.standing.contains_key(&(9, *lead))), "{code}");
+        drop(world);
+        assert_eq!(bench.ledger().unwatched_merges().unwrap(), [], "{code}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::{Breaks, Fake, refused};
+use super::{Breaks, Fake, World, refused};
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
     ActivityPage, ActivityType, CustomObjectType, Error, Field, Program, ProgramMember, ReadLeads, Result,
@@ -17,6 +17,17 @@ impl Fake {
     fn assets_are_shown(&self) -> Result<()> {
         let hidden = self.world().hides_memberships;
         if hidden { Err(refused("GET /rest/v1/lists.json", "603")) } else { Ok(()) }
+    }
+}
+
+impl World {
+    /// How far a member of a program is, where that is known.
+    fn membership(&self, program: u64, lead: LeadId) -> Map<String, Value> {
+        let Some(status) = self.standing.get(&(program, lead)) else { return Map::new() };
+        Map::from_iter([
+            ("progressionStatus".to_owned(), Value::from(status.clone())),
+            ("reachedSuccess".to_owned(), Value::from(self.steps.last() == Some(status))),
+        ])
     }
 }
 
@@ -111,10 +122,7 @@ impl ReadLeads for Fake {
         let mut rows = of(&world.programs, lead);
         for row in &mut rows {
             let program = row["id"].as_u64().expect("a program's id");
-            if let Some(status) = world.standing.get(&(program, lead)) {
-                row.insert("progressionStatus".to_owned(), Value::from(status.clone()));
-                row.insert("reachedSuccess".to_owned(), Value::from(world.steps.last() == Some(status)));
-            }
+            row.extend(world.membership(program, lead));
         }
         Ok(rows)
     }
@@ -136,8 +144,13 @@ impl ReadLeads for Fake {
         _: Option<&str>,
     ) -> Result<(Vec<ProgramMember>, Option<String>)> {
         self.arrive().await;
-        let member = |lead: &LeadId| ProgramMember { lead: *lead, membership: Map::new() };
-        Ok((self.world().programs[&program].iter().map(member).collect(), None))
+        let world = self.world();
+        if let Some(code) = world.refuses_members.filter(|_| !world.merges.is_empty()) {
+            return Err(refused("GET /rest/v1/leads/programs/9.json", code));
+        }
+        let member =
+            |lead: &LeadId| ProgramMember { lead: *lead, membership: world.membership(program, *lead) };
+        Ok((world.programs[&program].iter().map(member).collect(), None))
     }
 
     async fn lead_custom_objects(&self) -> Result<Vec<CustomObjectType>> {
