@@ -1,4 +1,4 @@
-//! Merges after which nobody has looked for opt-outs that came while they ran.
+//! Merges after which nobody has looked for opt-outs that came while they ran, and for memberships.
 //!
 //! For: a run that is killed leaves them to the next one. Never: forgets one that was not looked at.
 
@@ -24,7 +24,7 @@ pub struct Unwatched {
 }
 
 impl Ledger {
-    /// The merges after which Marketo's log was not read to its end, the oldest first.
+    /// The merges after which Marketo's log was not read to its end, or memberships were not looked for; the oldest first.
     pub fn unwatched_merges(&self) -> Result<Vec<Unwatched>, Error> {
         type Row = (String, String, i64, String, Option<String>);
         let rows: Vec<Row> = self.read(|db| {
@@ -49,7 +49,8 @@ impl Ledger {
             .collect()
     }
 
-    /// Marketo's log was read for all merges that are settled by now.
+    /// Marketo's log was read for all merges that are settled by now, as far as it can be, and their memberships were
+    /// looked for.
     pub fn late_consent_seen(&mut self, at: &str) -> Result<(), Error> {
         self.write(|db| {
             db.execute(

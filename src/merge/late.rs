@@ -91,6 +91,11 @@ impl LateConsent {
         self.groups.extend(members(group).map(|lead| (lead, entry.clone())));
     }
 
+    /// Whether merges of this run have to be looked after at its end.
+    pub(super) fn has_merges(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
     /// A look after a merge showed its survivor so: what it says no to needs nothing more.
     pub(super) fn saw(&mut self, survivor: &Lead, gone: &[LeadId]) {
         self.into.extend(gone.iter().map(|lead| (*lead, survivor.id)));
@@ -116,14 +121,15 @@ impl LateConsent {
 }
 
 impl<M: MergeClient> Merge<'_, M> {
-    /// Writes opt-outs to survivors that came while their merges ran.
+    /// Writes opt-outs to survivors that came while their merges ran. The caller notes that it was done: the same note
+    /// says that the memberships were looked for.
     pub(super) async fn see_late_consent(
         &mut self,
         run: &mut Run<'_, '_>,
         at_the_end: bool,
     ) -> Result<(), Error> {
         // The log lags: the last reading comes after the last merge, even if one came soon before.
-        let due = if at_the_end { !run.late.groups.is_empty() } else { run.late.merges >= MERGES };
+        let due = if at_the_end { run.late.has_merges() } else { run.late.merges >= MERGES };
         if !due || run.late.fields.is_empty() || run.late.unreadable.is_some() {
             return Ok(());
         }
@@ -139,7 +145,7 @@ impl<M: MergeClient> Merge<'_, M> {
             Some(Ok(read)) => read,
             Some(Err(error @ marketo::Error::Permission { .. })) => {
                 run.late.unreadable = Some(error.to_string());
-                return Ok(self.ledger.late_consent_seen(&self.at())?);
+                return Ok(());
             }
             Some(Err(error)) => return Err(error.into()),
         };
@@ -157,14 +163,11 @@ impl<M: MergeClient> Merge<'_, M> {
         if lost > 0 {
             run.stop_for_late_consent(lost);
         }
-        if at_the_end && !self.stop.is_cancelled() {
-            self.ledger.late_consent_seen(&self.at())?;
-        }
         Ok(())
     }
 
     /// The same for the merges of earlier runs that were killed before they looked. Gives why it could not
-    /// be done, where the log cannot be read.
+    /// be done, where the log cannot be read. The caller notes that it was done.
     pub(super) async fn see_late_consent_of_earlier_runs(&mut self) -> Result<Option<String>, Error> {
         let (merges, fields) = (self.ledger.unwatched_merges()?, watched(&self.facts));
         if merges.is_empty() || fields.is_empty() {
@@ -182,7 +185,6 @@ impl<M: MergeClient> Merge<'_, M> {
             Ok(None) => return Ok(None),
             Ok(Some((changes, _))) => changes,
             Err(error @ marketo::Error::Permission { .. }) => {
-                self.ledger.late_consent_seen(&self.at())?;
                 return Ok(Some(error.to_string()));
             }
             Err(error) => return Err(error.into()),
@@ -195,9 +197,6 @@ impl<M: MergeClient> Merge<'_, M> {
         }
         for (plan, groups) in by_plan {
             self.write_late(&said_no(&changes, &groups), &plan, &groups).await?;
-        }
-        if !self.stop.is_cancelled() {
-            self.ledger.late_consent_seen(&self.at())?;
         }
         Ok(None)
     }

@@ -92,11 +92,26 @@ impl<M: MergeClient> Merge<'_, M> {
         resumed.open = open.len() - resumed.settled.min(open.len());
         if !self.stop.is_cancelled() {
             (resumed.given_back, resumed.kept) = self.give_back_earlier().await?;
-            self.see_carried().await?;
-            resumed.unwatched = self.see_late_consent_of_earlier_runs().await?;
+            resumed.unwatched = self.look_after_earlier_merges().await?;
             resumed.findings = self.review_findings().await?;
         }
         Ok(resumed)
+    }
+
+    /// Looks for the memberships and the late opt-outs of merges after which no run did. Gives why the opt-outs cannot be
+    /// looked for, where Marketo's log cannot be read.
+    async fn look_after_earlier_merges(&mut self) -> Result<Option<String>, Error> {
+        if self.ledger.unwatched_merges()?.is_empty() {
+            return Ok(None);
+        }
+        // An opt-out is set also where the memberships cannot be seen to.
+        let carried = self.see_carried().await;
+        let unwatched = self.see_late_consent_of_earlier_runs().await?;
+        carried?;
+        if !self.stop.is_cancelled() {
+            self.ledger.late_consent_seen(&self.at())?;
+        }
+        Ok(unwatched)
     }
 
     fn pending<'p>(&mut self, call: &Call, plan: &'p Plan) -> Result<Option<Pending<'p>>, Error> {

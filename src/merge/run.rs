@@ -324,13 +324,21 @@ impl<M: MergeClient> Merge<'_, M> {
         for (_, work) in std::mem::take(&mut run.sent) {
             self.end_sent(&work, run);
         }
-        for (survivor, surprise) in self.see_carried().await? {
-            let what = in_words(&surprise);
-            run.add_surprise(survivor, surprise);
-            run.stopped.get_or_insert(Stopped::Alarm(what));
+        // Where one of these fails, the others are done all the same.
+        let carried = self.see_carried().await.map(|told| {
+            for (survivor, surprise) in told {
+                let what = in_words(&surprise);
+                run.add_surprise(survivor, surprise);
+                run.stopped.get_or_insert(Stopped::Alarm(what));
+            }
+        });
+        let late = self.see_late_consent(run, true).await;
+        let given_back = self.give_back_all(run).await;
+        let looked_after = carried.and(late);
+        if looked_after.is_ok() && run.late.has_merges() && !self.stop.is_cancelled() {
+            self.ledger.late_consent_seen(&self.at())?;
         }
-        self.see_late_consent(run, true).await?;
-        self.give_back_all(run).await
+        looked_after.and(given_back)
     }
 
     pub(super) async fn give_back_all(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {

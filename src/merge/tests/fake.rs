@@ -51,6 +51,8 @@ pub(super) enum Breaks {
     OptOuts,
     /// The programs of a lead are answered after an hour.
     Programs,
+    /// The API user may not see the programs of a lead any more.
+    MaySeePrograms,
 }
 
 /// Where a run is killed: at its n-th call.
@@ -115,6 +117,8 @@ pub(super) struct World {
     late: Vec<(Instant, Merging)>,
     /// What Marketo's log has of merges.
     pub(super) recorded: Vec<MergeRecord>,
+    /// Whether the API user may not read it.
+    pub(super) denies_log: bool,
     /// And of changed values.
     pub(super) changes: Vec<LeadChange>,
     /// The statuses of every program, the last of which is its success.

@@ -2,13 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::fake::{Fake, Fate};
-use super::{Bench, lead, pair};
+use super::fake::{Breaks, Fake, Fate};
+use super::{Bench, INSTANCE, lead, pair};
+use crate::dedupe::OPT_OUTS;
 use crate::lead::LeadId;
-use crate::marketo::{Clock, UntilStopped};
+use crate::marketo::{Clock, LeadChange, UntilStopped};
 use crate::merge::memberships::Rows;
 use crate::merge::programs::{Raise, Survivor, is_concerned, raise, to_raise};
 use crate::merge::report::{Fate as Became, Stopped};
+use crate::merge::{Confirmed, Merge};
 
 /// Memberships: program, status, success.
 fn rows(memberships: &[(u64, &str, bool)]) -> Rows {
@@ -204,4 +206,50 @@ async fn memberships_of_a_program_whose_members_cannot_be_read_are_looked_for_le
         drop(world);
         assert_eq!(bench.ledger().unwatched_merges().unwrap(), [], "{code}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn memberships_that_could_not_be_looked_for_are_left_to_the_next_run_and_opt_outs_are_set_all_the_same()
+{
+    for denies_log in [false, true] {
+        let bench = two_that_lose_a_membership();
+        {
+            let mut world = bench.fake.world();
+            (world.breaks, world.denies_log) = (Some(Breaks::MaySeePrograms), denies_log);
+            world.changes = vec![LeadChange {
+                lead: 2,
+                field: "doNotCall".to_owned(),
+                old: json!(false),
+                new: json!(true),
+                at: Some("2026-11-24T12:00:00Z".parse().unwrap()),
+                source: None,
+                request_id: None,
+            }];
+        }
+        let report = bench.run().await.report;
+        assert!(matches!(report.stopped, Some(Stopped::Failed(_))), "{denies_log}: {report:?}");
+        assert_eq!(bench.fake.world().leads[&1].flag("doNotCall"), !denies_log);
+        assert_eq!(bench.ledger().unwatched_merges().unwrap().len(), 2, "{denies_log}");
+
+        bench.fake.world().breaks = None;
+        bench.run().await;
+        let world = bench.fake.world();
+        assert!([1, 3].iter().all(|lead| world.standing.contains_key(&(9, *lead))), "{denies_log}");
+        drop(world);
+        assert_eq!(bench.ledger().unwatched_merges().unwrap(), [], "{denies_log}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn memberships_are_looked_for_once_also_where_no_opt_out_can_be_written() {
+    let bench = two_that_lose_a_membership();
+    let mut ledger = bench.ledger();
+    let mut merge = Merge::new(&bench.fake, &mut ledger, bench.settings()).await.unwrap();
+    for (_, fact) in merge.facts.fields.iter_mut().filter(|(name, _)| OPT_OUTS.contains(&name.as_str())) {
+        fact.writeable = false;
+    }
+    let plan = merge.plan(&bench.candidates(), bench.policy.clone(), INSTANCE.into(), 500).await.unwrap();
+    let report = merge.carry_out(Confirmed::by_its_owner(plan), &mut ()).await;
+    assert_eq!((report.removed(), report.stopped.is_none()), (2, true), "{report:?}");
+    assert_eq!(ledger.unwatched_merges().unwrap(), []);
 }

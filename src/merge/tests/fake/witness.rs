@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Fake;
+use super::{Fake, refused};
 use crate::lead::LeadId;
 use crate::marketo::{LeadChange, MergeRecord, ReadActivities, Result, Since};
 
@@ -25,6 +25,9 @@ impl ReadActivities for Fake {
     ) -> Result<(Vec<LeadChange>, String)> {
         self.arrive().await;
         let world = self.world();
+        if world.denies_log {
+            return Err(refused("GET /rest/v1/activities/leadchanges.json", "603"));
+        }
         let (from, read) = match since {
             Since::Time(time) => (Some(time), 0),
             Since::Token(token) => (None, token.parse().expect("a token of this fake")),
