@@ -234,7 +234,15 @@ struct Raising<'a, M, P> {
 impl<M: ReadLeads + SetProgramStatus, P: Permit> Raising<'_, M, P> {
     async fn look(&mut self, leads: &BTreeSet<LeadId>) -> Result<(), marketo::Error> {
         for lead in leads {
-            self.after.insert(*lead, self.marketo.program_membership(*lead).await?);
+            match self.marketo.program_membership(*lead).await {
+                Ok(rows) => drop(self.after.insert(*lead, rows)),
+                // The lead may have been merged on or deleted since: the others are looked at all the same.
+                Err(error) if is_about_the_lead(&error) => {
+                    self.after.remove(lead);
+                    tracing::warn!(lead, %error, "the programs of a lead cannot be read");
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -341,6 +349,11 @@ impl<M: ReadLeads + SetProgramStatus, P: Permit> Raising<'_, M, P> {
         }
         missing
     }
+}
+
+/// Whether Marketo said no to this lead, so that another one may be read all the same.
+fn is_about_the_lead(error: &marketo::Error) -> bool {
+    matches!(error, marketo::Error::Refused { .. } | marketo::Error::Answer { .. })
 }
 
 /// Whether Marketo said no to this program or status; everything else would befall any call.

@@ -131,6 +131,8 @@ pub(super) struct World {
     pub(super) drops_memberships: bool,
     /// The code with which the members of a program are refused once a merge was made.
     pub(super) refuses_members: Option<&'static str>,
+    /// Leads whose programs are refused: they were merged on or deleted.
+    pub(super) unreadable: BTreeSet<LeadId>,
     /// What setting a status answers in place of a result.
     pub(super) status_fates: Vec<Fate>,
     /// The code with which a lead's record is skipped in every write.

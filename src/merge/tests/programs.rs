@@ -93,6 +93,18 @@ async fn after(fake: &Fake, before: &[&Rows]) -> (Vec<String>, Option<String>) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_survivor_that_is_gone_by_now_keeps_no_other_from_its_status() {
+    let (invited, attended) = (rows(&[(3, "Invited", false)]), rows(&[(3, "Attended", true)]));
+    let fake = left_at(Some("Invited"));
+    fake.world().unreadable.insert(0);
+    let survivor = |lead: LeadId| Survivor { lead, before: vec![&invited, &attended] };
+    let permit = UntilStopped::at_once(tokio_util::sync::CancellationToken::new());
+    let raised = raise(&fake, &permit, &Clock::real(), &[survivor(0), survivor(1)]).await;
+    assert!(raised.failed.is_none() && raised.unkept.iter().all(|unkept| unkept.lead == 0), "{raised:?}");
+    assert_eq!(fake.world().standing[&(3, 1)], "Attended");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_highest_status_of_the_group_is_there_afterwards_whatever_the_merge_kept() {
     let steps: Vec<Rows> = STEPS.map(|status| rows(&[(3, status, status == "Attended")])).to_vec();
     for kept in [None, Some("Invited"), Some("Registered"), Some("Attended")] {

@@ -114,6 +114,9 @@ impl ReadLeads for Fake {
     async fn program_membership(&self, lead: LeadId) -> Result<Vec<Map<String, Value>>> {
         self.arrive().await;
         self.assets_are_shown()?;
+        if self.world().unreadable.contains(&lead) {
+            return Err(refused("GET /rest/v1/leads/1/programMembership.json", "1004"));
+        }
         if self.world().is_broken(Breaks::MaySeePrograms) {
             return Err(refused("GET /rest/v1/leads/1/programMembership.json", "603"));
         }
