@@ -158,7 +158,9 @@ impl<M: MergeClient> Merge<'_, M> {
         let body = ledger.plan(id)?.ok_or_else(|| Error::NoSuchPlan { id: id.to_owned() })?;
         let plan: Plan = serde_json::from_str(&body).map_err(|error| unusable(error.to_string()))?;
         if !plan.is_intact() {
-            return Err(unusable("another version of this program made it, or its content was changed since".to_owned()));
+            return Err(unusable(
+                "another version of this program made it, or its content was changed since".to_owned(),
+            ));
         }
         if plan.instance != instance {
             return Err(unusable(format!("it is for {}, not for {instance}", plan.instance)));
