@@ -37,7 +37,7 @@ const LAG: Duration = Duration::from_secs(10);
 const CLOCKS: TimeDelta = TimeDelta::minutes(10);
 
 /// How many merges one reading of the log serves at least, so that it stays cheap.
-const MERGES: usize = 200;
+const MERGES: usize = 250;
 
 /// What is watched for, and from where on.
 #[derive(Debug)]

@@ -170,8 +170,13 @@ impl<M: MergeClient> Merge<'_, M> {
         }
         while run.stopped.is_none() && !self.stop.is_cancelled() {
             let waiting = run.ready.iter().filter(|work| work.waits_for_a_look()).count();
-            let batch =
-                if waiting <= run.ramp.size() { next_batch(&mut rest, asked_for(run)) } else { Vec::new() };
+            let batch = if waiting <= run.ramp.size() {
+                // The groups that fill the ramp up may come from the batch itself.
+                let largest = rest.front().map_or(0, |group: &&PlannedGroup| group.losers.len() + 1);
+                next_batch(&mut rest, asked_for(run) + left_of_ramp(run) * largest)
+            } else {
+                Vec::new()
+            };
             // Groups whose last call cannot be settled in this run wait for nothing any more.
             if batch.is_empty() && waiting == 0 && run.pending.is_empty() {
                 return Ok(());
@@ -196,7 +201,8 @@ impl<M: MergeClient> Merge<'_, M> {
     async fn round<'p>(&mut self, batch: Vec<&'p PlannedGroup>, run: &mut Run<'p, '_>) -> Result<(), Error> {
         let batch = if batch.is_empty() { None } else { self.read_what_takes_long(batch, run).await? };
         let (next, pending) = (next_leads(run), run.pending.iter().flat_map(Pending::leads));
-        let coming = batch.iter().flat_map(super::take_in::Batch::leads_to_look_at);
+        let next_of_batch = left_of_ramp(run);
+        let coming = batch.iter().flat_map(|batch| batch.leads_to_look_at(next_of_batch));
         let ids = leads_of(next.into_iter().chain(pending).chain(coming));
         let looked_at = Instant::now();
         let Some(look) = self.look(&ids).await? else { return Ok(()) };
@@ -363,6 +369,12 @@ impl<M: MergeClient> Merge<'_, M> {
 fn next_leads(run: &Run<'_, '_>) -> Vec<LeadId> {
     let next = run.ready.iter().filter(|work| work.waits_for_a_look()).take(run.ramp.size());
     next.flat_map(Work::leads_left).collect()
+}
+
+/// How many more groups the ramp allows next than wait for it.
+fn left_of_ramp(run: &Run<'_, '_>) -> usize {
+    let waiting = run.ready.iter().filter(|work| work.waits_for_a_look()).count();
+    run.ramp.size().saturating_sub(waiting)
 }
 
 /// How many leads the next look asks for anyhow.

@@ -30,9 +30,11 @@ pub(super) struct Batch<'p> {
 
 impl Batch<'_> {
     /// The leads of the groups whose winners are written to. The others have their first look just before
-    /// their merges.
-    pub(super) fn leads_to_look_at(&self) -> impl Iterator<Item = LeadId> {
-        self.groups.iter().filter(|group| !group.changes.is_empty()).flat_map(|group| members(group))
+    /// their merges: so many of them can be merged next.
+    pub(super) fn leads_to_look_at(&self, next: usize) -> impl Iterator<Item = LeadId> {
+        let written_to = self.groups.iter().filter(|group| !group.changes.is_empty());
+        let others = self.groups.iter().filter(|group| group.changes.is_empty()).take(next);
+        written_to.chain(others).flat_map(|group| members(group))
     }
 }
 
