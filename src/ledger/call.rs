@@ -182,6 +182,24 @@ impl Ledger {
         self.calls("SELECT id, plan, kind, key FROM call WHERE plan = ?1 ORDER BY id", params![plan])
     }
 
+    /// What this program's writes asked for in a field of a lead, over all plans.
+    pub fn values_written(&self, lead: LeadId, field: &str) -> Result<Vec<CallValue>, Error> {
+        let rows: Vec<(String, String)> = self.read(|db| {
+            db.prepare_cached("SELECT before, after FROM call_value WHERE lead = ?1 AND field = ?2")?
+                .query_map(params![lead.cast_signed(), field], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })?;
+        let value = |text: &str| {
+            serde_json::from_str(text)
+                .map_err(|error| Error::Damaged { what: format!("a value written to lead {lead}: {error}") })
+        };
+        let values = rows.into_iter().map(|(before, after)| {
+            let (before, after) = (value(&before)?, value(&after)?);
+            Ok(CallValue { lead, field: field.to_owned(), before, after })
+        });
+        values.collect()
+    }
+
     /// Where each merged lead went: loser to survivor, over all plans.
     pub fn merged_into(&self) -> Result<BTreeMap<LeadId, LeadId>, Error> {
         let rows: Vec<(i64, String)> = self.read(|db| {

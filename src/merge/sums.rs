@@ -18,6 +18,7 @@ use super::written::Written;
 use super::{Error, Merge, MergeClient};
 use crate::dedupe::{FieldRule, PlannedGroup, Policy};
 use crate::lead::{Lead, LeadId};
+use crate::ledger::CallValue;
 use crate::marketo::{self, LeadChange, Since};
 use crate::stop::unless_stopped;
 
@@ -92,7 +93,8 @@ impl<M: MergeClient> Merge<'_, M> {
                 .filter(|change| change.lead == sum.winner && change.field == sum.field)
                 .collect();
             let winner = live.and_then(|live| live.get(&sum.winner));
-            if is_added(&of_field, sum.added) {
+            let ours = self.ledger.values_written(sum.winner, sum.field)?;
+            if is_added(&unknown_to(&ours, &of_field), sum.added) {
                 written.holds_sum(sum.winner, sum.field, sum.added);
                 told.held.insert(sum.winner);
             } else if is_young && winner.is_some_and(|winner| may_be_behind(winner, sum, &of_field, now, lag))
@@ -135,6 +137,19 @@ fn sums_of<'g>(group: &'g PlannedGroup, policy: &Policy) -> Vec<Sum<'g>> {
         added: number(&change.after) - number(&change.before),
     };
     ruled.map(sum).filter(|sum| sum.added != 0.0).collect()
+}
+
+/// The changes that are no write of this ledger: what became of its own writes it knows. A second duplicate with the same
+/// number is added up honestly.
+fn unknown_to<'c>(ours: &[CallValue], changes: &[&'c LeadChange]) -> Vec<&'c LeadChange> {
+    let is_ours = |change: &LeadChange| {
+        let is_it = |write: &CallValue| {
+            same(number(&write.before), number(&change.old))
+                && same(number(&write.after), number(&change.new))
+        };
+        ours.iter().any(is_it)
+    };
+    changes.iter().copied().filter(|change| !is_ours(change)).collect()
 }
 
 /// Whether the field went up by what the losers hold through the API, and was not set back since.
@@ -187,7 +202,8 @@ fn same(a: f64, b: f64) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::is_added;
+    use super::{is_added, unknown_to};
+    use crate::ledger::CallValue;
     use crate::marketo::LeadChange;
 
     #[test]
@@ -219,5 +235,11 @@ mod tests {
             let all: Vec<&LeadChange> = changes.iter().collect();
             assert_eq!(is_added(&all, 7.0), held, "{changes:?}");
         }
+        // What this ledger wrote itself is no sum that a lost one wrote.
+        let ours = CallValue { lead: 1, field: "score".to_owned(), before: json!(10), after: json!(17) };
+        let (first, second) = (added(), change(json!(17), json!(24), api));
+        let known = [ours];
+        assert!(!is_added(&unknown_to(&known, &[&first]), 7.0));
+        assert!(is_added(&unknown_to(&known, &[&first, &second]), 7.0));
     }
 }
