@@ -6,6 +6,7 @@
 use chrono::NaiveDate;
 
 use super::{DateText, Days, Form, Order, Zone, read};
+use crate::plain::count;
 use crate::table::shown;
 
 /// How many examples of what cannot be read are kept.
@@ -201,17 +202,4 @@ fn ambiguous(example: &Example, orders: &[Order]) -> String {
         shown(&example.text),
         meanings.join(" or ")
     )
-}
-
-/// `1234567` as `1,234,567`.
-fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
