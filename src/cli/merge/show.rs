@@ -1,18 +1,18 @@
-//! What `merge` prints: for a person, and for a program.
-
-use std::collections::BTreeMap;
+//! What `merge` prints, for a person in words here; for a program in `document`.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::wrap::fitted;
 use crate::cli::{Failure, Ui};
 use crate::dedupe::{Dropped, FieldChange, OPT_OUTS};
-use crate::lead::LeadId;
 use crate::ledger::{Finding, FindingId};
-use crate::merge::{Difference, GroupReport, Outcome, PlanState, Report, Said};
+use crate::merge::{GroupReport, Outcome, PlanState, Report};
 use crate::plain::{counted_of as counted, moment};
+
+mod document;
+
+use document::Document;
 
 /// What is to be shown.
 pub(super) struct Shown<'a> {
@@ -31,151 +31,10 @@ pub(super) struct Shown<'a> {
     pub(super) width: Option<usize>,
 }
 
-/// The document of `--json`, as the contract has it.
-#[derive(Debug, Serialize)]
-struct Document<'a> {
-    schema: &'static str,
-    plan: Option<&'a str>,
-    dry_run: bool,
-    /// Of a kept plan that is shown: `new`, `begun` or `carried_out`, and when something was last done of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_run_at: Option<DateTime<Utc>>,
-    groups: usize,
-    merged: usize,
-    skipped: usize,
-    failed: usize,
-    removed: usize,
-    calls: u64,
-    complete: bool,
-    group: Vec<GroupDocument<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    open: Vec<OpenDocument<'a>>,
-}
-
-/// A field that this run or an earlier one left otherwise than it should be.
-#[derive(Debug, Serialize)]
-struct OpenDocument<'a> {
-    /// For `merge --acknowledge`.
-    finding: u64,
-    key: &'a str,
-    lead: LeadId,
-    name: &'a str,
-    wanted: &'a Value,
-    found: &'a Value,
-}
-
-impl<'a> OpenDocument<'a> {
-    fn of((id, finding): &'a (FindingId, Finding)) -> Self {
-        let Finding { key, lead, field, wanted, found, .. } = finding;
-        Self { finding: id.number(), key, lead: *lead, name: field, wanted, found }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct GroupDocument<'a> {
-    key: &'a str,
-    winner: Option<LeadId>,
-    losers: &'a [LeadId],
-    outcome: &'static str,
-    reason: Option<&'a str>,
-    fields: &'a [FieldChange],
-    dropped: &'a [Dropped],
-    /// What decided over each field that is changed or of which values are dropped.
-    rules: &'a BTreeMap<String, String>,
-    equal: usize,
-    /// Values that cannot be written, and of which Marketo's merge decides whether they stay.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    at_risk: &'a [Dropped],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    marketo: Option<MarketoDocument<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    not_written: Vec<DifferenceDocument<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    surprises: Vec<DifferenceDocument<'a>>,
-}
-
-/// Marketo's refusal.
-#[derive(Debug, Serialize)]
-struct MarketoDocument<'a> {
-    code: &'a str,
-    message: &'a str,
-    request_id: Option<&'a str>,
-}
-
-/// A field that holds something else than it should.
-#[derive(Debug, Serialize)]
-struct DifferenceDocument<'a> {
-    lead: LeadId,
-    name: &'a str,
-    wanted: &'a Value,
-    found: &'a Value,
-    /// What became of it: `mended`, `changed`, `lost` or `not_set_back`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fate: Option<&'static str>,
-}
-
-impl<'a> DifferenceDocument<'a> {
-    fn of(difference: &'a Difference, fate: Option<&'static str>) -> Self {
-        let Difference { lead, name, wanted, found } = difference;
-        Self { lead: *lead, name, wanted, found, fate }
-    }
-}
-
-impl<'a> GroupDocument<'a> {
-    fn of(group: &'a GroupReport) -> Self {
-        let GroupReport { key, winner, losers, outcome, reason, fields, dropped, rules, equal, .. } = group;
-        let said = |said: &'a Said| MarketoDocument {
-            code: &said.code,
-            message: &said.message,
-            request_id: said.request_id.as_deref(),
-        };
-        let surprises = group.surprises.iter();
-        Self {
-            key,
-            winner: *winner,
-            losers,
-            outcome: outcome.as_str(),
-            reason: reason.as_deref(),
-            fields,
-            dropped,
-            rules,
-            at_risk: &group.at_risk,
-            equal: *equal,
-            marketo: group.marketo.as_ref().map(said),
-            not_written: group.not_written.iter().map(|one| DifferenceDocument::of(one, None)).collect(),
-            surprises: surprises
-                .map(|one| DifferenceDocument::of(&one.difference, Some(one.fate.as_str())))
-                .collect(),
-        }
-    }
-}
-
 impl Shown<'_> {
     /// For a program, or for a person.
     pub(super) fn print(&self, ui: &mut Ui, json: bool) -> Result<(), Failure> {
-        if json { ui.json(&self.document()) } else { ui.print(&self.text()) }
-    }
-
-    fn document(&self) -> Document<'_> {
-        let report = self.report;
-        Document {
-            schema: "mkto-audit/merge/1",
-            plan: self.plan,
-            dry_run: self.dry_run,
-            state: self.kept.map(PlanState::as_str),
-            last_run_at: self.kept.and_then(PlanState::at),
-            groups: report.groups.len(),
-            merged: report.count(Outcome::Merged),
-            skipped: report.count(Outcome::Skipped),
-            failed: report.count(Outcome::Failed) + report.count(Outcome::Unknown),
-            removed: report.removed(),
-            calls: self.calls,
-            complete: report.stopped.is_none() && !matches!(self.kept, Some(PlanState::Begun(_))),
-            group: report.groups.iter().map(GroupDocument::of).collect(),
-            open: self.open.iter().map(OpenDocument::of).collect(),
-        }
+        if json { ui.json(&Document::of(self)) } else { ui.print(&self.text()) }
     }
 
     fn text(&self) -> String {
@@ -358,7 +217,8 @@ fn harmless(json: &str) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::{GroupDocument, group_lines};
+    use super::document::GroupDocument;
+    use super::group_lines;
     use crate::dedupe::{FieldFacts, Key, OPT_OUTS, Policy, plan_group};
     use crate::lead::Lead;
     use crate::merge::GroupReport;

@@ -1,0 +1,156 @@
+//! What `merge --json` prints, as the contract has it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Shown;
+use crate::dedupe::{Dropped, FieldChange};
+use crate::lead::LeadId;
+use crate::ledger::{Finding, FindingId};
+use crate::merge::{Difference, GroupReport, Outcome, PlanState, Said};
+
+/// The document of `--json`, as the contract has it.
+#[derive(Debug, Serialize)]
+pub(super) struct Document<'a> {
+    schema: &'static str,
+    plan: Option<&'a str>,
+    dry_run: bool,
+    /// Of a kept plan that is shown: `new`, `begun` or `carried_out`, and when something was last done of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_run_at: Option<DateTime<Utc>>,
+    groups: usize,
+    merged: usize,
+    skipped: usize,
+    failed: usize,
+    removed: usize,
+    calls: u64,
+    complete: bool,
+    group: Vec<GroupDocument<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    open: Vec<OpenDocument<'a>>,
+}
+
+impl<'a> Document<'a> {
+    pub(super) fn of(shown: &'a Shown<'a>) -> Self {
+        let report = shown.report;
+        Self {
+            schema: "mkto-audit/merge/1",
+            plan: shown.plan,
+            dry_run: shown.dry_run,
+            state: shown.kept.map(PlanState::as_str),
+            last_run_at: shown.kept.and_then(PlanState::at),
+            groups: report.groups.len(),
+            merged: report.count(Outcome::Merged),
+            skipped: report.count(Outcome::Skipped),
+            failed: report.count(Outcome::Failed) + report.count(Outcome::Unknown),
+            removed: report.removed(),
+            calls: shown.calls,
+            complete: report.stopped.is_none() && !matches!(shown.kept, Some(PlanState::Begun(_))),
+            group: report.groups.iter().map(GroupDocument::of).collect(),
+            open: shown.open.iter().map(OpenDocument::of).collect(),
+        }
+    }
+}
+
+/// A field that this run or an earlier one left otherwise than it should be.
+#[derive(Debug, Serialize)]
+struct OpenDocument<'a> {
+    /// For `merge --acknowledge`.
+    finding: u64,
+    key: &'a str,
+    lead: LeadId,
+    name: &'a str,
+    wanted: &'a Value,
+    found: &'a Value,
+}
+
+impl<'a> OpenDocument<'a> {
+    fn of((id, finding): &'a (FindingId, Finding)) -> Self {
+        let Finding { key, lead, field, wanted, found, .. } = finding;
+        Self { finding: id.number(), key, lead: *lead, name: field, wanted, found }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct GroupDocument<'a> {
+    key: &'a str,
+    winner: Option<LeadId>,
+    losers: &'a [LeadId],
+    outcome: &'static str,
+    reason: Option<&'a str>,
+    fields: &'a [FieldChange],
+    dropped: &'a [Dropped],
+    /// What decided over each field that is changed or of which values are dropped.
+    rules: &'a BTreeMap<String, String>,
+    equal: usize,
+    /// Values that cannot be written, and of which Marketo's merge decides whether they stay.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    at_risk: &'a [Dropped],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marketo: Option<MarketoDocument<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_written: Vec<DifferenceDocument<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    surprises: Vec<DifferenceDocument<'a>>,
+}
+
+/// Marketo's refusal.
+#[derive(Debug, Serialize)]
+struct MarketoDocument<'a> {
+    code: &'a str,
+    message: &'a str,
+    request_id: Option<&'a str>,
+}
+
+/// A field that holds something else than it should.
+#[derive(Debug, Serialize)]
+struct DifferenceDocument<'a> {
+    lead: LeadId,
+    name: &'a str,
+    wanted: &'a Value,
+    found: &'a Value,
+    /// What became of it: `mended`, `changed`, `lost` or `not_set_back`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fate: Option<&'static str>,
+}
+
+impl<'a> DifferenceDocument<'a> {
+    fn of(difference: &'a Difference, fate: Option<&'static str>) -> Self {
+        let Difference { lead, name, wanted, found } = difference;
+        Self { lead: *lead, name, wanted, found, fate }
+    }
+}
+
+impl<'a> GroupDocument<'a> {
+    pub(super) fn of(group: &'a GroupReport) -> Self {
+        let GroupReport { key, winner, losers, outcome, reason, fields, dropped, rules, equal, .. } = group;
+        let said = |said: &'a Said| MarketoDocument {
+            code: &said.code,
+            message: &said.message,
+            request_id: said.request_id.as_deref(),
+        };
+        let surprises = group.surprises.iter();
+        Self {
+            key,
+            winner: *winner,
+            losers,
+            outcome: outcome.as_str(),
+            reason: reason.as_deref(),
+            fields,
+            dropped,
+            rules,
+            at_risk: &group.at_risk,
+            equal: *equal,
+            marketo: group.marketo.as_ref().map(said),
+            not_written: group.not_written.iter().map(|one| DifferenceDocument::of(one, None)).collect(),
+            surprises: surprises
+                .map(|one| DifferenceDocument::of(&one.difference, Some(one.fate.as_str())))
+                .collect(),
+        }
+    }
+}
