@@ -1,0 +1,93 @@
+//! Merges of the Marketo in memory: each meets the fate that a test ordered, and none is sent twice while one may run.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Fake, Fate, Merging, Moment, World, refused, unclear};
+use crate::lead::LeadId;
+use crate::marketo::{Accepted, Error, MERGE_LIMIT, MERGE_LOSERS, MergeLeads, MergeOrder, Permit, Result};
+
+impl MergeLeads for Fake {
+    async fn merge_leads_with(
+        &self,
+        _at_any_time: &impl Permit,
+        order: &impl MergeOrder,
+    ) -> Result<Accepted> {
+        const CALL: &str = "POST /rest/v1/leads/1/merge.json";
+        self.arrive().await;
+        let merging = Merging { winner: order.winner(), losers: order.losers().to_vec() };
+        let mut slow = false;
+        let answer = {
+            let mut world = self.world();
+            assert!(merging.losers.len() <= MERGE_LOSERS, "1080");
+            let touched = |losers: &[LeadId]| losers.iter().any(|id| merging.losers.contains(id));
+            for (at, losers) in &world.unclear {
+                let over = at.elapsed() > MERGE_LIMIT;
+                assert!(over || !touched(losers), "a merge was sent again while the first may be under way");
+            }
+            let fate = match world.merge_fates.first() {
+                _ if world.is_killed(&[Moment::LongAfter]) => Fate::DoneLater(170),
+                None => Fate::Fine,
+                Some(_) => world.merge_fates.remove(0),
+            };
+            if matches!(fate, Fate::AnswerLost | Fate::DoneLater(_) | Fate::NeverDone) {
+                world.unclear.push((Instant::now(), merging.losers.clone()));
+            }
+            slow |= matches!(fate, Fate::Slow(_));
+            world.merges.push(merging.losers.clone());
+            let there = world.leads.contains_key(&merging.winner)
+                && merging.losers.iter().all(|id| world.leads.contains_key(id));
+            if there { world.meet(fate, &merging, CALL) } else { Err(refused(CALL, "1004")) }
+        };
+        if slow {
+            tokio::time::sleep(Duration::from_secs(100)).await;
+        }
+        self.answer().await;
+        answer
+    }
+}
+
+impl World {
+    fn meet(&mut self, fate: Fate, merging: &Merging, call: &str) -> Result<Accepted> {
+        let accepted = Ok(Accepted { request_id: Some("7#8".to_owned()) });
+        match fate {
+            Fate::Fine | Fate::Slow(_) => {
+                self.merge(merging);
+                if let Fate::Slow(lead) = fate {
+                    self.leads.insert(lead.id, lead);
+                }
+                accepted
+            }
+            Fate::AcceptedOnly => accepted,
+            Fate::AnswerLost => {
+                self.merge(merging);
+                Err(unclear(call))
+            }
+            Fate::DoneLater(seconds) => {
+                assert!(seconds <= MERGE_LIMIT.as_secs());
+                self.late.push((Instant::now() + Duration::from_secs(seconds), merging.clone()));
+                Err(unclear(call))
+            }
+            Fate::NeverDone => Err(unclear(call)),
+            Fate::Refused(code) => Err(refused(call, code)),
+            Fate::StopsAfterOne => {
+                self.merge(&Merging { winner: merging.winner, losers: merging.losers[..1].to_vec() });
+                Err(refused(call, "1078"))
+            }
+            Fate::LoserSurvives => {
+                let (winner, loser) = (merging.winner, merging.losers[0]);
+                let mut losers = merging.losers[1..].to_vec();
+                losers.push(winner);
+                self.merge(&Merging { winner: loser, losers });
+                accepted
+            }
+            Fate::AllVanish => {
+                self.merge(merging);
+                self.leads.remove(&merging.winner);
+                accepted
+            }
+            Fate::Quota => Err(Error::Quota { call: call.to_owned(), which: "607".to_owned() }),
+        }
+    }
+}
