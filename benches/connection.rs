@@ -1,4 +1,5 @@
-//! A caller's connection: kept alive, one call at a time, and nothing on top of HTTP that could cost time.
+//! A caller's connection: kept alive, one call at a time, and nothing on top of HTTP that could
+//! cost time.
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};

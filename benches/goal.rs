@@ -19,12 +19,22 @@ enum Bound {
 
 impl Goal {
     /// A figure that is good when it is large.
-    pub(crate) fn at_least(least: f64, unit: &'static str, what: impl Into<String>, measured: f64) -> Self {
+    pub(crate) fn at_least(
+        least: f64,
+        unit: &'static str,
+        what: impl Into<String>,
+        measured: f64,
+    ) -> Self {
         Self { what: what.into(), measured, bound: Bound::AtLeast(least), unit }
     }
 
     /// A figure that is good when it is small.
-    pub(crate) fn at_most(most: f64, unit: &'static str, what: impl Into<String>, measured: f64) -> Self {
+    pub(crate) fn at_most(
+        most: f64,
+        unit: &'static str,
+        what: impl Into<String>,
+        measured: f64,
+    ) -> Self {
         Self { what: what.into(), measured, bound: Bound::AtMost(most), unit }
     }
 

@@ -1,5 +1,5 @@
-//! How long it takes to find the groups among two million cached leads. Memory is measured by `whole.sh`: what a process
-//! needs at its peak can be told of a whole process only.
+//! How long it takes to find the groups among two million cached leads. Memory is measured by
+//! `whole.sh`: what a process needs at its peak can be told of a whole process only.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -15,10 +15,12 @@ use crate::instance::{self, NAME};
 
 const LEADS: u64 = 2_000_000;
 
-/// Every so many leads the email of the lead before comes again: 1.5% of the leads, so that 3% are in groups.
+/// Every so many leads the email of the lead before comes again: 1.5% of the leads, so that 3% are
+/// in groups.
 const DUPLICATE_EVERY: u64 = 67;
 
-/// The first look opens a cache that was just written; those that follow are criterion's statistics.
+/// The first look opens a cache that was just written; those that follow are criterion's
+/// statistics.
 pub(crate) fn measure() -> Vec<Goal> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cache.db");
@@ -62,7 +64,8 @@ fn fill(path: &Path) {
     filled.map_err(|error: cache::Error| error).unwrap();
 }
 
-/// Emails in an order that has nothing to do with ids, as in life: an index over them is not filled from left to right.
+/// Emails in an order that has nothing to do with ids, as in life: an index over them is not filled
+/// from left to right.
 fn lead(id: u64) -> Lead {
     let person = if id.is_multiple_of(DUPLICATE_EVERY) { id - 1 } else { id };
     let scattered = person.wrapping_mul(0x9e37_79b9_7f4a_7c15);

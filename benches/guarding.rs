@@ -1,9 +1,10 @@
-//! How many people a second many callers write who each write one at a time: directly, and through the guard, all under
-//! Marketo's limits of 100 calls in 20 s and 10 at once, by the clock on the wall.
+//! How many people a second many callers write who each write one at a time: directly, and through
+//! the guard, all under Marketo's limits of 100 calls in 20 s and 10 at once, by the clock on the
+//! wall.
 //!
-//! The direct callers do the best that can be done: they share one count of the calls, each waits for its turn, none is
-//! ever refused. Callers that know nothing of one another get 606 and do worse. The first window is left out, since in it
-//! a hundred calls may leave at once.
+//! The direct callers do the best that can be done: they share one count of the calls, each waits
+//! for its turn, none is ever refused. Callers that know nothing of one another get 606 and do
+//! worse. The first window is left out, since in it a hundred calls may leave at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,7 +26,8 @@ const CALLERS: usize = 600;
 /// Marketo's own.
 const RATE: Rate = Rate { calls: 100, window: Duration::from_secs(20), concurrency: 10 };
 
-/// How long any call takes, beside the quarter of a second between an upsert's look-up and its writing.
+/// How long any call takes, beside the quarter of a second between an upsert's look-up and its
+/// writing.
 const ANSWER: Duration = Duration::from_millis(150);
 
 /// Windows that are measured.
@@ -34,9 +36,11 @@ const WINDOWS: u32 = 3;
 /// All three ways at once, each against a sandbox of its own: they wait far more than they work.
 pub(crate) fn measure() -> Vec<Goal> {
     let runtime = instance::runtime();
-    let (direct, serialize, strict) =
-        runtime.block_on(async { futures::join!(directly(), guarded("serialize"), guarded("strict")) });
-    println!("guarding, {CALLERS} callers of one record each, directly: {direct:.2} records a second");
+    let (direct, serialize, strict) = runtime
+        .block_on(async { futures::join!(directly(), guarded("serialize"), guarded("strict")) });
+    println!(
+        "guarding, {CALLERS} callers of one record each, directly: {direct:.2} records a second"
+    );
     let goal = |mode: &str, rate: f64| {
         let what = format!("guarding, the same in {mode}, {rate:.0} records a second");
         Goal::at_least(50.0, "times the direct calls", what, rate / direct)
@@ -61,7 +65,8 @@ async fn directly() -> f64 {
 
 async fn call(client: Client, caller: usize, written: Arc<AtomicU32>) {
     for number in 0.. {
-        let Value::Object(record) = json!({"email": email(caller, number), "firstName": "Ada"}) else {
+        let Value::Object(record) = json!({"email": email(caller, number), "firstName": "Ada"})
+        else {
             unreachable!("an object was written down")
         };
         let request = SyncRequest {

@@ -24,14 +24,16 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    /// Limits that hold nobody up: where calls are counted, waiting for a window would only take time.
+    /// Limits that hold nobody up: where calls are counted, waiting for a window would only take
+    /// time.
     pub(crate) const UNLIMITED: Self =
         Self { calls: 1_000_000, window: Duration::from_secs(20), concurrency: 8 };
 }
 
 /// Options of a sandbox in which nothing takes longer than it must.
 pub(crate) fn quick() -> Options {
-    let mut options = Options { race_window: Duration::ZERO, daily_quota: 1_000_000, ..Options::default() };
+    let mut options =
+        Options { race_window: Duration::ZERO, daily_quota: 1_000_000, ..Options::default() };
     for knob in [format!("clock_speed={CLOCK_SPEED}"), "merge_ms=0".to_owned()] {
         options.set_knob(&knob).unwrap();
     }

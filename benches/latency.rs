@@ -1,5 +1,6 @@
-//! What a write through an idle guard takes beyond the call itself: calls one after another, each of them directly and
-//! through every kind of guard in turn, so that whatever else the machine does meets all of them alike.
+//! What a write through an idle guard takes beyond the call itself: calls one after another, each
+//! of them directly and through every kind of guard in turn, so that whatever else the machine does
+//! meets all of them alike.
 
 use std::time::Duration;
 
@@ -35,7 +36,12 @@ pub(crate) fn measure() -> Vec<Goal> {
         let what = format!("latency, {mode} with leases in {store}");
         if mode == "serialize" {
             goals.push(Goal::at_most(1.0, "ms", format!("{what}, added at the median"), added));
-            goals.push(Goal::at_most(5.0, "ms", format!("{what}, at the 99th percentile"), added_high));
+            goals.push(Goal::at_most(
+                5.0,
+                "ms",
+                format!("{what}, at the 99th percentile"),
+                added_high,
+            ));
         } else {
             println!(
                 "{what}, a look-up and a write: {added:.2} ms added at the median, {added_high:.2} ms at the 99th percentile"
@@ -47,7 +53,8 @@ pub(crate) fn measure() -> Vec<Goal> {
 
 /// The times of each way, the direct one first, in milliseconds.
 async fn times() -> Vec<Vec<f64>> {
-    let options = Options { race_window: Duration::ZERO, daily_quota: u64::MAX, ..Options::default() };
+    let options =
+        Options { race_window: Duration::ZERO, daily_quota: u64::MAX, ..Options::default() };
     let (sandbox, _client) = instance::start(options, RATE).await;
     let token = token(&sandbox).await;
     let guards = GUARDS.map(|(mode, store)| {

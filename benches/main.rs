@@ -1,7 +1,8 @@
 //! What the program promises in calls, seconds and shares of a limit, measured against the sandbox.
 //!
-//! `cargo bench` measures everything, `cargo bench -- merging` what has this in its name. Each figure is printed beside
-//! its goal, and the process fails where one is missed. Tests never run this: a busy machine must not fail them.
+//! `cargo bench` measures everything, `cargo bench -- merging` what has this in its name. Each
+//! figure is printed beside its goal, and the process fails where one is missed. Tests never run
+//! this: a busy machine must not fail them.
 
 #![allow(
     clippy::unwrap_used,
@@ -44,12 +45,15 @@ const BENCHES: [(&str, Measure); 8] = [
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo bench` says so; `cargo test --all-targets` starts the same program, only to see whether it starts.
+    // `cargo bench` says so; `cargo test --all-targets` starts the same program, only to see
+    // whether it starts.
     if !arguments.iter().any(|argument| argument == "--bench") {
         return ExitCode::SUCCESS;
     }
-    let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()));
+    let wanted: Vec<&String> =
+        arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let is_wanted =
+        |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()));
     let mut goals = Vec::new();
     for (_, measure) in BENCHES.iter().filter(|(name, _)| is_wanted(name)) {
         let measured = measure();

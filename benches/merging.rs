@@ -1,4 +1,5 @@
-//! What merging costs in calls: a thousand groups of 2 to 5, planned, re-read, backed up, written to, merged, verified.
+//! What merging costs in calls: a thousand groups of 2 to 5, planned, re-read, backed up, written
+//! to, merged, verified.
 
 use mkto_audit::dedupe::{Key, Known, Policy};
 use mkto_audit::marketo::Client;
@@ -13,7 +14,8 @@ use crate::instance::{self, NAME, Rate};
 
 const GROUPS: u32 = 1_000;
 
-/// Every call counts that the sandbox saw, from the first look at the instance to the last verification.
+/// Every call counts that the sandbox saw, from the first look at the instance to the last
+/// verification.
 pub(crate) fn measure() -> Vec<Goal> {
     let runtime = instance::runtime();
     let calls = runtime.block_on(async {
@@ -42,13 +44,14 @@ async fn merge(client: &Client, candidates: &[Candidate]) {
         carries_out: true,
     };
     let mut merge = Merge::new(client, &mut ledger, settings).await.unwrap();
-    let plan = merge.plan(candidates, Policy::default(), NAME.to_owned(), usize::MAX).await.unwrap();
+    let plan =
+        merge.plan(candidates, Policy::default(), NAME.to_owned(), usize::MAX).await.unwrap();
     let report = merge.carry_out(Confirmed::by_its_owner(plan), &mut ()).await;
     assert_eq!(report.count(Outcome::Merged), GROUPS as usize, "{report:?}");
 }
 
-/// Every third group has a loser who opted out, so that its winner is written to before the merge; some losers are
-/// on lists and in a program, so that memberships are backed up.
+/// Every third group has a loser who opted out, so that its winner is written to before the merge;
+/// some losers are on lists and in a program, so that memberships are backed up.
 fn fill(sandbox: &Sandbox) -> Vec<Candidate> {
     let mut losers = Vec::new();
     let mut candidates = Vec::new();
@@ -58,9 +61,14 @@ fn fill(sandbox: &Sandbox) -> Vec<Candidate> {
             let fields = json!({"email": email, "firstName": "Ada", "lastName": format!("Byron {number}"), "unsubscribed": opted_out, "createdAt": "2026-01-02T03:04:05Z"});
             sandbox.put_lead(&fields)
         };
-        let leads: Vec<u64> = (0..2 + number % 4).map(|place| lead(place == 1 && number % 3 == 0)).collect();
+        let leads: Vec<u64> =
+            (0..2 + number % 4).map(|place| lead(place == 1 && number % 3 == 0)).collect();
         losers.extend(leads.iter().skip(1));
-        candidates.push(Candidate { key: Key::of(&email).unwrap(), leads, known: Known::default() });
+        candidates.push(Candidate {
+            key: Key::of(&email).unwrap(),
+            leads,
+            known: Known::default(),
+        });
     }
     let some = |nth: usize| losers.iter().step_by(nth).copied().collect::<Vec<u64>>();
     sandbox.put_list(1, "Newsletter", &some(2));

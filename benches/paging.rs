@@ -1,7 +1,7 @@
 //! How much of the rate limit a scan by pages uses while every answer takes 400 ms.
 //!
-//! The first windows are left out: in them the scan asks for the highest id, and a limit that is not used up yet lets
-//! a whole window's calls go at once. From there on the limit alone decides.
+//! The first windows are left out: in them the scan asks for the highest id, and a limit that is
+//! not used up yet lets a whole window's calls go at once. From there on the limit alone decides.
 
 use std::sync::Mutex;
 use std::time::Duration;

@@ -1,9 +1,11 @@
-//! What passes through the guard unchanged, beside nginx as a plain reverse proxy with as many workers as the guard has
-//! threads: the same requests by the same connections to the same server behind them, in turns.
+//! What passes through the guard unchanged, beside nginx as a plain reverse proxy with as many
+//! workers as the guard has threads: the same requests by the same connections to the same server
+//! behind them, in turns.
 //!
-//! The guard's limits are set so high that they never hold a request; with Marketo's own they would, and nothing else
-//! would be measured. It counts each request, judges each answer, and gives API users turns all the same. The server
-//! behind both is an nginx too, and all of them share the machine, which blurs what tells the two apart.
+//! The guard's limits are set so high that they never hold a request; with Marketo's own they
+//! would, and nothing else would be measured. It counts each request, judges each answer, and gives
+//! API users turns all the same. The server behind both is an nginx too, and all of them share the
+//! machine, which blurs what tells the two apart.
 
 use std::time::Duration;
 
@@ -23,7 +25,8 @@ const WORKERS: usize = 2;
 const SPAN: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 7;
 
-const RATE: Rate = Rate { calls: 1_000_000_000, window: Duration::from_secs(1), concurrency: 1_000 };
+const RATE: Rate =
+    Rate { calls: 1_000_000_000, window: Duration::from_secs(1), concurrency: 1_000 };
 
 /// What a look-up by id answers, and a file of an export.
 const SMALL: &str = "/rest/v1/lead/4711.json";
@@ -70,7 +73,12 @@ pub(crate) fn measure() -> Vec<Goal> {
         nginx_large.megabytes()
     );
     vec![
-        Goal::at_least(0.1, "times nginx", "passing, small answers, the median of the rounds", small),
+        Goal::at_least(
+            0.1,
+            "times nginx",
+            "passing, small answers, the median of the rounds",
+            small,
+        ),
         Goal::at_least(1.0, "times nginx", "passing, large files, the median of the rounds", large),
     ]
 }

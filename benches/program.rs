@@ -1,5 +1,5 @@
-//! The programs that a benchmark starts: the optimised `mkto-audit guard`, and nginx to compare it with. Each has a folder
-//! of its own, and is killed when it goes.
+//! The programs that a benchmark starts: the optimised `mkto-audit guard`, and nginx to compare it
+//! with. Each has a folder of its own, and is killed when it goes.
 
 use std::fmt::Write as _;
 use std::fs::Permissions;
@@ -53,8 +53,8 @@ impl Program {
         Self { child, url, folder }
     }
 
-    /// An nginx with so many workers and this in its `http` block, where `PORT` stands for the one that it listens on, and
-    /// `FILES` for a folder with these files. None where there is no nginx.
+    /// An nginx with so many workers and this in its `http` block, where `PORT` stands for the one
+    /// that it listens on, and `FILES` for a folder with these files. None where there is no nginx.
     pub(crate) fn nginx(workers: usize, http: &str, files: &[(&str, &[u8])]) -> Option<Self> {
         if !is_nginx_here() {
             return None;
@@ -68,7 +68,8 @@ impl Program {
         let (path, port) = (folder.path().display(), free_port());
         let http = http.replace("PORT", &port.to_string()).replace("FILES", &path.to_string());
         let mut config = format!("worker_processes {workers};\ndaemon off;\npid {path}/pid;\n");
-        writeln!(config, "error_log {path}/errors;\nevents {{ worker_connections 1024; }}").unwrap();
+        writeln!(config, "error_log {path}/errors;\nevents {{ worker_connections 1024; }}")
+            .unwrap();
         writeln!(config, "http {{\naccess_log off;\nkeepalive_requests 1000000000;").unwrap();
         for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
             writeln!(config, "{kind}_temp_path {path}/{kind};").unwrap();
@@ -112,7 +113,8 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // nginx ends its workers when it is asked to stop, and leaves them behind when it is killed.
+        // nginx ends its workers when it is asked to stop, and leaves them behind when it is
+        // killed.
         let asked = Command::new("kill").arg(self.child.id().to_string()).status();
         if !asked.is_ok_and(|status| status.success()) {
             drop(self.child.kill());

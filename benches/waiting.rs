@@ -1,10 +1,14 @@
-//! What a caller of the leases in memory costs where thousands of others wait: it gets in line at its end, one from the front
-//! is served and gives back, and another takes a key that is free.
+//! What a caller of the leases in memory costs where thousands of others wait: it gets in line at
+//! its end, one from the front is served and gives back, and another takes a key that is free.
 //!
-//! Each of these asks the book of leases whose turn it is, and when the next lease ends. With a look at everybody that would
-//! cost as many times more as there are callers in line; so the figure is how much longer a long line takes than a short one.
+//! Each of these asks the book of leases whose turn it is, and when the next lease ends. With a
+//! look at everybody that would cost as many times more as there are callers in line; so the figure
+//! is how much longer a long line takes than a short one.
 
-#![expect(clippy::indexing_slicing, reason = "keys and their owners are counted from the same zero")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "keys and their owners are counted from the same zero"
+)]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +21,8 @@ use tokio::time::Instant;
 use crate::goal::Goal;
 use crate::instance;
 
-/// Keys, callers in line for each of them, and how many of all are served while the line is kept as long as it is.
+/// Keys, callers in line for each of them, and how many of all are served while the line is kept as
+/// long as it is.
 const KEYS: usize = 1_000;
 const SHORT: usize = 1;
 const LONG: usize = 20;
@@ -39,9 +44,13 @@ pub(crate) fn measure() -> Vec<Goal> {
     vec![Goal::at_most(3.0, "times as long", what, long.as_secs_f64() / short.as_secs_f64())]
 }
 
-/// How long it takes for a caller to come and another to be served, with so many in line for each key.
+/// How long it takes for a caller to come and another to be served, with so many in line for each
+/// key.
 async fn a_caller(in_line: usize) -> Duration {
-    let leases = Arc::new(MemoryLeases::new(Terms { unsent: Duration::from_secs(3600), ..Terms::default() }));
+    let leases = Arc::new(MemoryLeases::new(Terms {
+        unsent: Duration::from_secs(3600),
+        ..Terms::default()
+    }));
     let keys: Vec<BTreeSet<LeaseKey>> = (0..KEYS)
         .filter_map(|number| LeaseKey::of("instance", "email", &format!("p{number}@example.com")))
         .map(|key| BTreeSet::from([key]))

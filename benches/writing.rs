@@ -1,4 +1,5 @@
-//! What the guarded write costs in calls: 30,000 records, every other one of somebody who is already there.
+//! What the guarded write costs in calls: 30,000 records, every other one of somebody who is
+//! already there.
 
 use std::time::Duration;
 
@@ -39,8 +40,13 @@ pub(crate) fn measure() -> Vec<Goal> {
             stop: CancellationToken::new(),
         };
         let before = Instant::now();
-        let guard =
-            Guard::new(&client, MemoryLeases::new(Terms::default()), Some(&mut ledger), &Unwatched, settings);
+        let guard = Guard::new(
+            &client,
+            MemoryLeases::new(Terms::default()),
+            Some(&mut ledger),
+            &Unwatched,
+            settings,
+        );
         let report = guard.upsert((0..RECORDS).map(record).collect()).await.unwrap();
         println!("writing, {RECORDS} records: {:.1} s", before.elapsed().as_secs_f64());
         assert!(matches!(report.ended, Ended::Complete), "{:?}", report.ended);

@@ -1,12 +1,15 @@
-//! The disposable file: every lead as the last scan saw it, and what has become of a scan that is not complete.
+//! The disposable file: every lead as the last scan saw it, and what has become of a scan that is
+//! not complete.
 //!
-//! For: holding an instance of millions of leads in a file that is bound to that instance, readable by its owner only,
-//! and open in one process at a time; handing its groups out one by one. Anything in it can be had again by a scan, so
-//! a damaged file is thrown away rather than mended.
-//! Never: decides what makes leads the same (keys are handed in as text), calls Marketo, reads a clock, or shows half a
-//! page: rows and the cursor that proves them are stored in one transaction. All SQL on the file is in this module.
+//! For: holding an instance of millions of leads in a file that is bound to that instance, readable
+//! by its owner only, and open in one process at a time; handing its groups out one by one.
+//! Anything in it can be had again by a scan, so a damaged file is thrown away rather than mended.
+//! Never: decides what makes leads the same (keys are handed in as text), calls Marketo, reads a
+//! clock, or shows half a page: rows and the cursor that proves them are stored in one transaction.
+//! All SQL on the file is in this module.
 //!
-//! Its calls block; callers on a runtime make them between calls to Marketo, where each takes milliseconds.
+//! Its calls block; callers on a runtime make them between calls to Marketo, where each takes
+//! milliseconds.
 
 use std::path::{Path, PathBuf};
 
@@ -50,7 +53,10 @@ impl Cache {
     }
 
     /// Runs a closure in one transaction: all of it is kept, or nothing.
-    fn write<T>(&mut self, change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, Error> {
+    fn write<T>(
+        &mut self,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
         let failed = |source| Error::of(&self.path, source);
         let transaction = self.db.transaction().map_err(failed)?;
         let result = change(&transaction).map_err(failed)?;

@@ -1,7 +1,8 @@
 //! The command line: one file a command, and what they share.
 //!
-//! For: parsing flags, arranging the calls into the core, printing, exit codes. A command is a struct of arguments and
-//! one `run` that reads like its description. Never: decides anything about leads; that is the core's.
+//! For: parsing flags, arranging the calls into the core, printing, exit codes. A command is a
+//! struct of arguments and one `run` that reads like its description. Never: decides anything about
+//! leads; that is the core's.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -68,7 +69,8 @@ struct Global {
     /// Marketo's base URL, `https://MUNCHKIN-ID.mktorest.com` [env: `MARKETO_BASE_URL`]
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     base_url: Option<String>,
-    /// Marketo's identity URL, where it is not `/identity` under the base URL [env: `MARKETO_IDENTITY_URL`]
+    /// Marketo's identity URL, where it is not `/identity` under the base URL [env:
+    /// `MARKETO_IDENTITY_URL`]
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     identity_url: Option<String>,
     /// The cache file [env: `MKTO_AUDIT_DB`]
@@ -135,7 +137,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
     let started = log::start(log);
     let mut ui = Ui::of_process(environment).beside(log);
     let ended = run(cli, environment, ui.clone());
-    // A failure that is a line of the log goes before its end; one in words comes below all that led to it.
+    // A failure that is a line of the log goes before its end; one in words comes below all that
+    // led to it.
     if let Err(failure) = &ended
         && log.json
     {
@@ -175,7 +178,9 @@ fn run(cli: Cli, environment: &Environment, ui: Ui) -> Result<Exit, Failure> {
                 let interrupt = interrupt::watch(ui.clone());
                 sandbox::run(&args, &mut ui.clone(), &interrupt).await
             }
-            Command::Completions(args) => completions::run(&args, &mut ui.clone(), &mut Cli::command()),
+            Command::Completions(args) => {
+                completions::run(&args, &mut ui.clone(), &mut Cli::command())
+            }
             Command::Configured(command) => {
                 let mut context = Context::load(&flags, environment, ui)?;
                 command.run(&mut context).await
@@ -223,7 +228,8 @@ impl Context {
         self.ui.note(&format!("instance: {instance}"));
     }
 
-    /// Waits for work that changes nothing at Marketo; [`Failure::Stopped`] where a signal comes first.
+    /// Waits for work that changes nothing at Marketo; [`Failure::Stopped`] where a signal comes
+    /// first.
     async fn or_stop<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
         interrupt::or_stop(&self.interrupt, work).await
     }
@@ -233,8 +239,8 @@ impl Context {
         client(&self.config, self.config.credentials()?)
     }
 
-    /// The cache that a scan has filled, with the keys of today's configuration. Where no instance is configured, the one
-    /// whose cache it is.
+    /// The cache that a scan has filled, with the keys of today's configuration. Where no instance
+    /// is configured, the one whose cache it is.
     fn cache(&self) -> Result<Cache, Failure> {
         let path = self.config.cache_file()?;
         let is_named = self.config.instance.base_url.is_some() || self.config.has_named_cache();
@@ -255,7 +261,8 @@ impl Context {
                     key.fields.join(", ")
                 ),
                 hint: Some(
-                    "run `mkto-audit scan` again: it reads the fields that match.key names".to_owned(),
+                    "run `mkto-audit scan` again: it reads the fields that match.key names"
+                        .to_owned(),
                 ),
             });
         }

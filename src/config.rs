@@ -1,9 +1,10 @@
 //! Flags, environment, file and defaults, made into one [`Config`].
 //!
-//! For: every setting read once, checked where it was written, and named in its error (`config.toml line 4`, the
-//! variable, the flag). Flags win over the environment, which wins over the file, which wins over the defaults. Never:
-//! reads the process's environment itself (it is handed in), keeps a secret as plain text, calls anything but the command
-//! that the user named for printing the secret.
+//! For: every setting read once, checked where it was written, and named in its error (`config.toml
+//! line 4`, the variable, the flag). Flags win over the environment, which wins over the file,
+//! which wins over the defaults. Never: reads the process's environment itself (it is handed in),
+//! keeps a secret as plain text, calls anything but the command that the user named for printing
+//! the secret.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -78,7 +79,8 @@ pub struct Config {
     pub merge: MergeSettings,
     /// How the proxy guards writes.
     pub guard: GuardConfig,
-    /// How many times as fast as the wall's Marketo's time passes; above 1 only towards a sandbox on this machine.
+    /// How many times as fast as the wall's Marketo's time passes; above 1 only towards a sandbox
+    /// on this machine.
     pub clock_speed: u32,
     /// Where the default files lie.
     places: places::Places,
@@ -162,8 +164,10 @@ impl Default for MergeSettings {
 impl Config {
     /// Puts flags, environment and file together. Reads the config file, and calls nothing.
     pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, Error> {
-        let mut config = Self { clock_speed: 1, places: places::Places::of(environment), ..Self::default() };
-        let profile = flags.profile.as_deref().or_else(|| variable(environment, "MKTO_AUDIT_PROFILE"));
+        let mut config =
+            Self { clock_speed: 1, places: places::Places::of(environment), ..Self::default() };
+        let profile =
+            flags.profile.as_deref().or_else(|| variable(environment, "MKTO_AUDIT_PROFILE"));
         if let Some(file) = file::find(flags, environment, &config.places) {
             for entry in file::entries(&file, profile)? {
                 settings::set(&mut config, &entry.key, &entry.value, &entry.place)?;
@@ -180,7 +184,8 @@ impl Config {
         config.profile = profile.map(str::to_owned);
         let of_profile = config.instance.clone();
         settings::set_from_environment(&mut config, environment)?;
-        // Only now: a profile or a variable may have replaced one of two that contradict each other.
+        // Only now: a profile or a variable may have replaced one of two that contradict each
+        // other.
         config
             .bundles
             .check(&config.fields)
@@ -194,9 +199,9 @@ impl Config {
         Ok(config)
     }
 
-    /// A variable that is left over from another instance must not beat the profile that was named, however that was
-    /// done: a merge would go to the wrong one, or a client secret to another's identity service. Whoever gives the URL as a
-    /// flag has said which is meant.
+    /// A variable that is left over from another instance must not beat the profile that was named,
+    /// however that was done: a merge would go to the wrong one, or a client secret to another's
+    /// identity service. Whoever gives the URL as a flag has said which is meant.
     fn refuse_two_instances(
         &self,
         flags: &Flags,
@@ -238,7 +243,9 @@ impl Config {
             self.instance.set_base_url(url).map_err(|what| Error::at("--base-url", what))?;
         }
         if let Some(url) = &flags.identity_url {
-            self.instance.set_identity_url(url).map_err(|what| Error::at("--identity-url", what))?;
+            self.instance
+                .set_identity_url(url)
+                .map_err(|what| Error::at("--identity-url", what))?;
         }
         if let Some(path) = &flags.db {
             self.cache_path = Some(path.clone());
@@ -247,7 +254,8 @@ impl Config {
         Ok(())
     }
 
-    /// What decides which groups are merged and how, without anything that a flag of `merge` would allow.
+    /// What decides which groups are merged and how, without anything that a flag of `merge` would
+    /// allow.
     pub fn policy(&self) -> Policy {
         Policy {
             key: self.key.clone(),
@@ -260,10 +268,12 @@ impl Config {
         }
     }
 
-    /// The cache's file: the one that was named, else one for each instance in the user's cache folder.
+    /// The cache's file: the one that was named, else one for each instance in the user's cache
+    /// folder.
     pub fn cache_file(&self) -> Result<PathBuf, Error> {
         match (&self.cache_path, &self.cache_name) {
-            // A variable names the cache of every day; one that is asked for by name stands beside it.
+            // A variable names the cache of every day; one that is asked for by name stands beside
+            // it.
             (Some(path), Some(name)) if !self.cache_by_flag => {
                 Ok(path.with_file_name(places::cache_name(name)))
             }
@@ -286,7 +296,8 @@ impl Config {
     pub fn caches(&self) -> Vec<PathBuf> {
         let file = self.cache_file().ok();
         let folder = file.as_deref().and_then(std::path::Path::parent);
-        let entries = folder.and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten();
+        let entries =
+            folder.and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten();
         let mut caches: Vec<PathBuf> = entries
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| path.extension().is_some_and(|extension| extension == "db"))
@@ -295,10 +306,10 @@ impl Config {
         caches
     }
 
-    /// The ledger's file: the one that was named, else one for each instance in the user's data folder, which nothing clears.
-    /// It is the same whatever cache is named, since it is what keeps two runs on one instance apart, and what tells a run
-    /// of the calls that a killed one left open. Only where there is no home folder does it lie beside a cache that was
-    /// named.
+    /// The ledger's file: the one that was named, else one for each instance in the user's data
+    /// folder, which nothing clears. It is the same whatever cache is named, since it is what keeps
+    /// two runs on one instance apart, and what tells a run of the calls that a killed one left
+    /// open. Only where there is no home folder does it lie beside a cache that was named.
     pub fn ledger_file(&self) -> Result<PathBuf, Error> {
         if let Some(path) = &self.ledger_path {
             return Ok(path.clone());
@@ -309,8 +320,8 @@ impl Config {
         }
     }
 
-    /// Where the calls and bytes of each day are counted: one place for all programs of this user. Without a home folder it
-    /// lies beside a cache that was named.
+    /// Where the calls and bytes of each day are counted: one place for all programs of this user.
+    /// Without a home folder it lies beside a cache that was named.
     pub fn spent_file(&self) -> Result<PathBuf, Error> {
         match (self.places.spent_file(&self.instance_name()), &self.cache_path) {
             (Err(_), Some(cache)) => Ok(cache.with_extension("spent.db")),
@@ -318,7 +329,8 @@ impl Config {
         }
     }
 
-    /// Where the writers of this user keep their rights to keys. Without a home folder it lies beside a cache that was named.
+    /// Where the writers of this user keep their rights to keys. Without a home folder it lies
+    /// beside a cache that was named.
     pub fn leases_file(&self) -> Result<PathBuf, Error> {
         match (self.places.leases_file(&self.instance_name()), &self.cache_path) {
             (Err(_), Some(cache)) => Ok(cache.with_extension("leases.db")),
@@ -331,8 +343,8 @@ impl Config {
         self.places.tally_file(&self.instance_name())
     }
 
-    /// What the cache and the ledger are bound to: the name that `--as` gave, else the base URL without its scheme, or
-    /// `file` where none is configured.
+    /// What the cache and the ledger are bound to: the name that `--as` gave, else the base URL
+    /// without its scheme, or `file` where none is configured.
     pub fn instance_name(&self) -> String {
         if let Some(name) = &self.cache_name {
             return name.clone();
@@ -340,7 +352,8 @@ impl Config {
         self.instance.base_url.as_ref().map_or_else(|| "file".to_owned(), instance_name)
     }
 
-    /// The instance as a person is told of it before anything is written: its name, and the profile's where one was named.
+    /// The instance as a person is told of it before anything is written: its name, and the
+    /// profile's where one was named.
     pub fn instance_in_words(&self) -> String {
         let profile = self.profile.as_ref().map(|profile| format!(" (profile {profile})"));
         format!("{}{}", self.instance_name(), profile.unwrap_or_default())
@@ -351,7 +364,8 @@ impl Config {
         self.instance.addresses()
     }
 
-    /// The credentials, or which of them is missing. Runs `instance.client_secret_command` where that is the source.
+    /// The credentials, or which of them is missing. Runs `instance.client_secret_command` where
+    /// that is the source.
     pub fn credentials(&self) -> Result<Credentials, Error> {
         self.instance.credentials()
     }

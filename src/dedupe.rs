@@ -1,8 +1,9 @@
 //! Pure decisions about duplicates: leads in, groups and decisions out.
 //!
-//! All that is worth arguing about is decided here and tested here without a server: which leads are the same
-//! ([`KeySpec`]), how they came about ([`explain`]), which of them stays ([`WinnerOrder`]), which values it keeps
-//! ([`FieldRules`]), and what exactly is to be done ([`Plan`]). Never: I/O, a clock, an order that depends on arrival.
+//! All that is worth arguing about is decided here and tested here without a server: which leads
+//! are the same ([`KeySpec`]), how they came about ([`explain`]), which of them stays
+//! ([`WinnerOrder`]), which values it keeps ([`FieldRules`]), and what exactly is to be done
+//! ([`Plan`]). Never: I/O, a clock, an order that depends on arrival.
 
 mod address;
 mod bundle;
@@ -26,9 +27,9 @@ pub use group::Group;
 pub use key::{Key, KeySpec, normalise};
 pub use person::Skip;
 pub use plan::{
-    Deviation, Dropped, Expected, FieldChange, FieldFact, FieldFacts, Known, LeftOut, Objection, Plan,
-    PlannedGroup, Policy, Prediction, Reason, Seen, UnknownField, WhyNot, digest_of, plan_candidate,
-    plan_group, rest_as_seen, still_as_seen,
+    Deviation, Dropped, Expected, FieldChange, FieldFact, FieldFacts, Known, LeftOut, Objection,
+    Plan, PlannedGroup, Policy, Prediction, Reason, Seen, UnknownField, WhyNot, digest_of,
+    plan_candidate, plan_group, rest_as_seen, still_as_seen,
 };
 pub use winner::{WinnerOrder, WinnerRule};
 

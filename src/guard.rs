@@ -1,13 +1,15 @@
 //! The write path on which duplicates cannot arise, for whoever shares a store of leases.
 //!
-//! Marketo's `createOrUpdate` looks up and then inserts, so two of them that overlap both insert. Here every record goes
-//! another way: all records of one key become one (`coalesce`), the key is looked up, a new one is written by
-//! `createOnly` and a known one by `updateOnly` with its id (`decide`), and no second call with a key leaves while the
-//! first may still be writing (`lease`). A call whose answer was lost is settled by waiting out Marketo's time limit
-//! and looking (law 4). So goes a file of records (`upsert`), and so go the writes of others (`proxy`).
+//! Marketo's `createOrUpdate` looks up and then inserts, so two of them that overlap both insert.
+//! Here every record goes another way: all records of one key become one (`coalesce`), the key is
+//! looked up, a new one is written by `createOnly` and a known one by `updateOnly` with its id
+//! (`decide`), and no second call with a key leaves while the first may still be writing (`lease`).
+//! A call whose answer was lost is settled by waiting out Marketo's time limit and looking (law 4).
+//! So goes a file of records (`upsert`), and so go the writes of others (`proxy`).
 //!
-//! Never: sends a record twice on a guess, writes to a key that has several leads, or stops half-way through a call.
-//! What it cannot see: writers that do not go through it. Against those `createOnly` narrows the window, no more.
+//! Never: sends a record twice on a guess, writes to a key that has several leads, or stops
+//! half-way through a call. What it cannot see: writers that do not go through it. Against those
+//! `createOnly` narrows the window, no more.
 
 mod coalesce;
 mod decide;

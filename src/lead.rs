@@ -1,7 +1,8 @@
 //! One record of Marketo's lead database, as every other module passes it around.
 //!
-//! For: the words that the cache, the ledger, the client and the decisions share. Never: I/O, a clock, an opinion on
-//! duplicates. A [`Lead`] holds what Marketo answered, value by value, untrimmed; the accessors interpret.
+//! For: the words that the cache, the ledger, the client and the decisions share. Never: I/O, a
+//! clock, an opinion on duplicates. A [`Lead`] holds what Marketo answered, value by value,
+//! untrimmed; the accessors interpret.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,11 +19,12 @@ pub use birth::Birth;
 pub use time::{Precision, parse_time, parse_time_as_known, request_arrival};
 pub use window::Window;
 
-/// Marketo's number of a lead. Ids only grow, but are sparse; one freed by a purge may, by a user's report, come back,
-/// so that id and creation time together are the identity.
+/// Marketo's number of a lead. Ids only grow, but are sparse; one freed by a purge may, by a user's
+/// report, come back, so that id and creation time together are the identity.
 pub type LeadId = u64;
 
-/// The fields that the audit itself needs: who it is, when and how it came, where it is synced, whether it opted out.
+/// The fields that the audit itself needs: who it is, when and how it came, where it is synced,
+/// whether it opted out.
 pub const AUDIT_FIELDS: &[&str] = &[
     "id",
     "email",
@@ -43,8 +45,8 @@ pub const AUDIT_FIELDS: &[&str] = &[
     "blackListed",
 ];
 
-/// Where a lead stands in the CRM that Marketo syncs with, lowest rank first: in a merge a contact beats a lead, and
-/// either beats a record that only Marketo has, whatever winner was asked for.
+/// Where a lead stands in the CRM that Marketo syncs with, lowest rank first: in a merge a contact
+/// beats a lead, and either beats a record that only Marketo has, whatever winner was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Crm {
@@ -69,8 +71,8 @@ impl Crm {
 
 /// A lead: its id, and its non-null values by REST API name.
 ///
-/// A field that is null or was not asked for is absent. A blank string is a value here, since that is what Marketo
-/// stored; [`Lead::text`] is what treats it as empty.
+/// A field that is null or was not asked for is absent. A blank string is a value here, since that
+/// is what Marketo stored; [`Lead::text`] is what treats it as empty.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lead {
     /// Marketo's id.
@@ -118,7 +120,8 @@ impl Lead {
         self.value(field)?.as_str().map(str::trim).filter(|text| !text.is_empty())
     }
 
-    /// Whether a boolean field is true. Absent and false are the same: over REST Marketo shows null as false.
+    /// Whether a boolean field is true. Absent and false are the same: over REST Marketo shows null
+    /// as false.
     pub fn flag(&self, field: &str) -> bool {
         match self.value(field) {
             Some(Value::Bool(flag)) => *flag,
@@ -148,7 +151,8 @@ impl Lead {
         self.text("company")
     }
 
-    /// How the lead first came, as Marketo's field *Original Source Type* says (`Web service API`, `List import`, …).
+    /// How the lead first came, as Marketo's field *Original Source Type* says (`Web service API`,
+    /// `List import`, …).
     pub fn source(&self) -> Option<&str> {
         self.text("originalSourceType")
     }
@@ -163,7 +167,8 @@ impl Lead {
         self.text("createdAt").and_then(parse_time_as_known).map(|(_, precision)| precision)
     }
 
-    /// When a standard field last changed, to the second. It may precede `createdAt` by a second on a fresh lead.
+    /// When a standard field last changed, to the second. It may precede `createdAt` by a second on
+    /// a fresh lead.
     pub fn updated_at(&self) -> Option<DateTime<Utc>> {
         self.text("updatedAt").and_then(parse_time_as_known).map(|(time, _)| time)
     }
@@ -196,7 +201,8 @@ impl Lead {
         match self.text("sfdcType") {
             Some(kind) if kind.eq_ignore_ascii_case("contact") => Crm::Contact,
             Some(kind) if kind.eq_ignore_ascii_case("lead") => Crm::Lead,
-            // An export of the screens may have the one id alone; its first three characters say of what.
+            // An export of the screens may have the one id alone; its first three characters say of
+            // what.
             _ => match self.text("sfdcId").and_then(|id| id.get(..3)) {
                 Some("003") => Crm::Contact,
                 Some("00Q") => Crm::Lead,

@@ -1,13 +1,14 @@
-//! The precious file: what was planned, what was asked of Marketo, what came of it, and every merged lead as it was.
+//! The precious file: what was planned, what was asked of Marketo, what came of it, and every
+//! merged lead as it was.
 //!
-//! For: law 3. A merge can be sent only with a [`Started`], and the ledger gives one out only when the backup of every
-//! loser and the intent are synced to disk. Killed at any instant, the next run reads from here which calls are open,
-//! and asks Marketo about them.
-//! Never: changes or removes a row (triggers refuse it), opens another instance's file, lets two processes in at once,
-//! or calls Marketo. Callers give the time. All SQL on the file is in this module.
+//! For: law 3. A merge can be sent only with a [`Started`], and the ledger gives one out only when
+//! the backup of every loser and the intent are synced to disk. Killed at any instant, the next run
+//! reads from here which calls are open, and asks Marketo about them. Never: changes or removes a
+//! row (triggers refuse it), opens another instance's file, lets two processes in at once, or calls
+//! Marketo. Callers give the time. All SQL on the file is in this module.
 //!
-//! Its statements run on the caller's thread: each is a short write with one sync to disk, and what comes next must
-//! not begin before it is done.
+//! Its statements run on the caller's thread: each is a short write with one sync to disk, and what
+//! comes next must not begin before it is done.
 
 use std::path::{Path, PathBuf};
 
@@ -49,8 +50,8 @@ impl Ledger {
         &self.path
     }
 
-    /// Keeps a plan, as JSON, under its id. Keeping the same plan again changes nothing; another body under the same
-    /// id is an error, since what was looked at must be what is carried out.
+    /// Keeps a plan, as JSON, under its id. Keeping the same plan again changes nothing; another
+    /// body under the same id is an error, since what was looked at must be what is carried out.
     pub fn save_plan(&mut self, id: &str, made_at: &str, body: &str) -> Result<(), Error> {
         match self.plan(id)? {
             Some(kept) if kept == body => Ok(()),
@@ -67,14 +68,17 @@ impl Ledger {
 
     /// The plan with this id, as JSON.
     pub fn plan(&self, id: &str) -> Result<Option<String>, Error> {
-        self.read(|db| db.query_row("SELECT body FROM plan WHERE id = ?1", [id], |row| row.get(0)).optional())
+        self.read(|db| {
+            db.query_row("SELECT body FROM plan WHERE id = ?1", [id], |row| row.get(0)).optional()
+        })
     }
 
     /// When the first plan was made that it keeps: since then it knows what this program does.
     pub fn first_plan_at(&self) -> Result<Option<chrono::DateTime<chrono::Utc>>, Error> {
         let at: Option<String> =
             self.read(|db| db.query_row("SELECT min(made_at) FROM plan", [], |row| row.get(0)))?;
-        let damaged = |error: chrono::ParseError| Error::Damaged { what: format!("a plan's time: {error}") };
+        let damaged =
+            |error: chrono::ParseError| Error::Damaged { what: format!("a plan's time: {error}") };
         at.map(|at| at.parse().map_err(damaged)).transpose()
     }
 
@@ -100,7 +104,8 @@ impl Ledger {
     }
 }
 
-/// Why the ledger could not be opened, read or written. In every case nothing further may be sent to Marketo.
+/// Why the ledger could not be opened, read or written. In every case nothing further may be sent
+/// to Marketo.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -182,7 +187,9 @@ pub enum Error {
         source: IllegalEvent,
     },
     /// A merge was about to start whose losers are not all backed up.
-    #[error("merge call {call} may not start: lead {lead} has no backup in the ledger; nothing was sent")]
+    #[error(
+        "merge call {call} may not start: lead {lead} has no backup in the ledger; nothing was sent"
+    )]
     NoBackup {
         /// The call.
         call: CallId,

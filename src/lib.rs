@@ -1,7 +1,7 @@
 //! Finds, explains, merges and prevents duplicate people in Adobe Marketo Engage.
 //!
-//! Everything that the commands do, a program can do through this crate. The layers, from the top; each leans on those
-//! below it, never on a sibling:
+//! Everything that the commands do, a program can do through this crate. The layers, from the top;
+//! each leans on those below it, never on a sibling:
 //!
 //! | module | what it is for |
 //! | --- | --- |
@@ -11,8 +11,8 @@
 //! | [`cache`], [`ledger`], [`marketo`], [`dedupe`] | the file that may be lost; the file that may not; the REST API; the decisions, pure |
 //! | [`lead`] | the words that all of them share |
 //!
-//! Beside them stands [`sandbox`], a Marketo to practise on, which shares no code with the client: a misreading of the
-//! API in the one must not hide in the other.
+//! Beside them stands [`sandbox`], a Marketo to practise on, which shares no code with the client:
+//! a misreading of the API in the one must not hide in the other.
 
 pub mod cache;
 pub mod cli;

@@ -1,9 +1,9 @@
 //! Speaks Marketo, and knows nothing of duplicates.
 //!
-//! For: one typed, paced, classified door to the REST API. Reading, upserting and merging are three capabilities, so
-//! that a caller can be handed no more than it needs: what plans can only read, and what guards cannot merge.
-//! Never: prints, decides about duplicates, sends a write a second time whose outcome is unclear, or lets a token or a
-//! secret reach a URL, an error or a log line.
+//! For: one typed, paced, classified door to the REST API. Reading, upserting and merging are three
+//! capabilities, so that a caller can be handed no more than it needs: what plans can only read,
+//! and what guards cannot merge. Never: prints, decides about duplicates, sends a write a second
+//! time whose outcome is unclear, or lets a token or a secret reach a URL, an error or a log line.
 
 use std::future::Future;
 
@@ -45,8 +45,8 @@ pub(crate) use error::is_of_a_record;
 pub use error::{Error, Outcome};
 pub use export::{Download, ExportBudget, ExportJob, ExportLeads, ExportStatus, Ordered};
 pub use instance::{
-    Activity, ActivityPage, ActivityType, CustomObjectType, LeadChange, MergeRecord, Program, ProgramMember,
-    Since, StaticList, Usage,
+    Activity, ActivityPage, ActivityType, CustomObjectType, LeadChange, MergeRecord, Program,
+    ProgramMember, Since, StaticList, Usage,
 };
 pub use pacer::Share;
 pub(crate) use pacer::{Pacer, Slot};
@@ -67,7 +67,8 @@ pub const MERGE_LOSERS: usize = 25;
 /// Marketo allows bodies of 1 MB; what stays below this leaves room for the envelope.
 pub const BODY_BYTES: usize = 1_000_000;
 
-/// How long Marketo lets a Sync Leads call run: until then a call whose answer was lost may still write.
+/// How long Marketo lets a Sync Leads call run: until then a call whose answer was lost may still
+/// write.
 pub const SYNC_LIMIT: std::time::Duration = std::time::Duration::from_secs(90);
 
 /// How long Marketo lets a merge run.
@@ -81,9 +82,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What reading may do. All of it can be asked again without harm, so the client retries it.
 pub trait ReadLeads: Send + Sync {
-    /// Leads whose `field` has one of `values` (at most [`BATCH`]), all pages of the answer, by id. Values that no
-    /// lead has are simply missing from the answer. Where Marketo finds over 1,000 the values are split and asked
-    /// again; a single value with over 1,000 leads is an error.
+    /// Leads whose `field` has one of `values` (at most [`BATCH`]), all pages of the answer, by id.
+    /// Values that no lead has are simply missing from the answer. Where Marketo finds over 1,000
+    /// the values are split and asked again; a single value with over 1,000 leads is an error.
     fn leads_by(
         &self,
         field: &str,
@@ -101,8 +102,8 @@ pub trait ReadLeads: Send + Sync {
         async move { self.leads_by("id", &ids, fields).await }
     }
 
-    /// The leads that still have these ids (at most [`BATCH`]), by id, and the moment since when they
-    /// were so: that at which the call left, after all the waiting for its turn.
+    /// The leads that still have these ids (at most [`BATCH`]), by id, and the moment since when
+    /// they were so: that at which the call left, after all the waiting for its turn.
     fn look(
         &self,
         ids: &[LeadId],
@@ -123,8 +124,8 @@ pub trait ReadLeads: Send + Sync {
     /// A token from which activities since `since` can be paged.
     fn paging_token(&self, since: DateTime<Utc>) -> impl Future<Output = Result<String>> + Send;
 
-    /// One page of activities of at most ten types, of all leads or of at most 30. It may be short or empty although
-    /// more follow.
+    /// One page of activities of at most ten types, of all leads or of at most 30. It may be short
+    /// or empty although more follow.
     fn activities(
         &self,
         token: &str,
@@ -132,15 +133,16 @@ pub trait ReadLeads: Send + Sync {
         leads: &[LeadId],
     ) -> impl Future<Output = Result<ActivityPage>> + Send;
 
-    /// One page of changes of these fields, by REST name, and of births, which come whatever the fields.
+    /// One page of changes of these fields, by REST name, and of births, which come whatever the
+    /// fields.
     fn lead_changes(
         &self,
         token: &str,
         fields: &[String],
     ) -> impl Future<Output = Result<ActivityPage>> + Send;
 
-    /// One page of deletions, which Marketo keeps for 14 days. Whether leads that were merged away are among them is not
-    /// documented.
+    /// One page of deletions, which Marketo keeps for 14 days. Whether leads that were merged away
+    /// are among them is not documented.
     fn deleted_leads(&self, token: &str) -> impl Future<Output = Result<ActivityPage>> + Send;
 
     /// The static lists, all pages.
@@ -154,7 +156,10 @@ pub trait ReadLeads: Send + Sync {
     ) -> impl Future<Output = Result<(Vec<LeadId>, Option<String>)>> + Send;
 
     /// The static lists that a lead is on, as Marketo describes them (`id`, `name`, …).
-    fn list_membership(&self, lead: LeadId) -> impl Future<Output = Result<Vec<Map<String, Value>>>> + Send;
+    fn list_membership(
+        &self,
+        lead: LeadId,
+    ) -> impl Future<Output = Result<Vec<Map<String, Value>>>> + Send;
 
     /// The programs that a lead is in, as Marketo describes them (`id`, `progressionStatus`, …).
     fn program_membership(
@@ -165,8 +170,9 @@ pub trait ReadLeads: Send + Sync {
     /// The programs, all pages.
     fn programs(&self) -> impl Future<Output = Result<Vec<Program>>> + Send;
 
-    /// The members of a program, each with its membership as Marketo describes it (`progressionStatus`, …): one page,
-    /// and the token of the next. A page may be short or empty although more follow: only a missing token ends it.
+    /// The members of a program, each with its membership as Marketo describes it
+    /// (`progressionStatus`, …): one page, and the token of the next. A page may be short or empty
+    /// although more follow: only a missing token ends it.
     fn program_members(
         &self,
         program: u64,
@@ -188,29 +194,31 @@ pub trait ReadLeads: Send + Sync {
     fn usage_today(&self) -> impl Future<Output = Result<Usage>> + Send;
 }
 
-/// What Marketo's own log of activities tells of merges and changes: a witness beside our own looks. Rows become visible
-/// seconds to minutes after what they tell of: one that is missing proves nothing. Both need the permission Read-Only
-/// Activity; without it they are an [`Error::Permission`] that names it.
+/// What Marketo's own log of activities tells of merges and changes: a witness beside our own
+/// looks. Rows become visible seconds to minutes after what they tell of: one that is missing
+/// proves nothing. Both need the permission Read-Only Activity; without it they are an
+/// [`Error::Permission`] that names it.
 pub trait ReadActivities: Send + Sync {
-    /// The merges that Marketo recorded since then of these leads, as winners of then or now, by time. More than 30 leads
-    /// are looked for in the log of all, and found as losers too; of no leads nothing is asked. Whose record names no
-    /// losers is given with none.
+    /// The merges that Marketo recorded since then of these leads, as winners of then or now, by
+    /// time. More than 30 leads are looked for in the log of all, and found as losers too; of no
+    /// leads nothing is asked. Whose record names no losers is given with none.
     fn merges_since(
         &self,
         since: DateTime<Utc>,
         leads: &[LeadId],
     ) -> impl Future<Output = Result<Vec<MergeRecord>>> + Send;
 
-    /// Every change of these fields, by REST name, on the whole instance, in the order of the log, and the token from
-    /// which the next call goes on.
+    /// Every change of these fields, by REST name, on the whole instance, in the order of the log,
+    /// and the token from which the next call goes on.
     fn consent_changes_since(
         &self,
         since: Since,
         fields: &[String],
     ) -> impl Future<Output = Result<(Vec<LeadChange>, String)>> + Send;
 
-    /// The same with changes of scores, which Marketo logs as a type of their own: from the log of all changed values, so
-    /// that the rows of every other field are passed over too. A change of a score carries no source.
+    /// The same with changes of scores, which Marketo logs as a type of their own: from the log of
+    /// all changed values, so that the rows of every other field are passed over too. A change of a
+    /// score carries no source.
     fn value_changes_since(
         &self,
         since: Since,
@@ -220,10 +228,11 @@ pub trait ReadActivities: Send + Sync {
 
 /// What writing leads may do: one call of Sync Leads.
 pub trait SyncLeads: Send + Sync {
-    /// Sends at most [`BATCH`] records within [`BODY_BYTES`] once, and gives what Marketo says of each, in the order of the
-    /// input. Never sent again after an [`Outcome::Unclear`] error: that is the caller's to settle, by looking. A call may
-    /// wait long for its place among the limits, and be turned away and try anew; `permit` is asked each time, at the last
-    /// moment before it leaves. Without it, or where it is withdrawn meanwhile, nothing is sent, and the error is
+    /// Sends at most [`BATCH`] records within [`BODY_BYTES`] once, and gives what Marketo says of
+    /// each, in the order of the input. Never sent again after an [`Outcome::Unclear`] error: that
+    /// is the caller's to settle, by looking. A call may wait long for its place among the limits,
+    /// and be turned away and try anew; `permit` is asked each time, at the last moment before it
+    /// leaves. Without it, or where it is withdrawn meanwhile, nothing is sent, and the error is
     /// [`Error::Withheld`].
     fn sync_leads_with(
         &self,
@@ -232,17 +241,22 @@ pub trait SyncLeads: Send + Sync {
     ) -> impl Future<Output = Result<Vec<RecordResult>>> + Send;
 
     /// The same for a call that may leave at any time.
-    fn sync_leads(&self, request: &SyncRequest) -> impl Future<Output = Result<Vec<RecordResult>>> + Send {
+    fn sync_leads(
+        &self,
+        request: &SyncRequest,
+    ) -> impl Future<Output = Result<Vec<RecordResult>>> + Send {
         self.sync_leads_with(&AtAnyTime, request)
     }
 }
 
 /// What moving members of programs may do: one call of Sync Program Member Status.
 pub trait SetProgramStatus: Send + Sync {
-    /// Gives at most [`BATCH`] leads this status in the program, whether they are members yet or not, and says what became
-    /// of each, in the order in which they were given. A member that is at that step or past it is skipped with 1037: a
-    /// status only ever rises. Sent once, as [`SyncLeads::sync_leads_with`] is; after an [`Outcome::Unclear`] error read the
-    /// memberships when [`STATUS_LIMIT`] is over, and what is missing can be sent again, since twice is the same as once.
+    /// Gives at most [`BATCH`] leads this status in the program, whether they are members yet or
+    /// not, and says what became of each, in the order in which they were given. A member that is
+    /// at that step or past it is skipped with 1037: a status only ever rises. Sent once, as
+    /// [`SyncLeads::sync_leads_with`] is; after an [`Outcome::Unclear`] error read the memberships
+    /// when [`STATUS_LIMIT`] is over, and what is missing can be sent again, since twice is the
+    /// same as once.
     fn set_program_status_with(
         &self,
         permit: &impl Permit,
@@ -264,8 +278,8 @@ pub trait SetProgramStatus: Send + Sync {
 
 /// What merging may do. It takes an order, which only a confirmed plan can make.
 pub trait MergeLeads: Send + Sync {
-    /// Sends one merge once. `Ok` says that Marketo accepted it, not who survived: look at all ids afterwards. `permit` is
-    /// asked as it is for [`SyncLeads::sync_leads_with`].
+    /// Sends one merge once. `Ok` says that Marketo accepted it, not who survived: look at all ids
+    /// afterwards. `permit` is asked as it is for [`SyncLeads::sync_leads_with`].
     fn merge_leads_with(
         &self,
         permit: &impl Permit,
@@ -273,13 +287,16 @@ pub trait MergeLeads: Send + Sync {
     ) -> impl Future<Output = Result<Accepted>> + Send;
 
     /// The same for a call that may leave at any time.
-    fn merge_leads(&self, order: &impl MergeOrder) -> impl Future<Output = Result<Accepted>> + Send {
+    fn merge_leads(
+        &self,
+        order: &impl MergeOrder,
+    ) -> impl Future<Output = Result<Accepted>> + Send {
         self.merge_leads_with(&AtAnyTime, order)
     }
 }
 
-/// A merge that somebody has looked at and confirmed. Implemented by the step of a confirmed plan alone, so that no
-/// other code can ask for a merge.
+/// A merge that somebody has looked at and confirmed. Implemented by the step of a confirmed plan
+/// alone, so that no other code can ask for a merge.
 pub trait MergeOrder: Send + Sync {
     /// The lead that stays, as asked for; the CRM's precedence can override it.
     fn winner(&self) -> LeadId;
@@ -377,7 +394,8 @@ pub enum RecordStatus {
     Skipped,
 }
 
-/// Marketo's code and text for a refusal. Decide on the code: texts differ between Marketo's own pages and answers.
+/// Marketo's code and text for a refusal. Decide on the code: texts differ between Marketo's own
+/// pages and answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// For example `1007`.

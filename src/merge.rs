@@ -3,26 +3,27 @@
 //! A merge cannot be undone, its answer can be lost, and Marketo or a person can do something else
 //! meanwhile. So a run believes nothing that it has not read:
 //!
-//! 1. **take in** (`take_in`): the next groups are read live, must be what the plan looked at (law 2), and
-//!    go into the ledger whole, with lists and programs (law 3). Then the values that must survive are
-//!    written to the winners, hundreds a call, by id.
-//! 2. **verify** (`verify`): a second look, at most seconds old when the merge leaves (`fresh`), shows that
-//!    the winner holds what was written (law 9) and that nothing else has changed. What has is backed up
-//!    again.
-//! 3. **send** (`send`): at most 25 losers a call, one where that saves something; one call at a time; one
-//!    merge at first, then 2, 4, 8 and at most 10 on one look.
-//! 4. **settle** (`settle`, `settled`): every call, whatever its answer, is settled by looking (law 4).
-//!    "Merged" is shown by Marketo's answer or its log, never concluded from absence. Every field of the
-//!    survivor is compared with its prediction; what the merge took is written again and read back; what
-//!    cannot be put right stops the run and stays open in the ledger.
-//! 5. **late opt-outs** (`late`) are written to survivors, and **winners whose merge was not made** get
-//!    their former values back (`give_back`).
+//! 1. **take in** (`take_in`): the next groups are read live, must be what the plan looked at (law
+//!    2), and go into the ledger whole, with lists and programs (law 3). Then the values that must
+//!    survive are written to the winners, hundreds a call, by id.
+//! 2. **verify** (`verify`): a second look, at most seconds old when the merge leaves (`fresh`),
+//!    shows that the winner holds what was written (law 9) and that nothing else has changed. What
+//!    has is backed up again.
+//! 3. **send** (`send`): at most 25 losers a call, one where that saves something; one call at a
+//!    time; one merge at first, then 2, 4, 8 and at most 10 on one look.
+//! 4. **settle** (`settle`, `settled`): every call, whatever its answer, is settled by looking (law
+//!    4). "Merged" is shown by Marketo's answer or its log, never concluded from absence. Every
+//!    field of the survivor is compared with its prediction; what the merge took is written again
+//!    and read back; what cannot be put right stops the run and stays open in the ledger.
+//! 5. **late opt-outs** (`late`) are written to survivors, and **winners whose merge was not made**
+//!    get their former values back (`give_back`).
 //!
-//! The next run begins with what the last one left open ([`Merge::settle_open`]), so that killing it at any
-//! instant is harmless. `run` is the loop that arranges these steps.
+//! The next run begins with what the last one left open ([`Merge::settle_open`]), so that killing
+//! it at any instant is harmless. `run` is the loop that arranges these steps.
 //!
-//! Only [`Confirmed`] hands out merge orders, and only against the ledger's proof that the intent is on disk.
-//! Never: decides which leads are duplicates or who wins (that is `dedupe`), sends a call twice, prints.
+//! Only [`Confirmed`] hands out merge orders, and only against the ledger's proof that the intent
+//! is on disk. Never: decides which leads are duplicates or who wins (that is `dedupe`), sends a
+//! call twice, prints.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -35,7 +36,8 @@ use crate::dedupe::{FieldFact, FieldFacts, Policy};
 use crate::lead::LeadId;
 use crate::ledger::{self, Ledger};
 use crate::marketo::{
-    self, Clock, Field, MergeLeads, Moment, ReadActivities, ReadLeads, Schema, SetProgramStatus, SyncLeads,
+    self, Clock, Field, MergeLeads, Moment, ReadActivities, ReadLeads, Schema, SetProgramStatus,
+    SyncLeads,
 };
 use crate::stop::unless_stopped;
 
@@ -112,7 +114,8 @@ pub struct Merge<'a, M> {
     sum_log: Option<sums::SumLog>,
     /// By winner, why it cannot be shown who merged the leads of a call.
     not_shown: BTreeMap<LeadId, String>,
-    /// Why nothing more may be merged although no settled call says so: one that Marketo accepted is not shown.
+    /// Why nothing more may be merged although no settled call says so: one that Marketo accepted
+    /// is not shown.
     not_shown_alarm: Option<String>,
     /// Whether the calls that are being settled are an earlier run's.
     resuming: bool,
@@ -125,12 +128,14 @@ pub struct Settings {
     pub clock: Clock,
     /// What the ledger's times are read from.
     pub now: fn() -> DateTime<Utc>,
-    /// Cancelled: reading that only prepares is given up, what was sent is finished and looked at, and the run stops.
+    /// Cancelled: reading that only prepares is given up, what was sent is finished and looked at,
+    /// and the run stops.
     pub stop: CancellationToken,
     /// The run stops after so many failed groups in a row.
     pub stop_after_errors: usize,
-    /// Whether what it plans is carried out at once, which shows by itself what may not be read. A plan that is only shown
-    /// takes a call more for that, so that it promises nothing that cannot be done.
+    /// Whether what it plans is carried out at once, which shows by itself what may not be read. A
+    /// plan that is only shown takes a call more for that, so that it promises nothing that cannot
+    /// be done.
     pub carries_out: bool,
 }
 
@@ -141,14 +146,21 @@ impl<M> std::fmt::Debug for Merge<'_, M> {
 }
 
 /// What merging asks of Marketo.
-pub trait MergeClient: ReadLeads + ReadActivities + SyncLeads + MergeLeads + SetProgramStatus {}
+pub trait MergeClient:
+    ReadLeads + ReadActivities + SyncLeads + MergeLeads + SetProgramStatus
+{
+}
 
 impl<M: ReadLeads + ReadActivities + SyncLeads + MergeLeads + SetProgramStatus> MergeClient for M {}
 
 impl<'a, M: MergeClient> Merge<'a, M> {
-    /// Learns which fields the instance has. The ledger must have been opened for this run: while it is held, no
-    /// earlier run can still be sending.
-    pub async fn new(marketo: &'a M, ledger: &'a mut Ledger, settings: Settings) -> Result<Self, Error> {
+    /// Learns which fields the instance has. The ledger must have been opened for this run: while
+    /// it is held, no earlier run can still be sending.
+    pub async fn new(
+        marketo: &'a M,
+        ledger: &'a mut Ledger,
+        settings: Settings,
+    ) -> Result<Self, Error> {
         let Settings { clock, now, stop, stop_after_errors, carries_out } = settings;
         let opened_at = Instant::now();
         let schema = marketo.describe().await?;
@@ -178,25 +190,34 @@ impl<'a, M: MergeClient> Merge<'a, M> {
         })
     }
 
-    /// Refuses a policy that names a field that the instance does not have: a slip of the pen would cost its values.
+    /// Refuses a policy that names a field that the instance does not have: a slip of the pen would
+    /// cost its values.
     pub fn check_rules(&self, policy: &Policy) -> Result<(), Error> {
         let unknown: Vec<String> =
             policy.unknown_fields(&self.facts).iter().map(ToString::to_string).collect();
-        if unknown.is_empty() { Ok(()) } else { Err(Error::UnknownFields { what: unknown.join(". ") }) }
+        if unknown.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::UnknownFields { what: unknown.join(". ") })
+        }
     }
 
-    /// How long looking at what was sent, and mending it, may wait for its turn once the run is to stop. The ledger keeps
-    /// open what is not known by then, and the next run looks first; so an earlier run's calls are not waited for at all.
+    /// How long looking at what was sent, and mending it, may wait for its turn once the run is to
+    /// stop. The ledger keeps open what is not known by then, and the next run looks first; so an
+    /// earlier run's calls are not waited for at all.
     fn grace(&self) -> Duration {
         if self.resuming { Duration::ZERO } else { self.clock.wall(GRACE) }
     }
 
-    /// Learns anew which fields there are: an administrator can add, block or shorten one in a long run.
+    /// Learns anew which fields there are: an administrator can add, block or shorten one in a long
+    /// run.
     async fn describe_again_when_old(&mut self) -> Result<(), Error> {
         if self.described_at.elapsed() < self.clock.wall(DESCRIBED_FOR) {
             return Ok(());
         }
-        let Some(schema) = unless_stopped(&self.stop, self.marketo.describe()).await? else { return Ok(()) };
+        let Some(schema) = unless_stopped(&self.stop, self.marketo.describe()).await? else {
+            return Ok(());
+        };
         let not_taken = std::mem::take(&mut self.facts.not_taken);
         self.facts = facts(&schema);
         self.facts.not_taken = not_taken;
@@ -269,7 +290,9 @@ pub enum Error {
         id: ledger::FindingId,
     },
     /// A plan in the ledger is not what it was when it was made, or not for this program.
-    #[error("plan {id} in the ledger cannot be carried out: {what}; make a new one with `mkto-audit merge`")]
+    #[error(
+        "plan {id} in the ledger cannot be carried out: {what}; make a new one with `mkto-audit merge`"
+    )]
     UnusablePlan {
         /// The plan.
         id: String,

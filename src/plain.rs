@@ -1,14 +1,16 @@
 //! Text for a terminal: values that cannot steer it, and numbers, times and spans that can be read.
 //!
-//! For: one place that knows plurals, separators of thousands and how a moment is written. Never: knows what is counted.
+//! For: one place that knows plurals, separators of thousands and how a moment is written. Never:
+//! knows what is counted.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// A value on one line, without anything that a terminal would obey: line ends and tabs become blanks, other control
-/// characters and the marks that turn the direction of writing become the replacement character.
+/// A value on one line, without anything that a terminal would obey: line ends and tabs become
+/// blanks, other control characters and the marks that turn the direction of writing become the
+/// replacement character.
 pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(|c: char| blank_for(c) || steers(c)) {
         return Cow::Borrowed(text);
@@ -26,7 +28,8 @@ fn blank_for(c: char) -> bool {
 }
 
 fn steers(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `1234567` as `1,234,567`.
@@ -54,7 +57,8 @@ pub(crate) fn counted_of(number: usize, one: &str) -> String {
 
 /// The plural of a noun, or of words that end with one.
 fn plural(one: &str) -> String {
-    let consonant_and_y = one.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'i', 'o', 'u']));
+    let consonant_and_y =
+        one.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'i', 'o', 'u']));
     if let Some(stem) = one.strip_suffix("person") {
         format!("{stem}people")
     } else if let Some(stem) = consonant_and_y {

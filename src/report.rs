@@ -1,11 +1,10 @@
 //! What the cache holds of duplicates, as a table, CSV, JSON or a page.
 //!
-//! For: groups that stream past, counted all and kept as few as are shown ([`Collector`]), and the four forms in which
-//! the result goes out. The winner is the one that a merge would choose, the cause the one that the leads show. What was
-//! not read is said in each form ([`Source`]).
-//! Never: asks Marketo, needs credentials, reads the cache itself (whoever has it hands the groups in), or prints;
-//! writers are handed in.
-//! Leans on: [`crate::dedupe`] for every decision.
+//! For: groups that stream past, counted all and kept as few as are shown ([`Collector`]), and the
+//! four forms in which the result goes out. The winner is the one that a merge would choose, the
+//! cause the one that the leads show. What was not read is said in each form ([`Source`]). Never:
+//! asks Marketo, needs credentials, reads the cache itself (whoever has it hands the groups in), or
+//! prints; writers are handed in. Leans on: [`crate::dedupe`] for every decision.
 
 mod collect;
 mod csv;

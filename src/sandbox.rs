@@ -1,10 +1,11 @@
-//! A Marketo to practise on: an HTTP server on this machine that behaves as Adobe documents the REST API to behave, and
-//! where the documents are silent, in the way that is harder on its client.
+//! A Marketo to practise on: an HTTP server on this machine that behaves as Adobe documents the
+//! REST API to behave, and where the documents are silent, in the way that is harder on its client.
 //!
-//! For: the tests, the demo, and anybody who wants to see what a command does before it does it for real. The race is real
-//! in it (`sync`), merges follow Marketo's rules to the letter (`merge`), calls are limited and counted (`gate`), and
-//! what can go wrong does go wrong when asked to ([`Fault`]). Never: real people, another address than loopback, or a line
-//! of code shared with the client, since a misreading in the one must not hide in the other.
+//! For: the tests, the demo, and anybody who wants to see what a command does before it does it for
+//! real. The race is real in it (`sync`), merges follow Marketo's rules to the letter (`merge`),
+//! calls are limited and counted (`gate`), and what can go wrong does go wrong when asked to
+//! ([`Fault`]). Never: real people, another address than loopback, or a line of code shared with
+//! the client, since a misreading in the one must not hide in the other.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -106,8 +107,11 @@ impl Sandbox {
         let labels = seed::fill(&mut world, &Seed::of(&options));
         let shared = Arc::new(Shared::new(options, world));
         let stop = CancellationToken::new();
-        let server =
-            tokio::spawn(server::serve(listener, Arc::clone(&shared), stop.clone().cancelled_owned()));
+        let server = tokio::spawn(server::serve(
+            listener,
+            Arc::clone(&shared),
+            stop.clone().cancelled_owned(),
+        ));
         Ok(Self { address, shared, labels, stop, server: Some(server) })
     }
 
@@ -116,8 +120,8 @@ impl Sandbox {
         format!("http://{}", self.address)
     }
 
-    /// The client id that it knows. With `.NAME` behind it, it is that of an integration of its own, whose API user is
-    /// `NAME@api.example.com`; the secret is the same.
+    /// The client id that it knows. With `.NAME` behind it, it is that of an integration of its
+    /// own, whose API user is `NAME@api.example.com`; the secret is the same.
     pub fn client_id(&self) -> &str {
         &self.shared.client_id
     }
@@ -127,8 +131,9 @@ impl Sandbox {
         &self.shared.client_secret
     }
 
-    /// From now on writes of leads that arrive look their keys up and then go no further, until what this gives is
-    /// dropped; then their race window begins. So a test has calls under way for certain, however slow the machine.
+    /// From now on writes of leads that arrive look their keys up and then go no further, until
+    /// what this gives is dropped; then their race window begins. So a test has calls under way for
+    /// certain, however slow the machine.
     pub fn hold_writes(&self) -> HeldWrites {
         self.shared.holds.send_modify(|holds| *holds += 1);
         HeldWrites { shared: Arc::clone(&self.shared) }
@@ -190,8 +195,8 @@ impl Sandbox {
         self.shared.chance().order(endpoint.to_owned(), fault);
     }
 
-    /// Puts a lead in, past the API, and gives its id. `sfdcLeadId`, `sfdcContactId` and `leadPartitionId` are heeded;
-    /// `createdAt` too.
+    /// Puts a lead in, past the API, and gives its id. `sfdcLeadId`, `sfdcContactId` and
+    /// `leadPartitionId` are heeded; `createdAt` too.
     pub fn put_lead(&self, fields: &Value) -> u64 {
         let mut world = self.shared.world();
         world::put(&mut world, fields, server::now())
@@ -213,7 +218,8 @@ impl Sandbox {
         self.shared.world().delete(id, server::now(), What::DeleteLeadFromSfdc);
     }
 
-    /// Lets an anonymous visitor turn out to be this lead: a merge in the log, of an id that nobody could read.
+    /// Lets an anonymous visitor turn out to be this lead: a merge in the log, of an id that nobody
+    /// could read.
     pub fn join_visitor(&self, id: u64) {
         let mut world = self.shared.world();
         let visitor = world.next_id();
@@ -223,7 +229,8 @@ impl Sandbox {
 
     /// Makes a static list with these leads on it.
     pub fn put_list(&self, id: u64, name: &str, members: &[u64]) {
-        let list = world::StaticList { name: name.to_owned(), members: members.iter().copied().collect() };
+        let list =
+            world::StaticList { name: name.to_owned(), members: members.iter().copied().collect() };
         self.shared.world().lists.insert(id, list);
     }
 
@@ -242,7 +249,8 @@ impl Sandbox {
         self.shared.world().programs.insert(id, program);
     }
 
-    /// Gives a lead a row of a custom object, which links to leads by id; the object is made where there is none.
+    /// Gives a lead a row of a custom object, which links to leads by id; the object is made where
+    /// there is none.
     pub fn put_custom_object(&self, name: &str, lead: u64) {
         let mut world = self.shared.world();
         world::put_object_row(&mut world, name, world::row_of(lead));
@@ -256,7 +264,8 @@ impl Drop for Sandbox {
 }
 
 fn view(world: &World, record: &world::Record) -> LeadView {
-    let on = |(id, list): (&u64, &world::StaticList)| list.members.contains(&record.id).then_some(*id);
+    let on =
+        |(id, list): (&u64, &world::StaticList)| list.members.contains(&record.id).then_some(*id);
     let is_in = |(id, program): (&u64, &world::Program)| {
         let member = program.members.get(&record.id)?;
         Some((*id, (member.status.clone(), member.reached_success)))
@@ -265,8 +274,13 @@ fn view(world: &World, record: &world::Record) -> LeadView {
     view_of(record, lists, world.programs.iter().filter_map(is_in).collect())
 }
 
-fn view_of(record: &world::Record, lists: Vec<u64>, programs: BTreeMap<u64, (String, bool)>) -> LeadView {
-    let successes = programs.iter().filter(|(_, (_, reached))| *reached).map(|(id, _)| *id).collect();
+fn view_of(
+    record: &world::Record,
+    lists: Vec<u64>,
+    programs: BTreeMap<u64, (String, bool)>,
+) -> LeadView {
+    let successes =
+        programs.iter().filter(|(_, (_, reached))| *reached).map(|(id, _)| *id).collect();
     LeadView {
         id: record.id,
         fields: shown_fields(record),

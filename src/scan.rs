@@ -1,9 +1,9 @@
 //! Fills the cache: by bulk extract or by paging through a whole instance, or from a file.
 //!
-//! For: every lead there is, once, whatever interrupts it. A page and the cursor that leads beyond it are stored together,
-//! so that a scan that was cut short goes on where it stopped; a file goes in whole or not at all. Never: decides about
-//! duplicates (keys are computed by [`crate::dedupe`] and stored), writes to Marketo, prints, or guesses where the
-//! instance ends.
+//! For: every lead there is, once, whatever interrupts it. A page and the cursor that leads beyond
+//! it are stored together, so that a scan that was cut short goes on where it stopped; a file goes
+//! in whole or not at all. Never: decides about duplicates (keys are computed by [`crate::dedupe`]
+//! and stored), writes to Marketo, prints, or guesses where the instance ends.
 
 use chrono::{DateTime, Utc};
 
@@ -23,14 +23,16 @@ mod rows;
 
 pub use bulk::{BulkScan, SharedCache, scan_bulk};
 pub use estimate::{
-    CallRange, Cost, Estimate, ScanLimits, Unexplained, Way, estimate, history_calls, refresh_calls,
-    seconds_of,
+    CallRange, Cost, Estimate, ScanLimits, Unexplained, Way, estimate, history_calls,
+    refresh_calls, seconds_of,
 };
 pub use evidence::{BirthsLearnt, learn_births};
 pub use file::{FileError, FileRules, FileScan, Unread, look};
 pub use highest::{ActivityLog, activity_log};
 pub use pages::{PageScan, scan_pages};
-pub use refresh::{REFRESH_MARGIN, Refresh, Start, WhyFull, how_to_start, is_beyond_history, refresh};
+pub use refresh::{
+    REFRESH_MARGIN, Refresh, Start, WhyFull, how_to_start, is_beyond_history, refresh,
+};
 pub use rows::ColumnUse;
 
 /// How a scan ended.
@@ -44,16 +46,19 @@ pub enum Ended<T = ScanTotals> {
 
 /// What a watcher is told while a scan runs.
 pub trait Watch: Send + Sync {
-    /// So much is read, of so much where that is known: ids or windows of an instance, bytes of a file.
+    /// So much is read, of so much where that is known: ids or windows of an instance, bytes of a
+    /// file.
     fn at(&self, done: u64, total: Option<u64>);
 
-    /// Marketo gave no checksum with the file of this window: it is taken by its size and the number of its rows.
+    /// Marketo gave no checksum with the file of this window: it is taken by its size and the
+    /// number of its rows.
     fn without_checksum(&self, window: Window) {
         tracing::warn!(%window, "the file of an export came without a checksum, and is taken by its size");
     }
 }
 
-/// Why a scan could not go on. What was stored by then is kept, and the same scan goes on from there.
+/// Why a scan could not go on. What was stored by then is kept, and the same scan goes on from
+/// there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -74,7 +79,8 @@ pub enum Error {
         /// The field that looks most like it.
         nearest: Option<String>,
     },
-    /// A window cannot be read by bulk extract. Nothing of its file is in the cache; the windows before it are.
+    /// A window cannot be read by bulk extract. Nothing of its file is in the cache; the windows
+    /// before it are.
     #[error("the bulk extract of leads created from {window} {what}")]
     Export {
         /// The creation times.
@@ -83,15 +89,17 @@ pub enum Error {
         what: String,
     },
     /// Nothing says when the first lead can have been created.
-    #[error("this instance shows no folder, by whose age it is found out how old its first lead can be")]
+    #[error(
+        "this instance shows no folder, by whose age it is found out how old its first lead can be"
+    )]
     NoBeginning,
     /// The instance has no activity type of this name, by which its newest lead is found.
     #[error("this instance has no activity type `New Lead`, by which the highest id is found out")]
     NoNewLeadType,
 }
 
-/// The fields to read: those that the audit needs, as far as the instance has them (one without Salesforce has no
-/// `sfdcType`), and those that the configuration names, which must exist.
+/// The fields to read: those that the audit needs, as far as the instance has them (one without
+/// Salesforce has no `sfdcType`), and those that the configuration names, which must exist.
 pub fn fields_to_read(configured: &[String], schema: &Schema) -> Result<Vec<String>, Error> {
     let has = |field: &str| schema.fields.contains_key(field) || field == "id";
     let mut fields: Vec<String> =
@@ -102,7 +110,10 @@ pub fn fields_to_read(configured: &[String], schema: &Schema) -> Result<Vec<Stri
                 .fields
                 .keys()
                 .map(|known| {
-                    (strsim::damerau_levenshtein(&known.to_lowercase(), &field.to_lowercase()), known)
+                    (
+                        strsim::damerau_levenshtein(&known.to_lowercase(), &field.to_lowercase()),
+                        known,
+                    )
                 })
                 .min()
                 .filter(|(distance, known)| *distance <= known.len() / 2)
@@ -123,7 +134,11 @@ fn row(lead: Lead, key: &KeySpec) -> Row {
 }
 
 fn spec(strategy: &str, fields: &[String], key: &KeySpec) -> ScanSpec {
-    ScanSpec { strategy: strategy.to_owned(), fields: fields.to_vec(), key_signature: key.signature() }
+    ScanSpec {
+        strategy: strategy.to_owned(),
+        fields: fields.to_vec(),
+        key_signature: key.signature(),
+    }
 }
 
 /// What the time is read from.

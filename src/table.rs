@@ -1,10 +1,11 @@
-//! Tables as spreadsheets, databases and Marketo write them, as rows of text with their line numbers.
+//! Tables as spreadsheets, databases and Marketo write them, as rows of text with their line
+//! numbers.
 //!
-//! A table passes these stages: bytes => unpacked (gzip, zip) => text of a known encoding => rows of
-//! cells; or bytes => workbook => rows of cells. [`date`] reads the dates in the cells. Text is read
-//! in pieces, so that memory does not grow with the file; a workbook is held in memory.
-//! Never: knows a field of Marketo's, opens the cache, or guesses without a word. What was assumed is
-//! in [`Table::notes`]; what cannot be read is refused with what it is and how to save it.
+//! A table passes these stages: bytes => unpacked (gzip, zip) => text of a known encoding => rows
+//! of cells; or bytes => workbook => rows of cells. [`date`] reads the dates in the cells. Text is
+//! read in pieces, so that memory does not grow with the file; a workbook is held in memory. Never:
+//! knows a field of Marketo's, opens the cache, or guesses without a word. What was assumed is in
+//! [`Table::notes`]; what cannot be read is refused with what it is and how to save it.
 
 mod container;
 pub mod date;

@@ -40,6 +40,10 @@ fn where_calls_cannot_be_counted_none_is_made() {
     std::fs::write(&book, "no book at all, but long enough to be looked at as one").unwrap();
     let made = instance.sandbox.calls_made();
     let run = instance.run(["scan"]);
-    assert!(run.code.is_some_and(|code| code != 0) && run.stderr.contains("spent.db"), "{}", run.picture());
+    assert!(
+        run.code.is_some_and(|code| code != 0) && run.stderr.contains("spent.db"),
+        "{}",
+        run.picture()
+    );
     assert_eq!(instance.sandbox.calls_made(), made);
 }

@@ -31,7 +31,9 @@ fn seeded(options: Options) -> Instance {
 fn with_births(options: Options, births: &[&str]) -> (Instance, Vec<u64>) {
     let instance = Instance::start(options);
     let put = |(number, born): (usize, &&str)| {
-        instance.sandbox.put_lead(&json!({"email": format!("p{number}@example.com"), "createdAt": born}))
+        instance
+            .sandbox
+            .put_lead(&json!({"email": format!("p{number}@example.com"), "createdAt": born}))
     };
     let ids = births.iter().enumerate().map(put).collect();
     (instance, ids)
@@ -112,7 +114,9 @@ fn killed_at_many_moments_it_goes_on_and_orders_nothing_twice() {
         forget(&instance);
         let before = (instance.sandbox.calls_made(), calls(&instance, CREATE));
         let mut child = spawn(&instance);
-        while instance.sandbox.calls_made() < before.0 + moment && child.try_wait().unwrap().is_none() {
+        while instance.sandbox.calls_made() < before.0 + moment
+            && child.try_wait().unwrap().is_none()
+        {
             std::thread::yield_now();
         }
         child.kill().unwrap();
@@ -126,8 +130,13 @@ fn killed_at_many_moments_it_goes_on_and_orders_nothing_twice() {
 #[test]
 fn cut_downloads_and_a_wrong_checksum_are_made_good() {
     let instance = seeded(quick());
-    for fault in [Fault::HalfFile, Fault::BadChecksum, Fault::HalfFile, Fault::CutBefore, Fault::TokenExpired]
-    {
+    for fault in [
+        Fault::HalfFile,
+        Fault::BadChecksum,
+        Fault::HalfFile,
+        Fault::CutBefore,
+        Fault::TokenExpired,
+    ] {
         instance.sandbox.fail_next(FILE, fault);
     }
     let windows = calls(&instance, CREATE);
@@ -228,8 +237,11 @@ fn a_burst_of_births_delays_a_scan_by_days_and_does_not_end_it() {
     let births: Vec<String> = burst.chain(after).collect();
     let births: Vec<&str> = births.iter().map(String::as_str).collect();
     let (instance, ids) = with_births(quick(), &births);
-    let a_day =
-        || Run::of(command(&instance, &["scan", "--json"]).env("MKTO_AUDIT__LIMITS__DAILY_EXPORT", "20KB"));
+    let a_day = || {
+        Run::of(
+            command(&instance, &["scan", "--json"]).env("MKTO_AUDIT__LIMITS__DAILY_EXPORT", "20KB"),
+        )
+    };
     let days = (1..40).find(|_| {
         let run = a_day();
         midnight(&instance);
@@ -242,8 +254,9 @@ fn a_burst_of_births_delays_a_scan_by_days_and_does_not_end_it() {
 #[test]
 fn full_begins_anew_where_a_scan_was_interrupted() {
     let instance = seeded(quick());
-    let short =
-        Run::of(command(&instance, &["scan", "--full"]).env("MKTO_AUDIT__LIMITS__DAILY_EXPORT", "60KB"));
+    let short = Run::of(
+        command(&instance, &["scan", "--full"]).env("MKTO_AUDIT__LIMITS__DAILY_EXPORT", "60KB"),
+    );
     assert!(short.expect_code(4).stderr.contains("without --full"));
     let ordered = calls(&instance, CREATE);
     Run::of(&mut command(&instance, &["scan", "--full", "--json"])).expect_code(0);
@@ -261,7 +274,11 @@ fn quotes_that_are_not_doubled_are_refused_with_line_and_column_never_read_wrong
     let (instance, ids) = with_births(options, &["2026-10-01T00:00:00Z"]);
     instance.sandbox.change_lead(ids[0], &json!({"company": "the \"best\", she said"}));
     let refused = scan(&instance).expect_code(1);
-    assert!(refused.stderr.contains("line 2: `company` has a quote within quotes"), "{}", refused.picture());
+    assert!(
+        refused.stderr.contains("line 2: `company` has a quote within quotes"),
+        "{}",
+        refused.picture()
+    );
 }
 
 #[test]
@@ -279,7 +296,9 @@ fn an_order_whose_answer_is_lost_is_found_in_the_list_of_jobs() {
 fn where_the_days_bytes_end_it_stops_with_4_and_goes_on_another_day() {
     let instance = seeded(quick());
     let with = |bytes: &str| {
-        Run::of(command(&instance, &["scan", "--json"]).env("MKTO_AUDIT__LIMITS__DAILY_EXPORT", bytes))
+        Run::of(
+            command(&instance, &["scan", "--json"]).env("MKTO_AUDIT__LIMITS__DAILY_EXPORT", bytes),
+        )
     };
     let short = with("60KB").expect_code(4);
     assert!(short.stderr.contains("limits.daily_export"), "{}", short.picture());
@@ -294,7 +313,8 @@ fn where_the_days_bytes_end_it_stops_with_4_and_goes_on_another_day() {
 
 #[test]
 fn leads_at_the_edges_of_windows_are_neither_lost_nor_repeated() {
-    // The first window begins two days before the first lead: a day before the oldest folder, which is a day older.
+    // The first window begins two days before the first lead: a day before the oldest folder, which
+    // is a day older.
     let births = [
         "2026-01-01T00:00:00Z",
         "2026-01-29T23:59:59Z",
@@ -312,7 +332,9 @@ fn leads_at_the_edges_of_windows_are_neither_lost_nor_repeated() {
 #[test]
 fn a_lead_named_null_keeps_the_name_as_far_as_a_file_tells() {
     let (instance, ids) = with_births(quick(), &["2026-10-01T00:00:00Z"]);
-    instance.sandbox.change_lead(ids[0], &json!({"lastName": "Null", "firstName": "a,\"b\"\r\nc\u{0}d"}));
+    instance
+        .sandbox
+        .change_lead(ids[0], &json!({"lastName": "Null", "firstName": "a,\"b\"\r\nc\u{0}d"}));
     scan(&instance).expect_code(0);
     let cache = mkto_audit::cache::Cache::open_found(&walk(&instance.path(".cache"))).unwrap();
     let lead = cache.lead(ids[0]).unwrap().unwrap();
@@ -330,7 +352,9 @@ fn an_estimate_reads_no_lead_and_says_what_either_way_costs() {
     );
     assert!(estimate["bulk"]["bytes"].as_u64().unwrap() > 100_000, "{estimate}");
     assert_eq!(
-        calls(&instance, "GET /rest/v1/leads") + calls(&instance, CREATE) + calls(&instance, STATUS),
+        calls(&instance, "GET /rest/v1/leads")
+            + calls(&instance, CREATE)
+            + calls(&instance, STATUS),
         0
     );
 }

@@ -1,11 +1,12 @@
-//! The client's public face against the sandbox: limits that are never reached, calls that never happen twice.
+//! The client's public face against the sandbox: limits that are never reached, calls that never
+//! happen twice.
 
 use std::time::Duration;
 
 use mkto_audit::lead::LeadId;
 use mkto_audit::marketo::{
-    Client, ClientOptions, Clock, Error, MergeLeads, MergeOrder, OneRun, Outcome, ReadLeads, SYNC_LIMIT,
-    SyncAction, SyncLeads, SyncRequest,
+    Client, ClientOptions, Clock, Error, MergeLeads, MergeOrder, OneRun, Outcome, ReadLeads,
+    SYNC_LIMIT, SyncAction, SyncLeads, SyncRequest,
 };
 use mkto_audit::sandbox::Options;
 use serde_json::{Value, json};
@@ -51,8 +52,12 @@ fn with_faults(faults: &[&str]) -> Instance {
 
 #[test]
 fn a_client_that_takes_the_whole_limit_is_never_one_call_too_many() {
-    let limits =
-        Options { rate_limit: 40, rate_window: Duration::from_secs(2), concurrency: 4, ..Options::default() };
+    let limits = Options {
+        rate_limit: 40,
+        rate_window: Duration::from_secs(2),
+        concurrency: 4,
+        ..Options::default()
+    };
     let instance = Instance::start(Options { answer_delay: Duration::from_millis(40), ..limits });
     let client = client_with(&instance, |options| {
         options.calls = 40;
@@ -85,19 +90,21 @@ fn reads_come_through_whatever_goes_wrong() {
         "html=0.05",
         "truncated=0.05",
     ]);
-    let ids: Vec<LeadId> =
-        (0..40).map(|n| instance.sandbox.put_lead(&json!({"email": format!("{n}@example.com")}))).collect();
+    let ids: Vec<LeadId> = (0..40)
+        .map(|n| instance.sandbox.put_lead(&json!({"email": format!("{n}@example.com")})))
+        .collect();
     let client = client_with(&instance, |_| {});
     instance.block_on(async {
         for id in &ids {
-            let found = client.leads_by_id(&[*id], &["id".to_owned(), "email".to_owned()]).await.unwrap();
+            let found =
+                client.leads_by_id(&[*id], &["id".to_owned(), "email".to_owned()]).await.unwrap();
             assert_eq!(found.iter().map(|lead| lead.id).collect::<Vec<_>>(), [*id]);
         }
     });
 }
 
-/// The law that everything rests on: what is said to be done was done once, what is said not to be done was not, and
-/// what is unclear happened at most once.
+/// The law that everything rests on: what is said to be done was done once, what is said not to be
+/// done was not, and what is unclear happened at most once.
 #[test]
 fn no_write_happens_twice_and_what_is_said_of_it_is_true() {
     let instance = with_faults(&[
@@ -166,7 +173,9 @@ fn memberships_objects_and_merges_are_understood_by_the_sandbox() {
     let client = client_with(&instance, |_| {});
     instance.block_on(async {
         let schema = client.describe().await.unwrap();
-        assert!(schema.fields["email"].updateable && schema.searchable.contains(&"email".to_owned()));
+        assert!(
+            schema.fields["email"].updateable && schema.searchable.contains(&"email".to_owned())
+        );
         let (email, fields) = (["ada+1@example.com".to_owned()], ["id".to_owned()]);
         assert_eq!(client.leads_by("email", &email, &fields).await.unwrap().len(), 2);
 
@@ -180,7 +189,8 @@ fn memberships_objects_and_merges_are_understood_by_the_sandbox() {
 
         let object = client.lead_custom_objects().await.unwrap().remove(0);
         assert_eq!((object.name.as_str(), object.lead_field.as_str()), ("car_c", "id"));
-        let rows = client.custom_objects("car_c", &object.link_field, &[loser.to_string()]).await.unwrap();
+        let rows =
+            client.custom_objects("car_c", &object.link_field, &[loser.to_string()]).await.unwrap();
         assert_eq!(rows.len(), 1);
 
         client.merge_leads(&Order(winner, vec![loser])).await.unwrap();
@@ -193,7 +203,8 @@ fn memberships_objects_and_merges_are_understood_by_the_sandbox() {
 #[test]
 fn the_wrong_secret_is_a_matter_of_credentials() {
     let instance = Instance::start(quick());
-    let client = client_with(&instance, |options| options.client_secret = "wrong".to_owned().into());
+    let client =
+        client_with(&instance, |options| options.client_secret = "wrong".to_owned().into());
     let error = instance.block_on(client.describe()).unwrap_err();
     assert!(matches!(error, Error::Credentials { .. }) && error.stops_the_run(), "{error}");
 }

@@ -1,5 +1,5 @@
-//! What writes asks first: the same grammar for `merge` and `upsert`, the instance in the first line, and on a terminal the
-//! number of records that will vanish.
+//! What writes asks first: the same grammar for `merge` and `upsert`, the instance in the first
+//! line, and on a terminal the number of records that will vanish.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -56,18 +56,22 @@ fn upsert_writes_nothing_without_consent_and_says_what_it_would_do() {
     assert!(dry.stderr.contains("nothing was written: this is a dry run"), "{}", dry.picture());
     let document = dry.json();
     assert_eq!(document["dry_run"], true);
-    let counts =
-        ["created", "updated", "would_create", "would_update"].map(|name| document[name].as_u64().unwrap());
+    let counts = ["created", "updated", "would_create", "would_update"]
+        .map(|name| document[name].as_u64().unwrap());
     assert_eq!(counts, [0, 0, 1, 1]);
     let statuses: Vec<&Value> =
         document["record"].as_array().unwrap().iter().map(|row| &row["status"]).collect();
     assert_eq!(statuses, ["coalesced", "would_update", "would_create"]);
-    assert_eq!((writes(&instance), instance.sandbox.leads().len()), (0, 1), "nothing was written by either");
+    assert_eq!(
+        (writes(&instance), instance.sandbox.leads().len()),
+        (0, 1),
+        "nothing was written by either"
+    );
 
     let document = instance.run(["upsert", file, "--confirm", "--json"]).expect_code(0).json();
     assert_eq!(document["dry_run"], false);
-    let counts =
-        ["created", "updated", "would_create", "would_update"].map(|name| document[name].as_u64().unwrap());
+    let counts = ["created", "updated", "would_create", "would_update"]
+        .map(|name| document[name].as_u64().unwrap());
     assert_eq!(counts, [1, 1, 0, 0]);
     assert_eq!(instance.sandbox.leads().len(), 2);
 }
@@ -77,7 +81,8 @@ fn to_write_and_not_to_write_at_once_is_wrong_usage() {
     let instance = Instance::start(quick());
     let file = instance.file("people.csv", "email\nnew@example.com\n");
     for command in [vec!["upsert", file.to_str().unwrap()], vec!["merge"]] {
-        let run = instance.run([command.as_slice(), &["--confirm", "--dry-run"]].concat()).expect_code(2);
+        let run =
+            instance.run([command.as_slice(), &["--confirm", "--dry-run"]].concat()).expect_code(2);
         assert!(run.stderr.contains("cannot be used with"), "{}", run.picture());
     }
     assert_eq!(instance.sandbox.calls_made(), 0);
@@ -108,7 +113,9 @@ fn on_a_terminal(instance: &Instance, arguments: &str, typed: &str) -> (Option<i
     let mut script = std::process::Command::new("script");
     let line = format!("{} merge {arguments}", env!("CARGO_BIN_EXE_mkto-audit"));
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env_clear();
-    script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("TERM", "xterm");
+    script
+        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .env("TERM", "xterm");
     let mut child = script
         .current_dir(instance.folder.path())
         .stdin(Stdio::piped())
@@ -134,7 +141,8 @@ fn on_a_terminal_the_number_of_records_that_vanish_has_to_be_typed() {
     let instance = with_a_group();
     let (code, shown) = on_a_terminal(&instance, "--confirm", "y");
     assert!(
-        shown.contains("1 group will be merged on 127.0.0.1:") && shown.contains("1 record will vanish"),
+        shown.contains("1 group will be merged on 127.0.0.1:")
+            && shown.contains("1 record will vanish"),
         "{shown}"
     );
     assert!(shown.contains("nothing was merged"), "{shown}");
@@ -151,7 +159,10 @@ fn whoever_says_yes_or_names_a_plan_is_not_asked() {
     assert_eq!((code, instance.sandbox.leads().len()), (Some(0), 1), "{shown}");
     assert!(!shown.contains("will vanish"), "{shown}");
     let instance = with_a_group();
-    let plan = instance.run(["merge", "--json"]).expect_code(0).json()["plan"].as_str().unwrap().to_owned();
+    let plan = instance.run(["merge", "--json"]).expect_code(0).json()["plan"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let (code, shown) = on_a_terminal(&instance, &format!("--plan {plan} --confirm"), "");
     assert_eq!((code, instance.sandbox.leads().len()), (Some(0), 1), "{shown}");
     assert!(!shown.contains("will vanish"), "{shown}");
@@ -161,10 +172,14 @@ fn whoever_says_yes_or_names_a_plan_is_not_asked() {
 fn a_profile_of_another_instance_than_the_variable_names_is_refused_before_any_call() {
     let instance = with_a_group();
     let calls = instance.sandbox.calls_made();
-    let config = instance
-        .file("config.toml", "[profile.acme.instance]\nbase_url = 'https://111-AAA-111.mktorest.com'\n");
+    let config = instance.file(
+        "config.toml",
+        "[profile.acme.instance]\nbase_url = 'https://111-AAA-111.mktorest.com'\n",
+    );
     let config = config.to_str().unwrap();
-    for arguments in [vec!["merge", "--confirm"], vec!["doctor"], vec!["guard", "--listen", "127.0.0.1:0"]] {
+    for arguments in
+        [vec!["merge", "--confirm"], vec!["doctor"], vec!["guard", "--listen", "127.0.0.1:0"]]
+    {
         let run = instance
             .run([arguments.as_slice(), &["--profile", "acme", "--config", config]].concat())
             .expect_code(2);
@@ -203,7 +218,8 @@ fn a_word_that_is_no_command_gets_an_answer_that_helps() {
         ("man", "`mkto-audit help COMMAND`"),
         ("dedupe", "nothing is changed without --confirm"),
     ] {
-        let run = Run::of(&mut binary(home.path(), [word, "--email", "ada@example.com"])).expect_code(2);
+        let run =
+            Run::of(&mut binary(home.path(), [word, "--email", "ada@example.com"])).expect_code(2);
         assert!(
             run.stderr.starts_with(&format!("error: there is no command `{word}`: ")),
             "{}",

@@ -28,8 +28,16 @@ fn each_missing_permission_is_named_with_the_way_to_mend_it() {
         let options = Options { denied: vec![permission.to_owned()], ..quick() };
         let instance = Instance::start(options);
         let run = instance.run(["doctor"]).expect_code(5);
-        assert!(run.stdout.contains(&format!("FAIL  {permission}: Marketo denies")), "{}", run.picture());
-        assert!(run.stdout.contains(&format!("the permission `{permission}`")), "{}", run.picture());
+        assert!(
+            run.stdout.contains(&format!("FAIL  {permission}: Marketo denies")),
+            "{}",
+            run.picture()
+        );
+        assert!(
+            run.stdout.contains(&format!("the permission `{permission}`")),
+            "{}",
+            run.picture()
+        );
         assert_eq!(run.stdout.matches("FAIL").count(), 1, "{}", run.picture());
         let stops_all = permission == "Read-Only Lead";
         assert_eq!(run.stdout.contains("without it: "), !stops_all, "{}", run.picture());
@@ -91,7 +99,8 @@ fn a_wrong_configuration_is_told_with_its_place_by_every_command() {
 #[test]
 fn every_command_explains_itself_with_an_example() {
     let home = tempfile::tempdir().unwrap();
-    for command in ["scan", "report", "merge", "upsert", "sandbox", "demo", "doctor", "completions"] {
+    for command in ["scan", "report", "merge", "upsert", "sandbox", "demo", "doctor", "completions"]
+    {
         let run = Run::of(&mut binary(home.path(), [command, "--help"])).expect_code(0);
         assert!(run.stdout.contains(&format!("mkto-audit {command}")), "{}", run.stdout);
         assert!(run.stdout.contains("Example"), "{command} has no example:\n{}", run.stdout);

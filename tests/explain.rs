@@ -38,7 +38,8 @@ fn the_cause_is_right_for_99_percent_of_groups_and_nothing_else_is_called_a_cert
     }
     assert!(wrong.len() * 100 <= labels.len(), "{} of {}: {wrong:#?}", wrong.len(), labels.len());
     let races = labels.iter().filter(|label| label.cause == SeedCause::Race).count();
-    let proved = groups.iter().filter(|g| g["cause"] == "race" && g["confidence"] == "high").count();
+    let proved =
+        groups.iter().filter(|g| g["cause"] == "race" && g["confidence"] == "high").count();
     assert!(proved * 10 >= races * 7, "{proved} of {races} races are proved");
 }
 
@@ -49,8 +50,9 @@ fn births_are_asked_for_once_and_of_leads_in_groups_alone() {
     assert!(first.stderr.contains("found out how"), "{}", first.picture());
     let of_activities = |instance: &Instance| {
         let calls = instance.sandbox.calls();
-        let of =
-            |path: &str| calls.iter().filter(|(call, _)| call.contains(path)).map(|(_, n)| n).sum::<u64>();
+        let of = |path: &str| {
+            calls.iter().filter(|(call, _)| call.contains(path)).map(|(_, n)| n).sum::<u64>()
+        };
         of("activities.json") + of("pagingtoken.json")
     };
     let once = of_activities(&instance);
@@ -95,8 +97,10 @@ fn births_that_were_not_reached_are_looked_for_again_by_the_next_scan() {
 
 #[test]
 fn a_real_race_is_explained_by_its_two_calls() {
-    let instance =
-        Instance::start(Options { race_window: std::time::Duration::from_millis(1_500), ..quick() });
+    let instance = Instance::start(Options {
+        race_window: std::time::Duration::from_millis(1_500),
+        ..quick()
+    });
     assert_eq!(instance.block_on(upserts_at_once(&instance, 2)), 2, "both are answered");
     assert_eq!(instance.sandbox.leads_living(), 2, "the sandbox races");
     // The activities of the births are visible a little later than the leads.
@@ -104,12 +108,21 @@ fn a_real_race_is_explained_by_its_two_calls() {
         instance.run(["scan"]).expect_code(0);
         instance.run(["explain", "ada@example.com", "--json"]).expect_code(0).json()
     };
-    let told = (0..20).map(|_| seen(&instance)).find(|told| told["group"][0]["timeline"][2].is_object());
+    let told =
+        (0..20).map(|_| seen(&instance)).find(|told| told["group"][0]["timeline"][2].is_object());
     let told = told.expect("the births are found");
     let group = &told["group"][0];
-    assert_eq!((&group["cause"], &group["confidence"]), (&"race".into(), &"high".into()), "{told:#}");
-    let events: Vec<&str> =
-        group["timeline"].as_array().unwrap().iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(
+        (&group["cause"], &group["confidence"]),
+        (&"race".into(), &"high".into()),
+        "{told:#}"
+    );
+    let events: Vec<&str> = group["timeline"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["event"].as_str().unwrap())
+        .collect();
     assert_eq!(events, ["call_arrived", "call_arrived", "lead_born", "lead_born"], "{told:#}");
 }
 
@@ -126,7 +139,11 @@ fn a_group_is_told_as_a_timeline_with_its_reasons_and_what_to_change() {
     let key = race["key"].as_str().unwrap();
     let mut redactions = instance.redactions();
     redactions.retain(|(_, shown)| *shown != "[REQUEST]");
-    assert_picture!("explain_race", redactions, instance.run(["explain", key]).expect_code(0).picture());
+    assert_picture!(
+        "explain_race",
+        redactions,
+        instance.run(["explain", key]).expect_code(0).picture()
+    );
     let mut redactions = instance.redactions();
     redactions.push((r#""scanned_at": "[^"]+""#.to_owned(), r#""scanned_at": "[TIME]""#));
     assert_picture!(
@@ -156,7 +173,8 @@ fn somebody_who_was_merged_is_told_when_from_which_and_by_which_plan() {
     assert_eq!(merged["merged"], json!([ids[1], ids[2]]));
     assert!(merged["at"].is_string() && told["group"] == json!([]), "{told}");
     let text = explain(&[]).stdout;
-    let line = format!("records {} and {} were merged into {}, by plan {plan}", ids[1], ids[2], ids[0]);
+    let line =
+        format!("records {} and {} were merged into {}, by plan {plan}", ids[1], ids[2], ids[0]);
     assert!(text.contains(&line) && text.contains("no duplicates among 1 person"), "{text}");
 }
 

@@ -10,7 +10,10 @@ use crate::support::{Guard, Instance, UNHURRIED, quick};
 /// How many living leads have this email.
 pub fn leads_with(instance: &Instance, email: &str) -> usize {
     let has = |lead: &mkto_audit::sandbox::LeadView| {
-        lead.fields.get("email").and_then(Value::as_str).is_some_and(|held| held.eq_ignore_ascii_case(email))
+        lead.fields
+            .get("email")
+            .and_then(Value::as_str)
+            .is_some_and(|held| held.eq_ignore_ascii_case(email))
     };
     instance.sandbox.leads().iter().filter(|lead| has(lead)).count()
 }
@@ -44,7 +47,8 @@ fn writes_are_answered_in_marketos_shape_and_in_the_order_of_the_callers_records
         ]}));
         assert_eq!(answer.keys().collect::<Vec<_>>(), ["requestId", "result", "success"], "{mode}");
         let answer = Value::Object(answer);
-        let expected = ["created", "skipped", "updated", "updated", "skipped", "skipped", "created"];
+        let expected =
+            ["created", "skipped", "updated", "updated", "skipped", "skipped", "created"];
         assert_eq!(statuses(&answer), expected, "{mode}: {answer}");
         let result = &answer["result"];
         assert_eq!(result[1]["reasons"][0]["code"], "1007", "{mode}");
@@ -63,12 +67,21 @@ fn writes_are_answered_in_marketos_shape_and_in_the_order_of_the_callers_records
 fn every_action_and_every_other_lookup_field_does_what_marketo_does() {
     for mode in ["serialize", "strict"] {
         let instance = Instance::start(quick());
-        let known =
-            instance.sandbox.put_lead(&json!({"email": "known@example.com", "externalPersonId": "X1"}));
+        let known = instance
+            .sandbox
+            .put_lead(&json!({"email": "known@example.com", "externalPersonId": "X1"}));
         let guard = Guard::start(&instance, [("MKTO_AUDIT__GUARD__MODE", mode)]);
         for (body, status, code) in [
-            (json!({"action": "createOnly", "input": [{"email": "known@example.com"}]}), "skipped", "1005"),
-            (json!({"action": "updateOnly", "input": [{"email": "none@example.com"}]}), "skipped", "1004"),
+            (
+                json!({"action": "createOnly", "input": [{"email": "known@example.com"}]}),
+                "skipped",
+                "1005",
+            ),
+            (
+                json!({"action": "updateOnly", "input": [{"email": "none@example.com"}]}),
+                "skipped",
+                "1004",
+            ),
             (
                 json!({"action": "updateOnly", "lookupField": "id", "input": [{"id": known, "title": "Dr"}]}),
                 "updated",
@@ -79,13 +92,21 @@ fn every_action_and_every_other_lookup_field_does_what_marketo_does() {
                 "updated",
                 "",
             ),
-            (json!({"action": "createDuplicate", "input": [{"email": "known@example.com"}]}), "created", ""),
+            (
+                json!({"action": "createDuplicate", "input": [{"email": "known@example.com"}]}),
+                "created",
+                "",
+            ),
             (json!({"input": [{"id": known, "email": "known@example.com"}]}), "skipped", "1003"),
         ] {
             let answer = guard.sync(&body);
             let row = &answer["result"][0];
             assert_eq!(row["status"], status, "{mode} {body}");
-            assert_eq!(row["reasons"][0]["code"].as_str().unwrap_or_default(), code, "{mode} {body}");
+            assert_eq!(
+                row["reasons"][0]["code"].as_str().unwrap_or_default(),
+                code,
+                "{mode} {body}"
+            );
         }
         assert_eq!(leads_with(&instance, "known@example.com"), 2, "{mode}");
         assert_eq!(guard.metric("mkto_guard_create_duplicate_total").to_string(), "1");
@@ -117,12 +138,21 @@ fn lost_answers(mode: &str, fault: Fault) {
         assert_eq!(answer["result"][0]["status"], status, "{mode} {fault:?} {answer:?}");
         assert_eq!(leads_with(&instance, email), 1, "{mode} {fault:?}");
     }
-    assert_eq!(instance.sandbox.lead(known).unwrap().fields["firstName"], "Ada", "{mode} {fault:?}");
+    assert_eq!(
+        instance.sandbox.lead(known).unwrap().fields["firstName"],
+        "Ada",
+        "{mode} {fault:?}"
+    );
     // What was done needs no second call; what was not needs one.
-    assert_eq!(writes(&instance), if fault == Fault::CutBefore { 4 } else { 2 }, "{mode} {fault:?}");
+    assert_eq!(
+        writes(&instance),
+        if fault == Fault::CutBefore { 4 } else { 2 },
+        "{mode} {fault:?}"
+    );
 }
 
-/// Every fault at once: a guard lets a lost call's time run out, and nothing else happens meanwhile.
+/// Every fault at once: a guard lets a lost call's time run out, and nothing else happens
+/// meanwhile.
 fn answers_lost_in_each_way(mode: &str, faults: &[Fault]) {
     std::thread::scope(|scope| {
         for fault in faults {
@@ -135,7 +165,14 @@ fn answers_lost_in_each_way(mode: &str, faults: &[Fault]) {
 fn a_lost_answer_is_settled_by_looking_and_its_caller_gets_the_true_result() {
     answers_lost_in_each_way(
         "strict",
-        &[Fault::Lost604, Fault::Lost502, Fault::CutAfter, Fault::Html, Fault::Truncated, Fault::CutBefore],
+        &[
+            Fault::Lost604,
+            Fault::Lost502,
+            Fault::CutAfter,
+            Fault::Html,
+            Fault::Truncated,
+            Fault::CutBefore,
+        ],
     );
 }
 
@@ -217,7 +254,8 @@ fn shadow_mode_changes_nothing_and_counts_what_would_have_raced() {
     instance.block_on(async {
         let client = reqwest::Client::new();
         let calls = (0..10).map(|_| {
-            let call = client.post(format!("{}/rest/v1/leads.json", guard.url())).bearer_auth(&token);
+            let call =
+                client.post(format!("{}/rest/v1/leads.json", guard.url())).bearer_auth(&token);
             call.json(&json!({"input": [{"email": "ada@example.com"}, {"email": ""}]})).send()
         });
         let answers = tokio::spawn(futures::future::join_all(calls));

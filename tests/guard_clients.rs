@@ -1,10 +1,11 @@
-//! Clients of other languages, as their registries publish them, through the guard: what a library gives its caller for a
-//! call that goes straight to Marketo it gives for the same call through the guard.
+//! Clients of other languages, as their registries publish them, through the guard: what a library
+//! gives its caller for a call that goes straight to Marketo it gives for the same call through the
+//! guard.
 //!
-//! `tests/clients/install` installs the libraries as their lock files pin them. A script for each (`tests/clients/python`,
-//! `tests/clients/node`) writes, reads, merges, imports and exports with the library unchanged and notes all that it
-//! returns and raises. The script is run against one fresh sandbox directly, against others through a guard, and the
-//! notes are compared.
+//! `tests/clients/install` installs the libraries as their lock files pin them. A script for each
+//! (`tests/clients/python`, `tests/clients/node`) writes, reads, merges, imports and exports with
+//! the library unchanged and notes all that it returns and raises. The script is run against one
+//! fresh sandbox directly, against others through a guard, and the notes are compared.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -44,7 +45,8 @@ fn cannot_tell(script: impl Fn(&str, &Instance) -> Command + Sync) {
     let run = |mode: Option<&'static str>| notes(mode, &script);
     let (direct, guarded) = std::thread::scope(|scope| {
         let direct = scope.spawn(move || run(None));
-        let guarded = ["strict", "serialize"].map(|mode| (mode, scope.spawn(move || run(Some(mode)))));
+        let guarded =
+            ["strict", "serialize"].map(|mode| (mode, scope.spawn(move || run(Some(mode)))));
         (direct.join().unwrap(), guarded.map(|(mode, notes)| (mode, notes.join().unwrap())))
     });
     assert!(direct.steps.len() > 30, "the script stopped after {} steps", direct.steps.len());
@@ -74,7 +76,8 @@ fn notes(mode: Option<&str>, script: impl Fn(&str, &Instance) -> Command) -> Not
     Notes { steps, race, raced: leads_with(&instance, "race@example.com") }
 }
 
-/// Takes out what differs from run to run: request ids, tokens, times, and the numbers of activities.
+/// Takes out what differs from run to run: request ids, tokens, times, and the numbers of
+/// activities.
 fn hide_what_differs(value: &mut Value) {
     const DIFFERS: &[&str] = &[
         "requestId",
@@ -90,15 +93,18 @@ fn hide_what_differs(value: &mut Value) {
     match value {
         Value::Array(values) => {
             values.iter_mut().for_each(hide_what_differs);
-            // What is new and what is known leaves in two calls in strict mode: the log has them in another order.
+            // What is new and what is known leaves in two calls in strict mode: the log has them in
+            // another order.
             if values.iter().any(|value| value.get("marketoGUID").is_some()) {
                 values.sort_by_key(Value::to_string);
             }
         }
         Value::Object(members) => {
             let is_activity = members.contains_key("marketoGUID");
-            let is_request_id =
-                members.get("name").and_then(Value::as_str).is_some_and(|name| name == "request id");
+            let is_request_id = members
+                .get("name")
+                .and_then(Value::as_str)
+                .is_some_and(|name| name == "request id");
             for (name, value) in members {
                 if DIFFERS.contains(&name.as_str())
                     || is_request_id && name == "value"
@@ -146,7 +152,8 @@ fn scripts() -> PathBuf {
 fn installed(language: &str, lock: &str, installed_lock: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("clients").join(language);
     let wanted = std::fs::read(scripts().join(language).join(lock)).unwrap();
-    let is_installed = std::fs::read(folder.join(installed_lock)).is_ok_and(|installed| installed == wanted);
+    let is_installed =
+        std::fs::read(folder.join(installed_lock)).is_ok_and(|installed| installed == wanted);
     assert!(
         is_installed,
         "the {language} client that this test tries is not installed; install it by: tests/clients/install"

@@ -1,5 +1,5 @@
-//! A storm against guards of three machines that share a Postgres, while one of them is killed and started again, over and
-//! over, and the Postgres is restarted.
+//! A storm against guards of three machines that share a Postgres, while one of them is killed and
+//! started again, over and over, and the Postgres is restarted.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -53,7 +53,8 @@ fn storm(strength: Strength, trouble: Trouble) {
             guards[0].kill();
             guards[0] = guard_elsewhere(&instance, MACHINES[0], &address);
             urls.lock().unwrap()[0] = guards[0].url();
-            if crash * trouble.restarts_of_postgres % trouble.crashes < trouble.restarts_of_postgres {
+            if crash * trouble.restarts_of_postgres % trouble.crashes < trouble.restarts_of_postgres
+            {
                 cluster.stop();
                 cluster.start_again();
             }
@@ -63,7 +64,11 @@ fn storm(strength: Strength, trouble: Trouble) {
     });
     let log = || guards.each_ref().map(Guard::log).join("\n");
     nothing_is_lost_and_nothing_twice(&instance, &written, &log);
-    println!("{} writes through three guards, {} calls", written.len(), instance.sandbox.calls_made());
+    println!(
+        "{} writes through three guards, {} calls",
+        written.len(),
+        instance.sandbox.calls_made()
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Callers of `mkto-audit guard` that mean no good, or that spell things as nobody else does: no lead write gets past
-//! unguarded, nothing else becomes one, and nobody's records are another's.
+//! Callers of `mkto-audit guard` that mean no good, or that spell things as nobody else does: no
+//! lead write gets past unguarded, nothing else becomes one, and nobody's records are another's.
 
 use mkto_audit::sandbox::Fault;
 use serde_json::{Value, json};
@@ -15,7 +15,8 @@ fn request(line: &str, token: &str, headers: &str, body: &str) -> Vec<u8> {
     } else {
         format!("Content-Length: {}\r\n", body.len())
     };
-    let head = format!("{line}\r\nHost: guard\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n");
+    let head =
+        format!("{line}\r\nHost: guard\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n");
     format!("{head}{headers}{length}\r\n{body}").into_bytes()
 }
 
@@ -50,7 +51,8 @@ fn a_lead_write_is_guarded_however_it_is_spelled() {
     }
     let now = guard.metric("mkto_guard_passed_total{status=\"200\"}").to_string();
     assert_eq!(now, passed, "none of them passed");
-    let ends = ["created", "refused"].map(|end| format!("mkto_guard_records_total{{outcome=\"{end}\"}}"));
+    let ends =
+        ["created", "refused"].map(|end| format!("mkto_guard_records_total{{outcome=\"{end}\"}}"));
     let counted: f64 = ends.iter().map(|name| guard.metric(name)).sum();
     assert_eq!(counted.to_string(), spellings.len().to_string(), "each was taken apart");
 }
@@ -65,14 +67,18 @@ fn what_marketo_would_refuse_as_a_write_is_not_made_one() {
         ("PUT /rest/v1/leads.json HTTP/1.1", JSON),
         ("PATCH /rest/v1/leads.json HTTP/1.1", JSON),
         ("POST /rest/v1/leads.json HTTP/1.1", "Content-Type: text/plain\r\n"),
-        ("POST /rest/v1/leads.json HTTP/1.1", "Content-Type: application/json\r\nContent-Encoding: gzip\r\n"),
+        (
+            "POST /rest/v1/leads.json HTTP/1.1",
+            "Content-Type: application/json\r\nContent-Encoding: gzip\r\n",
+        ),
     ] {
         let answer = text(&exchange(&guard.url(), &request(line, &token, headers, &body)));
         assert!(answer.contains("\"success\":false"), "{line} {headers} {answer}");
     }
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
     let line = "POST /rest/v1/leads.json HTTP/1.1";
-    let answer = text(&exchange(&guard.url(), &request(line, &token, form, "email=ada%40example.com")));
+    let answer =
+        text(&exchange(&guard.url(), &request(line, &token, form, "email=ada%40example.com")));
     assert!(answer.contains("\"612\""), "Marketo's own word on it: {answer}");
     assert_eq!(leads_with(&instance, "ada@example.com"), 0);
     for (line, status) in
@@ -133,7 +139,8 @@ fn two_framings_in_one_request_never_reach_marketo() {
     let instance = Instance::start(quick());
     let guard = Guard::start(&instance, [("MARKETO_BASE_URL", stub.url())]);
     let line = "POST /rest/v1/lists/1/leads.json HTTP/1.1";
-    let hidden = "0\r\n\r\nPOST /rest/v1/leads.json HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+    let hidden =
+        "0\r\n\r\nPOST /rest/v1/leads.json HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
     for headers in [
         "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 6\r\n",
@@ -155,7 +162,10 @@ fn two_framings_in_one_request_never_reach_marketo() {
     for received in stub.received() {
         let head = received.to_lowercase();
         assert!(head.starts_with("post /rest/v1/lists/1/leads.json http/1.1"), "{received}");
-        assert!(!(head.contains("content-length") && head.contains("transfer-encoding")), "{received}");
+        assert!(
+            !(head.contains("content-length") && head.contains("transfer-encoding")),
+            "{received}"
+        );
         assert!(!received.contains("leads.json HTTP/1.1\r\nHost: x"), "{received}");
     }
 }
@@ -172,7 +182,10 @@ fn a_caller_of_http_1_0_and_one_that_asks_before_it_sends_are_served() {
     let asks = format!("{JSON}Expect: 100-continue\r\n");
     let line = "POST /rest/v1/leads.json HTTP/1.1";
     let answer = text(&exchange(&guard.url(), &request(line, &token, &asks, &body)));
-    assert!(answer.starts_with("HTTP/1.1 100 Continue") && answer.contains("\"created\""), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 100 Continue") && answer.contains("\"created\""),
+        "{answer}"
+    );
 }
 
 #[test]
@@ -210,7 +223,8 @@ fn a_key_of_several_leads_that_only_marketo_sees_gets_marketos_answer_and_not_ca
             &instance,
             [("MKTO_AUDIT__GUARD__MODE", mode), ("MKTO_AUDIT__GUARD__ON_DUPLICATES", "winner")],
         );
-        // Marketo takes it for either of them, and the guard, which cannot know that it does, for neither.
+        // Marketo takes it for either of them, and the guard, which cannot know that it does, for
+        // neither.
         let answer = guard.sync(&json!({"lookupField": "externalPersonId",
             "input": [{"externalPersonId": "003abc", "firstName": "Ada"}]}));
         assert_eq!(answer["result"][0]["reasons"][0]["code"], "1007", "{mode} {answer:?}");
@@ -235,10 +249,13 @@ fn a_write_whose_key_is_empty_is_never_sent_again_on_a_guess() {
 #[test]
 fn a_lost_answer_to_create_only_is_never_said_to_have_updated() {
     let instance = Instance::start(quick());
-    instance.sandbox.put_lead(&json!({"email": "old@example.com", "createdAt": "2020-01-01T00:00:00Z"}));
+    instance
+        .sandbox
+        .put_lead(&json!({"email": "old@example.com", "createdAt": "2020-01-01T00:00:00Z"}));
     let guard = Guard::start(&instance, []);
     instance.sandbox.fail_next("POST /rest/v1/leads", Fault::CutAfter);
-    let answer = guard.sync(&json!({"action": "createOnly", "input": [{"email": "old@example.com"}]}));
+    let answer =
+        guard.sync(&json!({"action": "createOnly", "input": [{"email": "old@example.com"}]}));
     assert_eq!(answer["result"][0]["reasons"][0]["code"], "1005", "{answer:?}");
 }
 
@@ -285,8 +302,7 @@ fn blanks_around_an_email_make_no_second_lead_through_whichever_endpoint_it_come
     let instance = Instance::start(quick());
     instance.sandbox.put_program(1, "Newsletter", &["Member"], &[]);
     let guard = Guard::start(&instance, []);
-    let form =
-        |email: &str| json!({"formId": 1, "input": [{"leadFormFields": {"email": email, "title": "Dr"}}]});
+    let form = |email: &str| json!({"formId": 1, "input": [{"leadFormFields": {"email": email, "title": "Dr"}}]});
     let push = |email: &str| json!({"programName": "Newsletter", "input": [{"email": email}]});
     let only = |email: &str| json!({"action": "createOnly", "input": [{"email": email}]});
     let there = |email: &str| json!({"partitionName": "Default", "input": [{"email": email}]});
@@ -300,7 +316,9 @@ fn blanks_around_an_email_make_no_second_lead_through_whichever_endpoint_it_come
     .enumerate()
     {
         let email = format!("p{n}@example.com");
-        for spelled in [format!(" {email}"), format!("{email} "), email.clone(), format!("{email}\u{200b}")] {
+        for spelled in
+            [format!(" {email}"), format!("{email} "), email.clone(), format!("{email}\u{200b}")]
+        {
             let answer = guard.post(&format!("/rest/v1/{path}"), &body(&spelled));
             assert_eq!(answer["success"], true, "{path} {answer:?}");
         }
@@ -315,7 +333,11 @@ fn blanks_around_an_email_make_no_second_lead_through_whichever_endpoint_it_come
             .collect();
         assert_eq!(same, [format!("\"{email}\"")], "{path}");
     }
-    let titles =
-        instance.sandbox.leads().iter().filter(|lead| lead.fields.get("title") == Some(&json!("Dr"))).count();
+    let titles = instance
+        .sandbox
+        .leads()
+        .iter()
+        .filter(|lead| lead.fields.get("title") == Some(&json!("Dr")))
+        .count();
     assert_eq!(titles, 1, "the form's other fields are as they came");
 }

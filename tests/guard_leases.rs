@@ -1,4 +1,5 @@
-//! Several guards of one machine, and guards that die: rights to keys that they share, and that outlive them.
+//! Several guards of one machine, and guards that die: rights to keys that they share, and that
+//! outlive them.
 
 use std::time::Duration;
 
@@ -16,7 +17,10 @@ pub async fn upserts(guards: &[&Guard], token: &str, email: &str, calls: usize) 
     let client = reqwest::Client::new();
     let calls = guards.iter().cycle().take(calls).enumerate().map(|(number, guard)| {
         let body = json!({"input": [{"email": email, "firstName": format!("Writer {number}")}]});
-        let call = client.post(format!("{}/rest/v1/leads.json", guard.url())).bearer_auth(token).json(&body);
+        let call = client
+            .post(format!("{}/rest/v1/leads.json", guard.url()))
+            .bearer_auth(token)
+            .json(&body);
         async move { call.send().await.unwrap().json().await.unwrap() }
     });
     futures::future::join_all(calls).await
@@ -37,11 +41,11 @@ fn guards_of_one_machine_share_their_rights_to_keys() {
     assert_eq!(with(SHARED, "shared@example.com"), (1, 30));
 }
 
-/// Kills a guard as soon as its write has arrived at Marketo, and writes the same address through another; how many leads
-/// have it then.
+/// Kills a guard as soon as its write has arrived at Marketo, and writes the same address through
+/// another; how many leads have it then.
 pub fn leads_after_a_crash(leases: [(&str, &str); 1]) -> usize {
-    // The write of the killed guard goes on at Marketo for a good part of the time that Marketo may take here, which is
-    // one and a half seconds.
+    // The write of the killed guard goes on at Marketo for a good part of the time that Marketo may
+    // take here, which is one and a half seconds.
     let instance = Instance::start(Options { race_window: Duration::from_millis(800), ..quick() });
     let mut first = Guard::start(&instance, leases);
     let second = Guard::start(&instance, leases);
@@ -79,8 +83,11 @@ fn without_its_leases_a_guard_writes_nothing_and_still_reads() {
     for entry in std::fs::read_dir(&data).unwrap() {
         let path = entry.unwrap().path();
         if path.to_string_lossy().contains(".leases.db") {
-            std::fs::write(&path, "no leases at all, and long enough to be looked at as a page of them")
-                .unwrap();
+            std::fs::write(
+                &path,
+                "no leases at all, and long enough to be looked at as a page of them",
+            )
+            .unwrap();
         }
     }
     let answer = guard.sync(&json!({"input": [{"email": "ada@example.com"}]}));
@@ -103,7 +110,8 @@ fn why_the_leases_cannot_be_had_is_in_the_log() {
     let file = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
     let file = file.filter(|path| path.to_string_lossy().ends_with(".leases.db")).last().unwrap();
     let other =
-        rusqlite::Connection::open_with_flags(file, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+        rusqlite::Connection::open_with_flags(file, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)
+            .unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let answer = guard.sync(&json!({"input": [{"email": "ada@example.com"}]}));
     assert_eq!(answer["errors"][0]["code"], "608", "{answer:?}");

@@ -1,4 +1,5 @@
-//! `mkto-audit guard --log-format json`: whoever collects the log can parse every line, whatever happened.
+//! `mkto-audit guard --log-format json`: whoever collects the log can parse every line, whatever
+//! happened.
 
 use serde_json::{Value, json};
 
@@ -10,8 +11,8 @@ const JSON: [&str; 2] = ["--log-format", "json"];
 #[track_caller]
 fn lines(log: &str) -> Vec<Value> {
     let parsed = log.lines().map(|line| {
-        let line: Value =
-            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in `{line}` of\n{log}"));
+        let line: Value = serde_json::from_str(line)
+            .unwrap_or_else(|error| panic!("{error} in `{line}` of\n{log}"));
         for name in ["timestamp", "level", "message"] {
             assert!(line[name].is_string(), "{name} of {line}");
         }
@@ -29,7 +30,8 @@ fn from_start_to_stop_every_line_is_an_object() {
     assert_eq!(guard.wait(), Some(0));
     let log = guard.log();
     let lines = lines(&log);
-    let says = |words: &str| lines.iter().any(|line| line["message"].as_str().unwrap().contains(words));
+    let says =
+        |words: &str| lines.iter().any(|line| line["message"].as_str().unwrap().contains(words));
     assert!(says("point integrations at the address above"), "{log}");
     assert!(says("stopping"), "{log}");
     assert!(!log.contains("ada"), "{log}");

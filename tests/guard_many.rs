@@ -21,8 +21,11 @@ fn fifty_writers_of_one_email_at_once_make_duplicates_directly_and_none_through_
             let client = reqwest::Client::new();
             let calls = (0..50).map(|n| {
                 let body = json!({"input": [{"email": email, "firstName": format!("Writer {n}")}]});
-                let call =
-                    client.post(format!("{base}/rest/v1/leads.json")).bearer_auth(&token).json(&body).send();
+                let call = client
+                    .post(format!("{base}/rest/v1/leads.json"))
+                    .bearer_auth(&token)
+                    .json(&body)
+                    .send();
                 async move { call.await.unwrap().json::<Value>().await.unwrap() }
             });
             futures::future::join_all(calls).await
@@ -43,7 +46,11 @@ fn waiting_writes_leave_together_and_each_caller_gets_its_own_results() {
     let held = instance.sandbox.hold_writes();
     let guard = Guard::start(
         &instance,
-        [("MKTO_AUDIT__LIMITS__CONCURRENCY", "1"), ("MKTO_AUDIT__GUARD__MODE", "serialize"), UNHURRIED],
+        [
+            ("MKTO_AUDIT__LIMITS__CONCURRENCY", "1"),
+            ("MKTO_AUDIT__GUARD__MODE", "serialize"),
+            UNHURRIED,
+        ],
     );
     let token = guard.token();
     let answers = instance.block_on(async {
@@ -51,10 +58,18 @@ fn waiting_writes_leave_together_and_each_caller_gets_its_own_results() {
         let calls = (0..60).map(|n| {
             // One in six is bad in a way that concerns it alone.
             let employees = if n % 6 == 5 { json!("many") } else { json!(n) };
-            let record = json!({"email": format!("p{n}@example.com"), "numberOfEmployees": employees});
-            let call = client.post(format!("{}/rest/v1/leads.json", guard.url())).bearer_auth(&token);
+            let record =
+                json!({"email": format!("p{n}@example.com"), "numberOfEmployees": employees});
+            let call =
+                client.post(format!("{}/rest/v1/leads.json", guard.url())).bearer_auth(&token);
             async move {
-                call.json(&json!({"input": [record]})).send().await.unwrap().json::<Value>().await.unwrap()
+                call.json(&json!({"input": [record]}))
+                    .send()
+                    .await
+                    .unwrap()
+                    .json::<Value>()
+                    .await
+                    .unwrap()
             }
         });
         let answers = tokio::spawn(futures::future::join_all(calls));
@@ -87,21 +102,23 @@ fn a_call_that_marketo_refuses_as_a_whole_fails_only_the_caller_whose_fault_it_i
     let token = guard.token();
     let answers = instance.block_on(async {
         let client = reqwest::Client::new();
-        let calls = (0..8).map(|n| {
-            let body = match n {
+        let calls =
+            (0..8).map(|n| {
+                let body = match n {
                 3 => "{\"input\": [{\"email\": ".to_owned(),
                 4 => json!({"input": [{"email": "big@example.com", "note": "x".repeat(1_100_000)}]})
                     .to_string(),
                 5 => json!({"input": ["no object"]}).to_string(),
                 n => json!({"input": [{"email": format!("p{n}@example.com")}]}).to_string(),
             };
-            let call = client.post(format!("{}/rest/v1/leads.json", guard.url())).bearer_auth(&token);
-            let call = call.header("content-type", "application/json").body(body).send();
-            async move {
-                let answer = call.await.unwrap();
-                (answer.status().as_u16(), answer.json::<Value>().await.unwrap_or_default())
-            }
-        });
+                let call =
+                    client.post(format!("{}/rest/v1/leads.json", guard.url())).bearer_auth(&token);
+                let call = call.header("content-type", "application/json").body(body).send();
+                async move {
+                    let answer = call.await.unwrap();
+                    (answer.status().as_u16(), answer.json::<Value>().await.unwrap_or_default())
+                }
+            });
         futures::future::join_all(calls).await
     });
     for (n, (status, answer)) in answers.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! What passes through `mkto-audit guard` passes byte for byte, and callers that are slow, or cut off, harm nobody else.
+//! What passes through `mkto-audit guard` passes byte for byte, and callers that are slow, or cut
+//! off, harm nobody else.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -38,7 +39,9 @@ fn head_and_body(message: &[u8]) -> (String, Vec<String>, Vec<u8>) {
     let first = lines.next().unwrap();
     let hop = |line: &String| {
         let line = line.to_lowercase();
-        line.starts_with("connection:") || line.starts_with("host:") || line.starts_with("transfer-encoding:")
+        line.starts_with("connection:")
+            || line.starts_with("host:")
+            || line.starts_with("transfer-encoding:")
     };
     let mut lines: Vec<String> = lines.filter(|line| !hop(line)).collect();
     lines.sort();
@@ -62,8 +65,10 @@ fn everything_that_is_no_lead_write_passes_byte_for_byte_both_ways() {
         );
         [head.as_bytes(), body].concat()
     };
-    let envelope =
-        ok("application/json;charset=UTF-8", b"{\"requestId\":\"a#1\",  \"result\":[],\"success\":true}");
+    let envelope = ok(
+        "application/json;charset=UTF-8",
+        b"{\"requestId\":\"a#1\",  \"result\":[],\"success\":true}",
+    );
     let partial = [b"HTTP/1.1 206 Partial Content\r\nContent-Type: text/csv\r\nContent-Range: bytes 5-8/100\r\nContent-Length: 4\r\n\r\n".as_slice(), b"\x00\xff,\n"].concat();
     let cases: Vec<(&str, &[u8], Vec<u8>)> = vec![
         (
@@ -104,7 +109,8 @@ fn everything_that_is_no_lead_write_passes_byte_for_byte_both_ways() {
         (
             "GET /rest/v1/lead/1.json HTTP/1.1\r\nAuthorization: Bearer caller-token",
             b"",
-            b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nnone".to_vec(),
+            b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nnone"
+                .to_vec(),
         ),
         (
             "POST /identity/oauth/token HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded",
@@ -118,16 +124,26 @@ fn everything_that_is_no_lead_write_passes_byte_for_byte_both_ways() {
             &instance,
             [("MARKETO_BASE_URL", upstream.as_str()), ("MKTO_AUDIT_CLOCK_SPEED", "1")],
         );
-        let length =
-            if body.is_empty() { String::new() } else { format!("\r\nContent-Length: {}", body.len()) };
-        let request =
-            [format!("{head}{length}\r\nHost: guard\r\nConnection: close\r\n\r\n").as_bytes(), body].concat();
+        let length = if body.is_empty() {
+            String::new()
+        } else {
+            format!("\r\nContent-Length: {}", body.len())
+        };
+        let request = [
+            format!("{head}{length}\r\nHost: guard\r\nConnection: close\r\n\r\n").as_bytes(),
+            body,
+        ]
+        .concat();
         let answered = exchange(&guard.url(), &request);
         let (sent, received) = (head_and_body(&request), head_and_body(&recorded.join().unwrap()));
         assert_eq!(received, sent, "what Marketo sees of {head}");
         let (status, headers, content) = head_and_body(&answered);
         let (their_status, their_headers, their_content) = head_and_body(&answer);
-        assert_eq!((status, content), (their_status, their_content), "what the caller sees of {head}");
+        assert_eq!(
+            (status, content),
+            (their_status, their_content),
+            "what the caller sees of {head}"
+        );
         // A server adds the date where there is none.
         let headers: Vec<String> =
             headers.into_iter().filter(|line| !line.to_lowercase().starts_with("date:")).collect();
@@ -155,7 +171,8 @@ fn a_caller_that_is_killed_leaves_its_key_protected() {
     caller.wait().unwrap();
     assert_eq!(leads_with(&instance, "ada@example.com"), 0, "its write is under way");
     drop(held);
-    let answer = guard.sync(&json!({"input": [{"email": "ada@example.com", "firstName": "Second"}]}));
+    let answer =
+        guard.sync(&json!({"input": [{"email": "ada@example.com", "firstName": "Second"}]}));
     assert_eq!(answer["result"][0]["status"], "updated", "{answer:?}");
     assert_eq!(leads_with(&instance, "ada@example.com"), 1);
 }
@@ -197,6 +214,7 @@ fn it_speaks_tls_and_refuses_to_be_reached_from_elsewhere_without() {
 
     let refused = instance.run(["guard", "--listen", "0.0.0.0:0"]).expect_code(2);
     assert!(refused.stderr.contains("there is no TLS"), "{}", refused.stderr);
-    let refused = instance.run(["guard", "--tls-cert", key, "--tls-key", certificate]).expect_code(2);
+    let refused =
+        instance.run(["guard", "--tls-cert", key, "--tls-key", certificate]).expect_code(2);
     assert!(refused.stderr.contains("cannot be used for TLS"), "{}", refused.stderr);
 }

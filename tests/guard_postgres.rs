@@ -1,4 +1,5 @@
-//! Guards on several machines: their rights to keys are in one Postgres, which goes away, comes back, and may be far off.
+//! Guards on several machines: their rights to keys are in one Postgres, which goes away, comes
+//! back, and may be far off.
 
 use serde_json::{Value, json};
 
@@ -13,7 +14,8 @@ pub const LEASES: &str = "MKTO_AUDIT__GUARD__LEASES";
 pub fn guard_elsewhere(instance: &Instance, machine: &str, address: &str) -> Guard {
     let home = instance.path(machine);
     std::fs::create_dir_all(&home).unwrap();
-    // What is turned away with 606 by chance slows a guard down for a window; a short one keeps a storm short.
+    // What is turned away with 606 by chance slows a guard down for a window; a short one keeps a
+    // storm short.
     let variables =
         [(LEASES, address), ("HOME", home.to_str().unwrap()), ("MKTO_AUDIT__LIMITS__WINDOW", "1s")];
     Guard::start(instance, variables)
@@ -24,7 +26,8 @@ fn guards_of_several_machines_share_their_rights_to_keys() {
     let instance = Instance::start(quick());
     let cluster = Cluster::start();
     let address = cluster.database();
-    let guards = ["one", "two", "three"].map(|machine| guard_elsewhere(&instance, machine, &address));
+    let guards =
+        ["one", "two", "three"].map(|machine| guard_elsewhere(&instance, machine, &address));
     let token = guards[0].token();
     let answers = instance.block_on(upserts(&guards.each_ref(), &token, "shared@example.com", 30));
     let written = answers.iter().filter(|answer| answer["result"][0]["id"].is_number()).count();
@@ -48,9 +51,13 @@ fn while_postgres_is_away_writes_are_refused_and_reads_go_on() {
 
     cluster.stop();
     let refused = write();
-    assert_eq!((&refused["success"], &refused["errors"][0]["code"]), (&json!(false), &json!("608")));
+    assert_eq!(
+        (&refused["success"], &refused["errors"][0]["code"]),
+        (&json!(false), &json!("608"))
+    );
     assert_eq!(guard.page("/-/readyz").0, 503);
-    let (status, read): (u16, Value) = guard.get("/rest/v1/leads.json?filterType=id&filterValues=1", &token);
+    let (status, read): (u16, Value) =
+        guard.get("/rest/v1/leads.json?filterType=id&filterValues=1", &token);
     assert_eq!((status, &read["success"]), (200, &json!(true)), "{read}");
 
     cluster.start_again();
@@ -85,7 +92,8 @@ fn over_a_network_postgres_is_only_spoken_to_by_tls_and_under_its_own_name() {
     let address = cluster.database().replace(&format!(":{PASSWORD}"), "") + "?sslmode=require";
     let by_name = address.replace("127.0.0.1", "localhost");
     let ready = |address: &str, authorities: &str| {
-        let variables = [(LEASES, address), ("SSL_CERT_FILE", authorities), ("PGPASSWORD", PASSWORD)];
+        let variables =
+            [(LEASES, address), ("SSL_CERT_FILE", authorities), ("PGPASSWORD", PASSWORD)];
         Guard::start(&instance, variables).page("/-/readyz").0
     };
     assert_eq!(ready(&by_name, authorities), 200);

@@ -23,8 +23,10 @@ fn proxy(config: Arc<ServerConfig>) -> (u16, std::sync::mpsc::Receiver<(String, 
             let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
             let mut tls = StreamOwned::new(connection, stream);
             let sent = head(&mut tls);
-            tls.write_all(&crate::support::stub::json(r#"{"requestId":"a#1","result":[],"success":true}"#))
-                .unwrap();
+            tls.write_all(&crate::support::stub::json(
+                r#"{"requestId":"a#1","result":[],"success":true}"#,
+            ))
+            .unwrap();
             tls.conn.send_close_notify();
             tls.flush().unwrap();
             told.send((asked, sent)).unwrap();
@@ -57,7 +59,8 @@ fn marketo_is_reached_through_the_proxy_that_the_environment_names() {
         ("MKTO_AUDIT_CLOCK_SPEED", "1"),
         ("SSL_CERT_FILE", authorities.to_str().unwrap()),
     ];
-    // Each has a home of its own: in that of a guard that was killed it would wait until that one's calls are over.
+    // Each has a home of its own: in that of a guard that was killed it would wait until that one's
+    // calls are over.
     let alone = |name: &str| {
         let home = instance.path(name);
         std::fs::create_dir_all(&home).unwrap();
@@ -71,21 +74,29 @@ fn marketo_is_reached_through_the_proxy_that_the_environment_names() {
         assert_eq!((status, &body["success"]), (200, &json!(true)), "{variable} {}", guard.log());
         let (asked, sent) = heard.recv().unwrap();
         assert!(asked.starts_with("CONNECT marketo.example.com:443 HTTP/1.1"), "{asked}");
-        assert!(asked.to_lowercase().contains("proxy-authorization: basic dxnlcjpwyxnz"), "{asked}");
+        assert!(
+            asked.to_lowercase().contains("proxy-authorization: basic dxnlcjpwyxnz"),
+            "{asked}"
+        );
         assert!(!asked.contains("caller-token"), "the proxy sees no token: {asked}");
         assert!(
-            sent.starts_with("GET /rest/v1/lists.json HTTP/1.1") && sent.contains("Bearer caller-token"),
+            sent.starts_with("GET /rest/v1/lists.json HTTP/1.1")
+                && sent.contains("Bearer caller-token"),
             "{sent}"
         );
         assert!(!guard.log().contains("pass@"), "{}", guard.log());
     }
     let home = alone("NO_PROXY");
-    let but_not = [("HTTPS_PROXY", address.as_str()), ("NO_PROXY", "example.com"), ("HOME", home.as_str())];
+    let but_not =
+        [("HTTPS_PROXY", address.as_str()), ("NO_PROXY", "example.com"), ("HOME", home.as_str())];
     let guard = Guard::start(&instance, common.into_iter().chain(but_not));
     assert_eq!(guard.get("/rest/v1/lists.json", "caller-token").0, 502, "there is no such host");
     assert!(heard.try_recv().is_err());
     // What is on this machine is never reached by way of another.
-    let guard = Guard::start(&instance, [("HTTP_PROXY", address.as_str()), ("ALL_PROXY", address.as_str())]);
+    let guard = Guard::start(
+        &instance,
+        [("HTTP_PROXY", address.as_str()), ("ALL_PROXY", address.as_str())],
+    );
     assert_eq!(guard.sync(&json!({"input": [{"email": "a@example.com"}]}))["success"], true);
     assert!(heard.try_recv().is_err());
 

@@ -1,4 +1,5 @@
-//! A guard after another: one that stopped well leaves nothing behind, and the wait after one that was killed is told.
+//! A guard after another: one that stopped well leaves nothing behind, and the wait after one that
+//! was killed is told.
 
 use std::time::Duration;
 
@@ -72,11 +73,19 @@ fn a_guard_that_stopped_well_hands_back_its_part_of_the_limits_and_its_leases() 
     assert_eq!(next.wait(), Some(0));
     let data = instance.path(".local/share/mkto-audit");
     let files = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path());
-    let file =
-        files.into_iter().find(|path| path.to_string_lossy().contains("lease")).expect("a file of leases");
-    let file =
-        if file.is_dir() { std::fs::read_dir(file).unwrap().next().unwrap().unwrap().path() } else { file };
-    #[expect(clippy::disallowed_methods, reason = "looked at from outside, after its guards have ended")]
+    let file = files
+        .into_iter()
+        .find(|path| path.to_string_lossy().contains("lease"))
+        .expect("a file of leases");
+    let file = if file.is_dir() {
+        std::fs::read_dir(file).unwrap().next().unwrap().unwrap().path()
+    } else {
+        file
+    };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "looked at from outside, after its guards have ended"
+    )]
     let db = rusqlite::Connection::open(&file).unwrap();
     let count = |sql| db.query_row::<i64, _, _>(sql, [], |row| row.get(0)).unwrap();
     assert_eq!(count("SELECT count(*) FROM lease"), 0);
@@ -102,8 +111,10 @@ fn an_interrupt_is_a_good_end_too() {
     let mut first = guard(&instance, "10m", None);
     let token = first.token();
     assert_eq!(first.get(READ, &token).0, 200);
-    let killed =
-        std::process::Command::new("kill").args(["-INT", &first.pid().to_string()]).status().unwrap();
+    let killed = std::process::Command::new("kill")
+        .args(["-INT", &first.pid().to_string()])
+        .status()
+        .unwrap();
     assert!(killed.success());
     assert!(first.wait().is_some());
     let next = guard(&instance, "10m", None);
@@ -111,7 +122,8 @@ fn an_interrupt_is_a_good_end_too() {
 }
 
 #[test]
-fn after_a_guard_that_was_killed_the_next_says_that_it_waits_until_its_calls_have_left_the_window() {
+fn after_a_guard_that_was_killed_the_next_says_that_it_waits_until_its_calls_have_left_the_window()
+{
     let instance = Instance::start(quick());
     let mut first = guard(&instance, "6s", None);
     let token = first.token();
@@ -120,8 +132,13 @@ fn after_a_guard_that_was_killed_the_next_says_that_it_waits_until_its_calls_hav
     let (status, why) = next.page("/-/readyz");
     assert_eq!(status, 503);
     assert!(why.starts_with("waiting for a part of the limits: 1 other guard"), "{why}");
-    let checked =
-        instance.run(["guard", "check", "--ready", "--listen", next.url().trim_start_matches("http://")]);
+    let checked = instance.run([
+        "guard",
+        "check",
+        "--ready",
+        "--listen",
+        next.url().trim_start_matches("http://"),
+    ]);
     assert!(checked.expect_code(1).stderr.contains("waiting for a part of the limits"));
     next.logged("no call for 5 s: waiting for a part of the limits: 1 other guard");
     assert!(next.metric("mkto_guard_waiting_for_part_seconds") >= 5.0);
@@ -140,7 +157,10 @@ fn a_guard_whose_budget_is_used_up_is_not_ready_and_says_why() {
     assert_eq!(guard.get(READ, &guard.token()).0, 200);
     let (status, why) = guard.page("/-/readyz");
     assert_eq!(status, 503);
-    assert!(why.starts_with("the day's budget of 1 calls (limits.daily_calls) is used up"), "{why}");
+    assert!(
+        why.starts_with("the day's budget of 1 calls (limits.daily_calls) is used up"),
+        "{why}"
+    );
 }
 
 #[test]
@@ -154,7 +174,8 @@ fn a_token_that_marketo_refuses_is_no_missing_permission() {
             .json(&json!({"input": [{"email": "ada@example.com"}]}))
     };
     for _ in 0..3 {
-        let answer: serde_json::Value = write().bearer_auth("expired").send().unwrap().json().unwrap();
+        let answer: serde_json::Value =
+            write().bearer_auth("expired").send().unwrap().json().unwrap();
         assert_eq!(answer["errors"][0]["code"], "601", "{answer}");
     }
     let answer: serde_json::Value = write().send().unwrap().json().unwrap();
@@ -163,8 +184,9 @@ fn a_token_that_marketo_refuses_is_no_missing_permission() {
     guard.logged("no-token");
     let log = guard.log();
     assert!(!log.contains("may not read leads"), "{log}");
-    let lines =
-        log.lines().filter(|line| line.contains("refused the caller's token") && line.contains("601"));
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("refused the caller's token") && line.contains("601"));
     assert_eq!(lines.count(), 1, "once a minute: {log}");
     let (status, words) = guard.page("/-/readyz");
     assert_eq!(status, 200);
@@ -178,7 +200,8 @@ fn a_key_of_several_leads_is_told_with_the_way_out() {
     let twice = json!({"action": "createDuplicate", "input": [{"email": "twice@example.com"}]});
     guard.sync(&twice);
     guard.sync(&twice);
-    let answer = guard.sync(&json!({"input": [{"email": "twice@example.com", "firstName": "Ada"}]}));
+    let answer =
+        guard.sync(&json!({"input": [{"email": "twice@example.com", "firstName": "Ada"}]}));
     assert_eq!(answer["result"][0]["reasons"][0]["code"], "1007", "{answer:?}");
     let line = guard.logged("several leads have this key: the caller got 1007");
     assert!(line.contains("guard.on_duplicates") && line.contains("key="), "{line}");
@@ -203,7 +226,10 @@ fn the_mode_is_a_flag_which_beats_the_variable_and_shadow_mode_reports_from_the_
     assert_eq!(figure(&guard, &format!("mkto_guard_would_have_raced_total{user}")), "1");
     assert_eq!(figure(&guard, &format!("mkto_guard_watched_records_total{user}")), "2");
     let line = guard.logged("would have raced");
-    assert!(line.contains("remedy=\"guard --mode serialize\"") && line.contains("records=1"), "{line}");
+    assert!(
+        line.contains("remedy=\"guard --mode serialize\"") && line.contains("records=1"),
+        "{line}"
+    );
     let counted = |run: Run| run.expect_code(0).stdout.contains("1 of 2 records would have raced");
     until(|| counted(report()), || report().picture());
     guard.stop();

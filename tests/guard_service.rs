@@ -1,5 +1,6 @@
-//! The guard as a service: the unit file, its drop-in for TLS and the image's command are started as they stand there, with
-//! what systemd or Docker would put into the environment and nothing else.
+//! The guard as a service: the unit file, its drop-in for TLS and the image's command are started
+//! as they stand there, with what systemd or Docker would put into the environment and nothing
+//! else.
 
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixDatagram;
@@ -28,7 +29,11 @@ fn command_of(unit: &str) -> Vec<&str> {
 }
 
 /// The program with exactly this environment, and arguments in which the port is any free one.
-fn program(instance: &Instance, arguments: &[&str], environment: &BTreeMap<&str, String>) -> Command {
+fn program(
+    instance: &Instance,
+    arguments: &[&str],
+    environment: &BTreeMap<&str, String>,
+) -> Command {
     let mut command = bare(env!("CARGO_BIN_EXE_mkto-audit"), instance.folder.path());
     command
         .args(arguments.iter().map(|argument| argument.replace(":8700", ":0")))
@@ -59,7 +64,8 @@ fn first_line(child: &mut std::process::Child) -> String {
 
 fn write_through(instance: &Instance, url: &str) -> serde_json::Value {
     let token = token(instance);
-    let client = reqwest::blocking::Client::builder().danger_accept_invalid_certs(true).build().unwrap();
+    let client =
+        reqwest::blocking::Client::builder().danger_accept_invalid_certs(true).build().unwrap();
     let call = client.post(format!("{url}/rest/v1/leads.json")).bearer_auth(token);
     call.json(&json!({"input": [{"email": "ada@example.com"}]})).send().unwrap().json().unwrap()
 }
@@ -92,7 +98,8 @@ fn the_unit_starts_a_guard_that_tells_systemd_and_keeps_to_its_state_directory()
     let mut environment = BTreeMap::from([("NOTIFY_SOCKET", socket.display().to_string())]);
     for assignment in directives(UNIT, "Environment").iter().flat_map(|line| line.split(' ')) {
         let (name, value) = assignment.split_once('=').unwrap();
-        let value = value.replace("%E", etc.to_str().unwrap()).replace("%S", state.to_str().unwrap());
+        let value =
+            value.replace("%E", etc.to_str().unwrap()).replace("%S", state.to_str().unwrap());
         environment.insert(name, value);
     }
     assert_eq!(directives(UNIT, "Type"), ["notify"]);
@@ -132,7 +139,9 @@ fn the_drop_in_for_tls_starts_a_guard_with_the_credentials_that_it_loads() {
     let folder = instance.folder.path().to_str().unwrap();
     let command: Vec<String> = command_of(TLS)
         .iter()
-        .map(|word| word.replace("${CREDENTIALS_DIRECTORY}", folder).replace("0.0.0.0", "127.0.0.1"))
+        .map(|word| {
+            word.replace("${CREDENTIALS_DIRECTORY}", folder).replace("0.0.0.0", "127.0.0.1")
+        })
         .collect();
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
     let environment = BTreeMap::from([("XDG_DATA_HOME", folder.to_owned())]);
@@ -161,17 +170,20 @@ fn the_images_command_is_refused_without_tls_and_runs_where_something_in_front_h
     assert_eq!(volume, "/var/lib/mkto-audit");
     let command = list("CMD ");
     let mut command: Vec<&str> = command.iter().map(String::as_str).collect();
-    let refused = program(&instance, &command, &environment).stderr(Stdio::piped()).output().unwrap();
+    let refused =
+        program(&instance, &command, &environment).stderr(Stdio::piped()).output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--insecure-listen"));
 
     command.push("--insecure-listen");
-    let command: Vec<String> = command.iter().map(|word| word.replace("0.0.0.0", "127.0.0.1")).collect();
+    let command: Vec<String> =
+        command.iter().map(|word| word.replace("0.0.0.0", "127.0.0.1")).collect();
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
     let mut child = program(&instance, &command, &environment).spawn().unwrap();
     let url = first_line(&mut child);
     assert_eq!(write_through(&instance, &url)["result"][0]["status"], "created");
-    // The check of its health is a command of the program itself, as there is nothing else in the image to ask with.
+    // The check of its health is a command of the program itself, as there is nothing else in the
+    // image to ask with.
     let (_, check) = value("HEALTHCHECK ").split_once(" CMD ").unwrap();
     let check: Vec<String> = serde_json::from_str(check).unwrap();
     assert_eq!(check[0], "mkto-audit");
@@ -186,7 +198,8 @@ fn the_images_command_is_refused_without_tls_and_runs_where_something_in_front_h
 fn fill(mut pipe: std::io::PipeWriter) {
     let (moved, movement) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        while std::io::Write::write_all(&mut pipe, &[b'.'; 512]).is_ok() && moved.send(()).is_ok() {}
+        while std::io::Write::write_all(&mut pipe, &[b'.'; 512]).is_ok() && moved.send(()).is_ok() {
+        }
     });
     while movement.recv_timeout(Duration::from_millis(500)).is_ok() {}
 }
@@ -195,7 +208,8 @@ fn fill(mut pipe: std::io::PipeWriter) {
 fn a_log_that_nobody_reads_any_more_stops_nobody_and_loses_nothing_that_there_is_room_for() {
     let instance = Instance::start(quick());
     let (mut reader, writer) = std::io::pipe().unwrap();
-    let mut command = program(&instance, &["guard", "--listen", "127.0.0.1:8700"], &BTreeMap::new());
+    let mut command =
+        program(&instance, &["guard", "--listen", "127.0.0.1:8700"], &BTreeMap::new());
     let home = instance.folder.path().display().to_string();
     let mut child = command.env("HOME", home).stderr(writer.try_clone().unwrap()).spawn().unwrap();
     drop(command);
@@ -210,7 +224,8 @@ fn a_log_that_nobody_reads_any_more_stops_nobody_and_loses_nothing_that_there_is
     // Somebody reads again: the lines that waited are all there, and the last ones too.
     let reading = std::thread::spawn(move || {
         let mut log = Vec::new();
-        // The pipe stays open as long as the thread that fills it; it ends with the guard's last word.
+        // The pipe stays open as long as the thread that fills it; it ends with the guard's last
+        // word.
         let mut piece = [0; 4096];
         while !String::from_utf8_lossy(&log).contains("stopping: ") {
             let read = std::io::Read::read(&mut reader, &mut piece).unwrap();

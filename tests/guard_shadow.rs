@@ -1,4 +1,5 @@
-//! `mkto-audit guard` in shadow mode: writes pass as they come, however large, and what is not looked at is said.
+//! `mkto-audit guard` in shadow mode: writes pass as they come, however large, and what is not
+//! looked at is said.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -37,7 +38,8 @@ impl Upstream {
                     tell.send(()).ok();
                 }
             }
-            let answer = r#"{"requestId":"a#1","result":[{"id":1,"status":"created"}],"success":true}"#;
+            let answer =
+                r#"{"requestId":"a#1","result":[{"id":1,"status":"created"}],"success":true}"#;
             stream.write_all(&stub::json(answer)).unwrap();
             received
         });
@@ -72,7 +74,8 @@ fn a_write_is_not_held_up_until_all_of_it_is_there_nor_framed_anew() {
     caller.set_read_timeout(Some(PATIENCE)).unwrap();
     let head = "POST /rest/v1/leads.json HTTP/1.1\r\nHost: g\r\nConnection: close\r\nAuthorization: Bearer t\r\n\
                 Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let (first, rest) = (r#"{"input": [{"email": "ada@"#, r#"example.com"}, {"email": "ADA@example.com"}]}"#);
+    let (first, rest) =
+        (r#"{"input": [{"email": "ada@"#, r#"example.com"}, {"email": "ADA@example.com"}]}"#);
     write!(caller, "{head}{:x}\r\n{first}\r\n", first.len()).unwrap();
     upstream.part_came.recv_timeout(PATIENCE).expect("it passes before the rest of it is there");
     write!(caller, "{:x}\r\n{rest}\r\n0\r\n\r\n", rest.len()).unwrap();

@@ -1,5 +1,5 @@
-//! Guards of several machines on one Postgres, under a Marketo that turns away what is beyond its limits: together they stay
-//! within them, also while one of them dies and comes back.
+//! Guards of several machines on one Postgres, under a Marketo that turns away what is beyond its
+//! limits: together they stay within them, also while one of them dies and comes back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,7 +46,8 @@ fn guard(instance: &Instance, machine: &str, leases: &str) -> Guard {
     guard
 }
 
-/// All callers of one guard, until each has made its calls; counts those that were answered. A guard that is gone is no answer.
+/// All callers of one guard, until each has made its calls; counts those that were answered. A
+/// guard that is gone is no answer.
 async fn callers(url: String, token: String, each: usize, answered: Arc<AtomicUsize>) {
     let client = reqwest::Client::new();
     let calls = (0..CALLERS).map(|_| async {
@@ -76,8 +77,11 @@ fn too_many(leases: [&str; 3], each: usize, dies: bool) -> u64 {
         answer_delay: Duration::from_millis(100),
         ..quick()
     });
-    let mut guards: Vec<Guard> =
-        MACHINES.iter().zip(leases).map(|(machine, leases)| guard(&instance, machine, leases)).collect();
+    let mut guards: Vec<Guard> = MACHINES
+        .iter()
+        .zip(leases)
+        .map(|(machine, leases)| guard(&instance, machine, leases))
+        .collect();
     let token = guards[0].token();
     let answered: [Arc<AtomicUsize>; 3] = Default::default();
     std::thread::scope(|scope| {
@@ -101,7 +105,12 @@ fn too_many(leases: [&str; 3], each: usize, dies: bool) -> u64 {
     }
     let errors = instance.sandbox.errors();
     let of = |code: &str| errors.get(code).copied().unwrap_or_default();
-    println!("{} calls, {} times 606, {} times 615", instance.sandbox.calls_made(), of("606"), of("615"));
+    println!(
+        "{} calls, {} times 606, {} times 615",
+        instance.sandbox.calls_made(),
+        of("606"),
+        of("615")
+    );
     of("606") + of("615")
 }
 

@@ -38,7 +38,8 @@ fn last_words(mut stream: TcpStream) -> String {
 fn a_caller_that_sends_its_head_or_its_body_too_slowly_is_cut_off() {
     let instance = Instance::start(quick());
     let guard = Guard::start(&instance, []);
-    let write = b"POST /rest/v1/leads.json HTTP/1.1\r\nHost: g\r\nContent-Length: 500\r\n\r\n{\"inp";
+    let write =
+        b"POST /rest/v1/leads.json HTTP/1.1\r\nHost: g\r\nContent-Length: 500\r\n\r\n{\"inp";
     let read = b"POST /rest/v1/leads.json?_method=GET HTTP/1.1\r\nHost: g\r\nContent-Length: 500\r\n\r\nfilt";
     let stream =
         b"POST /bulk/v1/leads.json HTTP/1.1\r\nHost: g\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n";
@@ -63,7 +64,8 @@ const LARGE: usize = 64 * 1024 * 1024;
 
 /// The answer to [`FETCH`].
 fn large_file() -> Vec<u8> {
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: {LARGE}\r\n\r\n");
+    let head =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: {LARGE}\r\n\r\n");
     [head.as_bytes(), &vec![b'x'; LARGE]].concat()
 }
 
@@ -121,7 +123,8 @@ fn more_connections_than_one_user_may_have_waiting_do_not_shut_the_others_out() 
 #[test]
 fn a_user_with_hundreds_of_writes_waiting_does_not_keep_another_from_its_turn() {
     let instance = Instance::start(Options { race_window: Duration::from_millis(40), ..quick() });
-    let limits = [("MKTO_AUDIT__LIMITS__CONCURRENCY", "1"), ("MKTO_AUDIT__GUARD__MODE", "serialize")];
+    let limits =
+        [("MKTO_AUDIT__LIMITS__CONCURRENCY", "1"), ("MKTO_AUDIT__GUARD__MODE", "serialize")];
     let guard = Guard::start(&instance, limits);
     let (flood, quiet) = (guard.token_of("flood"), guard.token_of("quiet"));
     let url = format!("{}/rest/v1/leads.json", guard.url());
@@ -155,7 +158,11 @@ fn a_user_with_hundreds_of_writes_waiting_does_not_keep_another_from_its_turn() 
 /// Records that wait, as the metrics say.
 pub async fn records_waiting(client: &reqwest::Client, url: &str) -> u64 {
     let page = client.get(format!("{url}/-/metrics")).send().await.unwrap().text().await.unwrap();
-    page.lines().find_map(|line| line.strip_prefix("mkto_guard_queue_records ")).unwrap().parse().unwrap()
+    page.lines()
+        .find_map(|line| line.strip_prefix("mkto_guard_queue_records "))
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 /// A line to a server on which large requests crawl: what is beyond their first part takes seconds.
@@ -207,7 +214,8 @@ fn a_write_that_crawls_to_marketo_makes_no_duplicate_when_another_guard_takes_it
     instance.block_on(async {
         let client = reqwest::Client::new();
         let write = |guard: &Guard, body: Value| {
-            let call = client.post(format!("{}/rest/v1/leads.json", guard.url())).bearer_auth(&token);
+            let call =
+                client.post(format!("{}/rest/v1/leads.json", guard.url())).bearer_auth(&token);
             async move { call.json(&body).send().await.unwrap().json::<Value>().await.unwrap() }
         };
         let first = write(&guards[0], json!({"input": records(&"x".repeat(8_900))}));

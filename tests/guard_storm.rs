@@ -1,7 +1,9 @@
-//! The storm: many callers, few keys, everything goes wrong now and then, and nobody waits before trying again.
+//! The storm: many callers, few keys, everything goes wrong now and then, and nobody waits before
+//! trying again.
 //!
-//! Directly that makes duplicates, as it does on a real instance. Through the guard it must make none, and lose nothing:
-//! every acknowledged write is there, and of each key the last one is what is stored.
+//! Directly that makes duplicates, as it does on a real instance. Through the guard it must make
+//! none, and lose nothing: every acknowledged write is there, and of each key the last one is what
+//! is stored.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,18 +52,22 @@ pub struct Written {
 }
 
 pub fn weather(strength: Strength) -> Options {
-    // At the usual speed of tests: the sandbox keeps to its time limit at any, but what a busy machine is late by does not.
+    // At the usual speed of tests: the sandbox keeps to its time limit at any, but what a busy
+    // machine is late by does not.
     let mut options = quick();
-    // Of an export and a merge nothing is asked here, and what people do meanwhile changes what there is.
+    // Of an export and a merge nothing is asked here, and what people do meanwhile changes what
+    // there is.
     let elsewhere = ["partial_merge", "half_file", "bad_checksum", "ignored_merge", "late_merge"];
-    let of_calls = Fault::names().filter(|name| !name.starts_with("meddle_") && !elsewhere.contains(name));
+    let of_calls =
+        Fault::names().filter(|name| !name.starts_with("meddle_") && !elsewhere.contains(name));
     for fault in of_calls {
         options.set_fault(&format!("{fault}={}", strength.fault_rate)).unwrap();
     }
     options
 }
 
-/// A rank from 1 on, the first twice as often as the second, and so on (Zipf); the same for the same number.
+/// A rank from 1 on, the first twice as often as the second, and so on (Zipf); the same for the
+/// same number.
 fn zipf(number: u64, keys: u64) -> u64 {
     let weight = |rank: u64| 1_000_000_000 / rank;
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -77,7 +83,8 @@ fn zipf(number: u64, keys: u64) -> u64 {
     keys
 }
 
-/// All callers write at once, each one write after another, and send again at once whatever was not acknowledged.
+/// All callers write at once, each one write after another, and send again at once whatever was not
+/// acknowledged.
 pub fn blow(instance: &Instance, wind: &Wind, strength: Strength) -> Vec<Written> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
     instance.block_on(async {
@@ -88,7 +95,8 @@ pub fn blow(instance: &Instance, wind: &Wind, strength: Strength) -> Vec<Written
                 while (written.len() as u64) < strength.writes_each || (wind.goes_on)() {
                     let number = written.len() as u64;
                     let key = zipf(caller + number * strength.callers, strength.keys);
-                    let (email, value) = (format!("p{key}@example.com"), format!("{caller}-{number}"));
+                    let (email, value) =
+                        (format!("p{key}@example.com"), format!("{caller}-{number}"));
                     written.push(write(&client, &wind, caller, email, value).await);
                 }
                 written
@@ -104,7 +112,13 @@ pub fn blow(instance: &Instance, wind: &Wind, strength: Strength) -> Vec<Written
 }
 
 /// One write, sent until it is acknowledged.
-async fn write(client: &reqwest::Client, wind: &Wind, caller: u64, email: String, value: String) -> Written {
+async fn write(
+    client: &reqwest::Client,
+    wind: &Wind,
+    caller: u64,
+    email: String,
+    value: String,
+) -> Written {
     let body = json!({"input": [{"email": email, "firstName": value}]});
     let begun = Instant::now();
     for attempt in caller.. {
@@ -137,7 +151,9 @@ async fn write(client: &reqwest::Client, wind: &Wind, caller: u64, email: String
 fn stored(instance: &Instance) -> BTreeMap<String, BTreeMap<u64, String>> {
     let mut stored: BTreeMap<String, BTreeMap<u64, String>> = BTreeMap::new();
     for lead in instance.sandbox.leads() {
-        let text = |name: &str| lead.fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |name: &str| {
+            lead.fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
         stored.entry(text("email").to_lowercase()).or_default().insert(lead.id, text("firstName"));
     }
     stored
@@ -159,24 +175,35 @@ fn storm(strength: Strength, mode: &str, least_duplicates: usize) {
     println!("directly: {arisen} duplicates, {} calls", directly.sandbox.calls_made());
 
     let instance = Instance::start(weather(strength));
-    // What is turned away with 606 by chance slows the guard down for a window; a short one keeps the storm short.
-    let guard =
-        Guard::start(&instance, [("MKTO_AUDIT__GUARD__MODE", mode), ("MKTO_AUDIT__LIMITS__WINDOW", "1s")]);
+    // What is turned away with 606 by chance slows the guard down for a window; a short one keeps
+    // the storm short.
+    let guard = Guard::start(
+        &instance,
+        [("MKTO_AUDIT__GUARD__MODE", mode), ("MKTO_AUDIT__LIMITS__WINDOW", "1s")],
+    );
     let written = blow(&instance, &Wind::towards(&guard.url(), guard.token()), strength);
     nothing_is_lost_and_nothing_twice(&instance, &written, &|| guard.log());
     println!("through the guard: none, {} calls", instance.sandbox.calls_made());
     assert_eq!(written.len() as u64, strength.callers * strength.writes_each);
 }
 
-/// No key has two leads, every acknowledged write is there, and of each key the last one acknowledged is what is stored.
-pub fn nothing_is_lost_and_nothing_twice(instance: &Instance, written: &[Written], log: &dyn Fn() -> String) {
+/// No key has two leads, every acknowledged write is there, and of each key the last one
+/// acknowledged is what is stored.
+pub fn nothing_is_lost_and_nothing_twice(
+    instance: &Instance,
+    written: &[Written],
+    log: &dyn Fn() -> String,
+) {
     assert_eq!(duplicates(instance), 0, "through the guard\n{}", log());
     let stored = stored(instance);
     for write in written {
         let lead = &stored[&write.email];
         assert!(lead.contains_key(&write.id), "lead {} of {} is not there", write.id, write.email);
         let (_, value) = lead.first_key_value().unwrap();
-        let last = written.iter().find(|other| other.email == write.email && other.value == *value).unwrap();
+        let last = written
+            .iter()
+            .find(|other| other.email == write.email && other.value == *value)
+            .unwrap();
         assert!(
             write.begun <= last.acknowledged,
             "{} holds {value}, although {} was written after it had been acknowledged",
@@ -199,5 +226,9 @@ fn so_it_is_where_writes_are_sent_as_they_were_asked_for() {
 #[test]
 #[ignore = "takes minutes; run it by name with --ignored"]
 fn two_hundred_callers_write_twenty_thousand_times() {
-    storm(Strength { callers: 200, writes_each: 100, keys: 5_000, fault_rate: 0.01 }, "strict", 150);
+    storm(
+        Strength { callers: 200, writes_each: 100, keys: 5_000, fault_rate: 0.01 },
+        "strict",
+        150,
+    );
 }

@@ -1,5 +1,5 @@
-//! Answers that got lost between Marketo and `mkto-audit guard`, where looking cannot tell what became of the call: it is
-//! never said to be done or refused, and never sent again on a guess.
+//! Answers that got lost between Marketo and `mkto-audit guard`, where looking cannot tell what
+//! became of the call: it is never said to be done or refused, and never sent again on a guess.
 
 use mkto_audit::sandbox::Fault;
 use serde_json::{Value, json};
@@ -10,7 +10,10 @@ use crate::support::{Guard, Instance, quick};
 /// Calls of Submit Form and Push Lead that arrived.
 fn events(instance: &Instance) -> u64 {
     let calls = instance.sandbox.calls();
-    ["submitForm", "push"].iter().filter_map(|name| calls.get(&format!("POST /rest/v1/leads/{name}"))).sum()
+    ["submitForm", "push"]
+        .iter()
+        .filter_map(|name| calls.get(&format!("POST /rest/v1/leads/{name}")))
+        .sum()
 }
 
 #[track_caller]
@@ -35,7 +38,11 @@ fn a_lost_write_of_an_email_that_cannot_be_looked_up_stays_open() {
                 let answer = guard.sync(&json!({"action": action, "input": [{"email": email}]}));
                 sent += 1;
                 assert_open(&answer, &what);
-                assert_eq!((leads_with(&instance, &email), writes(&instance)), (leads, sent), "{what}");
+                assert_eq!(
+                    (leads_with(&instance, &email), writes(&instance)),
+                    (leads, sent),
+                    "{what}"
+                );
             }
         }
     }
@@ -46,7 +53,8 @@ fn a_lead_that_create_only_may_have_made_is_not_said_to_have_been_there_before()
     let instance = Instance::start(quick());
     let guard = Guard::start(&instance, []);
     instance.sandbox.fail_next("POST /rest/v1/leads", Fault::CutAfter);
-    // Marketo shows the value otherwise than it was given, so that the lead does not look like what was written.
+    // Marketo shows the value otherwise than it was given, so that the lead does not look like what
+    // was written.
     let answer = guard.sync(&json!({"action": "createOnly", "input": [
         {"email": "ada@example.com", "vip": "yes"},
     ]}));
@@ -86,11 +94,15 @@ fn a_form_or_a_push_that_a_look_up_can_tell_of_is_settled() {
     instance.sandbox.put_program(7, "Webinar", &["Invited"], &[]);
     let guard = Guard::start(&instance, []);
     for (path, body) in [
-        ("submitForm", json!({"formId": 1, "input": [{"leadFormFields": {"email": "form@example.com"}}]})),
+        (
+            "submitForm",
+            json!({"formId": 1, "input": [{"leadFormFields": {"email": "form@example.com"}}]}),
+        ),
         ("push", json!({"programName": "Webinar", "input": [{"email": "push@example.com"}]})),
     ] {
         let email = if path == "push" { "push@example.com" } else { "form@example.com" };
-        // Nobody has the address, so that nothing was done: it is sent again. Then the lead is too young to be another's.
+        // Nobody has the address, so that nothing was done: it is sent again. Then the lead is too
+        // young to be another's.
         for (fault, calls) in [(Fault::CutBefore, 2), (Fault::CutAfter, 1)] {
             for lead in instance.sandbox.leads() {
                 instance.sandbox.delete_lead(lead.id);

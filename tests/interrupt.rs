@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Instance, Run, quick};
 
-/// Runs a command that may make so many calls in an hour, and sends it a signal as soon as they are made. The rest ends
-/// by itself, with no call more.
+/// Runs a command that may make so many calls in an hour, and sends it a signal as soon as they are
+/// made. The rest ends by itself, with no call more.
 fn stopped_after(calls: u64, instance: &Instance, arguments: &[&str], signal: &str) -> Run {
     let before = instance.sandbox.calls_made();
     let mut child = instance
@@ -24,20 +24,25 @@ fn stopped_after(calls: u64, instance: &Instance, arguments: &[&str], signal: &s
         std::thread::yield_now();
     }
     // It is gone already where it needed no more calls than these.
-    drop(Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status());
+    drop(
+        Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status(),
+    );
     let run = Run::from(child.wait_with_output().unwrap());
     assert!(instance.sandbox.calls_made() <= before + calls, "{}", run.picture());
     run
 }
 
 fn file(instance: &Instance) -> String {
-    let file = instance.file("people.csv", "email,firstName\nada@example.com,Ada\nknown@example.com,Alan\n");
+    let file = instance
+        .file("people.csv", "email,firstName\nada@example.com,Ada\nknown@example.com,Alan\n");
     file.to_str().unwrap().to_owned()
 }
 
 #[test]
 fn a_command_that_prepares_ends_at_once() {
-    for arguments in ["scan", "scan --full", "scan --estimate", "doctor", "merge", "upsert --dry-run FILE"] {
+    for arguments in
+        ["scan", "scan --full", "scan --estimate", "doctor", "merge", "upsert --dry-run FILE"]
+    {
         let instance = Instance::start(quick());
         let file = file(&instance);
         for _ in 0..2 {
@@ -46,8 +51,10 @@ fn a_command_that_prepares_ends_at_once() {
         if arguments == "merge" {
             instance.run(["scan"]).expect_code(0);
         }
-        let arguments: Vec<&str> =
-            arguments.split(' ').map(|word| if word == "FILE" { file.as_str() } else { word }).collect();
+        let arguments: Vec<&str> = arguments
+            .split(' ')
+            .map(|word| if word == "FILE" { file.as_str() } else { word })
+            .collect();
         for signal in ["-INT", "-TERM"] {
             let run = stopped_after(1, &instance, &arguments, signal).expect_code(4);
             assert!(run.stderr.contains("stopp"), "{arguments:?}: {}", run.picture());
@@ -55,7 +62,8 @@ fn a_command_that_prepares_ends_at_once() {
     }
 }
 
-/// Stops a command after its first call, its second, and so on, until it ends by itself; `look` is asked after each.
+/// Stops a command after its first call, its second, and so on, until it ends by itself; `look` is
+/// asked after each.
 fn stopped_everywhere(instance: &Instance, arguments: &[&str], look: impl Fn(&Run)) -> u64 {
     for calls in 1..100 {
         let run = stopped_after(calls, instance, arguments, "-INT");
@@ -78,8 +86,9 @@ fn an_upsert_that_is_stopped_before_any_of_its_calls_writes_nobody_twice_and_goe
             return;
         }
         for record in run.json()["record"].as_array().unwrap() {
-            let known =
-                ["created", "updated", "unchanged", "skipped"].map(Value::from).contains(&record["status"]);
+            let known = ["created", "updated", "unchanged", "skipped"]
+                .map(Value::from)
+                .contains(&record["status"]);
             assert!(known, "what was withheld is known not to be written: {record}");
         }
     });
@@ -103,7 +112,9 @@ fn a_merge_that_is_stopped_before_any_of_its_calls_loses_nothing_and_goes_on() {
     assert!(runs > 3, "a merge is prepared, written for, sent and looked at: {runs}");
     let leads = instance.sandbox.leads();
     assert_eq!(leads.len(), 3);
-    assert!(leads.iter().all(|lead| lead.fields["phone"] == "1" && lead.fields["unsubscribed"] == true));
+    assert!(
+        leads.iter().all(|lead| lead.fields["phone"] == "1" && lead.fields["unsubscribed"] == true)
+    );
 }
 
 #[test]
@@ -121,7 +132,9 @@ fn a_write_that_is_under_way_is_brought_to_its_end() {
     while !instance.sandbox.calls().contains_key("POST /rest/v1/leads") {
         std::thread::yield_now();
     }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
     let run = Run::from(child.wait_with_output().unwrap()).expect_code(0).json();
     assert_eq!((&run["created"], instance.sandbox.leads_living()), (&json!(2), 2));
 }

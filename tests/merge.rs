@@ -37,7 +37,8 @@ pub fn fill_cache(instance: &Instance) {
     let name = instance.sandbox.base_url().trim_start_matches("http://").to_owned();
     let spec = KeySpec::default();
     let mut cache = Cache::open(&instance.path("cache.db"), &name).unwrap();
-    let scan = ScanSpec { strategy: "pages".into(), fields: vec![], key_signature: spec.signature() };
+    let scan =
+        ScanSpec { strategy: "pages".into(), fields: vec![], key_signature: spec.signature() };
     cache
         .load(&scan, "2026-11-24T12:00:00Z".parse().unwrap(), |loader| {
             for view in instance.sandbox.leads() {
@@ -64,7 +65,8 @@ pub fn command(instance: &Instance, flags: &[&str]) -> std::process::Command {
     command
 }
 
-/// An instance with `groups` groups of 2 to 5, lists, a program, opt-outs and gaps; and one of 60 where asked for.
+/// An instance with `groups` groups of 2 to 5, lists, a program, opt-outs and gaps; and one of 60
+/// where asked for.
 fn crowd(options: Options, groups: usize, sixty: bool) -> Instance {
     let instance = Instance::start(options);
     let (mut evens, mut thirds) = (Vec::new(), Vec::new());
@@ -97,8 +99,8 @@ fn crowd(options: Options, groups: usize, sixty: bool) -> Instance {
     instance
 }
 
-/// Laws 3 and 5, by the sandbox's own books: every lead that is gone went into one with its email, which has its list,
-/// its program, its opt-out and, where the group had one, its phone.
+/// Laws 3 and 5, by the sandbox's own books: every lead that is gone went into one with its email,
+/// which has its list, its program, its opt-out and, where the group had one, its phone.
 #[track_caller]
 fn nothing_is_lost(instance: &Instance, before: &[LeadView]) {
     let after: BTreeMap<u64, LeadView> =
@@ -108,14 +110,23 @@ fn nothing_is_lost(instance: &Instance, before: &[LeadView]) {
         while let Some(into) = instance.sandbox.merged_into(at) {
             at = into;
         }
-        let survivor =
-            after.get(&at).unwrap_or_else(|| panic!("lead {} went into {at}, which is gone", lead.id));
-        assert_eq!(survivor.fields["email"], lead.fields["email"], "lead {} went into a stranger", lead.id);
+        let survivor = after
+            .get(&at)
+            .unwrap_or_else(|| panic!("lead {} went into {at}, which is gone", lead.id));
+        assert_eq!(
+            survivor.fields["email"], lead.fields["email"],
+            "lead {} went into a stranger",
+            lead.id
+        );
         for list in &lead.lists {
             assert!(survivor.lists.contains(list), "list {list} of lead {}", lead.id);
         }
         for program in lead.programs.keys() {
-            assert!(survivor.programs.contains_key(program), "program {program} of lead {}", lead.id);
+            assert!(
+                survivor.programs.contains_key(program),
+                "program {program} of lead {}",
+                lead.id
+            );
         }
         if lead.fields.get("unsubscribed") == Some(&Value::Bool(true)) {
             assert_eq!(survivor.fields["unsubscribed"], true, "opt-out of lead {}", lead.id);
@@ -140,13 +151,19 @@ fn without_confirm_nothing_is_changed_and_the_plan_can_be_carried_out_as_it_was_
     let instance = crowd(quick(), 3, false);
     let before = instance.sandbox.leads();
     let dry = merge(&instance, &["--json"]).expect_code(0).json();
-    assert_eq!((&dry["dry_run"], &dry["groups"], &dry["merged"]), (&json!(true), &json!(3), &json!(0)));
+    assert_eq!(
+        (&dry["dry_run"], &dry["groups"], &dry["merged"]),
+        (&json!(true), &json!(3), &json!(0))
+    );
     assert_eq!(dry["group"][0]["outcome"], "would_merge");
     assert_eq!(instance.sandbox.leads(), before);
 
     let plan = dry["plan"].as_str().unwrap();
     let done = merge(&instance, &["--plan", plan, "--confirm", "--json"]).expect_code(0).json();
-    assert_eq!((&done["merged"], &done["plan"], &done["complete"]), (&json!(3), &json!(plan), &json!(true)));
+    assert_eq!(
+        (&done["merged"], &done["plan"], &done["complete"]),
+        (&json!(3), &json!(plan), &json!(true))
+    );
     assert!(emails_are_unique(&instance));
     nothing_is_lost(&instance, &before);
 }
@@ -163,11 +180,15 @@ fn a_lead_whose_email_changed_between_plan_and_confirm_is_left_alone() {
     assert_eq!(instance.sandbox.lead(changed).unwrap().fields["email"], "else@example.com");
 }
 
-/// Starts a merge in which each call takes so many seconds of Marketo's, and gives it once the first call has arrived.
+/// Starts a merge in which each call takes so many seconds of Marketo's, and gives it once the
+/// first call has arrived.
 fn in_its_first_merge(instance: &Instance) -> std::process::Child {
     let mut child = command(instance, &["--confirm", "--json"]);
-    let child =
-        child.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let child = child
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     instance.block_on(async {
         while !instance.sandbox.calls().keys().any(|call| call.ends_with("/merge")) {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -222,8 +243,12 @@ fn what_a_loser_holds_when_its_merge_leaves_is_in_the_ledger() {
     Run::from(child.wait_with_output().unwrap()).expect_code(0);
     assert!(instance.sandbox.merged_into(loser).is_some());
     let ledger = open_ledger(&instance);
-    let titles: Vec<_> =
-        ledger.backups_of(loser).unwrap().iter().map(|kept| kept.lead.fields["title"].clone()).collect();
+    let titles: Vec<_> = ledger
+        .backups_of(loser)
+        .unwrap()
+        .iter()
+        .map(|kept| kept.lead.fields["title"].clone())
+        .collect();
     assert_eq!(titles.last(), Some(&json!("Countess")), "{titles:?}");
 }
 
@@ -239,7 +264,8 @@ fn a_group_of_sixty_and_many_small_ones_are_merged_with_nothing_lost() {
 
 #[test]
 fn every_fault_is_survived_with_nothing_lost() {
-    // Each spends its time waiting for Marketo's time limits: side by side they take as long as the slowest.
+    // Each spends its time waiting for Marketo's time limits: side by side they take as long as the
+    // slowest.
     std::thread::scope(|scope| {
         for fault in FAULTS {
             scope.spawn(move || survives(fault));
@@ -335,7 +361,9 @@ fn forty_groups_whose_merges_take_two_seconds_each_cost_at_most_64_calls() {
     let calls = instance.sandbox.calls();
     let once: u64 = ["lists", "programs", "customobjects", "describe2", "activities", "token"]
         .iter()
-        .flat_map(|part| calls.iter().filter(move |(call, _)| call.contains(part)).map(|(_, count)| *count))
+        .flat_map(|part| {
+            calls.iter().filter(move |(call, _)| call.contains(part)).map(|(_, count)| *count)
+        })
         .sum();
     assert!(done["calls"].as_u64().unwrap() - once <= 64, "{calls:?}");
 }
@@ -344,7 +372,8 @@ fn forty_groups_whose_merges_take_two_seconds_each_cost_at_most_64_calls() {
 fn a_contact_of_the_crm_survives_and_several_crm_records_are_left_alone() {
     let instance = Instance::start(quick());
     let plain = instance.sandbox.put_lead(&json!({"email": "a@example.com"}));
-    let contact = instance.sandbox.put_lead(&json!({"email": "a@example.com", "sfdcContactId": "0031"}));
+    let contact =
+        instance.sandbox.put_lead(&json!({"email": "a@example.com", "sfdcContactId": "0031"}));
     for id in ["00Q1", "00Q2"] {
         instance.sandbox.put_lead(&json!({"email": "b@example.com", "sfdcLeadId": id}));
     }
@@ -410,6 +439,7 @@ fn a_plan_that_is_not_there_and_flags_that_contradict_a_plan_are_refused() {
     assert!(run.stderr.contains("no plan 0123"), "{}", run.picture());
     merge(&instance, &["--plan", "0123", "--limit", "3"]).expect_code(2);
     let elsewhere =
-        Run::of(instance.command(["merge"]).env("MKTO_AUDIT_DB", instance.path("none.db"))).expect_code(2);
+        Run::of(instance.command(["merge"]).env("MKTO_AUDIT_DB", instance.path("none.db")))
+            .expect_code(2);
     assert!(elsewhere.stderr.contains("mkto-audit scan"), "{}", elsewhere.picture());
 }

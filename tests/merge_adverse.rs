@@ -1,4 +1,5 @@
-//! Merging against a Marketo that does something else than it answers, and people who change meanwhile.
+//! Merging against a Marketo that does something else than it answers, and people who change
+//! meanwhile.
 
 use mkto_audit::ledger::{Finding, FindingKind};
 use mkto_audit::sandbox::{Meanwhile, Options};
@@ -71,9 +72,11 @@ fn a_value_that_marketo_cuts_is_not_taken_for_written_and_a_phone_that_it_rewrit
 }
 
 #[test]
-fn what_cannot_be_set_back_on_a_group_left_alone_is_named_with_its_value_before_until_it_is_right() {
+fn what_cannot_be_set_back_on_a_group_left_alone_is_named_with_its_value_before_until_it_is_right()
+{
     for (knobs, field, loses, found) in [
-        // A campaign answers each write of the field; and a blank field takes the beginning of a text, and keeps it.
+        // A campaign answers each write of the field; and a blank field takes the beginning of a
+        // text, and keeps it.
         (vec!["overwritten_fields=city:Nowhere"], "city", "London", "Nowhere"),
         (vec!["blocked_fields=title"], "title", "Chief \u{1F680} Engineer", "Chief "),
     ] {
@@ -93,8 +96,9 @@ fn what_cannot_be_set_back_on_a_group_left_alone_is_named_with_its_value_before_
         assert_eq!(document["open"], json!([open]));
         let reason = document["group"][0]["reason"].as_str().unwrap();
         assert!(reason.contains(&format!("`{field}` was (blank)")), "{reason}");
-        let told =
-            format!(": `{field}` of lead {winner} (ada@example.com) should be (blank) and is \"{found}\"");
+        let told = format!(
+            ": `{field}` of lead {winner} (ada@example.com) should be (blank) and is \"{found}\""
+        );
         assert!(run.stderr.contains(&told), "{}", run.picture());
         // It begins the next run, in text too, and no run ends with 0 while it is so.
         let next = instance.run(["merge", "--confirm"]);
@@ -104,12 +108,12 @@ fn what_cannot_be_set_back_on_a_group_left_alone_is_named_with_its_value_before_
 
 #[test]
 fn what_a_campaign_makes_of_a_value_that_is_written_again_is_a_loss_and_not_mended() {
-    let instance = Instance::start(options(&["merge_empties=city", "overwritten_fields=city:Nowhere"]));
+    let instance =
+        Instance::start(options(&["merge_empties=city", "overwritten_fields=city:Nowhere"]));
     let winner = lead(&instance, &json!({"city": "London"}));
     lead(&instance, &json!({}));
     let run = merge(&instance).expect_code(1).json();
-    let lost =
-        json!({"lead": winner, "name": "city", "wanted": "London", "found": "Nowhere", "fate": "lost"});
+    let lost = json!({"lead": winner, "name": "city", "wanted": "London", "found": "Nowhere", "fate": "lost"});
     assert_eq!(run["group"][0]["surprises"], json!([lost]), "{run}");
     assert_eq!(run["open"][0]["name"], "city");
 }
@@ -118,7 +122,8 @@ fn what_a_campaign_makes_of_a_value_that_is_written_again_is_a_loss_and_not_mend
 fn what_the_merge_takes_from_the_survivor_is_written_again() {
     let instance = Instance::start(options(&["merge_score=sum", "merge_empties=phone"]));
     // The highest score stays, and an address is not put together from two records.
-    let address = json!({"leadScore": 0, "phone": "+1 555 0100", "city": "Bonn", "country": "Germany"});
+    let address =
+        json!({"leadScore": 0, "phone": "+1 555 0100", "city": "Bonn", "country": "Germany"});
     let winner = lead(&instance, &address);
     lead(&instance, &json!({"leadScore": 9, "postalCode": "75001"}));
     let run = merge(&instance).expect_code(0).json();
@@ -145,7 +150,11 @@ fn a_refused_merge_is_shown_with_its_code_leaves_its_group_as_it_was_and_is_not_
     let loser = lead(&instance, &json!({"title": "Countess"}));
     instance.sandbox.refuse_merge(loser, "1077", "Value for field Title is too long in Salesforce");
     let group = merge(&instance).expect_code(3).json()["group"][0].clone();
-    assert_eq!((&group["outcome"], &group["marketo"]["code"]), (&json!("failed"), &json!("1077")), "{group}");
+    assert_eq!(
+        (&group["outcome"], &group["marketo"]["code"]),
+        (&json!("failed"), &json!("1077")),
+        "{group}"
+    );
     assert_eq!(value(&instance, winner, "title"), Value::Null, "law 2");
     let merges = || instance.sandbox.calls()["POST /rest/v1/leads/{id}/merge"];
     let before = merges();
@@ -218,7 +227,9 @@ fn a_lost_consent_on_a_record_that_is_gone_stops_every_run_until_a_person_acknow
     }
     let run = instance.run(["merge", "--confirm"]).expect_code(1);
     assert!(
-        run.stderr.contains("OPEN finding 1: `doNotCall` of lead 999999 (eve@example.com) should be true"),
+        run.stderr.contains(
+            "OPEN finding 1: `doNotCall` of lead 999999 (eve@example.com) should be true"
+        ),
         "{}",
         run.stderr
     );
@@ -229,9 +240,14 @@ fn a_lost_consent_on_a_record_that_is_gone_stops_every_run_until_a_person_acknow
     instance.run(["merge", "--acknowledge", "1", "--reason", "x", "--confirm"]).expect_code(2);
     let unknown = instance.run(["merge", "--acknowledge", "2", "--reason", "x"]).expect_code(2);
     assert!(unknown.stderr.contains("no finding 2 is open"), "{}", unknown.stderr);
-    let closed =
-        instance.run(["merge", "--acknowledge", "1", "--reason", "deleted on request"]).expect_code(0);
-    assert!(closed.stdout.contains("finding 1 is closed: `doNotCall` of lead 999999"), "{}", closed.stdout);
+    let closed = instance
+        .run(["merge", "--acknowledge", "1", "--reason", "deleted on request"])
+        .expect_code(0);
+    assert!(
+        closed.stdout.contains("finding 1 is closed: `doNotCall` of lead 999999"),
+        "{}",
+        closed.stdout
+    );
 
     instance.run(["merge", "--confirm"]).expect_code(0);
     assert_eq!(value(&instance, winner, "title"), "Countess");

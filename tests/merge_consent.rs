@@ -1,4 +1,5 @@
-//! Opt-outs that come while a merge runs, on fields of this instance's own and in runs that are killed.
+//! Opt-outs that come while a merge runs, on fields of this instance's own and in runs that are
+//! killed.
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -50,7 +51,9 @@ fn an_opt_out_that_comes_while_the_merge_of_a_killed_run_runs_is_on_the_survivor
     let pid = child.id().to_string();
     let child = Arc::new(Mutex::new(child));
     let kill = move |_: &mkto_audit::sandbox::Screens<'_>| {
-        assert!(std::process::Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("kill").args(["-KILL", &pid]).status().unwrap().success()
+        );
     };
     instance.sandbox.after_call("/merge", 1, Meanwhile::Run(Box::new(kill)));
     assert!(!child.lock().unwrap().wait().unwrap().success());
@@ -73,7 +76,9 @@ fn a_sum_that_was_written_before_the_ledger_was_lost_is_not_added_up_again() {
     let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let pid = child.id().to_string();
     let kill = move |_: &mkto_audit::sandbox::Screens<'_>| {
-        assert!(std::process::Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("kill").args(["-KILL", &pid]).status().unwrap().success()
+        );
     };
     instance.sandbox.after_call("POST /rest/v1/leads.json", 1, Meanwhile::Run(Box::new(kill)));
     assert!(!child.wait().unwrap().success());
@@ -89,20 +94,24 @@ fn a_sum_that_was_written_before_the_ledger_was_lost_is_not_added_up_again() {
     let options = Options { denied: vec!["Read-Only Activity".to_owned()], ..quick() };
     let instance = Instance::start(options);
     for points in [10, 7] {
-        instance
-            .sandbox
-            .put_lead(&json!({"email": "ada@example.com", "firstName": "Ada", "leadScore": points}));
+        instance.sandbox.put_lead(
+            &json!({"email": "ada@example.com", "firstName": "Ada", "leadScore": points}),
+        );
     }
     fill_cache(&instance);
     let mut command = command(&instance, &["--confirm", "--json"]);
     let left = Run::of(command.env("MKTO_AUDIT__FIELDS__leadScore", "sum")).expect_code(3).json();
     let reason = left["group"][0]["reason"].as_str().unwrap();
-    assert!(reason.contains("whose ledger is lost") && reason.contains("Read-Only Activity"), "{reason}");
+    assert!(
+        reason.contains("whose ledger is lost") && reason.contains("Read-Only Activity"),
+        "{reason}"
+    );
 }
 
 #[test]
 fn a_log_that_cannot_be_read_is_told_and_not_passed_over() {
-    let options = mkto_audit::sandbox::Options { denied: vec!["Read-Only Activity".to_owned()], ..quick() };
+    let options =
+        mkto_audit::sandbox::Options { denied: vec!["Read-Only Activity".to_owned()], ..quick() };
     let instance = Instance::start(options);
     for _ in 0..2 {
         instance.sandbox.put_lead(&json!({"email": "ada@example.com", "firstName": "Ada"}));

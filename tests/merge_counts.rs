@@ -10,7 +10,8 @@ use crate::support::{Instance, quick};
 
 /// How each group ends, by its key and its leads.
 fn ends(run: &Value, outcome: &str) -> BTreeMap<String, Vec<u64>> {
-    let groups = run["group"].as_array().unwrap().iter().filter(|group| group["outcome"] == outcome);
+    let groups =
+        run["group"].as_array().unwrap().iter().filter(|group| group["outcome"] == outcome);
     let leads = |group: &Value| -> Vec<u64> {
         let losers = group["losers"].as_array().unwrap().iter().filter_map(Value::as_u64);
         let mut leads: Vec<u64> = group["winner"].as_u64().into_iter().chain(losers).collect();
@@ -29,7 +30,8 @@ fn a_merge_does_what_its_plan_counted() {
         (14, &["--cause", "create_duplicate"]),
     ] {
         let mut options = Options { leads: 160, duplicates: 0.4, seed, ..quick() };
-        // Whether Marketo merges across partitions is the instance's own rule, which no plan can know.
+        // Whether Marketo merges across partitions is the instance's own rule, which no plan can
+        // know.
         options.set_knob("merge_across_partitions=allow").unwrap();
         let instance = Instance::start(options);
         // Rows that a merge would lose keep some groups out, which the plan is to know.
@@ -46,9 +48,17 @@ fn a_merge_does_what_its_plan_counted() {
         let done = run.json();
         assert_eq!(ends(&done, "merged"), would, "seed {seed}: {}", run.stderr);
         assert_eq!(ends(&done, "skipped"), ends(&plan, "skipped"), "seed {seed}: {done}");
-        assert_eq!((&done["failed"], &done["groups"]), (&json!(0), &plan["groups"]), "seed {seed}: {done}");
+        assert_eq!(
+            (&done["failed"], &done["groups"]),
+            (&json!(0), &plan["groups"]),
+            "seed {seed}: {done}"
+        );
         let gone: usize = would.values().map(|leads| leads.len() - 1).sum();
         assert_eq!(done["removed"], gone, "seed {seed}");
-        assert_eq!(before - instance.sandbox.leads_living(), gone, "seed {seed}: in Marketo itself");
+        assert_eq!(
+            before - instance.sandbox.leads_living(),
+            gone,
+            "seed {seed}: in Marketo itself"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What `mkto-audit merge` says of merges of which nobody told it what became, and of those that others made.
+//! What `mkto-audit merge` says of merges of which nobody told it what became, and of those that
+//! others made.
 
 use mkto_audit::sandbox::{Fault, Meanwhile, Options};
 use serde_json::{Value, json};
@@ -39,7 +40,8 @@ fn merge(instance: &Instance) -> Run {
 /// The losers of the groups that a run calls merged.
 fn claimed(run: &Run) -> Vec<u64> {
     let document = run.json();
-    let groups = document["group"].as_array().unwrap().iter().filter(|group| group["outcome"] == "merged");
+    let groups =
+        document["group"].as_array().unwrap().iter().filter(|group| group["outcome"] == "merged");
     groups
         .flat_map(|group| group["losers"].as_array().unwrap().clone())
         .map(|loser| loser.as_u64().unwrap())
@@ -63,9 +65,11 @@ fn of_another_user(instance: &Instance, path: &str) -> impl FnOnce() + Send + 's
     ];
     let call = move || {
         let client = reqwest::blocking::Client::new();
-        let token = client.post(format!("{base}/identity/oauth/token")).form(&identity).send().unwrap();
+        let token =
+            client.post(format!("{base}/identity/oauth/token")).form(&identity).send().unwrap();
         let token: Value = token.json().unwrap();
-        let answer = client.post(url).bearer_auth(token["access_token"].as_str().unwrap()).body("").send();
+        let answer =
+            client.post(url).bearer_auth(token["access_token"].as_str().unwrap()).body("").send();
         let answer: Value = answer.unwrap().json().unwrap();
         assert_eq!(answer["success"], true, "{answer}");
     };
@@ -103,7 +107,8 @@ fn two_machines_at_once_never_claim_the_same_loser() {
         let all: Vec<u64> = pairs.iter().map(|[_, loser]| *loser).collect();
         assert_eq!(claimed(&second), all, "{}", second.picture());
         if lost {
-            // Where two of one user left within seconds, the log cannot tell whose it was: that one at most.
+            // Where two of one user left within seconds, the log cannot tell whose it was: that one
+            // at most.
             assert!(claimed(&first).len() <= 1, "{}", first.picture());
         } else {
             assert_eq!(claimed(&first), [0; 0], "{}", first.picture());
@@ -155,8 +160,10 @@ fn a_merge_in_doubt_whose_loser_somebody_else_merged_is_not_called_ours() {
         let meanwhile = if into_stranger {
             Meanwhile::Merge { winner: stranger, losers: vec![loser] }
         } else {
-            let call =
-                of_another_user(&instance, &format!("/rest/v1/leads/{winner}/merge.json?leadIds={loser}"));
+            let call = of_another_user(
+                &instance,
+                &format!("/rest/v1/leads/{winner}/merge.json?leadIds={loser}"),
+            );
             Meanwhile::Run(Box::new(|_| tokio::task::block_in_place(call)))
         };
         instance.sandbox.before_call("/merge", 1, meanwhile);
@@ -164,8 +171,11 @@ fn a_merge_in_doubt_whose_loser_somebody_else_merged_is_not_called_ours() {
         let (outcome, reason) = only(&run);
         assert_ne!(outcome, "merged", "{}", run.picture());
         // The log of a stranger is not asked.
-        let words =
-            if into_stranger { "names no merge of them by this program" } else { "not by this program" };
+        let words = if into_stranger {
+            "names no merge of them by this program"
+        } else {
+            "not by this program"
+        };
         assert!(reason.contains(words), "{}", run.picture());
         let into = if into_stranger { stranger } else { winner };
         assert_eq!(instance.sandbox.merged_into(loser), Some(into));
@@ -174,7 +184,8 @@ fn a_merge_in_doubt_whose_loser_somebody_else_merged_is_not_called_ours() {
 
 #[test]
 fn one_incomplete_read_makes_nobody_gone() {
-    // Whichever read of leads it is: of the plan, of the look before the merge, of the look after it.
+    // Whichever read of leads it is: of the plan, of the look before the merge, of the look after
+    // it.
     for read in 1..=5 {
         for done in [true, false] {
             let (instance, pairs) = pairs(hurried(&[]), 1);

@@ -29,7 +29,9 @@ fn merges(instance: &Instance) -> u64 {
 fn groups(document: &Value) -> Vec<(String, String, String)> {
     let text = |group: &Value, name: &str| group[name].as_str().unwrap_or_default().to_owned();
     let groups = document["group"].as_array().unwrap().iter();
-    groups.map(|group| (text(group, "key"), text(group, "outcome"), text(group, "reason"))).collect()
+    groups
+        .map(|group| (text(group, "key"), text(group, "outcome"), text(group, "reason")))
+        .collect()
 }
 
 /// Refusals that are each a group's own. Whether 1080 is depends on its words.
@@ -99,12 +101,22 @@ fn status_and_success_in_a_program_survive_the_merge_that_drops_them() {
     let instance = instance();
     let [winner, loser] = pair(&instance, "a@example.com", &json!({}));
     let statuses = ["Invited", "Registered", "Attended"];
-    instance.sandbox.put_program(9, "Webinar", &statuses, &[(winner, "Invited"), (loser, "Attended")]);
+    instance.sandbox.put_program(
+        9,
+        "Webinar",
+        &statuses,
+        &[(winner, "Invited"), (loser, "Attended")],
+    );
     fill_cache(&instance);
     let run = merge(&instance, &["--confirm", "--json"]).expect_code(0);
     assert_eq!(instance.sandbox.merged_into(loser), Some(winner));
     let survivor = instance.sandbox.lead(winner).unwrap();
-    assert_eq!((&*survivor.programs[&9], survivor.successes), ("Attended", vec![9]), "{}", run.picture());
+    assert_eq!(
+        (&*survivor.programs[&9], survivor.successes),
+        ("Attended", vec![9]),
+        "{}",
+        run.picture()
+    );
 }
 
 #[test]
@@ -164,5 +176,10 @@ fn a_look_without_a_result_is_asked_for_again() {
         instance.sandbox.fail_next("GET /rest/v1/leads", Fault::NoResult);
     }
     let run = merge(&instance, &["--confirm", "--json"]).expect_code(0);
-    assert_eq!((&run.json()["merged"], instance.sandbox.leads_living()), (&json!(1), 1), "{}", run.picture());
+    assert_eq!(
+        (&run.json()["merged"], instance.sandbox.leads_living()),
+        (&json!(1), 1),
+        "{}",
+        run.picture()
+    );
 }

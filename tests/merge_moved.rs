@@ -16,8 +16,7 @@ fn pairs(merge_ms: u32, groups: usize, of_loser: &Value) -> (Instance, Vec<[u64;
     }
     let instance = Instance::start(options);
     let put = |n: usize| {
-        let mut ada =
-            json!({"email": format!("p{n}@example.com"), "firstName": "Ada", "lastName": "Lovelace"});
+        let mut ada = json!({"email": format!("p{n}@example.com"), "firstName": "Ada", "lastName": "Lovelace"});
         let winner = instance.sandbox.put_lead(&ada);
         ada.as_object_mut().unwrap().extend(of_loser.as_object().unwrap().clone());
         [winner, instance.sandbox.put_lead(&ada)]
@@ -37,17 +36,21 @@ fn a_merge_that_is_held_behind_rate_limits_is_not_made_of_a_person_who_changed_m
     let [winner, loser] = pairs[0];
     (0..30).for_each(|_| instance.sandbox.fail_next(MERGE, Fault::Rate));
     let mut run = command(&instance, &["--confirm", "--json"]);
-    let child =
-        run.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let child = run
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     instance.block_on(async {
         while !instance.sandbox.errors().contains_key("606") {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     });
     // Somebody else's from now on.
-    instance
-        .sandbox
-        .change_lead(loser, &json!({"email": "bob@example.org", "firstName": "Bob", "lastName": "Baker"}));
+    instance.sandbox.change_lead(
+        loser,
+        &json!({"email": "bob@example.org", "firstName": "Bob", "lastName": "Baker"}),
+    );
     let run = Run::from(child.wait_with_output().unwrap()).expect_code(3);
     assert_eq!(instance.sandbox.merged_into(loser), None, "{}", run.picture());
     assert_eq!(value(&instance, loser, "lastName"), "Baker");
@@ -66,7 +69,12 @@ fn a_loser_that_changed_its_address_40_seconds_before_its_merge_is_left_alone() 
     assert_eq!(instance.sandbox.merged_into(moved), None, "{}", run.picture());
     assert_eq!(value(&instance, moved, "email"), "else@example.com");
     let document = run.json();
-    assert_eq!((&document["merged"], &document["skipped"]), (&json!(6), &json!(1)), "{}", run.picture());
+    assert_eq!(
+        (&document["merged"], &document["skipped"]),
+        (&json!(6), &json!(1)),
+        "{}",
+        run.picture()
+    );
 }
 
 #[test]
@@ -83,7 +91,8 @@ fn what_somebody_types_while_lists_are_read_is_neither_overwritten_nor_lost() {
     assert_eq!(instance.sandbox.meddled().len(), 2, "{}", run.picture());
     assert_eq!(value(&instance, winner, "title"), "Typed", "{}", run.picture());
     let kept = open_ledger(&instance).backups_of(loser).unwrap();
-    let in_ledger = kept.last().is_some_and(|kept| kept.lead.value("city") == Some(&json!("Turin")));
+    let in_ledger =
+        kept.last().is_some_and(|kept| kept.lead.value("city") == Some(&json!("Turin")));
     let lives = instance.sandbox.lead(loser).is_some();
     assert!(lives || in_ledger, "the loser's newest value is destroyed: {}", run.picture());
     let on_survivor = value(&instance, other_winner, "city") == "Turin";

@@ -1,4 +1,5 @@
-//! Whom `mkto-audit merge` takes for one person, which groups it takes at all, and the address that is left.
+//! Whom `mkto-audit merge` takes for one person, which groups it takes at all, and the address that
+//! is left.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -54,7 +55,10 @@ fn two_people_who_share_a_placeholder_for_a_last_name_are_left_alone() {
     assert_eq!(instance.sandbox.leads().len(), 10);
     for key in ["a@example.com", "b@example.com", "c@example.com", "d@example.com"] {
         let reason = reason(&done, key);
-        assert!(reason.contains("several people") && reason.contains("--include-shared"), "{reason}");
+        assert!(
+            reason.contains("several people") && reason.contains("--include-shared"),
+            "{reason}"
+        );
     }
     let allowed = merge(&instance, &["--include-shared", "--json"]).expect_code(0).json();
     assert_eq!(keys(&allowed, "would_merge").len(), 4, "{allowed}");
@@ -70,7 +74,9 @@ fn a_second_key_and_placeholders_of_ones_own_come_from_the_configuration() {
     let plain = merge(&instance, &["--json"]).expect_code(0).json();
     assert_eq!(keys(&plain, "would_merge"), ["b@example.com"], "{plain}");
     let mut configured = command(&instance, &["--json"]);
-    configured.env("MKTO_AUDIT__SKIP__PLACEHOLDERS", "Web Lead").env("MKTO_AUDIT__SKIP__DIFFERS", "title");
+    configured
+        .env("MKTO_AUDIT__SKIP__PLACEHOLDERS", "Web Lead")
+        .env("MKTO_AUDIT__SKIP__DIFFERS", "title");
     let configured = Run::of(&mut configured).expect_code(0).json();
     assert_eq!(keys(&configured, "would_merge"), ["a@example.com"], "{configured}");
     assert!(reason(&configured, "b@example.com").contains("`skip.differs`"), "{configured}");
@@ -122,9 +128,14 @@ fn the_survivor_has_the_address_that_can_be_mailed_and_an_upsert_finds_it() {
     }
     let instance = instance_of(&leads);
     let plan = merge(&instance, &["--json"]).expect_code(0).json();
-    let of_a =
-        plan["group"].as_array().unwrap().iter().find(|group| group["key"] == "a@example.com").unwrap();
-    let email = of_a["fields"].as_array().unwrap().iter().find(|field| field["name"] == "email").unwrap();
+    let of_a = plan["group"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|group| group["key"] == "a@example.com")
+        .unwrap();
+    let email =
+        of_a["fields"].as_array().unwrap().iter().find(|field| field["name"] == "email").unwrap();
     assert_eq!(
         (&email["before"], &email["after"], &email["from"]),
         (&json!("a@example.com\u{202f}"), &json!("a@example.com"), &json!(2))
@@ -137,8 +148,9 @@ fn the_survivor_has_the_address_that_can_be_mailed_and_an_upsert_finds_it() {
 
     let rows = dirty.map(|(name, _)| format!("{name}@example.com,CTO\n")).concat();
     std::fs::write(instance.path("people.csv"), format!("email,title\n{rows}")).unwrap();
-    let written =
-        instance.run(["upsert", instance.path("people.csv").to_str().unwrap(), "--confirm", "--json"]).json();
+    let written = instance
+        .run(["upsert", instance.path("people.csv").to_str().unwrap(), "--confirm", "--json"])
+        .json();
     assert_eq!((&written["updated"], &written["created"]), (&json!(7), &json!(0)), "{written}");
 }
 
@@ -149,7 +161,8 @@ fn the_filters_are_those_of_the_report_in_its_order() {
         let help = instance.run([command, "--help"]).expect_code(0).stdout;
         let flags = help.lines().map(str::trim).filter(|line| line.starts_with("--"));
         let names = flags.filter_map(|line| line.split([' ', '[']).next().map(str::to_owned));
-        let filters = ["--cause", "--min-size", "--since", "--domain", "--email", "--from-file", "--limit"];
+        let filters =
+            ["--cause", "--min-size", "--since", "--domain", "--email", "--from-file", "--limit"];
         names.filter(|name| filters.contains(&name.as_str())).collect()
     };
     assert_eq!(flags_of("report").len(), 7);
@@ -159,9 +172,11 @@ fn the_filters_are_those_of_the_report_in_its_order() {
 #[test]
 fn each_filter_narrows_a_merge_and_the_largest_group_comes_first() {
     let mut leads = Vec::new();
-    for (email, created, copies) in
-        [("a@example.com", "2026-01", 2), ("b@example.org", "2026-02", 3), ("c@example.com", "2026-03", 2)]
-    {
+    for (email, created, copies) in [
+        ("a@example.com", "2026-01", 2),
+        ("b@example.org", "2026-02", 3),
+        ("c@example.com", "2026-03", 2),
+    ] {
         for copy in 1..=copies {
             let created = format!("{created}-01T00:00:0{copy}Z");
             leads.push(
@@ -171,7 +186,8 @@ fn each_filter_narrows_a_merge_and_the_largest_group_comes_first() {
     }
     let instance = instance_of(&leads);
     let (a, b, c) = ("a@example.com", "b@example.org", "c@example.com");
-    std::fs::write(instance.path("asked.txt"), "A@example.com\nnobody@example.com\nhello\n").unwrap();
+    std::fs::write(instance.path("asked.txt"), "A@example.com\nnobody@example.com\nhello\n")
+        .unwrap();
     let asked = instance.path("asked.txt").display().to_string();
     for (flags, expected) in [
         (&[][..], &[b, a, c][..]),
@@ -187,14 +203,26 @@ fn each_filter_narrows_a_merge_and_the_largest_group_comes_first() {
     ] {
         let plan = merge(&instance, &[flags, &["--json"]].concat()).expect_code(0).json();
         assert_eq!(keys(&plan, "would_merge"), expected, "{flags:?} {plan}");
-        assert_eq!(plan["plan"].is_null(), expected.is_empty(), "a plan of nothing is no plan: {plan}");
+        assert_eq!(
+            plan["plan"].is_null(),
+            expected.is_empty(),
+            "a plan of nothing is no plan: {plan}"
+        );
         let report = command_of_report(&instance, flags).expect_code(0).json();
-        let shown: Vec<&str> =
-            report["group"].as_array().unwrap().iter().filter_map(|group| group["key"].as_str()).collect();
+        let shown: Vec<&str> = report["group"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|group| group["key"].as_str())
+            .collect();
         assert_eq!(shown, expected, "the report shows the same: {flags:?}");
         if flags == ["--from-file", asked.as_str()] {
             let run = merge(&instance, flags);
-            assert!(run.stderr.contains("nobody has duplicates at nobody@example.com"), "{}", run.stderr);
+            assert!(
+                run.stderr.contains("nobody has duplicates at nobody@example.com"),
+                "{}",
+                run.stderr
+            );
             assert!(run.stderr.contains("line 3"), "{}", run.stderr);
         }
     }
@@ -226,8 +254,12 @@ fn addresses_come_from_standard_input_too() {
     let leads = pair("a@example.com", ("Ada", "Lovelace"), ("Ada", "Lovelace"));
     let instance = instance_of(&leads);
     let mut command = command(&instance, &["--from-file", "-", "--json"]);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(b"email\na@example.com\n").unwrap();
     let output = child.wait_with_output().unwrap();
     let plan: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -31,7 +31,8 @@ fn outcomes(run: &Value) -> Vec<&str> {
 #[test]
 fn a_plan_that_was_carried_out_says_so_with_what_became_of_each_group() {
     let instance = two_pairs();
-    let plan = merge(&instance, &["--json"]).expect_code(0).json()["plan"].as_str().unwrap().to_owned();
+    let plan =
+        merge(&instance, &["--json"]).expect_code(0).json()["plan"].as_str().unwrap().to_owned();
 
     // Before: as it was shown when it was made, and without asking Marketo.
     let calls = instance.sandbox.calls();
@@ -66,7 +67,11 @@ fn a_plan_that_was_carried_out_says_so_with_what_became_of_each_group() {
     // Again: what was left alone is looked at again, and it is said.
     let again = merge(&instance, &["--plan", &plan, "--confirm"]).expect_code(3);
     assert!(again.stderr.contains("this plan was carried out"), "{}", again.picture());
-    assert!(again.stderr.contains("what is left is looked at again: 1 group"), "{}", again.picture());
+    assert!(
+        again.stderr.contains("what is left is looked at again: 1 group"),
+        "{}",
+        again.picture()
+    );
 }
 
 #[test]
@@ -103,7 +108,10 @@ fn an_interrupted_plan_says_how_far_it_came_and_the_same_command_goes_on() {
     assert_eq!((&far["state"], &far["complete"]), (&json!("begun"), &json!(false)), "{far}");
     let text = offline(&instance, &["--plan", &plan]).stdout;
     assert!(text.contains("this plan was not carried out to its end"), "{text}");
-    assert!(text.contains(&format!("to go on: mkto-audit merge --plan {plan} --confirm")), "{text}");
+    assert!(
+        text.contains(&format!("to go on: mkto-audit merge --plan {plan} --confirm")),
+        "{text}"
+    );
     let on = merge(&instance, &["--plan", &plan, "--confirm"]).expect_code(0);
     assert!(
         on.stderr.contains("this plan was begun before") && on.stderr.contains("1 group merged"),
@@ -145,7 +153,8 @@ fn a_plan_of_nothing_is_no_plan() {
         "{}",
         nobody.picture()
     );
-    for flags in [&["--email", "nobody@example.com"][..], &["--domain", "example.org"], &["--min-size", "9"]]
+    for flags in
+        [&["--email", "nobody@example.com"][..], &["--domain", "example.org"], &["--min-size", "9"]]
     {
         for more in [&[][..], &["--confirm"]] {
             let run = merge(&instance, &[flags, more].concat()).expect_code(0);

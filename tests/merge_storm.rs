@@ -1,5 +1,5 @@
-//! Random instances, weather and people while random runs of `mkto-audit merge` come and are killed, judged afterwards
-//! by the sandbox's own books and by the ledger.
+//! Random instances, weather and people while random runs of `mkto-audit merge` come and are
+//! killed, judged afterwards by the sandbox's own books and by the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
@@ -36,7 +36,8 @@ impl Dice {
     }
 }
 
-const CONSENT: &[&str] = &["unsubscribed", "doNotCall", "marketingSuspended", "emailInvalid", "emailOptOut"];
+const CONSENT: &[&str] =
+    &["unsubscribed", "doNotCall", "marketingSuspended", "emailInvalid", "emailOptOut"];
 const VALUES: &[&str] = &["title", "city", "phone", "company", "leadScore", "department"];
 
 /// What may go wrong with a call; each storm draws some.
@@ -78,7 +79,8 @@ const SETTINGS: &[&str] = &[
     "overwritten_fields=city:Nowhere",
 ];
 
-const CALLS: &[&str] = &["/merge", "GET /rest/v1/leads.json", "POST /rest/v1/leads.json", "/activities.json"];
+const CALLS: &[&str] =
+    &["/merge", "GET /rest/v1/leads.json", "POST /rest/v1/leads.json", "/activities.json"];
 
 fn options(dice: &mut Dice) -> Options {
     let mut options = quick();
@@ -90,7 +92,9 @@ fn options(dice: &mut Dice) -> Options {
         options.set_knob(dice.pick::<&str>(SETTINGS)).unwrap();
     }
     for _ in 0..dice.below(5) {
-        options.set_fault(&format!("{}=0.0{}", dice.pick::<&str>(WEATHER), 1 + dice.below(8))).unwrap();
+        options
+            .set_fault(&format!("{}=0.0{}", dice.pick::<&str>(WEATHER), 1 + dice.below(8)))
+            .unwrap();
     }
     options
 }
@@ -101,8 +105,7 @@ fn fill(instance: &Instance, dice: &mut Dice) -> Vec<Vec<u64>> {
     for n in 0..6 + dice.below(8) {
         let mut group = Vec::new();
         for copy in 0..2 + dice.below(3) {
-            let mut fields =
-                json!({"email": format!("p{n}@example.com"), "firstName": "Ada", "lastName": "Lovelace"});
+            let mut fields = json!({"email": format!("p{n}@example.com"), "firstName": "Ada", "lastName": "Lovelace"});
             for field in VALUES {
                 if dice.one_in(2) {
                     fields[field] = match *field {
@@ -135,10 +138,13 @@ fn meddle(instance: &Instance, dice: &mut Dice, groups: &[Vec<u64>], round: u64)
         let lead = *dice.pick(&group);
         let meanwhile = match dice.below(8) {
             0 | 1 => Meanwhile::OptOut { lead },
-            2 => {
-                Meanwhile::Change { lead, fields: json!({"email": format!("moved{round}.{n}@example.com")}) }
+            2 => Meanwhile::Change {
+                lead,
+                fields: json!({"email": format!("moved{round}.{n}@example.com")}),
+            },
+            3 | 4 => {
+                Meanwhile::Change { lead, fields: json!({"title": format!("Typed {round}.{n}")}) }
             }
-            3 | 4 => Meanwhile::Change { lead, fields: json!({"title": format!("Typed {round}.{n}")}) },
             5 => Meanwhile::Change { lead, fields: json!({"doNotCall": true}) },
             6 => Meanwhile::Delete { lead },
             _ => {
@@ -212,7 +218,8 @@ struct Books<'a> {
     plans: Vec<String>,
     /// Findings that are open, by lead and field.
     open: BTreeSet<(u64, String)>,
-    /// What any run named of a lead and field, by its value before, in `open` and in the groups' `surprises`.
+    /// What any run named of a lead and field, by its value before, in `open` and in the groups'
+    /// `surprises`.
     named: BTreeSet<(u64, String)>,
     seed: u64,
     log: String,
@@ -240,7 +247,8 @@ impl Books<'_> {
     }
 
     fn held(&self, lead: u64) -> Option<Map<String, Value>> {
-        let view = self.instance.sandbox.lead(lead).or_else(|| self.instance.sandbox.lead_at_death(lead));
+        let view =
+            self.instance.sandbox.lead(lead).or_else(|| self.instance.sandbox.lead_at_death(lead));
         view.map(|view| view.fields)
     }
 
@@ -274,7 +282,8 @@ impl Books<'_> {
             by_end.entry(self.end_of(*id)).or_default().push(*id);
         }
         for (end, ids) in by_end.into_iter().filter(|(_, ids)| ids.len() > 1) {
-            if ids.iter().any(|id| self.by_people(*id)) || self.instance.sandbox.lead(end).is_none() {
+            if ids.iter().any(|id| self.by_people(*id)) || self.instance.sandbox.lead(end).is_none()
+            {
                 continue;
             }
             let survivor = self.held(end).unwrap();
@@ -287,8 +296,9 @@ impl Books<'_> {
                         .filter(|deed| ids.contains(&deed.lead))
                         .filter_map(|deed| deed.fields.get(*field)),
                 );
-                // A value that the instance itself made of a write, and that could not be set back, wins over the
-                // leads', which the next plan names as dropped: it must have been named when it came.
+                // A value that the instance itself made of a write, and that could not be set back,
+                // wins over the leads', which the next plan names as dropped: it must have been
+                // named when it came.
                 if values.is_empty() || ids.iter().any(|id| self.is_named(*id, field)) {
                     continue;
                 }
@@ -317,7 +327,8 @@ impl Books<'_> {
         }
         for id in self.start.keys() {
             let Some(into) = self.instance.sandbox.merged_into(*id) else { continue };
-            if self.meddled.iter().any(|deed| deed.what == Deed::Merge && deed.losers.contains(id)) {
+            if self.meddled.iter().any(|deed| deed.what == Deed::Merge && deed.losers.contains(id))
+            {
                 continue;
             }
             let backups = self.ledger.backups_of(*id).unwrap();
@@ -353,7 +364,8 @@ impl Books<'_> {
         let winners: BTreeSet<u64> =
             self.start.keys().filter_map(|id| self.instance.sandbox.merged_into(*id)).collect();
         for (id, before) in &self.start {
-            let Some(now) = self.instance.sandbox.lead(*id).filter(|_| !winners.contains(id)) else {
+            let Some(now) = self.instance.sandbox.lead(*id).filter(|_| !winners.contains(id))
+            else {
                 continue;
             };
             if self.by_people(*id) {
@@ -368,20 +380,25 @@ impl Books<'_> {
         }
     }
 
-    /// Whether a run has named the lead and field with what it should hold, or the ledger has it open.
+    /// Whether a run has named the lead and field with what it should hold, or the ledger has it
+    /// open.
     fn is_named(&self, lead: u64, field: &str) -> bool {
         let this = (lead, field.to_owned());
         self.open.contains(&this) || self.named.contains(&this)
     }
 
-    /// An opt-out that was written for a merge stays, and is told; what could not be set back is named.
+    /// An opt-out that was written for a merge stays, and is told; what could not be set back is
+    /// named.
     fn excused(&self, lead: u64, field: &str, is: Option<&Value>) -> bool {
         let email = self.start[&lead].fields.get("email");
-        let mates = self.start.values().filter(|mate| mate.id != lead && mate.fields.get("email") == email);
+        let mates =
+            self.start.values().filter(|mate| mate.id != lead && mate.fields.get("email") == email);
         // Marketo also unsubscribes every lead with the address that is unsubscribed.
-        let said_no =
-            |mate: &LeadView| mate.fields.get(field) == Some(&json!(true)) || self.typed(mate.id, field);
-        let opted_out = CONSENT.contains(&field) && is == Some(&json!(true)) && mates.clone().any(said_no);
+        let said_no = |mate: &LeadView| {
+            mate.fields.get(field) == Some(&json!(true)) || self.typed(mate.id, field)
+        };
+        let opted_out =
+            CONSENT.contains(&field) && is == Some(&json!(true)) && mates.clone().any(said_no);
         // Nor is a value taken back whose record somebody merged or deleted meanwhile.
         let giver_gone = VALUES.contains(&field)
             && is.is_some()
@@ -394,16 +411,24 @@ impl Books<'_> {
 fn named_by(run: &Run) -> Vec<(u64, String)> {
     let Ok(document) = serde_json::from_str::<Value>(&run.stdout) else { return Vec::new() };
     let rows = |list: &Value| list.as_array().cloned().unwrap_or_default();
-    let surprises = rows(&document["group"]).into_iter().flat_map(|group| rows(&group["surprises"]));
+    let surprises =
+        rows(&document["group"]).into_iter().flat_map(|group| rows(&group["surprises"]));
     let all = surprises.filter(|row| row["fate"] == "not_set_back").chain(rows(&document["open"]));
-    all.map(|row| (row["lead"].as_u64().unwrap(), row["name"].as_str().unwrap().to_owned())).collect()
+    all.map(|row| (row["lead"].as_u64().unwrap(), row["name"].as_str().unwrap().to_owned()))
+        .collect()
 }
 
 /// A group that is called merged is, and no run ends well while something is open.
 fn merged_is_merged(instance: &Instance, run: &Run, seed: u64) {
     let Ok(document) = serde_json::from_str::<Value>(&run.stdout) else { return };
-    assert!(run.code != Some(0) || document.get("open").is_none(), "seed {seed}: {}", run.picture());
-    for group in document["group"].as_array().unwrap().iter().filter(|group| group["outcome"] == "merged") {
+    assert!(
+        run.code != Some(0) || document.get("open").is_none(),
+        "seed {seed}: {}",
+        run.picture()
+    );
+    for group in
+        document["group"].as_array().unwrap().iter().filter(|group| group["outcome"] == "merged")
+    {
         for loser in group["losers"].as_array().unwrap() {
             let loser = loser.as_u64().unwrap();
             let into = instance.sandbox.merged_into(loser);

@@ -1,4 +1,5 @@
-//! `mkto-audit report`: from the cache alone, in three forms, for a person, a spreadsheet and a program.
+//! `mkto-audit report`: from the cache alone, in three forms, for a person, a spreadsheet and a
+//! program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -88,14 +89,17 @@ const API: &str = "Web service API";
 fn people() -> Vec<Lead> {
     vec![
         lead(17, "ada@example.com", "2026-03-01T08:00:00Z", API).with("firstName", "Ada"),
-        lead(18, "Ada@Example.com ", "2026-03-01T08:00:02Z", API).with("company", "=HYPERLINK(\"x\")"),
+        lead(18, "Ada@Example.com ", "2026-03-01T08:00:02Z", API)
+            .with("company", "=HYPERLINK(\"x\")"),
         lead(20, "grace@example.org", "2025-01-01T00:00:00Z", "Web form fillout"),
-        lead(21, "grace@example.org", "2025-06-01T12:00:00Z", "Salesforce.com").with("sfdcContactId", "0031"),
+        lead(21, "grace@example.org", "2025-06-01T12:00:00Z", "Salesforce.com")
+            .with("sfdcContactId", "0031"),
         lead(22, "grace@example.org", "2025-07-01T00:00:00Z", "List import")
             .with("lastName", "O'Neil, \"Ed\"\nJr."),
         lead(30, "王小明@mail.example.net", "2024-01-01T00:00:00Z", API).with("firstName", "👩‍💻 王"),
         lead(31, "王小明@mail.example.net", "2026-02-01T00:00:00Z", API).with("leadPartitionId", 2),
-        lead(40, "=cmd()@example.com", "2024-05-01T00:00:00Z", API).with("lastName", "\u{1b}[31mred"),
+        lead(40, "=cmd()@example.com", "2024-05-01T00:00:00Z", API)
+            .with("lastName", "\u{1b}[31mred"),
         lead(41, "=cmd()@example.com", "2024-05-09T00:00:00Z", API),
         lead(50, "alone@example.com", "2024-05-01T00:00:00Z", API),
         lead(51, "null", "2024-05-01T00:00:00Z", API),
@@ -206,7 +210,9 @@ fn unfinished(audit: &Audit) -> [(&'static str, PathBuf); 5] {
         let mut cache = Cache::open(&path, INSTANCE).unwrap();
         if was_scanned {
             cache
-                .load(&spec(), begun, |loader| people().into_iter().try_for_each(|l| loader.add(&row(l))))
+                .load(&spec(), begun, |loader| {
+                    people().into_iter().try_for_each(|l| loader.add(&row(l)))
+                })
                 .unwrap();
         }
         if let Some(strategy) = strategy {
@@ -224,7 +230,13 @@ fn unfinished(audit: &Audit) -> [(&'static str, PathBuf); 5] {
     cache.save_page(&rows, "1201").unwrap();
     cache.forget_interrupted().unwrap();
     let (refresh, _) = of("refresh.db", true, Some("refresh"));
-    [("never", never), ("nothing", nothing), ("half", half), ("forgotten", again), ("refresh", refresh)]
+    [
+        ("never", never),
+        ("nothing", nothing),
+        ("half", half),
+        ("forgotten", again),
+        ("refresh", refresh),
+    ]
 }
 
 #[test]
@@ -237,20 +249,33 @@ fn a_scan_that_did_not_end_is_never_taken_for_the_whole() {
         let json = audit.run(db.iter().chain(&["--json"])).expect_code(4).json();
         assert_eq!(json["complete"], false, "{name}");
         let csv = audit.run(db.iter().chain(&["--csv"])).expect_code(4);
-        assert!(csv.stdout.starts_with("key,") && csv.stderr.contains("note: Not known yet: "), "{name}");
+        assert!(
+            csv.stdout.starts_with("key,") && csv.stderr.contains("note: Not known yet: "),
+            "{name}"
+        );
         let page = audit.path("page.html");
         audit.run(db.iter().chain(&["--html", page.to_str().unwrap()])).expect_code(4);
         let page = std::fs::read_to_string(&page).unwrap();
-        assert!(page.contains("<p class=\"unfinished\"") && !page.contains("No duplicates found."), "{name}");
+        assert!(
+            page.contains("<p class=\"unfinished\"") && !page.contains("No duplicates found."),
+            "{name}"
+        );
         let explained =
-            Run::of(binary(audit.folder.path(), ["explain", "nobody@example.com"]).args(db)).expect_code(4);
+            Run::of(binary(audit.folder.path(), ["explain", "nobody@example.com"]).args(db))
+                .expect_code(4);
         assert!(explained.stdout.contains("so far among"), "{name}: {}", explained.picture());
         for flags in [vec!["merge"], vec!["merge", "--confirm", "--json"]] {
             let mut merge = binary(audit.folder.path(), flags);
             merge.args(db).env("MARKETO_BASE_URL", format!("https://{INSTANCE}"));
-            let run = Run::of(merge.env("MARKETO_CLIENT_ID", "id").env("MARKETO_CLIENT_SECRET", "secret"));
+            let run = Run::of(
+                merge.env("MARKETO_CLIENT_ID", "id").env("MARKETO_CLIENT_SECRET", "secret"),
+            );
             let run = run.expect_code(2);
-            assert!(run.stdout.is_empty() && run.stderr.contains("nothing was planned"), "{}", run.picture());
+            assert!(
+                run.stdout.is_empty() && run.stderr.contains("nothing was planned"),
+                "{}",
+                run.picture()
+            );
             assert!(run.stderr.contains("Not known yet: "), "{}", run.picture());
         }
     }
@@ -265,7 +290,8 @@ fn what_a_file_cannot_know_is_not_known_rather_than_0() {
         "Id,Email Address\n1,Ada@example.com\n2,ada@example.com\n3,b@example.com\n",
     )
     .unwrap();
-    let run = |arguments: &[&str]| Run::of(&mut binary(audit.folder.path(), arguments)).expect_code(0);
+    let run =
+        |arguments: &[&str]| Run::of(&mut binary(audit.folder.path(), arguments)).expect_code(0);
     run(&["scan", "--file", "a.csv"]);
     let mut redactions = audit.redactions();
     redactions.push((r"\d{4}-\d\d-\d\d \d\d:\d\d UTC".to_owned(), "[TIME] UTC"));
@@ -284,7 +310,8 @@ fn what_a_file_cannot_know_is_not_known_rather_than_0() {
     run(&["report", "--html", page.to_str().unwrap()]);
     let page = std::fs::read_to_string(&page).unwrap();
     assert!(page.contains("Not known: which integrations"));
-    for section in ["Preventable by the guard", "Races by hour", "Duplicates over time", ">Integrations</h2>"]
+    for section in
+        ["Preventable by the guard", "Races by hour", "Duplicates over time", ">Integrations</h2>"]
     {
         assert!(!page.contains(section), "{section}");
     }
@@ -312,11 +339,18 @@ fn what_is_wrong_is_said_with_the_way_out() {
         vec!["--from-file", notes.to_str().unwrap()],
         vec!["--csv", "--json"],
     ] {
-        pictures.push(format!("$ mkto-audit report {}\n{}", flags.join(" "), audit.run(&flags).picture()));
+        pictures.push(format!(
+            "$ mkto-audit report {}\n{}",
+            flags.join(" "),
+            audit.run(&flags).picture()
+        ));
     }
     assert_picture!("report_errors", audit.redactions(), pictures.join("\n"));
     assert!(!missing.exists(), "a report makes no cache");
-    assert_eq!(std::fs::read_to_string(notes).unwrap(), "these are my notes, and no database at all");
+    assert_eq!(
+        std::fs::read_to_string(notes).unwrap(),
+        "these are my notes, and no database at all"
+    );
 }
 
 #[test]
@@ -330,9 +364,11 @@ fn a_cache_in_use_is_left_to_who_uses_it() {
 #[test]
 fn a_reader_that_has_seen_enough_ends_the_report_quietly() {
     let audit = Audit::of(
-        (0..20_000).map(|n| lead(n + 1, &format!("p{}@example.com", n / 2), "2026-01-01T00:00:00Z", API)),
+        (0..20_000)
+            .map(|n| lead(n + 1, &format!("p{}@example.com", n / 2), "2026-01-01T00:00:00Z", API)),
     );
-    let mut child = audit.command(["--csv"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        audit.command(["--csv"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let run = Run::from(child.wait_with_output().unwrap());
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
@@ -356,7 +392,8 @@ fn every_duplicate_of_a_believable_instance_is_found_and_nobody_else() {
     assert!(groups.len() > 50, "the instance has duplicates");
     assert_eq!(found, groups);
 
-    let told: BTreeMap<String, &Value> = shown.iter().map(|group| (key(group), &group["cause"])).collect();
+    let told: BTreeMap<String, &Value> =
+        shown.iter().map(|group| (key(group), &group["cause"])).collect();
     for label in labels.iter().filter(|label| !label.shared) {
         assert_eq!(*told[&label.key], word_for(label.cause), "{}", label.key);
     }
@@ -384,7 +421,8 @@ fn believable() -> (Vec<Lead>, Vec<SeedLabel>) {
 fn counted_by_hand(leads: &[Lead]) -> BTreeMap<String, BTreeSet<u64>> {
     let mut groups: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
     for lead in leads {
-        let email = lead.value("email").and_then(Value::as_str).unwrap_or_default().trim().to_lowercase();
+        let email =
+            lead.value("email").and_then(Value::as_str).unwrap_or_default().trim().to_lowercase();
         if !email.is_empty() && email != "null" {
             groups.entry(email).or_default().insert(lead.id);
         }
@@ -404,33 +442,46 @@ fn what_can_be_merged_now_is_what_a_merge_would_plan_and_its_reasons_are_the_sam
         plan["group"].as_array().unwrap().iter().map(|g| (g["key"].as_str().unwrap(), g)).collect();
     let (mut mergeable, mut undecided, mut only_marketo_knew) = ((0, 0), (0, 0), 0);
     for group in report["group"].as_array().unwrap() {
-        let (size, plan) = (group["size"].as_u64().unwrap(), planned[group["key"].as_str().unwrap()]);
+        let (size, plan) =
+            (group["size"].as_u64().unwrap(), planned[group["key"].as_str().unwrap()]);
         let sums = if group["undecided"].is_null() { &mut mergeable } else { &mut undecided };
         *sums = (sums.0 + 1, sums.1 + size - 1);
         if !group["undecided"].is_null() {
             assert_eq!(plan["reason"], group["undecided"]["words"], "{group}");
-            assert_eq!((&plan["outcome"], &group["winner"]), (&json!("skipped"), &Value::Null), "{plan}");
+            assert_eq!(
+                (&plan["outcome"], &group["winner"]),
+                (&json!("skipped"), &Value::Null),
+                "{plan}"
+            );
         } else if plan["outcome"] == "would_merge" {
             assert_eq!(plan["winner"], group["winner"], "{group}");
         } else {
             only_marketo_knew += 1;
             let why = plan["reason"].as_str().unwrap();
-            assert!(why.contains("custom object") || why.contains("looks like a consent"), "{plan}");
+            assert!(
+                why.contains("custom object") || why.contains("looks like a consent"),
+                "{plan}"
+            );
         }
     }
-    let told =
-        |name: &str| (report[name]["groups"].as_u64().unwrap(), report[name]["excess"].as_u64().unwrap());
+    let told = |name: &str| {
+        (report[name]["groups"].as_u64().unwrap(), report[name]["excess"].as_u64().unwrap())
+    };
     assert_eq!((told("mergeable"), told("undecided")), (mergeable, undecided));
     assert!(
         mergeable.0 > 20 && undecided.0 > 5 && only_marketo_knew < mergeable.0 / 2,
         "{mergeable:?} {undecided:?} {only_marketo_knew}"
     );
     let reasons = report["undecided"]["by_reason"].as_object().unwrap();
-    assert_eq!(reasons.values().map(|sum| sum["groups"].as_u64().unwrap()).sum::<u64>(), undecided.0);
+    assert_eq!(
+        reasons.values().map(|sum| sum["groups"].as_u64().unwrap()).sum::<u64>(),
+        undecided.0
+    );
     let meant = |reason: &str| reasons[reason]["excess"].as_u64().unwrap();
     assert_eq!(report["perhaps_meant"]["excess"], meant("partitions") + meant("deliberate"));
     assert!(report["opted_out"]["people"].as_u64().unwrap() > 0, "{report:#}");
     // Who names a group, or asks for its cause, has decided: report and merge agree on that too.
-    let cause = instance.run(["report", "--json", "--cause", "create_duplicate"]).expect_code(0).json();
+    let cause =
+        instance.run(["report", "--json", "--cause", "create_duplicate"]).expect_code(0).json();
     assert_eq!(cause["undecided"]["by_reason"]["deliberate"]["groups"], 0, "{cause:#}");
 }

@@ -1,4 +1,5 @@
-//! `mkto-audit report --html`: the page as headless Chromium shows it, its script run, its data never.
+//! `mkto-audit report --html`: the page as headless Chromium shows it, its script run, its data
+//! never.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,8 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::{Run, binary};
 
-const HOSTILE: &str =
-    "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">";
+const HOSTILE: &str = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">";
 
 /// A page of duplicates, in a folder of its own.
 struct Page {
@@ -24,7 +24,8 @@ impl Page {
         let folder = tempfile::tempdir().unwrap();
         let (database, file) = (folder.path().join("cache.db"), folder.path().join("page.html"));
         let keys = KeySpec::default();
-        let spec = ScanSpec { strategy: "pages".into(), fields: vec![], key_signature: keys.signature() };
+        let spec =
+            ScanSpec { strategy: "pages".into(), fields: vec![], key_signature: keys.signature() };
         let mut cache = Cache::open(&database, "123-abc-456.mktorest.com").unwrap();
         cache
             .load(&spec, "2026-03-02T10:00:00Z".parse().unwrap(), |loader| {
@@ -81,7 +82,10 @@ fn lead(id: u64, email: &str, name: &str, created: &str) -> Lead {
 }
 
 fn pair(id: u64, email: &str, name: &str) -> [Lead; 2] {
-    [lead(id, email, name, "2026-03-01T08:00:00Z"), lead(id + 1, email, name, "2026-03-01T08:00:02Z")]
+    [
+        lead(id, email, name, "2026-03-01T08:00:00Z"),
+        lead(id + 1, email, name, "2026-03-01T08:00:02Z"),
+    ]
 }
 
 fn people() -> Vec<Lead> {
@@ -100,7 +104,10 @@ fn the_page_shows_pages_of_rows_and_runs_nothing_that_stands_in_the_data() {
     assert_eq!(rows(&document).len(), 100);
     assert!(rows(&document)[0].contains("ada@example.com"), "the largest comes first");
     assert!(document.contains("1 to 100 of 251 groups, page 1 of 3"));
-    assert!(document.contains("<title>Duplicates in 123-abc-456.mktorest.com</title>"), "a value was run");
+    assert!(
+        document.contains("<title>Duplicates in 123-abc-456.mktorest.com</title>"),
+        "a value was run"
+    );
     assert!(!document.contains("<img"));
     #[cfg(unix)]
     {
@@ -126,8 +133,8 @@ fn the_table_sorts_filters_and_turns_pages_by_its_address() {
 
 #[test]
 fn a_hundred_thousand_groups_are_one_page_that_still_filters() {
-    let people =
-        (0..100_000).flat_map(|place| pair(1 + place * 2, &format!("p{place:06}@example.com"), "Pat"));
+    let people = (0..100_000)
+        .flat_map(|place| pair(1 + place * 2, &format!("p{place:06}@example.com"), "Pat"));
     let page = Page::of(people);
     let started = tokio::time::Instant::now();
     let document = page.shown("#sort=name&filter=p09999");

@@ -1,4 +1,5 @@
-//! The sandbox, spoken to as any client would: what it answers is what Marketo was recorded or documented to answer.
+//! The sandbox, spoken to as any client would: what it answers is what Marketo was recorded or
+//! documented to answer.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,7 +11,8 @@ use crate::support::caller::Caller;
 use crate::support::{Instance, quick};
 
 fn merge(caller: &Caller<'_>, winner: u64, query: &str) -> Value {
-    let request = caller.request(Method::POST, &format!("/rest/v1/leads/{winner}/merge.json?{query}"));
+    let request =
+        caller.request(Method::POST, &format!("/rest/v1/leads/{winner}/merge.json?{query}"));
     caller.send(request.header("content-length", "0"))
 }
 
@@ -38,7 +40,8 @@ fn two_upserts_of_one_email_that_overlap_make_two_leads_and_two_in_a_row_make_on
     };
     let held = instance.sandbox.hold_writes();
     let (one, two) = instance.block_on(async {
-        let both = tokio::spawn(futures::future::join(call("race@example.com"), call("RACE@example.com")));
+        let both =
+            tokio::spawn(futures::future::join(call("race@example.com"), call("RACE@example.com")));
         arrived(&instance, 2).await;
         drop(held);
         both.await.unwrap()
@@ -68,8 +71,9 @@ fn a_call_whose_client_hung_up_still_writes() {
     let instance = Instance::start(quick());
     let caller = Caller::new(&instance);
     let held = instance.sandbox.hold_writes();
-    let call =
-        || caller.request(Method::POST, "/rest/v1/leads.json").json(&upsert("gone@example.com")).send();
+    let call = || {
+        caller.request(Method::POST, "/rest/v1/leads.json").json(&upsert("gone@example.com")).send()
+    };
     instance.block_on(async {
         tokio::select! {
             _ = call() => unreachable!("it is held up"),
@@ -103,13 +107,20 @@ fn the_four_actions_do_what_is_documented() {
     assert_eq!(act("updateOnly", ada()), "updated");
     assert_eq!(act("createDuplicate", ada()), "created");
     assert_eq!(act("updateOnly", ada()), "1007");
-    assert_eq!(act("createOrUpdate", json!({"email": ""})), "created", "an empty email never matches");
+    assert_eq!(
+        act("createOrUpdate", json!({"email": ""})),
+        "created",
+        "an empty email never matches"
+    );
     assert_eq!(act("createOrUpdate", json!({"email": ""})), "created");
     assert_eq!(act("createOrUpdate", json!({"email": "x@example.com", "id": 1})), "1003");
     assert_eq!(act("createOrUpdate", json!({"email": "x@example.com", "nope": 1})), "1006");
     assert_eq!(act("createOrUpdate", json!({"email": "x@example.com", "vip": "other"})), "1003");
     assert_eq!(act("createOrUpdate", json!({"email": "bademail"})), "1003");
-    assert_eq!(act("createOrUpdate", json!({"email": "x@example.com", "createdAt": "2020-01-01"})), "1003");
+    assert_eq!(
+        act("createOrUpdate", json!({"email": "x@example.com", "createdAt": "2020-01-01"})),
+        "1003"
+    );
 }
 
 #[test]
@@ -119,8 +130,9 @@ fn a_merge_follows_the_letter() {
     let put = |fields: Value| instance.sandbox.put_lead(&fields);
     let winner = put(json!({"email": "ada@example.com", "vip": null, "unsubscribed": false}));
     let first = put(json!({"email": "ada@example.com", "phone": "1", "vip": true}));
-    let second =
-        put(json!({"email": "ada@example.com", "phone": "2", "title": "Countess", "unsubscribed": true}));
+    let second = put(
+        json!({"email": "ada@example.com", "phone": "2", "title": "Countess", "unsubscribed": true}),
+    );
     instance.sandbox.put_list(7, "Newsletter", &[second]);
     instance.sandbox.put_custom_object("car_c", first);
 
@@ -130,14 +142,17 @@ fn a_merge_follows_the_letter() {
     assert_eq!(survivor.fields["phone"], "1", "the first loser gives the value");
     assert_eq!(survivor.fields.get("title"), None, "even an empty one");
     assert_eq!(survivor.fields["vip"], true, "null is empty in a boolean of one's own");
-    assert_eq!(survivor.fields["unsubscribed"], false, "false is a value: this is how opt-outs get lost");
+    assert_eq!(
+        survivor.fields["unsubscribed"], false,
+        "false is a value: this is how opt-outs get lost"
+    );
     assert_eq!(survivor.lists, [7]);
-    let rows =
-        caller.get(&format!("/rest/v1/customobjects/car_c.json?filterType=leadId&filterValues={first}"));
+    let rows = caller
+        .get(&format!("/rest/v1/customobjects/car_c.json?filterType=leadId&filterValues={first}"));
     assert_eq!(rows["result"].as_array().unwrap().len(), 1, "custom objects stay with the loser");
     assert_eq!(code(&caller.get(&format!("/rest/v1/lead/{first}.json"))), "1004");
-    let found =
-        caller.get(&format!("/rest/v1/leads.json?filterType=id&filterValues={winner},{first},{second}"));
+    let found = caller
+        .get(&format!("/rest/v1/leads.json?filterType=id&filterValues={winner},{first},{second}"));
     assert_eq!(found["result"].as_array().unwrap().len(), 1);
 }
 
@@ -146,7 +161,8 @@ fn the_crm_s_precedence_overrides_the_winner_that_was_asked_for() {
     let instance = Instance::start(quick());
     let caller = Caller::new(&instance);
     let asked = instance.sandbox.put_lead(&json!({"email": "ada@example.com"}));
-    let contact = instance.sandbox.put_lead(&json!({"email": "ada@example.com", "sfdcContactId": "003A"}));
+    let contact =
+        instance.sandbox.put_lead(&json!({"email": "ada@example.com", "sfdcContactId": "003A"}));
     assert_eq!(merge(&caller, asked, &format!("leadId={contact}"))["success"], true);
     assert!(instance.sandbox.lead(asked).is_none());
     assert!(instance.sandbox.lead(contact).is_some());
@@ -167,10 +183,14 @@ fn merges_that_marketo_refuses_are_refused() {
         code(&merge(&caller, leads[0], &format!("leadIds={}&mergeInCRM=true", ids(&leads[1..3])))),
         "1080"
     );
-    let elsewhere = instance.sandbox.put_lead(&json!({"email": "ada@example.com", "leadPartitionId": 2}));
+    let elsewhere =
+        instance.sandbox.put_lead(&json!({"email": "ada@example.com", "leadPartitionId": 2}));
     assert_eq!(code(&merge(&caller, leads[0], &format!("leadId={elsewhere}"))), "1010");
     assert_eq!(instance.sandbox.leads().len(), 31, "nothing was merged");
-    assert_eq!(merge(&caller, leads[0], &format!("leadIds={}", ids(&leads[1..26])))["success"], true);
+    assert_eq!(
+        merge(&caller, leads[0], &format!("leadIds={}", ids(&leads[1..26])))["success"],
+        true
+    );
 }
 
 #[test]
@@ -216,15 +236,19 @@ fn tokens_are_asked_for_in_the_header_and_refused_elsewhere() {
     let caller = Caller::new(&instance);
     let base = instance.sandbox.base_url();
     let plain = |url: String| {
-        instance.block_on(async { caller.http.get(url).send().await.unwrap().json::<Value>().await.unwrap() })
+        instance.block_on(async {
+            caller.http.get(url).send().await.unwrap().json::<Value>().await.unwrap()
+        })
     };
     assert_eq!(code(&plain(format!("{base}/rest/v1/stats/usage.json"))), "603");
     let in_query = format!("{base}/rest/v1/stats/usage.json?access_token={}", caller.token);
     assert_eq!(code(&plain(in_query)), "603");
-    let rubbish = caller.http.get(format!("{base}/rest/v1/stats/usage.json")).bearer_auth("rubbish");
+    let rubbish =
+        caller.http.get(format!("{base}/rest/v1/stats/usage.json")).bearer_auth("rubbish");
     assert_eq!(code(&caller.send(rubbish)), "601");
-    let wrong =
-        format!("{base}/identity/oauth/token?grant_type=client_credentials&client_id=x&client_secret=y");
+    let wrong = format!(
+        "{base}/identity/oauth/token?grant_type=client_credentials&client_id=x&client_secret=y"
+    );
     let answer = instance.block_on(async { caller.http.get(wrong).send().await.unwrap() });
     assert_eq!(answer.status(), 401);
 }
@@ -233,8 +257,9 @@ fn tokens_are_asked_for_in_the_header_and_refused_elsewhere() {
 fn filters_page_split_and_refuse_as_documented() {
     let instance = Instance::start(quick());
     let caller = Caller::new(&instance);
-    let ids: Vec<u64> =
-        (0..5).map(|n| instance.sandbox.put_lead(&json!({"email": format!("p{n}+x@example.com")}))).collect();
+    let ids: Vec<u64> = (0..5)
+        .map(|n| instance.sandbox.put_lead(&json!({"email": format!("p{n}+x@example.com")})))
+        .collect();
     let page = caller
         .get("/rest/v1/leads.json?filterType=id&filterValues=1,2,3,4,5,99&batchSize=3&fields=id,vip,phone");
     assert_eq!(page["result"].as_array().unwrap().len(), 3);
@@ -248,7 +273,10 @@ fn filters_page_split_and_refuse_as_documented() {
     assert_eq!(blank["result"], json!([]), "an unencoded plus is a blank");
     let plus = caller.get("/rest/v1/leads.json?filterType=email&filterValues=P0%2Bx@example.com");
     assert_eq!(plus["result"].as_array().unwrap().len(), 1);
-    assert_eq!(code(&caller.get("/rest/v1/leads.json?filterType=createdAt&filterValues=x")), "1011");
+    assert_eq!(
+        code(&caller.get("/rest/v1/leads.json?filterType=createdAt&filterValues=x")),
+        "1011"
+    );
     let form = caller.request(Method::POST, "/rest/v1/leads.json?_method=GET").form(&[
         ("filterType", "id"),
         ("filterValues", "1,2"),
@@ -279,7 +307,8 @@ fn request_ids_carry_the_time_of_arrival() {
     let id = answer["requestId"].as_str().unwrap();
     let (_, arrived) = id.split_once('#').unwrap();
     let arrived = i64::from_str_radix(arrived, 16).unwrap();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
     assert!(i64::try_from(now).unwrap() - arrived < 60_000, "{id}");
 }
 
@@ -290,12 +319,14 @@ fn a_blind_retry_of_a_lost_upsert_makes_a_duplicate() {
         let caller = Caller::new(&instance);
         instance.sandbox.fail_next("POST /rest/v1/leads", fault);
         let send = || {
-            let request =
-                caller.request(Method::POST, "/rest/v1/leads.json").json(&upsert("ada@example.com"));
+            let request = caller
+                .request(Method::POST, "/rest/v1/leads.json")
+                .json(&upsert("ada@example.com"));
             async move { request.send().await.map(drop) }
         };
         instance.block_on(async {
-            // The first is answered at once, or slowly; the retry does not wait for what it still does.
+            // The first is answered at once, or slowly; the retry does not wait for what it still
+            // does.
             let (first, second) = tokio::join!(send(), async {
                 tokio::task::yield_now().await;
                 send().await

@@ -1,5 +1,6 @@
-//! What the sandbox does to its clients beyond the letter of the API: values that are not kept, people who change
-//! meanwhile, reads that lag, merges that are refused. Each over HTTP, as a client meets it.
+//! What the sandbox does to its clients beyond the letter of the API: values that are not kept,
+//! people who change meanwhile, reads that lag, merges that are refused. Each over HTTP, as a
+//! client meets it.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -46,15 +47,16 @@ fn read(caller: &Caller<'_>, id: u64, field: &str) -> Value {
 
 fn ids(caller: &Caller<'_>, values: &[u64]) -> Vec<u64> {
     let values = values.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
-    let page = caller.get(&format!("/rest/v1/leads.json?filterType=id&filterValues={values}&fields=id"));
+    let page =
+        caller.get(&format!("/rest/v1/leads.json?filterType=id&filterValues={values}&fields=id"));
     page["result"].as_array().unwrap().iter().map(|row| row["id"].as_u64().unwrap()).collect()
 }
 
 /// Merges, and gives `ok` or the code of the refusal.
 fn merge(caller: &Caller<'_>, winner: u64, losers: &[u64]) -> String {
     let losers = losers.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
-    let request =
-        caller.request(Method::POST, &format!("/rest/v1/leads/{winner}/merge.json?leadIds={losers}"));
+    let request = caller
+        .request(Method::POST, &format!("/rest/v1/leads/{winner}/merge.json?leadIds={losers}"));
     let answer = caller.send(request.header("content-length", "0"));
     answer["errors"][0]["code"].as_str().unwrap_or("ok").to_owned()
 }
@@ -125,7 +127,8 @@ fn normalising_and_cutting_can_be_turned_off_and_long_values_can_be_refused() {
 
 #[test]
 fn a_field_can_refuse_every_value_and_a_campaign_can_write_over_one_at_once() {
-    let instance = with(&["refused_fields=title", "overwritten_fields=leadStatus:Recycled,leadScore:7"]);
+    let instance =
+        with(&["refused_fields=title", "overwritten_fields=leadStatus:Recycled,leadScore:7"]);
     let caller = Caller::new(&instance);
     let lead = put(&instance, &json!({"email": "ada@example.com"}));
     assert_eq!(write(&caller, lead, &json!({"title": "Countess", "city": "Paris"})), "1003");
@@ -134,7 +137,8 @@ fn a_field_can_refuse_every_value_and_a_campaign_can_write_over_one_at_once() {
     assert_eq!(read(&caller, lead, "leadStatus"), "Recycled");
     assert_eq!(read(&caller, lead, "leadScore"), 7);
     assert_eq!(write(&caller, lead, &json!({"city": "Paris"})), "updated");
-    let fields: Vec<String> = instance.sandbox.history(lead).into_iter().map(|held| held.field).collect();
+    let fields: Vec<String> =
+        instance.sandbox.history(lead).into_iter().map(|held| held.field).collect();
     assert_eq!(fields, ["leadStatus", "leadScore", "leadStatus", "leadScore", "city"]);
 }
 
@@ -152,7 +156,11 @@ fn a_merge_adds_scores_up_and_can_leave_fields_empty() {
             (read(&caller, winner, "phone"), read(&caller, winner, "lastName")),
             (Value::Null, Value::Null)
         );
-        assert_eq!(read(&caller, winner, "behaviorScore"), Value::Null, "nothing and nothing is nothing");
+        assert_eq!(
+            read(&caller, winner, "behaviorScore"),
+            Value::Null,
+            "nothing and nothing is nothing"
+        );
     }
 }
 
@@ -161,9 +169,13 @@ fn what_a_caller_may_not_write_is_refused_and_a_merge_moves_it_all_the_same() {
     let instance = with(&[]);
     let caller = Caller::new(&instance);
     let winner = put(&instance, &json!({"email": "a@example.com", "firstName": "Ada"}));
-    let loser =
-        put(&instance, &json!({"email": "a@example.com", "firstTouchChannel": "Web", "accountTier": "Gold"}));
-    for field in ["firstTouchChannel", "accountTier", "leadPerson", "mktoName", "personPrimaryLeadInterest"] {
+    let loser = put(
+        &instance,
+        &json!({"email": "a@example.com", "firstTouchChannel": "Web", "accountTier": "Gold"}),
+    );
+    for field in
+        ["firstTouchChannel", "accountTier", "leadPerson", "mktoName", "personPrimaryLeadInterest"]
+    {
         assert_eq!(write(&caller, winner, &json!({ field: "x" })), "1003", "{field}");
     }
     let described = caller.get("/rest/v1/leads/describe2.json");
@@ -185,7 +197,8 @@ fn what_a_caller_may_not_write_is_refused_and_a_merge_moves_it_all_the_same() {
 fn merges_are_refused_by_lead_with_the_code_that_was_ordered_or_drawn() {
     let instance = with(&[]);
     let caller = Caller::new(&instance);
-    let leads: Vec<u64> = (0..3).map(|_| put(&instance, &json!({"email": "a@example.com"}))).collect();
+    let leads: Vec<u64> =
+        (0..3).map(|_| put(&instance, &json!({"email": "a@example.com"}))).collect();
     instance.sandbox.refuse_merge(leads[1], "1077", "Value too long");
     assert_eq!(merge(&caller, leads[0], &leads[1..]), "1077");
     assert_eq!(merge(&caller, leads[1], &leads[2..]), "1077");
@@ -207,7 +220,8 @@ fn merges_are_refused_by_lead_with_the_code_that_was_ordered_or_drawn() {
 fn people_act_while_a_call_runs_and_all_of_it_is_written_down() {
     let instance = with(&[]);
     let caller = Caller::new(&instance);
-    let leads: Vec<u64> = (0..6).map(|_| put(&instance, &json!({"email": "a@example.com"}))).collect();
+    let leads: Vec<u64> =
+        (0..6).map(|_| put(&instance, &json!({"email": "a@example.com"}))).collect();
     let sandbox = &instance.sandbox;
     let change = |lead, city: &str| Meanwhile::Change { lead, fields: json!({ "city": city }) };
     sandbox.at_call("/merge.json", 2, change(leads[2], "Paris"));
@@ -215,11 +229,19 @@ fn people_act_while_a_call_runs_and_all_of_it_is_written_down() {
     assert_eq!(merge(&caller, leads[0], &[leads[1]]), "ok");
     assert!(sandbox.meddled().is_empty(), "the second call was meant");
     assert_eq!(merge(&caller, leads[0], &[leads[2]]), "ok");
-    assert_eq!(sandbox.lead_at_death(leads[2]).unwrap().fields["city"], "Paris", "changed before it went");
+    assert_eq!(
+        sandbox.lead_at_death(leads[2]).unwrap().fields["city"],
+        "Paris",
+        "changed before it went"
+    );
     assert_eq!(read(&caller, leads[0], "city"), "Paris");
     assert_eq!(read(&caller, leads[0], "unsubscribed"), true);
 
-    sandbox.before_call(&format!("/leads/{}/merge.json", leads[0]), 1, Meanwhile::Delete { lead: leads[3] });
+    sandbox.before_call(
+        &format!("/leads/{}/merge.json", leads[0]),
+        1,
+        Meanwhile::Delete { lead: leads[3] },
+    );
     assert_eq!(merge(&caller, leads[0], &[leads[3]]), "1004");
     let by_hand = Meanwhile::Merge { winner: leads[0], losers: vec![leads[4]] };
     sandbox.at_call("GET /rest/v1/leads.json", 1, by_hand);
@@ -234,7 +256,8 @@ fn people_act_while_a_call_runs_and_all_of_it_is_written_down() {
     assert_eq!(write(&caller, lead, &json!({"unsubscribed": false})), "updated");
     assert_eq!(read(&caller, lead, "unsubscribed"), false, "the call wrote last");
 
-    let deeds: Vec<(Deed, u64)> = sandbox.meddled().iter().map(|done| (done.what, done.lead)).collect();
+    let deeds: Vec<(Deed, u64)> =
+        sandbox.meddled().iter().map(|done| (done.what, done.lead)).collect();
     let (change, opt_out) = (Deed::Change, Deed::OptOut);
     let expected =
         [(change, 2), (opt_out, 0), (Deed::Delete, 3), (Deed::Merge, 0), (change, 5), (opt_out, 5)];
@@ -263,7 +286,11 @@ fn a_fault_meddles_with_the_leads_that_a_call_touches_and_with_nobody_else() {
         assert!([first, mate].contains(&meddled[0].lead));
         assert_eq!(instance.sandbox.lead(stranger), before);
         for (field, value) in &meddled[0].fields {
-            assert_eq!(instance.sandbox.lead(meddled[0].lead).unwrap().fields[field], *value, "{field}");
+            assert_eq!(
+                instance.sandbox.lead(meddled[0].lead).unwrap().fields[field],
+                *value,
+                "{field}"
+            );
         }
     }
 }
@@ -291,7 +318,8 @@ fn a_read_shows_a_lead_as_it_was_once_a_change() {
 fn a_read_leaves_a_lead_out_or_its_result() {
     let instance = with(&[]);
     let caller = Caller::new(&instance);
-    let leads: Vec<u64> = (0..3).map(|_| put(&instance, &json!({"email": "a@example.com"}))).collect();
+    let leads: Vec<u64> =
+        (0..3).map(|_| put(&instance, &json!({"email": "a@example.com"}))).collect();
     instance.sandbox.fail_next("GET /rest/v1/leads", Fault::MissingRead);
     assert_eq!(ids(&caller, &leads).len(), 2);
     assert_eq!(ids(&caller, &leads), leads);
@@ -317,11 +345,17 @@ fn the_past_of_a_lead_is_kept_with_the_calls_that_made_it() {
     assert_eq!(merge(&caller, winner, &[loser]), "ok");
     let end = instance.sandbox.lead_at_death(loser).unwrap();
     assert_eq!((&end.fields["city"], &end.fields["leadScore"]), (&json!("Rome"), &json!(2)));
-    assert_eq!((end.lists, end.programs[&9].as_str(), end.successes), (vec![7], "Attended", vec![9]));
+    assert_eq!(
+        (end.lists, end.programs[&9].as_str(), end.successes),
+        (vec![7], "Attended", vec![9])
+    );
     let history = instance.sandbox.history(loser);
     let cities: Vec<(&Value, &Value, bool)> =
         history.iter().map(|held| (&held.old, &held.new, held.by.is_some())).collect();
-    assert_eq!(cities, [(&Value::Null, &json!("Paris"), false), (&json!("Paris"), &json!("Rome"), true)]);
+    assert_eq!(
+        cities,
+        [(&Value::Null, &json!("Paris"), false), (&json!("Paris"), &json!("Rome"), true)]
+    );
     let of_winner = instance.sandbox.history(winner);
     let merged = of_winner.iter().find(|held| held.field == "leadScore").unwrap();
     assert_eq!((&merged.old, &merged.new), (&json!(1), &json!(3)));
@@ -339,7 +373,8 @@ fn a_merge_in_the_log_names_its_call_late_or_never() {
         let instance = with(&[knob, "clock_speed=100"]);
         let caller = Caller::new(&instance);
         let [winner, loser] = [(); 2].map(|()| put(&instance, &json!({"email": "a@example.com"})));
-        let token = caller.get("/rest/v1/activities/pagingtoken.json?sinceDatetime=2020-01-01T00:00:00Z");
+        let token =
+            caller.get("/rest/v1/activities/pagingtoken.json?sinceDatetime=2020-01-01T00:00:00Z");
         let token = token["nextPageToken"].as_str().unwrap().to_owned();
         let row = || {
             let path = format!("/rest/v1/activities.json?nextPageToken={token}&activityTypeIds=32");
@@ -353,7 +388,9 @@ fn a_merge_in_the_log_names_its_call_late_or_never() {
         let Some(row) = seen else { continue };
         let attribute = |name: &str| {
             let all = row["attributes"].as_array().unwrap();
-            all.iter().find(|attribute| attribute["name"] == name).map(|attribute| attribute["value"].clone())
+            all.iter()
+                .find(|attribute| attribute["name"] == name)
+                .map(|attribute| attribute["value"].clone())
         };
         assert_eq!(attribute("Merge IDs"), Some(json!(format!("[{loser}]"))));
         assert_eq!(attribute("Merge Source"), Some(json!("leaddb")));
@@ -387,10 +424,19 @@ fn the_higher_status_of_a_loser_drops_with_its_success_and_can_be_set_again() {
         let caller = Caller::new(&instance);
         let [winner, loser] = [(); 2].map(|()| put(&instance, &json!({"email": "a@example.com"})));
         let members = [(winner, "Invited"), (loser, "Attended")];
-        instance.sandbox.put_program(9, "Webinar", &["Invited", "Registered", "Attended"], &members);
+        instance.sandbox.put_program(
+            9,
+            "Webinar",
+            &["Invited", "Registered", "Attended"],
+            &members,
+        );
         assert_eq!(merge(&caller, winner, &[loser]), "ok");
         let survivor = instance.sandbox.lead(winner).unwrap();
-        assert_eq!((survivor.programs[&9].as_str(), survivor.successes), (status, successes), "{knob}");
+        assert_eq!(
+            (survivor.programs[&9].as_str(), survivor.successes),
+            (status, successes),
+            "{knob}"
+        );
     }
 
     let instance = with(&[]);
@@ -435,7 +481,8 @@ fn a_finished_job_can_lack_its_checksum() {
         let id = job["exportId"].as_str().unwrap();
         caller.post(&format!("/bulk/v1/leads/export/{id}/enqueue.json"), &json!({}));
         let done = (0..10_000).find_map(|_| {
-            let job = caller.get(&format!("/bulk/v1/leads/export/{id}/status.json"))["result"][0].clone();
+            let job =
+                caller.get(&format!("/bulk/v1/leads/export/{id}/status.json"))["result"][0].clone();
             (job["status"] == "Completed").then_some(job)
         });
         let done = done.unwrap();
@@ -450,7 +497,11 @@ fn custom_objects_show_their_link_as_it_was_written_and_may_be_refused() {
     let caller = Caller::new(&instance);
     let spellings = ["Id", "ID", "Lead Id", "Email Address", "email", "Some Unknown"];
     for (number, spelling) in spellings.iter().enumerate() {
-        instance.sandbox.put_object(&ObjectSpec::linked(&format!("o{number}_c"), "owner", spelling));
+        instance.sandbox.put_object(&ObjectSpec::linked(
+            &format!("o{number}_c"),
+            "owner",
+            spelling,
+        ));
     }
     let hidden = ObjectSpec::linked("hidden_c", "leadId", "Id").refused("603", "Access denied");
     instance.sandbox.put_object(&hidden);
@@ -466,7 +517,10 @@ fn custom_objects_show_their_link_as_it_was_written_and_may_be_refused() {
         assert_eq!(all[number]["relationships"], related);
     }
     for path in ["hidden_c/describe.json", "hidden_c.json?filterType=leadId&filterValues=1"] {
-        assert_eq!(caller.get(&format!("/rest/v1/customobjects/{path}"))["errors"][0]["code"], "603");
+        assert_eq!(
+            caller.get(&format!("/rest/v1/customobjects/{path}"))["errors"][0]["code"],
+            "603"
+        );
     }
 
     let [first, second] = ["a@example.com", "Acme, Inc."];
@@ -477,10 +531,16 @@ fn custom_objects_show_their_link_as_it_was_written_and_may_be_refused() {
         let path = "/rest/v1/customobjects/o4_c.json?filterType=owner";
         caller.get(&format!("{path}&filterValues={value}"))["result"].as_array().unwrap().len()
     };
-    assert_eq!((found(first), found("Acme%2C%20Inc.")), (1, 0), "nothing with a comma can be looked up");
-    let rows = caller.get("/rest/v1/customobjects/o4_c.json?filterType=owner&filterValues=a@example.com");
+    assert_eq!(
+        (found(first), found("Acme%2C%20Inc.")),
+        (1, 0),
+        "nothing with a comma can be looked up"
+    );
+    let rows =
+        caller.get("/rest/v1/customobjects/o4_c.json?filterType=owner&filterValues=a@example.com");
     assert_eq!(rows["result"][0]["model"], "T, blue");
-    let fields = caller.get("/rest/v1/customobjects/o4_c/describe.json")["result"][0]["fields"].clone();
+    let fields =
+        caller.get("/rest/v1/customobjects/o4_c/describe.json")["result"][0]["fields"].clone();
     let names: Vec<&str> =
         fields.as_array().unwrap().iter().map(|field| field["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["marketoGUID", "owner", "model"]);

@@ -23,7 +23,8 @@ trait Ask {
 
 impl Ask for Caller<'_> {
     fn token_since(&self, since: &str) -> String {
-        let answer = self.get(&format!("/rest/v1/activities/pagingtoken.json?sinceDatetime={since}"));
+        let answer =
+            self.get(&format!("/rest/v1/activities/pagingtoken.json?sinceDatetime={since}"));
         answer["nextPageToken"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
     }
 
@@ -53,7 +54,10 @@ impl Ask for Caller<'_> {
     /// Creates and enqueues a job, and looks until it is completed.
     fn export(&self, filter: &Value) -> Value {
         let created = self.create(filter);
-        let id = created["result"][0]["exportId"].as_str().unwrap_or_else(|| panic!("{created}")).to_owned();
+        let id = created["result"][0]["exportId"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{created}"))
+            .to_owned();
         let queued = self.post(&format!("{EXPORTS}/{id}/enqueue.json"), &json!({}));
         assert_eq!(queued["result"][0]["status"], "Queued", "{queued}");
         loop {
@@ -74,8 +78,10 @@ impl Ask for Caller<'_> {
         }
         self.instance.block_on(async {
             let answer = request.send().await.unwrap();
-            let content_range =
-                answer.headers().get("content-range").map(|range| range.to_str().unwrap().to_owned());
+            let content_range = answer
+                .headers()
+                .get("content-range")
+                .map(|range| range.to_str().unwrap().to_owned());
             (answer.status(), content_range, answer.bytes().await.unwrap().to_vec())
         })
     }
@@ -107,7 +113,13 @@ fn a_filled_sandbox_has_the_leads_the_groups_and_the_truth_about_them() {
     assert_eq!(leads.len(), 600);
     let mut by_key: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for lead in &leads {
-        let key = lead.fields.get("email").and_then(Value::as_str).unwrap_or_default().trim().to_lowercase();
+        let key = lead
+            .fields
+            .get("email")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .trim()
+            .to_lowercase();
         by_key.entry(key).or_default().push(lead.id);
     }
     by_key.remove("");
@@ -117,7 +129,8 @@ fn a_filled_sandbox_has_the_leads_the_groups_and_the_truth_about_them() {
         labels.iter().map(|label| (label.key.clone(), label.leads.clone())).collect();
     assert_eq!(by_key, labelled);
     assert!(
-        leads.iter().any(|lead| !lead.lists.is_empty()) && leads.iter().any(|lead| !lead.programs.is_empty())
+        leads.iter().any(|lead| !lead.lists.is_empty())
+            && leads.iter().any(|lead| !lead.programs.is_empty())
     );
     assert!(leads.iter().any(|lead| lead.fields.contains_key("sfdcContactId")));
 }
@@ -146,7 +159,8 @@ fn new_leads_come_in_short_and_empty_pages_and_show_a_race_by_its_request_ids() 
     let races = instance.sandbox.labels().iter().filter(|label| label.cause == SeedCause::Race);
     let mut proven = 0;
     for race in races.filter(|race| race.leads.iter().all(recent)) {
-        let first = race.leads.iter().map(|id| born[id]["activityDate"].as_str().unwrap()).min().unwrap();
+        let first =
+            race.leads.iter().map(|id| born[id]["activityDate"].as_str().unwrap()).min().unwrap();
         let first: chrono::DateTime<chrono::Utc> = first.parse().unwrap();
         for id in &race.leads {
             let Some(request_id) = attribute(born[id], "request id") else { continue };
@@ -169,8 +183,9 @@ fn past_merges_show_on_the_survivor_with_the_losers_births() {
     let merge = rows.iter().find(|row| row["activityTypeId"] == 32).unwrap();
     let losers: Vec<u64> = serde_json::from_str(attribute(merge, "Merge IDs").unwrap()).unwrap();
     for loser in losers {
-        let birth =
-            rows.iter().find(|row| row["activityTypeId"] == 12 && row["primaryAttributeValueId"] == loser);
+        let birth = rows
+            .iter()
+            .find(|row| row["activityTypeId"] == 12 && row["primaryAttributeValueId"] == loser);
         assert_eq!(birth.unwrap()["leadId"], merge["leadId"]);
         assert!(!living.contains(&loser));
     }
@@ -199,8 +214,7 @@ fn activities_of_live_calls_show_after_the_delay_and_the_last_token_finds_them()
     let (rows, _) = caller.pages("/rest/v1/activities.json?activityTypeIds=12", &token);
     assert_eq!(rows[0]["leadId"], id);
     assert_eq!(attribute(&rows[0], "api method name"), Some("syncLead"));
-    let changed =
-        json!({"lookupField": "id", "action": "updateOnly", "input": [{"id": id, "email": "b@example.com"}]});
+    let changed = json!({"lookupField": "id", "action": "updateOnly", "input": [{"id": id, "email": "b@example.com"}]});
     assert_eq!(caller.post("/rest/v1/leads.json", &changed)["result"][0]["status"], "updated");
     let (rows, _) = caller.pages("/rest/v1/activities/leadchanges.json?fields=email", &token);
     let change = rows.iter().find(|row| row["activityTypeId"] == 13).unwrap();
@@ -224,21 +238,41 @@ fn calls_for_activities_are_refused_as_documented() {
         ("/rest/v1/activities/pagingtoken.json?sinceDatetime=yesterday".to_owned(), "704"),
         (format!("/rest/v1/activities.json?nextPageToken={token}"), "1002"),
         ("/rest/v1/activities.json?activityTypeIds=12".to_owned(), "1002"),
-        ("/rest/v1/activities.json?activityTypeIds=12&nextPageToken=GIYDAOBNGEYS2====".to_owned(), "1003"),
+        (
+            "/rest/v1/activities.json?activityTypeIds=12&nextPageToken=GIYDAOBNGEYS2===="
+                .to_owned(),
+            "1003",
+        ),
         (format!("/rest/v1/activities.json?activityTypeIds=37&nextPageToken={token}"), "1003"),
-        (format!("/rest/v1/activities.json?activityTypeIds=12&leadIds={many}&nextPageToken={token}"), "1003"),
+        (
+            format!(
+                "/rest/v1/activities.json?activityTypeIds=12&leadIds={many}&nextPageToken={token}"
+            ),
+            "1003",
+        ),
         (format!("/rest/v1/activities.json?activityTypeIds={many}&nextPageToken={token}"), "1003"),
         (format!("/rest/v1/activities/leadchanges.json?nextPageToken={token}"), "1002"),
-        (format!("/rest/v1/activities/leadchanges.json?fields=nonsense&nextPageToken={token}"), "1006"),
+        (
+            format!("/rest/v1/activities/leadchanges.json?fields=nonsense&nextPageToken={token}"),
+            "1006",
+        ),
     ] {
         assert_eq!(code(&caller.get(&path)), expected, "{path}");
     }
     let types = caller.get("/rest/v1/activities/types.json");
-    let new_lead =
-        types["result"].as_array().unwrap().iter().find(|known| known["name"] == "New Lead").unwrap();
+    let new_lead = types["result"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|known| known["name"] == "New Lead")
+        .unwrap();
     assert_eq!(new_lead["id"], 12);
     assert!(
-        new_lead["attributes"].as_array().unwrap().iter().any(|attribute| attribute["name"] == "Request Id")
+        new_lead["attributes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|attribute| attribute["name"] == "Request Id")
     );
 }
 
@@ -273,9 +307,12 @@ fn an_export_has_the_leads_of_its_window_and_fits_its_checksum() {
 fn empty_values_of_an_export_are_the_word_null() {
     let instance = Instance::start(Options { seed: 3, ..fast() });
     let id = instance.sandbox.put_lead(&json!({"createdAt": "2026-01-05T00:00:00Z"}));
-    let null = instance.sandbox.put_lead(&json!({"lastName": "Null", "createdAt": "2026-01-06T00:00:00Z"}));
+    let null = instance
+        .sandbox
+        .put_lead(&json!({"lastName": "Null", "createdAt": "2026-01-06T00:00:00Z"}));
     let caller = Caller::new(&instance);
-    let window = json!({"createdAt": {"startAt": "2026-01-05T00:00:00Z", "endAt": "2026-01-06T00:00:00Z"}});
+    let window =
+        json!({"createdAt": {"startAt": "2026-01-05T00:00:00Z", "endAt": "2026-01-06T00:00:00Z"}});
     let job = caller.export(&window);
     let text = String::from_utf8(caller.file(&job, None).2).unwrap();
     let lines: BTreeSet<&str> = text.lines().collect();
@@ -341,14 +378,22 @@ fn orders_that_marketo_does_not_take_are_refused() {
     instance.sandbox.put_lead(&json!({"createdAt": "2025-10-06T00:00:00Z"}));
     let caller = Caller::new(&instance);
     let window = |start: &str, end: &str| json!({"createdAt": {"startAt": start, "endAt": end}});
-    let updated = json!({"updatedAt": {"startAt": "2026-01-01T00:00:00Z", "endAt": "2026-01-01T00:00:01Z"}});
-    assert_eq!(code(&caller.create(&window("2026-01-01T00:00:00Z", "2026-02-01T00:00:01Z"))), "1003");
-    assert_eq!(code(&caller.create(&window("2026-01-01T00:00:00.000Z", "2026-01-02T00:00:00Z"))), "1003");
+    let updated =
+        json!({"updatedAt": {"startAt": "2026-01-01T00:00:00Z", "endAt": "2026-01-01T00:00:01Z"}});
+    assert_eq!(
+        code(&caller.create(&window("2026-01-01T00:00:00Z", "2026-02-01T00:00:01Z"))),
+        "1003"
+    );
+    assert_eq!(
+        code(&caller.create(&window("2026-01-01T00:00:00.000Z", "2026-01-02T00:00:00Z"))),
+        "1003"
+    );
     assert_eq!(code(&caller.create(&json!({}))), "1003");
     assert_eq!(code(&caller.create(&updated)), "1035");
     assert_eq!(code(&caller.create(&json!({"staticListName": "none"}))), "1013");
 
-    let cancelled = caller.create(&november())["result"][0]["exportId"].as_str().unwrap().to_owned();
+    let cancelled =
+        caller.create(&november())["result"][0]["exportId"].as_str().unwrap().to_owned();
     let answer = caller.post(&format!("{EXPORTS}/{cancelled}/cancel.json"), &json!({}));
     assert_eq!(answer["result"][0]["status"], "Cancelled");
     let job = caller.export(&november());
@@ -357,8 +402,8 @@ fn orders_that_marketo_does_not_take_are_refused() {
     let refusal = caller.create(&november());
     assert_eq!(code(&refusal), "1029");
     assert_eq!(refusal["errors"][0]["message"], "Export daily quota exceeded");
-    let again =
-        caller.post(&format!("{EXPORTS}/{}/enqueue.json", job["exportId"].as_str().unwrap()), &json!({}));
+    let again = caller
+        .post(&format!("{EXPORTS}/{}/enqueue.json", job["exportId"].as_str().unwrap()), &json!({}));
     assert_eq!(again["errors"][0]["message"], "Job already queued");
 }
 

@@ -1,4 +1,5 @@
-//! Bulk lead import in the sandbox: batches wait, run two at a time, and keep the rows that were not taken.
+//! Bulk lead import in the sandbox: batches wait, run two at a time, and keep the rows that were
+//! not taken.
 
 use serde_json::{Value, json};
 
@@ -22,7 +23,8 @@ fn import(instance: &Instance, query: &str, file: &str) -> Value {
 fn status(instance: &Instance, batch: u64) -> Value {
     let url = format!("{}/bulk/v1/leads/batch/{batch}.json", instance.sandbox.base_url());
     let call = reqwest::Client::new().get(url).bearer_auth(token(instance));
-    let answer: Value = instance.block_on(async { call.send().await.unwrap().json().await.unwrap() });
+    let answer: Value =
+        instance.block_on(async { call.send().await.unwrap().json().await.unwrap() });
     answer["result"][0].clone()
 }
 
@@ -41,7 +43,11 @@ fn a_file_is_taken_row_by_row_and_of_several_leads_of_one_key_the_newest_is_writ
         std::thread::yield_now();
     }
     let ended = status(&instance, batch);
-    assert_eq!((&ended["numOfLeadsProcessed"], &ended["numOfRowsFailed"]), (&json!(2), &json!(1)), "{ended}");
+    assert_eq!(
+        (&ended["numOfLeadsProcessed"], &ended["numOfRowsFailed"]),
+        (&json!(2), &json!(1)),
+        "{ended}"
+    );
     assert_eq!(leads_with(&instance, "new@example.com"), 1);
     let lead = |id| instance.sandbox.lead(id).unwrap();
     assert_eq!(lead(newer).fields["title"], "Dr");

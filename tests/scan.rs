@@ -46,7 +46,10 @@ fn every_lead_of_the_instance_is_in_the_cache_and_a_rescan_says_what_changed() {
     instance.sandbox.delete_lead(known[1].id);
     instance.sandbox.put_lead(&json!({"email": "new@example.com"}));
     let scan = instance.run(["scan", "--full", "--json"]).expect_code(0).json();
-    assert_eq!([&scan["new"], &scan["changed"], &scan["removed"]], [&json!(1), &json!(1), &json!(1)]);
+    assert_eq!(
+        [&scan["new"], &scan["changed"], &scan["removed"]],
+        [&json!(1), &json!(1), &json!(1)]
+    );
 }
 
 #[test]
@@ -94,8 +97,10 @@ fn ctrl_c_stops_it_with_4_and_the_same_command_goes_on() {
     while reads(&instance) < 3 {
         std::thread::yield_now();
     }
-    let interrupted =
-        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let interrupted = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(interrupted.success());
     let run = Run::from(child.wait_with_output().unwrap()).expect_code(4);
     assert_eq!(run.json()["complete"], false);
@@ -119,7 +124,11 @@ fn a_daily_quota_that_ends_in_mid_run_stops_it_with_4_and_what_was_read_is_kept(
     assert!(run.json()["leads"].as_u64().unwrap() > 0, "{}", run.picture());
     assert_eq!(run.json()["complete"], false);
     let report = instance.run(["report"]).expect_code(4);
-    assert!(report.stdout.starts_with("Not known yet: the scan stopped at "), "{}", report.picture());
+    assert!(
+        report.stdout.starts_with("Not known yet: the scan stopped at "),
+        "{}",
+        report.picture()
+    );
 }
 
 #[test]
@@ -185,7 +194,10 @@ fn a_missing_permission_narrows_a_scan_and_does_not_stop_it() {
     assert_eq!(keys(&no_log), keys_of_all);
     let report = no_log.run(["report", "--json"]).expect_code(0).json();
     assert_eq!((&report["complete"], &report["prevented"]), (&json!(true), &Value::Null));
-    assert_eq!(report["activity_log"], json!({"read": "none", "leads_unread": null, "why": "permission"}));
+    assert_eq!(
+        report["activity_log"],
+        json!({"read": "none", "leads_unread": null, "why": "permission"})
+    );
     let again = no_log.run(["scan", "--json"]).expect_code(3);
     assert!(again.stderr.contains("scanning in full: the activity log"), "{}", again.picture());
     assert_eq!(again.json()["activity_log"]["why"], "permission");
@@ -193,8 +205,8 @@ fn a_missing_permission_narrows_a_scan_and_does_not_stop_it() {
 
     for permissions in [&["Bulk Extract"][..], &["Read-Only Assets"]] {
         let no_bulk = denying(permissions);
-        let bulk =
-            Run::of(no_bulk.command(["scan"]).env("MKTO_AUDIT__SCAN__STRATEGY", "bulk")).expect_code(0);
+        let bulk = Run::of(no_bulk.command(["scan"]).env("MKTO_AUDIT__SCAN__STRATEGY", "bulk"))
+            .expect_code(0);
         assert!(bulk.stderr.contains("Reading by pages instead"), "{}", bulk.picture());
         assert_eq!(keys(&no_bulk), keys_of_all, "{permissions:?}");
     }
@@ -250,12 +262,22 @@ fn a_file_from_the_screens_is_read_without_credentials_and_its_columns_are_told(
     let scan = run(&["scan", "--file", "leads.csv"]).expect_code(0);
     assert_picture!("scan_file", redactions, scan.picture());
     let report = run(&["report", "--json"]).expect_code(0).json();
-    assert_eq!((&report["groups"], &report["group"][0]["key"]), (&json!(1), &json!("ada@example.com")));
+    assert_eq!(
+        (&report["groups"], &report["group"][0]["key"]),
+        (&json!(1), &json!("ada@example.com"))
+    );
 
-    std::fs::write(home.path().join("broken.csv"), "Id,Email Address\n1,a@example.com\nx,b@example.com\n")
-        .unwrap();
+    std::fs::write(
+        home.path().join("broken.csv"),
+        "Id,Email Address\n1,a@example.com\nx,b@example.com\n",
+    )
+    .unwrap();
     let broken = run(&["scan", "--file", "broken.csv"]).expect_code(2);
-    assert!(broken.stderr.contains("broken.csv line 3: the id is not a whole number"), "{}", broken.stderr);
+    assert!(
+        broken.stderr.contains("broken.csv line 3: the id is not a whole number"),
+        "{}",
+        broken.stderr
+    );
     let report = run(&["report", "--json"]).expect_code(0).json();
     assert_eq!(report["leads"], 4, "the cache is what it was before");
     run(&["scan", "--file", "missing.csv"]).expect_code(2);
@@ -264,8 +286,13 @@ fn a_file_from_the_screens_is_read_without_credentials_and_its_columns_are_told(
 #[test]
 fn a_field_that_the_instance_does_not_have_is_refused_before_anything_is_read() {
     let instance = Instance::start(quick());
-    let run = Run::of(instance.command(["scan"]).env("MKTO_AUDIT__SCAN__FIELDS", "leadScor")).expect_code(2);
-    assert!(run.stderr.contains("no lead field `leadScor`; did you mean `leadScore`?"), "{}", run.stderr);
+    let run = Run::of(instance.command(["scan"]).env("MKTO_AUDIT__SCAN__FIELDS", "leadScor"))
+        .expect_code(2);
+    assert!(
+        run.stderr.contains("no lead field `leadScor`; did you mean `leadScore`?"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(reads(&instance), 0);
 }
 
@@ -286,18 +313,21 @@ fn a_key_that_is_changed_and_changed_back_during_a_scan_loses_no_group() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    let report = Run::of(instance.command(["report", "--json"]).env("MKTO_AUDIT__MATCH__KEY", "lastName"));
+    let report =
+        Run::of(instance.command(["report", "--json"]).env("MKTO_AUDIT__MATCH__KEY", "lastName"));
     assert!(report.expect_code(4).json()["leads"].as_u64().unwrap() > 0);
     instance.run(["scan"]).expect_code(0);
     assert_eq!(groups(&instance), whole);
-    let unread = Run::of(instance.command(["report"]).env("MKTO_AUDIT__MATCH__KEY", "region")).expect_code(2);
+    let unread = Run::of(instance.command(["report"]).env("MKTO_AUDIT__MATCH__KEY", "region"))
+        .expect_code(2);
     assert!(unread.stderr.contains("no lead in the cache has a value"), "{}", unread.stderr);
 }
 
 #[test]
 fn a_page_of_leads_without_a_result_is_asked_for_again() {
     let instance = seeded(700);
-    let of_cache = || instance.run(["report", "--json"]).expect_code(0).json()["leads"].as_u64().unwrap();
+    let of_cache =
+        || instance.run(["report", "--json"]).expect_code(0).json()["leads"].as_u64().unwrap();
     let living = || u64::try_from(instance.sandbox.leads_living()).unwrap();
     (0..2).for_each(|_| instance.sandbox.fail_next("GET /rest/v1/leads", Fault::NoResult));
     instance.run(["scan", "--full"]).expect_code(0);
@@ -312,8 +342,10 @@ fn a_page_of_leads_without_a_result_is_asked_for_again() {
 #[test]
 fn each_complete_scan_is_in_the_history_also_when_the_ledger_was_in_use() {
     let instance = seeded(300);
-    let name =
-        instance.run(["scan", "--json"]).expect_code(0).json()["instance"].as_str().unwrap().to_owned();
+    let name = instance.run(["scan", "--json"]).expect_code(0).json()["instance"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let report = instance.run(["report", "--json"]).expect_code(0).json();
     let file = format!(".local/share/mkto-audit/{}.ledger.db", name.replace(':', "_"));
     let ledger = || Ledger::open(&instance.path(&file), &name).unwrap();
@@ -324,7 +356,10 @@ fn each_complete_scan_is_in_the_history_also_when_the_ledger_was_in_use() {
     let expected = ["/leads", "/groups", "/excess", "/mergeable/excess"];
     let expected = expected.map(|place| report.pointer(place).unwrap().as_u64().unwrap());
     assert_eq!(<[u64; 4]>::from(told), expected);
-    assert_eq!(past[0].by_cause["race"].excess, report["by_cause"]["race"]["excess"].as_u64().unwrap());
+    assert_eq!(
+        past[0].by_cause["race"].excess,
+        report["by_cause"]["race"]["excess"].as_u64().unwrap()
+    );
     let by_user = past[0].by_user.as_ref().unwrap().values();
     assert_eq!(by_user.map(|totals| totals.excess).sum::<u64>(), past[0].excess);
 

@@ -1,4 +1,5 @@
-//! What every test of a command needs: a sandbox in this process, the real binary, and a picture of how it ended.
+//! What every test of a command needs: a sandbox in this process, the real binary, and a picture of
+//! how it ended.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -11,7 +12,8 @@ pub mod caller;
 pub mod cluster;
 pub mod stub;
 
-/// How many times as fast Marketo's own time limits pass in tests, in the sandbox and in the binary alike.
+/// How many times as fast Marketo's own time limits pass in tests, in the sandbox and in the binary
+/// alike.
 pub const CLOCK_SPEED: u32 = 60;
 
 /// For a binary whose calls a test holds up: it waits for them as long as it would for Marketo's.
@@ -27,8 +29,11 @@ pub struct Instance {
 impl Instance {
     /// Starts a sandbox on a free port.
     pub fn start(options: Options) -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
         let sandbox = runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             Sandbox::start(listener, options).unwrap()
@@ -53,8 +58,12 @@ impl Instance {
         path
     }
 
-    /// The binary, pointed at the sandbox, with the right credentials and limits that do not slow a test.
-    pub fn command<S: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+    /// The binary, pointed at the sandbox, with the right credentials and limits that do not slow a
+    /// test.
+    pub fn command<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Command {
         let mut command = binary(self.folder.path(), arguments);
         command
             .env("MARKETO_BASE_URL", self.sandbox.base_url())
@@ -96,7 +105,10 @@ pub struct Guard {
 
 impl Guard {
     /// Starts one on a free port, with these variables.
-    pub fn start<'a>(instance: &Instance, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+    pub fn start<'a>(
+        instance: &Instance,
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
         Self::start_with(instance, variables, &[])
     }
 
@@ -151,7 +163,8 @@ impl Guard {
 
     /// Asks it to stop, as a service manager does.
     pub fn stop(&self) {
-        let killed = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
+        let killed =
+            Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
         assert!(killed.success());
     }
 
@@ -179,7 +192,8 @@ impl Guard {
     }
 
     fn fetch_token(&self, identity: &[(&'static str, String); 3]) -> String {
-        let answer = self.client.post(format!("{}/identity/oauth/token", self.url)).form(identity).send();
+        let answer =
+            self.client.post(format!("{}/identity/oauth/token", self.url)).form(identity).send();
         let answer: serde_json::Value = answer.unwrap().json().unwrap();
         answer["access_token"].as_str().unwrap().to_owned()
     }
@@ -190,14 +204,20 @@ impl Guard {
     }
 
     /// Any JSON call through it, and its answer.
-    pub fn post(&self, path: &str, body: &serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
-        let call = self.client.post(format!("{}{path}", self.url)).bearer_auth(self.token()).json(body);
+    pub fn post(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> serde_json::Map<String, serde_json::Value> {
+        let call =
+            self.client.post(format!("{}{path}", self.url)).bearer_auth(self.token()).json(body);
         call.send().unwrap().json().unwrap()
     }
 
     /// A GET through it: status and body.
     pub fn get(&self, path: &str, token: &str) -> (u16, serde_json::Value) {
-        let answer = self.client.get(format!("{}{path}", self.url)).bearer_auth(token).send().unwrap();
+        let answer =
+            self.client.get(format!("{}{path}", self.url)).bearer_auth(token).send().unwrap();
         (answer.status().as_u16(), answer.json().unwrap_or_default())
     }
 
@@ -214,8 +234,8 @@ impl Guard {
         line.map_or(0.0, |value| value.parse().unwrap())
     }
 
-    /// Everything that it logged so far. Its log is written by a thread of its own, a little after what it tells of: whole
-    /// it is once the guard has ended.
+    /// Everything that it logged so far. Its log is written by a thread of its own, a little after
+    /// what it tells of: whole it is once the guard has ended.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
@@ -268,16 +288,24 @@ pub fn word_for(cause: SeedCause) -> &'static str {
     }
 }
 
-/// Options of a sandbox for tests: nothing limits the rate, Marketo's time limits pass as fast as the binary's.
+/// Options of a sandbox for tests: nothing limits the rate, Marketo's time limits pass as fast as
+/// the binary's.
 pub fn quick() -> Options {
-    let mut options =
-        Options { rate_limit: 1_000_000, concurrency: 1_000, daily_quota: 10_000_000, ..Options::default() };
+    let mut options = Options {
+        rate_limit: 1_000_000,
+        concurrency: 1_000,
+        daily_quota: 10_000_000,
+        ..Options::default()
+    };
     options.set_knob(&format!("clock_speed={CLOCK_SPEED}")).unwrap();
     options
 }
 
 /// The binary in a bare environment.
-pub fn binary<S: AsRef<std::ffi::OsStr>>(home: &Path, arguments: impl IntoIterator<Item = S>) -> Command {
+pub fn binary<S: AsRef<std::ffi::OsStr>>(
+    home: &Path,
+    arguments: impl IntoIterator<Item = S>,
+) -> Command {
     let mut command = bare(env!("CARGO_BIN_EXE_mkto-audit"), home);
     command.args(arguments);
     command
@@ -338,7 +366,9 @@ impl From<Output> for Run {
 }
 
 fn regex_literal(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_alphanumeric() || c == '/' { vec![c] } else { vec!['\\', c] }).collect()
+    text.chars()
+        .flat_map(|c| if c.is_alphanumeric() || c == '/' { vec![c] } else { vec!['\\', c] })
+        .collect()
 }
 
 /// Compares with a snapshot in `snapshots/`, with what differs from run to run replaced.

@@ -46,7 +46,8 @@ fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
-/// A workbook as Excel writes it, in small. A cell that begins with `@` is a date of that serial number.
+/// A workbook as Excel writes it, in small. A cell that begins with `@` is a date of that serial
+/// number.
 #[expect(clippy::format_collect, reason = "a small workbook, once a test")]
 fn workbook(sheets: &[(&str, Vec<Vec<&str>>)]) -> Vec<u8> {
     let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
@@ -102,7 +103,9 @@ fn workbook(sheets: &[(&str, Vec<Vec<&str>>)]) -> Vec<u8> {
         ),
         (
             "xl/workbook.xml".to_owned(),
-            format!("<workbook xmlns=\"{main}\" xmlns:r=\"{office}\"><sheets>{entries}</sheets></workbook>"),
+            format!(
+                "<workbook xmlns=\"{main}\" xmlns:r=\"{office}\"><sheets>{entries}</sheets></workbook>"
+            ),
         ),
         (
             "xl/_rels/workbook.xml.rels".to_owned(),
@@ -119,7 +122,9 @@ fn workbook(sheets: &[(&str, Vec<Vec<&str>>)]) -> Vec<u8> {
         ),
     ];
     files.extend(
-        numbered.iter().map(|(number, (_, rows))| (format!("xl/worksheets/sheet{number}.xml"), sheet(rows))),
+        numbered
+            .iter()
+            .map(|(number, (_, rows))| (format!("xl/worksheets/sheet{number}.xml"), sheet(rows))),
     );
     let files: Vec<(&str, &[u8])> =
         files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
@@ -139,7 +144,11 @@ fn expect_the_leads(home: &TempDir, name: &str) {
     let report = run(home, &["report", "--json"]).expect_code(0).json();
     assert_eq!((&report["leads"], &report["groups"]), (&json!(3), &json!(1)), "{name}");
     let group = &report["group"][0];
-    assert_eq!((&group["winner"], &group["key"]), (&json!(102), &json!("zoe@example.com")), "{name}");
+    assert_eq!(
+        (&group["winner"], &group["key"]),
+        (&json!(102), &json!("zoe@example.com")),
+        "{name}"
+    );
     let first = &group["leads"][0];
     assert_eq!(
         (&first["first_name"], &first["created_at"]),
@@ -213,7 +222,8 @@ fn standard_input_is_read_as_a_file_is() {
 #[test]
 fn dates_that_fit_both_orders_are_refused_until_the_user_says_which() {
     let home = tempfile::tempdir().unwrap();
-    let csv = "Id,Email,Created At\n1,a@example.com,3/5/2019 5:06 PM\n2,A@example.com,3/4/2019 5:06 PM\n";
+    let csv =
+        "Id,Email,Created At\n1,a@example.com,3/5/2019 5:06 PM\n2,A@example.com,3/4/2019 5:06 PM\n";
     write(&home, "leads.csv", csv);
     let refused = run(&home, &["scan", "--file", "leads.csv"]).expect_code(2);
     assert!(
@@ -226,7 +236,8 @@ fn dates_that_fit_both_orders_are_refused_until_the_user_says_which() {
         (&["--dates", "eu"], "2019-04-03T17:06:00Z"),
         (&["--dates", "us", "--zone", "America/Chicago"], "2019-03-04T23:06:00Z"),
     ] {
-        let arguments: Vec<&str> = ["scan", "--file", "leads.csv"].iter().chain(arguments).copied().collect();
+        let arguments: Vec<&str> =
+            ["scan", "--file", "leads.csv"].iter().chain(arguments).copied().collect();
         run(&home, &arguments).expect_code(0);
         let group = &run(&home, &["report", "--json"]).expect_code(0).json()["group"][0];
         assert_eq!(
@@ -250,7 +261,11 @@ fn what_cannot_be_read_is_counted_and_told_and_ends_with_3() {
         scan.json()["unread"],
         json!([{"column": "Created At", "field": "createdAt", "values": 1, "first_lines": [2]}])
     );
-    assert!(scan.stderr.contains("Created At: one value cannot be read as a date"), "{}", scan.stderr);
+    assert!(
+        scan.stderr.contains("Created At: one value cannot be read as a date"),
+        "{}",
+        scan.stderr
+    );
     assert!(scan.stderr.contains("(line 2: soon)"), "{}", scan.stderr);
     assert!(scan.stderr.contains("Title -> title (empty in every row)"), "{}", scan.stderr);
 }
@@ -311,7 +326,11 @@ fn a_second_file_never_takes_the_place_of_the_first() {
     let missing = run(&home, &["report", "--as", "initech"]).expect_code(2);
     assert!(missing.stderr.contains("caches here: Globex Inc ("), "{}", missing.stderr);
     run(&home, &["scan", "--file", "globex.csv", "--as", "file"]).expect_code(0);
-    assert_eq!(run(&home, &["report", "--json"]).expect_code(0).json()["leads"], 2, "replaced by its name");
+    assert_eq!(
+        run(&home, &["report", "--json"]).expect_code(0).json()["leads"],
+        2,
+        "replaced by its name"
+    );
     run(&home, &["scan", "--as", "acme"]).expect_code(2);
     run(&home, &["scan", "--file", "acme.csv", "--as", "../acme"]).expect_code(2);
 }
@@ -373,7 +392,8 @@ fn upsert_reads_the_same_files() {
     let instance = Instance::start(quick());
     let text = "email\tfirstName\r\nzoe@example.com\tZoë\r\n";
     let ansi = bytes_of(&text.replace('\t', ";"), "windows-1252");
-    let book = workbook(&[("People", vec![vec!["email", "firstName"], vec!["zoe@example.com", "Zoë"]])]);
+    let book =
+        workbook(&[("People", vec![vec!["email", "firstName"], vec!["zoe@example.com", "Zoë"]])]);
     for (name, content, more) in [
         ("people.txt", utf16(text), &[][..]),
         ("people.xlsx", book, &[]),
@@ -383,7 +403,11 @@ fn upsert_reads_the_same_files() {
         let arguments: Vec<&str> =
             ["upsert", &file, "--dry-run", "--json"].iter().chain(more).copied().collect();
         let report: Value = instance.run(&arguments).expect_code(0).json();
-        assert_eq!((&report["records"], &report["record"][0]["line"]), (&json!(1), &json!(2)), "{name}");
+        assert_eq!(
+            (&report["records"], &report["record"][0]["line"]),
+            (&json!(1), &json!(2)),
+            "{name}"
+        );
     }
     let file = people(&instance.path("people.csv"), ansi);
     let guessed = instance.run(["upsert", &file, "--dry-run"]).expect_code(2);

@@ -26,7 +26,8 @@ const ALL: [(Wrong, &str, &str); 3] = [
     (Wrong::Name, "it is for another name", "MARKETO_BASE_URL"),
 ];
 
-/// A server with such a certificate, the file of the authorities that its callers trust, and how often it was called.
+/// A server with such a certificate, the file of the authorities that its callers trust, and how
+/// often it was called.
 struct Server {
     url: String,
     trusted: String,
@@ -46,7 +47,8 @@ impl Server {
             Wrong::Expired => made("127.0.0.1", 2020),
             Wrong::Name => made("other.example.com", 2100),
         };
-        let trusted = if let Wrong::Issuer = wrong { made("127.0.0.1", 2100).0.pem() } else { shown.pem() };
+        let trusted =
+            if let Wrong::Issuer = wrong { made("127.0.0.1", 2100).0.pem() } else { shown.pem() };
         let trusted = instance.file("authorities.pem", trusted).to_str().unwrap().to_owned();
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let config = ServerConfig::builder().with_no_client_auth();
@@ -58,10 +60,15 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 counted.fetch_add(1, Ordering::SeqCst);
-                let mut tls =
-                    StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream.unwrap());
+                let mut tls = StreamOwned::new(
+                    ServerConnection::new(Arc::clone(&config)).unwrap(),
+                    stream.unwrap(),
+                );
                 let mut read = [0; 1024];
-                assert!(tls.read(&mut read).is_err() || tls.write_all(b"?").is_err(), "a caller trusted it");
+                assert!(
+                    tls.read(&mut read).is_err() || tls.write_all(b"?").is_err(),
+                    "a caller trusted it"
+                );
             }
         });
         Self { url, trusted, connections }
@@ -88,7 +95,9 @@ fn every_command_tells_at_once_what_is_wrong_with_a_certificate_and_what_to_do()
             Run::of(instance.command(arguments.split(' ')).envs(server.variables()))
         };
         run("scan --file FILE").expect_code(0);
-        for arguments in ["scan", "scan --estimate", "doctor", "upsert FILE", "merge", "merge --confirm"] {
+        for arguments in
+            ["scan", "scan --estimate", "doctor", "upsert FILE", "merge", "merge --confirm"]
+        {
             let run = run(arguments).expect_code(1);
             let told = format!("{}{}", run.stdout, run.stderr);
             assert!(told.contains(what) && told.contains(mend), "{arguments}: {}", run.picture());
@@ -103,7 +112,8 @@ fn it_is_told_at_once_too_where_the_token_comes_from_elsewhere() {
     let server = Server::start(&instance, Wrong::Issuer);
     let identity = format!("{}/identity", instance.sandbox.base_url());
     let mut command = instance.command(["doctor"]);
-    let run = Run::of(command.envs(server.variables()).env("MARKETO_IDENTITY_URL", identity)).expect_code(1);
+    let run = Run::of(command.envs(server.variables()).env("MARKETO_IDENTITY_URL", identity))
+        .expect_code(1);
     assert!(run.stdout.contains("no authority that this system trusts"), "{}", run.picture());
     assert_eq!(server.connections(), 1, "{}", run.picture());
 }
@@ -121,11 +131,17 @@ fn a_guard_refuses_a_write_that_surely_was_not_sent_and_says_why() {
                 let call = reqwest::blocking::Client::new()
                     .request(method, format!("{}/rest/v1/leads.json", guard.url()));
                 let call = call.bearer_auth("caller-token");
-                body.map_or_else(|| call.try_clone().unwrap(), |body| call.try_clone().unwrap().json(body))
-                    .send()
-                    .unwrap()
+                body.map_or_else(
+                    || call.try_clone().unwrap(),
+                    |body| call.try_clone().unwrap().json(body),
+                )
+                .send()
+                .unwrap()
             };
-            let write = call(reqwest::Method::POST, Some(&json!({"input": [{"email": "ada@example.com"}]})));
+            let write = call(
+                reqwest::Method::POST,
+                Some(&json!({"input": [{"email": "ada@example.com"}]})),
+            );
             assert_eq!(write.status(), 200);
             let write: Value = write.json().unwrap();
             assert_eq!(

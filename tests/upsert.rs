@@ -14,7 +14,8 @@ use crate::support::{Instance, Run, UNHURRIED, quick};
 fn duplicates(instance: &Instance) -> Vec<String> {
     let mut leads: BTreeMap<String, usize> = BTreeMap::new();
     for lead in instance.sandbox.leads() {
-        let email = lead.fields.get("email").and_then(Value::as_str).unwrap_or_default().to_lowercase();
+        let email =
+            lead.fields.get("email").and_then(Value::as_str).unwrap_or_default().to_lowercase();
         *leads.entry(email).or_default() += 1;
     }
     leads.into_iter().filter(|(_, count)| *count > 1).map(|(email, _)| email).collect()
@@ -48,8 +49,12 @@ fn new_people_are_created_known_ones_updated_and_equal_ones_left_alone() {
     let file = instance.file("people.csv", file);
     let run = instance.run(["upsert", file.to_str().unwrap(), "--confirm"]).expect_code(3);
     assert_picture!("upsert", instance.redactions(), run.picture());
-    let created =
-        instance.sandbox.leads().into_iter().find(|lead| lead.fields["email"] == "new@example.com").unwrap();
+    let created = instance
+        .sandbox
+        .leads()
+        .into_iter()
+        .find(|lead| lead.fields["email"] == "new@example.com")
+        .unwrap();
     assert_eq!(
         (&created.fields["firstName"], &created.fields["title"]),
         (&json!("Grace"), &json!("Rear Admiral"))
@@ -57,11 +62,15 @@ fn new_people_are_created_known_ones_updated_and_equal_ones_left_alone() {
     assert_eq!(instance.sandbox.lead(1).unwrap().fields["firstName"], "Augusta");
     assert_eq!(instance.sandbox.lead(1).unwrap().fields["email"], "known@example.com");
 
-    let again = instance.run(["upsert", file.to_str().unwrap(), "--confirm", "--json"]).expect_code(3).json();
-    let counts: Vec<u64> = ["records", "created", "updated", "unchanged", "coalesced", "skipped", "failed"]
-        .iter()
-        .map(|name| again[name].as_u64().unwrap())
-        .collect();
+    let again = instance
+        .run(["upsert", file.to_str().unwrap(), "--confirm", "--json"])
+        .expect_code(3)
+        .json();
+    let counts: Vec<u64> =
+        ["records", "created", "updated", "unchanged", "coalesced", "skipped", "failed"]
+            .iter()
+            .map(|name| again[name].as_u64().unwrap())
+            .collect();
     assert_eq!(counts, [6, 0, 0, 3, 1, 2, 0], "the second run finds everything in place");
     assert_eq!(again["schema"], "mkto-audit/upsert/1");
 }
@@ -70,14 +79,20 @@ fn new_people_are_created_known_ones_updated_and_equal_ones_left_alone() {
 fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
     let instance = Instance::start(quick());
     let file = instance.file("people.csv", people(3));
-    let run = instance.run(["upsert", file.to_str().unwrap(), "--dry-run", "--json"]).expect_code(0).json();
+    let run = instance
+        .run(["upsert", file.to_str().unwrap(), "--dry-run", "--json"])
+        .expect_code(0)
+        .json();
     assert_eq!((run["would_create"].as_u64(), writes(&instance)), (Some(3), 0));
     assert!(instance.sandbox.leads().is_empty());
     let kept: Vec<String> = std::fs::read_dir(instance.path(".local/share/mkto-audit"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert!(kept.iter().all(|name| !name.contains("ledger")), "a dry run keeps no ledger: {kept:?}");
+    assert!(
+        kept.iter().all(|name| !name.contains("ledger")),
+        "a dry run keeps no ledger: {kept:?}"
+    );
 }
 
 #[test]
@@ -91,7 +106,12 @@ fn standard_input_is_taken_as_json_lines_and_null_clears() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(b"{\"email\": \"ada@example.com\", \"title\": null}\n").unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"{\"email\": \"ada@example.com\", \"title\": null}\n")
+        .unwrap();
     let run = Run::from(child.wait_with_output().unwrap()).expect_code(0);
     assert_eq!(
         run.json()["record"],
@@ -149,14 +169,21 @@ fn upsert_in_spite_of(fault: &str) {
 
 #[test]
 fn an_answer_that_was_lost_is_settled_by_looking() {
-    for fault in
-        [Fault::Lost604, Fault::Lost502, Fault::CutAfter, Fault::Html, Fault::Truncated, Fault::CutBefore]
-    {
+    for fault in [
+        Fault::Lost604,
+        Fault::Lost502,
+        Fault::CutAfter,
+        Fault::Html,
+        Fault::Truncated,
+        Fault::CutBefore,
+    ] {
         let instance = Instance::start(quick());
         instance.sandbox.fail_next("POST /rest/v1/leads", fault);
         let file = instance.file("people.csv", people(3));
-        let run =
-            instance.run(["upsert", file.to_str().unwrap(), "--confirm", "--json"]).expect_code(0).json();
+        let run = instance
+            .run(["upsert", file.to_str().unwrap(), "--confirm", "--json"])
+            .expect_code(0)
+            .json();
         assert_eq!(run["created"], 3, "{fault:?}");
         assert_eq!(instance.sandbox.leads().len(), 3, "{fault:?}");
         // What was done needs no second write; what was not needs one.
@@ -183,7 +210,10 @@ fn a_run_that_was_killed_with_a_call_in_flight_is_outwaited_by_the_next() {
     child.wait().unwrap();
     assert!(instance.sandbox.leads().is_empty(), "the call is still under way");
     drop(held);
-    let run = instance.run(["upsert", file.to_str().unwrap(), "--confirm", "--json"]).expect_code(0).json();
+    let run = instance
+        .run(["upsert", file.to_str().unwrap(), "--confirm", "--json"])
+        .expect_code(0)
+        .json();
     assert_eq!(run["unchanged"], 3, "the killed run's call had written them");
     assert_eq!(duplicates(&instance), [""; 0]);
 }
@@ -193,9 +223,16 @@ fn one_bad_line_fails_alone_even_among_lines_of_the_same_person() {
     let instance = Instance::start(quick());
     let file = "email,numberOfEmployees\na@example.com,7\na@example.com,many\nb@example.com,8\n";
     let file = instance.file("people.csv", file);
-    let run = instance.run(["upsert", file.to_str().unwrap(), "--confirm", "--json"]).expect_code(3).json();
-    let statuses: Vec<&str> =
-        run["record"].as_array().unwrap().iter().map(|row| row["status"].as_str().unwrap()).collect();
+    let run = instance
+        .run(["upsert", file.to_str().unwrap(), "--confirm", "--json"])
+        .expect_code(3)
+        .json();
+    let statuses: Vec<&str> = run["record"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["status"].as_str().unwrap())
+        .collect();
     assert_eq!(statuses, ["created", "failed", "created"]);
     assert!(run["record"][1]["reason"].as_str().unwrap().contains("1003"));
     assert_eq!(instance.sandbox.leads().len(), 2);
@@ -207,7 +244,8 @@ fn a_quota_that_ends_in_mid_run_stops_it_and_every_line_is_accounted_for() {
     options.daily_quota = 4;
     let instance = Instance::start(options);
     let file = instance.file("people.csv", people(1_000));
-    let run = instance.run(["upsert", file.to_str().unwrap(), "--confirm", "--json"]).expect_code(4);
+    let run =
+        instance.run(["upsert", file.to_str().unwrap(), "--confirm", "--json"]).expect_code(4);
     let document = run.json();
     assert_eq!(document["record"].as_array().unwrap().len(), 1_000);
     let created = document["created"].as_u64().unwrap();
@@ -230,8 +268,9 @@ fn two_runs_at_once_are_one_run_and_a_refusal() {
     while writes(&instance) == 0 {
         std::thread::yield_now();
     }
-    let second =
-        instance.run(["upsert", file.to_str().unwrap(), "--confirm", "--db", "other.db"]).expect_code(1);
+    let second = instance
+        .run(["upsert", file.to_str().unwrap(), "--confirm", "--db", "other.db"])
+        .expect_code(1);
     assert!(second.stderr.contains("is in use"), "{}", second.stderr);
     drop(held);
     assert!(first.wait().unwrap().success());
@@ -259,7 +298,8 @@ fn what_is_wrong_with_a_call_is_said_before_anything_is_sent() {
         if let Some(content) = content {
             instance.file(name, content);
         }
-        let run = instance.run([vec!["upsert", name, "--confirm"], arguments].concat()).expect_code(2);
+        let run =
+            instance.run([vec!["upsert", name, "--confirm"], arguments].concat()).expect_code(2);
         pictures.push(format!("{name}\n{}", run.picture()));
     }
     assert_eq!(writes(&instance), 0);
@@ -274,7 +314,10 @@ fn a_value_that_marketo_answers_to_have_written_and_did_not_take_is_told_of_its_
     let id = instance.sandbox.put_lead(&json!({"email": "ada@example.com", "title": "Miss"}));
     let text = "email,title\nada@example.com,Countess\nbob@example.com,Doctor\n";
     let file = instance.file("people.csv", text);
-    let run = instance.run(["upsert", file.to_str().unwrap(), "--confirm", "--json"]).expect_code(3).json();
+    let run = instance
+        .run(["upsert", file.to_str().unwrap(), "--confirm", "--json"])
+        .expect_code(3)
+        .json();
     assert_eq!((run["failed"].as_u64(), run["created"].as_u64()), (Some(1), Some(1)), "{run}");
     let line = &run["record"][0];
     assert_eq!((&line["status"], &line["id"]), (&json!("failed"), &json!(id)));

@@ -1,4 +1,5 @@
-//! `upsert` and the guards of an instance take the same rights to keys: neither writes what the other may be writing.
+//! `upsert` and the guards of an instance take the same rights to keys: neither writes what the
+//! other may be writing.
 
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -13,7 +14,8 @@ use crate::support::{Guard, Instance, quick};
 const LEASES: &str = "MKTO_AUDIT__GUARD__LEASES";
 const EMAIL: &str = "ada@example.com";
 
-/// A sandbox whose writes take a good part of the time that Marketo may take here, which is one and a half seconds.
+/// A sandbox whose writes take a good part of the time that Marketo may take here, which is one and
+/// a half seconds.
 fn slow_writes() -> Instance {
     Instance::start(Options { race_window: Duration::from_millis(800), ..quick() })
 }
@@ -35,7 +37,8 @@ fn upsert_in_flight(instance: &Instance, leases: &str) -> Child {
     child
 }
 
-/// How many leads have the email after an upsert and a guard wrote it at one time; the upsert may be killed in mid-write.
+/// How many leads have the email after an upsert and a guard wrote it at one time; the upsert may
+/// be killed in mid-write.
 fn leads_after_both(leases: &str, killed: bool) -> usize {
     let instance = slow_writes();
     let guard = Guard::start(&instance, [(LEASES, leases)]);
@@ -78,14 +81,19 @@ fn an_upsert_waits_for_the_write_of_a_guard_and_says_so() {
         std::thread::yield_now();
     }
     // Others of the same file are not held up by it.
-    let file = instance.file("people.csv", format!("email,firstName\n{EMAIL},Ada\nbob@example.com,Bob\n"));
+    let file =
+        instance.file("people.csv", format!("email,firstName\n{EMAIL},Ada\nbob@example.com,Bob\n"));
     let run = instance.run(["upsert", file.to_str().unwrap(), "--confirm"]).expect_code(0);
     caller.join().unwrap();
     assert!(run.stdout.contains("line 2: updated"), "{}", run.picture());
     assert!(run.stdout.contains("line 3: created"), "{}", run.picture());
     assert_eq!(leads_with(&instance, EMAIL), 1);
-    let lead = instance.sandbox.leads().into_iter().find(|lead| lead.fields["email"] == EMAIL).unwrap();
-    assert_eq!((&lead.fields["firstName"], &lead.fields["lastName"]), (&json!("Ada"), &json!("Lovelace")));
+    let lead =
+        instance.sandbox.leads().into_iter().find(|lead| lead.fields["email"] == EMAIL).unwrap();
+    assert_eq!(
+        (&lead.fields["firstName"], &lead.fields["lastName"]),
+        (&json!("Ada"), &json!("Lovelace"))
+    );
 }
 
 #[test]
@@ -104,8 +112,11 @@ fn an_upsert_and_a_guard_that_write_the_same_hundred_people_make_each_once() {
         let client = reqwest::Client::new();
         let calls = people.iter().map(|email| {
             let body = json!({"input": [{"email": email, "firstName": "Ada"}]});
-            let call = client.post(format!("{}/rest/v1/leads.json", guard.url())).bearer_auth(&token);
-            async move { call.json(&body).send().await.unwrap().json::<serde_json::Value>().await.unwrap() }
+            let call =
+                client.post(format!("{}/rest/v1/leads.json", guard.url())).bearer_auth(&token);
+            async move {
+                call.json(&body).send().await.unwrap().json::<serde_json::Value>().await.unwrap()
+            }
         });
         for answer in futures::future::join_all(calls).await {
             assert!(answer["result"][0]["id"].is_number(), "{answer}");

@@ -23,9 +23,14 @@ fn what_is_shown_fits_80_and_120_columns_and_reads_well() {
     let instance = Instance::start(Options { leads: 400, duplicates: 0.2, seed: 7, ..quick() });
     instance.run(["scan"]).expect_code(0);
     let report = instance.run(["report", "--json"]).json();
-    let keys: Vec<&str> =
-        report["group"].as_array().unwrap().iter().filter_map(|group| group["key"].as_str()).collect();
-    let race = report["group"].as_array().unwrap().iter().find(|group| group["cause"] == "race").unwrap();
+    let keys: Vec<&str> = report["group"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|group| group["key"].as_str())
+        .collect();
+    let race =
+        report["group"].as_array().unwrap().iter().find(|group| group["cause"] == "race").unwrap();
     let race = race["key"].as_str().unwrap();
     let people = format!("email,firstName\nnew@example.com,Ada\n{},Alan\n,Grace\n", keys[0]);
     let people = instance.file("people.csv", people).display().to_string();
@@ -46,8 +51,10 @@ fn what_is_shown_fits_80_and_120_columns_and_reads_well() {
             &["upsert", &people],
             &["undo"],
         ] {
-            let words: Vec<&str> =
-                arguments.iter().map(|word| if *word == people { "people.csv" } else { word }).collect();
+            let words: Vec<&str> = arguments
+                .iter()
+                .map(|word| if *word == people { "people.csv" } else { word })
+                .collect();
             // What is kept is told with its place and time, whose lengths vary.
             let run = shown(&instance, width, arguments);
             if !matches!(arguments, ["merge", "--plan", ..] | ["undo"]) {

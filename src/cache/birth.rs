@@ -1,4 +1,5 @@
-//! Births: which are still to be asked for, what was learnt, and what becomes of them when leads go.
+//! Births: which are still to be asked for, what was learnt, and what becomes of them when leads
+//! go.
 
 use chrono::SecondsFormat;
 use rusqlite::types::Type;
@@ -9,9 +10,11 @@ use super::{Cache, Error};
 use crate::lead::{Birth, LeadId, parse_time};
 
 impl Cache {
-    /// The leads in groups whose birth nobody has asked for yet, by creation as the cache has it, then by id. Leads
-    /// without a creation time are left out: nobody could say where to look.
-    pub fn leads_without_birth(&self) -> Result<Vec<(LeadId, chrono::DateTime<chrono::Utc>)>, Error> {
+    /// The leads in groups whose birth nobody has asked for yet, by creation as the cache has it,
+    /// then by id. Leads without a creation time are left out: nobody could say where to look.
+    pub fn leads_without_birth(
+        &self,
+    ) -> Result<Vec<(LeadId, chrono::DateTime<chrono::Utc>)>, Error> {
         self.read(|db| {
             let mut statement = db.prepare(
                 "SELECT id, createdAt FROM lead \
@@ -33,7 +36,9 @@ impl Cache {
 
     /// Whether anybody was asked for the birth of a lead.
     pub fn has_births(&self) -> Result<bool, Error> {
-        self.read(|db| db.query_row("SELECT EXISTS (SELECT 1 FROM birth_asked)", [], |row| row.get(0)))
+        self.read(|db| {
+            db.query_row("SELECT EXISTS (SELECT 1 FROM birth_asked)", [], |row| row.get(0))
+        })
     }
 
     /// Keeps births, and which leads need not be asked for again: all of it, or nothing.
@@ -61,7 +66,8 @@ impl Cache {
 }
 
 impl Cache {
-    /// The leads that were merged into one whose email this holds for, as far as their births tell: survivor and loser.
+    /// The leads that were merged into one whose email this holds for, as far as their births tell:
+    /// survivor and loser.
     pub fn merged_into_emails(
         &self,
         is_asked_for: impl Fn(&str) -> bool,
@@ -88,7 +94,8 @@ impl Cache {
 
 /// What is known of a lead's births, by time, then by the id at birth.
 pub(super) fn of_lead(db: &Connection, lead: i64) -> rusqlite::Result<Vec<Birth>> {
-    let mut statement = db.prepare_cached("SELECT * FROM birth WHERE lead = ?1 ORDER BY at, born_as")?;
+    let mut statement =
+        db.prepare_cached("SELECT * FROM birth WHERE lead = ?1 ORDER BY at, born_as")?;
     statement.query_map([lead], read)?.collect()
 }
 
@@ -115,8 +122,9 @@ pub(super) fn forget_gone(db: &Connection) -> rusqlite::Result<()> {
 }
 
 fn put(db: &Connection, birth: &Birth) -> rusqlite::Result<()> {
-    let mut statement =
-        db.prepare_cached("INSERT OR REPLACE INTO birth VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?;
+    let mut statement = db.prepare_cached(
+        "INSERT OR REPLACE INTO birth VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?;
     statement.execute(params![
         id_of(birth.lead)?,
         id_of(birth.born_as)?,

@@ -1,4 +1,5 @@
-//! Why a cache cannot be used, each with the way out. Nothing in a cache is precious, and the messages say so.
+//! Why a cache cannot be used, each with the way out. Nothing in a cache is precious, and the
+//! messages say so.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,8 @@
 //! The windows of a scan by bulk extract: planned, ordered, loaded.
 //!
-//! What is here is what makes an interrupted scan cheap to go on with: an order is written down before it leaves and its
-//! job when it is known, and the rows of a file and the fact that they are in are stored in one transaction.
+//! What is here is what makes an interrupted scan cheap to go on with: an order is written down
+//! before it leaves and its job when it is known, and the rows of a file and the fact that they are
+//! in are stored in one transaction.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -16,7 +17,8 @@ use crate::lead::{Window, parse_time};
 pub struct ExportWindow {
     /// The creation times that it is of.
     pub window: Window,
-    /// When a job was last about to be ordered. Without an `export_id`, it may or may not have been.
+    /// When a job was last about to be ordered. Without an `export_id`, it may or may not have
+    /// been.
     pub asked_at: Option<DateTime<Utc>>,
     /// Marketo's id of the job.
     pub export_id: Option<String>,
@@ -55,7 +57,8 @@ impl Cache {
         self.write(|db| windows.iter().try_for_each(|window| insert(db, *window)))
     }
 
-    /// Puts shorter windows in the place of one whose file would be too large; its job is forgotten.
+    /// Puts shorter windows in the place of one whose file would be too large; its job is
+    /// forgotten.
     pub fn split_export(&mut self, window: Window, parts: &[Window]) -> Result<(), Error> {
         self.write(|db| {
             db.execute("DELETE FROM export_job WHERE start_at = ?1", [written(window.start)])?;
@@ -64,7 +67,11 @@ impl Cache {
     }
 
     /// Writes down that a job is about to be ordered, and when; or that none was.
-    pub fn ask_export(&mut self, window: Window, asked_at: Option<DateTime<Utc>>) -> Result<(), Error> {
+    pub fn ask_export(
+        &mut self,
+        window: Window,
+        asked_at: Option<DateTime<Utc>>,
+    ) -> Result<(), Error> {
         self.write(|db| {
             let sql = "UPDATE export_job SET asked_at = ?2 WHERE start_at = ?1";
             db.execute(sql, params![written(window.start), asked_at.map(written)]).map(drop)
@@ -101,8 +108,9 @@ impl Cache {
         self.write(|db| db.execute("UPDATE export_job SET lost = 0", []).map(drop))
     }
 
-    /// Forgets the scan that was interrupted, with its jobs: the next one begins anew. Its rows stay until that ends, and the
-    /// cache is not complete until then, since they are half of a scan.
+    /// Forgets the scan that was interrupted, with its jobs: the next one begins anew. Its rows
+    /// stay until that ends, and the cache is not complete until then, since they are half of a
+    /// scan.
     pub fn forget_interrupted(&mut self) -> Result<(), Error> {
         self.write(|db| {
             db.execute("DELETE FROM export_job", [])?;
@@ -118,8 +126,9 @@ impl Cache {
         Ok(oldest.as_deref().and_then(parse_time))
     }
 
-    /// Runs a closure that hands in the rows of a window's file and tells its rows and bytes. If it fails, or the process
-    /// ends before it returns, nothing of the file is in the cache; if it succeeds, all of it is, and that it is.
+    /// Runs a closure that hands in the rows of a window's file and tells its rows and bytes. If it
+    /// fails, or the process ends before it returns, nothing of the file is in the cache; if it
+    /// succeeds, all of it is, and that it is.
     pub fn load_export<E: From<Error>>(
         &mut self,
         window: Window,
@@ -141,7 +150,9 @@ impl Cache {
 
     /// How the scan that was interrupted reads; none where none was.
     pub fn interrupted_strategy(&self) -> Result<Option<String>, Error> {
-        self.read(|db| db.query_row("SELECT strategy FROM running", [], |row| row.get(0)).optional())
+        self.read(|db| {
+            db.query_row("SELECT strategy FROM running", [], |row| row.get(0)).optional()
+        })
     }
 }
 
@@ -150,12 +161,21 @@ fn insert(db: &Connection, window: Window) -> rusqlite::Result<()> {
     db.prepare_cached(sql)?.execute(params![written(window.start), written(window.end)]).map(drop)
 }
 
-fn close(db: &Connection, window: Window, loaded: Loaded, added: i64, changed: i64) -> rusqlite::Result<()> {
+fn close(
+    db: &Connection,
+    window: Window,
+    loaded: Loaded,
+    added: i64,
+    changed: i64,
+) -> rusqlite::Result<()> {
     db.execute(
         "UPDATE export_job SET rows = ?2, bytes = ?3 WHERE start_at = ?1",
         params![written(window.start), loaded.rows.cast_signed(), loaded.bytes.cast_signed()],
     )?;
-    db.execute("UPDATE running SET added = added + ?1, changed = changed + ?2", params![added, changed])?;
+    db.execute(
+        "UPDATE running SET added = added + ?1, changed = changed + ?2",
+        params![added, changed],
+    )?;
     Ok(())
 }
 
@@ -163,8 +183,9 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<ExportWindow> {
     let time = |column: usize| -> rusqlite::Result<Option<DateTime<Utc>>> {
         Ok(row.get::<_, Option<String>>(column)?.as_deref().and_then(parse_time))
     };
-    let odd =
-        |column| rusqlite::Error::InvalidColumnType(column, "time".to_owned(), rusqlite::types::Type::Text);
+    let odd = |column| {
+        rusqlite::Error::InvalidColumnType(column, "time".to_owned(), rusqlite::types::Type::Text)
+    };
     let start = time(0)?.ok_or_else(|| odd(0))?;
     let end = time(1)?.ok_or_else(|| odd(1))?;
     let number = |column: usize| -> rusqlite::Result<Option<u64>> {
@@ -225,7 +246,10 @@ mod tests {
         cache.lose_export(window()).unwrap();
         cache.keep_export(window(), "two").unwrap();
         let known = cache.export_windows().unwrap();
-        assert_eq!((known[0].export_id.as_deref(), known[0].lost, known[0].asked_at), (Some("two"), 1, None));
+        assert_eq!(
+            (known[0].export_id.as_deref(), known[0].lost, known[0].asked_at),
+            (Some("two"), 1, None)
+        );
         let row = Row { lead: Lead::new(7), key: None };
         let loaded = Loaded { rows: 2, bytes: 30 };
         cache
@@ -250,7 +274,10 @@ mod tests {
             Err(Error::NoScan { path: "x".into() })
         });
         assert!(failed.is_err());
-        assert_eq!((cache.lead(7).unwrap(), cache.export_windows().unwrap()[0].loaded), (None, None));
+        assert_eq!(
+            (cache.lead(7).unwrap(), cache.export_windows().unwrap()[0].loaded),
+            (None, None)
+        );
     }
 
     #[test]
@@ -258,7 +285,8 @@ mod tests {
         let (_folder, mut cache) = planned();
         let (first, rest) = window().cut(86_400);
         cache.split_export(window(), &[first, rest.unwrap()]).unwrap();
-        let windows: Vec<Window> = cache.export_windows().unwrap().iter().map(|known| known.window).collect();
+        let windows: Vec<Window> =
+            cache.export_windows().unwrap().iter().map(|known| known.window).collect();
         assert_eq!(windows, [first, rest.unwrap()]);
         cache.begin_scan(&spec("bulk"), at("2026-03-01T00:00:00Z")).unwrap();
         assert_eq!(cache.export_windows().unwrap().len(), 2, "the same scan goes on");

@@ -9,11 +9,11 @@ use super::{Cache, Error, birth};
 use crate::lead::{Birth, Lead, LeadId};
 
 impl Cache {
-    /// Hands out every group of two or more leads with one key, by key, its leads by id, with what is known of their
-    /// births, until the closure breaks.
+    /// Hands out every group of two or more leads with one key, by key, its leads by id, with what
+    /// is known of their births, until the closure breaks.
     ///
-    /// The index is read in order and holds keys and ids alone; rows are read for groups only, and one group at a time
-    /// is in memory.
+    /// The index is read in order and holds keys and ids alone; rows are read for groups only, and
+    /// one group at a time is in memory.
     pub fn for_each_group(
         &self,
         mut each: impl FnMut(&str, Vec<Lead>, Vec<Birth>) -> ControlFlow<()>,
@@ -42,7 +42,8 @@ impl Cache {
     /// The leads with this key, by id.
     pub fn leads_of_key(&self, key: &str) -> Result<Vec<Lead>, Error> {
         self.read(|db| {
-            let mut statement = db.prepare_cached("SELECT * FROM lead WHERE key = ?1 ORDER BY id")?;
+            let mut statement =
+                db.prepare_cached("SELECT * FROM lead WHERE key = ?1 ORDER BY id")?;
             let leads = statement.query_map([key], row::read)?;
             leads.map(|stored| stored.map(|stored| stored.row.lead)).collect()
         })
@@ -58,7 +59,8 @@ impl Cache {
         self.read(|db| birth::of_lead(db, row::id_of(lead)?))
     }
 
-    /// Takes a verified merge over: the losers go, and the winner is as it was read after the merge.
+    /// Takes a verified merge over: the losers go, and the winner is as it was read after the
+    /// merge.
     pub fn record_merge(&mut self, winner: &Row, losers: &[LeadId]) -> Result<(), Error> {
         self.write(|db| {
             birth::merged(db, winner.lead.id, losers)?;
@@ -76,12 +78,19 @@ impl Cache {
     /// Whether any lead has a key.
     pub fn has_keys(&self) -> Result<bool, Error> {
         self.read(|db| {
-            db.query_row("SELECT EXISTS (SELECT 1 FROM lead WHERE key IS NOT NULL)", [], |row| row.get(0))
+            db.query_row("SELECT EXISTS (SELECT 1 FROM lead WHERE key IS NOT NULL)", [], |row| {
+                row.get(0)
+            })
         })
     }
 
-    /// Computes every key anew, by the rule that `signature` names. All keys in the cache are by one rule at any time.
-    pub fn rekey(&mut self, signature: &str, key_of: impl Fn(&Lead) -> Option<String>) -> Result<(), Error> {
+    /// Computes every key anew, by the rule that `signature` names. All keys in the cache are by
+    /// one rule at any time.
+    pub fn rekey(
+        &mut self,
+        signature: &str,
+        key_of: impl Fn(&Lead) -> Option<String>,
+    ) -> Result<(), Error> {
         self.write(|db| {
             let mut last = -1_i64;
             loop {
@@ -118,7 +127,8 @@ impl Cache {
 
 /// The next thousand rows by id.
 fn part_after(db: &Connection, id: i64) -> rusqlite::Result<Vec<Row>> {
-    let mut statement = db.prepare_cached("SELECT * FROM lead WHERE id > ?1 ORDER BY id LIMIT 1000")?;
+    let mut statement =
+        db.prepare_cached("SELECT * FROM lead WHERE id > ?1 ORDER BY id LIMIT 1000")?;
     let rows = statement.query_map([id], row::read)?;
     rows.map(|stored| stored.map(|stored| stored.row)).collect()
 }

@@ -55,8 +55,9 @@ impl<'a> Loader<'a> {
 }
 
 impl Cache {
-    /// Runs a closure that hands in every lead there is. If it fails, or the process ends before it returns, the cache
-    /// is as it was; a scan that was interrupted can still go on then. If it succeeds, the cache is complete.
+    /// Runs a closure that hands in every lead there is. If it fails, or the process ends before it
+    /// returns, the cache is as it was; a scan that was interrupted can still go on then. If it
+    /// succeeds, the cache is complete.
     pub fn load<E: From<Error>>(
         &mut self,
         spec: &ScanSpec,
@@ -67,7 +68,8 @@ impl Cache {
         let failed = |source| E::from(Error::of(&path, source));
         let empty = is_empty(&self.db).map_err(failed)?;
         if empty {
-            // Pages that are new need no copy of what was there before, so that they are written once, not twice.
+            // Pages that are new need no copy of what was there before, so that they are written
+            // once, not twice.
             self.db.pragma_update(None, "journal_mode", "DELETE").map_err(failed)?;
         }
         let totals = self.fill(spec, now, fill);
@@ -94,7 +96,11 @@ impl Cache {
     }
 }
 
-fn begin<'a>(db: &'a Connection, path: &'a std::path::Path, spec: &ScanSpec) -> rusqlite::Result<Loader<'a>> {
+fn begin<'a>(
+    db: &'a Connection,
+    path: &'a std::path::Path,
+    spec: &ScanSpec,
+) -> rusqlite::Result<Loader<'a>> {
     let number = scan::start(db, spec, None)?;
     let was_empty = is_empty(db)?;
     // An index that is made after the rows costs two thirds of one that grows with them.
@@ -111,5 +117,6 @@ fn end(loader: &Loader<'_>, now: DateTime<Utc>) -> rusqlite::Result<Option<ScanT
     db.execute("CREATE INDEX lead_by_key ON lead (key, id) WHERE key IS NOT NULL", [])?;
     db.execute("UPDATE running SET added = ?1, changed = ?2", params![added, changed])?;
     let totals = scan::finish(db, now)?;
-    Ok(totals.map(|totals| if was_empty { ScanTotals { new: totals.leads, ..totals } } else { totals }))
+    Ok(totals
+        .map(|totals| if was_empty { ScanTotals { new: totals.leads, ..totals } } else { totals }))
 }

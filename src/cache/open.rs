@@ -26,8 +26,8 @@ const MIGRATIONS: &[&str] = &[
 const APPLICATION_ID: i32 = 0x6d6b_6143;
 
 impl Cache {
-    /// Opens the cache of `instance`, making it where there is none. The lock is held until the value is dropped or
-    /// the process ends, however it ends.
+    /// Opens the cache of `instance`, making it where there is none. The lock is held until the
+    /// value is dropped or the process ends, however it ends.
     pub fn open(path: &Path, instance: &str) -> Result<Self, Error> {
         make_empty(path)?;
         Self::open_file(path, instance)
@@ -51,13 +51,15 @@ impl Cache {
         let failed = |source| Error::of(path, source);
         let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
         db.busy_timeout(Duration::ZERO).map_err(failed)?;
-        // Exclusive before the first access: the lock is then taken once, by the transaction below, and kept.
+        // Exclusive before the first access: the lock is then taken once, by the transaction below,
+        // and kept.
         db.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed)?;
         check_format(&db, path)?;
         make_private(path)?;
         // Takes effect on a file without pages only, and gains 15% when millions of rows go in.
         db.pragma_update(None, "page_size", 16_384).map_err(failed)?;
-        // A power cut may cost the last pages of a scan, which the next one reads again; it never damages the file.
+        // A power cut may cost the last pages of a scan, which the next one reads again; it never
+        // damages the file.
         db.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
         db.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
         db.set_prepared_statement_cache_capacity(32);
@@ -65,7 +67,11 @@ impl Cache {
         let found: String =
             db.query_row("SELECT instance FROM meta", [], |row| row.get(0)).map_err(failed)?;
         if found != instance {
-            return Err(Error::OtherInstance { path: path.to_owned(), found, wanted: instance.to_owned() });
+            return Err(Error::OtherInstance {
+                path: path.to_owned(),
+                found,
+                wanted: instance.to_owned(),
+            });
         }
         Ok(Self { db, path: path.to_owned() })
     }
@@ -90,7 +96,9 @@ fn instance_of(path: &Path) -> Result<String, Error> {
     let db = Connection::open_with_flags(path, flags).map_err(failed)?;
     check_format(&db, path)?;
     let filled: bool = db
-        .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'meta')", [], |row| row.get(0))
+        .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'meta')", [], |row| {
+            row.get(0)
+        })
         .map_err(failed)?;
     if !filled {
         return Err(Error::Missing { path: path.to_owned() });
@@ -98,8 +106,8 @@ fn instance_of(path: &Path) -> Result<String, Error> {
     db.query_row("SELECT instance FROM meta", [], |row| row.get(0)).map_err(failed)
 }
 
-/// Makes an empty file that only its owner can read, unless there is a file already. SQLite gives its WAL the same
-/// rights; there is no -shm, since the lock is exclusive.
+/// Makes an empty file that only its owner can read, unless there is a file already. SQLite gives
+/// its WAL the same rights; there is no -shm, since the lock is exclusive.
 fn make_empty(path: &Path) -> Result<(), Error> {
     let open = |source| Error::Open { path: path.to_owned(), source };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -127,13 +135,15 @@ fn make_private(path: &Path) -> Result<(), Error> {
 
 fn check_format(db: &Connection, path: &Path) -> Result<(), Error> {
     let failed = |source| Error::of(path, source);
-    let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
+    let application: i32 =
+        db.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
     let objects: i64 =
         db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
     if application != APPLICATION_ID && objects > 0 {
         return Err(Error::NotACache { path: path.to_owned() });
     }
-    let found: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    let found: u32 =
+        db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
     let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
     if found > known {
         return Err(Error::Newer { path: path.to_owned(), found, known });

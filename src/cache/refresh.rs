@@ -1,8 +1,9 @@
-//! Refreshes: rows that were read again, leads that are gone, and the moment from which the next one has to look.
+//! Refreshes: rows that were read again, leads that are gone, and the moment from which the next
+//! one has to look.
 //!
-//! A refresh is a scan that is under way like any other, so that its rows carry its number and each lead is counted once,
-//! however often it is interrupted. It never removes what it has not looked at, and the refresh point moves in the
-//! transaction that ends it, or not at all.
+//! A refresh is a scan that is under way like any other, so that its rows carry its number and each
+//! lead is counted once, however often it is interrupted. It never removes what it has not looked
+//! at, and the refresh point moves in the transaction that ends it, or not at all.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -33,8 +34,9 @@ pub struct RefreshTotals {
 impl Cache {
     /// The highest id in it; 0 where it is empty.
     pub fn highest_id(&self) -> Result<LeadId, Error> {
-        let highest: i64 =
-            self.read(|db| db.query_row("SELECT coalesce(max(id), 0) FROM lead", [], |row| row.get(0)))?;
+        let highest: i64 = self.read(|db| {
+            db.query_row("SELECT coalesce(max(id), 0) FROM lead", [], |row| row.get(0))
+        })?;
         Ok(highest.unsigned_abs())
     }
 
@@ -54,7 +56,8 @@ impl Cache {
         })
     }
 
-    /// Stores leads as they were just read, and removes those that were found to be gone; all of it or nothing.
+    /// Stores leads as they were just read, and removes those that were found to be gone; all of it
+    /// or nothing.
     pub fn renew(&mut self, rows: &[Row], gone: &[Gone]) -> Result<(), Error> {
         let renewed = self.write(|db| {
             let Some(number) = running(db)? else { return Ok(false) };
@@ -84,7 +87,8 @@ impl Cache {
         if renewed { Ok(()) } else { Err(Error::NoScan { path: self.path.clone() }) }
     }
 
-    /// Ends the refresh: the cache is complete, and the next refresh looks from where this one began.
+    /// Ends the refresh: the cache is complete, and the next refresh looks from where this one
+    /// began.
     pub fn finish_refresh(&mut self, now: DateTime<Utc>) -> Result<RefreshTotals, Error> {
         self.write(|db| finish(db, now))?.ok_or_else(|| Error::NoScan { path: self.path.clone() })
     }
@@ -96,7 +100,8 @@ fn finish(db: &Connection, now: DateTime<Utc>) -> rusqlite::Result<Option<Refres
             Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
         })
         .optional()?;
-    let Some([new, changed, removed, merged]) = found.map(|found| found.map(i64::unsigned_abs)) else {
+    let Some([new, changed, removed, merged]) = found.map(|found| found.map(i64::unsigned_abs))
+    else {
         return Ok(None);
     };
     super::scan::keep_point(db, &written(now))?;

@@ -1,7 +1,7 @@
 //! A lead as a row, and back, with nothing lost.
 //!
-//! A value goes into the column of its field where it has the column's type; any other value, and every field without
-//! a column, goes into one JSON object.
+//! A value goes into the column of its field where it has the column's type; any other value, and
+//! every field without a column, goes into one JSON object.
 
 use rusqlite::types::{ToSqlOutput, Type, Value as Owned, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, Statement, params};
@@ -130,7 +130,8 @@ pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Stored> {
         lead.fields.insert(field.to_owned(), value);
     }
     if let Some(rest) = row.get_ref(REST)?.as_str_or_null()? {
-        let rest: Map<String, Value> = serde_json::from_str(rest).map_err(|error| damaged(REST, error))?;
+        let rest: Map<String, Value> =
+            serde_json::from_str(rest).map_err(|error| damaged(REST, error))?;
         lead.fields.extend(rest);
     }
     Ok(Stored { scan: row.get(1)?, row: Row { lead, key: row.get(2)? } })
@@ -144,7 +145,9 @@ pub(super) fn remove(db: &Connection, lead: LeadId) -> rusqlite::Result<bool> {
 
 fn cell_of(value: &Value, kind: Kind) -> Option<ToSqlOutput<'_>> {
     match (value, kind) {
-        (Value::String(text), Kind::Text) => Some(ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes()))),
+        (Value::String(text), Kind::Text) => {
+            Some(ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())))
+        }
         (Value::Bool(flag), Kind::Flag) => Some(ToSqlOutput::Owned(Owned::Integer((*flag).into()))),
         (Value::Number(number), Kind::Number) => {
             number.as_i64().map(|number| ToSqlOutput::Owned(Owned::Integer(number)))
@@ -159,10 +162,14 @@ fn rest_of(lead: &Lead) -> rusqlite::Result<String> {
     };
     let rest: std::collections::BTreeMap<&String, &Value> =
         lead.fields.iter().filter(|(field, value)| !has_column(field, value)).collect();
-    serde_json::to_string(&rest).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+    serde_json::to_string(&rest)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
-fn damaged(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+fn damaged(
+    column: usize,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
 }
 

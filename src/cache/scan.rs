@@ -38,9 +38,10 @@ pub struct ScanTotals {
 }
 
 impl Cache {
-    /// Goes on with the scan that was interrupted, where it reads the same; else begins a new one. The leads of
-    /// earlier scans stay until this one is complete; their keys must be by the rule of this one, see [`Cache::rekey`].
-    /// `now` is when a new one begins: a refresh after it has to look from there on.
+    /// Goes on with the scan that was interrupted, where it reads the same; else begins a new one.
+    /// The leads of earlier scans stay until this one is complete; their keys must be by the rule
+    /// of this one, see [`Cache::rekey`]. `now` is when a new one begins: a refresh after it has to
+    /// look from there on.
     pub fn begin_scan(&mut self, spec: &ScanSpec, now: DateTime<Utc>) -> Result<Begun, Error> {
         self.write(|db| {
             if let Some(begun) = interrupted(db, spec)? {
@@ -59,8 +60,8 @@ impl Cache {
         self.write(|db| db.execute("UPDATE running SET expected = ?1", [expected]).map(drop))
     }
 
-    /// Stores a page and the cursor that leads beyond it, both or neither. A lead that comes again takes the place of
-    /// its earlier row.
+    /// Stores a page and the cursor that leads beyond it, both or neither. A lead that comes again
+    /// takes the place of its earlier row.
     pub fn save_page(&mut self, rows: &[Row], cursor: &str) -> Result<(), Error> {
         let stored = self.write(|db| {
             let Some(number) = running(db)? else { return Ok(false) };
@@ -95,7 +96,8 @@ pub(super) enum Seen {
     Same,
 }
 
-/// Stores a row under the scan with this number. A lead that the scan has seen already was counted then.
+/// Stores a row under the scan with this number. A lead that the scan has seen already was counted
+/// then.
 pub(super) fn store(db: &Connection, row: &Row, number: i64) -> rusqlite::Result<Seen> {
     let before = row::get(db, row.lead.id)?;
     let seen = match &before {
@@ -118,14 +120,16 @@ fn interrupted(db: &Connection, spec: &ScanSpec) -> rusqlite::Result<Option<Begu
     .optional()
 }
 
-/// Begins a scan in place of one that was interrupted, and gives its number. Of a file nobody knows when it was made.
+/// Begins a scan in place of one that was interrupted, and gives its number. Of a file nobody knows
+/// when it was made.
 pub(super) fn start(
     db: &Connection,
     spec: &ScanSpec,
     begun_at: Option<DateTime<Utc>>,
 ) -> rusqlite::Result<i64> {
     db.execute("DELETE FROM export_job", [])?;
-    let number = db.query_row("UPDATE meta SET scans = scans + 1 RETURNING scans", [], |row| row.get(0))?;
+    let number =
+        db.query_row("UPDATE meta SET scans = scans + 1 RETURNING scans", [], |row| row.get(0))?;
     db.execute(
         "INSERT OR REPLACE INTO running (only, number, strategy, fields, key_signature, added, changed, begun_at) \
          VALUES (1, ?1, ?2, ?3, ?4, 0, 0, ?5)",
@@ -159,7 +163,8 @@ pub(super) fn finish(db: &Connection, now: DateTime<Utc>) -> rusqlite::Result<Op
     }))
 }
 
-/// The running scan becomes the last complete one, what was kept of leads that are gone goes with them, and where it began the point from which a refresh has to look.
+/// The running scan becomes the last complete one, what was kept of leads that are gone goes with
+/// them, and where it began the point from which a refresh has to look.
 pub(super) fn keep_point(db: &Connection, now: &str) -> rusqlite::Result<()> {
     birth::forget_gone(db)?;
     db.execute(

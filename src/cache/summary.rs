@@ -60,9 +60,11 @@ pub struct Summary {
     pub strategy: Option<String>,
     /// The file that the leads were read from; none where they are the instance's own.
     pub file: Option<String>,
-    /// When the last complete scan began: what changed since then it may not have seen. None where it read a file.
+    /// When the last complete scan began: what changed since then it may not have seen. None where
+    /// it read a file.
     pub refresh_from: Option<DateTime<Utc>>,
-    /// The fields that the last complete scan read; none before there is one, or where an earlier format kept it.
+    /// The fields that the last complete scan read; none before there is one, or where an earlier
+    /// format kept it.
     pub fields: Option<Vec<String>>,
     /// How the scan reads that was begun and did not end.
     pub running: Option<String>,
@@ -123,7 +125,8 @@ fn reached(db: &Connection, running: Option<&str>) -> rusqlite::Result<Option<Re
     };
     match running {
         Some("pages") => db.query_row("SELECT cursor, expected FROM running", [], |row| {
-            let next: Option<i64> = row.get::<_, Option<String>>(0)?.and_then(|next| next.parse().ok());
+            let next: Option<i64> =
+                row.get::<_, Option<String>>(0)?.and_then(|next| next.parse().ok());
             Ok(Some(of(next.map_or(0, |next| next - 1), row.get(1)?)))
         }),
         Some("bulk") => db.query_row("SELECT count(bytes), count(*) FROM export_job", [], |row| {

@@ -96,7 +96,10 @@ fn a_scan_that_reads_otherwise_begins_anew_and_a_rescan_says_what_is_new_changed
     let mut cache = place.open();
     begin(&mut cache, &spec());
     cache
-        .save_page(&[row(1, "a@example.com"), row(2, "b@example.com"), row(3, "c@example.com")], "300")
+        .save_page(
+            &[row(1, "a@example.com"), row(2, "b@example.com"), row(3, "c@example.com")],
+            "300",
+        )
         .unwrap();
     cache.finish_scan(now()).unwrap();
     begin(&mut cache, &spec());
@@ -104,7 +107,10 @@ fn a_scan_that_reads_otherwise_begins_anew_and_a_rescan_says_what_is_new_changed
     let other = ScanSpec { key_signature: "email+region".to_owned(), ..spec() };
     assert_eq!(begin(&mut cache, &other).cursor, None);
     cache
-        .save_page(&[row(1, "a@example.com"), row(2, "new@example.com"), row(4, "d@example.com")], "300")
+        .save_page(
+            &[row(1, "a@example.com"), row(2, "new@example.com"), row(4, "d@example.com")],
+            "300",
+        )
         .unwrap();
     let totals = cache.finish_scan(now()).unwrap();
     assert_eq!((totals.leads, totals.new, totals.changed, totals.removed), (3, 1, 1, 1));

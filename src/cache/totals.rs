@@ -7,7 +7,8 @@ use rusqlite::params;
 use super::{Cache, Error};
 
 impl Cache {
-    /// Keeps the totals of the last complete scan, as JSON, until [`Cache::forget_totals`]. A scan has one.
+    /// Keeps the totals of the last complete scan, as JSON, until [`Cache::forget_totals`]. A scan
+    /// has one.
     pub fn keep_totals(&mut self, body: &str) -> Result<(), Error> {
         self.write(|db| {
             db.execute(

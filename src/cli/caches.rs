@@ -13,7 +13,9 @@ pub(super) fn name(text: &str) -> Result<String, &'static str> {
         || text.contains(['/', '\\'])
         || text.contains(char::is_control)
     {
-        return Err("a name is a word or some, such as acme, without slashes and without a dot in front");
+        return Err(
+            "a name is a word or some, such as acme, without slashes and without a dot in front",
+        );
     }
     Ok(text.to_owned())
 }
@@ -46,7 +48,8 @@ pub(super) fn with_those_there(error: cache::Error, config: &Config) -> Failure 
 /// `acme (29 Nov 2026)`; none where it is no cache, or in use.
 fn described(path: &std::path::Path) -> Option<String> {
     let summary = Cache::open_found(path).ok()?.summary().ok()?;
-    let scanned =
-        summary.scanned_at.map_or("not fully scanned".to_owned(), |at| at.format("%-d %b %Y").to_string());
+    let scanned = summary
+        .scanned_at
+        .map_or("not fully scanned".to_owned(), |at| at.format("%-d %b %Y").to_string());
     Some(format!("{} ({scanned})", shown(&summary.instance)))
 }

@@ -14,7 +14,11 @@ pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(super) fn run(args: &CompletionsArgs, ui: &mut Ui, command: &mut clap::Command) -> Result<Exit, Failure> {
+pub(super) fn run(
+    args: &CompletionsArgs,
+    ui: &mut Ui,
+    command: &mut clap::Command,
+) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, command, "mkto-audit", &mut script);
     ui.print(&String::from_utf8_lossy(&script))?;

@@ -1,6 +1,8 @@
-//! Consent on a terminal: before a merge that nobody has seen as a plan, a person types how many records will vanish.
+//! Consent on a terminal: before a merge that nobody has seen as a plan, a person types how many
+//! records will vanish.
 //!
-//! Never: asks where no person is, so scripts go on as they do; takes anything but the number for consent.
+//! Never: asks where no person is, so scripts go on as they do; takes anything but the number for
+//! consent.
 
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -33,9 +35,11 @@ impl<'a> Vanishing<'a> {
     }
 }
 
-/// Whether the merge may go on. It may wherever nobody can be asked, and where there is nothing to merge.
+/// Whether the merge may go on. It may wherever nobody can be asked, and where there is nothing to
+/// merge.
 pub(super) fn agrees(ui: &mut Ui, vanishing: Vanishing<'_>) -> bool {
-    if vanishing.records == 0 || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if vanishing.records == 0 || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal()
+    {
         return true;
     }
     let agreed = ask(&mut std::io::stdin().lock(), &mut std::io::stderr().lock(), vanishing);
@@ -49,7 +53,8 @@ pub(super) fn agrees(ui: &mut Ui, vanishing: Vanishing<'_>) -> bool {
 fn ask(input: &mut impl BufRead, output: &mut impl Write, vanishing: Vanishing<'_>) -> bool {
     let mut typed = String::new();
     let asked = write!(output, "{}", vanishing.question()).and_then(|()| output.flush());
-    asked.and_then(|()| input.read_line(&mut typed)).is_ok() && typed.trim() == vanishing.records.to_string()
+    asked.and_then(|()| input.read_line(&mut typed)).is_ok()
+        && typed.trim() == vanishing.records.to_string()
 }
 
 pub(super) use crate::plain::counted_of as counted;
@@ -60,8 +65,11 @@ mod tests {
 
     #[test]
     fn only_the_number_of_records_that_vanish_is_consent() {
-        let vanishing =
-            Vanishing { groups: 19, records: 27, instance: "111-aaa-111.mktorest.com (profile acme)" };
+        let vanishing = Vanishing {
+            groups: 19,
+            records: 27,
+            instance: "111-aaa-111.mktorest.com (profile acme)",
+        };
         for (typed, agreed) in [
             ("27\n", true),
             (" 27 \r\n", true),

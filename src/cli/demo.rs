@@ -1,7 +1,8 @@
 //! `mkto-audit demo`: the whole story on a practice Marketo, from the race to the proof.
 //!
-//! Everything in it is done for real: the sandbox is served over HTTP, the writers race with plain upserts, and the
-//! commands are the commands. What is claimed at the end is counted in the sandbox, past the API.
+//! Everything in it is done for real: the sandbox is served over HTTP, the writers race with plain
+//! upserts, and the commands are the commands. What is claimed at the end is counted in the
+//! sandbox, past the API.
 
 use std::path::Path;
 
@@ -27,7 +28,8 @@ const PEOPLE: usize = 40;
 
 /// See on a practice Marketo how duplicates arise, are found, merged, and prevented
 ///
-/// No credentials and no flags: it starts a sandbox inside itself, and ends within half a minute. Nothing is kept.
+/// No credentials and no flags: it starts a sandbox inside itself, and ends within half a minute.
+/// Nothing is kept.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: mkto-audit demo")]
 pub(super) struct DemoArgs {}
@@ -35,7 +37,8 @@ pub(super) struct DemoArgs {}
 pub(super) async fn run(_args: &DemoArgs, ui: Ui) -> Result<Exit, Failure> {
     let folder = tempfile::tempdir().map_err(Failure::Output)?;
     let sandbox = start().await?;
-    let mut demo = Demo { context: context(&sandbox, &folder, ui.telling_a_story())?, sandbox, folder };
+    let mut demo =
+        Demo { context: context(&sandbox, &folder, ui.telling_a_story())?, sandbox, folder };
     let known = demo.make_duplicates().await?;
     demo.find_and_merge(&known).await?;
     demo.prevent().await?;
@@ -99,7 +102,9 @@ impl Demo {
         if made != PEOPLE {
             return Err(Failure::Demo { lost: format!("{PEOPLE} people became {made} records") });
         }
-        self.say(&format!("{PEOPLE} new people, three upserts for each: {made} records. No duplicate arose."))
+        self.say(&format!(
+            "{PEOPLE} new people, three upserts for each: {made} records. No duplicate arose."
+        ))
     }
 
     fn say_what_next(&mut self) -> Result<(), Failure> {
@@ -142,7 +147,9 @@ impl Demo {
         let parsed = Cli::try_parse_from(line)
             .map_err(|error| Failure::Usage { what: error.to_string(), hint: None })?;
         let result = match parsed.command {
-            Command::Configured(command) => Box::pin(command.run(&mut self.context)).await.map(drop),
+            Command::Configured(command) => {
+                Box::pin(command.run(&mut self.context)).await.map(drop)
+            }
             _ => Ok(()),
         };
         self.context.ui = story;
@@ -153,8 +160,13 @@ impl Demo {
 
 /// Marketo's limits are lifted, so that nobody has to wait for them; its race is not.
 async fn start() -> Result<Sandbox, Failure> {
-    let mut options =
-        Options { leads: 1_200, seed: 7, rate_limit: 100_000, concurrency: 1_000, ..Options::default() };
+    let mut options = Options {
+        leads: 1_200,
+        seed: 7,
+        rate_limit: 100_000,
+        concurrency: 1_000,
+        ..Options::default()
+    };
     let usage = |error: OptionError| Failure::Usage { what: error.to_string(), hint: None };
     for knob in ["clock_speed=20", "activity_delay_ms=1000"] {
         options.set_knob(knob).map_err(usage)?;

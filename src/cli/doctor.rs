@@ -1,4 +1,5 @@
-//! `mkto-audit doctor`: is everything there that the other commands need, and how to mend what is not.
+//! `mkto-audit doctor`: is everything there that the other commands need, and how to mend what is
+//! not.
 
 use clap::Args;
 use serde::Serialize;
@@ -8,7 +9,9 @@ use super::wrap::wrapped;
 use super::{Context, Exit, Failure};
 use crate::config::{self, Config};
 use crate::dedupe::{Sense, custom_companions, custom_consent};
-use crate::marketo::{self, Client, Outcome, ReadLeads, Schema, SyncAction, SyncLeads, SyncRequest};
+use crate::marketo::{
+    self, Client, Outcome, ReadLeads, Schema, SyncAction, SyncLeads, SyncRequest,
+};
 use crate::plain::count;
 
 /// How often the empty call that checks the permission to write is made.
@@ -19,8 +22,8 @@ const USUAL_QUOTA: u64 = 50_000;
 
 /// Check the configuration, the credentials, the permissions and the quota left today
 ///
-/// Changes nothing in Marketo: the permission to write is checked with an empty call, which Marketo refuses for being
-/// empty where it would allow a full one.
+/// Changes nothing in Marketo: the permission to write is checked with an empty call, which Marketo
+/// refuses for being empty where it would allow a full one.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: mkto-audit doctor")]
 pub(super) struct DoctorArgs {
@@ -71,9 +74,12 @@ pub(super) async fn run(context: &mut Context, args: &DoctorArgs) -> Result<Exit
     let width = context.ui.terminal_width().map_or(usize::MAX, |width| width.min(WIDTH));
     for check in &checks {
         let mark = if check.ok { "ok  " } else { "FAIL" };
-        let mut lines =
-            format!("{}: {}", check.name, check.detail).lines().map(str::to_owned).collect::<Vec<_>>();
-        let mend = check.mend.as_ref().map(|mend| format!("how to fix it: {mend}")).unwrap_or_default();
+        let mut lines = format!("{}: {}", check.name, check.detail)
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
+        let mend =
+            check.mend.as_ref().map(|mend| format!("how to fix it: {mend}")).unwrap_or_default();
         lines.extend(mend.lines().map(str::to_owned));
         let text: Vec<String> =
             lines.iter().map(|line| wrapped(line, width.saturating_sub(INDENT.len()))).collect();
@@ -108,7 +114,10 @@ async fn examine(config: &Config) -> Vec<Check> {
             checks.push(failed("credentials", error));
             return checks;
         }
-        _ => passed("credentials", format!("Marketo gave a token for client id {}", shown_id(config))),
+        _ => passed(
+            "credentials",
+            format!("Marketo gave a token for client id {}", shown_id(config)),
+        ),
     };
     checks.push(credentials);
     checks.push(permission("Read-Only Lead", &schema, |schema: &Schema| {
@@ -121,13 +130,17 @@ async fn examine(config: &Config) -> Vec<Check> {
     checks.push(permission("Read-Only Assets", &client.static_lists().await, |lists| {
         counted(lists.len(), "static list")
     }));
-    checks.push(permission("Read-Only Custom Object", &client.lead_custom_objects().await, |objects| {
-        format!(
-            "{} that belong{} to leads",
-            counted(objects.len(), "custom object"),
-            if objects.len() == 1 { "s" } else { "" }
-        )
-    }));
+    checks.push(permission(
+        "Read-Only Custom Object",
+        &client.lead_custom_objects().await,
+        |objects| {
+            format!(
+                "{} that belong{} to leads",
+                counted(objects.len(), "custom object"),
+                if objects.len() == 1 { "s" } else { "" }
+            )
+        },
+    ));
     checks.push(may_write(&client).await);
     checks.push(quota(config, &client).await);
     checks
@@ -135,9 +148,10 @@ async fn examine(config: &Config) -> Vec<Check> {
 
 fn files(config: &Config) -> Check {
     match (config.cache_file(), config.ledger_file()) {
-        (Ok(cache), Ok(ledger)) => {
-            passed("configuration", format!("cache {}, ledger {}", cache.display(), ledger.display()))
-        }
+        (Ok(cache), Ok(ledger)) => passed(
+            "configuration",
+            format!("cache {}, ledger {}", cache.display(), ledger.display()),
+        ),
         (Err(error), _) | (_, Err(error)) => misconfigured(&error),
     }
 }
@@ -162,7 +176,8 @@ fn consent(schema: &Schema) -> Check {
     let mut detail = match custom_consent(&facts).as_slice() {
         [] => "no custom consent fields were found by name or label".to_owned(),
         found => {
-            let line = |(field, sense): &(&str, Sense)| format!("\n      {field}: {}", sense.treatment());
+            let line =
+                |(field, sense): &(&str, Sense)| format!("\n      {field}: {}", sense.treatment());
             format!(
                 "custom fields that a merge treats as consent:{}",
                 found.iter().map(line).collect::<String>()
@@ -170,8 +185,9 @@ fn consent(schema: &Schema) -> Check {
         }
     };
     let companions = custom_companions(&facts);
-    let line =
-        |(field, flag): &(&str, &str)| format!("\n      {field}: comes from the record whose {flag} is kept");
+    let line = |(field, flag): &(&str, &str)| {
+        format!("\n      {field}: comes from the record whose {flag} is kept")
+    };
     detail.push_str(&companions.iter().map(line).collect::<String>());
     let hidden = [facts.missing_safety_fields(), facts.missing_opt_outs()].concat();
     if !hidden.is_empty() {
@@ -181,7 +197,8 @@ fn consent(schema: &Schema) -> Check {
     passed("consent", detail)
 }
 
-/// An empty call of Sync Leads: with the permission Marketo answers that no leads were given, without it 603.
+/// An empty call of Sync Leads: with the permission Marketo answers that no leads were given,
+/// without it 603.
 async fn may_write(client: &Client) -> Check {
     let request = SyncRequest {
         action: SyncAction::UpdateOnly,
@@ -191,7 +208,8 @@ async fn may_write(client: &Client) -> Check {
     };
     let name = "Read-Write Lead";
     let mut answer = client.sync_leads(&request).await;
-    // A call without records can do nothing, so that this one may be sent again whatever became of it.
+    // A call without records can do nothing, so that this one may be sent again whatever became of
+    // it.
     for _ in 1..WRITE_ATTEMPTS {
         if !answer.as_ref().is_err_and(|error| error.outcome() == Outcome::Unclear) {
             break;
@@ -239,7 +257,11 @@ async fn quota(config: &Config, client: &Client) -> Check {
     }
 }
 
-fn permission<T>(name: &'static str, answer: &marketo::Result<T>, describe: impl Fn(&T) -> String) -> Check {
+fn permission<T>(
+    name: &'static str,
+    answer: &marketo::Result<T>,
+    describe: impl Fn(&T) -> String,
+) -> Check {
     match answer {
         Ok(found) => passed(name, describe(found)),
         Err(error) => failed(name, error),
@@ -297,8 +319,12 @@ fn without(name: &str) -> &'static str {
             "\nwithout it: `scan` reads all records, each time anew, and finds no causes; `merge` does not notice who opts \
              out on a record while it is merged"
         }
-        "Read-Only Assets" => "\nwithout it: `scan` works by pages, and `merge` leaves every group alone",
-        "Read-Only Custom Object" => "\nwithout it: `scan` works, and `merge` leaves every group alone",
+        "Read-Only Assets" => {
+            "\nwithout it: `scan` works by pages, and `merge` leaves every group alone"
+        }
+        "Read-Only Custom Object" => {
+            "\nwithout it: `scan` works, and `merge` leaves every group alone"
+        }
         "Read-Write Lead" => {
             "\nwithout it: `scan`, `report` and `explain` work, and nothing can be merged or written"
         }

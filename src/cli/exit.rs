@@ -12,7 +12,8 @@ pub enum Exit {
     Failed = 1,
     /// Wrong usage or configuration; nothing was called.
     Usage = 2,
-    /// Done, but some records or groups were skipped or failed; the output lists each with its reason.
+    /// Done, but some records or groups were skipped or failed; the output lists each with its
+    /// reason.
     Partial = 3,
     /// Stopped early: a quota or budget is used up, or a signal came. The same command goes on.
     Stopped = 4,
@@ -26,8 +27,8 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Prints what clap has to say (help and version to standard output) and gives its exit code. Where standard error is to
-/// hold JSON, so it does from the first line on.
+/// Prints what clap has to say (help and version to standard output) and gives its exit code. Where
+/// standard error is to hold JSON, so it does from the first line on.
 pub(super) fn of_clap(error: &clap::Error, in_json: bool) -> ExitCode {
     if in_json && error.use_stderr() {
         super::log::start(super::log::Log { verbose: 1, json: true, serves: false });

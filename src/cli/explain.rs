@@ -1,4 +1,5 @@
-//! `mkto-audit explain`: how a group came about, or what an integration did. Asks nobody, and needs no credentials.
+//! `mkto-audit explain`: how a group came about, or what an integration did. Asks nobody, and needs
+//! no credentials.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -19,8 +20,8 @@ use crate::report::{
 
 /// Explain how the duplicates of an address arose, and what to change so that it stops
 ///
-/// With --integration: the calls by which an integration made duplicates, for whoever runs it; request ids, times and lead
-/// ids, without personal data.
+/// With --integration: the calls by which an integration made duplicates, for whoever runs it;
+/// request ids, times and lead ids, without personal data.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     mkto-audit explain ada@example.com\n  \
@@ -35,7 +36,8 @@ pub(super) struct ExplainArgs {
     /// The login of an API user, as `report` names it
     #[arg(long, value_name = "API-USER", requires = "csv")]
     integration: Option<String>,
-    /// Write the calls of the integration as CSV to FILE, or to standard output where no FILE is named
+    /// Write the calls of the integration as CSV to FILE, or to standard output where no FILE is
+    /// named
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STANDARD_OUTPUT, requires = "integration")]
     csv: Option<PathBuf>,
     /// Print one JSON document
@@ -47,7 +49,8 @@ pub(super) fn run(context: &mut Context, args: ExplainArgs) -> Result<Exit, Fail
     if let Some(name) = &args.cache_name {
         context.config.use_cache_named(name);
     }
-    let merged = args.email.as_deref().map(|email| merged(context, email)).transpose()?.unwrap_or_default();
+    let merged =
+        args.email.as_deref().map(|email| merged(context, email)).transpose()?.unwrap_or_default();
     let emails = args.email.as_deref().map(|email| Emails::of([email]));
     let filter = Filter { emails, min_size: 2, ..Filter::default() };
     let report = collect(context, &filter, None)?;
@@ -71,7 +74,8 @@ pub(super) fn run(context: &mut Context, args: ExplainArgs) -> Result<Exit, Fail
         context.ui.print(&told)?;
         return Ok(tell_unfinished(context, &report.source));
     }
-    let mut texts: Vec<String> = report.shown.iter().map(|shown| render_explanation(shown, width)).collect();
+    let mut texts: Vec<String> =
+        report.shown.iter().map(|shown| render_explanation(shown, width)).collect();
     if !merged.is_empty() {
         texts.push(render_merged(&email, &merged, None, width));
     }
@@ -81,7 +85,9 @@ pub(super) fn run(context: &mut Context, args: ExplainArgs) -> Result<Exit, Fail
     }
     let exit = tell_unfinished(context, &report.source);
     if exit == Exit::Done && !report.source.is_file {
-        context.ui.note(&format!("next: `mkto-audit merge --email {email}` says what a merge would do"));
+        context
+            .ui
+            .note(&format!("next: `mkto-audit merge --email {email}` says what a merge would do"));
     }
     Ok(exit)
 }
@@ -106,8 +112,12 @@ fn merged(context: &mut Context, email: &str) -> Result<Vec<Merged>, Failure> {
             others.entry(survivor).or_default().push(loser);
         }
     }
-    let others =
-        others.into_iter().map(|(survivor, merged)| Merged { at: None, plan: None, survivor, merged });
+    let others = others.into_iter().map(|(survivor, merged)| Merged {
+        at: None,
+        plan: None,
+        survivor,
+        merged,
+    });
     let own = own.into_iter().map(|merge| {
         let PastMerge { plan, survivor, merged, at, .. } = merge;
         Merged { at: Some(at), plan: Some(plan), survivor, merged }
@@ -115,7 +125,8 @@ fn merged(context: &mut Context, email: &str) -> Result<Vec<Merged>, Failure> {
     Ok(others.chain(own).collect())
 }
 
-/// What the ledger has of an address. An explanation needs no ledger: where it cannot be read, that is said.
+/// What the ledger has of an address. An explanation needs no ledger: where it cannot be read, that
+/// is said.
 fn own_merges(context: &mut Context, is_asked_for: impl Fn(&str) -> bool) -> Vec<PastMerge> {
     if context.config.instance.base_url.is_none() || context.config.has_named_cache() {
         return Vec::new();
@@ -139,14 +150,17 @@ fn evidence_pack(
     file: &std::path::Path,
 ) -> Result<Exit, Failure> {
     let known: Vec<String> = report.statistics.by_integration.keys().flatten().cloned().collect();
-    let groups: Vec<_> = report.shown.into_iter().filter(|shown| is_of_integration(shown, user)).collect();
+    let groups: Vec<_> =
+        report.shown.into_iter().filter(|shown| is_of_integration(shown, user)).collect();
     if groups.is_empty() {
         let known = if known.is_empty() { "none is known".to_owned() } else { known.join(", ") };
         return Err(Failure::Usage {
             what: format!("no duplicate in the cache was made by an integration `{user}`"),
             hint: Some(match report.source.not_known() {
                 Some(words) => {
-                    format!("integrations that made some, as far as they are known: {known}. {words}")
+                    format!(
+                        "integrations that made some, as far as they are known: {known}. {words}"
+                    )
                 }
                 None => format!("integrations that made some: {known}"),
             }),

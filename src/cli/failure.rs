@@ -3,7 +3,8 @@
 use super::Exit;
 use crate::{cache, config, guard, ledger, marketo, merge, scan};
 
-/// A command's failure. Each source keeps its own words; this type adds the exit code and the next step.
+/// A command's failure. Each source keeps its own words; this type adds the exit code and the next
+/// step.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
@@ -65,7 +66,8 @@ pub enum Failure {
     /// Output could not be written.
     #[error("the output could not be written")]
     Output(#[source] std::io::Error),
-    /// A file that was named for the output could not be written; what was there before is still there.
+    /// A file that was named for the output could not be written; what was there before is still
+    /// there.
     #[error("{} could not be written; what was there before is unchanged", path.display())]
     File {
         /// The file.
@@ -94,7 +96,9 @@ impl Failure {
             | Self::Plan { .. }
             | Self::Input(_)
             | Self::Scan(
-                scan::Error::File(_) | scan::Error::UnknownField { .. } | scan::Error::NoNewLeadType,
+                scan::Error::File(_)
+                | scan::Error::UnknownField { .. }
+                | scan::Error::NoNewLeadType,
             )
             | Self::LookupField { .. }
             | Self::Cache(cache::Error::Missing { .. } | cache::Error::OtherInstance { .. })
@@ -102,7 +106,9 @@ impl Failure {
             Self::Marketo(error) | Self::Scan(scan::Error::Marketo(error)) => exit_of(error),
             Self::BrokenPipe => Exit::Done,
             Self::Stopped => Exit::Stopped,
-            Self::Scan(scan::Error::Export { .. } | scan::Error::NoBeginning | scan::Error::Cache(_))
+            Self::Scan(
+                scan::Error::Export { .. } | scan::Error::NoBeginning | scan::Error::Cache(_),
+            )
             | Self::Demo { .. }
             | Self::Guard(_)
             | Self::Leases(_)
@@ -169,7 +175,11 @@ impl From<guard::Error> for Failure {
 /// Writing to a closed pipe is no failure of ours.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::BrokenPipe { Self::BrokenPipe } else { Self::Output(error) }
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Self::BrokenPipe
+        } else {
+            Self::Output(error)
+        }
     }
 }
 
@@ -237,12 +247,16 @@ fn hint_of(error: &marketo::Error) -> Option<String> {
         }
         E::Unavailable { .. } => "nothing was changed; try again later, or run `mkto-audit doctor`",
         E::Untrusted { why, .. } => why.mend(),
-        E::Unclear { .. } => "run the same command again: it looks what happened before it sends anything",
+        E::Unclear { .. } => {
+            "run the same command again: it looks what happened before it sends anything"
+        }
         E::Uncounted { .. } => {
             "free some space, or mend the rights of that file; deleting it forgets what was spent today"
         }
         E::Withheld { .. } => "run the same command again: it looks before it sends anything",
-        E::Refused { .. } | E::Answer { .. } | E::CannotAsk { .. } | E::Setup { .. } => return None,
+        E::Refused { .. } | E::Answer { .. } | E::CannotAsk { .. } | E::Setup { .. } => {
+            return None;
+        }
     };
     Some(hint.to_owned())
 }

@@ -1,4 +1,5 @@
-//! The flags that say which groups a command is about: the same in `report` and `merge`, in the same order.
+//! The flags that say which groups a command is about: the same in `report` and `merge`, in the
+//! same order.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -40,7 +41,8 @@ pub(super) struct FilterArgs {
     /// Only the group of this address; may be given several times
     #[arg(long, value_name = "ADDRESS", value_parser = some_text)]
     email: Vec<String>,
-    /// Only the groups of the addresses in FILE: one a line, or CSV with an email column; - for standard input
+    /// Only the groups of the addresses in FILE: one a line, or CSV with an email column; - for
+    /// standard input
     #[arg(long, value_name = "FILE")]
     from_file: Option<PathBuf>,
 }
@@ -48,8 +50,11 @@ pub(super) struct FilterArgs {
 impl FilterArgs {
     /// The filter that they ask for. Reads the file that they name.
     pub(super) fn read(&self, context: &mut Context) -> Result<Filter, Failure> {
-        let from_file =
-            self.from_file.as_deref().map(|file| read_addresses(file, &mut context.ui)).transpose()?;
+        let from_file = self
+            .from_file
+            .as_deref()
+            .map(|file| read_addresses(file, &mut context.ui))
+            .transpose()?;
         let given = self.email.iter().chain(from_file.iter().flatten()).map(String::as_str);
         let asked = !self.email.is_empty() || from_file.is_some();
         Ok(Filter {
@@ -71,7 +76,9 @@ fn read_addresses(file: &Path, ui: &mut Ui) -> Result<Vec<String>, Failure> {
     };
     let usage = |what: String| Failure::Usage {
         what,
-        hint: Some("name a file with one address a line, or a CSV with a column `email`".to_owned()),
+        hint: Some(
+            "name a file with one address a line, or a CSV with a column `email`".to_owned(),
+        ),
     };
     read.map_err(|error| usage(format!("{name} cannot be read: {error}")))?;
     let Addresses { found, passed_over } =
@@ -116,5 +123,8 @@ pub(super) fn some_text(text: &str) -> Result<String, &'static str> {
 
 /// A number of groups; none at all is a slip.
 pub(super) fn at_least_one(text: &str) -> Result<usize, &'static str> {
-    text.parse().ok().filter(|number| *number > 0).ok_or("it must be a whole number, and at least 1")
+    text.parse()
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or("it must be a whole number, and at least 1")
 }

@@ -25,10 +25,11 @@ mod service;
 
 /// Run a proxy for the Marketo REST API on which duplicates cannot arise
 ///
-/// An integration changes its base URL to the proxy and nothing else; its own token is what Marketo sees. Writes of one
-/// email (or of any other look-up key) leave one at a time, in the order in which they came; writes that wait leave
-/// together. Where an answer gets lost, nothing is sent again before that call is over and a look-up says what it did.
-/// Everything else passes as it comes.
+/// An integration changes its base URL to the proxy and nothing else; its own token is what Marketo
+/// sees. Writes of one email (or of any other look-up key) leave one at a time, in the order in
+/// which they came; writes that wait leave together. Where an answer gets lost, nothing is sent
+/// again before that call is over and a look-up says what it did. Everything else passes as it
+/// comes.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -38,11 +39,13 @@ mod service;
 pub(super) struct GuardArgs {
     #[command(subcommand)]
     command: Option<GuardCommand>,
-    /// How writes are guarded: looked up first, one at a time, or only watched; it beats guard.mode and its variable
+    /// How writes are guarded: looked up first, one at a time, or only watched; it beats guard.mode
+    /// and its variable
     ///
-    /// strict (the default): one write of a key at a time, looked up first, so that it cannot insert what is there.
-    /// serialize: one at a time, as the caller asked. shadow: everything passes as it comes, nothing is limited, and it is
-    /// counted what would have raced; the first step, before anything is changed. See mkto-audit guard report
+    /// strict (the default): one write of a key at a time, looked up first, so that it cannot
+    /// insert what is there. serialize: one at a time, as the caller asked. shadow: everything
+    /// passes as it comes, nothing is limited, and it is counted what would have raced; the first
+    /// step, before anything is changed. See mkto-audit guard report
     #[arg(long, value_enum, value_name = "MODE")]
     mode: Option<GuardMode>,
     /// The address to listen on; port 0 for any that is free
@@ -57,8 +60,8 @@ pub(super) struct GuardArgs {
     /// Listen beyond this machine without TLS: tokens and people travel in the clear
     #[arg(long)]
     insecure_listen: bool,
-    /// How standard error is written; it names API users and hashes, never a person. With json every line is one JSON
-    /// object, errors too
+    /// How standard error is written; it names API users and hashes, never a person. With json
+    /// every line is one JSON object, errors too
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 }
@@ -210,6 +213,8 @@ fn tls(args: &GuardArgs) -> Result<Option<TlsAcceptor>, Failure> {
 fn unusable(file: &Path, error: &dyn std::error::Error) -> Failure {
     Failure::Usage {
         what: format!("{} cannot be used for TLS: {error}", file.display()),
-        hint: Some("give a PEM file with the certificate chain, and one with its private key".to_owned()),
+        hint: Some(
+            "give a PEM file with the certificate chain, and one with its private key".to_owned(),
+        ),
     }
 }

@@ -1,15 +1,17 @@
 //! What each complete scan found goes into the ledger, where nothing is ever removed.
 //!
-//! For: a report has no memory, and whoever merges wants to see what that has changed. A ledger that another process has
-//! open gets it later: till then it waits in the cache. A file that was given no name leaves nothing, since the next one
-//! may be of another instance. Never: makes a scan fail that did its work.
+//! For: a report has no memory, and whoever merges wants to see what that has changed. A ledger
+//! that another process has open gets it later: till then it waits in the cache. A file that was
+//! given no name leaves nothing, since the next one may be of another instance. Never: makes a scan
+//! fail that did its work.
 
 use super::{Context, Failure};
 use crate::cache::{Cache, Summary};
 use crate::ledger::{Error, Ledger, PastScan, PastTotals};
 use crate::report::Report;
 
-/// Keeps the totals of the scan that just ended; gives those of the one before it, where there is one.
+/// Keeps the totals of the scan that just ended; gives those of the one before it, where there is
+/// one.
 pub(super) fn keep(
     context: &mut Context,
     cache: &mut Cache,
@@ -20,15 +22,15 @@ pub(super) fn keep(
     if strategy == "file" && !config.has_named_cache() {
         return Ok(None);
     }
-    let Summary { instance, scanned_at: Some(ended_at), .. } = cache.summary()? else { return Ok(None) };
+    let Summary { instance, scanned_at: Some(ended_at), .. } = cache.summary()? else {
+        return Ok(None);
+    };
     let totals = of_report(report, instance, ended_at, strategy);
     let body = serde_json::to_string(&totals).unwrap_or_default();
     cache.keep_totals(&body)?;
-    let opened = context
-        .config
-        .ledger_file()
-        .map_err(Failure::from)
-        .and_then(|file| Ledger::open(&file, &context.config.instance_name()).map_err(Failure::from));
+    let opened = context.config.ledger_file().map_err(Failure::from).and_then(|file| {
+        Ledger::open(&file, &context.config.instance_name()).map_err(Failure::from)
+    });
     let mut ledger = match opened {
         Ok(ledger) => ledger,
         Err(Failure::Ledger(Error::InUse { .. })) => return Ok(None),
@@ -75,7 +77,10 @@ fn of_report(
         perhaps_meant: report.perhaps_meant().excess,
         by_cause: by_cause
             .map(|(cause, totals)| {
-                (cause.as_str().to_owned(), PastTotals { groups: totals.groups, excess: totals.excess })
+                (
+                    cause.as_str().to_owned(),
+                    PastTotals { groups: totals.groups, excess: totals.excess },
+                )
             })
             .collect(),
         by_user: (!report.source.log.is_unread()).then(|| {

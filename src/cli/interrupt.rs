@@ -1,14 +1,15 @@
 //! Ctrl-C and SIGTERM: the first asks a command to stop, the second ends it at once.
 //!
-//! What changes nothing is dropped where it stands ([`or_stop`]); a call that changes something is brought to its end, or
-//! written down as open. Never: a command that goes on as if nobody had asked.
+//! What changes nothing is dropped where it stands ([`or_stop`]); a call that changes something is
+//! brought to its end, or written down as open. Never: a command that goes on as if nobody had
+//! asked.
 
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Failure, Ui};
 
-/// A token that the first signal sets. A second signal ends the process: what was in flight is then settled by the
-/// next run, which asks Marketo.
+/// A token that the first signal sets. A second signal ends the process: what was in flight is then
+/// settled by the next run, which asks Marketo.
 pub(super) fn watch(mut ui: Ui) -> CancellationToken {
     let token = CancellationToken::new();
     let set = token.clone();
@@ -41,7 +42,8 @@ pub(super) async fn or_stop<T>(
 /// The signals that ask for a stop, listened for from the moment that this is made.
 #[cfg(unix)]
 struct Signals {
-    // Without a handler the default action, to end the process, stays in force; there is nothing better to do.
+    // Without a handler the default action, to end the process, stays in force; there is nothing
+    // better to do.
     interrupt: Option<tokio::signal::unix::Signal>,
     terminate: Option<tokio::signal::unix::Signal>,
 }

@@ -5,8 +5,9 @@ use crate::config::LeaseStore;
 use crate::guard::lease::{AnyLeases, MemoryLeases, SharedLeases, Terms};
 use crate::marketo::Clock;
 
-/// Opens `guard.leases`. A store that can be shared and cannot be opened is a reason not to start; a Postgres that is
-/// merely away is not, since nothing is written until it is back. Needs a runtime.
+/// Opens `guard.leases`. A store that can be shared and cannot be opened is a reason not to start;
+/// a Postgres that is merely away is not, since nothing is written until it is back. Needs a
+/// runtime.
 pub(super) fn open(context: &Context) -> Result<AnyLeases, Failure> {
     let config = &context.config;
     let terms = Terms::at(Clock::sped_up(config.clock_speed));

@@ -1,9 +1,10 @@
 //! The log on standard error: what is in it, in which form, and who waits for it to be written.
 //!
-//! A server's is written by a thread of its own, line by line from a queue that is bounded. Whoever reads it may stop doing
-//! so, as a collector that hangs, and a pipe that is full would stop every thread that has something to say, and with them
-//! all callers. Lines that there is no room for are counted instead, and the count is told when there is room again. A
-//! command that somebody waits for writes its log at once, in order with what else it says.
+//! A server's is written by a thread of its own, line by line from a queue that is bounded. Whoever
+//! reads it may stop doing so, as a collector that hangs, and a pipe that is full would stop every
+//! thread that has something to say, and with them all callers. Lines that there is no room for are
+//! counted instead, and the count is told when there is room again. A command that somebody waits
+//! for writes its log at once, in order with what else it says.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -72,7 +73,9 @@ pub(super) fn start(log: Log) -> Started {
         }));
     }
     // A second start in one process keeps the first log.
-    drop(tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines).with(filter)));
+    drop(tracing::subscriber::set_global_default(
+        tracing_subscriber::registry().with(lines).with(filter),
+    ));
     Started(queue)
 }
 

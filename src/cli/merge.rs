@@ -125,9 +125,10 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
         carries_out: args.confirm,
     };
     let mut merge = context.or_stop(Merge::new(&client, &mut ledger, settings)).await??;
-    let wanted = kept
-        .as_ref()
-        .map_or_else(|| policy(&context.config, &filter, &args.allowed), |plan| plan.policy.clone());
+    let wanted = kept.as_ref().map_or_else(
+        || policy(&context.config, &filter, &args.allowed),
+        |plan| plan.policy.clone(),
+    );
     merge.check_rules(&wanted)?;
     let mut follow = Follow {
         cache: &mut cache,
@@ -175,7 +176,10 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
     let report = if args.confirm {
         merge.carry_out(Confirmed::by_its_owner(plan), &mut follow).await
     } else {
-        Report { stopped: context.interrupt.is_cancelled().then_some(Stopped::Interrupted), ..dry_run(&plan) }
+        Report {
+            stopped: context.interrupt.is_cancelled().then_some(Stopped::Interrupted),
+            ..dry_run(&plan)
+        }
     };
     if follow.unrecorded {
         context.ui.note(
@@ -201,8 +205,8 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
 /// A finding that is open, and its number.
 type Open = (FindingId, Finding);
 
-/// Says what the run lost, what could not be seen, and how it ended. No run ends well while something that a merge lost
-/// is open.
+/// Says what the run lost, what could not be seen, and how it ended. No run ends well while
+/// something that a merge lost is open.
 fn tell_ended(ui: &mut Ui, report: Report, open: &[Open], before: &[Open], confirm: bool) -> Exit {
     let new = open.iter().filter(|finding| !before.contains(finding)).cloned();
     findings::tell(ui, &new.collect::<Vec<_>>());
@@ -213,8 +217,8 @@ fn tell_ended(ui: &mut Ui, report: Report, open: &[Open], before: &[Open], confi
     }
 }
 
-/// Nothing is planned from half a scan: the records that it has not read may belong to its groups. A plan that was made
-/// before needs no cache.
+/// Nothing is planned from half a scan: the records that it has not read may belong to its groups.
+/// A plan that was made before needs no cache.
 fn refuse_unfinished(cache: &Cache) -> Result<(), Failure> {
     super::report::source(cache)?.unfinished().map_or(Ok(()), |words| {
         Err(Failure::Usage {
@@ -233,8 +237,8 @@ fn policy(config: &Config, filter: &Filter, allowed: &Allowed) -> Policy {
     filter.policy(Policy { include_shared, merge_in_crm, across_partitions, ..config.policy() })
 }
 
-/// The groups of the cache that the flags ask for, the largest first, then by key, as a report shows them; and the
-/// addresses of the filter that have a group.
+/// The groups of the cache that the flags ask for, the largest first, then by key, as a report
+/// shows them; and the addresses of the filter that have a group.
 fn candidates(
     cache: &Cache,
     filter: &Filter,
@@ -353,6 +357,7 @@ impl Watch for Follow<'_> {
     }
 
     fn waiting(&mut self, calls: usize) {
-        self.progress.say(&format!("waiting for {} whose outcome is not clear", counted_of(calls, "call")));
+        self.progress
+            .say(&format!("waiting for {} whose outcome is not clear", counted_of(calls, "call")));
     }
 }

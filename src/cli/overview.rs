@@ -15,8 +15,10 @@ const GROUPS: [(&str, &[&str]); 5] = [
 pub(super) fn grouped(command: Command) -> Command {
     let mut template = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
     let named: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
-    let rest: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
-    let rest: Vec<&str> = rest.iter().map(String::as_str).filter(|name| !named.contains(name)).collect();
+    let rest: Vec<String> =
+        command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let rest: Vec<&str> =
+        rest.iter().map(String::as_str).filter(|name| !named.contains(name)).collect();
     for (title, names) in GROUPS.into_iter().chain([("More", rest.as_slice())]) {
         let lines: Vec<String> = names.iter().filter_map(|name| line(&command, name)).collect();
         if !lines.is_empty() {

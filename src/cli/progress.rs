@@ -1,8 +1,9 @@
-//! One line that says how far a command is: which part of the work, how much of how much, how long it will still take.
+//! One line that says how far a command is: which part of the work, how much of how much, how long
+//! it will still take.
 //!
-//! The time left is what Marketo's limits allow for the calls that are still to be made; the pace of the last moment says
-//! nothing, since calls come in bursts. Never: wraps (what has no room is left out, whole), or shows anything where no
-//! terminal is.
+//! The time left is what Marketo's limits allow for the calls that are still to be made; the pace
+//! of the last moment says nothing, since calls come in bursts. Never: wraps (what has no room is
+//! left out, whole), or shows anything where no terminal is.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,7 +44,8 @@ struct Shown {
 impl Progress {
     /// A line about this; drawn where a terminal is.
     pub(super) fn new(what: &str, total: Option<u64>, is_drawn: bool) -> Self {
-        let shown = Arc::new(Mutex::new(Shown { what: what.to_owned(), total, ..Shown::default() }));
+        let shown =
+            Arc::new(Mutex::new(Shown { what: what.to_owned(), total, ..Shown::default() }));
         let bar = if is_drawn { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         if is_drawn {
             let seen = Arc::clone(&shown);
@@ -115,7 +117,8 @@ impl Shown {
         let (left, waits) = match &self.calls {
             Some((client, before)) => {
                 let made = client.calls_made().saturating_sub(*before);
-                let left = calls_left(made, self.done, self.total).map(|calls| client.time_for(calls));
+                let left =
+                    calls_left(made, self.done, self.total).map(|calls| client.time_for(calls));
                 (left, client.waits_for_limit())
             }
             None => (None, false),

@@ -12,7 +12,8 @@ use crate::cache::{Cache, Causes};
 use crate::dedupe::{Group, Key};
 use crate::plain::counted_of;
 use crate::report::{
-    Collector, Filter, Price, Report, Source, render, write_beside, write_csv, write_html, write_json,
+    Collector, Filter, Price, Report, Source, render, write_beside, write_csv, write_html,
+    write_json,
 };
 
 /// How many groups the table shows where nothing else is asked for; CSV and JSON hold all.
@@ -34,16 +35,19 @@ pub(super) struct ReportArgs {
     /// Of the cache that `scan --file … --as NAME` filled
     #[arg(long = "as", value_name = "NAME", value_parser = super::caches::name)]
     cache_name: Option<String>,
-    /// Write every group as CSV, a row a lead, to FILE, or to standard output where no FILE is named
+    /// Write every group as CSV, a row a lead, to FILE, or to standard output where no FILE is
+    /// named
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STANDARD_OUTPUT)]
     csv: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// Write one page for a browser, or for paper, to FILE; it needs no network, and is readable by you alone
+    /// Write one page for a browser, or for paper, to FILE; it needs no network, and is readable by
+    /// you alone
     #[arg(long, value_name = "FILE", conflicts_with_all = ["csv", "json", "limit"])]
     html: Option<PathBuf>,
-    /// What one record costs, as the page is to say it, such as `0.12 EUR`; without it the page names no cost
+    /// What one record costs, as the page is to say it, such as `0.12 EUR`; without it the page
+    /// names no cost
     #[arg(long, value_name = "PRICE", requires = "html")]
     cost_per_record: Option<Price>,
     #[command(flatten)]
@@ -63,9 +67,12 @@ pub(super) fn run(context: &mut Context, args: ReportArgs) -> Result<Exit, Failu
     let report = collect(context, &filter, limit)?;
     tell_missing(&mut context.ui, &filter, &report.named, report.source.leads);
     // The table says it itself.
-    let exit = if to_table { exit_of(&report.source) } else { tell_unfinished(context, &report.source) };
+    let exit =
+        if to_table { exit_of(&report.source) } else { tell_unfinished(context, &report.source) };
     if let Some(file) = args.html {
-        to_file(context, &file, &report, |out| write_html(&report, args.cost_per_record.as_ref(), out))?;
+        to_file(context, &file, &report, |out| {
+            write_html(&report, args.cost_per_record.as_ref(), out)
+        })?;
         return Ok(exit);
     }
     match args.csv {
@@ -78,7 +85,9 @@ pub(super) fn run(context: &mut Context, args: ReportArgs) -> Result<Exit, Failu
             let width = context.ui.width();
             context.ui.print(&render(&report, width))?;
             if report.groups > 0 && exit == Exit::Done && !report.source.is_file {
-                context.ui.note("next: `mkto-audit merge` says what a merge would do, and changes nothing");
+                context.ui.note(
+                    "next: `mkto-audit merge` says what a merge would do, and changes nothing",
+                );
             }
         }
     }
@@ -154,7 +163,9 @@ pub(super) fn source(cache: &Cache) -> Result<Source, Failure> {
     // Looked for only where it matters: in a cache of millions of leads it takes a moment.
     let unread = match summary.causes {
         Causes::Known => 0,
-        Causes::Unfinished | Causes::NotAsked | Causes::Denied => cache.leads_without_birth()?.len() as u64,
+        Causes::Unfinished | Causes::NotAsked | Causes::Denied => {
+            cache.leads_without_birth()?.len() as u64
+        }
     };
     Ok(Source::of(summary, unread, cache.has_births()?))
 }

@@ -12,8 +12,9 @@ use crate::sandbox::{Fault, Knobs, OptionError, Options, PERMISSIONS, Sandbox};
 
 /// Start a Marketo to practise on, on this machine
 ///
-/// It behaves as Adobe documents the REST API to behave, race and limits included, and is filled with invented people.
-/// It prints the environment variables that point mkto-audit at it, and runs until Ctrl-C. Nothing of it is kept.
+/// It behaves as Adobe documents the REST API to behave, race and limits included, and is filled
+/// with invented people. It prints the environment variables that point mkto-audit at it, and runs
+/// until Ctrl-C. Nothing of it is kept.
 #[derive(Debug, Args)]
 #[command(after_help = after_help())]
 pub(super) struct SandboxArgs {

@@ -34,24 +34,27 @@ mod refresh;
 
 /// Read every lead of the instance into the cache, and later only what changed
 ///
-/// The leads come by bulk extract, a file for each month of creation, or by pages of 300 ids; `scan.strategy` says which,
-/// and by default the one that is cheaper here. What has arrived is kept: interrupted at any point, or stopped by the end
-/// of a daily budget, the same command goes on where it stopped, with the export jobs that it has ordered. What is in the
-/// cache stays until the scan is complete.
+/// The leads come by bulk extract, a file for each month of creation, or by pages of 300 ids;
+/// `scan.strategy` says which, and by default the one that is cheaper here. What has arrived is
+/// kept: interrupted at any point, or stopped by the end of a daily budget, the same command goes
+/// on where it stopped, with the export jobs that it has ordered. What is in the cache stays until
+/// the scan is complete.
 ///
-/// A second scan is a refresh: Marketo's activities name the leads that were created, changed in a cached field, merged or
-/// deleted since a day before the last scan began, and those alone are read again. It is a full scan, and says why, where
-/// the last one is more than 13 days old (Marketo keeps deletions for 14), where other fields are to be cached, or where
-/// a file was read. A refresh does not notice what Marketo writes no activity for: updatedAt by itself, formula fields,
-/// company fields that change with the company, leads that Adobe purged. A --full scan from time to time does.
+/// A second scan is a refresh: Marketo's activities name the leads that were created, changed in a
+/// cached field, merged or deleted since a day before the last scan began, and those alone are read
+/// again. It is a full scan, and says why, where the last one is more than 13 days old (Marketo
+/// keeps deletions for 14), where other fields are to be cached, or where a file was read. A
+/// refresh does not notice what Marketo writes no activity for: updatedAt by itself, formula
+/// fields, company fields that change with the company, leads that Adobe purged. A --full scan from
+/// time to time does.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(
     after_help = "Example: mkto-audit scan\n         mkto-audit scan --full\n         mkto-audit scan --estimate\n         mkto-audit scan --file leads.csv\n         mkto-audit scan --file export.xlsx --as acme --dates us --zone America/Chicago"
 )]
 pub(super) struct ScanArgs {
-    /// Read a file instead: a bulk extract, or an export of a smart list, as Marketo or a spreadsheet saved it (CSV,
-    /// text, .xlsx, .gz, .zip); - for standard input
+    /// Read a file instead: a bulk extract, or an export of a smart list, as Marketo or a
+    /// spreadsheet saved it (CSV, text, .xlsx, .gz, .zip); - for standard input
     #[arg(long, value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
     #[command(flatten)]
@@ -62,7 +65,8 @@ pub(super) struct ScanArgs {
     /// Read everything, whatever is in the cache; one that was interrupted goes on
     #[arg(long, conflicts_with = "file")]
     pub(super) full: bool,
-    /// Leave out how the duplicates arose, which takes a walk through the activity log; a later scan without this finds it
+    /// Leave out how the duplicates arose, which takes a walk through the activity log; a later
+    /// scan without this finds it
     #[arg(long, conflicts_with = "file")]
     pub(super) no_causes: bool,
     /// Print one JSON document
@@ -130,12 +134,13 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
     let source = super::report::source(&cache)?;
     let complete = matches!(run.ended, Ok(Ended::Complete(_)));
     // Where the causes were not found to their end, the next scan goes on, and is the one to count.
-    let closing = if complete && matches!(births, Ok(Causes::Known | Causes::Denied | Causes::NotAsked)) {
-        let _cleared_at_the_end = context.ui.progress(GROUPING, None);
-        closing::lines(context, &mut cache, run.strategy)?
-    } else {
-        Vec::new()
-    };
+    let closing =
+        if complete && matches!(births, Ok(Causes::Known | Causes::Denied | Causes::NotAsked)) {
+            let _cleared_at_the_end = context.ui.progress(GROUPING, None);
+            closing::lines(context, &mut cache, run.strategy)?
+        } else {
+            Vec::new()
+        };
     let totals = match run.ended {
         Ok(Ended::Complete(totals)) => totals,
         Ok(Ended::Interrupted) | Err(_) => {
@@ -173,8 +178,8 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
     }
 }
 
-/// Reads the instance, and once it is read, how the leads in groups came to be. What was learnt of that may fail by itself:
-/// the cache is complete all the same, and the next scan goes on with it.
+/// Reads the instance, and once it is read, how the leads in groups came to be. What was learnt of
+/// that may fail by itself: the cache is complete all the same, and the next scan goes on with it.
 async fn live(
     context: &mut Context,
     args: &ScanArgs,
@@ -188,13 +193,15 @@ async fn live(
         births = births::learn(context, &client, &mut cache, log, args.no_causes).await;
         run.calls = client.calls_made();
     }
-    context
-        .ui
-        .note(&format!("API budget: {} left today", left_today(&client, context.config.limits.daily_calls)));
+    context.ui.note(&format!(
+        "API budget: {} left today",
+        left_today(&client, context.config.limits.daily_calls)
+    ));
     Ok((run, cache, births))
 }
 
-/// Whether the activity log can be read. Where not, that is said, and the leads are read all the same.
+/// Whether the activity log can be read. Where not, that is said, and the leads are read all the
+/// same.
 async fn activity_log(context: &mut Context, client: &Client) -> Result<ActivityLog, Failure> {
     let log = context.or_stop(scan::activity_log(client)).await??;
     if log == ActivityLog::Denied {
@@ -230,7 +237,8 @@ fn tell_age(context: &mut Context, cache: &Cache) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says what is left of the day before a scan that nothing else says it of: all integrations together, and this program.
+/// Says what is left of the day before a scan that nothing else says it of: all integrations
+/// together, and this program.
 async fn tell_quota(context: &mut Context, client: &Client) {
     // Where Marketo does not say, the scan finds out by itself; and a scan that is to stop says so.
     let Ok(Ok(usage)) = context.or_stop(client.usage_today()).await else { return };
@@ -241,7 +249,8 @@ async fn tell_quota(context: &mut Context, client: &Client) {
     ));
 }
 
-/// The cache is opened, and where there is none made, once it is known that there is something to read.
+/// The cache is opened, and where there is none made, once it is known that there is something to
+/// read.
 async fn read_leads(
     context: &mut Context,
     client: &Client,
@@ -257,12 +266,15 @@ async fn read_leads(
     if !full && let Some(since) = refresh::since(context, &cache, client, &fields, log)? {
         return Ok(refresh::run(context, cache, client, &schema, &fields, since).await);
     }
-    let Chosen { way, highest } = bulk::choose(context, client, &fields, &schema, log, &cache).await?;
+    let Chosen { way, highest } =
+        bulk::choose(context, client, &fields, &schema, log, &cache).await?;
     if way == Way::Bulk {
         let (run, kept) = bulk::run(context, client, &fields, &schema, cache).await?;
         match &run.ended {
             Err(scan::Error::Marketo(error @ marketo::Error::Permission { .. })) => {
-                context.ui.note(&format!("{error}. Reading by pages instead, which needs no bulk extract"));
+                context.ui.note(&format!(
+                    "{error}. Reading by pages instead, which needs no bulk extract"
+                ));
                 cache = kept;
             }
             _ => return Ok((run, kept)),
@@ -290,14 +302,25 @@ async fn by_pages(
         stop: context.interrupt.clone(),
     };
     let ended = scan::scan_pages(client, &mut cache, &pages, &watcher).await;
-    Ok((Run { strategy: "pages", full: true, ended, merged: 0, calls: client.calls_made(), bytes: 0 }, cache))
+    Ok((
+        Run {
+            strategy: "pages",
+            full: true,
+            ended,
+            merged: 0,
+            calls: client.calls_made(),
+            bytes: 0,
+        },
+        cache,
+    ))
 }
 
 fn open(config: &Config) -> Result<Cache, Failure> {
     Ok(Cache::open(&config.cache_file()?, &config.instance_name())?)
 }
 
-/// The fields that the configuration leans on: those to cache, and those by which groups and winners are found.
+/// The fields that the configuration leans on: those to cache, and those by which groups and
+/// winners are found.
 fn configured_fields(config: &Config) -> Vec<String> {
     let mut fields = config.scan.fields.clone();
     fields.extend(config.key.fields.iter().chain(&config.skip.differs).cloned());
@@ -306,8 +329,9 @@ fn configured_fields(config: &Config) -> Vec<String> {
         _ => None,
     }));
     // The standard opt-outs have rules without being named, and an instance may hide some.
-    let named =
-        |field: &&String| !AUDIT_FIELDS.contains(&field.as_str()) && !OPT_OUTS.contains(&field.as_str());
+    let named = |field: &&String| {
+        !AUDIT_FIELDS.contains(&field.as_str()) && !OPT_OUTS.contains(&field.as_str())
+    };
     fields.extend(config.fields.0.keys().filter(named).cloned());
     fields
 }
@@ -333,7 +357,9 @@ fn show(
             refresh::removed(*removed, merged)
         };
         let (new, changed) = (count(*new), count(*changed));
-        ui.print(&format!("{leads} in the cache: {new} new, {changed} changed, {removed}; {spent}"))?;
+        ui.print(&format!(
+            "{leads} in the cache: {new} new, {changed} changed, {removed}; {spent}"
+        ))?;
         for line in closing {
             ui.note(line);
         }
@@ -345,7 +371,9 @@ fn show(
         ui.print(&format!("stopped early: {leads} in the cache so far; {spent}"))?;
         ui.note(match (args.full, document.full) {
             // With --full it would begin anew once more.
-            (true, _) => "run `mkto-audit scan` again, without --full: it goes on where this one stopped",
+            (true, _) => {
+                "run `mkto-audit scan` again, without --full: it goes on where this one stopped"
+            }
             (false, true) => "run the same command again: it goes on where it stopped",
             (false, false) => "run the same command again: it looks for all changes again",
         });
@@ -366,7 +394,11 @@ impl Watcher {
     fn of(context: &Context, what: &'static str, client: &Client) -> Self {
         let daily_calls = context.config.limits.daily_calls;
         let bar = context.ui.progress(what, None).paced_by(client);
-        Self { bar, budget: Some((client.clone(), daily_calls)), without_checksum: AtomicU64::new(0) }
+        Self {
+            bar,
+            budget: Some((client.clone(), daily_calls)),
+            without_checksum: AtomicU64::new(0),
+        }
     }
 }
 

@@ -49,7 +49,8 @@ impl Ui {
     pub fn of_process(environment: &Environment) -> Self {
         let asked_for = environment.get(WIDTH_VARIABLE).and_then(|width| width.parse().ok());
         let asked_for: Option<usize> = asked_for.filter(|width| *width >= NARROWEST);
-        let of = |is_terminal: bool| asked_for.or_else(|| is_terminal.then(console_width).flatten());
+        let of =
+            |is_terminal: bool| asked_for.or_else(|| is_terminal.then(console_width).flatten());
         Self {
             terminal_width: of(std::io::stdout().is_terminal()),
             notes_width: of(std::io::stderr().is_terminal()),
@@ -62,7 +63,11 @@ impl Ui {
     /// The same beside a log of this kind: where it is JSON, all that goes to standard error is.
     #[must_use]
     pub(super) fn beside(self, log: Log) -> Self {
-        Self { shows_progress: self.shows_progress && !log.json, notes_are_logged: log.json, ..self }
+        Self {
+            shows_progress: self.shows_progress && !log.json,
+            notes_are_logged: log.json,
+            ..self
+        }
     }
 
     /// The same for commands that are run to be watched: results and notes in one stream.
@@ -120,7 +125,8 @@ impl Ui {
         Ok(out.flush()?)
     }
 
-    /// Says something beside the result, on standard error. A reader that is gone misses nothing that matters.
+    /// Says something beside the result, on standard error. A reader that is gone misses nothing
+    /// that matters.
     pub fn note(&mut self, text: &str) {
         match self.audience {
             Audience::Caller if self.notes_are_logged => tracing::info!("{text}"),
@@ -143,7 +149,12 @@ impl Ui {
         let causes = causes(failure);
         if self.notes_are_logged {
             let caused_by = (!causes.is_empty()).then(|| causes.join(": "));
-            tracing::error!(caused_by, hint = failure.hint(), exit_code = failure.exit() as u8, "{failure}");
+            tracing::error!(
+                caused_by,
+                hint = failure.hint(),
+                exit_code = failure.exit() as u8,
+                "{failure}"
+            );
             return;
         }
         let mut lines = vec![format!("error: {failure}")];
@@ -185,6 +196,7 @@ fn summary(text: &str) -> &str {
 
 /// Columns of the terminal that this process runs in.
 fn console_width() -> Option<usize> {
-    let size = console::Term::stdout().size_checked().or_else(|| console::Term::stderr().size_checked());
+    let size =
+        console::Term::stdout().size_checked().or_else(|| console::Term::stderr().size_checked());
     size.map(|(_, columns)| columns.into())
 }

@@ -1,4 +1,5 @@
-//! `mkto-audit upsert`: what would be written, and with `--confirm` the writing of it, so that no duplicate can arise.
+//! `mkto-audit upsert`: what would be written, and with `--confirm` the writing of it, so that no
+//! duplicate can arise.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use super::confirm::counted;
 use super::{Context, Exit, Failure, Progress};
 use crate::guard::lease::{AnyLeases, MemoryLeases, Terms};
 use crate::guard::{
-    self, Ended, Format, Guard, GuardSettings, LineResult, Record, Records, Status, UpsertReport, Watch,
+    self, Ended, Format, Guard, GuardSettings, LineResult, Record, Records, Status, UpsertReport,
+    Watch,
 };
 use crate::ledger::Ledger;
 use crate::marketo::{Client, ReadLeads, Schema};
@@ -22,10 +24,11 @@ const ASKS_SINCE: &str = "0.2.0";
 
 /// Write people so that no duplicate can arise; without --confirm only show it
 ///
-/// Without --confirm the records are looked up, and nothing is written. With it each record is looked up live; a new one is
-/// created, a known one updated by its id, never two calls with one email at once. Records of one email in the file are joined in their order, later values winning. Where an answer gets lost,
-/// nothing is sent again before that call is over and a look-up says what it did. An email that several leads have is left
-/// alone and reported.
+/// Without --confirm the records are looked up, and nothing is written. With it each record is
+/// looked up live; a new one is created, a known one updated by its id, never two calls with one
+/// email at once. Records of one email in the file are joined in their order, later values winning.
+/// Where an answer gets lost, nothing is sent again before that call is over and a look-up says
+/// what it did. An email that several leads have is left alone and reported.
 #[derive(Debug, Args)]
 #[command(
     after_help = "The file is a table with a header of REST API names (email,firstName,…), as CSV, text or .xlsx, or JSON \
@@ -122,13 +125,16 @@ pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit
         now: super::now,
         stop: context.interrupt.clone(),
     };
-    let report = Guard::new(&client, leases, ledger.as_mut(), &watcher, settings).upsert(records).await?;
+    let report =
+        Guard::new(&client, leases, ledger.as_mut(), &watcher, settings).upsert(records).await?;
     drop(watcher);
     show(context, args, &report, &client)?;
     match report.ended {
         Ended::Failed(error) => Err(error.into()),
         Ended::Interrupted => Ok(Exit::Stopped),
-        Ended::Complete if report.record.iter().all(|result| result.status.is_done()) => Ok(Exit::Done),
+        Ended::Complete if report.record.iter().all(|result| result.status.is_done()) => {
+            Ok(Exit::Done)
+        }
         Ended::Complete => Ok(Exit::Partial),
     }
 }
@@ -138,13 +144,19 @@ fn read(args: &UpsertArgs) -> Result<(String, Records), Failure> {
         FormatArg::Csv => Format::Csv,
         FormatArg::Jsonl => Format::JsonLines,
     });
-    let (name, source) = super::scan::file::source(&args.file, "a CSV or JSON Lines file or a workbook")?;
+    let (name, source) =
+        super::scan::file::source(&args.file, "a CSV or JSON Lines file or a workbook")?;
     let options = Options { encoding: args.encoding, sheet: args.sheet.clone() };
     let records = guard::read_records(&name, source, format, &options)?;
     Ok((name, records))
 }
 
-fn check(name: &str, records: &[Record], lookup_field: &str, schema: &Schema) -> Result<(), Failure> {
+fn check(
+    name: &str,
+    records: &[Record],
+    lookup_field: &str,
+    schema: &Schema,
+) -> Result<(), Failure> {
     let searchable = schema.searchable.iter().any(|field| field == lookup_field);
     if !searchable || lookup_field == "id" {
         let known: Vec<&str> =
@@ -158,7 +170,8 @@ fn check(name: &str, records: &[Record], lookup_field: &str, schema: &Schema) ->
             hint: Some("add the column, or name another with --lookup-field".to_owned()),
         });
     }
-    // An update by id may set an email that another lead has, and Marketo does not look: that is how duplicates arise.
+    // An update by id may set an email that another lead has, and Marketo does not look: that is
+    // how duplicates arise.
     if lookup_field != "email" && records.iter().any(|record| record.fields.contains_key("email")) {
         return Err(Failure::Usage {
             what: format!(
@@ -223,20 +236,24 @@ fn show(
     Ok(())
 }
 
-/// The last line of a dry run. Whoever asked for one knows why; whoever did not may be used to an earlier version.
+/// The last line of a dry run. Whoever asked for one knows why; whoever did not may be used to an
+/// earlier version.
 fn say_nothing_was_written(context: &mut Context, args: &UpsertArgs) {
     if args.dry_run {
+        context.ui.note(
+            "nothing was written: this is a dry run; add --confirm in place of --dry-run to write",
+        );
+    } else if !args.confirm {
         context
             .ui
-            .note("nothing was written: this is a dry run; add --confirm in place of --dry-run to write");
-    } else if !args.confirm {
-        context.ui.note(&format!("nothing was written: add --confirm (since version {ASKS_SINCE})"));
+            .note(&format!("nothing was written: add --confirm (since version {ASKS_SINCE})"));
     }
 }
 
 fn line(result: &LineResult) -> String {
     let id = result.id.map(|id| format!(" record {id}")).unwrap_or_default();
-    let reason = result.reason.as_ref().map(|reason| format!(": {}", shown(reason))).unwrap_or_default();
+    let reason =
+        result.reason.as_ref().map(|reason| format!(": {}", shown(reason))).unwrap_or_default();
     let key = result.key.as_ref().map(|key| format!(" {}", shown(key))).unwrap_or_default();
     format!("line {}: {}{key}{id}{reason}", result.line, result.status.in_words())
 }

@@ -1,4 +1,5 @@
-//! Words that people try and that are no commands: each gets an answer that helps, and only says what is there today.
+//! Words that people try and that are no commands: each gets an answer that helps, and only says
+//! what is there today.
 //!
 //! Never: does anything. The exit code is the one of wrong usage.
 
@@ -105,7 +106,9 @@ pub(super) fn answer(error: &clap::Error, environment: &Environment) -> Option<S
     if error.kind() != ErrorKind::InvalidSubcommand {
         return None;
     }
-    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+        return None;
+    };
     let tried = word.to_lowercase().replace('_', "-");
     let (_, answer) = ANSWERS.iter().find(|(words, _)| words.contains(&tried.as_str()))?;
     let answer = answer.replace("{LEDGER}", &ledger(environment));
@@ -118,7 +121,10 @@ fn ledger(environment: &Environment) -> String {
     let file = configured
         .filter(|config| config.instance.base_url.is_some())
         .and_then(|config| config.ledger_file().ok());
-    file.map_or_else(|| "INSTANCE.ledger.db in the data folder".to_owned(), |file| file.display().to_string())
+    file.map_or_else(
+        || "INSTANCE.ledger.db in the data folder".to_owned(),
+        |file| file.display().to_string(),
+    )
 }
 
 #[cfg(test)]
@@ -136,12 +142,13 @@ mod tests {
         for word in ANSWERS.iter().flat_map(|(words, _)| *words) {
             assert!(words.insert(word), "{word} is there twice");
             let error = Cli::try_parse_from(["mkto-audit", word]).expect_err(word);
-            let said = answer(&error, &Environment::new()).unwrap_or_else(|| panic!("{word}: {error}"));
+            let said =
+                answer(&error, &Environment::new()).unwrap_or_else(|| panic!("{word}: {error}"));
             assert!(said.starts_with(&format!("error: there is no command `{word}`: ")), "{said}");
             assert!(!said.contains('{'), "{said}");
             // A flag behind it makes no difference.
-            let error =
-                Cli::try_parse_from(["mkto-audit", word, "--email", "ada@example.com"]).expect_err(word);
+            let error = Cli::try_parse_from(["mkto-audit", word, "--email", "ada@example.com"])
+                .expect_err(word);
             assert!(answer(&error, &Environment::new()).is_some(), "{word}: {error}");
         }
     }
@@ -150,11 +157,15 @@ mod tests {
     fn what_is_said_to_be_there_is_there() {
         let command = Cli::command();
         for (_, answer) in ANSWERS {
-            for quoted in
-                answer.split('`').skip(1).step_by(2).filter(|quoted| quoted.starts_with("mkto-audit "))
+            for quoted in answer
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .filter(|quoted| quoted.starts_with("mkto-audit "))
             {
                 let words: Vec<&str> = quoted.split(' ').skip(1).collect();
-                let Some(named) = words.first().filter(|word| !word.starts_with('-') && **word != "help")
+                let Some(named) =
+                    words.first().filter(|word| !word.starts_with('-') && **word != "help")
                 else {
                     continue;
                 };

@@ -23,7 +23,8 @@ pub(super) fn wrapped(line: &str, width: usize) -> String {
     text
 }
 
-/// A text whose lines are broken between words where they are wider; what goes on is indented deeper than its line.
+/// A text whose lines are broken between words where they are wider; what goes on is indented
+/// deeper than its line.
 pub(super) fn fitted(text: &str, width: usize) -> String {
     let mut fitted: Vec<String> = Vec::new();
     for line in text.lines() {
@@ -34,7 +35,11 @@ pub(super) fn fitted(text: &str, width: usize) -> String {
         let indent = line.len() - line.trim_start().len();
         let deeper = " ".repeat(indent + DEEPER);
         let broken = wrapped(line.trim_start(), width.saturating_sub(indent + DEEPER).max(20));
-        fitted.push(format!("{}{}", " ".repeat(indent), broken.replace('\n', &format!("\n{deeper}"))));
+        fitted.push(format!(
+            "{}{}",
+            " ".repeat(indent),
+            broken.replace('\n', &format!("\n{deeper}"))
+        ));
     }
     fitted.join("\n")
 }
@@ -66,7 +71,10 @@ mod tests {
         for width in 1..100 {
             let text = wrapped(line, width);
             assert_eq!(text.replace('\n', " "), line);
-            assert!(text.lines().all(|line| line.chars().count() <= width || !line.contains(' ')), "{text}");
+            assert!(
+                text.lines().all(|line| line.chars().count() <= width || !line.contains(' ')),
+                "{text}"
+            );
         }
         assert_eq!(wrapped("      6 by crm", 80), "      6 by crm");
     }

@@ -114,9 +114,10 @@ impl Error {
                 Some(format!("unset {variable}, to work on {of_profile}; or leave the profile out"))
             }
             Self::ClockSpeed => Some("unset MKTO_AUDIT_CLOCK_SPEED".to_owned()),
-            Self::SecretCommand { .. } => {
-                Some("run the command by itself: it must exit with 0 and print the secret alone".to_owned())
-            }
+            Self::SecretCommand { .. } => Some(
+                "run the command by itself: it must exit with 0 and print the secret alone"
+                    .to_owned(),
+            ),
             Self::Value { .. }
             | Self::UnknownKey { .. }
             | Self::Unreadable { .. }

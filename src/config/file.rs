@@ -20,8 +20,10 @@ pub(super) struct Entry {
 
 /// The config file: the one that was named, which must exist, or the user's own, which may not.
 pub(super) fn find(flags: &Flags, environment: &Environment, places: &Places) -> Option<PathBuf> {
-    let named =
-        flags.config.clone().or_else(|| variable(environment, "MKTO_AUDIT_CONFIG").map(PathBuf::from));
+    let named = flags
+        .config
+        .clone()
+        .or_else(|| variable(environment, "MKTO_AUDIT_CONFIG").map(PathBuf::from));
     match named {
         Some(path) => Some(path),
         None => places.config_file().filter(|path| path.exists()),
@@ -43,13 +45,19 @@ pub(super) fn entries(path: &Path, profile: Option<&str>) -> Result<Vec<Entry>, 
     file.flatten(root, "", &mut entries)?;
     let profiles = root.get("profile").and_then(|value| value.get_ref().as_table());
     let Some(name) = profile else { return Ok(entries) };
-    let table = profiles.and_then(|profiles| profiles.get(name)).and_then(|value| value.get_ref().as_table());
+    let table = profiles
+        .and_then(|profiles| profiles.get(name))
+        .and_then(|value| value.get_ref().as_table());
     let Some(table) = table else {
         let mut known: Vec<String> = profiles
             .map(|profiles| profiles.keys().map(|key| key.get_ref().to_string()).collect())
             .unwrap_or_default();
         known.sort();
-        return Err(Error::UnknownProfile { path: path.to_owned(), profile: name.to_owned(), known });
+        return Err(Error::UnknownProfile {
+            path: path.to_owned(),
+            profile: name.to_owned(),
+            known,
+        });
     };
     file.flatten(table, "", &mut entries)?;
     Ok(entries)
@@ -69,7 +77,12 @@ impl File<'_> {
         format!("{} line {}", self.path.display(), self.line(offset))
     }
 
-    fn flatten(&self, table: &DeTable<'_>, prefix: &str, entries: &mut Vec<Entry>) -> Result<(), Error> {
+    fn flatten(
+        &self,
+        table: &DeTable<'_>,
+        prefix: &str,
+        entries: &mut Vec<Entry>,
+    ) -> Result<(), Error> {
         for (name, value) in table {
             let key = format!("{prefix}{}", name.get_ref());
             if key == "profile" {
@@ -86,8 +99,9 @@ impl File<'_> {
                     entries.push(Entry { key, value: RawValue::List(items), place });
                 }
                 _ => {
-                    let text = scalar(value)
-                        .ok_or_else(|| Error::at(format!("{place}: `{key}`"), "takes a plain value"))?;
+                    let text = scalar(value).ok_or_else(|| {
+                        Error::at(format!("{place}: `{key}`"), "takes a plain value")
+                    })?;
                     entries.push(Entry { key, value: RawValue::Scalar(text), place });
                 }
             }

@@ -72,7 +72,10 @@ pub(super) fn leases(value: &RawValue) -> Result<LeaseStore, String> {
         "sqlite" => Ok(LeaseStore::Sqlite),
         address if is_address(address) => {
             // The address may hold a password, and is not repeated.
-            address.parse().map(LeaseStore::Postgres).map_err(|error: AddressError| error.to_string())
+            address
+                .parse()
+                .map(LeaseStore::Postgres)
+                .map_err(|error: AddressError| error.to_string())
         }
         word if word.chars().all(char::is_alphanumeric) => {
             Err(format!("takes sqlite, memory or postgres://…, not `{word}`"))

@@ -36,8 +36,7 @@ pub struct Credentials {
 const HOW_BASE_URL: &str = "set MARKETO_BASE_URL, for example https://123-ABC-456.mktorest.com (Marketo: Admin > Web Services); \
                             or try `mkto-audit demo`, which needs no Marketo";
 const HOW_CLIENT_ID: &str = "set MARKETO_CLIENT_ID (Marketo: Admin > LaunchPoint > View Details)";
-const HOW_SECRET: &str =
-    "set MARKETO_CLIENT_SECRET, or name a command that prints it in `instance.client_secret_command`";
+const HOW_SECRET: &str = "set MARKETO_CLIENT_SECRET, or name a command that prints it in `instance.client_secret_command`";
 
 impl Instance {
     pub(super) fn set_base_url(&mut self, text: &str) -> Result<(), String> {
@@ -55,7 +54,9 @@ impl Instance {
 
     /// Refuses addresses over which the secret would travel in the clear.
     pub(super) fn check(&self) -> Result<(), Error> {
-        for (what, url) in [("the base URL", &self.base_url), ("the identity URL", &self.identity_url)] {
+        for (what, url) in
+            [("the base URL", &self.base_url), ("the identity URL", &self.identity_url)]
+        {
             if let Some(url) = url
                 && url.scheme() == "http"
                 && !is_loopback(url)
@@ -90,24 +91,31 @@ impl Instance {
 
     pub(super) fn credentials(&self) -> Result<Credentials, Error> {
         let (base_url, identity_url) = self.addresses()?;
-        let client_id =
-            self.client_id.clone().ok_or(Error::Missing { what: "the client id", how: HOW_CLIENT_ID })?;
+        let client_id = self
+            .client_id
+            .clone()
+            .ok_or(Error::Missing { what: "the client id", how: HOW_CLIENT_ID })?;
         let client_secret = match (&self.client_secret, &self.client_secret_command) {
             (Some(secret), _) => secret.clone(),
             (None, Some(command)) => secret_from(command)?,
-            (None, None) => return Err(Error::Missing { what: "the client secret", how: HOW_SECRET }),
+            (None, None) => {
+                return Err(Error::Missing { what: "the client secret", how: HOW_SECRET });
+            }
         };
         Ok(Credentials { base_url, identity_url, client_id, client_secret })
     }
 }
 
-/// What stands before the paths of Marketo's services: Admin > Web Services shows `…/rest` and `…/identity`, and
-/// documents whole calls; each of them names the instance as well as its bare address does.
+/// What stands before the paths of Marketo's services: Admin > Web Services shows `…/rest` and
+/// `…/identity`, and documents whole calls; each of them names the instance as well as its bare
+/// address does.
 fn base_of(text: &str) -> Result<Url, String> {
     let mut url = parse(text)?;
     let segments: Vec<&str> = url.path_segments().into_iter().flatten().collect();
     let is_service = |segment: &&str| {
-        ["rest", "identity", "bulk", "oauth"].iter().any(|service| segment.eq_ignore_ascii_case(service))
+        ["rest", "identity", "bulk", "oauth"]
+            .iter()
+            .any(|service| segment.eq_ignore_ascii_case(service))
     };
     let service = segments.iter().position(is_service);
     let is_marketo = url.host_str().is_some_and(|host| host.ends_with(".mktorest.com"));
@@ -128,8 +136,9 @@ const EXAMPLE: &str = "https://123-ABC-456.mktorest.com";
 
 fn parse(text: &str) -> Result<Url, String> {
     let shown = text.trim().trim_matches(['"', '\'', '<', '>']).trim();
-    let url = Url::parse(&with_scheme(shown))
-        .map_err(|error| format!("`{}` is no URL such as {EXAMPLE} ({error})", without_query(shown)))?;
+    let url = Url::parse(&with_scheme(shown)).map_err(|error| {
+        format!("`{}` is no URL such as {EXAMPLE} ({error})", without_query(shown))
+    })?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err(format!("`{}` is no URL such as {EXAMPLE}", without_query(shown)));
     }
@@ -238,12 +247,21 @@ mod tests {
             "  \"https://123-ABC-456.mktorest.com/rest\" ",
             "<https://123-ABC-456.mktorest.com/identity>",
         ] {
-            assert_eq!(addresses(pasted, None), Ok((BASE.to_owned(), IDENTITY.to_owned())), "{pasted}");
+            assert_eq!(
+                addresses(pasted, None),
+                Ok((BASE.to_owned(), IDENTITY.to_owned())),
+                "{pasted}"
+            );
             let both = addresses("https://123-ABC-456.mktorest.com", Some(pasted));
-            assert_eq!(both, Ok((BASE.to_owned(), IDENTITY.to_owned())), "{pasted} as the identity URL");
+            assert_eq!(
+                both,
+                Ok((BASE.to_owned(), IDENTITY.to_owned())),
+                "{pasted} as the identity URL"
+            );
         }
         // A sandbox, or a guard in between, may stand below a path.
-        for pasted in ["http://127.0.0.1:8080/marketo", "http://127.0.0.1:8080/marketo/identity/oauth/token"]
+        for pasted in
+            ["http://127.0.0.1:8080/marketo", "http://127.0.0.1:8080/marketo/identity/oauth/token"]
         {
             let found = addresses(pasted, Some(pasted)).unwrap();
             assert_eq!(found.0, "http://127.0.0.1:8080/marketo", "{pasted}");

@@ -1,4 +1,5 @@
-//! Where files lie when nobody named a place: the cache where caches go, the ledger where nothing is cleared.
+//! Where files lie when nobody named a place: the cache where caches go, the ledger where nothing
+//! is cleared.
 
 use std::path::PathBuf;
 
@@ -61,8 +62,8 @@ impl Places {
     }
 }
 
-/// The name that binds a cache and a ledger to an instance: its base URL without the scheme, in one spelling, so that one
-/// instance never has two ledgers.
+/// The name that binds a cache and a ledger to an instance: its base URL without the scheme, in one
+/// spelling, so that one instance never has two ledgers.
 pub fn instance_name(base_url: &Url) -> String {
     let host = base_url.host_str().unwrap_or_default().to_ascii_lowercase();
     let host = match host.trim_end_matches('.') {

@@ -1,4 +1,5 @@
-//! Every config key: its name, and what its value becomes. The file and the environment are read by this one table.
+//! Every config key: its name, and what its value becomes. The file and the environment are read by
+//! this one table.
 
 use std::path::PathBuf;
 
@@ -35,9 +36,15 @@ const SETTINGS: &[(&str, Setter)] = &[
     }),
     ("limits.calls", |config, value| value.number().map(|number| config.limits.calls = number)),
     ("limits.window", |config, value| value.duration().map(|window| config.limits.window = window)),
-    ("limits.concurrency", |config, value| value.number().map(|number| config.limits.concurrency = number)),
-    ("limits.daily_calls", |config, value| value.number().map(|number| config.limits.daily_calls = number)),
-    ("limits.daily_export", |config, value| value.bytes().map(|bytes| config.limits.daily_export = bytes)),
+    ("limits.concurrency", |config, value| {
+        value.number().map(|number| config.limits.concurrency = number)
+    }),
+    ("limits.daily_calls", |config, value| {
+        value.number().map(|number| config.limits.daily_calls = number)
+    }),
+    ("limits.daily_export", |config, value| {
+        value.bytes().map(|bytes| config.limits.daily_export = bytes)
+    }),
     ("bulk.poll_interval", |config, value| {
         value.duration().map(|interval| config.bulk_poll_interval = PollInterval(interval))
     }),
@@ -74,7 +81,9 @@ const SETTINGS: &[(&str, Setter)] = &[
         config.winner = WinnerOrder(rules?);
         Ok(())
     }),
-    ("merge.max_groups", |config, value| value.number().map(|number| config.merge.max_groups = number)),
+    ("merge.max_groups", |config, value| {
+        value.number().map(|number| config.merge.max_groups = number)
+    }),
     ("merge.stop_after_errors", |config, value| {
         value.number().map(|number| config.merge.stop_after_errors = number)
     }),
@@ -121,9 +130,15 @@ pub fn known_keys() -> impl Iterator<Item = &'static str> {
 }
 
 /// Sets one key, or says what is wrong with it and where it stands.
-pub(super) fn set(config: &mut Config, key: &str, value: &RawValue, place: &str) -> Result<(), Error> {
+pub(super) fn set(
+    config: &mut Config,
+    key: &str,
+    value: &RawValue,
+    place: &str,
+) -> Result<(), Error> {
     if let Some(field) = key.strip_prefix("fields.") {
-        let rule: FieldRule = value.parsed().map_err(|what| Error::at(format!("{place}: `{key}`"), what))?;
+        let rule: FieldRule =
+            value.parsed().map_err(|what| Error::at(format!("{place}: `{key}`"), what))?;
         config.fields.0.insert(field.to_owned(), rule);
         return Ok(());
     }
@@ -137,8 +152,12 @@ pub(super) fn set(config: &mut Config, key: &str, value: &RawValue, place: &str)
     setter(config, value).map_err(|what| Error::at(format!("{place}: `{key}`"), what))
 }
 
-/// Sets what the environment says: the variables with names of their own, then `MKTO_AUDIT__SECTION__KEY`.
-pub(super) fn set_from_environment(config: &mut Config, environment: &Environment) -> Result<(), Error> {
+/// Sets what the environment says: the variables with names of their own, then
+/// `MKTO_AUDIT__SECTION__KEY`.
+pub(super) fn set_from_environment(
+    config: &mut Config,
+    environment: &Environment,
+) -> Result<(), Error> {
     for (variable, key) in NAMED_VARIABLES {
         if let Some(value) = super::variable(environment, variable) {
             set(config, key, &RawValue::Scalar(value.to_owned()), variable)?;
@@ -163,12 +182,16 @@ pub(super) fn set_from_environment(config: &mut Config, environment: &Environmen
     Ok(())
 }
 
-/// `LIMITS__CALLS` → `limits.calls`. What follows `FIELDS__` is a field of Marketo's and keeps its case, and so does the
-/// name of a bundle.
+/// `LIMITS__CALLS` → `limits.calls`. What follows `FIELDS__` is a field of Marketo's and keeps its
+/// case, and so does the name of a bundle.
 fn key_of_variable(rest: &str) -> String {
     match rest.split_once("__") {
-        Some((section, field)) if section.eq_ignore_ascii_case("fields") => format!("fields.{field}"),
-        Some((section, name)) if section.eq_ignore_ascii_case("bundles") => format!("bundles.{name}"),
+        Some((section, field)) if section.eq_ignore_ascii_case("fields") => {
+            format!("fields.{field}")
+        }
+        Some((section, name)) if section.eq_ignore_ascii_case("bundles") => {
+            format!("bundles.{name}")
+        }
         _ => rest.to_ascii_lowercase().replace("__", "."),
     }
 }

@@ -51,8 +51,10 @@ fn flags_win_over_variables_which_win_over_the_profile_which_wins_over_the_file(
         profile: Some("eu".to_owned()),
         ..Flags::default()
     };
-    let variables =
-        [("MARKETO_BASE_URL", "https://variable.example.com"), ("MKTO_AUDIT__LIMITS__CONCURRENCY", "4")];
+    let variables = [
+        ("MARKETO_BASE_URL", "https://variable.example.com"),
+        ("MKTO_AUDIT__LIMITS__CONCURRENCY", "4"),
+    ];
     let config = load(file, &variables, flags).unwrap();
     assert_eq!(config.instance_name(), "flag.example.com");
     assert_eq!(config.limits.calls, 1);
@@ -88,27 +90,37 @@ fn a_variable_that_names_another_instance_than_the_profile_is_refused_with_both_
     ] {
         let error = load(TWO_CLIENTS, &variables, flags).unwrap_err();
         assert!(
-            error.starts_with(&format!("{by} names the instance {meant}, and {variable} names {other};")),
+            error.starts_with(&format!(
+                "{by} names the instance {meant}, and {variable} names {other};"
+            )),
             "{error}"
         );
     }
     let identity = [("MARKETO_IDENTITY_URL", "https://222-BBB-222.mktorest.com/identity")];
     let error = load(TWO_CLIENTS, &identity, with_flag()).unwrap_err();
-    assert!(error.contains("MARKETO_IDENTITY_URL names 222-bbb-222.mktorest.com/identity"), "{error}");
+    assert!(
+        error.contains("MARKETO_IDENTITY_URL names 222-bbb-222.mktorest.com/identity"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_profile_and_a_variable_that_agree_or_leave_no_doubt_are_taken() {
     let acme = || Flags { profile: Some("acme".to_owned()), ..Flags::default() };
-    let name =
-        |variables: &[(&str, &str)], flags| load(TWO_CLIENTS, variables, flags).unwrap().instance_in_words();
+    let name = |variables: &[(&str, &str)], flags| {
+        load(TWO_CLIENTS, variables, flags).unwrap().instance_in_words()
+    };
     let same = [("MARKETO_BASE_URL", "https://111-aaa-111.mktorest.com/")];
     assert_eq!(name(&same, acme()), "111-aaa-111.mktorest.com (profile acme)");
     let other = [("MARKETO_BASE_URL", "https://222-BBB-222.mktorest.com")];
     let said = Flags { base_url: Some("http://127.0.0.1:8700".to_owned()), ..acme() };
     assert_eq!(name(&other, said), "127.0.0.1:8700 (profile acme)", "a flag says which is meant");
     let bare = Flags { profile: Some("bare".to_owned()), ..Flags::default() };
-    assert_eq!(name(&other, bare), "222-bbb-222.mktorest.com (profile bare)", "the profile names none");
+    assert_eq!(
+        name(&other, bare),
+        "222-bbb-222.mktorest.com (profile bare)",
+        "the profile names none"
+    );
     assert_eq!(name(&other, Flags::default()), "222-bbb-222.mktorest.com", "no profile was named");
 }
 
@@ -186,7 +198,11 @@ fn what_is_wrong_is_named_with_its_place() {
             vec![],
             "DIR/config.toml line 1: `scan.strategy`: takes auto, bulk or pages, not `fast`",
         ),
-        ("", vec![("MKTO_AUDIT_PROFILE", "eu")], "DIR/config.toml has no profile `eu`; it has: none"),
+        (
+            "",
+            vec![("MKTO_AUDIT_PROFILE", "eu")],
+            "DIR/config.toml has no profile `eu`; it has: none",
+        ),
     ] {
         assert_eq!(load(file, &variables, Flags::default()).unwrap_err(), expected);
     }
@@ -217,25 +233,36 @@ fn a_faster_clock_is_refused_against_a_real_instance() {
 
 #[test]
 fn the_secret_can_come_from_a_command_and_is_never_shown() {
-    let variables = [("MARKETO_BASE_URL", "https://123-ABC-456.mktorest.com"), ("MARKETO_CLIENT_ID", "id")];
-    let config =
-        load("instance.client_secret_command = 'printf hush; echo -hush'", &variables, Flags::default())
-            .unwrap();
+    let variables =
+        [("MARKETO_BASE_URL", "https://123-ABC-456.mktorest.com"), ("MARKETO_CLIENT_ID", "id")];
+    let config = load(
+        "instance.client_secret_command = 'printf hush; echo -hush'",
+        &variables,
+        Flags::default(),
+    )
+    .unwrap();
     let credentials = config.credentials().unwrap();
     assert!(!format!("{config:?} {credentials:?}").contains("hush-hush"));
     assert_eq!(secrecy::ExposeSecret::expose_secret(&credentials.client_secret), "hush-hush");
     assert_eq!(credentials.identity_url.as_str(), "https://123-abc-456.mktorest.com/identity");
 
-    let config = load("instance.client_secret_command = 'exit 3'", &variables, Flags::default()).unwrap();
+    let config =
+        load("instance.client_secret_command = 'exit 3'", &variables, Flags::default()).unwrap();
     let error = config.credentials().unwrap_err().to_string();
-    assert_eq!(error, "`instance.client_secret_command` gave no secret: it ended with exit status: 3");
+    assert_eq!(
+        error,
+        "`instance.client_secret_command` gave no secret: it ended with exit status: 3"
+    );
 }
 
 #[test]
 fn files_lie_where_they_are_expected() {
     let sandbox = ("MARKETO_BASE_URL", "http://127.0.0.1:8701");
     let config = Config::load(&Flags::default(), &environment(&[sandbox])).unwrap();
-    assert_eq!(config.cache_file().unwrap().to_str(), Some("/nowhere/.cache/mkto-audit/127.0.0.1_8701.db"));
+    assert_eq!(
+        config.cache_file().unwrap().to_str(),
+        Some("/nowhere/.cache/mkto-audit/127.0.0.1_8701.db")
+    );
     assert_eq!(
         config.ledger_file().unwrap().to_str(),
         Some("/nowhere/.local/share/mkto-audit/127.0.0.1_8701.ledger.db")
@@ -261,17 +288,22 @@ fn an_instance_has_one_name_however_its_address_is_spelled() {
         ("http://localhost:8701", "127.0.0.1:8701"),
         ("http://127.0.0.1:8701/", "127.0.0.1:8701"),
     ] {
-        let config = Config::load(&Flags::default(), &environment(&[("MARKETO_BASE_URL", url)])).unwrap();
+        let config =
+            Config::load(&Flags::default(), &environment(&[("MARKETO_BASE_URL", url)])).unwrap();
         assert_eq!(config.instance_name(), name, "{url}");
     }
 }
 
 #[test]
 fn an_opt_out_is_kept_by_default_and_other_fields_are_the_winners() {
-    let config =
-        load("fields.leadScore = 'max'", &[("MKTO_AUDIT__FIELDS__company", "longest")], Flags::default())
-            .unwrap();
-    let rules: Vec<String> = config.fields.0.iter().map(|(field, rule)| format!("{field}={rule}")).collect();
+    let config = load(
+        "fields.leadScore = 'max'",
+        &[("MKTO_AUDIT__FIELDS__company", "longest")],
+        Flags::default(),
+    )
+    .unwrap();
+    let rules: Vec<String> =
+        config.fields.0.iter().map(|(field, rule)| format!("{field}={rule}")).collect();
     assert_eq!(
         rules,
         [
@@ -289,7 +321,8 @@ fn an_opt_out_is_kept_by_default_and_other_fields_are_the_winners() {
 #[test]
 fn bundles_come_from_the_file_and_the_environment_and_may_not_contradict_a_rule() {
     let file = "[bundles]\nsource = ['leadSource', 'sourceDetail']\naddress = []";
-    let load_with = |file: &str, environment: &[(&str, &str)]| load(file, environment, Flags::default());
+    let load_with =
+        |file: &str, environment: &[(&str, &str)]| load(file, environment, Flags::default());
     let config = load_with(file, &[("MKTO_AUDIT__BUNDLES__visit", "lastVisit, lastPage")]).unwrap();
     assert_eq!(config.bundles.0["source"], ["leadSource", "sourceDetail"]);
     assert_eq!(config.bundles.0["visit"], ["lastVisit", "lastPage"]);
@@ -297,7 +330,8 @@ fn bundles_come_from_the_file_and_the_environment_and_may_not_contradict_a_rule(
     let error = load_with(file, &[("MKTO_AUDIT__FIELDS__leadSource", "oldest")]).unwrap_err();
     assert!(error.contains("`bundles.source`") && error.contains("`fields.leadSource`"), "{error}");
     let rule =
-        load_with("fields.status = 'prefer:[\"Customer\"]'", &[]).unwrap().fields.0["status"].to_string();
+        load_with("fields.status = 'prefer:[\"Customer\"]'", &[]).unwrap().fields.0["status"]
+            .to_string();
     assert_eq!(rule, "prefer:[\"Customer\"]");
 }
 

@@ -1,4 +1,5 @@
-//! A setting's value before it is understood: a scalar as text, or a list, whether it came from TOML or the environment.
+//! A setting's value before it is understood: a scalar as text, or a list, whether it came from
+//! TOML or the environment.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -25,9 +26,12 @@ impl RawValue {
     pub(super) fn list(&self) -> Vec<String> {
         match self {
             Self::List(items) => items.clone(),
-            Self::Scalar(text) => {
-                text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
-            }
+            Self::Scalar(text) => text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(str::to_owned)
+                .collect(),
         }
     }
 

@@ -1,8 +1,9 @@
 //! The spelling of an email address that can be mailed and found.
 //!
-//! For: exports, forms and pastes leave blanks, marks without width, `mailto:` and brackets in addresses. Marketo
-//! stores them as they come, cannot mail them, and does not find them by the address that everybody sees. Never:
-//! guesses at an address (a slip in its domain, say), or counts case, in which addresses do not differ.
+//! For: exports, forms and pastes leave blanks, marks without width, `mailto:` and brackets in
+//! addresses. Marketo stores them as they come, cannot mail them, and does not find them by the
+//! address that everybody sees. Never: guesses at an address (a slip in its domain, say), or counts
+//! case, in which addresses do not differ.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +17,13 @@ use crate::lead::Lead;
 const EMAIL: &str = "email";
 
 /// What stands around an address in mail programs, tables and sentences, and never at its ends.
-const AROUND: &[char] =
-    &['"', '\'', '`', '<', '>', '(', ')', '[', ']', '{', '}', ',', ';', ':', '‘', '’', '“', '”', '«', '»'];
+const AROUND: &[char] = &[
+    '"', '\'', '`', '<', '>', '(', ')', '[', ']', '{', '}', ',', ';', ':', '‘', '’', '“', '”', '«',
+    '»',
+];
 
-/// The address without what was pasted along with it. A text without `@` is no address, and only loses what nobody
-/// sees and the blanks around it.
+/// The address without what was pasted along with it. A text without `@` is no address, and only
+/// loses what nobody sees and the blanks around it.
 pub(super) fn clean(text: &str) -> String {
     let mut text: String =
         text.chars().filter(|c| !is_invisible(*c) && !c.is_control()).map(narrow).collect();
@@ -89,12 +92,14 @@ pub(crate) fn can_be_mailed(address: &str) -> bool {
             }))
         && labels().count() > 1
         && labels().all(|label| {
-            !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-' || !c.is_ascii())
+            !label.is_empty()
+                && label.chars().all(|c| c.is_alphanumeric() || c == '-' || !c.is_ascii())
         })
 }
 
-/// Has the survivor keep the address in the spelling that can be mailed, where the leads spell it differently. Gives
-/// words for the plan where that cannot be; an error where a merge would destroy the only spelling that can be mailed.
+/// Has the survivor keep the address in the spelling that can be mailed, where the leads spell it
+/// differently. Gives words for the plan where that cannot be; an error where a merge would destroy
+/// the only spelling that can be mailed.
 pub(super) fn keep_mailable(
     in_order: &[&Lead],
     facts: &FieldFacts,
@@ -104,7 +109,8 @@ pub(super) fn keep_mailable(
     let Some(winner) = in_order.first() else { return Ok(None) };
     let raw = |lead: &Lead| lead.value(EMAIL).and_then(Value::as_str).map(str::to_owned);
     let planned = changes.iter().position(|change| change.name == EMAIL);
-    let written = planned.and_then(|place| changes.get(place)).and_then(|change| change.after.as_str());
+    let written =
+        planned.and_then(|place| changes.get(place)).and_then(|change| change.after.as_str());
     let Some(stays) = written.map(str::to_owned).or_else(|| raw(winner)) else { return Ok(None) };
     let cleaned = clean(&stays);
     if cleaned == stays {
@@ -116,7 +122,8 @@ pub(super) fn keep_mailable(
             "{spelled}, and stays so, since it is no valid address without that either"
         )));
     }
-    let same_address = |text: &String| normalise(text) == normalise(&cleaned) && clean(text) == *text;
+    let same_address =
+        |text: &String| normalise(text) == normalise(&cleaned) && clean(text) == *text;
     let from = in_order.iter().find(|lead| raw(lead).as_ref().is_some_and(same_address));
     if !facts.is_writeable(EMAIL) || facts.not_taken.contains(EMAIL) {
         let why = "and `email` cannot be written on this instance";

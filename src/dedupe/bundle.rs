@@ -1,7 +1,8 @@
-//! Fields that come from one lead together: a bundle. An address that is put together from two leads is nobody's.
+//! Fields that come from one lead together: a bundle. An address that is put together from two
+//! leads is nobody's.
 //!
-//! For: the bundles that a user configures, and the address families that are bundles by default. Never: decides
-//! from which lead a bundle comes.
+//! For: the bundles that a user configures, and the address families that are bundles by default.
+//! Never: decides from which lead a bundle comes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +12,8 @@ use super::consent::words;
 use super::field_rule::{FieldRules, OPT_OUTS};
 use super::plan::FieldFacts;
 
-/// The configured bundles by name, each with its fields. A name of a default bundle replaces it; without fields it
-/// switches it off.
+/// The configured bundles by name, each with its fields. A name of a default bundle replaces it;
+/// without fields it switches it off.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Bundles(pub BTreeMap<String, Vec<String>>);
@@ -42,7 +43,8 @@ pub enum NoBundle {
 }
 
 impl Bundles {
-    /// Checks the bundles against each other and against the rules. Gives the first that is wrong, by name.
+    /// Checks the bundles against each other and against the rules. Gives the first that is wrong,
+    /// by name.
     pub fn check(&self, rules: &FieldRules) -> Result<(), (String, NoBundle)> {
         let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
         for (name, fields) in &self.0 {
@@ -59,7 +61,10 @@ impl Bundles {
                     return refuse(NoBundle::Ruled(field.to_owned()));
                 }
                 if let Some(other) = taken.insert(field, name) {
-                    return refuse(NoBundle::InTwo { field: field.to_owned(), other: other.to_owned() });
+                    return refuse(NoBundle::InTwo {
+                        field: field.to_owned(),
+                        other: other.to_owned(),
+                    });
                 }
             }
         }
@@ -68,12 +73,14 @@ impl Bundles {
 
     /// The configured bundle of a field.
     pub(super) fn of(&self, field: &str) -> Option<&str> {
-        let holds = |(_, fields): &(&String, &Vec<String>)| fields.iter().any(|known| known == field);
+        let holds =
+            |(_, fields): &(&String, &Vec<String>)| fields.iter().any(|known| known == field);
         self.0.iter().find(holds).map(|(name, _)| name.as_str())
     }
 }
 
-/// What the last words of an address field say, in Marketo's standard fields (`billingPostalCode`) and in custom ones.
+/// What the last words of an address field say, in Marketo's standard fields (`billingPostalCode`)
+/// and in custom ones.
 const PARTS: &[(&str, &str)] = &[
     ("street address", "street"),
     ("address line 1", "street"),
@@ -122,8 +129,9 @@ const PARTS: &[(&str, &str)] = &[
     ("pais", "country"),
 ];
 
-/// The address fields of an instance, each with the name of its bundle: `address` for the lead's own, and for each other
-/// family its first words, `billing_address`. A family needs a street, a city or a postal code, and one field besides.
+/// The address fields of an instance, each with the name of its bundle: `address` for the lead's
+/// own, and for each other family its first words, `billing_address`. A family needs a street, a
+/// city or a postal code, and one field besides.
 pub(super) fn addresses(facts: &FieldFacts) -> BTreeMap<String, String> {
     let mut families: BTreeMap<String, Vec<(&str, &str)>> = BTreeMap::new();
     for (field, fact) in &facts.fields {
@@ -141,7 +149,9 @@ pub(super) fn addresses(facts: &FieldFacts) -> BTreeMap<String, String> {
     families
         .into_iter()
         .filter(|(_, fields)| is_family(fields))
-        .flat_map(|(name, fields)| fields.into_iter().map(move |(field, _)| (field.to_owned(), name.clone())))
+        .flat_map(|(name, fields)| {
+            fields.into_iter().map(move |(field, _)| (field.to_owned(), name.clone()))
+        })
         .collect()
 }
 
@@ -152,8 +162,11 @@ fn part_of(field: &str) -> Option<(String, &'static str)> {
         let rest = words.strip_suffix(last)?;
         (rest.is_empty() || rest.ends_with(' ')).then_some((rest.trim(), *part))
     })?;
-    let family =
-        if rest.is_empty() { "address".to_owned() } else { format!("{}_address", rest.replace(' ', "_")) };
+    let family = if rest.is_empty() {
+        "address".to_owned()
+    } else {
+        format!("{}_address", rest.replace(' ', "_"))
+    };
     Some((family, part))
 }
 

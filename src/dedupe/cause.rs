@@ -1,9 +1,11 @@
-//! How a group came about, by what its leads hold and by what the activity log says of their births.
+//! How a group came about, by what its leads hold and by what the activity log says of their
+//! births.
 //!
-//! Every lead but the first came although another was there: for each of them the cause is found by itself ([`find()`]), and
-//! the group has the cause of most of them. A race is proved, not guessed: the call that made the later lead arrived (its
-//! request id says when, to the millisecond) before the earlier lead was there. Without request ids it is likely at most,
-//! and where the call arrived after the earlier lead was there, it was none. Never: reads anything itself, or calls a race
+//! Every lead but the first came although another was there: for each of them the cause is found by
+//! itself ([`find()`]), and the group has the cause of most of them. A race is proved, not guessed:
+//! the call that made the later lead arrived (its request id says when, to the millisecond) before
+//! the earlier lead was there. Without request ids it is likely at most, and where the call arrived
+//! after the earlier lead was there, it was none. Never: reads anything itself, or calls a race
 //! certain that is not proved.
 
 use chrono::{DateTime, Utc};
@@ -56,7 +58,8 @@ pub struct LateLead {
     pub api_user: Option<String>,
 }
 
-/// Says how a group came about. Leads and births may come in any order; births of other leads are passed over.
+/// Says how a group came about. Leads and births may come in any order; births of other leads are
+/// passed over.
 pub fn explain(leads: &[Lead], births: &[Birth]) -> Explanation {
     let members = Member::of_group(leads, births);
     let findings: Vec<Finding> = (1..members.len())
@@ -79,12 +82,16 @@ pub fn explain(leads: &[Lead], births: &[Birth]) -> Explanation {
         at: member.at,
         api_user: member.api_user().map(str::to_owned),
     });
-    let mut doubts: Vec<String> = of_cause(cause).filter_map(|finding| finding.doubt.clone()).collect();
+    let mut doubts: Vec<String> =
+        of_cause(cause).filter_map(|finding| finding.doubt.clone()).collect();
     doubts.dedup();
     doubts.truncate(TOLD);
     Explanation {
         cause,
-        confidence: of_cause(cause).map(|finding| finding.confidence).min().unwrap_or(Confidence::Low),
+        confidence: of_cause(cause)
+            .map(|finding| finding.confidence)
+            .min()
+            .unwrap_or(Confidence::Low),
         evidence: evidence(&findings, cause),
         doubts,
         late: late.collect(),

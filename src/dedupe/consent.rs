@@ -1,7 +1,8 @@
 //! Custom fields by which a person says no, or yes, found by name and label.
 //!
-//! For: no merge turns a no into a yes in a field that only this instance has. Never: guesses a sense that
-//! the words do not say; such a field makes its group a consent conflict where its leads differ.
+//! For: no merge turns a no into a yes in a field that only this instance has. Never: guesses a
+//! sense that the words do not say; such a field makes its group a consent conflict where its leads
+//! differ.
 
 use std::collections::BTreeMap;
 
@@ -28,8 +29,12 @@ impl Sense {
     pub fn treatment(self) -> &'static str {
         match self {
             Self::OptOut => "true on any record stays true",
-            Self::Consent => "true is a yes; records that differ are left alone until a rule for it is set",
-            Self::Unclear => "records with different values are left alone until a rule for it is set",
+            Self::Consent => {
+                "true is a yes; records that differ are left alone until a rule for it is set"
+            }
+            Self::Unclear => {
+                "records with different values are left alone until a rule for it is set"
+            }
         }
     }
 }
@@ -124,8 +129,8 @@ const YES: &[&str] = &[
 /// Phrases that are about consent and do not say which way.
 const ABOUT: &[&str] = &["gdpr", "dsgvo", "rgpd"];
 
-/// What the fields of an instance say of consent. Reading it off their words takes time, so it is done once for an
-/// instance.
+/// What the fields of an instance say of consent. Reading it off their words takes time, so it is
+/// done once for an instance.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ConsentFields {
     /// What each custom consent field says where it is true.
@@ -146,14 +151,15 @@ pub(super) enum Companion {
 impl ConsentFields {
     pub(super) fn of(facts: &FieldFacts) -> Self {
         let fields = facts.fields.iter();
-        let senses =
-            fields.filter_map(|(field, fact)| Some((field.clone(), read_sense(field, fact)?))).collect();
+        let senses = fields
+            .filter_map(|(field, fact)| Some((field.clone(), read_sense(field, fact)?)))
+            .collect();
         Self { companions: companion::companions_of(facts, &senses), senses }
     }
 }
 
-/// What the words of a custom field say of consent; none where it is another field, a standard flag or what travels
-/// with one.
+/// What the words of a custom field say of consent; none where it is another field, a standard flag
+/// or what travels with one.
 pub fn sense_of(field: &str, facts: &FieldFacts) -> Option<Sense> {
     facts.consent().senses.get(field).copied()
 }
@@ -186,7 +192,11 @@ fn read_sense(field: &str, fact: &FieldFact) -> Option<Sense> {
 
 /// All custom fields about consent, by name.
 pub fn custom_consent(facts: &FieldFacts) -> Vec<(&str, Sense)> {
-    facts.fields.keys().filter_map(|field| Some((field.as_str(), sense_of(field, facts)?))).collect()
+    facts
+        .fields
+        .keys()
+        .filter_map(|field| Some((field.as_str(), sense_of(field, facts)?)))
+        .collect()
 }
 
 /// Why the leads' values in a consent field cannot be decided without a person.
@@ -212,8 +222,9 @@ pub(super) fn conflict(field: &str, in_order: &[&Lead], facts: &FieldFacts) -> O
 
 fn in_words(text: &str) -> Option<Sense> {
     let has = |phrase: &&str| text.contains(&format!(" {phrase} "));
-    let negated =
-        NEGATIONS.iter().any(|no| CHANNELS.iter().any(|what| text.contains(&format!(" {no} {what} "))));
+    let negated = NEGATIONS
+        .iter()
+        .any(|no| CHANNELS.iter().any(|what| text.contains(&format!(" {no} {what} "))));
     let glued = text.split(' ').any(|word| {
         ["donot", "dont", "no"]
             .iter()
@@ -241,8 +252,8 @@ pub(super) fn words(name: &str) -> String {
     let mut letters = stem.chars().peekable();
     while let Some(letter) = letters.next() {
         let next_is_small = letters.peek().is_some_and(|next| next.is_lowercase());
-        let begins =
-            letter.is_uppercase() && (before.is_lowercase() || (before.is_uppercase() && next_is_small));
+        let begins = letter.is_uppercase()
+            && (before.is_lowercase() || (before.is_uppercase() && next_is_small));
         if (begins || !letter.is_alphanumeric()) && !text.ends_with(' ') {
             text.push(' ');
         }
@@ -302,7 +313,10 @@ mod tests {
         ] {
             assert_eq!(sense_of(name, &facts(name, "", "boolean")), sense, "{name}");
         }
-        assert_eq!(sense_of("c17", &facts("c17", "No calls, please", "boolean")), Some(Sense::OptOut));
+        assert_eq!(
+            sense_of("c17", &facts("c17", "No calls, please", "boolean")),
+            Some(Sense::OptOut)
+        );
         assert_eq!(sense_of("optOut", &facts("optOut", "", "date")), Some(Sense::Unclear));
     }
 

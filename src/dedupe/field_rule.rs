@@ -11,15 +11,17 @@ use crate::lead::{Lead, LeadId};
 
 mod words;
 
-/// The fields by which a person says no. Whatever the configuration asks, no merge turns one of them from true to
-/// false: since March 2026 a winner's `false` beats a loser's `true` in a merge, which is how opt-outs get lost.
+/// The fields by which a person says no. Whatever the configuration asks, no merge turns one of
+/// them from true to false: since March 2026 a winner's `false` beats a loser's `true` in a merge,
+/// which is how opt-outs get lost.
 pub const OPT_OUTS: &[&str] =
     &["unsubscribed", "marketingSuspended", "doNotCall", "blackListed", "emailInvalid"];
 
 /// Stands between the values of a `concat`.
 pub(super) const CONCAT: &str = "; ";
 
-/// Which value a field keeps. It is written as its word: `max`, `prefer:["Customer","Prospect"]`, `by:lastVisit`.
+/// Which value a field keeps. It is written as its word: `max`, `prefer:["Customer","Prospect"]`,
+/// `by:lastVisit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum FieldRule {
@@ -43,18 +45,19 @@ pub enum FieldRule {
     Longest,
     /// Every different text, the winner's first, between semicolons.
     Concat,
-    /// The first of these values that any lead has; case and blanks around it do not count. Where no lead has one of
-    /// them, as [`FieldRule::Winner`].
+    /// The first of these values that any lead has; case and blanks around it do not count. Where
+    /// no lead has one of them, as [`FieldRule::Winner`].
     Prefer(Vec<String>),
-    /// That of the lead whose other field is the greatest or latest, of those that have a value here. A lead without
-    /// that other field comes last.
+    /// That of the lead whose other field is the greatest or latest, of those that have a value
+    /// here. A lead without that other field comes last.
     By {
         /// The other field's REST API name.
         field: String,
         /// Whether the least or earliest of it decides instead.
         least: bool,
     },
-    /// The winner's, even where it is blank: nothing is written, and what the others have is named as dropped.
+    /// The winner's, even where it is blank: nothing is written, and what the others have is named
+    /// as dropped.
     KeepBlank,
     /// Not looked at: never compared, never written, and never a reason to leave a group alone.
     Ignore,
@@ -72,7 +75,8 @@ impl Default for FieldRules {
 }
 
 impl FieldRules {
-    /// The rule of a field, as far as it rests on no other field and on nothing that the instance says of it.
+    /// The rule of a field, as far as it rests on no other field and on nothing that the instance
+    /// says of it.
     pub fn of(&self, field: &str) -> &FieldRule {
         if OPT_OUTS.contains(&field) {
             return &FieldRule::AnyTrue;
@@ -99,25 +103,32 @@ pub(super) struct Unfit {
 }
 
 impl FieldRule {
-    /// Chooses among the leads' values; the winner comes first, then the losers in the plan's order, and ties go to
-    /// the earlier.
+    /// Chooses among the leads' values; the winner comes first, then the losers in the plan's
+    /// order, and ties go to the earlier.
     pub(super) fn choose(&self, field: &str, in_order: &[&Lead]) -> Result<Chosen, Unfit> {
         let values: Vec<Held> =
             in_order.iter().filter_map(|lead| Some((*lead, filled(lead, field)?))).collect();
-        let unfit = |lead, needs| Unfit { rule: self.clone(), field: field.to_owned(), needs, lead };
+        let unfit =
+            |lead, needs| Unfit { rule: self.clone(), field: field.to_owned(), needs, lead };
         Ok(match self {
             Self::Winner => of(values.first()),
             // `min_by_key` gives the first of equals, `max_by` the last: walk backwards for it.
-            Self::Oldest => {
-                of(values.iter().min_by_key(|(lead, _)| (lead.created_at().is_none(), lead.created_at())))
-            }
+            Self::Oldest => of(values
+                .iter()
+                .min_by_key(|(lead, _)| (lead.created_at().is_none(), lead.created_at()))),
             Self::Newest => of(values.iter().rev().max_by_key(|(lead, _)| lead.created_at())),
             Self::Max => of(values.iter().rev().max_by(|(_, a), (_, b)| compare(a, b))),
             Self::Min => of(values.iter().min_by(|(_, a), (_, b)| compare(a, b))),
-            Self::Longest => of(values.iter().rev().max_by_key(|(_, value)| text_of(value).chars().count())),
+            Self::Longest => {
+                of(values.iter().rev().max_by_key(|(_, value)| text_of(value).chars().count()))
+            }
             Self::Sum => sum(&values).map_err(|lead| unfit(lead, "numbers"))?,
-            Self::AnyTrue => flag(in_order, field, true).map_err(|lead| unfit(lead, "true or false"))?,
-            Self::AllTrue => flag(in_order, field, false).map_err(|lead| unfit(lead, "true or false"))?,
+            Self::AnyTrue => {
+                flag(in_order, field, true).map_err(|lead| unfit(lead, "true or false"))?
+            }
+            Self::AllTrue => {
+                flag(in_order, field, false).map_err(|lead| unfit(lead, "true or false"))?
+            }
             Self::Concat => concat(&values),
             Self::Prefer(ranked) => of(preferred(&values, ranked)),
             Self::By { field: other, least } => {
@@ -140,7 +151,8 @@ fn of(found: Option<&Held>) -> Chosen {
 }
 
 fn preferred<'a, 'l>(values: &'a [Held<'l>], ranked: &[String]) -> Option<&'a Held<'l>> {
-    let is = |value: &Value, wanted: &str| text_of(value).to_lowercase() == wanted.trim().to_lowercase();
+    let is =
+        |value: &Value, wanted: &str| text_of(value).to_lowercase() == wanted.trim().to_lowercase();
     let first = |wanted: &String| values.iter().find(|(_, value)| is(value, wanted));
     ranked.iter().find_map(first).or(values.first())
 }
@@ -179,7 +191,8 @@ fn sum(values: &[Held]) -> Result<Chosen, LeadId> {
     let whole = (total.fract() == 0.0 && total.abs() < 9e15).then_some(total as i64);
     let value = match whole {
         Some(whole) => Value::from(whole),
-        // Nine decimals are more than any field of Marketo's holds, and less than adding up in binary gets wrong.
+        // Nine decimals are more than any field of Marketo's holds, and less than adding up in
+        // binary gets wrong.
         None => format!("{total:.9}")
             .parse()
             .ok()

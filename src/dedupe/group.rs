@@ -11,7 +11,8 @@ pub struct Group {
     pub key: Key,
     /// The leads.
     pub leads: Vec<Lead>,
-    /// What is known of their births, and of those of leads that were merged into them before; by time, then by id.
+    /// What is known of their births, and of those of leads that were merged into them before; by
+    /// time, then by id.
     pub births: Vec<Birth>,
 }
 
@@ -132,7 +133,8 @@ fn not_a_persons(email: &str) -> Option<String> {
 
 /// `info`, `no-reply`, `support+de`, `sales2`, `sales-emea`: a role, and where it sits.
 fn is_role(local: &str) -> bool {
-    let name = local.split('+').next().unwrap_or(local).trim_end_matches(|c: char| c.is_ascii_digit());
+    let name =
+        local.split('+').next().unwrap_or(local).trim_end_matches(|c: char| c.is_ascii_digit());
     let squashed: String = name.chars().filter(|c| !SEPARATORS.contains(c)).collect();
     if ROLES.contains(&squashed.as_str()) {
         return true;
@@ -157,9 +159,14 @@ mod tests {
 
     #[test]
     fn two_people_behind_one_mailbox_are_seen() {
-        let leads =
-            [lead(1, "us@example.com", "Ada", "Lovelace"), lead(2, "us@example.com", "Alan", "Turing")];
-        assert_eq!(likely_shared(&leads).unwrap(), "leads 1 and 2 have different first and last names");
+        let leads = [
+            lead(1, "us@example.com", "Ada", "Lovelace"),
+            lead(2, "us@example.com", "Alan", "Turing"),
+        ];
+        assert_eq!(
+            likely_shared(&leads).unwrap(),
+            "leads 1 and 2 have different first and last names"
+        );
     }
 
     #[test]
@@ -173,8 +180,10 @@ mod tests {
             ("Ádà", "Love-lace"),
             ("-", "?"),
         ] {
-            let leads =
-                [lead(1, "ada@example.com", "Ada", "Lovelace"), lead(2, "ada@example.com", first, last)];
+            let leads = [
+                lead(1, "ada@example.com", "Ada", "Lovelace"),
+                lead(2, "ada@example.com", first, last),
+            ];
             assert_eq!(likely_shared(&leads), None, "{first} {last}");
         }
     }
@@ -211,7 +220,10 @@ mod tests {
             "sales-emea@example.com",
             "info.de@example.com",
         ] {
-            assert!(likely_shared(&[lead(1, email, "", ""), lead(2, email, "", "")]).is_some(), "{email}");
+            assert!(
+                likely_shared(&[lead(1, email, "", ""), lead(2, email, "", "")]).is_some(),
+                "{email}"
+            );
         }
         for email in ["information.ada@example.com", "salesman@example.com", "it.ada@example.com"] {
             assert_eq!(likely_shared(&[lead(1, email, "", "")]), None, "{email}");
@@ -221,7 +233,10 @@ mod tests {
     #[test]
     fn what_is_no_address_may_stand_for_anybody() {
         for email in ["n/a", "unknown", "@example.com", "ada@"] {
-            assert!(likely_shared(&[lead(1, email, "", ""), lead(2, email, "", "")]).is_some(), "{email}");
+            assert!(
+                likely_shared(&[lead(1, email, "", ""), lead(2, email, "", "")]).is_some(),
+                "{email}"
+            );
         }
     }
 }

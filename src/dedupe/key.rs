@@ -1,5 +1,5 @@
-//! The key: the normalised value that makes leads the same. **An empty key is no key** (law 1): a group of strangers
-//! merged into one cannot be taken apart.
+//! The key: the normalised value that makes leads the same. **An empty key is no key** (law 1): a
+//! group of strangers merged into one cannot be taken apart.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::address;
 use crate::lead::Lead;
 
-/// Stands between the parts of a key of several fields; no value holds it, since normalising drops controls.
+/// Stands between the parts of a key of several fields; no value holds it, since normalising drops
+/// controls.
 const SEPARATOR: &str = "\u{1f}";
 
 /// A key; never empty.
@@ -72,10 +73,11 @@ impl Default for KeySpec {
 }
 
 impl KeySpec {
-    /// The lead's key; none where one of the fields is empty, or where the partition counts and is not known.
+    /// The lead's key; none where one of the fields is empty, or where the partition counts and is
+    /// not known.
     ///
-    /// Email addresses compare without regard to case, all else with it: that is how Marketo's own search for duplicates
-    /// is documented, and the CRM's short ids differ by case alone.
+    /// Email addresses compare without regard to case, all else with it: that is how Marketo's own
+    /// search for duplicates is documented, and the CRM's short ids differ by case alone.
     pub fn key_of(&self, lead: &Lead) -> Option<Key> {
         let mut parts = Vec::with_capacity(self.fields.len() + 1);
         for field in &self.fields {
@@ -92,15 +94,20 @@ impl KeySpec {
         Some(Key(parts.join(SEPARATOR)))
     }
 
-    /// Names the rule, so that a stored key can be told from one of another rule. The number changes with what
-    /// normalising takes for one.
+    /// Names the rule, so that a stored key can be told from one of another rule. The number
+    /// changes with what normalising takes for one.
     pub fn signature(&self) -> String {
-        format!("{}{}#2", self.fields.join("+"), if self.within_partition { "@partition" } else { "" })
+        format!(
+            "{}{}#2",
+            self.fields.join("+"),
+            if self.within_partition { "@partition" } else { "" }
+        )
     }
 }
 
-/// What makes two spellings one address: without regard to case, and to what was pasted along with it. `None` where
-/// nothing is left, and for the literal `null`, which bulk extract writes for an empty field.
+/// What makes two spellings one address: without regard to case, and to what was pasted along with
+/// it. `None` where nothing is left, and for the literal `null`, which bulk extract writes for an
+/// empty field.
 pub fn normalise(value: &str) -> Option<String> {
     // Lower case can bring marks of its own (İ); and what stood within marks can be a mark again.
     let mut text = visible(value)?;
@@ -113,7 +120,8 @@ pub fn normalise(value: &str) -> Option<String> {
     }
 }
 
-/// What can be seen of a value, without the blanks around it; `None` where that is nothing, or the literal `null`.
+/// What can be seen of a value, without the blanks around it; `None` where that is nothing, or the
+/// literal `null`.
 pub(super) fn visible(value: &str) -> Option<String> {
     let hides = |c: char| c.is_control() || is_invisible(c);
     let visible: Cow<'_, str> =
@@ -122,7 +130,8 @@ pub(super) fn visible(value: &str) -> Option<String> {
     (!visible.is_empty() && !visible.eq_ignore_ascii_case("null")).then(|| visible.to_owned())
 }
 
-/// Marks without width, or for the direction of writing, that are pasted along with addresses and are no part of them.
+/// Marks without width, or for the direction of writing, that are pasted along with addresses and
+/// are no part of them.
 pub(super) fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -152,7 +161,9 @@ mod tests {
 
     #[test]
     fn an_empty_email_never_is_a_key() {
-        for empty in ["", " ", "\t\r\n", "null", "NULL", " null ", "\u{feff}", "\u{200b}", "\u{a0}", "\0"] {
+        for empty in
+            ["", " ", "\t\r\n", "null", "NULL", " null ", "\u{feff}", "\u{200b}", "\u{a0}", "\0"]
+        {
             assert_eq!(normalise(empty), None, "{empty:?}");
         }
         assert_eq!(KeySpec::default().key_of(&Lead::new(1)), None);
@@ -197,10 +208,14 @@ mod tests {
 
     #[test]
     fn a_key_of_two_fields_needs_both() {
-        let spec = KeySpec { fields: vec!["email".into(), "region".into()], within_partition: false };
+        let spec =
+            KeySpec { fields: vec!["email".into(), "region".into()], within_partition: false };
         let lead = Lead::new(1).with("email", "ada@example.com");
         assert_eq!(spec.key_of(&lead), None);
-        assert_eq!(spec.key_of(&lead.with("region", "EU")).unwrap().to_string(), "ada@example.com + EU");
+        assert_eq!(
+            spec.key_of(&lead.with("region", "EU")).unwrap().to_string(),
+            "ada@example.com + EU"
+        );
     }
 
     #[test]
@@ -224,7 +239,8 @@ mod tests {
         let key = |id: &str| spec.key_of(&Lead::new(1).with("sfdcContactId", id));
         assert_ne!(key("003A000001abcDE"), key("003A000001ABCde"));
         let spec = KeySpec { fields: vec!["accountNumber".into()], within_partition: false };
-        let key = |number: serde_json::Value| spec.key_of(&Lead::new(1).with("accountNumber", number));
+        let key =
+            |number: serde_json::Value| spec.key_of(&Lead::new(1).with("accountNumber", number));
         assert_eq!(key(5.into()), key(5.0.into()));
     }
 

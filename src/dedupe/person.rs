@@ -1,16 +1,17 @@
 //! Whether the leads of a group look like one person, by their names, companies and second keys.
 //!
-//! For: a merge cannot be undone, so whatever speaks for several people keeps a group out until somebody
-//! decides. Never: calls leads several people because a value is missing, is a placeholder, or is spelled
-//! otherwise.
+//! For: a merge cannot be undone, so whatever speaks for several people keeps a group out until
+//! somebody decides. Never: calls leads several people because a value is missing, is a
+//! placeholder, or is spelled otherwise.
 //!
 //! The rules, pair by pair:
-//! - Names that are filled and no spelling, initial or short form of each other differ. Different first
-//!   names are two people even with one last name (a household).
-//! - Different last names with one first name are one person (a marriage), unless their companies differ
-//!   too. Without a first name that agrees, different last names are two people.
-//! - Names in scripts that cannot be compared (Latin and Chinese, say) prove nothing by themselves; with
-//!   different companies they are two people. Cyrillic and Greek are compared with Latin by their consonants.
+//! - Names that are filled and no spelling, initial or short form of each other differ. Different
+//!   first names are two people even with one last name (a household).
+//! - Different last names with one first name are one person (a marriage), unless their companies
+//!   differ too. Without a first name that agrees, different last names are two people.
+//! - Names in scripts that cannot be compared (Latin and Chinese, say) prove nothing by themselves;
+//!   with different companies they are two people. Cyrillic and Greek are compared with Latin by
+//!   their consonants.
 //! - Values of a field in `skip.differs` that are filled and not the same are two people.
 
 use std::collections::BTreeMap;
@@ -32,7 +33,8 @@ pub(super) use placeholder::Placeholders;
 use company::Company;
 use name::{Likeness, Name};
 
-/// Which groups are left alone until somebody names or allows them: the section `skip` of the config file.
+/// Which groups are left alone until somebody names or allows them: the section `skip` of the
+/// config file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skip {
     /// Texts that stand for a missing name, beside the built-in ones.
@@ -103,7 +105,8 @@ fn why_two(a: &Person, b: &Person) -> Option<String> {
 fn differs(leads: &[Lead], field: &str, placeholders: &Placeholders) -> Option<String> {
     let filled = |lead: &&Lead| {
         lead.value(field).is_some_and(|value| {
-            !is_nothing(value) && !value.as_str().is_some_and(|text| placeholders.stands_for_nothing(text))
+            !is_nothing(value)
+                && !value.as_str().is_some_and(|text| placeholders.stands_for_nothing(text))
         })
     };
     let mut with_value = leads.iter().filter(filled);

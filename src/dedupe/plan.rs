@@ -1,8 +1,9 @@
-//! The plan: groups with their winners, losers in order, and field changes, fixed at one moment, to be looked at and then
-//! carried out as they are (law 2).
+//! The plan: groups with their winners, losers in order, and field changes, fixed at one moment, to
+//! be looked at and then carried out as they are (law 2).
 //!
-//! A planned group is a function of its leads and the policy alone. That is what the re-check before a merge leans on:
-//! planned again from the live leads, the group must come out the same, or it is left alone.
+//! A planned group is a function of its leads and the policy alone. That is what the re-check
+//! before a merge leans on: planned again from the live leads, the group must come out the same, or
+//! it is left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +41,10 @@ pub use unknown::UnknownField;
 
 /// Everything that decides what a plan does with a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of `merge` that stands for itself")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of `merge` that stands for itself"
+)]
 pub struct Policy {
     /// What makes leads the same.
     pub key: KeySpec,
@@ -86,8 +90,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Puts the groups in order and names the plan by its content. A group with a lead of an earlier one is left out: no
-    /// lead is merged twice.
+    /// Puts the groups in order and names the plan by its content. A group with a lead of an
+    /// earlier one is left out: no lead is merged twice.
     pub fn new(
         instance: String,
         made_at: DateTime<Utc>,
@@ -133,14 +137,15 @@ pub struct PlannedGroup {
     pub key: Key,
     /// The lead that stays.
     pub winner: LeadId,
-    /// The leads that go, most complete first: where the winner's field is empty, Marketo takes the first loser's value.
+    /// The leads that go, most complete first: where the winner's field is empty, Marketo takes the
+    /// first loser's value.
     pub losers: Vec<LeadId>,
     /// What is written to the winner before the merge, by field.
     pub changes: Vec<FieldChange>,
     /// What the survivor must hold afterwards: every changed and every ruled field.
     pub expected: BTreeMap<String, Value>,
-    /// Fields that are blank on the winner and stay so, since the bundle that they belong to comes from one lead. Marketo
-    /// fills them from a loser; the merge then empties them again.
+    /// Fields that are blank on the winner and stay so, since the bundle that they belong to comes
+    /// from one lead. Marketo fills them from a loser; the merge then empties them again.
     #[serde(default)]
     pub blank: BTreeSet<String>,
     /// The leads as they were when this was decided, by id.
@@ -149,7 +154,8 @@ pub struct PlannedGroup {
     pub reason: String,
     /// Whether several of the leads are CRM records, which the CRM then merges, one loser a call.
     pub in_crm: bool,
-    /// Whether only one loser a call saves a value that cannot be written: each is then the first loser once.
+    /// Whether only one loser a call saves a value that cannot be written: each is then the first
+    /// loser once.
     #[serde(default)]
     pub one_per_call: bool,
     /// The values that the merge destroys, since the survivor keeps another.
@@ -158,11 +164,12 @@ pub struct PlannedGroup {
     /// What the survivor most likely holds in the fields of which values are dropped.
     #[serde(default)]
     pub kept: BTreeMap<String, Value>,
-    /// What decided over each field that is changed or of which values are dropped: a rule, `bundle NAME`, or
-    /// `with FIELD` where it came with a consent field.
+    /// What decided over each field that is changed or of which values are dropped: a rule, `bundle
+    /// NAME`, or `with FIELD` where it came with a consent field.
     #[serde(default)]
     pub rules: BTreeMap<String, String>,
-    /// Values that cannot be written and that the winner lacks: Marketo's merge decides whether the survivor has them.
+    /// Values that cannot be written and that the winner lacks: Marketo's merge decides whether the
+    /// survivor has them.
     #[serde(default)]
     pub at_risk: Vec<Dropped>,
     /// How many fields have one value on all leads that have any, and keep it.
@@ -177,8 +184,8 @@ pub struct FieldChange {
     pub name: String,
     /// The winner's value, null where it has none.
     pub before: Value,
-    /// The value it gets. It can be false where `before` reads false: Marketo shows an unset boolean as false, but in a
-    /// merge a loser's true would take the place of an unset one.
+    /// The value it gets. It can be false where `before` reads false: Marketo shows an unset
+    /// boolean as false, but in a merge a loser's true would take the place of an unset one.
     pub after: Value,
     /// The lead that the value is from; none where it was made of several.
     pub from: Option<LeadId>,
@@ -191,7 +198,8 @@ pub struct Seen {
     pub id: LeadId,
     /// Together with the id its identity, since ids may be used again after a purge.
     pub created_at: Option<DateTime<Utc>>,
-    /// Digests of the values that the decision looked at, by field, so that what changed can be named.
+    /// Digests of the values that the decision looked at, by field, so that what changed can be
+    /// named.
     pub digests: BTreeMap<String, String>,
 }
 
@@ -249,13 +257,15 @@ pub fn plan_group(
         equal: 0,
     };
     let prediction = group.predict(&members, policy, facts);
-    let stays =
-        |drop: &Dropped| Some((drop.name.clone(), prediction.fields.get(&drop.name)?.likeliest().clone()));
+    let stays = |drop: &Dropped| {
+        Some((drop.name.clone(), prediction.fields.get(&drop.name)?.likeliest().clone()))
+    };
     group.kept = prediction.dropped.iter().filter_map(stays).collect();
     (group.dropped, group.equal) = (prediction.dropped, prediction.equal);
     group.at_risk = prediction.at_risk;
     let shown = group.kept.keys().chain(group.changes.iter().map(|change| &change.name));
-    group.rules = shown.map(|field| (field.clone(), draft.rule_in_words(field, winner, facts))).collect();
+    group.rules =
+        shown.map(|field| (field.clone(), draft.rule_in_words(field, winner, facts))).collect();
     group.seen = members.iter().map(|lead| seen::look(lead, &group, policy, facts)).collect();
     Ok(group)
 }

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::value::is_nothing;
 use super::{
-    FieldFacts, FieldRule, Key, OPT_OUTS, Plan, PlannedGroup, Policy, WinnerOrder, WinnerRule, plan_group,
-    still_as_seen,
+    FieldFacts, FieldRule, Key, OPT_OUTS, Plan, PlannedGroup, Policy, WinnerOrder, WinnerRule,
+    plan_group, still_as_seen,
 };
 use crate::lead::{Crm, Lead, LeadId};
 
@@ -54,7 +54,8 @@ fn key() -> Key {
 }
 
 fn any_lead() -> impl Strategy<Value = Lead> {
-    let text = || prop_oneof![Just(Value::Null), "[ab ;]{0,3}".prop_map(Value::from), Just(json!("null"))];
+    let text =
+        || prop_oneof![Just(Value::Null), "[ab ;]{0,3}".prop_map(Value::from), Just(json!("null"))];
     let flag = || any::<Option<bool>>().prop_map(|flag| flag.map_or(Value::Null, Value::Bool));
     let crm = prop_oneof![4 => Just(None), 1 => Just(Some("sfdcLeadId")), 1 => Just(Some("sfdcContactId"))];
     let people = (text(), text(), flag(), flag(), flag());
@@ -99,14 +100,21 @@ fn any_group() -> impl Strategy<Value = (Vec<Lead>, Vec<Lead>)> {
 }
 
 fn any_order() -> impl Strategy<Value = WinnerOrder> {
-    let rule = proptest::sample::select(ORDERS).prop_map(|word| word.parse::<WinnerRule>().unwrap());
+    let rule =
+        proptest::sample::select(ORDERS).prop_map(|word| word.parse::<WinnerRule>().unwrap());
     proptest::collection::vec(rule, 0..5).prop_map(WinnerOrder)
 }
 
 fn any_policy() -> impl Strategy<Value = Policy> {
     let rule = proptest::sample::select(RULES).prop_map(|word| word.parse::<FieldRule>().unwrap());
-    let field =
-        proptest::sample::select(vec!["phone", "title", "leadScore", "vip", "unsubscribed", "doNotCall"]);
+    let field = proptest::sample::select(vec![
+        "phone",
+        "title",
+        "leadScore",
+        "vip",
+        "unsubscribed",
+        "doNotCall",
+    ]);
     (any_order(), proptest::collection::btree_map(field, rule, 0..5)).prop_map(|(winner, rules)| {
         let mut policy = Policy { winner, merge_in_crm: true, ..Policy::default() };
         policy.fields.0.extend(rules.into_iter().map(|(field, rule)| (field.to_owned(), rule)));
@@ -125,7 +133,8 @@ fn oracle_winner(order: &WinnerOrder, leads: &[Lead]) -> LeadId {
         left.iter().filter(|lead| best(lead)).copied().collect()
     }
     let has = |lead: &Lead, field: &str| lead.text(field).is_some();
-    let rank = |lead: &Lead| u8::from(has(lead, "sfdcLeadId")) + 2 * u8::from(has(lead, "sfdcContactId"));
+    let rank =
+        |lead: &Lead| u8::from(has(lead, "sfdcLeadId")) + 2 * u8::from(has(lead, "sfdcContactId"));
     let mut left = keep(&leads.iter().collect::<Vec<_>>(), rank, |a, b| a > b);
     for rule in &order.0 {
         left = match rule {
@@ -150,8 +159,9 @@ fn oracle_winner(order: &WinnerOrder, leads: &[Lead]) -> LeadId {
 }
 
 fn filled_fields(lead: &Lead) -> usize {
-    let empty =
-        |value: &Value| value.as_str().is_some_and(|text| text.trim().is_empty()) || *value == json!(false);
+    let empty = |value: &Value| {
+        value.as_str().is_some_and(|text| text.trim().is_empty()) || *value == json!(false)
+    };
     lead.fields.values().filter(|value| !empty(value)).count()
 }
 
@@ -295,7 +305,8 @@ fn the_reason_says_what_told_the_winner_from_its_last_rival() {
             .with("createdAt", format!("2026-01-{day:02}T00:00:00Z"))
             .with("leadScore", id)
     };
-    let order = |rules: &[&str]| WinnerOrder(rules.iter().map(|rule| rule.parse().unwrap()).collect());
+    let order =
+        |rules: &[&str]| WinnerOrder(rules.iter().map(|rule| rule.parse().unwrap()).collect());
     for (rules, leads, reason) in [
         (&["oldest"][..], vec![lead(2, 1), lead(1, 2)], "it was created first, on 2026-01-01"),
         (&["newest"][..], vec![lead(2, 1), lead(1, 2)], "it was created last, on 2026-01-02"),
@@ -309,7 +320,11 @@ fn the_reason_says_what_told_the_winner_from_its_last_rival() {
         ),
         (
             &["crm_contact", "oldest"][..],
-            vec![lead(2, 9).with("sfdcLeadId", "00Q1"), lead(3, 1).with("sfdcLeadId", "00Q2"), lead(1, 1)],
+            vec![
+                lead(2, 9).with("sfdcLeadId", "00Q1"),
+                lead(3, 1).with("sfdcLeadId", "00Q2"),
+                lead(1, 1),
+            ],
             "it was created first, on 2026-01-01",
         ),
     ] {

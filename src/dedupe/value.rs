@@ -1,6 +1,7 @@
 //! Field values as Marketo takes them: what counts as empty, what is the same, what is more.
 //!
-//! Never: changes a value. What is written to a lead is a value that one of its group had, or one that a rule computed.
+//! Never: changes a value. What is written to a lead is a value that one of its group had, or one
+//! that a rule computed.
 
 use std::cmp::Ordering;
 
@@ -9,8 +10,8 @@ use serde_json::Value;
 
 use crate::lead::{Lead, parse_time};
 
-/// Null, and text of which nothing is left when it is trimmed. The literal `null` is a value here: it is read over REST,
-/// which writes no such literal, and people named Null exist.
+/// Null, and text of which nothing is left when it is trimmed. The literal `null` is a value here:
+/// it is read over REST, which writes no such literal, and people named Null exist.
 pub(super) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -34,8 +35,8 @@ pub(super) fn is_nothing(value: &Value) -> bool {
     is_empty(value) || *value == Value::Bool(false)
 }
 
-/// Whether Marketo holds the same in both: the blanks around a text do not count, nor how a number (5, 5.0) or a time is
-/// written, and empty and false are one.
+/// Whether Marketo holds the same in both: the blanks around a text do not count, nor how a number
+/// (5, 5.0) or a time is written, and empty and false are one.
 pub(super) fn same(a: &Value, b: &Value) -> bool {
     if is_nothing(a) || is_nothing(b) {
         return is_nothing(a) && is_nothing(b);
@@ -51,7 +52,9 @@ pub(super) fn canonical(value: &Value) -> String {
     match value {
         _ if is_nothing(value) => String::new(),
         Value::String(text) => format!("t{}", canonical_text(text)),
-        Value::Number(_) => number_of(value).map_or_else(|| value.to_string(), |number| format!("n{number}")),
+        Value::Number(_) => {
+            number_of(value).map_or_else(|| value.to_string(), |number| format!("n{number}"))
+        }
         other => other.to_string(),
     }
 }
@@ -63,8 +66,8 @@ fn canonical_text(text: &str) -> String {
     }
 }
 
-/// A total order of values: texts before times before numbers, and each of these as what it is. Booleans count as the
-/// numbers 0 and 1.
+/// A total order of values: texts before times before numbers, and each of these as what it is.
+/// Booleans count as the numbers 0 and 1.
 pub(super) fn compare(a: &Value, b: &Value) -> Ordering {
     match (Kind::of(a), Kind::of(b)) {
         (Kind::Text(a), Kind::Text(b)) => a.cmp(&b),
@@ -106,12 +109,14 @@ pub(super) fn number_of(value: &Value) -> Option<f64> {
         Value::String(text) => text.trim().parse().ok()?,
         Value::Null | Value::Array(_) | Value::Object(_) => return None,
     };
-    // Adding zero turns a negative zero into the ordinary one, so that equal numbers are equal in the order.
+    // Adding zero turns a negative zero into the ordinary one, so that equal numbers are equal in
+    // the order.
     number.is_finite().then_some(number + 0.0)
 }
 
-/// The value as true or false, where it can be taken as that. A number cannot, be it 1 or 0: the API gives one for a field of
-/// numbers alone, where a `true` has no place and an empty value is not `false`. As text, 1 and 0 are what files write.
+/// The value as true or false, where it can be taken as that. A number cannot, be it 1 or 0: the
+/// API gives one for a field of numbers alone, where a `true` has no place and an empty value is
+/// not `false`. As text, 1 and 0 are what files write.
 pub(super) fn flag_of(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(flag) => Some(*flag),
@@ -155,7 +160,9 @@ mod tests {
         ] {
             assert!(same(&a, &b), "{a} {b}");
         }
-        for (a, b) in [(json!("007"), json!("7")), (json!("Ada"), json!("ada")), (json!(true), json!(null))] {
+        for (a, b) in
+            [(json!("007"), json!("7")), (json!("Ada"), json!("ada")), (json!(true), json!(null))]
+        {
             assert!(!same(&a, &b), "{a} {b}");
         }
     }

@@ -33,29 +33,37 @@ pub enum WinnerRule {
     Max(String),
 }
 
-/// The rules, the weightiest first; a tie goes to the next, and at last to the lowest id, so that the order is total.
+/// The rules, the weightiest first; a tie goes to the next, and at last to the lowest id, so that
+/// the order is total.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WinnerOrder(pub Vec<WinnerRule>);
 
 impl Default for WinnerOrder {
     fn default() -> Self {
-        Self(vec![WinnerRule::CrmContact, WinnerRule::CrmLead, WinnerRule::Oldest, WinnerRule::LowestId])
+        Self(vec![
+            WinnerRule::CrmContact,
+            WinnerRule::CrmLead,
+            WinnerRule::Oldest,
+            WinnerRule::LowestId,
+        ])
     }
 }
 
 impl WinnerOrder {
     /// The lead that stays; none of no leads.
     ///
-    /// The CRM's precedence comes before every rule: in a merge Marketo lets a Salesforce contact survive before a
-    /// Salesforce lead, and that before a lead of its own, whatever winner it is given (documented by Adobe).
+    /// The CRM's precedence comes before every rule: in a merge Marketo lets a Salesforce contact
+    /// survive before a Salesforce lead, and that before a lead of its own, whatever winner it is
+    /// given (documented by Adobe).
     pub fn winner<'a>(&self, leads: &'a [Lead]) -> Option<&'a Lead> {
         leads.iter().min_by(|a, b| self.compare(a, b))
     }
 
     /// The better lead is the lesser.
     pub fn compare(&self, a: &Lead, b: &Lead) -> Ordering {
-        let by_rules = self.0.iter().map(|rule| rule.compare(a, b)).find(|ordering| ordering.is_ne());
+        let by_rules =
+            self.0.iter().map(|rule| rule.compare(a, b)).find(|ordering| ordering.is_ne());
         b.crm().cmp(&a.crm()).then_with(|| by_rules.unwrap_or_else(|| a.id.cmp(&b.id)))
     }
 
@@ -65,7 +73,9 @@ impl WinnerOrder {
         let all = rivals.len();
         rivals.retain(|lead| lead.crm() == winner.crm());
         let mut why = match winner.crm() {
-            crm if rivals.len() < all => format!("it is the CRM's {}, which survives any merge", crm.label()),
+            crm if rivals.len() < all => {
+                format!("it is the CRM's {}, which survives any merge", crm.label())
+            }
             _ => "its id is the lowest".to_owned(),
         };
         for rule in &self.0 {
@@ -81,9 +91,11 @@ impl WinnerOrder {
         why
     }
 
-    /// The fields whose change could change the winner; of `most_complete` that is any, which a digest cannot hold.
+    /// The fields whose change could change the winner; of `most_complete` that is any, which a
+    /// digest cannot hold.
     pub fn deciding_fields(&self) -> Vec<String> {
-        let mut fields = ["createdAt", "sfdcType", "sfdcLeadId", "sfdcContactId"].map(str::to_owned).to_vec();
+        let mut fields =
+            ["createdAt", "sfdcType", "sfdcLeadId", "sfdcContactId"].map(str::to_owned).to_vec();
         for rule in &self.0 {
             match rule {
                 WinnerRule::Max(field) => fields.push(field.clone()),
@@ -132,7 +144,9 @@ impl WinnerRule {
             Self::Oldest => format!("it was created first{}", day(winner.created_at())),
             Self::Newest => format!("it was created last{}", day(winner.created_at())),
             Self::LowestId => "its id is the lowest".to_owned(),
-            Self::MostComplete => format!("it has the most fields filled, {}", completeness(winner)),
+            Self::MostComplete => {
+                format!("it has the most fields filled, {}", completeness(winner))
+            }
             // Without the day, which moves when the plan itself writes to the winner.
             Self::LastUpdated => "it was updated last".to_owned(),
             Self::Max(field) => format!("its `{field}` is the highest"),
@@ -164,7 +178,9 @@ impl FromStr for WinnerRule {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
-        if let Some(field) = text.strip_prefix("max:").map(str::trim).filter(|field| !field.is_empty()) {
+        if let Some(field) =
+            text.strip_prefix("max:").map(str::trim).filter(|field| !field.is_empty())
+        {
             return Ok(Self::Max(field.to_owned()));
         }
         NAMES
@@ -208,7 +224,10 @@ mod tests {
     }
 
     fn winner(order: &[&str], leads: &[Lead]) -> u64 {
-        WinnerOrder(order.iter().map(|rule| rule.parse().unwrap()).collect()).winner(leads).unwrap().id
+        WinnerOrder(order.iter().map(|rule| rule.parse().unwrap()).collect())
+            .winner(leads)
+            .unwrap()
+            .id
     }
 
     #[test]
@@ -224,8 +243,9 @@ mod tests {
 
     #[test]
     fn each_rule_prefers_what_it_says() {
-        let a =
-            lead(1, "2020-01-01T00:00:00Z").with("leadScore", 5).with("updatedAt", "2020-01-02T00:00:00Z");
+        let a = lead(1, "2020-01-01T00:00:00Z")
+            .with("leadScore", 5)
+            .with("updatedAt", "2020-01-02T00:00:00Z");
         let b = lead(2, "2021-01-01T00:00:00Z")
             .with("leadScore", 40)
             .with("updatedAt", "2023-01-02T00:00:00Z")

@@ -1,5 +1,5 @@
-//! Records of one key become one, in their order: what a later one says wins, field by field, so that the lead ends as
-//! if they had been written one after another. Pure.
+//! Records of one key become one, in their order: what a later one says wins, field by field, so
+//! that the lead ends as if they had been written one after another. Pure.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,14 +16,14 @@ pub(super) struct KeyRule {
     pub(super) instance: String,
     /// The field that is looked up.
     pub(super) field: String,
-    /// Emails compare without regard to case; other values as they are, so that two ids that differ in case alone are not
-    /// taken for one person's.
+    /// Emails compare without regard to case; other values as they are, so that two ids that differ
+    /// in case alone are not taken for one person's.
     pub(super) is_email: bool,
 }
 
 impl KeyRule {
-    /// The key of a value. It is also what is looked up and written: blanks and invisible characters around a value
-    /// would hide the lead from the look-up.
+    /// The key of a value. It is also what is looked up and written: blanks and invisible
+    /// characters around a value would hide the lead from the look-up.
     pub(super) fn key(&self, value: &Value) -> Option<Key> {
         let text = match value {
             Value::String(text) => text.clone(),
@@ -41,8 +41,8 @@ pub(super) struct KeyWork {
     pub(super) key: Key,
     /// The right that writing it takes.
     pub(super) lease: LeaseKey,
-    /// One write of all lines; after Marketo refused that, one for each line, so that one bad value does not take the
-    /// good lines with it.
+    /// One write of all lines; after Marketo refused that, one for each line, so that one bad value
+    /// does not take the good lines with it.
     pub(super) writes: VecDeque<Write>,
 }
 
@@ -71,25 +71,30 @@ pub(super) fn coalesce(records: Vec<Record>, rule: &KeyRule) -> (Vec<KeyWork>, V
     let field = &rule.field;
     let mut places: BTreeMap<Key, usize> = BTreeMap::new();
     let mut groups: Vec<(Key, LeaseKey, Vec<Record>)> = Vec::new();
-    // Whether Marketo tells values apart by case alone is not known, so two such keys are never both sent.
+    // Whether Marketo tells values apart by case alone is not known, so two such keys are never
+    // both sent.
     let mut spellings: BTreeMap<String, (Key, u64)> = BTreeMap::new();
     let mut keyless = Vec::new();
     for record in records {
         let key = record.fields.get(field).and_then(|value| rule.key(value));
         let lease = key.as_ref().and_then(|key| LeaseKey::of(&rule.instance, field, key.as_str()));
         let (Some(key), Some(lease)) = (key, lease) else {
-            keyless.push((record.line, format!("`{field}` is empty, and an empty key never matches")));
+            keyless
+                .push((record.line, format!("`{field}` is empty, and an empty key never matches")));
             continue;
         };
         if key.as_str().contains(',') {
-            let why = format!("`{field}` holds a comma, and Marketo cannot be asked for such a value");
+            let why =
+                format!("`{field}` holds a comma, and Marketo cannot be asked for such a value");
             keyless.push((record.line, why));
             continue;
         }
         let folded = key.as_str().to_lowercase();
         let (first, line) = spellings.entry(folded).or_insert_with(|| (key.clone(), record.line));
         if *first != key {
-            let why = format!("`{field}` differs from that of line {line} in case alone; use one spelling");
+            let why = format!(
+                "`{field}` differs from that of line {line} in case alone; use one spelling"
+            );
             keyless.push((record.line, why));
             continue;
         }
@@ -120,7 +125,8 @@ impl Write {
         Self { fields, lines, ..Self::default() }
     }
 
-    /// The same, line by line; only where there are several. What is not known of the whole is not known of the first.
+    /// The same, line by line; only where there are several. What is not known of the whole is not
+    /// known of the first.
     pub(super) fn line_by_line(&self, rule: &KeyRule) -> Option<VecDeque<Self>> {
         if self.lines.len() < 2 {
             return None;
@@ -162,18 +168,26 @@ mod tests {
 
     #[test]
     fn what_is_looked_up_is_the_key_itself_without_what_nobody_sees() {
-        let (works, _) =
-            coalesce(vec![record(1, json!({"email": "\u{feff}Ada@example.com\u{200b} "}))], &emails());
+        let (works, _) = coalesce(
+            vec![record(1, json!({"email": "\u{feff}Ada@example.com\u{200b} "}))],
+            &emails(),
+        );
         assert_eq!(works[0].key.as_str(), "ada@example.com");
     }
 
     #[test]
     fn ids_that_differ_in_case_alone_are_not_one_person_and_are_not_both_sent() {
-        let rule =
-            KeyRule { instance: "test".to_owned(), field: "externalPersonId".to_owned(), is_email: false };
+        let rule = KeyRule {
+            instance: "test".to_owned(),
+            field: "externalPersonId".to_owned(),
+            is_email: false,
+        };
         let ids = ["003AbC", "003abc", "003AbC"];
-        let records =
-            ids.iter().zip(1..).map(|(id, line)| record(line, json!({"externalPersonId": id}))).collect();
+        let records = ids
+            .iter()
+            .zip(1..)
+            .map(|(id, line)| record(line, json!({"externalPersonId": id})))
+            .collect();
         let (works, keyless) = coalesce(records, &rule);
         assert_eq!(works.len(), 1);
         assert_eq!((works[0].key.as_str(), works[0].writes[0].lines.len()), ("003AbC", 2));

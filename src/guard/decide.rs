@@ -33,14 +33,16 @@ pub(super) fn decide(fields: &Map<String, Value>, found: &[Lead]) -> Decision {
     }
 }
 
-/// Whether a lead holds a value already, as Marketo would show it after writing. In doubt it does not, and is written.
+/// Whether a lead holds a value already, as Marketo would show it after writing. In doubt it does
+/// not, and is written.
 pub(super) fn holds(lead: &Lead, field: &str, wanted: &Value) -> bool {
     let held = lead.value(field).unwrap_or(&Value::Null);
     let (held_text, wanted_text) = (text(held), text(wanted));
     if held_text == wanted_text {
         return true;
     }
-    // Null and false of a boolean look alike, and Marketo treats them otherwise: only an equal `false` counts.
+    // Null and false of a boolean look alike, and Marketo treats them otherwise: only an equal
+    // `false` counts.
     match (parse_time(&held_text), parse_time(&wanted_text)) {
         (Some(held), Some(wanted)) => held == wanted,
         _ => false,
@@ -70,7 +72,10 @@ mod tests {
     #[test]
     fn a_key_without_a_lead_is_created_and_one_with_several_is_left_alone() {
         assert_eq!(decided(json!({}), &[]), Decision::Create);
-        assert_eq!(decided(json!({}), &[Lead::new(9), Lead::new(3)]), Decision::Several(vec![3, 9]));
+        assert_eq!(
+            decided(json!({}), &[Lead::new(9), Lead::new(3)]),
+            Decision::Several(vec![3, 9])
+        );
     }
 
     #[test]
@@ -83,7 +88,10 @@ mod tests {
         for (fields, decision) in [
             (json!({"firstName": "Ada", "leadScore": "14"}), Decision::Unchanged(7)),
             (json!({"lastPurchaseAt": "2020-08-30T05:49:48.000Z"}), Decision::Update(7)),
-            (json!({"lastPurchaseAt": "2020-08-30T07:49:48+02:00", "vip": "false"}), Decision::Unchanged(7)),
+            (
+                json!({"lastPurchaseAt": "2020-08-30T07:49:48+02:00", "vip": "false"}),
+                Decision::Unchanged(7),
+            ),
             (json!({"phone": null, "title": ""}), Decision::Unchanged(7)),
             (json!({"firstName": "ada"}), Decision::Update(7)),
             (json!({"firstName": null}), Decision::Update(7)),

@@ -1,28 +1,32 @@
-//! The right to write a key: one owner at a time, first come first served, and longer than its owner lives.
+//! The right to write a key: one owner at a time, first come first served, and longer than its
+//! owner lives.
 //!
-//! Marketo's upsert looks up and then inserts, so two of them with one key that overlap both insert. Whoever holds the
-//! lease of a key may have one call with it in flight; everybody else waits. A lock that dies with its process would
-//! not do: the process is gone, and its call may be running at Marketo for a while yet. So a lease ends in one of two
-//! ways, and in no third one:
+//! Marketo's upsert looks up and then inserts, so two of them with one key that overlap both
+//! insert. Whoever holds the lease of a key may have one call with it in flight; everybody else
+//! waits. A lock that dies with its process would not do: the process is gone, and its call may be
+//! running at Marketo for a while yet. So a lease ends in one of two ways, and in no third one:
 //!
 //! 1. its owner releases it, since it knows what came of the call, or knows that nothing was sent;
-//! 2. its time is over. A lease that was only granted lasts [`Terms::unsent`]. Just before a call leaves, its owner
-//!    renews it for the longest that Marketo lets that call run, and a margin; so the time counts from the last moment
-//!    at which the call may have left, by the clock of the store and not of the owner.
+//! 2. its time is over. A lease that was only granted lasts [`Terms::unsent`]. Just before a call
+//!    leaves, its owner renews it for the longest that Marketo lets that call run, and a margin; so
+//!    the time counts from the last moment at which the call may have left, by the clock of the
+//!    store and not of the owner.
 //!
-//! An owner that slept through its time (a suspended machine) learns of it from [`Leases::renew`], which then says
-//! [`LeaseError::Lost`]: nothing may be sent. What remains is the way from the renewal to Marketo, for which there are two
-//! margins (`span`): a call that has not left by [`LeaveBy`] does not leave, and the network is trusted with the other. Each
-//! grant has a number, [`Lease::fence`], that only grows: an owner whose lease went to another
-//! can neither renew nor release the other's.
+//! An owner that slept through its time (a suspended machine) learns of it from [`Leases::renew`],
+//! which then says [`LeaseError::Lost`]: nothing may be sent. What remains is the way from the
+//! renewal to Marketo, for which there are two margins (`span`): a call that has not left by
+//! [`LeaveBy`] does not leave, and the network is trusted with the other. Each grant has a number,
+//! [`Lease::fence`], that only grows: an owner whose lease went to another can neither renew nor
+//! release the other's.
 //!
-//! Three stores keep the leases: `memory` for one process, `sqlite` for those of one machine, `postgres` for those of
-//! several. The last two are a `table`; who of a process waits for what in it is kept in `line`. The rules that all three
-//! keep to are in `book`, which the protocol is checked with in every order of its steps (`tests/model`). The guards of a store
-//! also share the limits of their instance there (`share`).
+//! Three stores keep the leases: `memory` for one process, `sqlite` for those of one machine,
+//! `postgres` for those of several. The last two are a `table`; who of a process waits for what in
+//! it is kept in `line`. The rules that all three keep to are in `book`, which the protocol is
+//! checked with in every order of its steps (`tests/model`). The guards of a store also share the
+//! limits of their instance there (`share`).
 //!
-//! Never: a key's own value in a store, a log or an error, only its hash; a write without a lease because the store
-//! cannot be reached ([`LeaseError::Unavailable`]).
+//! Never: a key's own value in a store, a log or an error, only its hash; a write without a lease
+//! because the store cannot be reached ([`LeaseError::Unavailable`]).
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -63,10 +67,11 @@ pub use sqlite::FileError;
 pub struct LeaseKey([u8; 32]);
 
 impl LeaseKey {
-    /// The key of the leads whose `field` holds `value`, however either is spelled; none where the value is empty, which
-    /// matches nothing. Which values Marketo takes for equal is not documented for all fields, and a right that covers two
-    /// keys does no harm: so they are taken for equal in the widest reading, without regard to case, to blanks and marks
-    /// that nobody sees, to accents, and to how a number is written.
+    /// The key of the leads whose `field` holds `value`, however either is spelled; none where the
+    /// value is empty, which matches nothing. Which values Marketo takes for equal is not
+    /// documented for all fields, and a right that covers two keys does no harm: so they are taken
+    /// for equal in the widest reading, without regard to case, to blanks and marks that nobody
+    /// sees, to accents, and to how a number is written.
     pub fn of(instance: &str, field: &str, value: &str) -> Option<Self> {
         let value = widest(&normalise(value)?);
         Some(Self::hash(&[instance, &field.to_ascii_lowercase(), &value]))
@@ -100,7 +105,8 @@ impl LeaseKey {
 
 fn widest(value: &str) -> String {
     let plain = value.nfkd().filter(|c| !is_combining_mark(*c));
-    // By way of the capitals, which letters share that have several small forms, as `ß` and `ss` do.
+    // By way of the capitals, which letters share that have several small forms, as `ß` and `ss`
+    // do.
     let folded: String = plain.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
     match folded.parse::<f64>() {
         // Beyond 15 digits two numbers may look alike as floating-point numbers and not be.
@@ -141,8 +147,9 @@ impl Lease {
         self.fence
     }
 
-    /// The same grant once more, for whoever renews it while it is elsewhere. When it has ended, by whichever of the two,
-    /// neither can renew or release what is another's by then: their number is the same.
+    /// The same grant once more, for whoever renews it while it is elsewhere. When it has ended, by
+    /// whichever of the two, neither can renew or release what is another's by then: their number
+    /// is the same.
     pub(super) fn named_again(&self) -> Self {
         Self { key: self.key, fence: self.fence }
     }
@@ -152,7 +159,8 @@ impl Lease {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum LeaseError {
-    /// The time of a lease was over before the call left, and the key may be somebody else's by now.
+    /// The time of a lease was over before the call left, and the key may be somebody else's by
+    /// now.
     #[error(
         "the right to write the key {key} ended before its call left; nothing was sent, and the record has to be looked up again"
     )]
@@ -170,7 +178,8 @@ pub enum LeaseError {
     },
 }
 
-/// An error with everything that it came of, for the log: what a store says of itself is hardly ever the reason.
+/// An error with everything that it came of, for the log: what a store says of itself is hardly
+/// ever the reason.
 pub(crate) fn in_full(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| (*error).source());
     let mut words: Vec<String> = causes.map(ToString::to_string).collect();
@@ -180,32 +189,34 @@ pub(crate) fn in_full(error: &(dyn Error + 'static)) -> String {
 
 /// A store of leases, shared by all who write to an instance.
 pub trait Leases: Send + Sync + 'static {
-    /// Waits until all of the keys are the caller's. First come, first served, key by key; all keys are taken at one
-    /// moment, so that nobody holds one while waiting for another. Dropping the future gives back what it took, and its
-    /// place.
+    /// Waits until all of the keys are the caller's. First come, first served, key by key; all keys
+    /// are taken at one moment, so that nobody holds one while waiting for another. Dropping the
+    /// future gives back what it took, and its place.
     fn acquire(
         &self,
         keys: &BTreeSet<LeaseKey>,
     ) -> impl Future<Output = Result<Vec<Lease>, LeaseError>> + Send;
 
-    /// Those of the keys that are free at this moment, and that nobody waits for, in order. Never waits for an owner.
+    /// Those of the keys that are free at this moment, and that nobody waits for, in order. Never
+    /// waits for an owner.
     fn try_acquire(
         &self,
         keys: &BTreeSet<LeaseKey>,
     ) -> impl Future<Output = Result<Vec<Lease>, LeaseError>> + Send;
 
-    /// Makes the leases last at least `span` (of the wall's time) from now on; it never shortens them. Asked for just
-    /// before a call leaves, with Marketo's limit of that call and a margin; and, with [`Terms::unsent`], every now and
-    /// then while the call is not ready to leave yet. On [`LeaseError::Lost`] none was renewed, and nothing may be sent.
+    /// Makes the leases last at least `span` (of the wall's time) from now on; it never shortens
+    /// them. Asked for just before a call leaves, with Marketo's limit of that call and a margin;
+    /// and, with [`Terms::unsent`], every now and then while the call is not ready to leave yet. On
+    /// [`LeaseError::Lost`] none was renewed, and nothing may be sent.
     fn renew<'l>(
         &self,
         leases: impl IntoIterator<Item = &'l Lease> + Send,
         span: Duration,
     ) -> impl Future<Output = Result<(), LeaseError>> + Send;
 
-    /// Gives the keys to the next in line: what came of the call is known, or nothing was sent. Leases that are over
-    /// already are passed over. Where the store cannot be reached the release is tried again in the background, until
-    /// the leases have ended by themselves.
+    /// Gives the keys to the next in line: what came of the call is known, or nothing was sent.
+    /// Leases that are over already are passed over. Where the store cannot be reached the release
+    /// is tried again in the background, until the leases have ended by themselves.
     fn release(&self, leases: Vec<Lease>) -> impl Future<Output = Result<(), LeaseError>> + Send;
 
     /// Whether leases can be had at all.
@@ -214,15 +225,16 @@ pub trait Leases: Send + Sync + 'static {
     /// Renews the caller's claim to a part of its instance's limits.
     fn share(&self, ask: Ask) -> impl Future<Output = Result<Shared, LeaseError>> + Send;
 
-    /// Gives up the caller's claim for good, but for what still counts. The caller makes no call any more, nor renews.
+    /// Gives up the caller's claim for good, but for what still counts. The caller makes no call
+    /// any more, nor renews.
     fn leave(&self, leaving: Leaving) -> impl Future<Output = Result<(), LeaseError>> + Send;
 }
 
 /// How long a store keeps what nobody speaks for any more, in the wall's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// The life of a lease that was granted and not renewed yet: its owner looks up, or waits for its place among the
-    /// limits. An owner that may take longer renews it in time.
+    /// The life of a lease that was granted and not renewed yet: its owner looks up, or waits for
+    /// its place among the limits. An owner that may take longer renews it in time.
     pub unsent: Duration,
     /// How long a process keeps its places in the lines of a shared store without a sign of life.
     pub place: Duration,
@@ -235,8 +247,8 @@ impl Default for Terms {
 }
 
 impl Terms {
-    /// The terms where Marketo's time passes faster, for practising: a tenth of the usual at most, since a process on a
-    /// busy machine may be slow, however fast the clock.
+    /// The terms where Marketo's time passes faster, for practising: a tenth of the usual at most,
+    /// since a process on a busy machine may be slow, however fast the clock.
     pub fn at(clock: Clock) -> Self {
         let usual = Self::default();
         let hurried = |span: Duration| clock.wall(span).max(span / 10);

@@ -1,17 +1,21 @@
-//! The guard as an HTTP proxy: an integration changes its base URL, and its upserts can make no duplicate.
+//! The guard as an HTTP proxy: an integration changes its base URL, and its upserts can make no
+//! duplicate.
 //!
-//! What passes (`pass`) goes through as it comes. A lead write (`incoming`) is taken apart into its records, which wait on
-//! the `board` until no other write of their key is under way, and leave together with whatever else waits and agrees
-//! (`work`), under rights that all guards share (`rights`), as asked or looked up first (`write`). A lost answer is settled
-//! by looking (`settle`). Callers are given turns by API user (`turn`) above the limits of the instance, which all guards on
-//! one lease store share too (`fleet`), and every caller gets Marketo's answer for its own records in their order
-//! (`caller`), whatever becomes of the task that writes them (`mourn`). In shadow mode nothing of this is done; it is
-//! counted what would have raced (`shadow`).
+//! What passes (`pass`) goes through as it comes. A lead write (`incoming`) is taken apart into its
+//! records, which wait on the `board` until no other write of their key is under way, and leave
+//! together with whatever else waits and agrees (`work`), under rights that all guards share
+//! (`rights`), as asked or looked up first (`write`). A lost answer is settled by looking
+//! (`settle`). Callers are given turns by API user (`turn`) above the limits of the instance, which
+//! all guards on one lease store share too (`fleet`), and every caller gets Marketo's answer for
+//! its own records in their order (`caller`), whatever becomes of the task that writes them
+//! (`mourn`). In shadow mode nothing of this is done; it is counted what would have raced
+//! (`shadow`).
 //!
-//! Never: two writes of one key in flight; a write without the right to its key, whatever the lease store says; a second
-//! try of what may be under way; a person, a token or a body in a log line.
+//! Never: two writes of one key in flight; a write without the right to its key, whatever the lease
+//! store says; a second try of what may be under way; a person, a token or a body in a log line.
 //!
-//! What it cannot see: writers that do not come through it. Against those strict mode narrows the window, no more.
+//! What it cannot see: writers that do not come through it. Against those strict mode narrows the
+//! window, no more.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -76,7 +80,8 @@ use user::ApiUsers;
 pub enum Mode {
     /// One write of a key at a time, as its caller asked.
     Serialize,
-    /// One at a time, looked up first, and then written by `createOnly`, or by `updateOnly` with the id.
+    /// One at a time, looked up first, and then written by `createOnly`, or by `updateOnly` with
+    /// the id.
     #[default]
     Strict,
     /// Not at all: everything passes as it comes, and what would have raced is counted.
@@ -187,7 +192,9 @@ impl<L: Leases> Proxy<L> {
             (Mode::Shadow, Some(tally)) => {
                 Some(Arc::new(Shadow::new(tally, settings.now, metrics.watched())))
             }
-            (Mode::Shadow, None) => return Err("shadow mode needs a file for its counts".to_owned()),
+            (Mode::Shadow, None) => {
+                return Err("shadow mode needs a file for its counts".to_owned());
+            }
             (Mode::Serialize | Mode::Strict, _) => None,
         };
         let pacer = Pacer::new(

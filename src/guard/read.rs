@@ -1,8 +1,8 @@
 //! The records to be written, from a table or JSON Lines, each with its line.
 //!
-//! The whole input is read and checked before anything is sent, so that a mistake in the last line writes nothing.
-//! An empty CSV cell leaves the field alone, and so does `null`, which a bulk extract writes for an empty field; to clear a
-//! field, JSON Lines has null.
+//! The whole input is read and checked before anything is sent, so that a mistake in the last line
+//! writes nothing. An empty CSV cell leaves the field alone, and so does `null`, which a bulk
+//! extract writes for an empty field; to clear a field, JSON Lines has null.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -61,15 +61,16 @@ pub struct InputError {
 pub struct Records {
     /// Each record, in the order of the file.
     pub records: Vec<Record>,
-    /// Whether they come from a table, whose dates may be in any form; JSON Lines are written by programs.
+    /// Whether they come from a table, whose dates may be in any form; JSON Lines are written by
+    /// programs.
     pub from_table: bool,
     /// What was assumed or left out, a sentence each.
     pub notes: Vec<String>,
 }
 
-/// Reads every record. Without a format the file's name decides, else whether the first character is `{`. A table may be
-/// whatever [`crate::table`] reads; where its encoding is a guess by its letters, the guess is refused: what is written
-/// with wrong letters is a person's name.
+/// Reads every record. Without a format the file's name decides, else whether the first character
+/// is `{`. A table may be whatever [`crate::table`] reads; where its encoding is a guess by its
+/// letters, the guess is refused: what is written with wrong letters is a person's name.
 pub fn read_records(
     file: &str,
     source: Source,
@@ -83,8 +84,10 @@ pub fn read_records(
         return Err(fail(Some(guess.line), guess.told()));
     }
     let text = table.text().map_err(of_table)?;
-    let start =
-        text.map(first_byte).transpose().map_err(|error| fail(None, format!("cannot be read: {error}")))?;
+    let start = text
+        .map(first_byte)
+        .transpose()
+        .map_err(|error| fail(None, format!("cannot be read: {error}")))?;
     if start == Some(None) {
         return Err(fail(
             None,
@@ -98,10 +101,13 @@ pub fn read_records(
         ));
     }
     let mut notes = table.notes().to_vec();
-    if !table.is_workbook() && format.unwrap_or_else(|| guess(file, start.flatten())) == Format::JsonLines {
+    if !table.is_workbook()
+        && format.unwrap_or_else(|| guess(file, start.flatten())) == Format::JsonLines
+    {
         let mut bytes = Vec::new();
         if let Some(mut text) = table.text().map_err(of_table)? {
-            text.read_to_end(&mut bytes).map_err(|error| fail(None, format!("cannot be read: {error}")))?;
+            text.read_to_end(&mut bytes)
+                .map_err(|error| fail(None, format!("cannot be read: {error}")))?;
         }
         let records = json_lines::read(&bytes).map_err(|(line, what)| fail(line, what))?;
         return Ok(Records { records, from_table: false, notes });
@@ -136,7 +142,8 @@ fn guess(file: &str, start: Option<u8>) -> Format {
     }
 }
 
-/// Refuses fields that the instance does not have or that cannot be written, before anything is sent.
+/// Refuses fields that the instance does not have or that cannot be written, before anything is
+/// sent.
 pub fn check_fields(
     file: &str,
     records: &[Record],
@@ -150,7 +157,11 @@ pub fn check_fields(
                 continue;
             }
             if let Some(what) = objection(name, lookup_field, schema) {
-                return Err(InputError { file: shown(file).into_owned(), line: Some(record.line), what });
+                return Err(InputError {
+                    file: shown(file).into_owned(),
+                    line: Some(record.line),
+                    what,
+                });
             }
             known.insert(name);
         }
@@ -171,7 +182,8 @@ fn objection(name: &str, lookup_field: &str, schema: &Schema) -> Option<String> 
     };
     if name == "id" {
         return Some(
-            "`id` cannot be written; leads are looked up by --lookup-field, so leave it out".to_owned(),
+            "`id` cannot be written; leads are looked up by --lookup-field, so leave it out"
+                .to_owned(),
         );
     }
     (!field.updateable && name != lookup_field)
@@ -181,7 +193,10 @@ fn objection(name: &str, lookup_field: &str, schema: &Schema) -> Option<String> 
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a str> {
     known
         .map(|known| {
-            (strsim::damerau_levenshtein(&known.to_lowercase(), &name.to_lowercase()), known.as_str())
+            (
+                strsim::damerau_levenshtein(&known.to_lowercase(), &name.to_lowercase()),
+                known.as_str(),
+            )
         })
         .min()
         .filter(|(distance, known)| *distance <= known.len() / 3)

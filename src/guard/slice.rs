@@ -7,8 +7,8 @@ use crate::marketo::{BATCH, BODY_BYTES};
 /// What the envelope of a call takes.
 const ENVELOPE: usize = 1_000;
 
-/// Cuts records into calls, in order. A record that is too large for any call gets one of its own, which Marketo then
-/// refuses with HTTP 413, so that it fails alone.
+/// Cuts records into calls, in order. A record that is too large for any call gets one of its own,
+/// which Marketo then refuses with HTTP 413, so that it fails alone.
 pub(super) fn slices(records: &[Map<String, Value>]) -> Vec<std::ops::Range<usize>> {
     let mut slices = Vec::new();
     let (mut start, mut bytes) = (0, 0);

@@ -1,7 +1,9 @@
-//! What a guard in shadow mode saw, kept between its runs: writes, and those that overlapped on a key, by day and API user.
+//! What a guard in shadow mode saw, kept between its runs: writes, and those that overlapped on a
+//! key, by day and API user.
 //!
-//! A small JSON file in the data folder. Several guards add to it under a lock, so that none of them loses another's
-//! counts; it is written beside itself and renamed, so that it is never half a file. It holds nothing of a person.
+//! A small JSON file in the data folder. Several guards add to it under a lock, so that none of
+//! them loses another's counts; it is written beside itself and renamed, so that it is never half a
+//! file. It holds nothing of a person.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -43,7 +45,8 @@ pub struct Counts {
     pub records: u64,
     /// Records whose key was being written by a call that had not been answered yet.
     pub raced: u64,
-    /// Those of the calls whose records were not looked at, as the body was too large; earlier versions did not count them.
+    /// Those of the calls whose records were not looked at, as the body was too large; earlier
+    /// versions did not count them.
     #[serde(default)]
     pub unseen: u64,
 }
@@ -69,14 +72,23 @@ impl Tally {
     /// Counts a call.
     pub fn count(&mut self, now: DateTime<Utc>, user: &str, records: u64, raced: u64) {
         let users = self.days.entry(now.date_naive()).or_default();
-        users.entry(user.to_owned()).or_default().add(Counts { calls: 1, records, raced, unseen: 0 });
+        users.entry(user.to_owned()).or_default().add(Counts {
+            calls: 1,
+            records,
+            raced,
+            unseen: 0,
+        });
         self.until = now;
     }
 
     /// Counts a call that was not looked at.
     pub fn count_unseen(&mut self, now: DateTime<Utc>, user: &str) {
         let users = self.days.entry(now.date_naive()).or_default();
-        users.entry(user.to_owned()).or_default().add(Counts { calls: 1, unseen: 1, ..Counts::default() });
+        users.entry(user.to_owned()).or_default().add(Counts {
+            calls: 1,
+            unseen: 1,
+            ..Counts::default()
+        });
         self.until = now;
     }
 
@@ -166,7 +178,10 @@ mod tests {
             tally.add_to(&path).unwrap();
         }
         let tally = Tally::read(&path).unwrap().unwrap();
-        assert_eq!((tally.since, tally.until), (at("2026-03-01T23:00:00Z"), at("2026-03-02T01:00:00Z")));
+        assert_eq!(
+            (tally.since, tally.until),
+            (at("2026-03-01T23:00:00Z"), at("2026-03-02T01:00:00Z"))
+        );
         assert_eq!(tally.days.len(), 2);
         assert_eq!(
             tally.by_user()["crm@api.example.com"],

@@ -1,9 +1,11 @@
-//! The guarded write: look up, decide, write, and settle what is unclear, until every line has a result.
+//! The guarded write: look up, decide, write, and settle what is unclear, until every line has a
+//! result.
 //!
-//! Records are cut into chunks of keys. No key is in two chunks, and within a chunk no key is in two calls at once, so
-//! several chunks may be under way together and still never two calls with one key. A chunk goes in rounds: take the rights
-//! to its open keys (which the proxy and other processes take too), look those up, write what the look-up asks for, and
-//! begin again with those whose outcome is open.
+//! Records are cut into chunks of keys. No key is in two chunks, and within a chunk no key is in
+//! two calls at once, so several chunks may be under way together and still never two calls with
+//! one key. A chunk goes in rounds: take the rights to its open keys (which the proxy and other
+//! processes take too), look those up, write what the look-up asks for, and begin again with those
+//! whose outcome is open.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -31,11 +33,13 @@ pub use result::{LineResult, Status, UpsertReport};
 /// Added to Marketo's time limit, for clocks and networks, before a call counts as over.
 const MARGIN: Duration = Duration::from_secs(20);
 
-/// Keys in a chunk. Three look-ups and, since creates and updates leave apart, at most four writes: 7 calls for 900 keys.
+/// Keys in a chunk. Three look-ups and, since creates and updates leave apart, at most four writes:
+/// 7 calls for 900 keys.
 const CHUNK: usize = 3 * BATCH;
 
-/// A call that was written down may be held back by limits before it leaves, but no longer than this: 60 refusals for being
-/// one too many, each followed by a whole window when one call in a window is all that is left.
+/// A call that was written down may be held back by limits before it leaves, but no longer than
+/// this: 60 refusals for being one too many, each followed by a whole window when one call in a
+/// window is all that is left.
 const HELD_BACK: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How a guarded write goes about it.
@@ -105,7 +109,8 @@ impl<M, L> std::fmt::Debug for Guard<'_, M, L> {
 }
 
 impl<'a, M: ReadLeads + SyncLeads, L: Leases> Guard<'a, M, L> {
-    /// Sets a writer up; calls nothing. The ledger must have been opened for this run; a dry run takes none.
+    /// Sets a writer up; calls nothing. The ledger must have been opened for this run; a dry run
+    /// takes none.
     pub fn new(
         marketo: &'a M,
         leases: L,
@@ -171,8 +176,9 @@ impl<'a, M: ReadLeads + SyncLeads, L: Leases> Guard<'a, M, L> {
         Ok(report)
     }
 
-    /// A call of a killed run may still be writing: until it cannot be any more, nothing is looked up. It left before this
-    /// run had the ledger, so that Marketo's time limit counts from then at the latest.
+    /// A call of a killed run may still be writing: until it cannot be any more, nothing is looked
+    /// up. It left before this run had the ledger, so that Marketo's time limit counts from then at
+    /// the latest.
     async fn outwait_earlier_runs(&self) -> Result<(), Error> {
         let open = match self.ledger() {
             Some(ledger) => ledger.open_upserts()?,

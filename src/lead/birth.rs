@@ -7,18 +7,21 @@ use super::{LeadId, request_arrival};
 
 /// One New Lead activity.
 ///
-/// Marketo keeps these for as long as the lead lives. The API attributes are missing on old leads, and not every
-/// subscription writes every attribute: whatever is `None` here was not told.
+/// Marketo keeps these for as long as the lead lives. The API attributes are missing on old leads,
+/// and not every subscription writes every attribute: whatever is `None` here was not told.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Birth {
     /// The lead that carries the activity today.
     pub lead: LeadId,
-    /// The id that the lead was born with. Another one than `lead` belonged to a lead that was merged into it since: a
-    /// merge moves the loser's activities to the winner, and leaves this id alone (reported by users).
+    /// The id that the lead was born with. Another one than `lead` belonged to a lead that was
+    /// merged into it since: a merge moves the loser's activities to the winner, and leaves this id
+    /// alone (reported by users).
     pub born_as: LeadId,
-    /// When the lead was there, cut to whole seconds: it was born within the second that begins here.
+    /// When the lead was there, cut to whole seconds: it was born within the second that begins
+    /// here.
     pub at: DateTime<Utc>,
-    /// The channel: `Web service API`, `Web form fillout`, `List import`, `Salesforce.com`, `New person`, ….
+    /// The channel: `Web service API`, `Web form fillout`, `List import`, `Salesforce.com`, `New
+    /// person`, ….
     pub source_type: Option<String>,
     /// Which call of the API: `syncLead`, ….
     pub api_method: Option<String>,

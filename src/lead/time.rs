@@ -2,14 +2,15 @@
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
-/// Reads a time as Marketo writes it: `2015-05-07T11:47:30-08:00`, `…Z`, `…+0000`, `…Z+0000` (the asset endpoints),
-/// `2014-11-13 12:43:04` (old leads; taken as UTC). Anything else is `None`.
+/// Reads a time as Marketo writes it: `2015-05-07T11:47:30-08:00`, `…Z`, `…+0000`, `…Z+0000` (the
+/// asset endpoints), `2014-11-13 12:43:04` (old leads; taken as UTC). Anything else is `None`.
 pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.with_timezone(&Utc));
     }
-    let zoneless = text.strip_suffix("Z+0000").or_else(|| text.strip_suffix("+0000")).unwrap_or(text);
+    let zoneless =
+        text.strip_suffix("Z+0000").or_else(|| text.strip_suffix("+0000")).unwrap_or(text);
     if let Ok(time) = DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%z") {
         return Some(time.with_timezone(&Utc));
     }
@@ -30,8 +31,8 @@ pub enum Precision {
     Second,
 }
 
-/// Reads a time as [`parse_time`] does, and the two shorter forms that a file may leave in the cache: of
-/// those the beginning of the day or minute.
+/// Reads a time as [`parse_time`] does, and the two shorter forms that a file may leave in the
+/// cache: of those the beginning of the day or minute.
 pub fn parse_time_as_known(text: &str) -> Option<(DateTime<Utc>, Precision)> {
     if let Some(time) = parse_time(text) {
         return Some((time, Precision::Second));
@@ -44,8 +45,9 @@ pub fn parse_time_as_known(text: &str) -> Option<(DateTime<Utc>, Precision)> {
     Some((minute.and_utc(), Precision::Minute))
 }
 
-/// When the call with this request id arrived at Marketo, to the millisecond: what follows the `#` of `16b#16cba8ea16a` is
-/// milliseconds since 1970 in hexadecimal. Adobe documents no such thing; every known id bears it out.
+/// When the call with this request id arrived at Marketo, to the millisecond: what follows the `#`
+/// of `16b#16cba8ea16a` is milliseconds since 1970 in hexadecimal. Adobe documents no such thing;
+/// every known id bears it out.
 pub fn request_arrival(request_id: &str) -> Option<DateTime<Utc>> {
     let (_, millis) = request_id.split_once('#')?;
     DateTime::from_timestamp_millis(i64::from_str_radix(millis, 16).ok()?)
@@ -62,7 +64,11 @@ mod tests {
             ("2019-03-04T17:06Z", "2019-03-04T17:06:00Z", Precision::Minute),
             ("2019-03-04 17:06:07", "2019-03-04T17:06:07Z", Precision::Second),
         ] {
-            assert_eq!(parse_time_as_known(text), Some((utc.parse().unwrap(), precision)), "{text}");
+            assert_eq!(
+                parse_time_as_known(text),
+                Some((utc.parse().unwrap(), precision)),
+                "{text}"
+            );
         }
         assert_eq!(parse_time_as_known("3/4/2019"), None);
     }
@@ -70,7 +76,10 @@ mod tests {
     #[test]
     fn a_request_id_tells_when_its_call_arrived() {
         let arrived = request_arrival("16b#16cba8ea16a").unwrap();
-        assert_eq!(arrived.to_rfc3339_opts(chrono::SecondsFormat::Millis, true), "2019-08-22T18:20:05.354Z");
+        assert_eq!(
+            arrived.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+            "2019-08-22T18:20:05.354Z"
+        );
         for odd in ["", "16b", "16b#", "16b#zz", "16b#7fffffffffffffff"] {
             assert_eq!(request_arrival(odd), None, "{odd}");
         }
@@ -86,7 +95,10 @@ mod tests {
             ("2014-11-13 12:43:04", "2014-11-13T12:43:04Z"),
             ("2017-09-08T16:38:14-0700", "2017-09-08T23:38:14Z"),
         ] {
-            assert_eq!(parse_time(text).unwrap().to_rfc3339_opts(chrono::SecondsFormat::Secs, true), utc);
+            assert_eq!(
+                parse_time(text).unwrap().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+                utc
+            );
         }
     }
 

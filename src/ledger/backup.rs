@@ -1,7 +1,7 @@
 //! Leads as they were just before a merge.
 //!
-//! For: what a merge destroys can be made anew from here. Never: shortens a backup; what was not read is null, which
-//! is told apart from having none.
+//! For: what a merge destroys can be made anew from here. Never: shortens a backup; what was not
+//! read is null, which is told apart from having none.
 
 use rusqlite::params;
 use serde_json::{Map, Value};
@@ -83,19 +83,23 @@ impl Ledger {
                 })?
                 .collect()
         })?;
-        let damaged = |what: String| Error::Damaged { what: format!("the backup of lead {lead}: {what}") };
+        let damaged =
+            |what: String| Error::Damaged { what: format!("the backup of lead {lead}: {what}") };
         rows.into_iter()
             .map(|(key, role, fields, lists, programs)| {
                 let memberships = |text: Option<String>| {
-                    text.map(|text| serde_json::from_str(&text).map_err(|error| damaged(error.to_string())))
-                        .transpose()
+                    text.map(|text| {
+                        serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))
+                    })
+                    .transpose()
                 };
                 Ok(Backup {
                     key,
                     role: Role::parse(&role).ok_or_else(|| damaged(format!("role {role}")))?,
                     lead: Lead {
                         id: lead,
-                        fields: serde_json::from_str(&fields).map_err(|error| damaged(error.to_string()))?,
+                        fields: serde_json::from_str(&fields)
+                            .map_err(|error| damaged(error.to_string()))?,
                     },
                     lists: memberships(lists)?,
                     programs: memberships(programs)?,

@@ -1,7 +1,8 @@
 //! The calls that change something at Marketo, and their journal.
 //!
-//! For: writing an intent down before the act, and folding what happened into where each call stands. Never: lets a
-//! merge start whose losers are not backed up, or an event follow that cannot.
+//! For: writing an intent down before the act, and folding what happened into where each call
+//! stands. Never: lets a merge start whose losers are not backed up, or an event follow that
+//! cannot.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -143,12 +144,17 @@ impl Started {
 
 impl Ledger {
     /// Writes down calls that are to be made, all or none.
-    pub fn plan_calls(&mut self, plan: &str, calls: &[NewCall], at: &str) -> Result<Vec<CallId>, Error> {
+    pub fn plan_calls(
+        &mut self,
+        plan: &str,
+        calls: &[NewCall],
+        at: &str,
+    ) -> Result<Vec<CallId>, Error> {
         self.write(|db| calls.iter().map(|call| insert_call(db, plan, call, at)).collect())
     }
 
-    /// Writes a call down that is about to leave, with its intent, in one step. Refused for a merge with a
-    /// loser that has no backup under its plan.
+    /// Writes a call down that is about to leave, with its intent, in one step. Refused for a merge
+    /// with a loser that has no backup under its plan.
     pub fn begin(&mut self, plan: &str, call: &NewCall, at: &str) -> Result<Started, Error> {
         self.write(|db| {
             let id = insert_call(db, plan, call, at)?;
@@ -156,7 +162,8 @@ impl Ledger {
         })
     }
 
-    /// Writes down that a call is about to leave. Refused for a merge with a loser that has no backup under its plan.
+    /// Writes down that a call is about to leave. Refused for a merge with a loser that has no
+    /// backup under its plan.
     pub fn start(&mut self, call: CallId, at: &str) -> Result<Started, Error> {
         self.write(|db| start(db, call, at))
     }
@@ -179,19 +186,25 @@ impl Ledger {
 
     /// All calls of a plan, in order.
     pub fn calls_of(&self, plan: &str) -> Result<Vec<Call>, Error> {
-        self.calls("SELECT id, plan, kind, key FROM call WHERE plan = ?1 ORDER BY id", params![plan])
+        self.calls(
+            "SELECT id, plan, kind, key FROM call WHERE plan = ?1 ORDER BY id",
+            params![plan],
+        )
     }
 
     /// What this program's writes asked for in a field of a lead, over all plans.
     pub fn values_written(&self, lead: LeadId, field: &str) -> Result<Vec<CallValue>, Error> {
         let rows: Vec<(String, String)> = self.read(|db| {
-            db.prepare_cached("SELECT before, after FROM call_value WHERE lead = ?1 AND field = ?2")?
-                .query_map(params![lead.cast_signed(), field], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect()
+            db.prepare_cached(
+                "SELECT before, after FROM call_value WHERE lead = ?1 AND field = ?2",
+            )?
+            .query_map(params![lead.cast_signed(), field], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect()
         })?;
         let value = |text: &str| {
-            serde_json::from_str(text)
-                .map_err(|error| Error::Damaged { what: format!("a value written to lead {lead}: {error}") })
+            serde_json::from_str(text).map_err(|error| Error::Damaged {
+                what: format!("a value written to lead {lead}: {error}"),
+            })
         };
         let values = rows.into_iter().map(|(before, after)| {
             let (before, after) = (value(&before)?, value(&after)?);
@@ -223,18 +236,24 @@ impl Ledger {
         type Head = (i64, String, String, String);
         let heads: Vec<Head> = self.read(|db| {
             db.prepare(sql)?
-                .query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+                .query_map(parameters, |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                })?
                 .collect()
         })?;
         heads
             .into_iter()
             .map(|(id, plan, kind, key)| {
                 let id = CallId(id);
-                let kind = if kind == CallKind::Merge.as_str() { CallKind::Merge } else { CallKind::Write };
+                let kind = if kind == CallKind::Merge.as_str() {
+                    CallKind::Merge
+                } else {
+                    CallKind::Write
+                };
                 let leads = self.leads_of(id)?;
                 let Folded { state, started_at, request_id } = fold(&self.db, id)?;
-                let state =
-                    state.ok_or_else(|| Error::Damaged { what: format!("call {id} has no events") })?;
+                let state = state
+                    .ok_or_else(|| Error::Damaged { what: format!("call {id} has no events") })?;
                 let (purpose, values) = self.write_of(id)?;
                 let what = NewCall { kind, key, leads, purpose, values };
                 Ok(Call { id, plan, what, state, started_at, request_id })
@@ -254,12 +273,15 @@ impl Ledger {
             .unwrap_or_default();
         let rows: Vec<(i64, String, String, String)> = self.read(|db| {
             db.prepare_cached("SELECT lead, field, before, after FROM call_value WHERE call = ?1")?
-                .query_map([call.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+                .query_map([call.0], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                })?
                 .collect()
         })?;
         let value = |text: &str| {
-            serde_json::from_str(text)
-                .map_err(|error| Error::Damaged { what: format!("a value of call {call}: {error}") })
+            serde_json::from_str(text).map_err(|error| Error::Damaged {
+                what: format!("a value of call {call}: {error}"),
+            })
         };
         let values = rows.into_iter().map(|(lead, field, before, after)| {
             let (before, after) = (value(&before)?, value(&after)?);
@@ -302,14 +324,12 @@ fn start(db: &Connection, call: CallId, at: &str) -> Result<Started, Error> {
 }
 
 fn insert_call(db: &Connection, plan: &str, call: &NewCall, at: &str) -> Result<CallId, Error> {
-    db.prepare_cached("INSERT INTO call (plan, kind, key) VALUES (?1, ?2, ?3)")?.execute(params![
-        plan,
-        call.kind.as_str(),
-        call.key
-    ])?;
+    db.prepare_cached("INSERT INTO call (plan, kind, key) VALUES (?1, ?2, ?3)")?
+        .execute(params![plan, call.kind.as_str(), call.key])?;
     let id = CallId(db.last_insert_rowid());
-    let mut insert =
-        db.prepare_cached("INSERT INTO call_lead (call, place, lead, role) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO call_lead (call, place, lead, role) VALUES (?1, ?2, ?3, ?4)",
+    )?;
     for (place, lead) in (0i64..).zip(&call.leads) {
         insert.execute(params![id.0, place, lead.id.cast_signed(), lead.role.as_str()])?;
     }
@@ -377,10 +397,12 @@ fn fold(db: &Connection, call: CallId) -> Result<Folded, Error> {
     for (word, at, request_id) in rows {
         let damaged = |what: String| Error::Damaged { what: format!("call {call}: {what}") };
         let to = State::parse(&word).ok_or_else(|| damaged(format!("event {word}")))?;
-        let state = State::next(folded.state, to).map_err(|source| Error::Illegal { call, source })?;
+        let state =
+            State::next(folded.state, to).map_err(|source| Error::Illegal { call, source })?;
         folded.state = Some(state);
         if to == State::Started {
-            let at = DateTime::parse_from_rfc3339(&at).map_err(|error| damaged(error.to_string()))?;
+            let at =
+                DateTime::parse_from_rfc3339(&at).map_err(|error| damaged(error.to_string()))?;
             folded.started_at = Some(at.to_utc());
         }
         folded.request_id = request_id.or(folded.request_id);

@@ -1,7 +1,9 @@
-//! What was spent each day of an instance's quota: a file of its own, since several programs write it at once.
+//! What was spent each day of an instance's quota: a file of its own, since several programs write
+//! it at once.
 //!
-//! For: budgets that outlive a run. Each spending is one statement that counts and checks at once, so that two programs
-//! cannot both take the last of it. Never: decides what a budget is, or when a day ends.
+//! For: budgets that outlive a run. Each spending is one statement that counts and checks at once,
+//! so that two programs cannot both take the last of it. Never: decides what a budget is, or when a
+//! day ends.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,7 +28,8 @@ pub struct DayBook {
 }
 
 impl DayBook {
-    /// Opens the book, making it where there is none; readable by its owner only. Other programs may have it open too.
+    /// Opens the book, making it where there is none; readable by its owner only. Other programs
+    /// may have it open too.
     pub fn open(path: &Path) -> Result<Self, Error> {
         make_empty(path)?;
         make_private(path)?;
@@ -34,9 +37,11 @@ impl DayBook {
         let store = |source| failed(path, source);
         let mut db = Connection::open_with_flags(path, flags).map_err(store)?;
         db.busy_timeout(PATIENCE).map_err(store)?;
-        let found: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(store)?;
-        let objects: i64 =
-            db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(store)?;
+        let found: i32 =
+            db.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(store)?;
+        let objects: i64 = db
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(store)?;
         if found != APPLICATION_ID && objects > 0 {
             return Err(Error::NotALedger { path: path.to_owned() });
         }
@@ -79,7 +84,8 @@ impl DayBook {
     }
 
     fn change(&self, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<usize, Error> {
-        let changed = self.db.prepare_cached(sql).and_then(|mut statement| statement.execute(values));
+        let changed =
+            self.db.prepare_cached(sql).and_then(|mut statement| statement.execute(values));
         changed.map_err(|source| failed(&self.path, source))
     }
 }

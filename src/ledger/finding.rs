@@ -88,7 +88,8 @@ pub struct Finding {
     pub key: String,
     /// The survivor.
     pub lead: LeadId,
-    /// The field, by its REST API name; of a program its name; empty where what became of a merge is open.
+    /// The field, by its REST API name; of a program its name; empty where what became of a merge
+    /// is open.
     pub field: String,
     /// What was lost.
     pub kind: FindingKind,
@@ -116,8 +117,14 @@ pub struct Refusal {
 }
 
 impl Ledger {
-    /// Keeps losses, all or none; on disk when it returns. A loss that is open already is not kept twice.
-    pub fn open_findings_with(&mut self, plan: &str, findings: &[Finding], at: &str) -> Result<(), Error> {
+    /// Keeps losses, all or none; on disk when it returns. A loss that is open already is not kept
+    /// twice.
+    pub fn open_findings_with(
+        &mut self,
+        plan: &str,
+        findings: &[Finding],
+        at: &str,
+    ) -> Result<(), Error> {
         self.write(|db| findings.iter().try_for_each(|finding| insert(db, plan, finding, at)))
     }
 
@@ -147,12 +154,13 @@ impl Ledger {
         })?;
         rows.into_iter()
             .map(|(id, plan, key, lead, field, kind, wanted, found)| {
-                let damaged = |what: String| Error::Damaged { what: format!("finding {id}: {what}") };
+                let damaged =
+                    |what: String| Error::Damaged { what: format!("finding {id}: {what}") };
                 let value = |text: &str| {
                     serde_json::from_str::<Value>(text).map_err(|error| damaged(error.to_string()))
                 };
-                let kind =
-                    FindingKind::parse(&kind, &field).ok_or_else(|| damaged(format!("kind {kind}")))?;
+                let kind = FindingKind::parse(&kind, &field)
+                    .ok_or_else(|| damaged(format!("kind {kind}")))?;
                 let finding = Finding {
                     kind,
                     key,
@@ -172,12 +180,17 @@ impl Ledger {
     }
 
     /// Closes a loss that a person has settled, or that nobody can put right, with the reason.
-    pub fn acknowledge_finding(&mut self, finding: FindingId, reason: &str, at: &str) -> Result<(), Error> {
+    pub fn acknowledge_finding(
+        &mut self,
+        finding: FindingId,
+        reason: &str,
+        at: &str,
+    ) -> Result<(), Error> {
         self.write(|db| close(db, finding, &format!("{ACKNOWLEDGED}{reason}"), at))
     }
 
-    /// Whether a person has acknowledged that this value could not be set back, since the last write of the plan that
-    /// prepared a merge of the lead.
+    /// Whether a person has acknowledged that this value could not be set back, since the last
+    /// write of the plan that prepared a merge of the lead.
     pub fn is_acknowledged(&self, plan: &str, finding: &Finding) -> Result<bool, Error> {
         let written_at = self.prepared_at(plan, finding.lead)?;
         let (wanted, found) = (json(&finding.wanted)?, json(&finding.found)?);
@@ -190,16 +203,25 @@ impl Ledger {
                      AND substr(how, 1, length(?6)) = ?6",
             )?
             .query_map(
-                params![plan, finding.lead.cast_signed(), finding.field, wanted, found, ACKNOWLEDGED],
+                params![
+                    plan,
+                    finding.lead.cast_signed(),
+                    finding.field,
+                    wanted,
+                    found,
+                    ACKNOWLEDGED
+                ],
                 |row| row.get(0),
             )?
             .collect()
         })?;
         let opened_at = opened_at.iter().filter_map(|at| at.parse::<DateTime<Utc>>().ok()).max();
-        Ok(opened_at.is_some_and(|opened_at| written_at.is_none_or(|written_at| opened_at >= written_at)))
+        Ok(opened_at
+            .is_some_and(|opened_at| written_at.is_none_or(|written_at| opened_at >= written_at)))
     }
 
-    /// Closes a loss whose record is gone, and keeps it open on the record that has its values now, in one step.
+    /// Closes a loss whose record is gone, and keeps it open on the record that has its values now,
+    /// in one step.
     pub fn carry_finding_over(
         &mut self,
         finding: FindingId,
@@ -217,7 +239,8 @@ impl Ledger {
     /// When a loss was found.
     pub fn finding_opened_at(&self, finding: FindingId) -> Result<Option<DateTime<Utc>>, Error> {
         let at: Option<String> = self.read(|db| {
-            db.query_row("SELECT at FROM finding WHERE id = ?1", [finding.0], |row| row.get(0)).optional()
+            db.query_row("SELECT at FROM finding WHERE id = ?1", [finding.0], |row| row.get(0))
+                .optional()
         })?;
         Ok(at.and_then(|at| at.parse().ok()))
     }
@@ -245,19 +268,21 @@ impl Ledger {
     /// The last refusal of each group, by its key.
     pub fn refusals(&self) -> Result<BTreeMap<String, Refusal>, Error> {
         self.read(|db| {
-            db.prepare("SELECT key, digest, code, message, request_id, at FROM refusal ORDER BY seq")?
-                .query_map([], |row| {
-                    let refusal = Refusal {
-                        key: row.get(0)?,
-                        digest: row.get(1)?,
-                        code: row.get(2)?,
-                        message: row.get(3)?,
-                        request_id: row.get(4)?,
-                        at: row.get(5)?,
-                    };
-                    Ok((refusal.key.clone(), refusal))
-                })?
-                .collect()
+            db.prepare(
+                "SELECT key, digest, code, message, request_id, at FROM refusal ORDER BY seq",
+            )?
+            .query_map([], |row| {
+                let refusal = Refusal {
+                    key: row.get(0)?,
+                    digest: row.get(1)?,
+                    code: row.get(2)?,
+                    message: row.get(3)?,
+                    request_id: row.get(4)?,
+                    at: row.get(5)?,
+                };
+                Ok((refusal.key.clone(), refusal))
+            })?
+            .collect()
         })
     }
 
@@ -282,7 +307,8 @@ impl Ledger {
     }
 }
 
-/// Keeps a loss, unless it is open already. A value that could not be set back is not one that a merge lost.
+/// Keeps a loss, unless it is open already. A value that could not be set back is not one that a
+/// merge lost.
 fn insert(db: &Connection, plan: &str, finding: &Finding, at: &str) -> Result<(), Error> {
     let inserted = db
         .prepare_cached(

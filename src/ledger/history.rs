@@ -1,4 +1,5 @@
-//! The totals of every complete scan: what was there before, for whoever wants to see what has changed.
+//! The totals of every complete scan: what was there before, for whoever wants to see what has
+//! changed.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +30,8 @@ pub struct PastScan {
     pub perhaps_meant: u64,
     /// By the code of the cause.
     pub by_cause: BTreeMap<String, PastTotals>,
-    /// By the login of the API user that made them, empty for none; `None` where the activity log was not read.
+    /// By the login of the API user that made them, empty for none; `None` where the activity log
+    /// was not read.
     pub by_user: Option<BTreeMap<String, PastTotals>>,
 }
 
@@ -43,9 +45,11 @@ pub struct PastTotals {
 }
 
 impl Ledger {
-    /// Appends what a scan found, synced to disk. What is handed in again under the same id changes nothing.
+    /// Appends what a scan found, synced to disk. What is handed in again under the same id changes
+    /// nothing.
     pub fn append_scan(&mut self, id: &str, scan: &PastScan) -> Result<(), Error> {
-        let json = |value: &BTreeMap<String, PastTotals>| serde_json::to_string(value).map_err(damaged);
+        let json =
+            |value: &BTreeMap<String, PastTotals>| serde_json::to_string(value).map_err(damaged);
         let by_cause = json(&scan.by_cause)?;
         let by_user = scan.by_user.as_ref().map(json).transpose()?;
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -76,7 +80,8 @@ impl Ledger {
     pub fn past_scans(&self, of: &str) -> Result<Vec<PastScan>, Error> {
         type Stored = (PastScan, String, String, Option<String>);
         let stored: Vec<Stored> = self.read(|db| {
-            let mut statement = db.prepare("SELECT * FROM scan_totals WHERE of = ?1 ORDER BY seq")?;
+            let mut statement =
+                db.prepare("SELECT * FROM scan_totals WHERE of = ?1 ORDER BY seq")?;
             let read = |row: &rusqlite::Row<'_>| {
                 let number = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
                 let scan = PastScan {

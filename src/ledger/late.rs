@@ -1,6 +1,7 @@
 //! Merges after which nobody has looked for opt-outs that came while they ran, and for memberships.
 //!
-//! For: a run that is killed leaves them to the next one. Never: forgets one that was not looked at.
+//! For: a run that is killed leaves them to the next one. Never: forgets one that was not looked
+//! at.
 
 use chrono::{DateTime, Utc};
 use rusqlite::params;
@@ -24,7 +25,8 @@ pub struct Unwatched {
 }
 
 impl Ledger {
-    /// The merges after which Marketo's log was not read to its end, or memberships were not looked for; the oldest first.
+    /// The merges after which Marketo's log was not read to its end, or memberships were not looked
+    /// for; the oldest first.
     pub fn unwatched_merges(&self) -> Result<Vec<Unwatched>, Error> {
         type Row = (String, String, i64, String, Option<String>);
         let rows: Vec<Row> = self.read(|db| {
@@ -41,16 +43,17 @@ impl Ledger {
         })?;
         rows.into_iter()
             .map(|(plan, key, survivor, merged, left_at)| {
-                let gone = serde_json::from_str(&merged)
-                    .map_err(|error| Error::Damaged { what: format!("a verified merge: {error}") })?;
+                let gone = serde_json::from_str(&merged).map_err(|error| Error::Damaged {
+                    what: format!("a verified merge: {error}"),
+                })?;
                 let left_at = left_at.and_then(|at| at.parse().ok());
                 Ok(Unwatched { plan, key, survivor: survivor.cast_unsigned(), gone, left_at })
             })
             .collect()
     }
 
-    /// Marketo's log was read for all merges that are settled by now, as far as it can be, and their memberships were
-    /// looked for.
+    /// Marketo's log was read for all merges that are settled by now, as far as it can be, and
+    /// their memberships were looked for.
     pub fn late_consent_seen(&mut self, at: &str) -> Result<(), Error> {
         self.write(|db| {
             db.execute(

@@ -1,4 +1,5 @@
-//! What was done under the plans that are kept: which there are, how their runs ended, and who was merged into whom.
+//! What was done under the plans that are kept: which there are, how their runs ended, and who was
+//! merged into whom.
 //!
 //! Never: says that a merge happened which no look at Marketo has shown.
 
@@ -128,21 +129,26 @@ impl Ledger {
         let of_plan = |text: String| time(&text, || format!("the journal of plan {plan}"));
         let last_call = last_call.map(of_plan).transpose()?;
         let last_merge = last_merge.map(of_plan).transpose()?;
-        let last_end = last_end.map(|(at, complete)| Ok::<_, Error>((of_plan(at)?, complete))).transpose()?;
+        let last_end =
+            last_end.map(|(at, complete)| Ok::<_, Error>((of_plan(at)?, complete))).transpose()?;
         // What an earlier run left open may be settled later: that begins nothing.
-        let complete =
-            last_end.is_some_and(|(at, complete)| complete && last_merge.is_none_or(|merge| merge <= at));
+        let complete = last_end
+            .is_some_and(|(at, complete)| complete && last_merge.is_none_or(|merge| merge <= at));
         Ok(PlanRuns {
             last_at: last_end.map(|(at, _)| at).max(last_call),
             complete,
             ends: self.group_ends(plan)?,
-            merges: self.past_merges(&format!("{MERGES} AND call.plan = ?1 ORDER BY seen.seq"), plan)?,
+            merges: self
+                .past_merges(&format!("{MERGES} AND call.plan = ?1 ORDER BY seen.seq"), plan)?,
             open: self.keys_of_open_merges(plan)?,
         })
     }
 
     /// The merges of groups in which a lead had an email for which this holds, the oldest first.
-    pub fn merges_of_email(&self, is_asked_for: impl Fn(&str) -> bool) -> Result<Vec<PastMerge>, Error> {
+    pub fn merges_of_email(
+        &self,
+        is_asked_for: impl Fn(&str) -> bool,
+    ) -> Result<Vec<PastMerge>, Error> {
         let held: Vec<(String, Option<String>)> = self.read(|db| {
             db.prepare("SELECT DISTINCT key, json_extract(fields, '$.email') FROM backup")?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -152,7 +158,9 @@ impl Ledger {
         let keys: BTreeSet<String> = held.into_iter().filter(asked).map(|(key, _)| key).collect();
         let mut merges = Vec::new();
         for key in keys {
-            merges.extend(self.past_merges(&format!("{MERGES} AND call.key = ?1 ORDER BY seen.seq"), &key)?);
+            merges.extend(
+                self.past_merges(&format!("{MERGES} AND call.key = ?1 ORDER BY seen.seq"), &key)?,
+            );
         }
         merges.sort_by_key(|merge| merge.at);
         Ok(merges)
@@ -166,7 +174,11 @@ impl Ledger {
             )?
             .query_map([plan], |row| {
                 let winner: i64 = row.get(0)?;
-                Ok(GroupEnd { winner: winner.cast_unsigned(), outcome: row.get(1)?, reason: row.get(2)? })
+                Ok(GroupEnd {
+                    winner: winner.cast_unsigned(),
+                    outcome: row.get(1)?,
+                    reason: row.get(2)?,
+                })
             })?
             .collect()
         })?;
@@ -233,9 +245,13 @@ mod tests {
             lists: None,
             programs: None,
         };
-        ledger.back_up("p1", &[backup(winner, Role::Winner), backup(loser, Role::Loser)], AT).unwrap();
-        let leads =
-            vec![CallLead { id: winner, role: Role::Winner }, CallLead { id: loser, role: Role::Loser }];
+        ledger
+            .back_up("p1", &[backup(winner, Role::Winner), backup(loser, Role::Loser)], AT)
+            .unwrap();
+        let leads = vec![
+            CallLead { id: winner, role: Role::Winner },
+            CallLead { id: loser, role: Role::Loser },
+        ];
         let call = NewCall {
             kind: CallKind::Merge,
             key: key.into(),
@@ -260,14 +276,29 @@ mod tests {
         assert!(!killed.complete && killed.ends.is_empty(), "{killed:?}");
         assert_eq!(killed.merges.len(), 1);
         assert_eq!((killed.merges[0].survivor, &killed.merges[0].merged), (1, &vec![2]));
-        assert_eq!(killed.merges[0].at.to_rfc3339(), "2026-11-29T01:11:00+00:00", "when the call left");
+        assert_eq!(
+            killed.merges[0].at.to_rfc3339(),
+            "2026-11-29T01:11:00+00:00",
+            "when the call left"
+        );
 
-        let end = |winner, outcome: &str| GroupEnd { winner, outcome: outcome.into(), reason: None };
+        let end =
+            |winner, outcome: &str| GroupEnd { winner, outcome: outcome.into(), reason: None };
         ledger
-            .keep_run_end("p1", false, &[end(1, "merged"), end(3, "failed")], "2026-11-29T01:13:00.000Z")
+            .keep_run_end(
+                "p1",
+                false,
+                &[end(1, "merged"), end(3, "failed")],
+                "2026-11-29T01:13:00.000Z",
+            )
             .unwrap();
         ledger
-            .keep_run_end("p1", true, &[end(1, "merged"), end(3, "skipped")], "2026-11-29T01:14:00.000Z")
+            .keep_run_end(
+                "p1",
+                true,
+                &[end(1, "merged"), end(3, "skipped")],
+                "2026-11-29T01:14:00.000Z",
+            )
             .unwrap();
         let ended = ledger.runs_of("p1").unwrap();
         assert!(ended.complete);
@@ -280,7 +311,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = ledger(&folder);
         merge(&mut ledger, "ada@example.com|acme", 1, 2);
-        let found = ledger.merges_of_email(|email| email.eq_ignore_ascii_case("ada@example.com")).unwrap();
+        let found =
+            ledger.merges_of_email(|email| email.eq_ignore_ascii_case("ada@example.com")).unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].plan.as_str(), found[0].survivor), ("p1", 1));
         assert!(ledger.merges_of_email(|_| false).unwrap().is_empty());
@@ -292,7 +324,8 @@ mod tests {
         let mut ledger = ledger(&folder);
         ledger.save_plan("p0", "2026-11-29T02:00:00+01:00", "{}").unwrap();
         ledger.save_plan("p2", "2026-11-29T03:00:00+00:00", "{}").unwrap();
-        let ids: Vec<String> = ledger.kept_plans().unwrap().into_iter().map(|plan| plan.id).collect();
+        let ids: Vec<String> =
+            ledger.kept_plans().unwrap().into_iter().map(|plan| plan.id).collect();
         assert_eq!(ids, ["p2", "p0", "p1"]);
     }
 }

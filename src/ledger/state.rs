@@ -1,7 +1,7 @@
 //! What can happen to a call, and what it then is.
 //!
-//! For: one place that says which event may follow which, so that a journal which does not make sense is noticed
-//! before anything rests on it. Never: I/O.
+//! For: one place that says which event may follow which, so that a journal which does not make
+//! sense is noticed before anything rests on it. Never: I/O.
 //!
 //! ```text
 //! planned ─▶ started ─▶ accepted ─▶ verified
@@ -28,7 +28,8 @@ pub enum Event {
         /// Marketo's id of the call.
         request_id: Option<String>,
     },
-    /// Marketo, or the client before sending, refused it. A merge of several losers may still be done in part.
+    /// Marketo, or the client before sending, refused it. A merge of several losers may still be
+    /// done in part.
     Refused {
         /// Marketo's code, where it gave one.
         code: Option<String>,
@@ -44,7 +45,8 @@ pub enum Event {
         /// What was seen in place of an answer.
         what: String,
     },
-    /// It was done, wholly or in part: a look at Marketo showed it, or, of a write, Marketo's answer record by record.
+    /// It was done, wholly or in part: a look at Marketo showed it, or, of a write, Marketo's
+    /// answer record by record.
     Verified {
         /// The lead that a merge left; none for a write.
         survivor: Option<LeadId>,
@@ -102,9 +104,12 @@ pub enum State {
 }
 
 impl State {
-    /// The state after one more event, or an error where it cannot follow. `None` is a call without events.
+    /// The state after one more event, or an error where it cannot follow. `None` is a call without
+    /// events.
     pub fn next(from: Option<Self>, to: Self) -> Result<Self, IllegalEvent> {
-        use State::{Accepted, Contradicted, NotDone, Planned, Refused, Skipped, Started, Unknown, Verified};
+        use State::{
+            Accepted, Contradicted, NotDone, Planned, Refused, Skipped, Started, Unknown, Verified,
+        };
         let legal = match from {
             None => matches!(to, Planned),
             Some(Planned) => matches!(to, Started | Skipped),

@@ -79,7 +79,10 @@ fn a_started_call_is_still_open_after_the_process_is_gone() {
     assert_eq!(open.len(), 1);
     assert_eq!(open[0].state, State::Started);
     assert_eq!(open[0].losers().collect::<Vec<_>>(), [2]);
-    assert_eq!(open[0].started_at.map(|at| at.to_rfc3339()), Some("2026-11-24T12:00:00+00:00".into()));
+    assert_eq!(
+        open[0].started_at.map(|at| at.to_rfc3339()),
+        Some("2026-11-24T12:00:00+00:00".into())
+    );
 }
 
 #[test]
@@ -202,8 +205,10 @@ fn a_plan_is_kept_as_it_was_looked_at() {
 #[test]
 fn every_commit_is_synced() {
     let ledger = File::new().open();
-    let synchronous: i64 = ledger.db.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
-    let journal: String = ledger.db.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    let synchronous: i64 =
+        ledger.db.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+    let journal: String =
+        ledger.db.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
     assert_eq!((synchronous, journal.as_str()), (2, "wal"));
 }
 
@@ -236,19 +241,27 @@ fn a_write_whose_merge_did_not_follow_is_remembered_until_it_does() {
     assert_eq!(ledger.unfinished_writes().unwrap(), [], "nothing was sent yet");
 
     ledger.start(calls[0], AT).unwrap();
-    let unfinished = |gone: &[LeadId]| Unfinished { plan: "p1".into(), winner: 1, gone: gone.to_vec() };
+    let unfinished =
+        |gone: &[LeadId]| Unfinished { plan: "p1".into(), winner: 1, gone: gone.to_vec() };
     assert_eq!(ledger.unfinished_writes().unwrap(), [unfinished(&[])]);
 
     for (call, loser, gone) in [(calls[1], 2, [2].as_slice()), (calls[2], 3, &[2, 3])] {
         ledger.start(call, AT).unwrap();
         ledger.record(call, &Event::Accepted { request_id: None }, AT).unwrap();
-        ledger.record(call, &Event::Verified { survivor: Some(1), merged: vec![loser] }, AT).unwrap();
-        assert_eq!(ledger.unfinished_writes().unwrap(), [unfinished(gone)], "the plan tells who is left");
+        ledger
+            .record(call, &Event::Verified { survivor: Some(1), merged: vec![loser] }, AT)
+            .unwrap();
+        assert_eq!(
+            ledger.unfinished_writes().unwrap(),
+            [unfinished(gone)],
+            "the plan tells who is left"
+        );
     }
 }
 
 fn write(purpose: Purpose) -> NewCall {
-    let value = CallValue { lead: 1, field: "phone".into(), before: json!(null), after: json!("7") };
+    let value =
+        CallValue { lead: 1, field: "phone".into(), before: json!(null), after: json!("7") };
     NewCall {
         kind: CallKind::Write,
         key: String::new(),
@@ -269,7 +282,11 @@ fn a_write_is_unfinished_until_it_is_known_not_done_or_a_look_found_nothing_to_g
         assert_eq!(ledger.open_calls().unwrap()[0].what, write(purpose), "as it was written down");
         ledger.record(call, &accepted, AT).unwrap();
         ledger.record(call, &done, AT).unwrap();
-        assert_eq!(ledger.unfinished_writes().unwrap().len(), 1, "{purpose:?}: an answer is no look");
+        assert_eq!(
+            ledger.unfinished_writes().unwrap().len(),
+            1,
+            "{purpose:?}: an answer is no look"
+        );
     }
     ledger.nothing_to_give_back("p1", &[2], AT).unwrap();
     assert_eq!(ledger.unfinished_writes().unwrap().len(), 1, "another lead's");
@@ -333,7 +350,10 @@ fn a_loss_is_open_until_somebody_saw_it_right_and_is_kept_once() {
     ledger.open_findings_with("p1", &[lost.clone(), lost.clone()], AT).unwrap();
     ledger.open_findings_with("p1", std::slice::from_ref(&lost), AT).unwrap();
     let open = ledger.open_findings().unwrap();
-    assert_eq!(open.iter().map(|(_, plan, kept)| (plan.as_str(), kept)).collect::<Vec<_>>(), [("p1", &lost)]);
+    assert_eq!(
+        open.iter().map(|(_, plan, kept)| (plan.as_str(), kept)).collect::<Vec<_>>(),
+        [("p1", &lost)]
+    );
     let id = open[0].0;
     drop(ledger);
     let mut ledger = file.open();
@@ -379,7 +399,10 @@ fn the_last_refusal_of_a_group_and_the_fields_that_are_not_taken_are_remembered(
     };
     ledger.remember_refusal("p1", &refusal("712")).unwrap();
     ledger.remember_refusal("p1", &refusal("1077")).unwrap();
-    assert_eq!(ledger.refusals().unwrap(), BTreeMap::from([("a@example.com".to_owned(), refusal("1077"))]));
+    assert_eq!(
+        ledger.refusals().unwrap(),
+        BTreeMap::from([("a@example.com".to_owned(), refusal("1077"))])
+    );
     ledger.remember_not_taken("leadSource", 1, AT).unwrap();
     assert_eq!(ledger.not_taken_since(AT).unwrap().into_iter().collect::<Vec<_>>(), ["leadSource"]);
     assert!(ledger.not_taken_since("2026-11-25T00:00:00Z").unwrap().is_empty());

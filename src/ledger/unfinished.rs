@@ -1,7 +1,8 @@
 //! Values that were written to winners for merges that did not follow yet.
 //!
-//! For: they are given back, and must not look like somebody else's. Never: forgets a write that may have been done,
-//! or keeps one in mind that was not, since a value that a person types later may be the same.
+//! For: they are given back, and must not look like somebody else's. Never: forgets a write that
+//! may have been done, or keeps one in mind that was not, since a value that a person types later
+//! may be the same.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension as _, params};
@@ -31,14 +32,16 @@ impl Ledger {
         })?;
         rows.into_iter()
             .map(|(plan, winner, gone)| {
-                let gone = serde_json::from_str(&gone)
-                    .map_err(|error| Error::Damaged { what: format!("a verified merge: {error}") })?;
+                let gone = serde_json::from_str(&gone).map_err(|error| Error::Damaged {
+                    what: format!("a verified merge: {error}"),
+                })?;
                 Ok(Unfinished { plan, winner: winner.cast_unsigned(), gone })
             })
             .collect()
     }
 
-    /// When the last write of a plan that prepared a lead's merge was written down, just before it left.
+    /// When the last write of a plan that prepared a lead's merge was written down, just before it
+    /// left.
     pub fn prepared_at(&self, plan: &str, lead: LeadId) -> Result<Option<DateTime<Utc>>, Error> {
         let at: Option<String> = self.read(|db| {
             db.prepare_cached(
@@ -68,8 +71,14 @@ impl Ledger {
         })
     }
 
-    /// A look showed that these leads hold nothing of a plan's writes that is to be given back, or are gone.
-    pub fn nothing_to_give_back(&mut self, plan: &str, leads: &[LeadId], at: &str) -> Result<(), Error> {
+    /// A look showed that these leads hold nothing of a plan's writes that is to be given back, or
+    /// are gone.
+    pub fn nothing_to_give_back(
+        &mut self,
+        plan: &str,
+        leads: &[LeadId],
+        at: &str,
+    ) -> Result<(), Error> {
         self.write(|db| {
             let mut insert = db.prepare_cached(
                 "INSERT OR IGNORE INTO write_end (call, lead, how, at)

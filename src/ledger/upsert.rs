@@ -1,5 +1,5 @@
-//! Guarded writes in flight: written down before they leave, so that a run that follows a killed one knows how long to
-//! wait before it looks.
+//! Guarded writes in flight: written down before they leave, so that a run that follows a killed
+//! one knows how long to wait before it looks.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{OptionalExtension as _, params};
@@ -49,8 +49,10 @@ impl Ledger {
         })?;
         let Some(last) = calls.last() else { return Ok(None) };
         let sent_at: Option<String> = self.read(|db| {
-            db.query_row("SELECT sent_at FROM upsert_call WHERE id = ?1", [last.0], |row| row.get(0))
-                .optional()
+            db.query_row("SELECT sent_at FROM upsert_call WHERE id = ?1", [last.0], |row| {
+                row.get(0)
+            })
+            .optional()
         })?;
         let sent_at = sent_at.and_then(|text| text.parse().ok());
         let damaged = || Error::Damaged { what: format!("upsert {} has no time", last.0) };

@@ -1,4 +1,5 @@
-//! One call of the API, before it is sent: verb, path, query, body, and how long Marketo lets it run.
+//! One call of the API, before it is sent: verb, path, query, body, and how long Marketo lets it
+//! run.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ pub(super) struct Call {
     pub(super) body: Body,
     /// How long Marketo lets it run.
     pub(super) limit: Duration,
-    /// Whether a success without a result is no answer: what is missing from a list of leads counts as gone.
+    /// Whether a success without a result is no answer: what is missing from a list of leads counts
+    /// as gone.
     pub(super) needs_result: bool,
 }
 
@@ -53,7 +55,8 @@ impl Call {
         self
     }
 
-    /// A success without a result is not taken for an empty one: it is asked for again, and is an error in the end.
+    /// A success without a result is not taken for an empty one: it is asked for again, and is an
+    /// error in the end.
     #[must_use]
     pub(super) fn needing_result(mut self) -> Self {
         self.needs_result = true;

@@ -1,8 +1,9 @@
 //! What may be done after a call went wrong: one table, by the kind of call.
 //!
-//! Adobe says of the 6xx codes that the call was not executed, and yet 604 is a call that *ran* too long, and 611 and
-//! 713 leave open where it broke. A read costs little to repeat; a write that is repeated is how duplicates are made. So
-//! after everything that is not a plain "no" a write is unclear, and somebody has to look.
+//! Adobe says of the 6xx codes that the call was not executed, and yet 604 is a call that *ran* too
+//! long, and 611 and 713 leave open where it broke. A read costs little to repeat; a write that is
+//! repeated is how duplicates are made. So after everything that is not a plain "no" a write is
+//! unclear, and somebody has to look.
 
 /// Whether a call changes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +17,8 @@ pub(crate) enum Kind {
 pub(crate) enum Verdict {
     /// The token is no good: a new one, and the call again.
     RenewToken,
-    /// Too many calls: wait, slow down, and the call again. It was turned away before it was executed.
+    /// Too many calls: wait, slow down, and the call again. It was turned away before it was
+    /// executed.
     SlowDown,
     /// Not now: wait, and the call again.
     TryAgain,
@@ -52,8 +54,8 @@ pub(crate) fn of_code(kind: Kind, code: &str) -> Verdict {
     }
 }
 
-/// The verdict on an answer of another HTTP status than 200, with the code that Marketo says along with it, where it does:
-/// 601 and its like are understood whatever the status.
+/// The verdict on an answer of another HTTP status than 200, with the code that Marketo says along
+/// with it, where it does: 601 and its like are understood whatever the status.
 pub(crate) fn of_http(kind: Kind, status: u16, code: Option<&str>) -> Verdict {
     let by_status = match status {
         // Unauthorised, in whose words ever: nothing was done, and only a new token can help.
@@ -63,7 +65,8 @@ pub(crate) fn of_http(kind: Kind, status: u16, code: Option<&str>) -> Verdict {
     let Some(by_code) = code.map(|code| of_code(kind, code)) else { return by_status };
     let turned_away =
         matches!(by_code, Verdict::RenewToken | Verdict::SlowDown | Verdict::Deny | Verdict::Quota);
-    // What broke on the way (5xx) may have been done whatever the code says, unless it never came in.
+    // What broke on the way (5xx) may have been done whatever the code says, unless it never came
+    // in.
     if turned_away || by_status == Verdict::Refuse { by_code } else { by_status }
 }
 
@@ -90,12 +93,17 @@ mod tests {
     fn the_table_is_what_was_decided() {
         let mut table = String::new();
         for code in [
-            "500", "502", "600", "601", "602", "603", "604", "605", "606", "607", "608", "609", "610", "611",
-            "612", "613", "614", "615", "616", "699", "702", "712", "713", "714", "719", "1003", "1004",
-            "1076", "1080", "x",
+            "500", "502", "600", "601", "602", "603", "604", "605", "606", "607", "608", "609",
+            "610", "611", "612", "613", "614", "615", "616", "699", "702", "712", "713", "714",
+            "719", "1003", "1004", "1076", "1080", "x",
         ] {
-            writeln!(table, "{code:>8} {:?} / {:?}", of_code(Kind::Read, code), of_code(Kind::Write, code))
-                .unwrap();
+            writeln!(
+                table,
+                "{code:>8} {:?} / {:?}",
+                of_code(Kind::Read, code),
+                of_code(Kind::Write, code)
+            )
+            .unwrap();
         }
         for status in [204, 302, 400, 404, 408, 413, 414, 429, 500, 502, 503] {
             writeln!(

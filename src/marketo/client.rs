@@ -1,7 +1,9 @@
-//! The one door to Marketo: address, token, pacing, sending, reading the envelope, and what may be sent again.
+//! The one door to Marketo: address, token, pacing, sending, reading the envelope, and what may be
+//! sent again.
 //!
-//! Every verb of the API is a few lines on [`Client::call`]; the one answer that is no envelope, the file of an export, on
-//! [`Client::until_settled`] as well. What goes wrong is judged in [`super::trouble`].
+//! Every verb of the API is a few lines on [`Client::call`]; the one answer that is no envelope,
+//! the file of an export, on [`Client::until_settled`] as well. What goes wrong is judged in
+//! [`super::trouble`].
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,22 +22,26 @@ use super::export::ExportBudget;
 use super::pacer::{Pacer, Slot};
 use super::token::TokenSource;
 use super::trouble::{Reply, Trouble, describe_transport, judge, not_sent};
-use super::{AtAnyTime, Clock, Error, Moment, Permit, Result, Spending, Spent, Uncounted, Withheld};
+use super::{
+    AtAnyTime, Clock, Error, Moment, Permit, Result, Spending, Spent, Uncounted, Withheld,
+};
 
 /// How often a read is tried, and any call that was turned away.
 const ATTEMPTS: u32 = 8;
 
-/// How often a call is repeated for being one too many; others share the limit, so it can take a while.
+/// How often a call is repeated for being one too many; others share the limit, so it can take a
+/// while.
 const CROWDED_ATTEMPTS: u32 = 60;
 
 /// How often a token is renewed for one call.
 const RENEWALS: u32 = 5;
 
-/// How long a connection may take to come about. It is part of the time that a call takes from its last permit until it
-/// arrives, for which those who keep others away reckon with twice [`MARGIN`].
+/// How long a connection may take to come about. It is part of the time that a call takes from its
+/// last permit until it arrives, for which those who keep others away reckon with twice [`MARGIN`].
 const CONNECT_TIME: Duration = Duration::from_secs(8);
 
-/// How much longer than Marketo's own limit an answer is waited for, so that it is Marketo that gives up first.
+/// How much longer than Marketo's own limit an answer is waited for, so that it is Marketo that
+/// gives up first.
 pub(super) const MARGIN: Duration = Duration::from_secs(10);
 
 /// An answer on this machine may be slow too, however fast the clock.
@@ -89,11 +95,12 @@ struct Inner {
 }
 
 impl Client {
-    /// Sets a client up; calls nothing. [`Error::Setup`] where the secret would travel in the clear, or where Marketo's
-    /// time limits are shortened against anything but this machine.
+    /// Sets a client up; calls nothing. [`Error::Setup`] where the secret would travel in the
+    /// clear, or where Marketo's time limits are shortened against anything but this machine.
     pub fn new(options: ClientOptions) -> Result<Self> {
-        let http =
-            check(&options).and_then(|()| transport(&options)).map_err(|what| Error::Setup { what })?;
+        let http = check(&options)
+            .and_then(|()| transport(&options))
+            .map_err(|what| Error::Setup { what })?;
         let ClientOptions {
             base_url,
             identity_url,
@@ -108,9 +115,12 @@ impl Client {
             clock,
         } = options;
         let token = TokenSource::new(&identity_url, client_id, client_secret, clock);
-        let pacer = Arc::new(Pacer::new(calls, window, concurrency, daily_calls, Arc::clone(&spending)));
+        let pacer =
+            Arc::new(Pacer::new(calls, window, concurrency, daily_calls, Arc::clone(&spending)));
         let export = ExportBudget::new(daily_export, Arc::clone(&spending));
-        Ok(Self { inner: Arc::new(Inner { base_url, http, token, pacer, spending, clock, export }) })
+        Ok(Self {
+            inner: Arc::new(Inner { base_url, http, token, pacer, spending, clock, export }),
+        })
     }
 
     /// The API-only user that this client is, where Marketo has told its name.
@@ -135,10 +145,10 @@ impl Client {
 
     /// What is spent today, by this client and by whoever counts in the same place.
     pub fn spent_today(&self) -> Result<Spent> {
-        self.inner
-            .spending
-            .spent()
-            .map_err(|Uncounted(what)| Error::Uncounted { call: "what comes next".to_owned(), what })
+        self.inner.spending.spent().map_err(|Uncounted(what)| Error::Uncounted {
+            call: "what comes next".to_owned(),
+            what,
+        })
     }
 
     /// The clock that this client waits by.
@@ -157,7 +167,10 @@ impl Client {
     }
 
     /// Sends a request that was built with [`Client::request`].
-    pub(super) async fn execute(&self, request: reqwest::Request) -> reqwest::Result<reqwest::Response> {
+    pub(super) async fn execute(
+        &self,
+        request: reqwest::Request,
+    ) -> reqwest::Result<reqwest::Response> {
         self.inner.http.execute(request).await
     }
 
@@ -166,10 +179,12 @@ impl Client {
         self.call_with(&AtAnyTime, call).await
     }
 
-    /// The same for a call that has to ask each time before it leaves, and may be withdrawn while it waits.
+    /// The same for a call that has to ask each time before it leaves, and may be withdrawn while
+    /// it waits.
     pub(super) async fn call_with(&self, permit: &impl Permit, call: Call) -> Result<Answer> {
         let call = &call;
-        // Held while the call is under way: whoever withdraws it waits for its end, and that end counts.
+        // Held while the call is under way: whoever withdraws it waits for its end, and that end
+        // counts.
         let under_way = Mutex::new(());
         let under_way = &under_way;
         let answer = self.until_settled(call, |token, slot| async move {
@@ -196,8 +211,8 @@ impl Client {
         answer.map_err(|Withheld(why)| Error::Withheld { call: call.name(), why })
     }
 
-    /// Sends until there is a result, or the verdict on what went wrong ends it. Each attempt is handed a token and the
-    /// right to one call, which it gives back when the call is over.
+    /// Sends until there is a result, or the verdict on what went wrong ends it. Each attempt is
+    /// handed a token and the right to one call, which it gives back when the call is over.
     pub(super) async fn until_settled<T, F: Future<Output = Result<T, Trouble>>>(
         &self,
         call: &Call,
@@ -207,7 +222,8 @@ impl Client {
         loop {
             attempts += 1;
             let token = self.inner.token.get(&self.inner.http).await?;
-            let slot = self.inner.pacer.slot().await.map_err(|none| none.into_error(call.name()))?;
+            let slot =
+                self.inner.pacer.slot().await.map_err(|none| none.into_error(call.name()))?;
             let trouble = match attempt(token.clone(), slot).await {
                 Ok(result) => return Ok(result),
                 Err(trouble) => trouble,
@@ -259,13 +275,18 @@ impl Client {
         match serde_json::from_slice::<Envelope>(&body) {
             Ok(envelope) if status == 200 => Reply::Envelope(envelope),
             envelope if status != 200 => Reply::Status(status, envelope.ok()),
-            Ok(_) | Err(_) => {
-                Reply::NotAnEnvelope(format!("{} bytes that are no answer of Marketo's", body.len()))
-            }
+            Ok(_) | Err(_) => Reply::NotAnEnvelope(format!(
+                "{} bytes that are no answer of Marketo's",
+                body.len()
+            )),
         }
     }
 
-    pub(super) fn request(&self, call: &Call, token: &SecretString) -> Result<reqwest::Request, String> {
+    pub(super) fn request(
+        &self,
+        call: &Call,
+        token: &SecretString,
+    ) -> Result<reqwest::Request, String> {
         let mut url = self.inner.base_url.clone();
         url.set_path(&format!("{}{}", self.inner.base_url.path().trim_end_matches('/'), call.path));
         let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -276,7 +297,11 @@ impl Client {
         let in_body = call.kind == Kind::Read && query.len() > URI_BYTES;
         let request = if in_body {
             url.set_query(Some("_method=GET"));
-            self.inner.http.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(query)
+            self.inner
+                .http
+                .post(url)
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(query)
         } else {
             url.set_query(Some(query.as_str()).filter(|query| !query.is_empty()));
             let request = match call.method {
@@ -284,7 +309,9 @@ impl Client {
                 _ => self.inner.http.post(url),
             };
             match &call.body {
-                Body::Json(body) => request.header(CONTENT_TYPE, "application/json").body(body.clone()),
+                Body::Json(body) => {
+                    request.header(CONTENT_TYPE, "application/json").body(body.clone())
+                }
                 Body::Empty if call.method == "POST" => request.header(CONTENT_LENGTH, "0"),
                 Body::Empty => request,
             }
@@ -302,7 +329,9 @@ fn check(options: &ClientOptions) -> Result<(), String> {
     for url in [&options.base_url, &options.identity_url] {
         if url.scheme() != "https" && !is_loopback(url) {
             let host = url.host_str().unwrap_or_default();
-            return Err(format!("`{host}` would be sent the client secret in the clear: use https://"));
+            return Err(format!(
+                "`{host}` would be sent the client secret in the clear: use https://"
+            ));
         }
     }
     if options.clock != Clock::real() && !is_loopback(&options.base_url) {
@@ -317,7 +346,8 @@ fn transport(options: &ClientOptions) -> Result<reqwest::Client, String> {
         .redirect(redirect::Policy::none())
         .user_agent(concat!("mkto-audit/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIME);
-    // What is not confirmed for so long is not delivered later either, when nobody reckons with it any more.
+    // What is not confirmed for so long is not delivered later either, when nobody reckons with it
+    // any more.
     #[cfg(any(target_os = "android", target_os = "linux"))]
     {
         builder = builder.tcp_user_timeout(MARGIN);
@@ -339,7 +369,8 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Between half and one and a half, so that those who were turned away together do not come back together.
+/// Between half and one and a half, so that those who were turned away together do not come back
+/// together.
 fn jitter() -> f64 {
     0.5 + rand::random::<f64>()
 }

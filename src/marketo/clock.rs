@@ -1,8 +1,8 @@
 //! The one place that waits for Marketo.
 //!
-//! For: waiting as long as Marketo's own time limits and back-offs ask. Never: a wait that a test cannot turn, or a
-//! limit that is shortened against a real instance: only a loopback address may be given a faster clock, since there
-//! the sandbox runs its own limits as fast.
+//! For: waiting as long as Marketo's own time limits and back-offs ask. Never: a wait that a test
+//! cannot turn, or a limit that is shortened against a real instance: only a loopback address may
+//! be given a faster clock, since there the sandbox runs its own limits as fast.
 
 use std::time::{Duration, SystemTime};
 
@@ -47,8 +47,8 @@ impl Clock {
     }
 }
 
-/// A moment by two clocks: the monotonic one stands still while a machine sleeps, and the wall clock
-/// can be set.
+/// A moment by two clocks: the monotonic one stands still while a machine sleeps, and the wall
+/// clock can be set.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
     monotonic: Instant,
@@ -66,9 +66,9 @@ impl Moment {
         self.monotonic
     }
 
-    /// How long ago it was at most: by the clock that says more. A wall clock that was set back since
-    /// counts by as much as it disagrees with the monotonic one, so that a moment never looks younger
-    /// for it.
+    /// How long ago it was at most: by the clock that says more. A wall clock that was set back
+    /// since counts by as much as it disagrees with the monotonic one, so that a moment never looks
+    /// younger for it.
     pub fn age(self) -> Duration {
         self.age_at(Self::now())
     }
@@ -115,7 +115,11 @@ mod tests {
         };
         let then = Moment { monotonic, wall };
         for (awake, by_wall, age) in [(3, 3, 3), (3, 280, 280), (7, 0, 7), (2, -10, 12)] {
-            assert_eq!(then.age_at(at(awake, by_wall)), Duration::from_secs(age), "{awake} {by_wall}");
+            assert_eq!(
+                then.age_at(at(awake, by_wall)),
+                Duration::from_secs(age),
+                "{awake} {by_wall}"
+            );
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The envelope that every answer comes in, and what may be wrong with it.
 //!
-//! Never: reads a row that it does not understand as no row at all. That a lead is missing from an answer is what proves
-//! a merge, so an answer in which something cannot be read is an error as a whole.
+//! Never: reads a row that it does not understand as no row at all. That a lead is missing from an
+//! answer is what proves a merge, so an answer in which something cannot be read is an error as a
+//! whole.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -9,7 +10,8 @@ use tokio::time::Instant;
 
 use super::{Error, Moment, Reason, Result};
 
-/// An answer as it comes over the wire. Members that have nothing to say are left out by Marketo, or null.
+/// An answer as it comes over the wire. Members that have nothing to say are left out by Marketo,
+/// or null.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Envelope {
@@ -97,7 +99,11 @@ impl Answer {
 
     /// The error that this answer is.
     pub(super) fn senseless(&self, what: &str) -> Error {
-        Error::Answer { call: self.call.clone(), what: what.to_owned(), request_id: self.request_id.clone() }
+        Error::Answer {
+            call: self.call.clone(),
+            what: what.to_owned(),
+            request_id: self.request_id.clone(),
+        }
     }
 
     /// The error that this answer is to a write: it does not say what was written.

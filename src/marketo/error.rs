@@ -20,7 +20,8 @@ pub enum Error {
         /// Marketo's id of the call.
         request_id: Option<String>,
     },
-    /// The call left, and no answer that can be trusted came: it may have been done, or be under way still.
+    /// The call left, and no answer that can be trusted came: it may have been done, or be under
+    /// way still.
     #[error("it is unclear whether Marketo did {call}: {what}{}", request(request_id.as_ref()))]
     Unclear {
         /// Method and path, without query.
@@ -52,7 +53,8 @@ pub enum Error {
         /// What is wrong with it.
         why: Untrusted,
     },
-    /// The client id or the secret is wrong, or the token is refused again right after it was renewed.
+    /// The client id or the secret is wrong, or the token is refused again right after it was
+    /// renewed.
     #[error("Marketo does not accept the credentials at {url}: {what}")]
     Credentials {
         /// The identity endpoint, without query.
@@ -60,7 +62,8 @@ pub enum Error {
         /// Marketo's words.
         what: String,
     },
-    /// 603: the API user lacks the permission, or this machine's address is not on the allow-list. Nothing was done.
+    /// 603: the API user lacks the permission, or this machine's address is not on the allow-list.
+    /// Nothing was done.
     #[error("Marketo denies {call}: 603 {message}{}{}", request(request_id.as_ref()), needs(call))]
     Permission {
         /// Method and path, without query.
@@ -88,7 +91,8 @@ pub enum Error {
         /// Marketo's id of the call, where it came.
         request_id: Option<String>,
     },
-    /// A value that holds a comma, at which Marketo splits the values of a filter. Nothing was asked.
+    /// A value that holds a comma, at which Marketo splits the values of a filter. Nothing was
+    /// asked.
     #[error("a value of `{field}` holds a comma, and Marketo cannot be asked for such a value")]
     CannotAsk {
         /// The field that was to be looked up.
@@ -182,12 +186,15 @@ impl Error {
         }
     }
 
-    /// Whether a refusal is the merged group's own: another group may be merged all the same, and this one is refused
-    /// again until something about it changes. Everything else says nothing about the group, or would refuse every other
-    /// group as well. Never true of a call that is no merge: one Sync Leads call carries the records of many groups.
+    /// Whether a refusal is the merged group's own: another group may be merged all the same, and
+    /// this one is refused again until something about it changes. Everything else says nothing
+    /// about the group, or would refuse every other group as well. Never true of a call that is no
+    /// merge: one Sync Leads call carries the records of many groups.
     pub fn concerns_the_group_alone(&self) -> bool {
         match self {
-            Self::Refused { call, code, .. } => call.ends_with("/merge.json") && is_of_a_group(code),
+            Self::Refused { call, code, .. } => {
+                call.ends_with("/merge.json") && is_of_a_group(code)
+            }
             _ => false,
         }
     }
@@ -206,10 +213,11 @@ impl Error {
     }
 }
 
-/// Whether a merge that is refused with this code was refused for its leads: a person account of Salesforce (712), no
-/// default record type for them (714), a lead that cannot be taken (1003), is gone (1004, 1013), is in a partition that
-/// may not be written (1008), or belongs to the CRM (1018); and what the CRM and personalised URLs forbid (1076 to 1079)
-/// or are too many losers (1080).
+/// Whether a merge that is refused with this code was refused for its leads: a person account of
+/// Salesforce (712), no default record type for them (714), a lead that cannot be taken (1003), is
+/// gone (1004, 1013), is in a partition that may not be written (1008), or belongs to the CRM
+/// (1018); and what the CRM and personalised URLs forbid (1076 to 1079) or are too many losers
+/// (1080).
 fn is_of_a_group(code: &str) -> bool {
     matches!(
         code,
@@ -228,9 +236,9 @@ fn is_of_a_group(code: &str) -> bool {
     )
 }
 
-/// Whether Marketo's code for a record that it does not write, or for a call of that one record, is about that record:
-/// the codes from 1000 on, but for a field that the instance does not have (1006) or cannot look up by (1011), which every
-/// other record would meet as well.
+/// Whether Marketo's code for a record that it does not write, or for a call of that one record, is
+/// about that record: the codes from 1000 on, but for a field that the instance does not have
+/// (1006) or cannot look up by (1011), which every other record would meet as well.
 pub(crate) fn is_of_a_record(code: &str) -> bool {
     let is_of_records =
         code.len() == 4 && code.starts_with("10") && code.bytes().all(|byte| byte.is_ascii_digit());
@@ -239,7 +247,9 @@ pub(crate) fn is_of_a_record(code: &str) -> bool {
 
 fn needs(call: &str) -> String {
     permission::of_call(call)
-        .map(|permission| format!("; it needs the permission {permission} (Admin > Users & Roles > Roles)"))
+        .map(|permission| {
+            format!("; it needs the permission {permission} (Admin > Users & Roles > Roles)")
+        })
         .unwrap_or_default()
 }
 
@@ -263,25 +273,34 @@ mod tests {
     #[test]
     fn a_refusal_is_the_groups_own_where_another_group_could_still_be_merged() {
         const MERGE: &str = "POST /rest/v1/leads/7/merge.json";
-        for code in
-            ["712", "714", "1003", "1004", "1008", "1013", "1018", "1076", "1077", "1078", "1079", "1080"]
-        {
+        for code in [
+            "712", "714", "1003", "1004", "1008", "1013", "1018", "1076", "1077", "1078", "1079",
+            "1080",
+        ] {
             assert!(refused(MERGE, code).concerns_the_group_alone(), "{code}");
-            assert!(!refused("POST /rest/v1/leads.json", code).concerns_the_group_alone(), "{code}");
+            assert!(
+                !refused("POST /rest/v1/leads.json", code).concerns_the_group_alone(),
+                "{code}"
+            );
         }
-        for code in
-            ["603", "605", "607", "609", "610", "612", "613", "616", "703", "1029", "1035", "HTTP 404"]
-        {
+        for code in [
+            "603", "605", "607", "609", "610", "612", "613", "616", "703", "1029", "1035",
+            "HTTP 404",
+        ] {
             assert!(!refused(MERGE, code).concerns_the_group_alone(), "{code}");
         }
-        let denied = Error::Permission { call: MERGE.to_owned(), message: String::new(), request_id: None };
+        let denied =
+            Error::Permission { call: MERGE.to_owned(), message: String::new(), request_id: None };
         assert!(!denied.concerns_the_group_alone() && denied.stops_the_run());
     }
 
     #[test]
     fn a_no_is_shown_with_code_words_request_and_the_permission_that_it_asks_for() {
         let error = refused("GET /rest/v1/leads.json", "610");
-        assert_eq!(error.to_string(), "Marketo refused GET /rest/v1/leads.json: 610 words (request a#1)");
+        assert_eq!(
+            error.to_string(),
+            "Marketo refused GET /rest/v1/leads.json: 610 words (request a#1)"
+        );
         assert_eq!(
             (error.code(), error.message(), error.request_id()),
             (Some("610"), Some("words"), Some("a#1"))

@@ -1,12 +1,14 @@
 //! Bulk lead extract: jobs, and their files.
 //!
-//! For: ordering the leads that were created in a window as one file, and fetching it piece by piece. Marketo runs two
-//! jobs at once, keeps ten in its queue, and lets an instance export 500 MB a day, shared by everybody (documented by
-//! Adobe). Never: waits for a job, keeps a file, reads a row of one, or decides what happens after a cut.
+//! For: ordering the leads that were created in a window as one file, and fetching it piece by
+//! piece. Marketo runs two jobs at once, keeps ten in its queue, and lets an instance export 500 MB
+//! a day, shared by everybody (documented by Adobe). Never: waits for a job, keeps a file, reads a
+//! row of one, or decides what happens after a cut.
 //!
-//! An order is a write over HTTP that harms nobody: a job that was never put in the queue costs nothing. Its answer can
-//! be lost all the same, and then [`ExportLeads::exports`] is where to look. Putting a job in the queue a second time is
-//! refused with 1029, which is as good as an answer, so that the client does it again by itself.
+//! An order is a write over HTTP that harms nobody: a job that was never put in the queue costs
+//! nothing. Its answer can be lost all the same, and then [`ExportLeads::exports`] is where to
+//! look. Putting a job in the queue a second time is refused with 1029, which is as good as an
+//! answer, so that the client does it again by itself.
 
 use std::future::Future;
 
@@ -30,9 +32,10 @@ const FOLDERS: usize = 200;
 
 /// What exporting may do. It reads leads; nothing of theirs is changed.
 pub trait ExportLeads: Send + Sync {
-    /// Orders a CSV file of the leads that were created in a window of at most 31 days, with these fields as columns, by
-    /// their REST names. The job waits for [`ExportLeads::enqueue_export`]. Sent once: after an
-    /// [`Unclear`](super::Outcome::Unclear) error the job may be in the list of jobs.
+    /// Orders a CSV file of the leads that were created in a window of at most 31 days, with these
+    /// fields as columns, by their REST names. The job waits for [`ExportLeads::enqueue_export`].
+    /// Sent once: after an [`Unclear`](super::Outcome::Unclear) error the job may be in the list of
+    /// jobs.
     fn create_export(
         &self,
         fields: &[String],
@@ -52,11 +55,16 @@ pub trait ExportLeads: Send + Sync {
     fn cancel_export(&self, id: &str) -> impl Future<Output = Result<ExportJob>> + Send;
 
     /// The file of a completed job, from this byte on; none where there is no file (any more).
-    fn export_file(&self, id: &str, from: u64) -> impl Future<Output = Result<Option<Download>>> + Send;
+    fn export_file(
+        &self,
+        id: &str,
+        from: u64,
+    ) -> impl Future<Output = Result<Option<Download>>> + Send;
 
-    /// The time before which no lead can have been created: the oldest `createdAt` of the top folders. None where the
-    /// instance shows no folder.
-    fn first_possible_creation(&self) -> impl Future<Output = Result<Option<DateTime<Utc>>>> + Send;
+    /// The time before which no lead can have been created: the oldest `createdAt` of the top
+    /// folders. None where the instance shows no folder.
+    fn first_possible_creation(&self)
+    -> impl Future<Output = Result<Option<DateTime<Utc>>>> + Send;
 
     /// How many bytes of files may be written in a day.
     fn export_a_day(&self) -> u64;
@@ -129,7 +137,9 @@ impl ExportLeads for Client {
 
     async fn enqueue_export(&self, id: &str) -> Result<Ordered> {
         match self.order(repeatable(id, "enqueue")).await {
-            Err(Error::Refused { code, message, .. }) if code == "1029" && says(&message, "already") => {
+            Err(Error::Refused { code, message, .. })
+                if code == "1029" && says(&message, "already") =>
+            {
                 Ok(Ordered::Taken(self.export(id).await?))
             }
             ordered => ordered,
@@ -162,7 +172,8 @@ impl ExportLeads for Client {
                 .with("offset", offset.to_string());
             let mut answer = self.call(call).await?;
             let folders = answer.rows()?;
-            let times = folders.iter().filter_map(|row| parse_time(row.get("createdAt")?.as_str()?));
+            let times =
+                folders.iter().filter_map(|row| parse_time(row.get("createdAt")?.as_str()?));
             oldest = oldest.into_iter().chain(times).min();
             if folders.len() < FOLDERS {
                 return Ok(oldest);
@@ -197,10 +208,14 @@ impl Client {
         let (kind, name, sent_at) = (call.kind, call.name(), tokio::time::Instant::now());
         match self.one_job(call).await {
             Ok(job) => Ok(Ordered::Taken(job)),
-            Err(Error::Refused { code, message, .. }) if code == "1029" && says(&message, "too many") => {
+            Err(Error::Refused { code, message, .. })
+                if code == "1029" && says(&message, "too many") =>
+            {
                 Ok(Ordered::QueueFull)
             }
-            Err(Error::Refused { call, code, message, .. }) if code == "1029" && says(&message, "quota") => {
+            Err(Error::Refused { call, code, message, .. })
+                if code == "1029" && says(&message, "quota") =>
+            {
                 let which = format!(
                     "Marketo's daily quota of bulk extract for the whole instance is used up (1029 {message}); it is \
                      filled again at midnight US Central"

@@ -1,4 +1,5 @@
-//! What an instance holds and tells beside its leads, and what was spent of its calls, in the words of Marketo's answers.
+//! What an instance holds and tells beside its leads, and what was spent of its calls, in the words
+//! of Marketo's answers.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +32,8 @@ pub struct Program {
 pub struct ProgramMember {
     /// The member.
     pub lead: LeadId,
-    /// The membership as Marketo describes it (`progressionStatus`, `membershipDate`, `reachedSuccess`, …).
+    /// The membership as Marketo describes it (`progressionStatus`, `membershipDate`,
+    /// `reachedSuccess`, …).
     pub membership: Map<String, Value>,
 }
 
@@ -42,8 +44,8 @@ pub struct CustomObjectType {
     pub name: String,
     /// The object's own field that holds the link; empty where the relation does not name it.
     pub link_field: String,
-    /// The lead field whose value the link holds, as the relation names it: by REST name, or as the screens do. Empty where
-    /// it does not say.
+    /// The lead field whose value the link holds, as the relation names it: by REST name, or as the
+    /// screens do. Empty where it does not say.
     pub lead_field: String,
 }
 
@@ -80,7 +82,8 @@ pub struct MergeRecord {
     pub user: Option<String>,
     /// The API method that made it, where it is recorded.
     pub method: Option<String>,
-    /// Whether it names another user than this client's. False where one of the two names is not known.
+    /// Whether it names another user than this client's. False where one of the two names is not
+    /// known.
     pub by_another_user: bool,
 }
 

@@ -1,14 +1,16 @@
 //! Never more calls than configured: in any window, at once, and a day (law 6).
 //!
-//! The window that counts is Marketo's: calls *arriving* within it. A call arrives at some moment between its sending
-//! and its answer, so a slot is given back one window after the **answer**: whatever the network does, two calls that
-//! share a slot arrive at least a window apart. With answers of 400 ms and a window of 20 s that costs 2% of the rate;
-//! a token bucket would cost nothing and break the limit at the edges of bursts. When Marketo says that the limit
-//! is reached all the same (others share it), everybody here waits, and the rate falls by a quarter, to grow back by
-//! about a tenth a window.
+//! The window that counts is Marketo's: calls *arriving* within it. A call arrives at some moment
+//! between its sending and its answer, so a slot is given back one window after the **answer**:
+//! whatever the network does, two calls that share a slot arrive at least a window apart. With
+//! answers of 400 ms and a window of 20 s that costs 2% of the rate; a token bucket would cost
+//! nothing and break the limit at the edges of bursts. When Marketo says that the limit is reached
+//! all the same (others share it), everybody here waits, and the rate falls by a quarter, to grow
+//! back by about a tenth a window.
 //!
-//! Where several programs share the limits, a pacer is told its part of them ([`Pacer::limit_to`]), which counts from that
-//! moment on; what it has used up of a larger part before is told by [`Pacer::used`].
+//! Where several programs share the limits, a pacer is told its part of them ([`Pacer::limit_to`]),
+//! which counts from that moment on; what it has used up of a larger part before is told by
+//! [`Pacer::used`].
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +27,8 @@ const GROWTH: usize = 10;
 /// Marketo answers a call in about so long.
 const ANSWER: Duration = Duration::from_millis(500);
 
-/// Calls are kept no further apart than this many times their even spacing: what is late anyway need not be later.
+/// Calls are kept no further apart than this many times their even spacing: what is late anyway
+/// need not be later.
 const MOST_SPACING: u32 = 5;
 
 /// The right to make calls, shared by all clones of a client, or by all callers of a proxy.
@@ -82,7 +85,8 @@ pub(crate) struct Slot {
 }
 
 impl Pacer {
-    /// A pacer of so many calls in any window of that length, so many at once, and so many a day by that count.
+    /// A pacer of so many calls in any window of that length, so many at once, and so many a day by
+    /// that count.
     pub(crate) fn new(
         calls: usize,
         length: Duration,
@@ -114,7 +118,8 @@ impl Pacer {
     pub(crate) async fn slot(self: &Arc<Self>) -> Result<Slot, NoCall> {
         let call = CountedCall::of(self)?;
         let gate = self.gate.lock().await;
-        // The semaphore is never closed, so that waiting for it cannot fail; if it did, the budget is what is left.
+        // The semaphore is never closed, so that waiting for it cannot fail; if it did, the budget
+        // is what is left.
         let at_once = Arc::clone(&self.at_once).acquire_owned().await;
         let permit = at_once.map_err(|_closed| NoCall::Spent { budget: self.a_day })?;
         loop {
@@ -139,7 +144,8 @@ impl Pacer {
         let _gate = self.gate.try_lock().ok()?;
         let permit = Arc::clone(&self.at_once).try_acquire_owned().ok()?;
         let Admission::Now = self.state().admit(Instant::now(), self.window) else { return None };
-        // Given back also where the count panics: a call that never ends would be in flight for ever.
+        // Given back also where the count panics: a call that never ends would be in flight for
+        // ever.
         let admitted = Admitted { pacer: self, made: false };
         let counted = CountedCall::of(self).map(|call| {
             call.keep();
@@ -149,8 +155,9 @@ impl Pacer {
         Some(counted)
     }
 
-    /// How far apart calls have to be for those that are left to last until there are more. Nothing as long as half of a
-    /// window's calls are left; never more than a few times what the limit comes to.
+    /// How far apart calls have to be for those that are left to last until there are more. Nothing
+    /// as long as half of a window's calls are left; never more than a few times what the limit
+    /// comes to.
     pub(crate) fn spacing(&self) -> Duration {
         self.state().spacing(Instant::now(), self.window)
     }
@@ -159,7 +166,8 @@ impl Pacer {
     pub(crate) fn slow_down(&self, pause: Duration) {
         let mut state = self.state();
         let now = Instant::now();
-        // Calls that were in flight together are turned away together: that is one reason to slow down, not many.
+        // Calls that were in flight together are turned away together: that is one reason to slow
+        // down, not many.
         if state.paused_until.is_none_or(|until| until <= now) {
             state.allowed = (state.allowed() * 3 / 4).max(1);
             state.since_change = 0;
@@ -174,14 +182,16 @@ impl Pacer {
         self.answered.notify_waiters();
     }
 
-    /// What is used of the limits at this moment: calls that may count in a window of Marketo's, and calls in flight.
+    /// What is used of the limits at this moment: calls that may count in a window of Marketo's,
+    /// and calls in flight.
     pub(crate) fn used(&self) -> Share {
         let mut state = self.state();
         state.forget(Instant::now(), self.window);
         Share { calls: state.in_flight + state.answers.len(), at_once: state.in_flight }
     }
 
-    /// What of it still counts, and how long each answered call does: calls in flight, and the rest of each one's window.
+    /// What of it still counts, and how long each answered call does: calls in flight, and the rest
+    /// of each one's window.
     pub(crate) fn still_counts(&self) -> (usize, Vec<Duration>) {
         let mut state = self.state();
         let now = Instant::now();
@@ -197,19 +207,25 @@ impl Pacer {
         std::mem::replace(&mut state.most_in_flight, in_flight)
     }
 
-    /// Calls made today, by whoever counts in the same place; by this pacer where that cannot be told.
+    /// Calls made today, by whoever counts in the same place; by this pacer where that cannot be
+    /// told.
     pub(crate) fn made_today(&self) -> u64 {
         self.spending.spent().map_or_else(|_uncounted| self.made(), |spent| spent.calls)
     }
 
-    /// How long so many more calls take, as the window and the number at once allow, the calls that count in it by now
-    /// included.
+    /// How long so many more calls take, as the window and the number at once allow, the calls that
+    /// count in it by now included.
     pub(crate) fn time_for(&self, calls: u64) -> Duration {
         let mut state = self.state();
         state.forget(Instant::now(), self.window);
         let allowed = state.allowed();
         let free = allowed.saturating_sub(state.in_flight + state.answers.len());
-        time_for(calls, free, Share { calls: allowed, at_once: state.part.at_once }, self.window.length)
+        time_for(
+            calls,
+            free,
+            Share { calls: allowed, at_once: state.part.at_once },
+            self.window.length,
+        )
     }
 
     /// Whether a call waits for the window, or since Marketo said that it was too many.
@@ -228,7 +244,8 @@ impl Pacer {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // The state is whole after every statement that holds the lock, so a panic elsewhere leaves it usable.
+        // The state is whole after every statement that holds the lock, so a panic elsewhere leaves
+        // it usable.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -333,7 +350,8 @@ impl State {
         if left * 2 >= allowed {
             return Duration::ZERO;
         }
-        let parts = |span: Duration, calls: usize| span / u32::try_from(calls.max(1)).unwrap_or(u32::MAX);
+        let parts =
+            |span: Duration, calls: usize| span / u32::try_from(calls.max(1)).unwrap_or(u32::MAX);
         // A tenth closer than the limit comes to, so that what is late can be made up for.
         let even = parts(window.length, allowed) * 9 / 10;
         let more_in = self.answers.front().map_or(even, |oldest| *oldest + window.length - now);

@@ -1,5 +1,5 @@
-//! Leave to send a call: asked for at the last moment, since what a caller knew when it made the call may be over by the
-//! time that the limits let it go; and taken back while it waits.
+//! Leave to send a call: asked for at the last moment, since what a caller knew when it made the
+//! call may be over by the time that the limits let it go; and taken back while it waits.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ pub trait Permit: Sync {
     /// Asked when the call is ready, and once for each time that it leaves.
     fn ask(&self) -> impl Future<Output = Result<(), Withheld>> + Send;
 
-    /// Comes when the call is not wanted any more: that ends its waiting. One that is under way is brought to its end.
+    /// Comes when the call is not wanted any more: that ends its waiting. One that is under way is
+    /// brought to its end.
     fn withdrawn(&self) -> impl Future<Output = Withheld> + Send {
         std::future::pending()
     }
@@ -42,7 +43,8 @@ impl UntilStopped {
         Self { stop, grace: Duration::ZERO }
     }
 
-    /// For calls that bring something to its end: they may wait for their turn for so long after a stop.
+    /// For calls that bring something to its end: they may wait for their turn for so long after a
+    /// stop.
     pub fn after(stop: CancellationToken, grace: Duration) -> Self {
         Self { stop, grace }
     }

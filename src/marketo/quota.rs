@@ -1,6 +1,7 @@
 //! When the instance's daily quota is filled again: midnight US Central, daylight saving included.
 //!
-//! Reads no clock: the answer that says the quota is used up carries its own time, in its request id.
+//! Reads no clock: the answer that says the quota is used up carries its own time, in its request
+//! id.
 
 use chrono::{DateTime, Days, TimeZone, Utc};
 use chrono_tz::America::Chicago;
@@ -28,9 +29,13 @@ mod tests {
     fn the_quota_is_filled_at_the_next_midnight_in_chicago() {
         let at = |millis: i64| filled_again(&format!("16b#{millis:x}")).unwrap().to_rfc3339();
         // 05:30 UTC is after midnight in summer, and before it in winter.
-        let summer = chrono::DateTime::parse_from_rfc3339("2026-07-10T05:30:00Z").unwrap().timestamp_millis();
+        let summer = chrono::DateTime::parse_from_rfc3339("2026-07-10T05:30:00Z")
+            .unwrap()
+            .timestamp_millis();
         assert_eq!(at(summer), "2026-07-11T05:00:00+00:00");
-        let winter = chrono::DateTime::parse_from_rfc3339("2026-01-10T05:30:00Z").unwrap().timestamp_millis();
+        let winter = chrono::DateTime::parse_from_rfc3339("2026-01-10T05:30:00Z")
+            .unwrap()
+            .timestamp_millis();
         assert_eq!(at(winter), "2026-01-10T06:00:00+00:00");
         for odd in ["", "16b", "16b#", "16b#zz", "16b#7fffffffffffffff"] {
             assert_eq!(filled_again(odd), None, "{odd}");

@@ -1,4 +1,5 @@
-//! Reading: leads by filter, the schema, activities, memberships, usage. All of it may be asked again.
+//! Reading: leads by filter, the schema, activities, memberships, usage. All of it may be asked
+//! again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,7 +24,12 @@ const PAGING_TOKEN_LIMIT: Duration = Duration::from_secs(300);
 const PROGRAM_PAGE: usize = 200;
 
 impl ReadLeads for Client {
-    async fn leads_by(&self, field: &str, values: &[String], fields: &[String]) -> Result<Vec<Lead>> {
+    async fn leads_by(
+        &self,
+        field: &str,
+        values: &[String],
+        fields: &[String],
+    ) -> Result<Vec<Lead>> {
         Ok(self.leads_since(field, values, fields).await?.1)
     }
 
@@ -53,7 +59,12 @@ impl ReadLeads for Client {
         answer.next().ok_or_else(|| answer.senseless("it carries no paging token"))
     }
 
-    async fn activities(&self, token: &str, types: &[u32], leads: &[LeadId]) -> Result<ActivityPage> {
+    async fn activities(
+        &self,
+        token: &str,
+        types: &[u32],
+        leads: &[LeadId],
+    ) -> Result<ActivityPage> {
         let mut call = Call::get("/rest/v1/activities.json")
             .with("nextPageToken", token)
             .with("activityTypeIds", joined(types))
@@ -80,12 +91,19 @@ impl ReadLeads for Client {
     }
 
     async fn static_lists(&self) -> Result<Vec<StaticList>> {
-        let call = Call::get("/rest/v1/lists.json").with("batchSize", BATCH.to_string()).needing_result();
-        self.pages(call, |row| Some(StaticList { id: number(row.get("id")?)?, name: text(row, "name") }))
-            .await
+        let call =
+            Call::get("/rest/v1/lists.json").with("batchSize", BATCH.to_string()).needing_result();
+        self.pages(call, |row| {
+            Some(StaticList { id: number(row.get("id")?)?, name: text(row, "name") })
+        })
+        .await
     }
 
-    async fn list_members(&self, list: u64, token: Option<&str>) -> Result<(Vec<LeadId>, Option<String>)> {
+    async fn list_members(
+        &self,
+        list: u64,
+        token: Option<&str>,
+    ) -> Result<(Vec<LeadId>, Option<String>)> {
         let mut call = Call::get(format!("/rest/v1/lists/{list}/leads.json"))
             .with("fields", "id")
             .with("batchSize", BATCH.to_string())
@@ -99,8 +117,11 @@ impl ReadLeads for Client {
     }
 
     async fn list_membership(&self, lead: LeadId) -> Result<Vec<Map<String, Value>>> {
-        self.pages(Call::get(format!("/rest/v1/leads/{lead}/listMembership.json")).needing_result(), members)
-            .await
+        self.pages(
+            Call::get(format!("/rest/v1/leads/{lead}/listMembership.json")).needing_result(),
+            members,
+        )
+        .await
     }
 
     async fn program_membership(&self, lead: LeadId) -> Result<Vec<Map<String, Value>>> {
@@ -119,15 +140,16 @@ impl ReadLeads for Client {
                 .with("maxReturn", PROGRAM_PAGE.to_string())
                 .with("offset", programs.len().to_string());
             let mut answer = self.call(call).await?;
-            // Past the last program Marketo leaves the result out; so does, once in a while, an answer that
-            // should have one.
+            // Past the last program Marketo leaves the result out; so does, once in a while, an
+            // answer that should have one.
             if !answer.has_result() && !asked_again {
                 asked_again = true;
                 continue;
             }
             asked_again = false;
-            let page =
-                answer.read(|row| Some(Program { id: number(row.get("id")?)?, name: text(row, "name") }))?;
+            let page = answer.read(|row| {
+                Some(Program { id: number(row.get("id")?)?, name: text(row, "name") })
+            })?;
             let found = page.len();
             programs.extend(page);
             if found < PROGRAM_PAGE {
@@ -151,15 +173,17 @@ impl ReadLeads for Client {
         }
         let mut answer = self.call(call).await?;
         let members = answer.read(|row| {
-            let membership = row.get("membership").and_then(Value::as_object).cloned().unwrap_or_default();
+            let membership =
+                row.get("membership").and_then(Value::as_object).cloned().unwrap_or_default();
             Some(ProgramMember { lead: number(row.get("id")?)?, membership })
         })?;
         Ok((members, answer.next()))
     }
 
     async fn lead_custom_objects(&self) -> Result<Vec<CustomObjectType>> {
-        let links =
-            self.pages(Call::get("/rest/v1/customobjects.json").needing_result(), links_to_leads).await?;
+        let links = self
+            .pages(Call::get("/rest/v1/customobjects.json").needing_result(), links_to_leads)
+            .await?;
         Ok(links.concat())
     }
 
@@ -212,7 +236,8 @@ impl Client {
         }
         let (mut leads, mut since) = (BTreeMap::new(), Moment::now());
         let mut first = true;
-        // A stack of the values still to be asked for; a chunk that finds too much is asked for in halves.
+        // A stack of the values still to be asked for; a chunk that finds too much is asked for in
+        // halves.
         let mut chunks: Vec<&[String]> = values.chunks(BATCH).rev().collect();
         while let Some(chunk) = chunks.pop() {
             let call = Call::get("/rest/v1/leads.json")
@@ -240,8 +265,11 @@ impl Client {
 
     /// One page of activities: while `moreResult` is true there is more, however few came.
     async fn activity_page(&self, call: Call) -> Result<ActivityPage> {
-        let asked =
-            call.query.iter().find(|(name, _)| *name == "nextPageToken").map(|(_, token)| token.clone());
+        let asked = call
+            .query
+            .iter()
+            .find(|(name, _)| *name == "nextPageToken")
+            .map(|(_, token)| token.clone());
         let mut answer = self.call(call).await?;
         let next = answer.next().ok_or_else(|| answer.senseless("it carries no paging token"))?;
         // A token that repeats itself would page for ever.
@@ -251,7 +279,8 @@ impl Client {
         Ok(ActivityPage { activities: answer.read(activity)?, next, more: answer.more })
     }
 
-    /// All pages of an answer, read: while there is a token there is more, whatever `moreResult` says.
+    /// All pages of an answer, read: while there is a token there is more, whatever `moreResult`
+    /// says.
     pub(super) async fn pages<T>(
         &self,
         call: Call,
@@ -282,9 +311,12 @@ impl Client {
             found.extend(rows);
             match next {
                 None => return Ok((since, found)),
-                // A token that repeats itself would page for ever; with rows it leaves open what is missing.
+                // A token that repeats itself would page for ever; with rows it leaves open what is
+                // missing.
                 same if same == token && end => return Ok((since, found)),
-                same if same == token => return Err(answer.senseless("its paging token leads nowhere")),
+                same if same == token => {
+                    return Err(answer.senseless("its paging token leads nowhere"));
+                }
                 next => token = next,
             }
         }
@@ -334,17 +366,24 @@ pub(super) fn activity(row: &Value) -> Option<Activity> {
 
 fn links_to_leads(row: &Value) -> Option<Vec<CustomObjectType>> {
     // Answers name an object `name`, Adobe's definitions `apiName`.
-    let name = [text(row, "name"), text(row, "apiName")].into_iter().find(|name| !name.is_empty())?;
+    let name =
+        [text(row, "name"), text(row, "apiName")].into_iter().find(|name| !name.is_empty())?;
     let relations = match row.get("relationships") {
         None | Some(Value::Null) => return Some(Vec::new()),
         Some(relations) => relations.as_array()?,
     };
-    let links = relations.iter().filter(|relation| is_to_leads(relation)).map(|relation| CustomObjectType {
-        name: name.clone(),
-        link_field: text(relation, "field"),
-        lead_field: lead_field(
-            relation.pointer("/relatedTo/field").and_then(Value::as_str).unwrap_or_default().trim(),
-        ),
+    let links = relations.iter().filter(|relation| is_to_leads(relation)).map(|relation| {
+        CustomObjectType {
+            name: name.clone(),
+            link_field: text(relation, "field"),
+            lead_field: lead_field(
+                relation
+                    .pointer("/relatedTo/field")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .trim(),
+            ),
+        }
     });
     Some(links.collect())
 }
@@ -352,10 +391,12 @@ fn links_to_leads(row: &Value) -> Option<Vec<CustomObjectType>> {
 /// Whether a relation is to the lead; one that does not say to what it is may be.
 fn is_to_leads(relation: &Value) -> bool {
     let to = relation.pointer("/relatedTo/name").and_then(Value::as_str).unwrap_or_default().trim();
-    to.is_empty() || ["lead", "leads", "person", "people"].iter().any(|name| to.eq_ignore_ascii_case(name))
+    to.is_empty()
+        || ["lead", "leads", "person", "people"].iter().any(|name| to.eq_ignore_ascii_case(name))
 }
 
-/// Relationships name the lead's field as the screens do: `Id`, `Email Address`. Other names are told as they come.
+/// Relationships name the lead's field as the screens do: `Id`, `Email Address`. Other names are
+/// told as they come.
 fn lead_field(name: &str) -> String {
     match name {
         "Id" | "ID" => "id".to_owned(),

@@ -1,7 +1,8 @@
 //! The fields of leads on an instance, and which of them a name means.
 //!
-//! Marketo names a field in several ways: by its REST name in calls, by its name on the screens in exports, activities and
-//! the relationships of custom objects. Never: takes a name for a field where it could mean two.
+//! Marketo names a field in several ways: by its REST name in calls, by its name on the screens in
+//! exports, activities and the relationships of custom objects. Never: takes a name for a field
+//! where it could mean two.
 
 use std::collections::BTreeMap;
 
@@ -56,8 +57,8 @@ impl Schema {
         Self { fields, searchable }
     }
 
-    /// The REST name of the field that is meant by a name: its REST name or its name on the screens, whatever the case,
-    /// blanks or underscores. None where no field or several are meant.
+    /// The REST name of the field that is meant by a name: its REST name or its name on the
+    /// screens, whatever the case, blanks or underscores. None where no field or several are meant.
     pub fn field_named(&self, name: &str) -> Option<&str> {
         if let Some((exact, _)) = self.fields.get_key_value(name.trim()) {
             return Some(exact);
@@ -71,7 +72,8 @@ impl Schema {
         if !by_rest.is_empty() {
             return the_one(&by_rest);
         }
-        let on_screen = self.fields.iter().filter(|(_, field)| letters(&field.display_name) == wanted);
+        let on_screen =
+            self.fields.iter().filter(|(_, field)| letters(&field.display_name) == wanted);
         the_one(&on_screen.map(|(known, _)| known.as_str()).collect::<Vec<_>>())
     }
 }
@@ -96,7 +98,8 @@ fn letters(name: &str) -> String {
 pub struct Field {
     /// As Marketo's screens and exports name it, for example `Email Address`.
     pub display_name: String,
-    /// Marketo's data type: `string`, `email`, `integer`, `float`, `boolean`, `date`, `datetime`, `score`, ….
+    /// Marketo's data type: `string`, `email`, `integer`, `float`, `boolean`, `date`, `datetime`,
+    /// `score`, ….
     pub data_type: String,
     /// Marketo's longest value of a text field, as Describe2 gives it; none where it gives none.
     pub length: Option<u32>,

@@ -1,7 +1,8 @@
 //! What this program has spent today of the instance's quota.
 //!
-//! The budgets of a day outlive a run, and several programs on one machine share them, so where they are counted is handed
-//! in: whoever sets a client up says where. A day ends at midnight US Central, as Marketo's does.
+//! The budgets of a day outlive a run, and several programs on one machine share them, so where
+//! they are counted is handed in: whoever sets a client up says where. A day ends at midnight US
+//! Central, as Marketo's does.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +16,8 @@ pub trait Spending: Send + Sync + std::fmt::Debug {
     /// Gives a call back that was not made.
     fn unspend_call(&self);
 
-    /// Counts bytes of an export file that Marketo has written, which is when it counts them itself.
+    /// Counts bytes of an export file that Marketo has written, which is when it counts them
+    /// itself.
     fn charge_bytes(&self, bytes: u64) -> Result<(), Uncounted>;
 
     /// What is spent today.

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Client, ClientOptions, Clock, Error, MergeLeads, MergeOrder, Outcome, Permit, ReadLeads, RecordStatus,
-    SyncAction, SyncLeads, SyncRequest, UntilStopped, Withheld,
+    Client, ClientOptions, Clock, Error, MergeLeads, MergeOrder, Outcome, Permit, ReadLeads,
+    RecordStatus, SyncAction, SyncLeads, SyncRequest, UntilStopped, Withheld,
 };
 use crate::lead::LeadId;
 
@@ -73,21 +73,33 @@ async fn a_write_whose_answer_cannot_be_trusted_is_unclear_and_was_sent_once() {
         let server = Scripted::start(vec![reply.clone()]).await;
         let before = Instant::now();
         let error = server.client().sync_leads(&upsert()).await.unwrap_err();
-        assert_eq!((error.outcome(), server.calls().len()), (Outcome::Unclear, 1), "{reply:?}: {error}");
+        assert_eq!(
+            (error.outcome(), server.calls().len()),
+            (Outcome::Unclear, 1),
+            "{reply:?}: {error}"
+        );
         let Error::Unclear { sent_at, .. } = error else { panic!("{reply:?}") };
         assert!(sent_at >= before, "{reply:?}");
 
         let server = Scripted::start(vec![reply.clone()]).await;
         let error = server.client().merge_leads(&Order(1, vec![2], false)).await.unwrap_err();
-        assert_eq!((error.outcome(), server.calls().len()), (Outcome::Unclear, 1), "{reply:?}: {error}");
+        assert_eq!(
+            (error.outcome(), server.calls().len()),
+            (Outcome::Unclear, 1),
+            "{reply:?}: {error}"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_upsert_without_a_result_for_each_record_is_unclear() {
-    for result in
-        ["[]", "null", "{}", r#"[{"status":"updated"},{"status":"updated"}]"#, r#"[{"status":"odd"}]"#]
-    {
+    for result in [
+        "[]",
+        "null",
+        "{}",
+        r#"[{"status":"updated"},{"status":"updated"}]"#,
+        r#"[{"status":"odd"}]"#,
+    ] {
         let body = format!(r#"{{"requestId":"a#1","success":true,"result":{result}}}"#);
         let server = Scripted::start(vec![Reply::json(&body)]).await;
         let error = server.client().sync_leads(&upsert()).await.unwrap_err();
@@ -115,7 +127,8 @@ async fn a_stop_takes_back_a_write_that_waits_for_its_place_and_not_one_that_has
     let options = ClientOptions { calls: 1, window: an_hour, ..server.options() };
     let client = Client::new(options).unwrap();
     // It is told to stop at the very moment when it leaves.
-    let rows = client.sync_leads_with(&LeavesAndIsWithdrawn(CancellationToken::new()), &upsert()).await;
+    let rows =
+        client.sync_leads_with(&LeavesAndIsWithdrawn(CancellationToken::new()), &upsert()).await;
     assert_eq!(rows.unwrap()[0].status, RecordStatus::Created);
 
     let stop = CancellationToken::new();
@@ -145,7 +158,8 @@ impl Permit for LeavesAndIsWithdrawn {
 }
 
 #[tokio::test]
-async fn marketos_time_for_a_call_counts_from_when_it_left_and_not_from_when_its_permit_was_asked_for() {
+async fn marketos_time_for_a_call_counts_from_when_it_left_and_not_from_when_its_permit_was_asked_for()
+ {
     let server = Scripted::start(vec![Reply::Cut]).await;
     let permit = Slow::default();
     let error = server.client().sync_leads_with(&permit, &upsert()).await.unwrap_err();
@@ -170,7 +184,8 @@ async fn a_write_that_is_refused_is_not_done_and_not_sent_again() {
         ),
     ];
     replies.extend(
-        ["610", "712", "714", "1003", "1004", "1076", "1077", "1078", "1079", "1080"].map(Reply::code),
+        ["610", "712", "714", "1003", "1004", "1076", "1077", "1078", "1079", "1080"]
+            .map(Reply::code),
     );
     for reply in replies {
         let server = Scripted::start(vec![reply.clone()]).await;
@@ -183,8 +198,9 @@ async fn a_write_that_is_refused_is_not_done_and_not_sent_again() {
 #[tokio::test]
 async fn a_write_that_was_turned_away_before_it_was_executed_is_sent_again() {
     for (code, tokens) in [("601", 2), ("602", 2), ("606", 1), ("615", 1)] {
-        let done =
-            Reply::json(r#"{"requestId":"a#1","success":true,"result":[{"id":"7","status":"created"}]}"#);
+        let done = Reply::json(
+            r#"{"requestId":"a#1","success":true,"result":[{"id":"7","status":"created"}]}"#,
+        );
         let server = Scripted::start(vec![Reply::code(code), done]).await;
         let rows = server.client().sync_leads(&upsert()).await.unwrap();
         assert_eq!((rows[0].status, rows[0].id), (RecordStatus::Created, Some(7)));
@@ -212,7 +228,10 @@ async fn a_merge_has_everything_in_the_query_and_an_empty_body_with_a_length() {
     let accepted = server.client().merge_leads(&Order(5, vec![9, 7], true)).await.unwrap();
     assert_eq!(accepted.request_id.as_deref(), Some("a#1"));
     let call = &server.calls()[0];
-    assert_eq!(call.line, "POST /rest/v1/leads/5/merge.json?leadIds=9%2C7&mergeInCRM=true HTTP/1.1");
+    assert_eq!(
+        call.line,
+        "POST /rest/v1/leads/5/merge.json?leadIds=9%2C7&mergeInCRM=true HTTP/1.1"
+    );
     assert_eq!((call.header("content-length"), call.body.as_str()), (Some("0"), ""));
 }
 
@@ -230,8 +249,7 @@ async fn the_reasons_of_a_skipped_record_are_read_under_both_names() {
 
 #[tokio::test]
 async fn a_used_up_quota_names_when_it_is_filled_again() {
-    let body =
-        r#"{"requestId":"16b#16cba8ea16a","success":false,"errors":[{"code":"607","message":"quota"}]}"#;
+    let body = r#"{"requestId":"16b#16cba8ea16a","success":false,"errors":[{"code":"607","message":"quota"}]}"#;
     let server = Scripted::start(vec![Reply::json(body)]).await;
     let error = server.client().sync_leads(&upsert()).await.unwrap_err();
     assert!(matches!(error, Error::Quota { .. }) && error.stops_the_run());
@@ -267,12 +285,16 @@ async fn the_secret_is_never_sent_in_the_clear_and_only_a_sandbox_is_hurried() {
         options.clock = clock;
         Client::new(options)
     };
-    let (good, bad) = ("https://123-ABC-456.mktorest.example.com", "http://123-ABC-456.mktorest.example.com");
+    let (good, bad) =
+        ("https://123-ABC-456.mktorest.example.com", "http://123-ABC-456.mktorest.example.com");
     assert!(with(good, good, Clock::real()).is_ok());
     for (base, identity, clock) in
         [(bad, good, Clock::real()), (good, bad, Clock::real()), (good, good, Clock::sped_up(2))]
     {
-        assert!(matches!(with(base, identity, clock), Err(Error::Setup { .. })), "{base} {identity}");
+        assert!(
+            matches!(with(base, identity, clock), Err(Error::Setup { .. })),
+            "{base} {identity}"
+        );
     }
 }
 

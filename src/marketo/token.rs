@@ -1,7 +1,7 @@
 //! The access token: fetched when needed, kept in memory, never shown.
 //!
-//! Marketo hands out the same token to everybody with the same client id until it expires, so a fresh answer may carry a
-//! token with a second to live; that one is waited out.
+//! Marketo hands out the same token to everybody with the same client id until it expires, so a
+//! fresh answer may carry a token with a second to live; that one is waited out.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -75,7 +75,14 @@ impl TokenSource {
     ) -> Self {
         let mut url = identity_url.clone();
         url.set_path(&format!("{}/oauth/token", identity_url.path().trim_end_matches('/')));
-        Self { url, client_id, client_secret, clock, token: Mutex::new(None), user: OnceLock::new() }
+        Self {
+            url,
+            client_id,
+            client_secret,
+            clock,
+            token: Mutex::new(None),
+            user: OnceLock::new(),
+        }
     }
 
     pub(super) fn url(&self) -> &str {
@@ -110,7 +117,8 @@ impl TokenSource {
     /// Forgets a token that Marketo refused, unless another has come meanwhile.
     pub(super) async fn refuse(&self, refused: &SecretString) {
         let mut kept = self.token.lock().await;
-        if kept.as_ref().is_some_and(|token| token.value.expose_secret() == refused.expose_secret()) {
+        if kept.as_ref().is_some_and(|token| token.value.expose_secret() == refused.expose_secret())
+        {
             *kept = None;
         }
     }
@@ -129,7 +137,9 @@ impl TokenSource {
                         attempts,
                     });
                 }
-                Err(Trouble::Passing(_)) => self.clock.sleep(Duration::from_secs(1 << attempts.min(4))).await,
+                Err(Trouble::Passing(_)) => {
+                    self.clock.sleep(Duration::from_secs(1 << attempts.min(4))).await;
+                }
             }
         }
     }
@@ -138,13 +148,15 @@ impl TokenSource {
         let Some(why) = Untrusted::among(&error) else {
             return Trouble::Passing(super::trouble::describe_transport(error));
         };
-        let (call, host) = (format!("POST {}", self.url.path()), super::trouble::host_of(&self.url));
+        let (call, host) =
+            (format!("POST {}", self.url.path()), super::trouble::host_of(&self.url));
         Trouble::Final(Error::Untrusted { call, host, why })
     }
 
     /// What an answer that says no says, in Marketo's words; none where it does not say no.
     fn refused(&self, status: u16, body: &[u8]) -> Option<Trouble> {
-        let said = serde_json::from_slice::<Envelope>(body).ok().filter(|envelope| !envelope.success);
+        let said =
+            serde_json::from_slice::<Envelope>(body).ok().filter(|envelope| !envelope.success);
         let (code, message, request_id) = match said.map(|said| (said.error(), said.request_id)) {
             Some((Some(reason), request_id)) => (reason.code, reason.message, request_id),
             _ if matches!(status, 404 | 405 | 410) => {
@@ -185,7 +197,8 @@ impl TokenSource {
             .map_err(|error| Trouble::Passing(super::trouble::describe_transport(error)))?;
         if matches!(status.as_u16(), 400 | 401 | 403) {
             let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
-            let what = format!("HTTP {} {} {}", status.as_u16(), refusal.error, refusal.error_description);
+            let what =
+                format!("HTTP {} {} {}", status.as_u16(), refusal.error, refusal.error_description);
             return Err(Trouble::Final(Error::Credentials {
                 url: self.url.to_string(),
                 what: what.trim().to_owned(),

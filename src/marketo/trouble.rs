@@ -1,7 +1,7 @@
 //! What came back of a call, and what is to be done where it is no answer.
 //!
-//! Leans on the table of [`super::classify`]. A log line carries method, path, code, request id and milliseconds; never a
-//! query, a body, a token.
+//! Leans on the table of [`super::classify`]. A log line carries method, path, code, request id and
+//! milliseconds; never a query, a body, a token.
 
 use std::error::Error as _;
 
@@ -35,7 +35,8 @@ pub(super) struct Trouble {
     what: Result<String, Untrusted>,
     reason: Option<Reason>,
     request_id: Option<String>,
-    /// When the call left: what it waited for before is no part of the time that Marketo lets it run.
+    /// When the call left: what it waited for before is no part of the time that Marketo lets it
+    /// run.
     sent_at: Instant,
 }
 
@@ -43,7 +44,9 @@ pub(super) struct Trouble {
 pub(super) fn judge(call: &Call, reply: Reply, left: Moment) -> Result<Answer, Trouble> {
     let sent_at = left.instant();
     match reply {
-        Reply::Envelope(envelope) if envelope.success && (envelope.has_result() || !call.needs_result) => {
+        Reply::Envelope(envelope)
+            if envelope.success && (envelope.has_result() || !call.needs_result) =>
+        {
             tracing::info!(call = %call.name(), request_id = envelope.request_id, elapsed_ms = millis(sent_at), "answered");
             Ok(envelope.into_answer(call.name(), left))
         }
@@ -57,21 +60,33 @@ pub(super) fn trouble(call: &Call, reply: Reply, sent_at: Instant) -> Trouble {
         Kind::Read => Verdict::TryAgain,
         Kind::Write => Verdict::Unclear,
     };
-    let bare =
-        |verdict, what: String| Trouble { verdict, what: Ok(what), reason: None, request_id: None, sent_at };
+    let bare = |verdict, what: String| Trouble {
+        verdict,
+        what: Ok(what),
+        reason: None,
+        request_id: None,
+        sent_at,
+    };
     let trouble = match reply {
-        Reply::Envelope(envelope) if envelope.success => {
-            Trouble { request_id: envelope.request_id, ..bare(doubtful, "success, and no result".to_owned()) }
-        }
+        Reply::Envelope(envelope) if envelope.success => Trouble {
+            request_id: envelope.request_id,
+            ..bare(doubtful, "success, and no result".to_owned())
+        },
         Reply::Envelope(envelope) => {
             let request_id = envelope.request_id.clone();
             match envelope.error() {
                 Some(reason) => Trouble {
                     reason: Some(reason.clone()),
                     request_id,
-                    ..bare(of_code(call.kind, &reason.code), format!("{} {}", reason.code, reason.message))
+                    ..bare(
+                        of_code(call.kind, &reason.code),
+                        format!("{} {}", reason.code, reason.message),
+                    )
                 },
-                None => Trouble { request_id, ..bare(doubtful, "neither success nor an error".to_owned()) },
+                None => Trouble {
+                    request_id,
+                    ..bare(doubtful, "neither success nor an error".to_owned())
+                },
             }
         }
         Reply::Status(status, envelope) => of_http(call.kind, status, envelope, bare),
@@ -90,7 +105,8 @@ pub(super) fn trouble(call: &Call, reply: Reply, sent_at: Instant) -> Trouble {
     trouble
 }
 
-/// What an HTTP status means, and what Marketo says along with it: 601 and its like are understood whatever the status.
+/// What an HTTP status means, and what Marketo says along with it: 601 and its like are understood
+/// whatever the status.
 fn of_http(
     kind: Kind,
     status: u16,
@@ -110,7 +126,13 @@ fn of_http(
 
 impl Trouble {
     /// What the caller is told when nothing more is tried.
-    pub(super) fn into_error(self, call: &Call, attempts: u32, base: &Url, identity: &str) -> Error {
+    pub(super) fn into_error(
+        self,
+        call: &Call,
+        attempts: u32,
+        base: &Url,
+        identity: &str,
+    ) -> Error {
         let Self { verdict, what, reason, request_id, sent_at } = self;
         let call = call.name();
         let what = match what {
@@ -144,7 +166,8 @@ impl Trouble {
                 what: and_request(format!("the token that it gave is refused right away: {what}")),
             },
             Verdict::Refuse => {
-                let reason = reason.unwrap_or_else(|| Reason { code: what, message: String::new() });
+                let reason =
+                    reason.unwrap_or_else(|| Reason { code: what, message: String::new() });
                 Error::Refused { call, code: reason.code, message: reason.message, request_id }
             }
             Verdict::SlowDown | Verdict::TryAgain => {
@@ -171,7 +194,8 @@ pub(super) fn host_of(url: &Url) -> String {
 /// What went wrong on the wire, without the URL, whose query may hold people's data.
 pub(super) fn describe_transport(error: reqwest::Error) -> String {
     let error = error.without_url();
-    let mut words = vec![if error.is_timeout() { "no answer in time".to_owned() } else { error.to_string() }];
+    let mut words =
+        vec![if error.is_timeout() { "no answer in time".to_owned() } else { error.to_string() }];
     let mut source = error.source();
     while let Some(cause) = source {
         words.push(cause.to_string());

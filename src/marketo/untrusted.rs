@@ -1,6 +1,8 @@
-//! A certificate that nobody vouches for, found among the causes of a connection that did not come about.
+//! A certificate that nobody vouches for, found among the causes of a connection that did not come
+//! about.
 //!
-//! It does not get better by itself, so that it is told at once, with what to do. Never: a reason to go on without TLS.
+//! It does not get better by itself, so that it is told at once, with what to do. Never: a reason
+//! to go on without TLS.
 
 use std::error::Error;
 
@@ -42,7 +44,8 @@ impl Untrusted {
 
     fn of(wrong: &CertificateError) -> Self {
         match wrong {
-            // An authority that has the name of one that is trusted, and not its key, is another one.
+            // An authority that has the name of one that is trusted, and not its key, is another
+            // one.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::Issuer,
             CertificateError::Expired => Self::Expired(None),
             CertificateError::ExpiredContext { not_after, .. } => {
@@ -50,8 +53,12 @@ impl Untrusted {
                 let at = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
                 Self::Expired(at.map(|at| at.date_naive()))
             }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::Early,
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::Name,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                Self::Early
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Self::Name
+            }
             _ => Self::Otherwise,
         }
     }
@@ -73,7 +80,11 @@ impl Untrusted {
 
     /// Says so in the log.
     pub(crate) fn tell(self) {
-        tracing::error!(what = self.what(), mend = self.mend(), "marketo's certificate cannot be trusted");
+        tracing::error!(
+            what = self.what(),
+            mend = self.mend(),
+            "marketo's certificate cannot be trusted"
+        );
     }
 
     /// What to do about it.

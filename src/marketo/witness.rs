@@ -1,8 +1,10 @@
-//! What Marketo's own log tells of merges and of changed values: the second witness beside our own looks.
+//! What Marketo's own log tells of merges and of changed values: the second witness beside our own
+//! looks.
 //!
-//! For: a merge whose answer was lost, a lead that is gone and was not merged by us, an opt-out that came while a call
-//! ran. Never: concludes anything from a row that is missing. Rows become visible seconds to minutes late, so that
-//! absence proves nothing; a row that is there proves what it says.
+//! For: a merge whose answer was lost, a lead that is gone and was not merged by us, an opt-out
+//! that came while a call ran. Never: concludes anything from a row that is missing. Rows become
+//! visible seconds to minutes late, so that absence proves nothing; a row that is there proves what
+//! it says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +15,8 @@ use super::call::Call;
 use super::envelope::Answer;
 use super::read::{activity, text};
 use super::{
-    Activity, BATCH, Client, Error, LeadChange, MergeRecord, ReadActivities, ReadLeads, Result, Schema, Since,
+    Activity, BATCH, Client, Error, LeadChange, MergeRecord, ReadActivities, ReadLeads, Result,
+    Schema, Since,
 };
 use crate::lead::LeadId;
 
@@ -23,22 +26,28 @@ const LEADS: usize = 30;
 /// More pages than any log of a few hours has: beyond it the pages lead nowhere.
 const PAGES: usize = 20_000;
 
-/// What the type of a merge is called; its number is looked up, since only the name is documented to be the same
-/// everywhere.
+/// What the type of a merge is called; its number is looked up, since only the name is documented
+/// to be the same everywhere.
 const MERGE_LEADS: &str = "Merge Leads";
 
-/// What the types of changed values are called; a score has a type of its own, which lead changes do not show.
+/// What the types of changed values are called; a score has a type of its own, which lead changes
+/// do not show.
 const CHANGES: [&str; 2] = ["Change Data Value", "Change Score"];
 
 impl ReadActivities for Client {
-    async fn merges_since(&self, since: DateTime<Utc>, leads: &[LeadId]) -> Result<Vec<MergeRecord>> {
+    async fn merges_since(
+        &self,
+        since: DateTime<Utc>,
+        leads: &[LeadId],
+    ) -> Result<Vec<MergeRecord>> {
         if leads.is_empty() {
             return Ok(Vec::new());
         }
         let wanted: BTreeSet<LeadId> = leads.iter().copied().collect();
         let kind = self.merge_type().await?;
         let token = self.paging_token(since).await?;
-        // Marketo walks its log by time and filters afterwards: two walks for two lots of leads cost more than one for all.
+        // Marketo walks its log by time and filters afterwards: two walks for two lots of leads
+        // cost more than one for all.
         let asked: Vec<LeadId> =
             if wanted.len() > LEADS { Vec::new() } else { wanted.iter().copied().collect() };
         let mut token = token;
@@ -56,7 +65,8 @@ impl ReadActivities for Client {
             }
             if !page.more {
                 let mut records: Vec<MergeRecord> = records.into_values().collect();
-                records.sort_by(|a, b| (a.at, a.winner, &a.losers).cmp(&(b.at, b.winner, &b.losers)));
+                records
+                    .sort_by(|a, b| (a.at, a.winner, &a.losers).cmp(&(b.at, b.winner, &b.losers)));
                 return Ok(records);
             }
             token = page.next;
@@ -77,7 +87,8 @@ impl ReadActivities for Client {
         let mut known: Option<Schema> = None;
         for _ in 0..PAGES {
             let mut answer = self.call(changes_call(&token, fields)).await?;
-            let next = answer.next().ok_or_else(|| answer.senseless("it carries no paging token"))?;
+            let next =
+                answer.next().ok_or_else(|| answer.senseless("it carries no paging token"))?;
             if answer.more && next == token {
                 return Err(answer.senseless("its paging token leads nowhere"));
             }
@@ -86,7 +97,8 @@ impl ReadActivities for Client {
                     changes.push(LeadChange { field, ..row });
                     continue;
                 }
-                // Some instances name fields as their screens do; what they mean is learnt once a walk.
+                // Some instances name fields as their screens do; what they mean is learnt once a
+                // walk.
                 let schema = match known.take() {
                     Some(schema) => schema,
                     None => self.describe().await?,
@@ -108,8 +120,10 @@ impl ReadActivities for Client {
         fields: &[String],
     ) -> Result<(Vec<LeadChange>, String)> {
         let types = self.activity_types().await?;
-        let is_change = |name: &str| CHANGES.iter().any(|known| name.trim().eq_ignore_ascii_case(known));
-        let kinds: Vec<u32> = types.iter().filter(|kind| is_change(&kind.name)).map(|kind| kind.id).collect();
+        let is_change =
+            |name: &str| CHANGES.iter().any(|known| name.trim().eq_ignore_ascii_case(known));
+        let kinds: Vec<u32> =
+            types.iter().filter(|kind| is_change(&kind.name)).map(|kind| kind.id).collect();
         let schema = self.describe().await?;
         let mut token = match since {
             Since::Time(since) => self.paging_token(since).await?,
@@ -118,13 +132,15 @@ impl ReadActivities for Client {
         let mut changes = Vec::new();
         for _ in 0..PAGES {
             let mut answer = self.call(activities_call(&token, &kinds)).await?;
-            let next = answer.next().ok_or_else(|| answer.senseless("it carries no paging token"))?;
+            let next =
+                answer.next().ok_or_else(|| answer.senseless("it carries no paging token"))?;
             if answer.more && next == token {
                 return Err(answer.senseless("its paging token leads nowhere"));
             }
             let rows = changes_in(&mut answer)?;
-            let named =
-                rows.into_iter().map(|row| LeadChange { field: rest_name(&row.field, &schema), ..row });
+            let named = rows
+                .into_iter()
+                .map(|row| LeadChange { field: rest_name(&row.field, &schema), ..row });
             changes.extend(named.filter(|change| fields.contains(&change.field)));
             token = next;
             if !answer.more {
@@ -166,7 +182,8 @@ fn changes_call(token: &str, fields: &[String]) -> Call {
 fn merge_record(row: &Activity, us: Option<&str>) -> Option<MergeRecord> {
     let words = |name: &str| row.attributes.get(name).and_then(words);
     let user = words("modifying user");
-    let is_another = |us: &str| user.as_ref().is_some_and(|user| !user.eq_ignore_ascii_case(us.trim()));
+    let is_another =
+        |us: &str| user.as_ref().is_some_and(|user| !user.eq_ignore_ascii_case(us.trim()));
     Some(MergeRecord {
         winner: row.lead,
         losers: match row.attributes.get("merge ids") {
@@ -181,8 +198,8 @@ fn merge_record(row: &Activity, us: Option<&str>) -> Option<MergeRecord> {
     })
 }
 
-/// The ids in an attribute `Merge IDs`: a list, a number, or a text such as `[5,6]`, `5,6` or `5; 6`. None where it holds
-/// anything else: half of the losers would be worse than an error.
+/// The ids in an attribute `Merge IDs`: a list, a number, or a text such as `[5,6]`, `5,6` or `5;
+/// 6`. None where it holds anything else: half of the losers would be worse than an error.
 fn ids_in(value: &Value) -> Option<Vec<LeadId>> {
     match value {
         Value::Number(number) => Some(vec![number.as_u64()?]),
@@ -223,7 +240,9 @@ fn changes_in(answer: &mut Answer) -> Result<Vec<LeadChange>> {
         let of = activity(row)?;
         let fields = match row.get("fields") {
             None | Some(Value::Null) => Vec::new(),
-            Some(Value::Array(fields)) => fields.iter().map(changed_field).collect::<Option<Vec<_>>>()?,
+            Some(Value::Array(fields)) => {
+                fields.iter().map(changed_field).collect::<Option<Vec<_>>>()?
+            }
             Some(_) => return None,
         };
         let fields = if fields.is_empty() { from_attributes(row, &of) } else { fields };
@@ -253,7 +272,8 @@ fn changed_field(field: &Value) -> Option<Changed> {
 /// The change as `activities.json` would tell it, where a row of lead changes comes that way.
 fn from_attributes(row: &Value, of: &Activity) -> Vec<Changed> {
     let field = of.attributes.get("attribute name").and_then(words);
-    let field = field.or_else(|| Some(text(row, "primaryAttributeValue")).filter(|name| !name.is_empty()));
+    let field =
+        field.or_else(|| Some(text(row, "primaryAttributeValue")).filter(|name| !name.is_empty()));
     let value = |name: &str| of.attributes.get(name).cloned();
     match (field, value("old value"), value("new value")) {
         (Some(field), old, new) if old.is_some() || new.is_some() => {
@@ -268,7 +288,8 @@ fn as_asked(name: &str, fields: &[String]) -> Option<String> {
     fields.iter().find(|field| field.eq_ignore_ascii_case(name.trim())).cloned()
 }
 
-/// The field's REST name; a name that Describe does not know stays as it came, so that nothing is dropped.
+/// The field's REST name; a name that Describe does not know stays as it came, so that nothing is
+/// dropped.
 fn rest_name(name: &str, schema: &Schema) -> String {
     schema.field_named(name).map_or_else(|| name.to_owned(), str::to_owned)
 }

@@ -1,4 +1,5 @@
-//! Writing and merging: each call leaves once, and what Marketo says of each record is matched by its position.
+//! Writing and merging: each call leaves once, and what Marketo says of each record is matched by
+//! its position.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -6,8 +7,9 @@ use serde_json::{Map, Value};
 use super::call::{Body, Call};
 use super::envelope::{RawReason, null_as_default};
 use super::{
-    Accepted, Client, Error, MERGE_LIMIT, MergeLeads, MergeOrder, Permit, Reason, RecordResult, RecordStatus,
-    Result, STATUS_LIMIT, SYNC_LIMIT, SetProgramStatus, StatusResult, SyncAction, SyncLeads, SyncRequest,
+    Accepted, Client, Error, MERGE_LIMIT, MergeLeads, MergeOrder, Permit, Reason, RecordResult,
+    RecordStatus, Result, STATUS_LIMIT, SYNC_LIMIT, SetProgramStatus, StatusResult, SyncAction,
+    SyncLeads, SyncRequest,
 };
 use crate::lead::LeadId;
 
@@ -53,8 +55,10 @@ impl SyncLeads for Client {
             return Ok(rows);
         }
         // Without a row for each record nobody knows which of them were written.
-        let what =
-            format!("the answer does not say what became of each of the {} records", request.input.len());
+        let what = format!(
+            "the answer does not say what became of each of the {} records",
+            request.input.len()
+        );
         Err(answer.unclear(what))
     }
 }
@@ -81,21 +85,31 @@ impl SetProgramStatus for Client {
         leads: &[LeadId],
     ) -> Result<Vec<StatusResult>> {
         let input = leads.iter().map(|lead| StatusRecord { lead_id: *lead }).collect();
-        let body = serde_json::to_vec(&StatusBody { status_name: status, input }).map_err(|error| {
-            Error::Setup { what: format!("the members cannot be written as JSON: {error}") }
-        })?;
+        let body =
+            serde_json::to_vec(&StatusBody { status_name: status, input }).map_err(|error| {
+                Error::Setup { what: format!("the members cannot be written as JSON: {error}") }
+            })?;
         let path = format!("/rest/v1/programs/{program}/members/status.json");
-        let mut answer = self.call_with(permit, Call::post(path, Body::Json(body), STATUS_LIMIT)).await?;
+        let mut answer =
+            self.call_with(permit, Call::post(path, Body::Json(body), STATUS_LIMIT)).await?;
         let rows = answer.read(status_result).unwrap_or_default();
-        // Results come in the order of the input; one that names another lead there tells nothing of either.
-        let matches =
-            |(asked, (named, _, _)): (&LeadId, &StatusRow)| named.is_none_or(|named| named == *asked);
+        // Results come in the order of the input; one that names another lead there tells nothing
+        // of either.
+        let matches = |(asked, (named, _, _)): (&LeadId, &StatusRow)| {
+            named.is_none_or(|named| named == *asked)
+        };
         if rows.len() != leads.len() || !leads.iter().zip(&rows).all(matches) {
-            let what = format!("the answer does not say what became of each of the {} members", leads.len());
+            let what = format!(
+                "the answer does not say what became of each of the {} members",
+                leads.len()
+            );
             return Err(answer.unclear(what));
         }
-        let result =
-            |(lead, (_, set, reasons)): (&LeadId, StatusRow)| StatusResult { lead: *lead, set, reasons };
+        let result = |(lead, (_, set, reasons)): (&LeadId, StatusRow)| StatusResult {
+            lead: *lead,
+            set,
+            reasons,
+        };
         Ok(leads.iter().zip(rows).map(result).collect())
     }
 }
@@ -114,11 +128,18 @@ fn status_result(row: &Value) -> Option<StatusRow> {
 }
 
 impl MergeLeads for Client {
-    async fn merge_leads_with(&self, permit: &impl Permit, order: &impl MergeOrder) -> Result<Accepted> {
+    async fn merge_leads_with(
+        &self,
+        permit: &impl Permit,
+        order: &impl MergeOrder,
+    ) -> Result<Accepted> {
         let losers: Vec<String> = order.losers().iter().map(ToString::to_string).collect();
-        let mut call =
-            Call::post(format!("/rest/v1/leads/{}/merge.json", order.winner()), Body::Empty, MERGE_LIMIT)
-                .with("leadIds", losers.join(","));
+        let mut call = Call::post(
+            format!("/rest/v1/leads/{}/merge.json", order.winner()),
+            Body::Empty,
+            MERGE_LIMIT,
+        )
+        .with("leadIds", losers.join(","));
         if order.in_crm() {
             call = call.with("mergeInCRM", "true");
         }

@@ -5,22 +5,26 @@ use std::collections::VecDeque;
 use crate::dedupe::PlannedGroup;
 use crate::marketo::BATCH;
 
-/// Most leads of a batch: what is read of them beforehand (memberships, custom objects) must not be old
-/// when their merges leave.
+/// Most leads of a batch: what is read of them beforehand (memberships, custom objects) must not be
+/// old when their merges leave.
 const LEADS: usize = 600;
 
-/// The groups that come next. The look that takes them in asks for `asked` leads anyhow, and has room for
-/// others beside them: in one call, which costs nothing more, or in two where that saves more than the
-/// second call costs, since each batch costs a write. More calls would be too old for that write.
-pub(super) fn next_batch<'p>(rest: &mut VecDeque<&'p PlannedGroup>, asked: usize) -> Vec<&'p PlannedGroup> {
+/// The groups that come next. The look that takes them in asks for `asked` leads anyhow, and has
+/// room for others beside them: in one call, which costs nothing more, or in two where that saves
+/// more than the second call costs, since each batch costs a write. More calls would be too old for
+/// that write.
+pub(super) fn next_batch<'p>(
+    rest: &mut VecDeque<&'p PlannedGroup>,
+    asked: usize,
+) -> Vec<&'p PlannedGroup> {
     let beside = |calls: usize| fitting(rest, (calls * BATCH).saturating_sub(asked));
     let (one, two) = (beside(1), beside(2));
     let size = if two > 2 * one { two } else { one };
     rest.drain(..size).collect()
 }
 
-/// How many of the next groups a look has room for, one at least. A group whose winner gets nothing needs
-/// none: it is looked at just before its merge.
+/// How many of the next groups a look has room for, one at least. A group whose winner gets nothing
+/// needs none: it is looked at just before its merge.
 fn fitting(rest: &VecDeque<&PlannedGroup>, room: usize) -> usize {
     let (mut leads, mut looked_at) = (0, 0);
     let mut fits = |group: &&&PlannedGroup| {

@@ -1,4 +1,5 @@
-//! Makes a plan: from the groups that the cache knows, by reading every member live with every readable field.
+//! Makes a plan: from the groups that the cache knows, by reading every member live with every
+//! readable field.
 //!
 //! Never: plans from cached values; they only say which leads to read.
 
@@ -26,8 +27,8 @@ pub struct Candidate {
 }
 
 impl<M: MergeClient> Merge<'_, M> {
-    /// Plans the candidates in their order until `limit` groups can be merged, and keeps the plan in the ledger. A plan
-    /// of nothing is not kept: there would be nothing to carry out.
+    /// Plans the candidates in their order until `limit` groups can be merged, and keeps the plan
+    /// in the ledger. A plan of nothing is not kept: there would be nothing to carry out.
     pub async fn plan(
         &mut self,
         candidates: &[Candidate],
@@ -39,10 +40,13 @@ impl<M: MergeClient> Merge<'_, M> {
         let mut written = Written::by_earlier_runs(self.ledger)?;
         let mut rest = candidates;
         while !rest.is_empty() && groups.len() < limit && !self.stop.is_cancelled() {
-            // No more are read than can still be planned, so that `--limit 1` is one look at two leads.
+            // No more are read than can still be planned, so that `--limit 1` is one look at two
+            // leads.
             let (now, later) = rest.split_at(take(rest, limit - groups.len()));
             rest = later;
-            let Some(live) = unless_stopped(&self.stop, self.read_candidates(now)).await? else { break };
+            let Some(live) = unless_stopped(&self.stop, self.read_candidates(now)).await? else {
+                break;
+            };
             let mut planned = Vec::new();
             for candidate in now {
                 match self.plan_one(candidate, &live, &policy, &written) {
@@ -61,7 +65,8 @@ impl<M: MergeClient> Merge<'_, M> {
             }
             let planned = again;
             let stop = self.stop.clone();
-            let Some(rows) = unless_stopped(&stop, self.rows_in_the_way(&planned, &live)).await? else {
+            let Some(rows) = unless_stopped(&stop, self.rows_in_the_way(&planned, &live)).await?
+            else {
                 break;
             };
             for group in planned {
@@ -78,13 +83,16 @@ impl<M: MergeClient> Merge<'_, M> {
         if plan.groups.is_empty() {
             return Ok(plan);
         }
-        let body = serde_json::to_string(&plan)
-            .map_err(|error| Error::UnusablePlan { id: plan.id.clone(), what: error.to_string() })?;
+        let body = serde_json::to_string(&plan).map_err(|error| Error::UnusablePlan {
+            id: plan.id.clone(),
+            what: error.to_string(),
+        })?;
         self.ledger.save_plan(&plan.id, &plan.made_at.to_rfc3339(), &body)?;
         Ok(plan)
     }
 
-    /// Nothing is merged whose lists and programs cannot be read: all of it is left alone, with the reason.
+    /// Nothing is merged whose lists and programs cannot be read: all of it is left alone, with the
+    /// reason.
     async fn leave_what_cannot_be_kept(
         &self,
         groups: &mut Vec<PlannedGroup>,
@@ -100,7 +108,8 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(())
     }
 
-    /// The group as it is to be planned where its winner holds a sum already; or why it is left alone.
+    /// The group as it is to be planned where its winner holds a sum already; or why it is left
+    /// alone.
     fn without_held_sums(
         &self,
         group: PlannedGroup,
@@ -147,19 +156,29 @@ impl<M: MergeClient> Merge<'_, M> {
         plan_candidate(&candidate.key, &members, candidate.known, policy, &self.facts)
     }
 
-    async fn read_candidates(&self, candidates: &[Candidate]) -> Result<BTreeMap<LeadId, Lead>, Error> {
-        let ids: Vec<LeadId> = candidates.iter().flat_map(|candidate| &candidate.leads).copied().collect();
+    async fn read_candidates(
+        &self,
+        candidates: &[Candidate],
+    ) -> Result<BTreeMap<LeadId, Lead>, Error> {
+        let ids: Vec<LeadId> =
+            candidates.iter().flat_map(|candidate| &candidate.leads).copied().collect();
         Ok(self.read_twice_if_missing(&ids).await?.leads)
     }
 
     /// A plan of the ledger, as it was when somebody looked at it, or an error.
-    pub fn plan_of(ledger: &crate::ledger::Ledger, id: &str, instance: &str) -> Result<Plan, Error> {
+    pub fn plan_of(
+        ledger: &crate::ledger::Ledger,
+        id: &str,
+        instance: &str,
+    ) -> Result<Plan, Error> {
         let unusable = |what: String| Error::UnusablePlan { id: id.to_owned(), what };
         let body = ledger.plan(id)?.ok_or_else(|| Error::NoSuchPlan { id: id.to_owned() })?;
-        let plan: Plan = serde_json::from_str(&body).map_err(|error| unusable(error.to_string()))?;
+        let plan: Plan =
+            serde_json::from_str(&body).map_err(|error| unusable(error.to_string()))?;
         if !plan.is_intact() {
             return Err(unusable(
-                "another version of this program made it, or its content was changed since".to_owned(),
+                "another version of this program made it, or its content was changed since"
+                    .to_owned(),
             ));
         }
         if plan.instance != instance {

@@ -1,9 +1,10 @@
 //! Looks for the memberships that only a merged lead had.
 //!
-//! A merge carries them over (documented by Adobe), and nothing but a look says that it did. They are looked for once at
-//! the end of a run, program by program, which costs a call for 300 members; lead by lead where that is cheaper. What is
-//! not there, or not as far, is applied again, read back, and told where that did not help.
-//! Memberships of one program that several leads had are seen to when their call is settled, not here.
+//! A merge carries them over (documented by Adobe), and nothing but a look says that it did. They
+//! are looked for once at the end of a run, program by program, which costs a call for 300 members;
+//! lead by lead where that is cheaper. What is not there, or not as far, is applied again, read
+//! back, and told where that did not help. Memberships of one program that several leads had are
+//! seen to when their call is settled, not here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,8 +27,8 @@ struct Due {
 }
 
 impl<M: MergeClient> Merge<'_, M> {
-    /// Sees to the memberships of all merges after which nobody has looked for them. Gives what could not be kept, by
-    /// survivor.
+    /// Sees to the memberships of all merges after which nobody has looked for them. Gives what
+    /// could not be kept, by survivor.
     pub(super) async fn see_carried(&mut self) -> Result<Vec<(LeadId, Surprise)>, Error> {
         let due = self.due()?;
         if due.is_empty() {
@@ -39,8 +40,11 @@ impl<M: MergeClient> Merge<'_, M> {
         };
         let now = match now {
             Ok(now) => now,
-            // A program may be gone since, or be denied to this API user: each survivor is asked for itself.
-            Err(error) if !error.stops_the_run() || matches!(error, marketo::Error::Permission { .. }) => {
+            // A program may be gone since, or be denied to this API user: each survivor is asked
+            // for itself.
+            Err(error)
+                if !error.stops_the_run() || matches!(error, marketo::Error::Permission { .. }) =>
+            {
                 tracing::warn!(%error, "the members of a program cannot be read; reading lead by lead");
                 None
             }
@@ -51,8 +55,9 @@ impl<M: MergeClient> Merge<'_, M> {
             Some(now) => !is_as_far(&due.before, now.get(*lead).unwrap_or(&nothing)),
             None => true,
         });
-        let survivors: Vec<Survivor<'_>> =
-            behind.map(|(lead, due)| Survivor { lead: *lead, before: due.before.iter().collect() }).collect();
+        let survivors: Vec<Survivor<'_>> = behind
+            .map(|(lead, due)| Survivor { lead: *lead, before: due.before.iter().collect() })
+            .collect();
         let Some(raised) = self.raise_all(&survivors).await? else { return Ok(Vec::new()) };
         let mut told = Vec::new();
         for unkept in &raised.unkept {
@@ -66,7 +71,8 @@ impl<M: MergeClient> Merge<'_, M> {
         }
     }
 
-    /// The survivors of merges of which nobody knows whether the memberships came over, from the ledger alone.
+    /// The survivors of merges of which nobody knows whether the memberships came over, from the
+    /// ledger alone.
     fn due(&self) -> Result<BTreeMap<LeadId, Due>, Error> {
         let mut all: BTreeMap<LeadId, Due> = BTreeMap::new();
         for merge in self.ledger.unwatched_merges()? {
@@ -75,7 +81,11 @@ impl<M: MergeClient> Merge<'_, M> {
                 Ok(kept.find_map(|backup| backup.programs).unwrap_or_default())
             };
             let own = programs(merge.survivor)?;
-            let gone = merge.gone.iter().map(|lead| programs(*lead)).collect::<Result<Vec<Rows>, Error>>()?;
+            let gone = merge
+                .gone
+                .iter()
+                .map(|lead| programs(*lead))
+                .collect::<Result<Vec<Rows>, Error>>()?;
             if is_concerned(&gone.iter().chain([&own]).collect::<Vec<_>>()) {
                 continue;
             }
@@ -90,8 +100,8 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 }
 
-/// The memberships of the survivors in the programs that they are looked for in; none where reading these whole costs
-/// more than asking for each survivor.
+/// The memberships of the survivors in the programs that they are looked for in; none where reading
+/// these whole costs more than asking for each survivor.
 async fn members_now(
     marketo: &impl ReadLeads,
     due: &BTreeMap<LeadId, Due>,

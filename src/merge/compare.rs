@@ -1,4 +1,5 @@
-//! Whether a survivor is as predicted, field by field, and which differences a merge can have made. Pure.
+//! Whether a survivor is as predicted, field by field, and which differences a merge can have made.
+//! Pure.
 //!
 //! Never: writes. A difference that a merge made is mended elsewhere; any other stays, and is told.
 
@@ -48,15 +49,15 @@ pub(super) fn compare(pending: &Pending<'_>, survivor: &Lead, facts: &FieldFacts
     compared
 }
 
-/// What the winner held before it was written to, which a merge that lags brings back. Of an earlier run's call it is
-/// more likely that somebody has put it back since.
+/// What the winner held before it was written to, which a merge that lags brings back. Of an
+/// earlier run's call it is more likely that somebody has put it back since.
 fn former<'a>(field: &str, pending: &'a Pending<'_>) -> Option<&'a Value> {
     let change = pending.group.changes.iter().find(|change| change.name == field)?;
     (pending.made == Made::ByThisRun).then_some(&change.before)
 }
 
-/// A merge leaves a field empty, or with a value of one of its leads, or with their numbers added up. What a lead held
-/// at another time no merge can leave.
+/// A merge leaves a field empty, or with a value of one of its leads, or with their numbers added
+/// up. What a lead held at another time no merge can leave.
 fn made_by_merge(
     difference: &Difference,
     in_order: &[&Lead],

@@ -1,7 +1,7 @@
 //! The consent to a plan, as a value.
 //!
-//! For: a merge order can come only from a plan that somebody confirmed, and only together with the ledger's proof that
-//! its intent and its backups are on disk. Never: I/O.
+//! For: a merge order can come only from a plan that somebody confirmed, and only together with the
+//! ledger's proof that its intent and its backups are on disk. Never: I/O.
 
 use crate::dedupe::Plan;
 use crate::lead::LeadId;
@@ -23,8 +23,8 @@ impl Confirmed {
         &self.0
     }
 
-    /// The merge calls of the group with this winner, in order: as many losers a call as Marketo takes, one where the CRM
-    /// merges too. None for a group that was not agreed to.
+    /// The merge calls of the group with this winner, in order: as many losers a call as Marketo
+    /// takes, one where the CRM merges too. None for a group that was not agreed to.
     pub(super) fn steps(&self, winner: LeadId) -> Vec<Step<'_>> {
         let Some(group) = self.0.groups.iter().find(|group| group.winner == winner) else {
             return Vec::new();
@@ -48,7 +48,8 @@ impl<'a> Step<'a> {
         self.losers
     }
 
-    /// The order to send. Taking the ledger's proof is what makes it impossible to send before writing it down.
+    /// The order to send. Taking the ledger's proof is what makes it impossible to send before
+    /// writing it down.
     pub(super) fn order(self, _on_disk: &Started) -> Order<'a> {
         Order(self)
     }

@@ -1,7 +1,8 @@
-//! Calls that fit no outcome: Marketo accepted a merge and did nothing, or all leads of one are gone.
+//! Calls that fit no outcome: Marketo accepted a merge and did nothing, or all leads of one are
+//! gone.
 //!
-//! Each stays open in the ledger and begins the next run, until a look shows that nothing is missing.
-//! Never: sends anything, or takes the absence of a lead for an explanation.
+//! Each stays open in the ledger and begins the next run, until a look shows that nothing is
+//! missing. Never: sends anything, or takes the absence of a lead for an explanation.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,8 @@ use super::{Error, Merge, MergeClient};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{self, FindingId, FindingKind};
 
-/// So long after its call was seen to fit no outcome nothing of it can be under way, however late Marketo is.
+/// So long after its call was seen to fit no outcome nothing of it can be under way, however late
+/// Marketo is.
 const LONG_AFTER: TimeDelta = TimeDelta::hours(1);
 
 /// What is kept of a settled call that fits no outcome.
@@ -36,7 +38,8 @@ impl<M: MergeClient> Merge<'_, M> {
         &mut self,
         findings: Vec<(FindingId, String, ledger::Finding)>,
     ) -> Result<(), Error> {
-        let ids: Vec<LeadId> = findings.iter().flat_map(|(_, _, finding)| leads_of(finding)).collect();
+        let ids: Vec<LeadId> =
+            findings.iter().flat_map(|(_, _, finding)| leads_of(finding)).collect();
         if ids.is_empty() {
             return Ok(());
         }
@@ -56,7 +59,8 @@ fn leads_of(finding: &ledger::Finding) -> Vec<LeadId> {
     std::iter::once(finding.lead).chain(losers.filter_map(Value::as_u64)).collect()
 }
 
-/// How a call that fitted no outcome is explained by now; `into` has the merges of this program that were settled.
+/// How a call that fitted no outcome is explained by now; `into` has the merges of this program
+/// that were settled.
 fn explained(
     finding: &ledger::Finding,
     live: &BTreeMap<LeadId, Lead>,
@@ -68,8 +72,11 @@ fn explained(
     if losers.iter().all(|loser| !live.contains_key(loser) && into.contains_key(loser)) {
         return Some("a later call merged its leads, and was settled");
     }
-    let at =
-        finding.found.get("at").and_then(Value::as_str).and_then(|at| at.parse::<DateTime<Utc>>().ok())?;
+    let at = finding
+        .found
+        .get("at")
+        .and_then(Value::as_str)
+        .and_then(|at| at.parse::<DateTime<Utc>>().ok())?;
     let all_are_here = leads.iter().all(|lead| live.contains_key(lead));
     (all_are_here && now - at >= LONG_AFTER)
         .then_some("all its leads were there an hour later, so that nothing was merged")
@@ -106,7 +113,8 @@ mod tests {
             (vec![1], vec![2], 1, false),
             (vec![1, 3], vec![2, 3], 1, false),
         ] {
-            let leads: BTreeMap<LeadId, Lead> = live.iter().map(|id| (*id, Lead::new(*id))).collect();
+            let leads: BTreeMap<LeadId, Lead> =
+                live.iter().map(|id| (*id, Lead::new(*id))).collect();
             let merged = into.iter().map(|id| (*id, 1)).collect();
             let now = "2026-11-24T12:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap()
                 + TimeDelta::minutes(minutes);

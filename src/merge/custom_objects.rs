@@ -1,12 +1,13 @@
 //! Custom objects: what a merge would leave behind, or nobody can tell.
 //!
-//! A merge carries a loser's activities, lists and programs over, but not its rows of custom objects. Rows that are linked
-//! by the lead's id can be found lead by lead. A row that is linked by anything else hangs on one of the leads with that
-//! value, and the API does not tell on which: such a group is *unknown*, and left alone where any row has a value that
-//! one of its leads holds. A relation that is not understood, or an object that cannot be read, may concern every group.
+//! A merge carries a loser's activities, lists and programs over, but not its rows of custom
+//! objects. Rows that are linked by the lead's id can be found lead by lead. A row that is linked
+//! by anything else hangs on one of the leads with that value, and the API does not tell on which:
+//! such a group is *unknown*, and left alone where any row has a value that one of its leads holds.
+//! A relation that is not understood, or an object that cannot be read, may concern every group.
 //!
-//! Used for planning and again for the last check. Never: takes what it could not read for nothing, ends a run because of
-//! one group's value, or changes a row.
+//! Used for planning and again for the last check. Never: takes what it could not read for nothing,
+//! ends a run because of one group's value, or changes a row.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,7 +20,8 @@ use crate::dedupe::PlannedGroup;
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{self, BATCH, CustomObjectType, ReadLeads, Schema};
 
-/// For how long the list of custom objects stands: somebody may approve another one during a long run.
+/// For how long the list of custom objects stands: somebody may approve another one during a long
+/// run.
 const FRESH: Duration = Duration::from_secs(15 * 60);
 
 /// Why each group that must be left alone must be, by its winner.
@@ -30,7 +32,8 @@ type Reasons = BTreeMap<LeadId, String>;
 pub(super) enum Link {
     /// By the lead's id: a row belongs to this lead and no other.
     Id,
-    /// By this field of the lead, by its REST name: a row hangs on one of the leads that hold its value.
+    /// By this field of the lead, by its REST name: a row hangs on one of the leads that hold its
+    /// value.
     Field(String),
     /// Nobody can tell, for this reason.
     Unknown(String),
@@ -56,8 +59,8 @@ impl Relations {
         Self { schema, known: None }
     }
 
-    /// For each group that must be left alone because of rows of custom objects, by its winner, the reason. `live` are
-    /// the groups' leads as they are now.
+    /// For each group that must be left alone because of rows of custom objects, by its winner, the
+    /// reason. `live` are the groups' leads as they are now.
     pub(super) async fn in_the_way(
         &mut self,
         marketo: &impl ReadLeads,
@@ -74,7 +77,8 @@ impl Relations {
             }
             Known::These(relations) => {
                 for (object, link) in relations {
-                    for (winner, reason) in of_relation(marketo, object, link, groups, live).await? {
+                    for (winner, reason) in of_relation(marketo, object, link, groups, live).await?
+                    {
                         reasons.entry(winner).or_insert(reason);
                     }
                 }
@@ -83,11 +87,17 @@ impl Relations {
         Ok(reasons)
     }
 
-    /// Whether finding rows takes the values of leads: an object is linked by another field than the id.
-    pub(super) async fn asks_by_values(&mut self, marketo: &impl ReadLeads) -> Result<bool, marketo::Error> {
+    /// Whether finding rows takes the values of leads: an object is linked by another field than
+    /// the id.
+    pub(super) async fn asks_by_values(
+        &mut self,
+        marketo: &impl ReadLeads,
+    ) -> Result<bool, marketo::Error> {
         Ok(match self.known(marketo).await? {
             Known::NotShown(_) => false,
-            Known::These(relations) => relations.iter().any(|(_, link)| matches!(link, Link::Field(_))),
+            Known::These(relations) => {
+                relations.iter().any(|(_, link)| matches!(link, Link::Field(_)))
+            }
         })
     }
 
@@ -127,8 +137,8 @@ impl Relations {
     }
 }
 
-/// By what the rows of this object belong to a lead. Relations name the lead's field by its REST name or as the screens do,
-/// in any case.
+/// By what the rows of this object belong to a lead. Relations name the lead's field by its REST
+/// name or as the screens do, in any case.
 pub(super) fn classify(relation: &CustomObjectType, schema: &Schema) -> Link {
     let (object, named) = (&relation.name, relation.lead_field.trim());
     let unknown = |what: &str| {
@@ -177,12 +187,15 @@ async fn of_relation(
         reasons.insert(winner, cannot_be_asked(object, link));
     }
     let values: Vec<String> = asked.spellings.iter().cloned().collect();
-    // A stack of the values still to be asked for; a chunk that finds too much is asked for in halves.
+    // A stack of the values still to be asked for; a chunk that finds too much is asked for in
+    // halves.
     let mut chunks: Vec<&[String]> = values.chunks(BATCH).rev().collect();
     while let Some(chunk) = chunks.pop() {
         match marketo.custom_objects(&object.name, &object.link_field, chunk).await {
             Ok(rows) => {
-                for winner in rows.iter().flat_map(|row| asked.concerned(row, &object.link_field, chunk)) {
+                for winner in
+                    rows.iter().flat_map(|row| asked.concerned(row, &object.link_field, chunk))
+                {
                     reasons.entry(winner).or_insert_with(|| has_rows(object, link, winner));
                 }
             }
@@ -230,8 +243,8 @@ impl Asked {
         asked
     }
 
-    /// The field's value of every lead of the groups, the winners' too: a row with the winner's value may hang on a loser
-    /// that holds it as well, or held it when the row was written.
+    /// The field's value of every lead of the groups, the winners' too: a row with the winner's
+    /// value may hang on a loser that holds it as well, or held it when the row was written.
     fn by_field(field: &str, groups: &[&PlannedGroup], live: &BTreeMap<LeadId, Lead>) -> Self {
         let mut asked = Self::default();
         for group in groups {
@@ -249,22 +262,38 @@ impl Asked {
             return;
         }
         let compared = value.to_lowercase();
-        // Marketo compares without regard to case; whether it does so for every kind of field is not documented.
+        // Marketo compares without regard to case; whether it does so for every kind of field is
+        // not documented.
         self.spellings.extend([value.to_owned(), compared.clone()]);
         self.groups.entry(compared).or_default().insert(winner);
     }
 
-    /// The winners of the groups that a row may be of; all that were asked for with it where the row does not say.
-    fn concerned(&self, row: &Map<String, Value>, field: &str, chunk: &[String]) -> BTreeSet<LeadId> {
+    /// The winners of the groups that a row may be of; all that were asked for with it where the
+    /// row does not say.
+    fn concerned(
+        &self,
+        row: &Map<String, Value>,
+        field: &str,
+        chunk: &[String],
+    ) -> BTreeSet<LeadId> {
         let held = row.get(field).or_else(|| {
-            row.iter().find(|(name, _)| name.eq_ignore_ascii_case(field.trim())).map(|(_, value)| value)
+            row.iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(field.trim()))
+                .map(|(_, value)| value)
         });
-        let groups = held.and_then(as_text).and_then(|value| self.groups.get(&value.to_lowercase()).cloned());
+        let groups = held
+            .and_then(as_text)
+            .and_then(|value| self.groups.get(&value.to_lowercase()).cloned());
         groups.unwrap_or_else(|| self.all_of(chunk))
     }
 
     fn all_of(&self, chunk: &[String]) -> BTreeSet<LeadId> {
-        chunk.iter().filter_map(|value| self.groups.get(&value.to_lowercase())).flatten().copied().collect()
+        chunk
+            .iter()
+            .filter_map(|value| self.groups.get(&value.to_lowercase()))
+            .flatten()
+            .copied()
+            .collect()
     }
 }
 
@@ -324,7 +353,9 @@ fn cannot_be_read(object: &CustomObjectType, error: &marketo::Error) -> String {
 pub(super) fn said(error: &marketo::Error) -> String {
     let request = error.request_id().map(|id| format!(", request {id}")).unwrap_or_default();
     match (error.code(), error.message()) {
-        (Some(code), Some(message)) => format!("Marketo: {}{request}", format!("{code} {message}").trim()),
+        (Some(code), Some(message)) => {
+            format!("Marketo: {}{request}", format!("{code} {message}").trim())
+        }
         _ => error.to_string(),
     }
 }
@@ -339,16 +370,22 @@ pub(super) fn mend(error: &marketo::Error) -> String {
     }
 }
 
-/// Whether Marketo said no to this object, or gave an answer that cannot be read; everything else would befall any call.
+/// Whether Marketo said no to this object, or gave an answer that cannot be read; everything else
+/// would befall any call.
 fn is_about_the_object(error: &marketo::Error) -> bool {
     use marketo::Error as E;
-    matches!(error, E::Permission { .. } | E::Refused { .. } | E::Answer { .. } | E::CannotAsk { .. })
+    matches!(
+        error,
+        E::Permission { .. } | E::Refused { .. } | E::Answer { .. } | E::CannotAsk { .. }
+    )
 }
 
 /// 1003 stands for several things; only its text tells that a filter found too many rows.
 fn found_too_much(error: &marketo::Error) -> bool {
     error.code() == Some("1003")
-        && error.message().is_some_and(|message| message.to_lowercase().contains("too many results"))
+        && error
+            .message()
+            .is_some_and(|message| message.to_lowercase().contains("too many results"))
 }
 
 #[cfg(test)]

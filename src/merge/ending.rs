@@ -7,11 +7,13 @@ use super::verify::shown;
 use super::work::Work;
 use crate::lead::LeadId;
 
-/// How a group ended, from its settled calls, and from why the rest was left where it was cut short.
+/// How a group ended, from its settled calls, and from why the rest was left where it was cut
+/// short.
 pub(super) fn ending(work: &Work<'_>, not_shown: Option<&str>) -> GroupReport {
     let group = work.group;
     let settled = &work.settled;
-    let merged: Vec<LeadId> = settled.iter().flat_map(|settled| settled.finding.gone()).copied().collect();
+    let merged: Vec<LeadId> =
+        settled.iter().flat_map(|settled| settled.finding.gone()).copied().collect();
     let survivor = settled.iter().rev().find_map(|settled| settled.finding.survivor());
     let (outcome, reason) = outcome(work, &merged, not_shown);
     let winner = survivor.map_or(group.winner, |survivor| survivor.id);
@@ -27,11 +29,16 @@ pub(super) fn ending(work: &Work<'_>, not_shown: Option<&str>) -> GroupReport {
     }
 }
 
-fn outcome(work: &Work<'_>, merged: &[LeadId], not_shown: Option<&str>) -> (Outcome, Option<String>) {
+fn outcome(
+    work: &Work<'_>,
+    merged: &[LeadId],
+    not_shown: Option<&str>,
+) -> (Outcome, Option<String>) {
     let group = work.group;
     let total = group.losers.len();
-    let in_part =
-        |why: &str| (Outcome::Failed, Some(format!("{} of {total} losers are merged: {why}", merged.len())));
+    let in_part = |why: &str| {
+        (Outcome::Failed, Some(format!("{} of {total} losers are merged: {why}", merged.len())))
+    };
     if work.under_way.is_some() {
         let why = "a merge was sent, and the run stopped before it was clear what came of it; the next run looks first";
         return (Outcome::Unknown, Some(not_shown.unwrap_or(why).to_owned()));
@@ -43,7 +50,8 @@ fn outcome(work: &Work<'_>, merged: &[LeadId], not_shown: Option<&str>) -> (Outc
         return (Outcome::Unknown, Some(alarm));
     }
     let said = last.pending.said.as_ref().map(|said| {
-        let request = said.request_id.as_ref().map(|id| format!(" (request {id})")).unwrap_or_default();
+        let request =
+            said.request_id.as_ref().map(|id| format!(" (request {id})")).unwrap_or_default();
         format!("Marketo refused it: {} {}{request}", said.code, said.message)
     });
     match &last.finding {
@@ -55,9 +63,9 @@ fn outcome(work: &Work<'_>, merged: &[LeadId], not_shown: Option<&str>) -> (Outc
             let why = work.cut_short.as_deref();
             in_part(why.unwrap_or("the run stopped before the rest; run it again"))
         }
-        Finding::Partly { .. } => {
-            in_part(&said.unwrap_or_else(|| "Marketo did not merge the others; run it again".to_owned()))
-        }
+        Finding::Partly { .. } => in_part(
+            &said.unwrap_or_else(|| "Marketo did not merge the others; run it again".to_owned()),
+        ),
         Finding::NotDone(why) => {
             let why = match said {
                 Some(said) => format!("{said}; {why}"),
@@ -75,7 +83,10 @@ fn notes(work: &Work<'_>) -> Option<String> {
     let mut notes: Vec<String> =
         work.settled.iter().flat_map(|settled| &settled.surprises).map(in_words).collect();
     if survivor.is_some_and(|survivor| survivor.id != work.group.winner) {
-        notes.push(format!("the CRM's precedence let it survive in place of lead {}", work.group.winner));
+        notes.push(format!(
+            "the CRM's precedence let it survive in place of lead {}",
+            work.group.winner
+        ));
     }
     (!notes.is_empty()).then(|| notes.join("; "))
 }
@@ -86,7 +97,9 @@ pub(super) fn in_words(surprise: &Surprise) -> String {
     let (wanted, found) = (shown(&difference.wanted), shown(&difference.found));
     match surprise.fate {
         Fate::Mended => {
-            format!("the merge made `{name}` of lead {lead} {found}, and it was set to {wanted} again")
+            format!(
+                "the merge made `{name}` of lead {lead} {found}, and it was set to {wanted} again"
+            )
         }
         Fate::Changed => {
             format!(

@@ -1,7 +1,8 @@
 //! Follows survivors with open findings that are gone: a loss is looked for where its record went.
 //!
-//! A survivor can be merged once more, by a later run or by anybody. The ledger tells of our own merges, Marketo's log
-//! of all others. Never: closes a finding because its record is gone, or writes over a value of another record.
+//! A survivor can be merged once more, by a later run or by anybody. The ledger tells of our own
+//! merges, Marketo's log of all others. Never: closes a finding because its record is gone, or
+//! writes over a value of another record.
 
 use std::collections::BTreeMap;
 
@@ -28,8 +29,10 @@ impl<M: MergeClient> Merge<'_, M> {
         }
         let leads = leads_of(open.iter().map(|(_, _, finding)| finding.lead));
         let Some(look) = self.look_twice_if_missing(&leads).await? else { return Ok(()) };
-        let gone: Vec<_> =
-            open.into_iter().filter(|(_, _, finding)| !look.leads.contains_key(&finding.lead)).collect();
+        let gone: Vec<_> = open
+            .into_iter()
+            .filter(|(_, _, finding)| !look.leads.contains_key(&finding.lead))
+            .collect();
         let survivors = self.survivors_of(&gone).await?;
         for (id, plan, finding) in gone {
             if let Some(now) = survivors.get(&finding.lead) {
@@ -39,8 +42,8 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(())
     }
 
-    /// The living leads into which these leads were merged at last; none of one of which nobody knows that, or that
-    /// was deleted.
+    /// The living leads into which these leads were merged at last; none of one of which nobody
+    /// knows that, or that was deleted.
     async fn survivors_of(
         &self,
         gone: &[(FindingId, String, Finding)],
@@ -56,17 +59,22 @@ impl<M: MergeClient> Merge<'_, M> {
         for _ in 0..STEPS {
             let ends: BTreeMap<LeadId, LeadId> =
                 leads.iter().map(|lead| (*lead, end_of(*lead, &into).unwrap_or(*lead))).collect();
-            let Some(look) = self.look_twice_if_missing(&leads_of(ends.values().copied())).await? else {
+            let Some(look) = self.look_twice_if_missing(&leads_of(ends.values().copied())).await?
+            else {
                 return Ok(BTreeMap::new());
             };
-            alive =
-                ends.iter().filter_map(|(lead, end)| Some((*lead, look.leads.get(end)?.clone()))).collect();
+            alive = ends
+                .iter()
+                .filter_map(|(lead, end)| Some((*lead, look.leads.get(end)?.clone())))
+                .collect();
             let lost = leads_of(ends.into_values().filter(|end| !look.leads.contains_key(end)));
             let known = into.len();
             for record in self.merges_of(&lost, since).await? {
                 let losers = record.losers.iter().filter(|loser| lost.contains(loser));
                 into.extend(
-                    losers.filter(|loser| **loser != record.winner).map(|loser| (*loser, record.winner)),
+                    losers
+                        .filter(|loser| **loser != record.winner)
+                        .map(|loser| (*loser, record.winner)),
                 );
             }
             if into.len() == known {
@@ -76,7 +84,8 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(alive)
     }
 
-    /// What Marketo's log says of leads since the first of their findings; nothing where it cannot be read.
+    /// What Marketo's log says of leads since the first of their findings; nothing where it cannot
+    /// be read.
     async fn merges_of(
         &self,
         leads: &[LeadId],
@@ -93,9 +102,15 @@ impl<M: MergeClient> Merge<'_, M> {
         }
     }
 
-    /// A finding of a lead that is gone is one of the lead that has its values now. Where that has a value of its own
-    /// in place of a lost one, only a person can say which is right.
-    fn carry_over(&mut self, id: FindingId, plan: &str, finding: Finding, now: &Lead) -> Result<(), Error> {
+    /// A finding of a lead that is gone is one of the lead that has its values now. Where that has
+    /// a value of its own in place of a lost one, only a person can say which is right.
+    fn carry_over(
+        &mut self,
+        id: FindingId,
+        plan: &str,
+        finding: Finding,
+        now: &Lead,
+    ) -> Result<(), Error> {
         let held = now.value(&finding.field).cloned().unwrap_or(Value::Null);
         let how = format!("lead {} was merged into lead {}", finding.lead, now.id);
         let is_right = self.facts.holds(&finding.field, &held, &finding.wanted);
@@ -105,7 +120,9 @@ impl<M: MergeClient> Merge<'_, M> {
         match moved.kind {
             // Whether it is explained is looked for elsewhere.
             FindingKind::Merge => {}
-            FindingKind::Program => self.ledger.carry_finding_over(id, plan, &moved, &how, &self.at())?,
+            FindingKind::Program => {
+                self.ledger.carry_finding_over(id, plan, &moved, &how, &self.at())?;
+            }
             // A value too many is no loss to be looked for elsewhere.
             FindingKind::NotSetBack if nothing_is_lost => {
                 self.ledger.close_finding(id, &how, &self.at())?;
@@ -115,7 +132,8 @@ impl<M: MergeClient> Merge<'_, M> {
                 self.ledger.close_finding(id, &how, &self.at())?;
             }
             FindingKind::Value | FindingKind::NotSetBack if !is_blank => {}
-            // This lead was not written to, so that nothing is given back to it: it gets the lost value.
+            // This lead was not written to, so that nothing is given back to it: it gets the lost
+            // value.
             FindingKind::NotSetBack => {
                 let moved = Finding { kind: FindingKind::Value, found: held, ..moved };
                 self.ledger.carry_finding_over(id, plan, &moved, &how, &self.at())?;

@@ -1,16 +1,16 @@
 //! Leave for a call to go only while the look that it rests on is fresh.
 //!
-//! A call can wait long for its turn: for a token, for the pace, behind 606 and 615. The client asks
-//! this permit at the last moment before each attempt. An old look sends the run back to look again.
-//! Never: judges the leads; it knows only when they were read.
+//! A call can wait long for its turn: for a token, for the pace, behind 606 and 615. The client
+//! asks this permit at the last moment before each attempt. An old look sends the run back to look
+//! again. Never: judges the leads; it knows only when they were read.
 
 use std::time::Duration;
 
 use crate::marketo::{Clock, Moment, Permit, UntilStopped, Withheld};
 
-/// The age of a look, in Marketo's time, above which nothing that rests on it may leave. A connection
-/// that must be made anew adds its own time (at most 8 s), and Marketo's own work comes after it: no
-/// client can close that gap.
+/// The age of a look, in Marketo's time, above which nothing that rests on it may leave. A
+/// connection that must be made anew adds its own time (at most 8 s), and Marketo's own work comes
+/// after it: no client can close that gap.
 const AGE: Duration = Duration::from_secs(5);
 
 /// A look on this machine may take so long, however fast the clock of a sandbox.

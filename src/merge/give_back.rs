@@ -1,11 +1,12 @@
-//! Gives a winner its former values back whose merge was not made: a group that is left alone is as it
-//! was (law 2).
+//! Gives a winner its former values back whose merge was not made: a group that is left alone is as
+//! it was (law 2).
 //!
-//! What cannot be set back, or was never seen as it was written, stays open in the ledger with its value before; it is
-//! there before the values are written back, so that a kill cannot make it silent. The ledger keeps a winner in mind until
-//! a look has shown that nothing is left to be given back, and cannot be one that lags behind the write.
-//! Never: takes back what somebody else wrote since, an opt-out (law 5 outranks law 2: its person may have said no
-//! since), a value whose giver is gone, so that nobody else has it, or one of a winner whose merge may be under way.
+//! What cannot be set back, or was never seen as it was written, stays open in the ledger with its
+//! value before; it is there before the values are written back, so that a kill cannot make it
+//! silent. The ledger keeps a winner in mind until a look has shown that nothing is left to be
+//! given back, and cannot be one that lags behind the write. Never: takes back what somebody else
+//! wrote since, an opt-out (law 5 outranks law 2: its person may have said no since), a value whose
+//! giver is gone, so that nobody else has it, or one of a winner whose merge may be under way.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +30,8 @@ use crate::marketo::SYNC_LIMIT;
 pub(super) struct GivenBack {
     /// In words.
     pub(super) words: String,
-    /// The fields that do not hold what they held before the run, by its doing or by what it set off.
+    /// The fields that do not hold what they held before the run, by its doing or by what it set
+    /// off.
     pub(super) left: Vec<Difference>,
     /// Whether it got any former value back.
     any: bool,
@@ -42,10 +44,11 @@ pub(super) struct GivenBack {
 enum Standing {
     /// It holds what it held before.
     AsBefore,
-    /// It holds something else, where a look has shown the written value: somebody changed it since.
+    /// It holds something else, where a look has shown the written value: somebody changed it
+    /// since.
     Changed,
-    /// It holds something else, and no look has shown the written value: the instance made it of the write, or
-    /// somebody typed it.
+    /// It holds something else, and no look has shown the written value: the instance made it of
+    /// the write, or somebody typed it.
     Unexplained,
     /// What was written may be a person's no, or the reason of one.
     No,
@@ -75,7 +78,8 @@ impl Field<'_> {
 type Fields<'p> = Vec<(&'p PlannedGroup, Option<Vec<Field<'p>>>)>;
 
 impl<M: MergeClient> Merge<'_, M> {
-    /// Gives winners their former values back. Tells of each what became of it; of none where the run is to stop.
+    /// Gives winners their former values back. Tells of each what became of it; of none where the
+    /// run is to stop.
     pub(super) async fn give_back(
         &mut self,
         plan: &str,
@@ -93,7 +97,8 @@ impl<M: MergeClient> Merge<'_, M> {
             merge.keep_open(plan, &fields)?;
             let records: Vec<Record> = fields.iter().filter_map(to_give_back).collect();
             for record in &records {
-                asked.extend(record.changes.iter().map(|change| (record.lead, change.name.clone())));
+                asked
+                    .extend(record.changes.iter().map(|change| (record.lead, change.name.clone())));
             }
             let by_plan = (!records.is_empty()).then(|| (plan.to_owned(), records));
             Ok(by_plan.into_iter().collect())
@@ -106,7 +111,8 @@ impl<M: MergeClient> Merge<'_, M> {
         self.keep_open(plan, &fields)?;
         let mut done: Vec<LeadId> = Vec::new();
         for of_group in &fields {
-            let is_settled = to_give_back(of_group).is_none() && !may_be_added_again(of_group, &look);
+            let is_settled =
+                to_give_back(of_group).is_none() && !may_be_added_again(of_group, &look);
             if is_settled && !self.may_still_show(plan, of_group, &asked)? {
                 done.push(of_group.0.winner);
             }
@@ -119,8 +125,8 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(told.collect())
     }
 
-    /// Gives the winners of earlier runs their values back whose merges those runs did not come to. Gives how many got
-    /// some, and of those that do not have all, the reasons.
+    /// Gives the winners of earlier runs their values back whose merges those runs did not come to.
+    /// Gives how many got some, and of those that do not have all, the reasons.
     pub(super) async fn give_back_earlier(&mut self) -> Result<(usize, Vec<String>), Error> {
         let mut plans: BTreeMap<String, (Plan, BTreeSet<LeadId>)> = BTreeMap::new();
         let open = self.ledger.open_calls()?;
@@ -136,7 +142,8 @@ impl<M: MergeClient> Merge<'_, M> {
                 continue;
             }
             let body = self.ledger.plan(&unfinished.plan)?;
-            // A plan of an older format cannot be read any more; its values then count as the winner's own.
+            // A plan of an older format cannot be read any more; its values then count as the
+            // winner's own.
             if let Some(plan) = body.and_then(|body| serde_json::from_str::<Plan>(&body).ok()) {
                 plans.insert(unfinished.plan, (plan, BTreeSet::from([unfinished.winner])));
             }
@@ -207,15 +214,16 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(if was_seen { Standing::Changed } else { Standing::Unexplained })
     }
 
-    /// A winner that was seen with the written value was backed up so before its merge was to leave.
+    /// A winner that was seen with the written value was backed up so before its merge was to
+    /// leave.
     fn was_seen(&self, winner: LeadId, change: &FieldChange) -> Result<bool, Error> {
         let last = self.ledger.backups_of(winner)?.pop();
         let is_written = |held: &Value| self.facts.holds(&change.name, held, &change.after);
         Ok(last.is_some_and(|backup| backup.lead.value(&change.name).is_some_and(is_written)))
     }
 
-    /// Whether a look that shows nothing of the write to a winner may be one that lags behind it: the write is recent,
-    /// and no look has shown a value of it.
+    /// Whether a look that shows nothing of the write to a winner may be one that lags behind it:
+    /// the write is recent, and no look has shown a value of it.
     fn may_still_show(
         &self,
         plan: &str,
@@ -224,7 +232,8 @@ impl<M: MergeClient> Merge<'_, M> {
     ) -> Result<bool, Error> {
         let Some(fields) = fields else { return Ok(false) };
         for field in fields {
-            let shows_nothing = matches!(field.standing, Standing::AsBefore | Standing::Unexplained);
+            let shows_nothing =
+                matches!(field.standing, Standing::AsBefore | Standing::Unexplained);
             let was_asked = asked.contains(&(group.winner, field.change.name.clone()));
             if !shows_nothing || was_asked || self.was_seen(group.winner, field.change)? {
                 return Ok(false);
@@ -247,13 +256,16 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(self.ledger.open_findings_with(plan, &findings, &self.at())?)
     }
 
-    /// Closes the findings of fields that are not wrong any more, and those that name another value than is there.
+    /// Closes the findings of fields that are not wrong any more, and those that name another value
+    /// than is there.
     fn close_what_is_settled(&mut self, plan: &str, all: &Fields<'_>) -> Result<(), Error> {
         for (id, of_plan, finding) in self.ledger.open_findings()? {
             let group = all.iter().find(|(group, _)| group.winner == finding.lead);
             let fields = group.and_then(|(_, fields)| fields.as_ref());
-            let field = fields.into_iter().flatten().find(|field| field.change.name == finding.field);
-            let (Some(field), true) = (field, of_plan == plan && finding.kind == FindingKind::NotSetBack)
+            let field =
+                fields.into_iter().flatten().find(|field| field.change.name == finding.field);
+            let (Some(field), true) =
+                (field, of_plan == plan && finding.kind == FindingKind::NotSetBack)
             else {
                 continue;
             };
@@ -286,18 +298,23 @@ fn finding(group: &PlannedGroup, field: &Field<'_>) -> Finding {
     }
 }
 
-/// Whether a winner keeps a sum of which a living loser has a part: merged later, that would count twice if the
-/// ledger did not know of the sum any more.
-fn may_be_added_again((group, fields): &(&PlannedGroup, Option<Vec<Field<'_>>>), look: &Look) -> bool {
+/// Whether a winner keeps a sum of which a living loser has a part: merged later, that would count
+/// twice if the ledger did not know of the sum any more.
+fn may_be_added_again(
+    (group, fields): &(&PlannedGroup, Option<Vec<Field<'_>>>),
+    look: &Look,
+) -> bool {
     let keeps_sum = |field: &Field<'_>| {
         matches!(field.standing, Standing::GiverGone(_))
             && field.change.from.is_none()
             && field.held.is_number()
     };
-    fields.iter().flatten().any(keeps_sum) && group.losers.iter().any(|loser| look.leads.contains_key(loser))
+    fields.iter().flatten().any(keeps_sum)
+        && group.losers.iter().any(|loser| look.leads.contains_key(loser))
 }
 
-/// What is to be written so that a winner is as it was; none where that is nothing, or where it is gone.
+/// What is to be written so that a winner is as it was; none where that is nothing, or where it is
+/// gone.
 fn to_give_back((group, fields): &(&PlannedGroup, Option<Vec<Field<'_>>>)) -> Option<Record> {
     let ours = fields.iter().flatten().filter(|field| field.standing == Standing::Ours);
     let changes: Vec<FieldChange> = ours
@@ -311,8 +328,13 @@ fn to_give_back((group, fields): &(&PlannedGroup, Option<Vec<Field<'_>>>)) -> Op
     (!changes.is_empty()).then_some(Record { lead: group.winner, changes })
 }
 
-/// Whether a written value is not given back because it may be a person's no, or says why and when that came.
-pub(super) fn stays_as_a_no(group: &PlannedGroup, change: &FieldChange, facts: &FieldFacts) -> bool {
+/// Whether a written value is not given back because it may be a person's no, or says why and when
+/// that came.
+pub(super) fn stays_as_a_no(
+    group: &PlannedGroup,
+    change: &FieldChange,
+    facts: &FieldFacts,
+) -> bool {
     let may_be_a_no =
         |change: &FieldChange| facts.takes_back_a_no(&change.name, &change.after, &change.before);
     let flag = facts.flag_explained_by(&change.name);
@@ -327,7 +349,8 @@ fn became_of(
     facts: &FieldFacts,
 ) -> GivenBack {
     let Some(fields) = fields else {
-        let words = "the record to keep is gone, and could not be given its former values back".to_owned();
+        let words =
+            "the record to keep is gone, and could not be given its former values back".to_owned();
         return GivenBack { words, left: Vec::new(), any: false, all: false };
     };
     let others: Vec<String> = fields.iter().filter_map(|field| in_words(field, facts)).collect();
@@ -343,9 +366,15 @@ fn became_of(
         found: field.held.clone(),
     });
     let is_back = |field: &Field<'_>| {
-        field.standing == Standing::AsBefore && asked.contains(&(group.winner, field.change.name.clone()))
+        field.standing == Standing::AsBefore
+            && asked.contains(&(group.winner, field.change.name.clone()))
     };
-    GivenBack { words, left: left.collect(), any: fields.iter().any(is_back), all: others.is_empty() }
+    GivenBack {
+        words,
+        left: left.collect(),
+        any: fields.iter().any(is_back),
+        all: others.is_empty(),
+    }
 }
 
 /// Why a field does not hold what it held before; none where it does.
@@ -354,18 +383,24 @@ fn in_words(field: &Field<'_>, facts: &FieldFacts) -> Option<String> {
     let (before, now) = (shown(&field.change.before), shown(&field.held));
     Some(match field.standing {
         Standing::AsBefore => return None,
-        Standing::Changed => format!("`{name}` was changed by somebody else meanwhile, and stays {now}"),
+        Standing::Changed => {
+            format!("`{name}` was changed by somebody else meanwhile, and stays {now}")
+        }
         Standing::Unexplained => format!(
             "`{name}` was {before} before this program wrote to it, and is {now}, which this program did not write: a campaign or a person did; set it in Marketo"
         ),
         Standing::No if facts.is_opt_out(name) => {
             format!("`{name}` keeps the opt-out, which is never taken back")
         }
-        Standing::No => format!("`{name}` stays {now}, since it may be a person's no or the reason of one"),
+        Standing::No => {
+            format!("`{name}` stays {now}, since it may be a person's no or the reason of one")
+        }
         Standing::GiverGone(giver) => {
             format!("`{name}` stays {now}, since lead {giver}, which had that value, is gone")
         }
-        Standing::Acknowledged => format!("`{name}` was {before}, and stays {now}, as was acknowledged"),
+        Standing::Acknowledged => {
+            format!("`{name}` was {before}, and stays {now}, as was acknowledged")
+        }
         Standing::Ours => {
             format!("`{name}` was {before}, is {now}, and could not be set back: set it in Marketo")
         }

@@ -1,10 +1,10 @@
 //! Opt-outs that come while a merge runs: the person says no on a record that is about to go.
 //!
-//! The last look cannot see them, and since March 2026 a merge lets the winner's `false` beat a loser's
-//! `true`. Marketo's log of changes moves to the survivor with the merge, so it tells. It is read on from
-//! where the last reading ended, which misses no row that comes late: once for so many merges, and once
-//! more a while after the last one, since the log lags.
-//! Never: sets an opt-out that the log does not name, or one that somebody took back since.
+//! The last look cannot see them, and since March 2026 a merge lets the winner's `false` beat a
+//! loser's `true`. Marketo's log of changes moves to the survivor with the merge, so it tells. It
+//! is read on from where the last reading ended, which misses no row that comes late: once for so
+//! many merges, and once more a while after the last one, since the log lags. Never: sets an
+//! opt-out that the log does not name, or one that somebody took back since.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -65,7 +65,8 @@ type Groups = BTreeMap<LeadId, (LeadId, String)>;
 
 /// The fields that are watched: an opt-out of this instance's own is as good as Marketo's.
 fn watched(facts: &FieldFacts) -> Vec<String> {
-    let opt_outs = facts.fields.keys().filter(|field| facts.is_opt_out(field) && facts.is_writeable(field));
+    let opt_outs =
+        facts.fields.keys().filter(|field| facts.is_opt_out(field) && facts.is_writeable(field));
     opt_outs.cloned().collect()
 }
 
@@ -121,8 +122,8 @@ impl LateConsent {
 }
 
 impl<M: MergeClient> Merge<'_, M> {
-    /// Writes opt-outs to survivors that came while their merges ran. The caller notes that it was done: the same note
-    /// says that the memberships were looked for.
+    /// Writes opt-outs to survivors that came while their merges ran. The caller notes that it was
+    /// done: the same note says that the memberships were looked for.
     pub(super) async fn see_late_consent(
         &mut self,
         run: &mut Run<'_, '_>,
@@ -166,9 +167,11 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(())
     }
 
-    /// The same for the merges of earlier runs that were killed before they looked. Gives why it could not
-    /// be done, where the log cannot be read. The caller notes that it was done.
-    pub(super) async fn see_late_consent_of_earlier_runs(&mut self) -> Result<Option<String>, Error> {
+    /// The same for the merges of earlier runs that were killed before they looked. Gives why it
+    /// could not be done, where the log cannot be read. The caller notes that it was done.
+    pub(super) async fn see_late_consent_of_earlier_runs(
+        &mut self,
+    ) -> Result<Option<String>, Error> {
         let (merges, fields) = (self.ledger.unwatched_merges()?, watched(&self.facts));
         if merges.is_empty() || fields.is_empty() {
             return Ok(None);
@@ -180,7 +183,8 @@ impl<M: MergeClient> Merge<'_, M> {
         }
         let first = merges.iter().filter_map(|merge| merge.left_at).min().unwrap_or_else(self.now);
         let since = Since::Time(first - CLOCKS);
-        let reading = unless_stopped(&self.stop, self.marketo.consent_changes_since(since, &fields));
+        let reading =
+            unless_stopped(&self.stop, self.marketo.consent_changes_since(since, &fields));
         let changes = match reading.await {
             Ok(None) => return Ok(None),
             Ok(Some((changes, _))) => changes,
@@ -201,8 +205,8 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(None)
     }
 
-    /// Looks for the leads that said no, and gives what was said by the lead that is there now: the log may name one
-    /// that a merge took away since. None where the run is to stop.
+    /// Looks for the leads that said no, and gives what was said by the lead that is there now: the
+    /// log may name one that a merge took away since. None where the run is to stop.
     async fn where_they_are(
         &self,
         said: &BTreeMap<LeadId, BTreeSet<String>>,
@@ -218,7 +222,8 @@ impl<M: MergeClient> Merge<'_, M> {
         };
         let ids = leads_of(said.keys().copied().flat_map(possible));
         let Some(mut look) = self.look(&ids).await? else { return Ok(None) };
-        let missing: Vec<LeadId> = ids.into_iter().filter(|id| !look.leads.contains_key(id)).collect();
+        let missing: Vec<LeadId> =
+            ids.into_iter().filter(|id| !look.leads.contains_key(id)).collect();
         if !missing.is_empty() {
             let Some(again) = self.look(&missing).await? else { return Ok(None) };
             look.leads.extend(again.leads);
@@ -228,7 +233,11 @@ impl<M: MergeClient> Merge<'_, M> {
             match possible(*lead).find(|id| look.leads.contains_key(id)) {
                 Some(id) => there.entry(id).or_default().extend(fields.iter().cloned()),
                 None => {
-                    tracing::warn!(lead, ?fields, "opted out while its merge ran, and its survivor is gone");
+                    tracing::warn!(
+                        lead,
+                        ?fields,
+                        "opted out while its merge ran, and its survivor is gone"
+                    );
                 }
             }
         }
@@ -246,7 +255,9 @@ impl<M: MergeClient> Merge<'_, M> {
         if said.is_empty() {
             return Ok(nothing);
         }
-        let Some((look, said)) = self.where_they_are(said, groups).await? else { return Ok(nothing) };
+        let Some((look, said)) = self.where_they_are(said, groups).await? else {
+            return Ok(nothing);
+        };
         let ids: Vec<LeadId> = said.keys().copied().collect();
         let missing = |lead: &LeadId, fields: &BTreeSet<String>| -> Vec<FieldChange> {
             let Some(survivor) = look.leads.get(lead) else { return Vec::new() };
@@ -276,7 +287,8 @@ impl<M: MergeClient> Merge<'_, M> {
         for record in records {
             for change in record.changes {
                 let found = look.leads.get(&record.lead).and_then(|lead| lead.value(&change.name));
-                let is_set = look.leads.get(&record.lead).is_some_and(|lead| lead.flag(&change.name));
+                let is_set =
+                    look.leads.get(&record.lead).is_some_and(|lead| lead.flag(&change.name));
                 let difference = Difference {
                     lead: record.lead,
                     name: change.name,

@@ -45,19 +45,20 @@ impl<M: MergeClient> Merge<'_, M> {
         unless_stopped(&self.stop, self.read(ids)).await
     }
 
-    /// Reads leads that must all be there. Those that are missing are asked for once more, since a read
-    /// can be incomplete.
+    /// Reads leads that must all be there. Those that are missing are asked for once more, since a
+    /// read can be incomplete.
     pub(super) async fn read_twice_if_missing(&self, ids: &[LeadId]) -> Result<Look, Error> {
         let mut look = self.read(ids).await?;
-        let missing: Vec<LeadId> = ids.iter().filter(|id| !look.leads.contains_key(id)).copied().collect();
+        let missing: Vec<LeadId> =
+            ids.iter().filter(|id| !look.leads.contains_key(id)).copied().collect();
         if !missing.is_empty() {
             look.leads.extend(self.read(&missing).await?.leads);
         }
         Ok(look)
     }
 
-    /// The leads of calls that were sent, to see what became of them; none where the run is to stop and
-    /// has no time left.
+    /// The leads of calls that were sent, to see what became of them; none where the run is to stop
+    /// and has no time left.
     pub(super) async fn look(&self, ids: &[LeadId]) -> Result<Option<Look>, Error> {
         let out_of_time = async {
             self.stop.cancelled().await;
@@ -70,9 +71,13 @@ impl<M: MergeClient> Merge<'_, M> {
         }
     }
     /// The same of leads that may be gone: those that are missing are asked for once more.
-    pub(super) async fn look_twice_if_missing(&self, ids: &[LeadId]) -> Result<Option<Look>, Error> {
+    pub(super) async fn look_twice_if_missing(
+        &self,
+        ids: &[LeadId],
+    ) -> Result<Option<Look>, Error> {
         let Some(mut look) = self.look(ids).await? else { return Ok(None) };
-        let missing: Vec<LeadId> = ids.iter().filter(|id| !look.leads.contains_key(id)).copied().collect();
+        let missing: Vec<LeadId> =
+            ids.iter().filter(|id| !look.leads.contains_key(id)).copied().collect();
         if !missing.is_empty() {
             let Some(again) = self.look(&missing).await? else { return Ok(None) };
             look.leads.extend(again.leads);

@@ -1,9 +1,10 @@
 //! Where leads are members, read the cheaper way.
 //!
-//! Asking Marketo by lead costs two calls a lead, more than the merges themselves. Asking by list and by program costs a
-//! call for each 300 members, whoever they are. So lists, and likewise programs, are read whole once and kept for a
-//! quarter of an hour, unless that cannot be cheaper than asking for each lead of the run, or turns out not to be: once
-//! it has used half as many calls as asking by lead would have, the rest is asked by lead.
+//! Asking Marketo by lead costs two calls a lead, more than the merges themselves. Asking by list
+//! and by program costs a call for each 300 members, whoever they are. So lists, and likewise
+//! programs, are read whole once and kept for a quarter of an hour, unless that cannot be cheaper
+//! than asking for each lead of the run, or turns out not to be: once it has used half as many
+//! calls as asking by lead would have, the rest is asked by lead.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -72,9 +73,12 @@ impl Memberships {
     }
 }
 
-/// Why no group can be merged where Marketo does not show this API user the lists and programs of a lead; none where it
-/// does. One call.
-pub(super) async fn hidden(marketo: &impl ReadLeads, lead: LeadId) -> Result<Option<String>, Error> {
+/// Why no group can be merged where Marketo does not show this API user the lists and programs of a
+/// lead; none where it does. One call.
+pub(super) async fn hidden(
+    marketo: &impl ReadLeads,
+    lead: LeadId,
+) -> Result<Option<String>, Error> {
     match marketo.list_membership(lead).await {
         Ok(_) => Ok(None),
         Err(error) => not_shown(error.into()).map(Some),
@@ -133,7 +137,10 @@ async fn lists(marketo: &impl ReadLeads, budget: usize) -> Result<Whole, Error> 
             calls += 1;
         }
         for lead in seen {
-            members.entry(lead).or_default().push(object(json!({"id": list.id, "name": list.name})));
+            members
+                .entry(lead)
+                .or_default()
+                .push(object(json!({"id": list.id, "name": list.name})));
         }
     }
     Ok(Whole::Read(at, members))

@@ -1,6 +1,7 @@
 //! What became of a kept plan, told from the ledger alone. Pure but for the ledger.
 //!
-//! Never: asks Marketo. What a killed run sent and nobody has looked at since is said to be unknown.
+//! Never: asks Marketo. What a killed run sent and nobody has looked at since is said to be
+//! unknown.
 
 use std::collections::BTreeSet;
 
@@ -58,7 +59,8 @@ impl PlanPast {
     }
 
     fn told(plan: &Plan, runs: &PlanRuns) -> Self {
-        let mut groups: Vec<GroupReport> = plan.groups.iter().map(|group| ended(group, runs)).collect();
+        let mut groups: Vec<GroupReport> =
+            plan.groups.iter().map(|group| ended(group, runs)).collect();
         let all_ended = groups.iter().all(|group| group.outcome == Outcome::Merged);
         groups.extend(plan.left_out.iter().map(GroupReport::left_out));
         let state = match runs.last_at {
@@ -128,7 +130,9 @@ impl<M: MergeClient> Merge<'_, M> {
         let of_plan = |group: &PlannedGroup| {
             let is_it = |report: &&GroupReport| {
                 report.key == group.key.as_str()
-                    && report.winner.is_some_and(|id| id == group.winner || group.losers.contains(&id))
+                    && report
+                        .winner
+                        .is_some_and(|id| id == group.winner || group.losers.contains(&id))
             };
             let report = report.groups.iter().find(is_it)?;
             let outcome = report.outcome.as_str().to_owned();
@@ -153,7 +157,13 @@ mod tests {
             plan_group(&Key::of(email).unwrap(), &leads, &Policy::default(), &facts).unwrap()
         };
         let groups = vec![group("ada@example.com", [1, 2, 3]), group("bob@example.com", [4, 5, 6])];
-        Plan::new("x".into(), "2026-11-29T01:00:00Z".parse().unwrap(), Policy::default(), groups, vec![])
+        Plan::new(
+            "x".into(),
+            "2026-11-29T01:00:00Z".parse().unwrap(),
+            Policy::default(),
+            groups,
+            vec![],
+        )
     }
 
     fn at(time: &str) -> DateTime<Utc> {
@@ -179,8 +189,11 @@ mod tests {
         let ada = merged("ada@example.com", 1, &[2, 3]);
         assert_eq!(outcomes(&PlanRuns::default()), (PlanState::New, vec![WouldMerge, WouldMerge]));
 
-        let killed =
-            PlanRuns { last_at: Some(at("01:12:00")), merges: vec![ada.clone()], ..PlanRuns::default() };
+        let killed = PlanRuns {
+            last_at: Some(at("01:12:00")),
+            merges: vec![ada.clone()],
+            ..PlanRuns::default()
+        };
         let begun = PlanState::Begun(at("01:12:00"));
         assert_eq!(outcomes(&killed), (begun, vec![Merged, WouldMerge]));
 

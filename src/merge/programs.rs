@@ -1,12 +1,12 @@
 //! Program status and success: a merge must not set anybody back.
 //!
-//! Of two memberships of one program a merge keeps one, and it is not documented which. So after the merge each status
-//! that any of the leads had is applied to the survivor again. That only ever raises: Marketo skips a member that is at
-//! that step or past it (1037), and which step is higher need not be known. Success cannot be written by itself; the status
-//! that had it sets it. What is read afterwards decides, and what is not kept is told.
-//! A membership that only one lead had is looked for at the end of a run (`carried`).
-//! Never: lowers a status, sends a call again before it must be over and was looked for, or calls for a group whose
-//! memberships were all alike.
+//! Of two memberships of one program a merge keeps one, and it is not documented which. So after
+//! the merge each status that any of the leads had is applied to the survivor again. That only ever
+//! raises: Marketo skips a member that is at that step or past it (1037), and which step is higher
+//! need not be known. Success cannot be written by itself; the status that had it sets it. What is
+//! read afterwards decides, and what is not kept is told. A membership that only one lead had is
+//! looked for at the end of a run (`carried`). Never: lowers a status, sends a call again before it
+//! must be over and was looked for, or calls for a group whose memberships were all alike.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,12 +18,15 @@ use tokio::time::Instant;
 use super::MARGIN;
 use super::memberships::Rows;
 use crate::lead::LeadId;
-use crate::marketo::{self, BATCH, Clock, Permit, ReadLeads, STATUS_LIMIT, SetProgramStatus, StatusResult};
+use crate::marketo::{
+    self, BATCH, Clock, Permit, ReadLeads, STATUS_LIMIT, SetProgramStatus, StatusResult,
+};
 
 /// How often a status is applied that is not there afterwards.
 const ROUNDS: usize = 3;
 
-/// Between applying a status and looking for it, where it was not there the first time: what is read can lag.
+/// Between applying a status and looking for it, where it was not there the first time: what is
+/// read can lag.
 const LAG: Duration = Duration::from_secs(5);
 
 /// A status that a lead of the group had, and the survivor is not known to have.
@@ -42,7 +45,8 @@ pub(super) struct Raise {
 pub(super) struct Survivor<'a> {
     /// The lead that stayed.
     pub(super) lead: LeadId,
-    /// The programs of each lead of the group as they were backed up, the survivor's own among them.
+    /// The programs of each lead of the group as they were backed up, the survivor's own among
+    /// them.
     pub(super) before: Vec<&'a Rows>,
 }
 
@@ -74,9 +78,9 @@ pub(super) struct Raised {
     pub(super) failed: Option<marketo::Error>,
 }
 
-/// Whether a merge of leads with these memberships can set anybody back, so that the survivor must be looked at: two of
-/// them are in one program and not equally far. A membership that only one lead has is carried over (documented by Adobe),
-/// and looked for later.
+/// Whether a merge of leads with these memberships can set anybody back, so that the survivor must
+/// be looked at: two of them are in one program and not equally far. A membership that only one
+/// lead has is carried over (documented by Adobe), and looked for later.
 pub(super) fn is_concerned(before: &[&Rows]) -> bool {
     let mut first: BTreeMap<u64, (String, bool)> = BTreeMap::new();
     before.iter().flat_map(|rows| standings(rows)).any(|(program, standing)| {
@@ -88,7 +92,8 @@ pub(super) fn is_concerned(before: &[&Rows]) -> bool {
 /// The memberships of a lead in programs that another one is not in.
 pub(super) fn only_of_others(rows: &Rows, own: &Rows) -> Rows {
     let own = standings(own);
-    let is_other = |row: &&Map<String, Value>| program_of(row).is_some_and(|id| !own.contains_key(&id));
+    let is_other =
+        |row: &&Map<String, Value>| program_of(row).is_some_and(|id| !own.contains_key(&id));
     rows.iter().filter(is_other).cloned().collect()
 }
 
@@ -103,8 +108,8 @@ pub(super) fn is_as_far(before: &[Rows], after: &Rows) -> bool {
     })
 }
 
-/// The statuses to apply to a survivor with these programs, so that it is where any lead of the group was: those with
-/// success first, so that a lower one is skipped and sets nothing off.
+/// The statuses to apply to a survivor with these programs, so that it is where any lead of the
+/// group was: those with success first, so that a lower one is skipped and sets nothing off.
 pub(super) fn to_raise(before: &[&Rows], after: &Rows) -> Vec<Raise> {
     let held = standings(after);
     let mut wanted: BTreeMap<(u64, String), bool> = BTreeMap::new();
@@ -169,7 +174,8 @@ pub(super) async fn raise_all(
             break;
         }
     }
-    let mut unkept: Vec<Unkept> = concerned.iter().flat_map(|survivor| run.unkept(survivor)).collect();
+    let mut unkept: Vec<Unkept> =
+        concerned.iter().flat_map(|survivor| run.unkept(survivor)).collect();
     unkept.sort();
     Raised { unkept, failed }
 }
@@ -184,7 +190,8 @@ struct Standing {
 
 type Programs = BTreeMap<u64, Standing>;
 
-/// The statuses to apply, each with the leads that are to get it, in the order in which they are applied.
+/// The statuses to apply, each with the leads that are to get it, in the order in which they are
+/// applied.
 type Open = BTreeMap<(bool, u64, String), Vec<LeadId>>;
 
 fn standings(rows: &Rows) -> Programs {
@@ -201,7 +208,9 @@ pub(super) fn program_of(row: &Map<String, Value>) -> Option<u64> {
 }
 
 fn standing(row: &Map<String, Value>) -> Standing {
-    let text = |member: &str| row.get(member).and_then(Value::as_str).unwrap_or_default().trim().to_owned();
+    let text = |member: &str| {
+        row.get(member).and_then(Value::as_str).unwrap_or_default().trim().to_owned()
+    };
     let success = match row.get("reachedSuccess") {
         Some(Value::Bool(reached)) => *reached,
         Some(Value::String(reached)) => reached.trim().eq_ignore_ascii_case("true"),
@@ -236,7 +245,8 @@ impl<M: ReadLeads + SetProgramStatus, P: Permit> Raising<'_, M, P> {
         for lead in leads {
             match self.marketo.program_membership(*lead).await {
                 Ok(rows) => drop(self.after.insert(*lead, rows)),
-                // The lead may have been merged on or deleted since: the others are looked at all the same.
+                // The lead may have been merged on or deleted since: the others are looked at all
+                // the same.
                 Err(error) if is_about_the_lead(&error) => {
                     self.after.remove(lead);
                     tracing::warn!(lead, %error, "the programs of a lead cannot be read");
@@ -267,7 +277,11 @@ impl<M: ReadLeads + SetProgramStatus, P: Permit> Raising<'_, M, P> {
         let mut set: BTreeMap<(LeadId, u64), String> = BTreeMap::new();
         for ((_, program, status), leads) in open {
             for leads in leads.chunks(BATCH) {
-                match self.marketo.set_program_status_with(self.permit, program, &status, leads).await {
+                match self
+                    .marketo
+                    .set_program_status_with(self.permit, program, &status, leads)
+                    .await
+                {
                     Ok(results) => {
                         for result in results {
                             self.note(program, &status, &result, &mut set);
@@ -276,7 +290,8 @@ impl<M: ReadLeads + SetProgramStatus, P: Permit> Raising<'_, M, P> {
                     Err(marketo::Error::Unclear { sent_at, .. }) => unclear = Some(sent_at),
                     Err(error) if is_about_the_program(&error) => {
                         for lead in leads {
-                            self.refused.insert((*lead, program, status.clone()), error.to_string());
+                            self.refused
+                                .insert((*lead, program, status.clone()), error.to_string());
                         }
                     }
                     Err(error) => return Err(error),
@@ -329,7 +344,9 @@ impl<M: ReadLeads + SetProgramStatus, P: Permit> Raising<'_, M, P> {
             why: read.map_or_else(|| Some("its programs could not be read".to_owned()), |_| why),
         };
         let mut missing = Vec::new();
-        for Raise { program, status, success } in to_raise(&survivor.before, read.unwrap_or(&nothing)) {
+        for Raise { program, status, success } in
+            to_raise(&survivor.before, read.unwrap_or(&nothing))
+        {
             let this = (survivor.lead, program, status);
             let is_held = held.get(&program).is_some_and(|held| held.status == this.2);
             if !is_held && !self.at_or_past.contains(&this) {
@@ -343,7 +360,9 @@ impl<M: ReadLeads + SetProgramStatus, P: Permit> Raising<'_, M, P> {
         let programs: BTreeSet<u64> =
             survivor.before.iter().flat_map(|rows| standings(rows).into_keys()).collect();
         for program in programs {
-            if !held.contains_key(&program) && missing.iter().all(|unkept| unkept.program != program) {
+            if !held.contains_key(&program)
+                && missing.iter().all(|unkept| unkept.program != program)
+            {
                 missing.push(unkept(program, String::new(), false, None));
             }
         }

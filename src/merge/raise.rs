@@ -17,8 +17,9 @@ use crate::ledger::{self, Finding, FindingId, FindingKind};
 use crate::marketo::{self, UntilStopped};
 
 impl<M: MergeClient> Merge<'_, M> {
-    /// Raises survivors to the statuses that any of their leads had. What could not be kept is added to
-    /// their surprises and stays open in the ledger. Gives the calls back that the run has no time to finish.
+    /// Raises survivors to the statuses that any of their leads had. What could not be kept is
+    /// added to their surprises and stays open in the ledger. Gives the calls back that the run has
+    /// no time to finish.
     pub(super) async fn see_to_programs<'p>(
         &mut self,
         mut settled: Vec<Settled<'p>>,
@@ -43,7 +44,8 @@ impl<M: MergeClient> Merge<'_, M> {
             return Ok((others, unseen.into_iter().map(|one| one.pending).collect()));
         };
         for unkept in &raised.unkept {
-            let Some((place, _, _)) = before.iter().find(|(_, lead, _)| *lead == unkept.lead) else {
+            let Some((place, _, _)) = before.iter().find(|(_, lead, _)| *lead == unkept.lead)
+            else {
                 continue;
             };
             let Some(one) = settled.get_mut(*place) else { continue };
@@ -57,11 +59,16 @@ impl<M: MergeClient> Merge<'_, M> {
         }
     }
 
-    /// Every lead that is in the survivor of a call by now, and the survivor: of a group that takes several calls the
-    /// survivor's backup is older than its first one.
-    fn merged_so_far(&self, settled: &Settled<'_>, survivor: LeadId) -> Result<BTreeSet<LeadId>, Error> {
+    /// Every lead that is in the survivor of a call by now, and the survivor: of a group that takes
+    /// several calls the survivor's backup is older than its first one.
+    fn merged_so_far(
+        &self,
+        settled: &Settled<'_>,
+        survivor: LeadId,
+    ) -> Result<BTreeSet<LeadId>, Error> {
         let group = settled.pending.group;
-        let mut leads: BTreeSet<LeadId> = settled.finding.gone().iter().copied().chain([survivor]).collect();
+        let mut leads: BTreeSet<LeadId> =
+            settled.finding.gone().iter().copied().chain([survivor]).collect();
         if group.losers.len() > settled.pending.losers.len() {
             let into = self.ledger.merged_into()?;
             leads.extend(members(group).filter(|id| into.get(id) == Some(&survivor)));
@@ -78,17 +85,22 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 
     /// The same for every survivor, whether its memberships were alike or not.
-    pub(super) async fn raise_all(&self, survivors: &[Survivor<'_>]) -> Result<Option<Raised>, Error> {
+    pub(super) async fn raise_all(
+        &self,
+        survivors: &[Survivor<'_>],
+    ) -> Result<Option<Raised>, Error> {
         if survivors.is_empty() {
             return Ok(Some(Raised::default()));
         }
         let permit = UntilStopped::after(self.stop.clone(), self.grace());
         let survivors: Vec<&Survivor<'_>> = survivors.iter().collect();
-        let raised = self.within_grace(raise_all(self.marketo, &permit, &self.clock, &survivors)).await;
+        let raised =
+            self.within_grace(raise_all(self.marketo, &permit, &self.clock, &survivors)).await;
         Ok(raised.filter(|raised| !matches!(raised.failed, Some(marketo::Error::Withheld { .. }))))
     }
 
-    /// Raises once more what an earlier run could not, and closes what a look shows to be there by now.
+    /// Raises once more what an earlier run could not, and closes what a look shows to be there by
+    /// now.
     pub(super) async fn review_programs(
         &mut self,
         findings: Vec<(FindingId, String, Finding)>,
@@ -105,8 +117,13 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(())
     }
 
-    /// Whether a lead is read to be where it should be in a program, after raising it where a status is known.
-    async fn program_is_right(&self, lead: LeadId, wanted: Map<String, Value>) -> Result<bool, Error> {
+    /// Whether a lead is read to be where it should be in a program, after raising it where a
+    /// status is known.
+    async fn program_is_right(
+        &self,
+        lead: LeadId,
+        wanted: Map<String, Value>,
+    ) -> Result<bool, Error> {
         let reading = self.within_grace(self.marketo.program_membership(lead)).await;
         let held = match reading {
             Some(Ok(held)) => held,
@@ -127,7 +144,8 @@ impl<M: MergeClient> Merge<'_, M> {
 }
 
 pub(super) fn difference(unkept: &Unkept) -> Difference {
-    let name = if unkept.name.is_empty() { unkept.program.to_string() } else { unkept.name.clone() };
+    let name =
+        if unkept.name.is_empty() { unkept.program.to_string() } else { unkept.name.clone() };
     let success = if unkept.success { " (success)" } else { "" };
     Difference {
         lead: unkept.lead,

@@ -10,9 +10,10 @@ use crate::dedupe::{FieldFacts, PlannedGroup, digest_of};
 use crate::lead::Lead;
 use crate::ledger::Refusal;
 
-/// A digest of everything about a group that can make Marketo decide otherwise: its leads with all their
-/// values, as they are once the group is left alone. The time of the last change does not count, since a refused
-/// run's own writes move it; and the opt-outs of the plan do, since they are not taken back.
+/// A digest of everything about a group that can make Marketo decide otherwise: its leads with all
+/// their values, as they are once the group is left alone. The time of the last change does not
+/// count, since a refused run's own writes move it; and the opt-outs of the plan do, since they are
+/// not taken back.
 pub(super) fn digest(group: &PlannedGroup, leads: &[Lead], facts: &FieldFacts) -> String {
     let mut leads: Vec<Cow<'_, Lead>> = leads.iter().map(Cow::Borrowed).collect();
     leads.sort_by_key(|lead| lead.id);

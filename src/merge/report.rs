@@ -49,8 +49,8 @@ impl Outcome {
 pub struct GroupReport {
     /// What its leads have in common.
     pub key: String,
-    /// The lead that stays, or stayed: the CRM's precedence can make it another than the plan's. None where none was
-    /// chosen.
+    /// The lead that stays, or stayed: the CRM's precedence can make it another than the plan's.
+    /// None where none was chosen.
     pub winner: Option<LeadId>,
     /// The other leads.
     pub losers: Vec<LeadId>,
@@ -68,7 +68,8 @@ pub struct GroupReport {
     pub kept: BTreeMap<String, Value>,
     /// What decided over the fields that are changed or of which values are dropped.
     pub rules: BTreeMap<String, String>,
-    /// Values that cannot be written and that the winner lacks: Marketo's merge decides whether the survivor has them.
+    /// Values that cannot be written and that the winner lacks: Marketo's merge decides whether the
+    /// survivor has them.
     pub at_risk: Vec<Dropped>,
     /// How many fields have the same value on all leads that have any.
     pub equal: usize,
@@ -76,7 +77,8 @@ pub struct GroupReport {
     pub marketo: Option<Said>,
     /// Values that Marketo answered to have taken, and that were not there: why nothing was merged.
     pub not_written: Vec<Difference>,
-    /// Fields of the survivor that hold something else than predicted, and what was done about each.
+    /// Fields of the survivor that hold something else than predicted, and what was done about
+    /// each.
     pub surprises: Vec<Surprise>,
 }
 
@@ -236,7 +238,8 @@ impl Report {
 pub trait Watch {
     /// A group has come to its end.
     fn group(&mut self, report: &GroupReport);
-    /// Leads are gone for good, and this is the one that stayed. What holds copies of them should learn it.
+    /// Leads are gone for good, and this is the one that stayed. What holds copies of them should
+    /// learn it.
     fn merged(&mut self, survivor: &Lead, gone: &[LeadId]);
     /// The run waits until Marketo's time limit is over for calls whose outcome is not clear.
     fn waiting(&mut self, calls: usize);

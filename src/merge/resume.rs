@@ -30,8 +30,8 @@ pub struct Resumed {
     pub told: Vec<String>,
     /// What fits no outcome or was lost: a person must look before more is merged.
     pub alarms: Vec<String>,
-    /// Calls that are still open: the run is to stop, or only Marketo's log can tell what came of them
-    /// and does not yet.
+    /// Calls that are still open: the run is to stop, or only Marketo's log can tell what came of
+    /// them and does not yet.
     pub open: usize,
     /// Records to keep that got their former values back, since their merges were not made.
     pub given_back: usize,
@@ -44,7 +44,8 @@ pub struct Resumed {
 }
 
 impl<M: MergeClient> Merge<'_, M> {
-    /// Settles every open call of the ledger. To be done before anything is planned to be carried out.
+    /// Settles every open call of the ledger. To be done before anything is planned to be carried
+    /// out.
     pub async fn settle_open(&mut self, watch: &mut dyn Watch) -> Result<Resumed, Error> {
         self.resuming = true;
         let resumed = self.settle_earlier(watch).await;
@@ -57,7 +58,8 @@ impl<M: MergeClient> Merge<'_, M> {
         let mut plans: BTreeMap<String, Option<Plan>> = BTreeMap::new();
         for call in &open {
             if !plans.contains_key(&call.plan) {
-                let plan = self.ledger.plan(&call.plan)?.and_then(|body| serde_json::from_str(&body).ok());
+                let plan =
+                    self.ledger.plan(&call.plan)?.and_then(|body| serde_json::from_str(&body).ok());
                 plans.insert(call.plan.clone(), plan);
             }
         }
@@ -85,7 +87,8 @@ impl<M: MergeClient> Merge<'_, M> {
         let mut settled: Vec<Settled<'_>> = Vec::new();
         self.settle_all(&mut pending, &mut settled, watch).await?;
         resumed.settled += settled.len();
-        resumed.told = settled.iter().flat_map(|settled| &settled.surprises).map(in_words).collect();
+        resumed.told =
+            settled.iter().flat_map(|settled| &settled.surprises).map(in_words).collect();
         resumed.removed = settled.iter().map(|settled| removed(&settled.finding)).sum();
         let not_shown = self.not_shown_alarm.take();
         resumed.alarms = settled.iter().filter_map(Settled::alarm).chain(not_shown).collect();
@@ -98,8 +101,8 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(resumed)
     }
 
-    /// Looks for the memberships and the late opt-outs of merges after which no run did. Gives why the opt-outs cannot be
-    /// looked for, where Marketo's log cannot be read.
+    /// Looks for the memberships and the late opt-outs of merges after which no run did. Gives why
+    /// the opt-outs cannot be looked for, where Marketo's log cannot be read.
     async fn look_after_earlier_merges(&mut self) -> Result<Option<String>, Error> {
         if self.ledger.unwatched_merges()?.is_empty() {
             return Ok(None);
@@ -116,7 +119,8 @@ impl<M: MergeClient> Merge<'_, M> {
 
     fn pending<'p>(&mut self, call: &Call, plan: &'p Plan) -> Result<Option<Pending<'p>>, Error> {
         let state = self.made_unknown(call)?;
-        let Some(group) = plan.groups.iter().find(|group| group.key.as_str() == call.what.key) else {
+        let Some(group) = plan.groups.iter().find(|group| group.key.as_str() == call.what.key)
+        else {
             return Err(Error::UnusablePlan {
                 id: plan.id.clone(),
                 what: format!("call {} is of a group that it does not have", call.id),
@@ -126,7 +130,8 @@ impl<M: MergeClient> Merge<'_, M> {
         let over_at = self.over_at(call, state, MERGE_LIMIT);
         // Nothing leaves later than its look allows, and a look is older than the intent.
         let from = call.started_at.unwrap_or_else(self.now);
-        let to = from + TimeDelta::from_std(most(self.clock) + self.clock.wall(MARGIN)).unwrap_or_default();
+        let to = from
+            + TimeDelta::from_std(most(self.clock) + self.clock.wall(MARGIN)).unwrap_or_default();
         let losers: Vec<LeadId> = call.losers().collect();
         let mut before = BTreeMap::new();
         for id in std::iter::once(group.winner).chain(losers.iter().copied()) {
@@ -163,7 +168,10 @@ impl<M: MergeClient> Merge<'_, M> {
         let records: Vec<Record> = match call.what.values.as_slice() {
             // An older version wrote it down: its values are the plan's.
             [] => call.winners().filter_map(changes).collect(),
-            values => call.winners().map(|lead| Record { lead, changes: changes_of(lead, values) }).collect(),
+            values => call
+                .winners()
+                .map(|lead| Record { lead, changes: changes_of(lead, values) })
+                .collect(),
         };
         match state {
             State::Accepted => {
@@ -195,14 +203,16 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(State::Unknown)
     }
 
-    /// How long ago an earlier run's call was written down, by the wall clock, which may have been set since.
+    /// How long ago an earlier run's call was written down, by the wall clock, which may have been
+    /// set since.
     fn age(&self, call: &Call) -> Duration {
         call.started_at.and_then(|at| ((self.now)() - at).to_std().ok()).unwrap_or_default()
     }
 
-    /// From when on an earlier run's call cannot be under way. It left before this run opened the ledger; how long
-    /// before, the wall clock alone would have to tell, and a clock that was set forward would let a merge be sent again
-    /// that is still under way. What was answered is over, and only what is read of it may lag.
+    /// From when on an earlier run's call cannot be under way. It left before this run opened the
+    /// ledger; how long before, the wall clock alone would have to tell, and a clock that was set
+    /// forward would let a merge be sent again that is still under way. What was answered is over,
+    /// and only what is read of it may lag.
     fn over_at(&self, call: &Call, state: State, limit: Duration) -> Instant {
         match state {
             State::Refused => Instant::now(),

@@ -1,8 +1,9 @@
 //! What earlier runs lost, or could not set back, and nobody has put right: it begins the next run.
 //!
-//! Each open finding is looked at, where its record went if that is gone: right by now, it is closed; else it is written
-//! once more and read back. What is still wrong is named, and no run that has such a thing open ends well. Never: closes a
-//! finding that it did not see right; a person can, who says why.
+//! Each open finding is looked at, where its record went if that is gone: right by now, it is
+//! closed; else it is written once more and read back. What is still wrong is named, and no run
+//! that has such a thing open ends well. Never: closes a finding that it did not see right; a
+//! person can, who says why.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +16,14 @@ use crate::dedupe::FieldChange;
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Finding, FindingId, FindingKind, Ledger, Purpose};
 
-/// Closes a finding that a person has settled, or that nobody can put right any more. The ledger keeps the reason.
-/// Gives the finding; an error where none is open under this number.
-pub fn acknowledge(ledger: &mut Ledger, id: FindingId, reason: &str, at: &str) -> Result<Finding, Error> {
+/// Closes a finding that a person has settled, or that nobody can put right any more. The ledger
+/// keeps the reason. Gives the finding; an error where none is open under this number.
+pub fn acknowledge(
+    ledger: &mut Ledger,
+    id: FindingId,
+    reason: &str,
+    at: &str,
+) -> Result<Finding, Error> {
     let open = ledger.open_findings()?;
     let (_, _, finding) =
         open.into_iter().find(|(open, _, _)| *open == id).ok_or(Error::NoSuchFinding { id })?;
@@ -63,8 +69,9 @@ impl<M: MergeClient> Merge<'_, M> {
                 continue;
             }
             let records = by_plan.entry(plan.clone()).or_default();
-            let record =
-                records.entry(lead.id).or_insert_with(|| Record { lead: lead.id, changes: Vec::new() });
+            let record = records
+                .entry(lead.id)
+                .or_insert_with(|| Record { lead: lead.id, changes: Vec::new() });
             record.changes.push(FieldChange {
                 name: finding.field.clone(),
                 before: lead.value(&finding.field).cloned().unwrap_or(Value::Null),
@@ -89,8 +96,14 @@ impl<M: MergeClient> Merge<'_, M> {
             let Some(lead) = live.get(&finding.lead) else { continue };
             if self.is_right(finding, lead) {
                 self.ledger.close_finding(*id, "a look showed the wanted value", &self.at())?;
-            } else if finding.kind == FindingKind::NotSetBack && !self.is_as_it_was_found(finding, lead) {
-                self.ledger.close_finding(*id, "somebody has given the field a value since", &self.at())?;
+            } else if finding.kind == FindingKind::NotSetBack
+                && !self.is_as_it_was_found(finding, lead)
+            {
+                self.ledger.close_finding(
+                    *id,
+                    "somebody has given the field a value since",
+                    &self.at(),
+                )?;
             }
         }
         Ok(())
@@ -101,9 +114,11 @@ impl<M: MergeClient> Merge<'_, M> {
         self.facts.holds(&finding.field, held, &finding.wanted)
     }
 
-    /// A value that somebody has changed since is not overwritten; an opt-out is set whatever was there.
+    /// A value that somebody has changed since is not overwritten; an opt-out is set whatever was
+    /// there.
     fn is_as_it_was_found(&self, finding: &Finding, lead: &Lead) -> bool {
         let held = lead.value(&finding.field).unwrap_or(&Value::Null);
-        finding.kind == FindingKind::Consent || self.facts.holds(&finding.field, held, &finding.found)
+        finding.kind == FindingKind::Consent
+            || self.facts.holds(&finding.field, held, &finding.found)
     }
 }

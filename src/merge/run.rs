@@ -1,16 +1,16 @@
 //! Carries a confirmed plan out.
 //!
-//! A run goes in rounds. Each round is one look that serves three ends: it settles the calls that were
-//! sent since the last look, it verifies the groups that come next, and it is the last look at a new
-//! batch before its winners are written to. Then merges leave, as many as the ramp allows and only while
-//! the look is fresh:
+//! A run goes in rounds. Each round is one look that serves three ends: it settles the calls that
+//! were sent since the last look, it verifies the groups that come next, and it is the last look at
+//! a new batch before its winners are written to. Then merges leave, as many as the ramp allows and
+//! only while the look is fresh:
 //!
 //! ```text
 //! look ─▶ settle ─▶ take in (back up, write) ─▶ verify (read back, back up) ─▶ send ─▶ look …
 //! ```
 //!
-//! Each step returns what became of its groups; this loop alone decides what comes next. Never: sends a
-//! merge that its round did not verify.
+//! Each step returns what became of its groups; this loop alone decides what comes next. Never:
+//! sends a merge that its round did not verify.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -105,14 +105,18 @@ impl<'p> Run<'p, '_> {
         if work.written {
             self.to_give_back.push(work.group);
         }
-        let report =
-            GroupReport { marketo, not_written, ..GroupReport::ended(work.group, outcome, Some(why)) };
+        let report = GroupReport {
+            marketo,
+            not_written,
+            ..GroupReport::ended(work.group, outcome, Some(why))
+        };
         self.end(work.group, report);
     }
 }
 
 impl<M: MergeClient> Merge<'_, M> {
-    /// Merges what the plan says, as it says it, or leaves it alone. Always gives a report, however it ended.
+    /// Merges what the plan says, as it says it, or leaves it alone. Always gives a report, however
+    /// it ended.
     pub async fn carry_out(&mut self, confirmed: Confirmed, watch: &mut dyn Watch) -> Report {
         let mut run = Run {
             confirmed: &confirmed,
@@ -164,7 +168,9 @@ impl<M: MergeClient> Merge<'_, M> {
         let mut rest = VecDeque::new();
         for group in groups {
             match sums.unknown.get(&group.winner) {
-                Some(why) => run.leave(&Work::new(group, Vec::new()), Verdict::skipped(why.clone())),
+                Some(why) => {
+                    run.leave(&Work::new(group, Vec::new()), Verdict::skipped(why.clone()));
+                }
                 None => rest.push_back(group),
             }
         }
@@ -172,7 +178,8 @@ impl<M: MergeClient> Merge<'_, M> {
             let waiting = run.ready.iter().filter(|work| work.waits_for_a_look()).count();
             let batch = if waiting <= run.ramp.size() {
                 // The groups that fill the ramp up may come from the batch itself.
-                let largest = rest.front().map_or(0, |group: &&PlannedGroup| group.losers.len() + 1);
+                let largest =
+                    rest.front().map_or(0, |group: &&PlannedGroup| group.losers.len() + 1);
                 next_batch(&mut rest, asked_for(run) + left_of_ramp(run) * largest)
             } else {
                 Vec::new()
@@ -198,8 +205,13 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 
     /// One look, and all that rests on it but the sending.
-    async fn round<'p>(&mut self, batch: Vec<&'p PlannedGroup>, run: &mut Run<'p, '_>) -> Result<(), Error> {
-        let batch = if batch.is_empty() { None } else { self.read_what_takes_long(batch, run).await? };
+    async fn round<'p>(
+        &mut self,
+        batch: Vec<&'p PlannedGroup>,
+        run: &mut Run<'p, '_>,
+    ) -> Result<(), Error> {
+        let batch =
+            if batch.is_empty() { None } else { self.read_what_takes_long(batch, run).await? };
         let (next, pending) = (next_leads(run), run.pending.iter().flat_map(Pending::leads));
         let next_of_batch = left_of_ramp(run);
         let coming = batch.iter().flat_map(|batch| batch.leads_to_look_at(next_of_batch));
@@ -252,8 +264,8 @@ impl<M: MergeClient> Merge<'_, M> {
 
     /// Sends the merges that the last look allows; gives how many left.
     async fn send_verified(&mut self, run: &mut Run<'_, '_>) -> Result<usize, Error> {
-        // Marketo accepted a merge and shows its leads as before. Reads may lag; if not, it is the first
-        // surprise, and nothing more leaves before it is settled.
+        // Marketo accepted a merge and shows its leads as before. Reads may lag; if not, it is the
+        // first surprise, and nothing more leaves before it is settled.
         if run.pending.iter().any(|pending| pending.lingers && pending.state == State::Accepted) {
             put_aside(run);
             return Ok(0);
@@ -268,7 +280,9 @@ impl<M: MergeClient> Merge<'_, M> {
                 run.stopped = Some(Stopped::Errors(run.failures_in_a_row));
                 break;
             }
-            let Some(work) = run.ready.get_mut(place).filter(|work| work.verified) else { continue };
+            let Some(work) = run.ready.get_mut(place).filter(|work| work.verified) else {
+                continue;
+            };
             let Some(one) = self.send_next(work, run.confirmed).await? else { break };
             sent += 1;
             went_well &= one.accepted;
@@ -306,7 +320,11 @@ impl<M: MergeClient> Merge<'_, M> {
 
     /// Waits a little for Marketo; false where the run is to stop.
     async fn pause(&self, run: &mut Run<'_, '_>) -> bool {
-        let pause = PAUSES_S.get(run.idle.saturating_sub(2)).or(PAUSES_S.last()).copied().unwrap_or_default();
+        let pause = PAUSES_S
+            .get(run.idle.saturating_sub(2))
+            .or(PAUSES_S.last())
+            .copied()
+            .unwrap_or_default();
         let pause = Duration::from_secs(pause);
         if !run.pending.is_empty() {
             run.watch.waiting(run.pending.len());
@@ -317,7 +335,8 @@ impl<M: MergeClient> Merge<'_, M> {
         }
     }
 
-    /// Settles what was sent, sees to late opt-outs, and gives winners that were not merged their values back.
+    /// Settles what was sent, sees to late opt-outs, and gives winners that were not merged their
+    /// values back.
     async fn finish(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
         self.settle_rest(run).await?;
         for work in std::mem::take(&mut run.ready) {
@@ -352,14 +371,17 @@ impl<M: MergeClient> Merge<'_, M> {
         let plan = run.confirmed.plan();
         let told = self.give_back(&plan.id, &groups).await?;
         for group in groups {
-            let (Some(back), Some(report)) = (told.get(&group.winner), run.endings.get_mut(&group.winner))
+            let (Some(back), Some(report)) =
+                (told.get(&group.winner), run.endings.get_mut(&group.winner))
             else {
                 continue;
             };
             let reason = report.reason.take().unwrap_or_default();
             report.reason = Some(format!("{reason}; {}", back.words));
             let left = back.left.iter().cloned();
-            report.surprises.extend(left.map(|difference| Surprise { difference, fate: Fate::NotSetBack }));
+            report
+                .surprises
+                .extend(left.map(|difference| Surprise { difference, fate: Fate::NotSetBack }));
         }
         Ok(())
     }
@@ -382,8 +404,8 @@ fn asked_for(run: &Run<'_, '_>) -> usize {
     next_leads(run).len() + run.pending.iter().flat_map(Pending::leads).count()
 }
 
-/// No look serves two rounds; groups without a further call leave the queue, and so do those whose call
-/// never found its turn while a look was fresh.
+/// No look serves two rounds; groups without a further call leave the queue, and so do those whose
+/// call never found its turn while a look was fresh.
 fn put_aside(run: &mut Run<'_, '_>) {
     const TRIES: u32 = 20;
     for mut work in std::mem::take(&mut run.ready) {

@@ -1,7 +1,7 @@
 //! Sends merge calls, each once, and only while the look that allows it is fresh.
 //!
-//! Never: decides whether a call may be made; the round did. It writes the intent down before the call
-//! and the answer after it (law 3).
+//! Never: decides whether a call may be made; the round did. It writes the intent down before the
+//! call and the answer after it (law 3).
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
@@ -22,15 +22,16 @@ pub(super) struct Sent<'p> {
     pub(super) pending: Pending<'p>,
     /// Whether Marketo accepted it.
     pub(super) accepted: bool,
-    /// Whether it counts among the failures that stop a run: a refusal for the group's own sake does not.
+    /// Whether it counts among the failures that stop a run: a refusal for the group's own sake
+    /// does not.
     pub(super) counts_as_failure: bool,
     /// The error where the next call would fare no better.
     pub(super) stops_the_run: Option<Error>,
 }
 
 impl<M: MergeClient> Merge<'_, M> {
-    /// Sends a group's next call. None where it could not leave: its look is too old by now, or the run is
-    /// to stop.
+    /// Sends a group's next call. None where it could not leave: its look is too old by now, or the
+    /// run is to stop.
     pub(super) async fn send_next<'p>(
         &mut self,
         work: &mut Work<'p>,
@@ -45,7 +46,8 @@ impl<M: MergeClient> Merge<'_, M> {
         }
         let plan = &confirmed.plan().id;
         let begun_at = (self.now)();
-        let started = self.ledger.begin(plan, &merge_call(work.group, step.losers()), &self.at())?;
+        let started =
+            self.ledger.begin(plan, &merge_call(work.group, step.losers()), &self.at())?;
         let call = started.call();
         let answer = self.marketo.merge_leads_with(&permit, &step.order(&started)).await;
         let now = Instant::now();
@@ -58,7 +60,9 @@ impl<M: MergeClient> Merge<'_, M> {
                 return Ok(None);
             }
             // Its answer says that it is over; what is read may lag behind it.
-            Ok(accepted) => (Event::Accepted { request_id: accepted.request_id.clone() }, now + limit),
+            Ok(accepted) => {
+                (Event::Accepted { request_id: accepted.request_id.clone() }, now + limit)
+            }
             Err(error) if error.outcome() == Outcome::Unclear => {
                 let request_id = error.request_id().map(str::to_owned);
                 (Event::Unknown { request_id, what: error.to_string() }, sent_at(error) + limit)
@@ -73,7 +77,9 @@ impl<M: MergeClient> Merge<'_, M> {
         let refused = answer.as_ref().err().filter(|_| state == State::Refused);
         let own = refused.is_some_and(marketo::Error::concerns_the_group_alone);
         // That a lead of it is gone says so by itself.
-        if let Some(said) = refused.filter(|_| own).and_then(Said::of).filter(|said| said.code != "1004") {
+        if let Some(said) =
+            refused.filter(|_| own).and_then(Said::of).filter(|said| said.code != "1004")
+        {
             self.remember_refusal(plan, work, said)?;
         }
         let left = left_between((begun_at, (self.now)()), answer.as_ref().err());
@@ -86,7 +92,9 @@ impl<M: MergeClient> Merge<'_, M> {
             state,
             said: refused.and_then(Said::of),
             request_id: match &event {
-                Event::Accepted { request_id } | Event::Unknown { request_id, .. } => request_id.clone(),
+                Event::Accepted { request_id } | Event::Unknown { request_id, .. } => {
+                    request_id.clone()
+                }
                 _ => None,
             },
             over_at,
@@ -101,14 +109,21 @@ impl<M: MergeClient> Merge<'_, M> {
             made: Made::ByThisRun,
         };
         let accepted = state == State::Accepted;
-        let stops_the_run =
-            answer.err().filter(|error| state == State::Refused && error.stops_the_run()).map(Error::from);
+        let stops_the_run = answer
+            .err()
+            .filter(|error| state == State::Refused && error.stops_the_run())
+            .map(Error::from);
         Ok(Some(Sent { pending, accepted, counts_as_failure: !accepted && !own, stops_the_run }))
     }
 
-    /// The next runs pass a group over that Marketo refused for its own sake, until something about it
-    /// changes.
-    pub(super) fn remember_refusal(&mut self, plan: &str, work: &Work<'_>, said: Said) -> Result<(), Error> {
+    /// The next runs pass a group over that Marketo refused for its own sake, until something about
+    /// it changes.
+    pub(super) fn remember_refusal(
+        &mut self,
+        plan: &str,
+        work: &Work<'_>,
+        said: Said,
+    ) -> Result<(), Error> {
         let refusal = Refusal {
             key: work.group.key.as_str().to_owned(),
             digest: work.digest.clone(),

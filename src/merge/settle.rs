@@ -1,9 +1,9 @@
 //! What a look says of merge calls that were sent (law 4). Pure.
 //!
-//! For: calls just made, and calls that a killed run left open; the same rules settle both. "Merged" is
-//! shown and never concluded from absence alone: Marketo accepted the call, or its log names the merge;
-//! and a lead counts as gone when two looks miss it.
-//! Never: concludes that a call was not done before it must be over.
+//! For: calls just made, and calls that a killed run left open; the same rules settle both.
+//! "Merged" is shown and never concluded from absence alone: Marketo accepted the call, or its log
+//! names the merge; and a lead counts as gone when two looks miss it. Never: concludes that a call
+//! was not done before it must be over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -135,7 +135,8 @@ impl Pending<'_> {
         std::iter::once(self.group.winner).chain(self.losers.iter().copied())
     }
 
-    /// What the leads that a look found say of the call; `is_over` where it cannot be under way any more.
+    /// What the leads that a look found say of the call; `is_over` where it cannot be under way any
+    /// more.
     pub(super) fn conclude(&mut self, live: &BTreeMap<LeadId, Lead>, is_over: bool) -> Conclusion {
         let conclusion = self.judge(live, is_over);
         self.lingers = match conclusion {
@@ -215,8 +216,10 @@ impl Pending<'_> {
 
     /// Leads are gone, and the answer does not say that this call did it: what the log shows.
     fn by_log(&self, survivor: &Lead, here: &[&Lead], is_over: bool) -> Conclusion {
-        let gone: Vec<LeadId> =
-            self.leads().filter(|id| *id != survivor.id && here.iter().all(|lead| lead.id != *id)).collect();
+        let gone: Vec<LeadId> = self
+            .leads()
+            .filter(|id| *id != survivor.id && here.iter().all(|lead| lead.id != *id))
+            .collect();
         // A refusal of one loser says that nothing was merged; one of several may come half-way.
         if self.state == State::Refused && self.losers.len() == 1 {
             return Conclusion::Found(Finding::NotDone(gone_by_others(&gone)));
@@ -236,8 +239,9 @@ impl Pending<'_> {
         let is_ours = |record: &MergeRecord| record.winner == survivor.id && self.is_ours(record);
         let names = |record: &&MergeRecord, id: &LeadId| record.losers.contains(id);
         let ours = |id: &LeadId| records.iter().filter(|record| names(record, id)).any(is_ours);
-        let others =
-            |id: &LeadId| records.iter().filter(|record| names(record, id)).any(|record| !is_ours(record));
+        let others = |id: &LeadId| {
+            records.iter().filter(|record| names(record, id)).any(|record| !is_ours(record))
+        };
         if gone.iter().all(ours) {
             let survivor = survivor.clone();
             return match here.iter().filter(|lead| lead.id != survivor.id).count() {
@@ -255,9 +259,10 @@ impl Pending<'_> {
         Conclusion::AskLog
     }
 
-    /// Whether a merge of the log is this call. Whom it names must not be somebody else, nor how it was made be
-    /// another way than the API's merge. Then Marketo's id of the call decides, or the time at which the call
-    /// arrived, which that id carries; without an id the time of the merge alone.
+    /// Whether a merge of the log is this call. Whom it names must not be somebody else, nor how it
+    /// was made be another way than the API's merge. Then Marketo's id of the call decides, or the
+    /// time at which the call arrived, which that id carries; without an id the time of the merge
+    /// alone.
     fn is_ours(&self, record: &MergeRecord) -> bool {
         if let (Some(ours), Some(theirs)) = (&self.request_id, &record.request_id) {
             return ours == theirs;
@@ -276,7 +281,8 @@ impl Pending<'_> {
     }
 }
 
-/// Until when Marketo can be done with a call that left by then: its own time limit, and what clocks differ by.
+/// Until when Marketo can be done with a call that left by then: its own time limit, and what
+/// clocks differ by.
 pub(super) fn done_by(left: DateTime<Utc>, clock: Clock) -> DateTime<Utc> {
     let most = clock.wall(MERGE_LIMIT + 3 * MARGIN).max(Duration::from_secs(2));
     left + TimeDelta::from_std(most).unwrap_or_default()
@@ -317,7 +323,8 @@ impl Settled<'_> {
         if let Finding::Contradicted(what) = &self.finding {
             return Some(what.clone());
         }
-        let lost: Vec<String> = self.lost().map(|difference| format!("`{}`", difference.name)).collect();
+        let lost: Vec<String> =
+            self.lost().map(|difference| format!("`{}`", difference.name)).collect();
         let survivor = self.finding.survivor()?.id;
         (!lost.is_empty()).then(|| {
             format!(
@@ -327,8 +334,8 @@ impl Settled<'_> {
         })
     }
 
-    /// Whether Marketo did something else than was expected of it. That nothing was merged is said by its refusal, or is
-    /// an answer that was lost.
+    /// Whether Marketo did something else than was expected of it. That nothing was merged is said
+    /// by its refusal, or is an answer that was lost.
     pub(super) fn is_unexpected(&self) -> bool {
         let is_not_done = matches!(self.finding, Finding::NotDone(_));
         let is_surprising = |surprise: &Surprise| !is_usual(surprise, &self.pending.group.blank);
@@ -344,8 +351,8 @@ impl Settled<'_> {
     }
 }
 
-/// Whether a merge does that in the ordinary course, so that it was mended: Marketo adds scores up, and fills a blank that
-/// a bundle keeps.
+/// Whether a merge does that in the ordinary course, so that it was mended: Marketo adds scores up,
+/// and fills a blank that a bundle keeps.
 fn is_usual(surprise: &Surprise, blank: &BTreeSet<String>) -> bool {
     let Surprise { difference: Difference { name, wanted, found, .. }, fate } = surprise;
     *fate == Fate::Mended && (blank.contains(name) || (wanted.is_number() && found.is_number()))

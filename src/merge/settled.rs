@@ -1,8 +1,8 @@
 //! Settles calls by looks, and sees to it that each survivor is as predicted (laws 4 and 5).
 //!
-//! A call is settled in the ledger only after its survivor was compared, field by field, and what the
-//! merge took was written again and read back; what could not be put right is kept there as an open
-//! finding. Never: sends a merge, or takes back what somebody else wrote.
+//! A call is settled in the ledger only after its survivor was compared, field by field, and what
+//! the merge took was written again and read back; what could not be put right is kept there as an
+//! open finding. Never: sends a merge, or takes back what somebody else wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,7 +23,8 @@ use crate::lead::LeadId;
 use crate::ledger::{self, FindingKind, Purpose, State};
 use crate::marketo::UntilStopped;
 
-/// Between two looks at calls that may still be under way: early ones, since most end soon, then rarer.
+/// Between two looks at calls that may still be under way: early ones, since most end soon, then
+/// rarer.
 const LOOKS_S: [u64; 6] = [1, 5, 15, 40, 60, 60];
 
 /// Why it is not known who merged leads that are gone.
@@ -46,7 +47,8 @@ impl<M: MergeClient> Merge<'_, M> {
         }
         let mut pending = std::mem::take(&mut run.pending);
         let mut settled = Vec::new();
-        let went = self.settle_once(&mut pending, look, looked_at, &mut settled, &mut *run.watch).await;
+        let went =
+            self.settle_once(&mut pending, look, looked_at, &mut settled, &mut *run.watch).await;
         run.pending = pending;
         self.hand_over(settled, run);
         went
@@ -114,7 +116,12 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 
     /// Waits for the next look; false where the run is to stop.
-    async fn wait(&self, open: &[Pending<'_>], pause: Option<Duration>, watch: &mut dyn Watch) -> bool {
+    async fn wait(
+        &self,
+        open: &[Pending<'_>],
+        pause: Option<Duration>,
+        watch: &mut dyn Watch,
+    ) -> bool {
         watch.waiting(open.len());
         let pause = self.clock.wall(pause.unwrap_or(Duration::from_secs(60)));
         let over = open.iter().map(|pending| pending.over_at).max().unwrap_or_else(Instant::now);
@@ -164,7 +171,9 @@ impl<M: MergeClient> Merge<'_, M> {
                     Conclusion::AskLog if again >= one.log_until => {
                         found.extend(self.not_shown(one, UNNAMED.to_owned()));
                     }
-                    Conclusion::AskLog | Conclusion::LookAgain | Conclusion::UnderWay => open.push(one),
+                    Conclusion::AskLog | Conclusion::LookAgain | Conclusion::UnderWay => {
+                        open.push(one);
+                    }
                 }
             }
         }
@@ -173,7 +182,8 @@ impl<M: MergeClient> Merge<'_, M> {
         pending.extend(left);
         let (mut found, left) = self.see_to_programs(found).await?;
         pending.extend(left);
-        // What is open is kept before its call is closed: killed in between, the next run settles the call again.
+        // What is open is kept before its call is closed: killed in between, the next run settles
+        // the call again.
         self.keep_lost(&found)?;
         for found in &found {
             self.ledger.record(found.pending.call, &found.finding.event(), &self.at())?;
@@ -195,7 +205,9 @@ impl<M: MergeClient> Merge<'_, M> {
     async fn ask_log(&mut self, doubtful: &mut [Pending<'_>]) -> Result<(), Error> {
         let leads: Vec<LeadId> =
             doubtful.iter().filter(|pending| pending.asks_log).flat_map(Pending::leads).collect();
-        let Some(since) = doubtful.iter().map(|pending| pending.left.0).min() else { return Ok(()) };
+        let Some(since) = doubtful.iter().map(|pending| pending.left.0).min() else {
+            return Ok(());
+        };
         if leads.is_empty() {
             return Ok(());
         }
@@ -203,9 +215,9 @@ impl<M: MergeClient> Merge<'_, M> {
         let since = since - chrono::TimeDelta::minutes(5);
         let log = match self.marketo.merges_since(since, &leads).await {
             Ok(records) => Log::Shows(records),
-            Err(error @ crate::marketo::Error::Permission { .. }) => {
-                Log::Mute(format!("Marketo's log, which would tell who merged them, cannot be read: {error}"))
-            }
+            Err(error @ crate::marketo::Error::Permission { .. }) => Log::Mute(format!(
+                "Marketo's log, which would tell who merged them, cannot be read: {error}"
+            )),
             Err(error) => return Err(error.into()),
         };
         for pending in doubtful {
@@ -214,23 +226,28 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(())
     }
 
-    /// Who merged the leads of a call cannot be shown. The call stays open, and the next run asks again;
-    /// one of long ago is given up, and a person must look.
-    fn not_shown<'p>(&mut self, pending: Pending<'p>, why: String) -> Option<(Pending<'p>, Finding)> {
+    /// Who merged the leads of a call cannot be shown. The call stays open, and the next run asks
+    /// again; one of long ago is given up, and a person must look.
+    fn not_shown<'p>(
+        &mut self,
+        pending: Pending<'p>,
+        why: String,
+    ) -> Option<(Pending<'p>, Finding)> {
         tracing::warn!(call = %pending.call, winner = pending.group.winner, "not shown: {why}");
         if pending.made == Made::LongAgo {
             return Some((pending, Finding::Contradicted(why)));
         }
         if pending.state == State::Accepted {
             let winner = pending.group.winner;
-            self.not_shown_alarm = Some(format!("Marketo accepted the merge into lead {winner}, but {why}"));
+            self.not_shown_alarm =
+                Some(format!("Marketo accepted the merge into lead {winner}, but {why}"));
         }
         self.not_shown.insert(pending.group.winner, why);
         None
     }
 
-    /// Compares survivors with what was predicted, and writes again what a merge took. Gives the calls back
-    /// that the run has no time to finish.
+    /// Compares survivors with what was predicted, and writes again what a merge took. Gives the
+    /// calls back that the run has no time to finish.
     async fn see_to_survivors<'p>(
         &mut self,
         found: Vec<(Pending<'p>, Finding)>,
@@ -242,7 +259,8 @@ impl<M: MergeClient> Merge<'_, M> {
                 continue;
             };
             let Compared { taken, changed } = compare(&pending, survivor, &self.facts);
-            let surprises = changed.into_iter().map(|difference| surprise(difference, Fate::Changed));
+            let surprises =
+                changed.into_iter().map(|difference| surprise(difference, Fate::Changed));
             let one = Settled { surprises: surprises.collect(), pending, finding };
             if taken.is_empty() { settled.push(one) } else { to_mend.push((one, taken)) }
         }
@@ -254,7 +272,8 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok((settled, left))
     }
 
-    /// Writes again what merges took from their survivors, reads it back, and says what became of each.
+    /// Writes again what merges took from their survivors, reads it back, and says what became of
+    /// each.
     async fn mend<'p>(
         &mut self,
         to_mend: Vec<(Settled<'p>, Vec<Difference>)>,
@@ -262,20 +281,26 @@ impl<M: MergeClient> Merge<'_, M> {
         let pendings = |to_mend: Vec<(Settled<'p>, Vec<Difference>)>| {
             to_mend.into_iter().map(|(settled, _)| settled.pending).collect::<Vec<_>>()
         };
-        let ids: Vec<LeadId> =
-            to_mend.iter().filter_map(|(settled, _)| Some(settled.finding.survivor()?.id)).collect();
+        let ids: Vec<LeadId> = to_mend
+            .iter()
+            .filter_map(|(settled, _)| Some(settled.finding.survivor()?.id))
+            .collect();
         let mut written: BTreeSet<(LeadId, String)> = BTreeSet::new();
         for _ in 0..TRIES {
-            let Some(look) = self.look(&ids).await? else { return Ok((Vec::new(), pendings(to_mend))) };
+            let Some(look) = self.look(&ids).await? else {
+                return Ok((Vec::new(), pendings(to_mend)));
+            };
             let mut by_plan: BTreeMap<&str, Vec<Record>> = BTreeMap::new();
             for (settled, taken) in &to_mend {
-                let Some(survivor) = settled.finding.survivor().and_then(|lead| look.leads.get(&lead.id))
+                let Some(survivor) =
+                    settled.finding.survivor().and_then(|lead| look.leads.get(&lead.id))
                 else {
                     continue;
                 };
                 let still: Vec<Difference> = compare(&settled.pending, survivor, &self.facts).taken;
                 let writeable = still.into_iter().filter(|one| {
-                    self.facts.is_writeable(&one.name) && taken.iter().any(|then| then.name == one.name)
+                    self.facts.is_writeable(&one.name)
+                        && taken.iter().any(|then| then.name == one.name)
                 });
                 let changes = to_write(&writeable.collect::<Vec<_>>());
                 if !changes.is_empty() {
@@ -300,7 +325,8 @@ impl<M: MergeClient> Merge<'_, M> {
         let Some(look) = self.look(&ids).await? else { return Ok((Vec::new(), pendings(to_mend))) };
         let mut settled = Vec::new();
         for (mut one, taken) in to_mend {
-            let Some(survivor) = one.finding.survivor().and_then(|lead| look.leads.get(&lead.id)).cloned()
+            let Some(survivor) =
+                one.finding.survivor().and_then(|lead| look.leads.get(&lead.id)).cloned()
             else {
                 settled.push(one);
                 continue;
@@ -311,8 +337,8 @@ impl<M: MergeClient> Merge<'_, M> {
                 let is_it = |other: &&Difference| other.name == difference.name;
                 let (found, fate) = match (still.iter().find(is_it), changed.iter().find(is_it)) {
                     (Some(lost), _) => (lost.clone(), Fate::Lost),
-                    // What is there in place of the value after it was written again, a campaign's answer for one, is a
-                    // loss; what somebody typed before stays.
+                    // What is there in place of the value after it was written again, a campaign's
+                    // answer for one, is a loss; what somebody typed before stays.
                     (None, Some(other)) => {
                         (other.clone(), if is_written { Fate::Lost } else { Fate::Changed })
                     }
@@ -330,21 +356,23 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok((settled, Vec::new()))
     }
 
-    /// What could not be put right stays open in the ledger, each by its lead and field; and so does a call that fits no
-    /// outcome.
+    /// What could not be put right stays open in the ledger, each by its lead and field; and so
+    /// does a call that fits no outcome.
     fn keep_lost(&mut self, found: &[Settled<'_>]) -> Result<(), Error> {
         for settled in found {
-            let lost = settled.lost().filter(|difference| !difference.name.starts_with("program ")).map(
-                |difference| ledger::Finding {
+            let lost = settled
+                .lost()
+                .filter(|difference| !difference.name.starts_with("program "))
+                .map(|difference| ledger::Finding {
                     key: settled.pending.group.key.as_str().to_owned(),
                     lead: difference.lead,
                     field: difference.name.clone(),
                     kind: kind_of(&difference.name, &self.facts),
                     wanted: difference.wanted.clone(),
                     found: difference.found.clone(),
-                },
-            );
-            let findings: Vec<ledger::Finding> = lost.chain(contradiction(settled, &self.at())).collect();
+                });
+            let findings: Vec<ledger::Finding> =
+                lost.chain(contradiction(settled, &self.at())).collect();
             if !findings.is_empty() {
                 self.ledger.open_findings_with(settled.pending.plan, &findings, &self.at())?;
             }

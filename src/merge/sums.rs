@@ -1,11 +1,14 @@
-//! A sum that this program wrote within the day is not added up again, though the ledger that knew of it is lost.
+//! A sum that this program wrote within the day is not added up again, though the ledger that knew
+//! of it is lost.
 //!
-//! For: a run that was killed between write and merge, and whose ledger is gone. The winner then holds the sum, and its
-//! losers are still there: planned anew, their numbers would be added a second time. Marketo's log of changes tells: the
-//! field went up by exactly what the losers hold. It is read only where a group has such a field, and only while the
-//! ledger is younger than what it could have forgotten. Of a score the log does not say who changed it: a campaign that
-//! happened to add just as much counts as ours, and the plan shows from where to where the field goes.
-//! Never: adds up where the log cannot be read, or cannot have the last minutes yet; the group is left alone, with words.
+//! For: a run that was killed between write and merge, and whose ledger is gone. The winner then
+//! holds the sum, and its losers are still there: planned anew, their numbers would be added a
+//! second time. Marketo's log of changes tells: the field went up by exactly what the losers hold.
+//! It is read only where a group has such a field, and only while the ledger is younger than what
+//! it could have forgotten. Of a score the log does not say who changed it: a campaign that
+//! happened to add just as much counts as ours, and the plan shows from where to where the field
+//! goes. Never: adds up where the log cannot be read, or cannot have the last minutes yet; the
+//! group is left alone, with words.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -53,8 +56,8 @@ struct Sum<'g> {
 }
 
 impl<M: MergeClient> Merge<'_, M> {
-    /// Looks for sums that the winners of these groups hold already, and notes them in `written`. `live` are their leads
-    /// where they were read just now.
+    /// Looks for sums that the winners of these groups hold already, and notes them in `written`.
+    /// `live` are their leads where they were read just now.
     pub(super) async fn see_sums(
         &mut self,
         groups: &[&PlannedGroup],
@@ -97,7 +100,8 @@ impl<M: MergeClient> Merge<'_, M> {
             if is_added(&unknown_to(&ours, &of_field), sum.added) {
                 written.holds_sum(sum.winner, sum.field, sum.added);
                 told.held.insert(sum.winner);
-            } else if is_young && winner.is_some_and(|winner| may_be_behind(winner, sum, &of_field, now, lag))
+            } else if is_young
+                && winner.is_some_and(|winner| may_be_behind(winner, sum, &of_field, now, lag))
             {
                 let why = format!(
                     "its rule `sum` would add up `{}`, and lead {} was changed in the last minutes, which Marketo's log of changes does not show yet: a run whose ledger is lost may have added it up; run it again in some minutes",
@@ -109,11 +113,16 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(told)
     }
 
-    /// Reads the log of these fields, on from where it was read last. False where the run is to stop.
-    async fn read_sum_log(&mut self, fields: &BTreeSet<&str>, now: DateTime<Utc>) -> Result<bool, Error> {
+    /// Reads the log of these fields, on from where it was read last. False where the run is to
+    /// stop.
+    async fn read_sum_log(
+        &mut self,
+        fields: &BTreeSet<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Error> {
         let known = self.sum_log.take();
-        let known =
-            known.filter(|log| fields.iter().all(|field| log.fields.iter().any(|name| name == field)));
+        let known = known
+            .filter(|log| fields.iter().all(|field| log.fields.iter().any(|name| name == field)));
         let (fields, mut changes, from) = if let Some(log) = known {
             (log.fields, log.changes, Since::Token(log.next))
         } else {
@@ -121,7 +130,9 @@ impl<M: MergeClient> Merge<'_, M> {
             (fields, Vec::new(), Since::Time(now - TimeDelta::days(DAYS)))
         };
         let reading = self.marketo.value_changes_since(from, &fields);
-        let Some((read, next)) = unless_stopped(&self.stop, reading).await? else { return Ok(false) };
+        let Some((read, next)) = unless_stopped(&self.stop, reading).await? else {
+            return Ok(false);
+        };
         changes.extend(read);
         self.sum_log = Some(SumLog { fields, changes, next });
         Ok(true)
@@ -130,7 +141,8 @@ impl<M: MergeClient> Merge<'_, M> {
 
 /// The fields of a group that are added up, with what its losers add.
 fn sums_of<'g>(group: &'g PlannedGroup, policy: &Policy) -> Vec<Sum<'g>> {
-    let ruled = group.changes.iter().filter(|change| *policy.fields.of(&change.name) == FieldRule::Sum);
+    let ruled =
+        group.changes.iter().filter(|change| *policy.fields.of(&change.name) == FieldRule::Sum);
     let sum = |change: &'g crate::dedupe::FieldChange| Sum {
         winner: group.winner,
         field: &change.name,
@@ -139,8 +151,8 @@ fn sums_of<'g>(group: &'g PlannedGroup, policy: &Policy) -> Vec<Sum<'g>> {
     ruled.map(sum).filter(|sum| sum.added != 0.0).collect()
 }
 
-/// The changes that are no write of this ledger: what became of its own writes it knows. A second duplicate with the same
-/// number is added up honestly.
+/// The changes that are no write of this ledger: what became of its own writes it knows. A second
+/// duplicate with the same number is added up honestly.
 fn unknown_to<'c>(ours: &[CallValue], changes: &[&'c LeadChange]) -> Vec<&'c LeadChange> {
     let is_ours = |change: &LeadChange| {
         let is_it = |write: &CallValue| {
@@ -154,9 +166,9 @@ fn unknown_to<'c>(ours: &[CallValue], changes: &[&'c LeadChange]) -> Vec<&'c Lea
 
 /// Whether the field went up by what the losers hold through the API, and was not set back since.
 fn is_added(changes: &[&LeadChange], added: f64) -> bool {
-    let by_api = changes
-        .iter()
-        .filter(|change| change.source.as_deref().is_none_or(|source| source.eq_ignore_ascii_case(API)));
+    let by_api = changes.iter().filter(|change| {
+        change.source.as_deref().is_none_or(|source| source.eq_ignore_ascii_case(API))
+    });
     let mut times = 0;
     for change in by_api {
         let step = number(&change.new) - number(&change.old);
@@ -169,7 +181,8 @@ fn is_added(changes: &[&LeadChange], added: f64) -> bool {
     times > 0
 }
 
-/// Whether the lead changed so lately that the log may not have it, and the log does not end with what the lead holds.
+/// Whether the lead changed so lately that the log may not have it, and the log does not end with
+/// what the lead holds.
 fn may_be_behind(
     winner: &Lead,
     sum: &Sum<'_>,
@@ -236,7 +249,8 @@ mod tests {
             assert_eq!(is_added(&all, 7.0), held, "{changes:?}");
         }
         // What this ledger wrote itself is no sum that a lost one wrote.
-        let ours = CallValue { lead: 1, field: "score".to_owned(), before: json!(10), after: json!(17) };
+        let ours =
+            CallValue { lead: 1, field: "score".to_owned(), before: json!(10), after: json!(17) };
         let (first, second) = (added(), change(json!(17), json!(24), api));
         let known = [ours];
         assert!(!is_added(&unknown_to(&known, &[&first]), 7.0));

@@ -1,8 +1,9 @@
 //! Takes the next groups of a plan into the run: everything about them is read, kept, and then the
 //! winners get the values that must outlive their merges.
 //!
-//! What takes long (memberships, custom objects) is read first. The last look, the backup and the write
-//! then follow at once, so that nothing typed in between is overwritten or missing from the ledger.
+//! What takes long (memberships, custom objects) is read first. The last look, the backup and the
+//! write then follow at once, so that nothing typed in between is overwritten or missing from the
+//! ledger.
 
 use std::collections::BTreeMap;
 
@@ -29,8 +30,8 @@ pub(super) struct Batch<'p> {
 }
 
 impl Batch<'_> {
-    /// The leads of the groups whose winners are written to. The others have their first look just before
-    /// their merges: so many of them can be merged next.
+    /// The leads of the groups whose winners are written to. The others have their first look just
+    /// before their merges: so many of them can be merged next.
     pub(super) fn leads_to_look_at(&self, next: usize) -> impl Iterator<Item = LeadId> {
         let written_to = self.groups.iter().filter(|group| !group.changes.is_empty());
         let others = self.groups.iter().filter(|group| group.changes.is_empty()).take(next);
@@ -66,7 +67,9 @@ impl<M: MergeClient> Merge<'_, M> {
         let mut standing = Vec::new();
         for group in groups {
             match rows.get(&group.winner) {
-                Some(why) => run.leave(&Work::new(group, Vec::new()), Verdict::skipped(why.clone())),
+                Some(why) => {
+                    run.leave(&Work::new(group, Vec::new()), Verdict::skipped(why.clone()));
+                }
                 None => standing.push(group),
             }
         }
@@ -88,7 +91,10 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 
     /// For each of these groups that custom objects keep out by now, by its winner, the reason.
-    async fn rows_now(&mut self, groups: &[&PlannedGroup]) -> Result<BTreeMap<LeadId, String>, Error> {
+    async fn rows_now(
+        &mut self,
+        groups: &[&PlannedGroup],
+    ) -> Result<BTreeMap<LeadId, String>, Error> {
         let mut live = BTreeMap::new();
         if self.custom_objects.asks_by_values(self.marketo).await? {
             let ids: Vec<LeadId> = groups.iter().flat_map(|group| members(group)).collect();
@@ -97,8 +103,8 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(self.custom_objects.in_the_way(self.marketo, groups, &live).await?)
     }
 
-    /// Checks a batch by a look, backs it up and writes to its winners. Where the look becomes too old
-    /// before the write can leave, the batch is looked at again.
+    /// Checks a batch by a look, backs it up and writes to its winners. Where the look becomes too
+    /// old before the write can leave, the batch is looked at again.
     pub(super) async fn take_in<'p>(
         &mut self,
         batch: Batch<'p>,
@@ -110,7 +116,8 @@ impl<M: MergeClient> Merge<'_, M> {
         let mut standing = Vec::new();
         for group in groups {
             let mut work = Work::new(group, run.confirmed.steps(group.winner));
-            work.memberships = members(group).filter_map(|id| Some((id, memberships.remove(&id)?))).collect();
+            work.memberships =
+                members(group).filter_map(|id| Some((id, memberships.remove(&id)?))).collect();
             if group.changes.is_empty() { taken.ready.push(work) } else { standing.push(work) }
         }
         let mut look = look.clone();
@@ -119,7 +126,9 @@ impl<M: MergeClient> Merge<'_, M> {
             if standing.is_empty() {
                 return Ok(taken);
             }
-            let Some(rest) = self.prepare(standing, &look, run, &mut taken).await? else { return Ok(taken) };
+            let Some(rest) = self.prepare(standing, &look, run, &mut taken).await? else {
+                return Ok(taken);
+            };
             standing = rest;
             let ids: Vec<LeadId> = standing.iter().flat_map(|work| members(work.group)).collect();
             match self.read_unless_stopped(&ids).await? {
@@ -141,10 +150,13 @@ impl<M: MergeClient> Merge<'_, M> {
     ) -> Result<Vec<Work<'p>>, Error> {
         let plan = run.confirmed.plan();
         let missing: Vec<LeadId> = groups.iter().flat_map(|work| members(work.group)).collect();
-        let missing: Vec<LeadId> = missing.into_iter().filter(|id| !look.leads.contains_key(id)).collect();
-        let again = if missing.is_empty() { None } else { self.read_unless_stopped(&missing).await? };
-        let live =
-            |id: LeadId| Some((id, look.leads.get(&id).or_else(|| again.as_ref()?.leads.get(&id))?.clone()));
+        let missing: Vec<LeadId> =
+            missing.into_iter().filter(|id| !look.leads.contains_key(id)).collect();
+        let again =
+            if missing.is_empty() { None } else { self.read_unless_stopped(&missing).await? };
+        let live = |id: LeadId| {
+            Some((id, look.leads.get(&id).or_else(|| again.as_ref()?.leads.get(&id))?.clone()))
+        };
         let (mut standing, mut backups) = (Vec::new(), Vec::new());
         for mut work in groups {
             let leads: BTreeMap<LeadId, Lead> = members(work.group).filter_map(live).collect();
@@ -165,8 +177,8 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(standing)
     }
 
-    /// What the first look at a group says of it beyond its plan: it is merged already, or Marketo has refused
-    /// its merge as it is. A lead that lives is not merged, whatever the ledger has.
+    /// What the first look at a group says of it beyond its plan: it is merged already, or Marketo
+    /// has refused its merge as it is. A lead that lives is not merged, whatever the ledger has.
     pub(super) fn first_look<'p>(
         &self,
         work: &mut Work<'p>,
@@ -174,7 +186,8 @@ impl<M: MergeClient> Merge<'_, M> {
         run: &Run<'p, '_>,
     ) -> Result<Option<Verdict>, Error> {
         let group = work.group;
-        if live.contains_key(&group.winner) && group.losers.iter().all(|id| !live.contains_key(id)) {
+        if live.contains_key(&group.winner) && group.losers.iter().all(|id| !live.contains_key(id))
+        {
             let into = self.ledger.merged_into()?;
             if group.losers.iter().all(|id| end_of(*id, &into) == Some(group.winner)) {
                 return Ok(Some(merged_earlier()));
@@ -194,8 +207,8 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(self.ledger.back_up(plan, backups, &self.at())?)
     }
 
-    /// Writes to the winners. Gives the groups back whose look became too old meanwhile; none are left to
-    /// try where that did not happen.
+    /// Writes to the winners. Gives the groups back whose look became too old meanwhile; none are
+    /// left to try where that did not happen.
     async fn prepare<'p>(
         &mut self,
         groups: Vec<Work<'p>>,
@@ -203,8 +216,10 @@ impl<M: MergeClient> Merge<'_, M> {
         run: &mut Run<'p, '_>,
         taken: &mut TakenIn<'p>,
     ) -> Result<Option<Vec<Work<'p>>>, Error> {
-        let record =
-            |work: &Work<'p>| Record { lead: work.group.winner, changes: work.group.changes.clone() };
+        let record = |work: &Work<'p>| Record {
+            lead: work.group.winner,
+            changes: work.group.changes.clone(),
+        };
         let records: Vec<Record> = groups.iter().map(record).collect();
         let permit = Fresh::new(look.at, self.clock, UntilStopped::at_once(self.stop.clone()));
         for work in &groups {
@@ -229,7 +244,9 @@ impl<M: MergeClient> Merge<'_, M> {
                     run.count_write(refused.counts, self.stop_after_errors);
                     // That the record to keep is gone says so by itself.
                     let own = refused.marketo.clone().filter(|_| !refused.counts);
-                    if let Some(said) = own.filter(|said| !matches!(said.code.as_str(), "1004" | "1013")) {
+                    if let Some(said) =
+                        own.filter(|said| !matches!(said.code.as_str(), "1004" | "1013"))
+                    {
                         self.remember_refusal(plan, &work, said)?;
                     }
                     let verdict = Verdict {

@@ -1,4 +1,5 @@
-//! The laws, against a Marketo in memory that fails on demand. Time is paused: waiting costs nothing.
+//! The laws, against a Marketo in memory that fails on demand. Time is paused: waiting costs
+//! nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -94,7 +95,8 @@ impl Bench {
         let mut merge = Merge::new(&self.fake, &mut ledger, self.settings()).await.unwrap();
         let resumed = merge.settle_open(&mut ()).await.unwrap();
         let candidates = self.candidates();
-        let plan = merge.plan(&candidates, self.policy.clone(), INSTANCE.into(), 500).await.unwrap();
+        let plan =
+            merge.plan(&candidates, self.policy.clone(), INSTANCE.into(), 500).await.unwrap();
         let report = merge.carry_out(Confirmed::by_its_owner(plan), &mut ()).await;
         Ran { resumed, report }
     }
@@ -105,11 +107,16 @@ impl Bench {
 }
 
 fn lead(id: LeadId, email: &str) -> Lead {
-    Lead::new(id).with("email", email).with("createdAt", format!("2026-01-01T00:00:{:02}Z", id % 60))
+    Lead::new(id)
+        .with("email", email)
+        .with("createdAt", format!("2026-01-01T00:00:{:02}Z", id % 60))
 }
 
 fn pair() -> [Lead; 2] {
-    [lead(1, "a@example.com"), lead(2, "A@example.com ").with("phone", "7").with("unsubscribed", true)]
+    [
+        lead(1, "a@example.com"),
+        lead(2, "A@example.com ").with("phone", "7").with("unsubscribed", true),
+    ]
 }
 
 fn only(report: &Report) -> (Outcome, String) {
@@ -138,7 +145,8 @@ async fn a_merge_keeps_values_opt_outs_and_memberships_and_tells_where_the_loser
 
 #[tokio::test(start_paused = true)]
 async fn strangers_without_an_email_are_never_merged() {
-    let blank = |id, email: Value| lead(id, "").with("email", email).with("firstName", format!("P{id}"));
+    let blank =
+        |id, email: Value| lead(id, "").with("email", email).with("firstName", format!("P{id}"));
     let bench = Bench::new([
         blank(1, Value::Null),
         blank(2, Value::Null),
@@ -147,8 +155,11 @@ async fn strangers_without_an_email_are_never_merged() {
         blank(5, json!("null")),
     ]);
     // Even where a wrong cache says that they are a group.
-    let candidate =
-        Candidate { key: Key::of("a@example.com").unwrap(), leads: vec![1, 2, 3, 4, 5], known: NAMED };
+    let candidate = Candidate {
+        key: Key::of("a@example.com").unwrap(),
+        leads: vec![1, 2, 3, 4, 5],
+        known: NAMED,
+    };
     let mut ledger = bench.ledger();
     let mut merge = Merge::new(&bench.fake, &mut ledger, bench.settings()).await.unwrap();
     let plan = merge.plan(&[candidate], bench.policy.clone(), INSTANCE.into(), 9).await.unwrap();
@@ -192,7 +203,8 @@ async fn a_group_that_changes_while_the_run_waits_is_looked_at_again_before_its_
             .zip([1, 3])
             .flat_map(|(email, id)| [lead(id, email), lead(id + 1, email).with("phone", "7")]),
     );
-    // Written, but the answer is lost: by the time that it was looked for, lead 4 is somebody else's.
+    // Written, but the answer is lost: by the time that it was looked for, lead 4 is somebody
+    // else's.
     bench.fake.world().write_fates = vec![Fate::AnswerLost];
     bench.fake.world().meddling = Some(lead(4, "other@example.com"));
     let Ran { report, .. } = bench.run().await;
@@ -246,7 +258,11 @@ async fn what_fits_no_outcome_stops_the_run_with_an_alarm() {
         let bench = Bench::new(groups);
         bench.fake.world().merge_fates = vec![fate.clone()];
         let Ran { report, .. } = bench.run().await;
-        assert!(matches!(report.stopped, Some(Stopped::Alarm(_))), "{fate:?}: {:?}", report.stopped);
+        assert!(
+            matches!(report.stopped, Some(Stopped::Alarm(_))),
+            "{fate:?}: {:?}",
+            report.stopped
+        );
         assert_eq!(report.count(Outcome::Unknown), 1);
         assert!(
             bench.fake.world().merges.len() <= 3,
@@ -269,7 +285,10 @@ async fn a_loser_that_survives_gets_the_planned_values_and_is_reported() {
     bench.fake.world().merge_fates = vec![Fate::LoserSurvives];
     let Ran { report, .. } = bench.run().await;
     let group = &report.groups[0];
-    assert_eq!((group.outcome, group.winner, group.losers.clone()), (Outcome::Merged, Some(2), vec![1]));
+    assert_eq!(
+        (group.outcome, group.winner, group.losers.clone()),
+        (Outcome::Merged, Some(2), vec![1])
+    );
     assert!(group.reason.as_ref().unwrap().contains("precedence"));
     assert!(bench.fake.world().leads[&2].flag("unsubscribed"));
     assert_eq!(bench.ledger().merged_into().unwrap(), BTreeMap::from([(1, 2)]));
@@ -304,7 +323,10 @@ async fn a_quota_that_ends_stops_the_run_and_the_next_one_goes_on() {
     let bench = Bench::new(groups);
     bench.fake.world().merge_fates = vec![Fate::Fine, Fate::Quota];
     let Ran { report, .. } = bench.run().await;
-    assert!(matches!(report.stopped, Some(Stopped::Failed(Error::Marketo(marketo::Error::Quota { .. })))));
+    assert!(matches!(
+        report.stopped,
+        Some(Stopped::Failed(Error::Marketo(marketo::Error::Quota { .. })))
+    ));
     assert_eq!(report.count(Outcome::Merged), 1);
     let Ran { report, .. } = bench.run().await;
     assert_eq!((report.count(Outcome::Merged), bench.ids().len()), (2, 3));
@@ -328,7 +350,8 @@ async fn failures_in_a_row_stop_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_that_are_the_groups_own_stop_nothing_and_are_not_tried_again_until_the_group_changes() {
+async fn refusals_that_are_the_groups_own_stop_nothing_and_are_not_tried_again_until_the_group_changes()
+ {
     let bench = thirty_groups();
     let before = bench.fake.world().leads.clone();
     bench.fake.world().merge_fates = vec![Fate::Refused("1077"); 20];
@@ -348,7 +371,11 @@ async fn refusals_that_are_the_groups_own_stop_nothing_and_are_not_tried_again_u
     let merges = bench.fake.world().merges.len();
     let Ran { report, .. } = bench.run().await;
     assert_eq!(report.count(Outcome::Skipped), 20);
-    assert!(report.groups[0].reason.as_ref().unwrap().contains("1077 no"), "{:?}", report.groups[0]);
+    assert!(
+        report.groups[0].reason.as_ref().unwrap().contains("1077 no"),
+        "{:?}",
+        report.groups[0]
+    );
     assert_eq!(bench.fake.world().merges.len(), merges, "nothing was tried again");
 
     let changed = refused[0].losers[0];

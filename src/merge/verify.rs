@@ -1,5 +1,6 @@
-//! The last look at a group before its merge leaves: it must be what the plan looked at (law 2), and its
-//! winner must hold what was written to it (law 9). The ledger then has its leads as they are (law 3).
+//! The last look at a group before its merge leaves: it must be what the plan looked at (law 2),
+//! and its winner must hold what was written to it (law 9). The ledger then has its leads as they
+//! are (law 3).
 
 use std::collections::BTreeMap;
 
@@ -41,8 +42,8 @@ enum ReadBack {
 }
 
 impl<M: MergeClient> Merge<'_, M> {
-    /// Verifies a group for its next call by a look. Gives why it is left alone, where it is; a group that
-    /// is neither verified nor left alone is looked at again.
+    /// Verifies a group for its next call by a look. Gives why it is left alone, where it is; a
+    /// group that is neither verified nor left alone is looked at again.
     pub(super) async fn verify<'p>(
         &mut self,
         work: &mut Work<'p>,
@@ -52,7 +53,8 @@ impl<M: MergeClient> Merge<'_, M> {
         let ids: Vec<LeadId> = work.leads_left().collect();
         let mut live: BTreeMap<LeadId, Lead> =
             ids.iter().filter_map(|id| Some((*id, look.leads.get(id)?.clone()))).collect();
-        let missing: Vec<LeadId> = ids.iter().filter(|id| !live.contains_key(id)).copied().collect();
+        let missing: Vec<LeadId> =
+            ids.iter().filter(|id| !live.contains_key(id)).copied().collect();
         if !missing.is_empty() {
             // A read can be incomplete; absence is believed when it is seen twice.
             let Some(again) = self.read_unless_stopped(&missing).await? else { return Ok(None) };
@@ -116,8 +118,8 @@ impl<M: MergeClient> Merge<'_, M> {
         if differences.is_empty() { ReadBack::AsWritten } else { ReadBack::Not(differences) }
     }
 
-    /// A value that was written is not there. It is looked for again where a read may lag; where it was
-    /// there before, somebody has changed it since.
+    /// A value that was written is not there. It is looked for again where a read may lag; where it
+    /// was there before, somebody has changed it since.
     fn not_written(
         &mut self,
         work: &mut Work<'_>,
@@ -151,7 +153,12 @@ impl<M: MergeClient> Merge<'_, M> {
                 words.join("; ")
             )
         };
-        Ok(Some(Verdict { outcome: Outcome::Skipped, why, not_written: differences, marketo: None }))
+        Ok(Some(Verdict {
+            outcome: Outcome::Skipped,
+            why,
+            not_written: differences,
+            marketo: None,
+        }))
     }
 
     /// Backs leads up again that changed since the last backup: a merge destroys what they are now.

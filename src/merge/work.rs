@@ -1,7 +1,7 @@
 //! One group on its way through a run, and how far a run may go without looking. Pure.
 //!
-//! `Ready => Verified => Sent => Settled`, step by step: a group of more losers than a call takes goes
-//! through it once for each call. Never: I/O.
+//! `Ready => Verified => Sent => Settled`, step by step: a group of more losers than a call takes
+//! goes through it once for each call. Never: I/O.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -85,9 +85,9 @@ impl<'p> Work<'p> {
     }
 }
 
-/// How many merges may leave on one look: one at first, then twice as many each time, up to ten; and one
-/// again after a call that Marketo did not accept, or whose survivor is not as predicted. What this instance
-/// does otherwise than is known then shows on few groups.
+/// How many merges may leave on one look: one at first, then twice as many each time, up to ten;
+/// and one again after a call that Marketo did not accept, or whose survivor is not as predicted.
+/// What this instance does otherwise than is known then shows on few groups.
 #[derive(Debug)]
 pub(super) struct Ramp(usize);
 
@@ -111,7 +111,8 @@ impl Ramp {
     }
 }
 
-/// The leads that are read together: of calls that wait to be settled, and of groups that come next.
+/// The leads that are read together: of calls that wait to be settled, and of groups that come
+/// next.
 pub(super) fn leads_of<'a>(ids: impl IntoIterator<Item = LeadId> + 'a) -> Vec<LeadId> {
     ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -1,7 +1,8 @@
 //! Writes to winners, by id, the values that must outlive a merge.
 //!
-//! For: before a merge, since Marketo keeps a winner's values; and after one, where a survivor does not hold what it
-//! should. Never: sends a write again whose outcome is unclear; it waits until the write is over, and looks.
+//! For: before a merge, since Marketo keeps a winner's values; and after one, where a survivor does
+//! not hold what it should. Never: sends a write again whose outcome is unclear; it waits until the
+//! write is over, and looks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,7 +18,8 @@ use crate::dedupe::{FieldChange, FieldFacts};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{CallId, CallKind, CallLead, CallValue, Event, NewCall, Purpose, Role};
 use crate::marketo::{
-    self, BATCH, BODY_BYTES, Outcome, Permit, RecordStatus, SYNC_LIMIT, SyncAction, SyncRequest, UntilStopped,
+    self, BATCH, BODY_BYTES, Outcome, Permit, RecordStatus, SYNC_LIMIT, SyncAction, SyncRequest,
+    UntilStopped,
 };
 
 /// What stays free of a body for what surrounds the records.
@@ -30,12 +32,10 @@ const LOOK: Duration = Duration::from_secs(20);
 const TRIES: usize = 10;
 
 /// Why a group ends whose write did not arrive.
-const LOST: &str =
-    "the call that writes the values of the record to keep was lost, and did not reach it; run it again";
+const LOST: &str = "the call that writes the values of the record to keep was lost, and did not reach it; run it again";
 
 /// Why a group ends whose write was not waited for.
-const LEFT: &str =
-    "the run was stopped before it was clear whether the record to keep was written to; run it again";
+const LEFT: &str = "the run was stopped before it was clear whether the record to keep was written to; run it again";
 
 /// A lead to be written to.
 #[derive(Debug, Clone)]
@@ -67,7 +67,8 @@ pub(super) struct Refused {
     pub(super) marketo: Option<Said>,
     /// Whether it may hold some of them all the same, and nothing is under way any more.
     pub(super) may_hold_some: bool,
-    /// Whether it counts among the failures that stop a run: a refusal for the record's own sake does not.
+    /// Whether it counts among the failures that stop a run: a refusal for the record's own sake
+    /// does not.
     pub(super) counts: bool,
 }
 
@@ -79,8 +80,9 @@ impl Refused {
 }
 
 impl<M: MergeClient> Merge<'_, M> {
-    /// Writes what a look at leads asks for, by plan, and gives the look that shows what came of it. Where the
-    /// look becomes too old before the write can leave, they are looked at again. None where the run is to stop.
+    /// Writes what a look at leads asks for, by plan, and gives the look that shows what came of
+    /// it. Where the look becomes too old before the write can leave, they are looked at again.
+    /// None where the run is to stop.
     pub(super) async fn look_and_write(
         &mut self,
         ids: &[LeadId],
@@ -109,9 +111,9 @@ impl<M: MergeClient> Merge<'_, M> {
         self.look_twice_if_missing(ids).await
     }
 
-    /// Writes values to leads, by id, in as few calls as Marketo takes. Each call is in the ledger before
-    /// it leaves, and leaves only with the permit. Where Marketo refuses one record after the other, and not for their
-    /// own sake, the rest is not tried.
+    /// Writes values to leads, by id, in as few calls as Marketo takes. Each call is in the ledger
+    /// before it leaves, and leaves only with the permit. Where Marketo refuses one record after
+    /// the other, and not for their own sake, the rest is not tried.
     pub(super) async fn write(
         &mut self,
         permit: &impl Permit,
@@ -136,7 +138,8 @@ impl<M: MergeClient> Merge<'_, M> {
                     all.refused.extend(result.refused);
                     all.open |= result.open;
                 }
-                // A refusal of the whole call may be for one record's sake: that one is found by halves.
+                // A refusal of the whole call may be for one record's sake: that one is found by
+                // halves.
                 Sent::RefusedWhole(_) if records.len() > 1 => {
                     let second = records.split_off(records.len() / 2);
                     calls.extend([second, records]);
@@ -175,20 +178,27 @@ impl<M: MergeClient> Merge<'_, M> {
                 let request_id = results.iter().find_map(|result| result.request_id.clone());
                 let mut refused = BTreeMap::new();
                 for (place, record) in records.iter().enumerate() {
-                    let done = results.get(place).filter(|result| result.status == RecordStatus::Updated);
+                    let done =
+                        results.get(place).filter(|result| result.status == RecordStatus::Updated);
                     if done.is_none() {
                         refused.insert(record.lead, refusal(results.get(place)));
                     }
                 }
-                let not_written: Vec<LeadId> = leads_that(&refused, |refused| !refused.may_hold_some);
+                let not_written: Vec<LeadId> =
+                    leads_that(&refused, |refused| !refused.may_hold_some);
                 self.ledger.not_written(call, &not_written, &self.at())?;
                 self.ledger.record(call, &Event::Accepted { request_id }, &self.at())?;
-                self.ledger.record(call, &Event::Verified { survivor: None, merged: vec![] }, &self.at())?;
+                self.ledger.record(
+                    call,
+                    &Event::Verified { survivor: None, merged: vec![] },
+                    &self.at(),
+                )?;
                 Ok(Sent::Done(WriteResult { refused, ..WriteResult::default() }))
             }
             Err(error) if error.outcome() == Outcome::Unclear => {
                 let over_at = sent_at(&error) + self.clock.wall(SYNC_LIMIT + MARGIN);
-                let event = Event::Unknown { request_id: request_id(&error), what: error.to_string() };
+                let event =
+                    Event::Unknown { request_id: request_id(&error), what: error.to_string() };
                 self.ledger.record(call, &event, &self.at())?;
                 Ok(Sent::Done(self.look_at_write(call, records, over_at).await?))
             }
@@ -199,7 +209,10 @@ impl<M: MergeClient> Merge<'_, M> {
                     return Err(error.into());
                 }
                 if let marketo::Error::Withheld { .. } = error {
-                    return Ok(Sent::Done(WriteResult { withheld: true, ..WriteResult::default() }));
+                    return Ok(Sent::Done(WriteResult {
+                        withheld: true,
+                        ..WriteResult::default()
+                    }));
                 }
                 let why = format!("the values of the record to keep could not be written: {error}");
                 let counts = !error.code().is_some_and(marketo::is_of_a_record);
@@ -209,7 +222,8 @@ impl<M: MergeClient> Merge<'_, M> {
         }
     }
 
-    /// Looks until an unclear write is seen to be done, or must be over, then says which leads have their values.
+    /// Looks until an unclear write is seen to be done, or must be over, then says which leads have
+    /// their values.
     pub(super) async fn look_at_write(
         &mut self,
         call: CallId,
@@ -229,7 +243,9 @@ impl<M: MergeClient> Merge<'_, M> {
                 records.iter().filter(|record| !holds(record)).map(|record| record.lead).collect();
             if missing.is_empty() || looked_at >= over_at {
                 let has_none = |record: &&Record| {
-                    look.leads.get(&record.lead).is_some_and(|lead| has_none(lead, record, &self.facts))
+                    look.leads
+                        .get(&record.lead)
+                        .is_some_and(|lead| has_none(lead, record, &self.facts))
                 };
                 let without: Vec<LeadId> =
                     records.iter().filter(has_none).map(|record| record.lead).collect();
@@ -240,7 +256,10 @@ impl<M: MergeClient> Merge<'_, M> {
                 };
                 self.ledger.not_written(call, &without, &self.at())?;
                 self.ledger.record(call, &event, &self.at())?;
-                return Ok(WriteResult { refused: because(&missing, LOST), ..WriteResult::default() });
+                return Ok(WriteResult {
+                    refused: because(&missing, LOST),
+                    ..WriteResult::default()
+                });
             }
             let next = Instant::now() + self.clock.wall(LOOK);
             tokio::select! {
@@ -272,7 +291,10 @@ fn new_call(purpose: Purpose, records: &[Record]) -> NewCall {
     NewCall {
         kind: CallKind::Write,
         key: String::new(),
-        leads: records.iter().map(|record| CallLead { id: record.lead, role: Role::Winner }).collect(),
+        leads: records
+            .iter()
+            .map(|record| CallLead { id: record.lead, role: Role::Winner })
+            .collect(),
         purpose,
         values: values.collect(),
     }
@@ -290,8 +312,8 @@ fn has(lead: &Lead, record: &Record, facts: &FieldFacts) -> bool {
     })
 }
 
-/// Whether a lead has none of the values that a record would write: each field holds what it held before. Any other
-/// value may be what the instance made of the write.
+/// Whether a lead has none of the values that a record would write: each field holds what it held
+/// before. Any other value may be what the instance made of the write.
 fn has_none(lead: &Lead, record: &Record, facts: &FieldFacts) -> bool {
     record.changes.iter().all(|change| {
         let held = lead.value(&change.name).unwrap_or(&Value::Null);
@@ -299,7 +321,10 @@ fn has_none(lead: &Lead, record: &Record, facts: &FieldFacts) -> bool {
     })
 }
 
-fn leads_that(refused: &BTreeMap<LeadId, Refused>, is_so: impl Fn(&Refused) -> bool) -> Vec<LeadId> {
+fn leads_that(
+    refused: &BTreeMap<LeadId, Refused>,
+    is_so: impl Fn(&Refused) -> bool,
+) -> Vec<LeadId> {
     refused.iter().filter(|(_, refused)| is_so(refused)).map(|(lead, _)| *lead).collect()
 }
 
@@ -338,7 +363,10 @@ fn refusal(result: Option<&marketo::RecordResult>) -> Refused {
         message: reason.message.clone(),
         request_id: result.request_id.clone(),
     });
-    let why = format!("Marketo refused to write the values of the record to keep: {}", reasons.join("; "));
+    let why = format!(
+        "Marketo refused to write the values of the record to keep: {}",
+        reasons.join("; ")
+    );
     let counts = !result.reasons.iter().all(|reason| marketo::is_of_a_record(&reason.code));
     Refused { why, marketo: said, may_hold_some: false, counts }
 }
@@ -379,7 +407,8 @@ mod tests {
 
     #[test]
     fn a_lead_was_not_written_to_only_where_it_holds_what_it_held_before() {
-        let change = |before, after| FieldChange { name: "phone".into(), before, after, from: None };
+        let change =
+            |before, after| FieldChange { name: "phone".into(), before, after, from: None };
         let record = Record { lead: 1, changes: vec![change(json!("1"), json!("7"))] };
         // The instance made +7 of the 7 that was written.
         for (held, is_none) in [("1", true), ("7", false), ("+7", false)] {

@@ -1,7 +1,8 @@
 //! What this program itself wrote to winners, for merges that did not follow yet.
 //!
-//! For: the values that a run writes before a merge must not look like somebody else's change to the re-check, nor be
-//! added up a second time when a killed run's group is planned again. Never: I/O beyond the ledger.
+//! For: the values that a run writes before a merge must not look like somebody else's change to
+//! the re-check, nor be added up a second time when a killed run's group is planned again. Never:
+//! I/O beyond the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,14 +42,24 @@ impl Written {
         let mut plans: BTreeMap<String, Option<Plan>> = BTreeMap::new();
         for unfinished in ledger.unfinished_writes()? {
             if !plans.contains_key(&unfinished.plan) {
-                // A plan of an older format cannot be read any more; its values then count as the winner's own.
-                let plan = ledger.plan(&unfinished.plan)?.and_then(|body| serde_json::from_str(&body).ok());
+                // A plan of an older format cannot be read any more; its values then count as the
+                // winner's own.
+                let plan = ledger
+                    .plan(&unfinished.plan)?
+                    .and_then(|body| serde_json::from_str(&body).ok());
                 plans.insert(unfinished.plan.clone(), plan);
             }
             let Some(plan) = plans.get(&unfinished.plan).and_then(Option::as_ref) else { continue };
-            if let Some(group) = plan.groups.iter().find(|group| group.winner == unfinished.winner) {
+            if let Some(group) = plan.groups.iter().find(|group| group.winner == unfinished.winner)
+            {
                 let is_sum = |field: &&String| *plan.policy.fields.of(field) == FieldRule::Sum;
-                let sums = group.changes.iter().map(|change| &change.name).filter(is_sum).cloned().collect();
+                let sums = group
+                    .changes
+                    .iter()
+                    .map(|change| &change.name)
+                    .filter(is_sum)
+                    .cloned()
+                    .collect();
                 let part_done = !unfinished.gone.is_empty();
                 if group.losers.iter().all(|loser| unfinished.gone.contains(loser)) {
                     continue;
@@ -90,10 +101,11 @@ impl Written {
         self.changes.insert(group.winner, change);
     }
 
-    /// The leads of a group as they would be had this program not written to them. A value that is not the one that was
-    /// written is somebody else's, and stays. What came from a lead that is not there any more stays too: only of a sum
-    /// is taken away what the losers that are left would add a second time. An opt-out of an earlier run stays as well
-    /// (law 5): a person may have said no since.
+    /// The leads of a group as they would be had this program not written to them. A value that is
+    /// not the one that was written is somebody else's, and stays. What came from a lead that is
+    /// not there any more stays too: only of a sum is taken away what the losers that are left
+    /// would add a second time. An opt-out of an earlier run stays as well (law 5): a person may
+    /// have said no since.
     pub(super) fn as_before(&self, mut leads: Vec<Lead>, facts: &FieldFacts) -> Vec<Lead> {
         for lead in &mut leads {
             self.without_lost_sums(lead, facts);
@@ -141,19 +153,24 @@ impl Change {
 
     fn sum_without_the_rest(&self, field: &FieldChange, leads: &[Lead]) -> Value {
         let number = |lead: &Lead| lead.value(&field.name).and_then(Value::as_f64);
-        let rest: f64 = leads.iter().filter(|lead| self.losers.contains(&lead.id)).filter_map(number).sum();
+        let rest: f64 =
+            leads.iter().filter(|lead| self.losers.contains(&lead.id)).filter_map(number).sum();
         let value = field.after.as_f64().unwrap_or_default() - rest;
         Number::from_f64(value).map_or(Value::Null, Value::Number)
     }
 }
 
 /// The leads whose values a written value is made of: one, or any of the losers.
-pub(super) fn givers<'c>(change: &'c FieldChange, losers: &'c [LeadId]) -> impl Iterator<Item = LeadId> + 'c {
+pub(super) fn givers<'c>(
+    change: &'c FieldChange,
+    losers: &'c [LeadId],
+) -> impl Iterator<Item = LeadId> + 'c {
     let of_all = losers.iter().copied().filter(|_| change.from.is_none());
     change.from.into_iter().chain(of_all)
 }
 
 /// Whether a winner holds what was written to it, or what Marketo left of it.
 pub(super) fn is_ours(change: &FieldChange, held: &Value, facts: &FieldFacts) -> bool {
-    facts.holds(&change.name, held, &change.after) || facts.is_cut_from(&change.name, held, &change.after)
+    facts.holds(&change.name, held, &change.after)
+        || facts.is_cut_from(&change.name, held, &change.after)
 }

@@ -104,7 +104,8 @@ impl Report {
         self.undecided.values().fold(GroupTotals::default(), |sum, totals| sum.and(*totals))
     }
 
-    /// Why a person must decide, the reason of the most extra records first; reasons without a group are left out.
+    /// Why a person must decide, the reason of the most extra records first; reasons without a
+    /// group are left out.
     pub fn reasons(&self) -> impl Iterator<Item = (Reason, GroupTotals)> {
         let found = self.undecided.iter().filter(|(_, totals)| totals.groups > 0);
         let mut found: Vec<_> = found.map(|(reason, totals)| (*reason, *totals)).collect();
@@ -119,7 +120,8 @@ impl Report {
     }
 }
 
-/// Takes groups in any order. Holds the groups that are to be shown, and of all others nothing but their numbers.
+/// Takes groups in any order. Holds the groups that are to be shown, and of all others nothing but
+/// their numbers.
 #[derive(Debug)]
 pub struct Collector<'a> {
     filter: &'a Filter,
@@ -137,8 +139,8 @@ pub struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    /// A collector that shows at most `limit` groups; all of them where there is none. The policy is that of a merge with
-    /// this filter.
+    /// A collector that shows at most `limit` groups; all of them where there is none. The policy
+    /// is that of a merge with this filter.
     pub fn new(filter: &'a Filter, policy: &'a Policy, limit: Option<usize>) -> Self {
         Self {
             filter,
@@ -146,7 +148,10 @@ impl<'a> Collector<'a> {
             limit: limit.unwrap_or(usize::MAX),
             totals: Cause::ALL.into_iter().map(|cause| (cause, GroupTotals::default())).collect(),
             mergeable: GroupTotals::default(),
-            undecided: Reason::ALL.into_iter().map(|reason| (reason, GroupTotals::default())).collect(),
+            undecided: Reason::ALL
+                .into_iter()
+                .map(|reason| (reason, GroupTotals::default()))
+                .collect(),
             people: People::default(),
             duplicates: 0,
             statistics: Statistics::default(),
@@ -155,7 +160,8 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Counts a group, and keeps it where it is among the largest so far. What the filter refuses leaves no trace.
+    /// Counts a group, and keeps it where it is among the largest so far. What the filter refuses
+    /// leaves no trace.
     pub fn add(&mut self, group: Group) {
         if group.excess() == 0 {
             return;
@@ -194,7 +200,8 @@ impl<'a> Collector<'a> {
         self.policy.winner.winner(&group.leads).map(|winner| Verdict::Mergeable(winner.id))
     }
 
-    /// Counts the birth of a lead that was merged into another before this report. Only a report on everything has a past.
+    /// Counts the birth of a lead that was merged into another before this report. Only a report on
+    /// everything has a past.
     pub fn add_merged(&mut self, birth: &Birth) {
         if self.filter.is_of_everything() {
             self.statistics.add_merged(birth);
@@ -205,7 +212,8 @@ impl<'a> Collector<'a> {
     pub fn finish(self, source: Source) -> Report {
         let (opted_out, mailed_twice) = self.people.known(source.fields.as_deref());
         // Ascending order of the reversed is descending order: the greatest group comes first.
-        let shown = self.kept.into_sorted_vec().into_iter().map(|Reverse(Ranked(shown))| shown).collect();
+        let shown =
+            self.kept.into_sorted_vec().into_iter().map(|Reverse(Ranked(shown))| shown).collect();
         Report {
             source,
             groups: self.totals.values().map(|totals| totals.groups).sum(),

@@ -27,7 +27,8 @@ const HEADER: [&str; 16] = [
     "crm",
 ];
 
-/// Writes the report's groups as CSV, the leads of a group by creation. Lines end as RFC 4180 wants them, with CR LF.
+/// Writes the report's groups as CSV, the leads of a group by creation. Lines end as RFC 4180 wants
+/// them, with CR LF.
 pub fn write_csv(report: &Report, out: impl Write) -> io::Result<()> {
     let mut csv = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
     csv.write_record(HEADER).map_err(as_io)?;
@@ -82,14 +83,20 @@ pub(super) fn time(time: Option<DateTime<Utc>>) -> Cow<'static, str> {
     time.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true)).unwrap_or_default().into()
 }
 
-/// Text that no spreadsheet runs. What a spreadsheet would take for a formula gets an apostrophe before
-/// it, which it takes for "this is text". Control characters other than tabs and line ends, which no spreadsheet reads
-/// and which could steer a terminal, become the replacement character.
+/// Text that no spreadsheet runs. What a spreadsheet would take for a formula gets an apostrophe
+/// before it, which it takes for "this is text". Control characters other than tabs and line ends,
+/// which no spreadsheet reads and which could steer a terminal, become the replacement character.
 pub(super) fn harmless(text: &str) -> Cow<'_, str> {
     let steers = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
-    let text = if text.contains(steers) { Cow::Owned(text.replace(steers, "\u{fffd}")) } else { text.into() };
-    let start = text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'));
-    let runs = start.starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'])
+    let text = if text.contains(steers) {
+        Cow::Owned(text.replace(steers, "\u{fffd}"))
+    } else {
+        text.into()
+    };
+    let start = text
+        .trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'));
+    let runs = start
+        .starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'])
         || text.starts_with(['\t', '\r', '\n']);
     if runs { Cow::Owned(format!("'{text}")) } else { text }
 }

@@ -1,6 +1,7 @@
 //! The JSON document, field by field as the documentation promises it.
 //!
-//! The structs here are the promise; they are apart from the program's own, so that a change inside cannot change it.
+//! The structs here are the promise; they are apart from the program's own, so that a change inside
+//! cannot change it.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -8,7 +9,9 @@ use std::io::{self, Write};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
-use super::{DayTotals, GroupTotals, IntegrationTotals, Log, MailedTwice, OptedOut, Report, ShownGroup};
+use super::{
+    DayTotals, GroupTotals, IntegrationTotals, Log, MailedTwice, OptedOut, Report, ShownGroup,
+};
 use crate::dedupe::{Group, Objection};
 use crate::lead::{Lead, LeadId};
 
@@ -173,10 +176,8 @@ impl<'a> From<&'a Report> for Document<'a> {
             excess: totals.excess,
             races: log_is_read.then_some(totals.races),
         };
-        let merged = |((day, api_user), leads): (&'a (NaiveDate, Option<String>), &u64)| MergedRecord {
-            day: *day,
-            api_user: api_user.as_deref(),
-            leads: *leads,
+        let merged = |((day, api_user), leads): (&'a (NaiveDate, Option<String>), &u64)| {
+            MergedRecord { day: *day, api_user: api_user.as_deref(), leads: *leads }
         };
         Self {
             schema: SCHEMA,
@@ -201,11 +202,13 @@ impl<'a> From<&'a Report> for Document<'a> {
                 .map(|MailedTwice { people, mails }| MailedTwiceRecord { people, mails }),
             by_cause: by_cause.collect(),
             prevented: log_is_read.then_some(statistics.prevented),
-            by_integration: log_is_read.then(|| statistics.by_integration.iter().map(integration).collect()),
+            by_integration: log_is_read
+                .then(|| statistics.by_integration.iter().map(integration).collect()),
             by_day: (log_is_read || !statistics.by_day.is_empty())
                 .then(|| statistics.by_day.iter().map(day).collect()),
             races_by_hour: log_is_read.then_some(&statistics.races_by_hour),
-            merged_before: log_is_read.then(|| statistics.merged_before.iter().map(merged).collect()),
+            merged_before: log_is_read
+                .then(|| statistics.merged_before.iter().map(merged).collect()),
             group: report.shown.iter().map(GroupRecord::from).collect(),
         }
     }
@@ -233,7 +236,8 @@ impl From<&Report> for Undecided {
     fn from(report: &Report) -> Self {
         let GroupTotals { groups, excess } = report.all_undecided();
         let by_reason = report.undecided.iter();
-        let by_reason = by_reason.map(|(reason, totals)| (reason.as_str(), totals.into())).collect();
+        let by_reason =
+            by_reason.map(|(reason, totals)| (reason.as_str(), totals.into())).collect();
         Self { groups, excess, by_reason }
     }
 }
@@ -248,7 +252,12 @@ impl<'a> From<&'a ShownGroup> for GroupRecord<'a> {
             evidence: &shown.explanation.evidence,
             winner: shown.winner(),
             undecided: shown.objection().map(UndecidedRecord::of),
-            leads: shown.group.leads.iter().map(|lead| LeadRecord::of(lead, &shown.group)).collect(),
+            leads: shown
+                .group
+                .leads
+                .iter()
+                .map(|lead| LeadRecord::of(lead, &shown.group))
+                .collect(),
         }
     }
 }

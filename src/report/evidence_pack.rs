@@ -1,6 +1,8 @@
-//! What the vendor of an integration is shown: its calls, their times and the leads they made, and no personal data.
+//! What the vendor of an integration is shown: its calls, their times and the leads they made, and
+//! no personal data.
 //!
-//! Groups are named by their lowest lead id, never by an address; the logins of other integrations are left out.
+//! Groups are named by their lowest lead id, never by an address; the logins of other integrations
+//! are left out.
 
 use std::io::{self, Write};
 
@@ -28,8 +30,13 @@ pub fn is_of_integration(shown: &ShownGroup, api_user: &str) -> bool {
     shown.explanation.late.iter().any(|late| late.api_user.as_deref() == Some(api_user))
 }
 
-/// Writes the groups of an integration as CSV, a row a lead, by creation. The groups are handed in already chosen.
-pub fn write_evidence_pack(groups: &[ShownGroup], api_user: &str, out: impl Write) -> io::Result<()> {
+/// Writes the groups of an integration as CSV, a row a lead, by creation. The groups are handed in
+/// already chosen.
+pub fn write_evidence_pack(
+    groups: &[ShownGroup],
+    api_user: &str,
+    out: impl Write,
+) -> io::Result<()> {
     let mut csv = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
     csv.write_record(HEADER).map_err(as_io)?;
     for shown in groups {

@@ -33,10 +33,12 @@ pub fn render_explanation(shown: &ShownGroup, width: usize) -> String {
     let said = format!("cause: {} ({cause}, {confidence} confidence)", cause.in_words());
     let reasons = explanation.evidence.iter().map(|reason| format!("for: {}", one_line(reason)));
     let doubts = explanation.doubts.iter().map(|doubt| format!("against: {}", one_line(doubt)));
-    let reasons: Vec<String> = reasons.chain(doubts).map(|reason| indented(&reason, width, "  ")).collect();
+    let reasons: Vec<String> =
+        reasons.chain(doubts).map(|reason| indented(&reason, width, "  ")).collect();
     parts.push([vec![wrapped(&said, width)], reasons].concat().join("\n"));
     if let Some(objection) = shown.objection() {
-        parts.push(wrapped(&format!("a person must decide: {}", one_line(&objection.words)), width));
+        parts
+            .push(wrapped(&format!("a person must decide: {}", one_line(&objection.words)), width));
     }
     parts.push(wrapped(&format!("how to stop it: {}", advice_of(shown)), width));
     parts.join("\n\n") + "\n"
@@ -71,11 +73,17 @@ fn line(event: &Event) -> String {
             one_line(request_id.as_deref().unwrap_or_default())
         ),
         What::LeadBorn => {
-            let source =
-                source.as_deref().map(|source| format!(" ({})", one_line(source))).unwrap_or_default();
-            let merged =
-                merged_into.map(|into| format!(", and merged into record {into} since")).unwrap_or_default();
-            format!("{}      record {lead} was created{source}{merged}", at.format("%Y-%m-%d %H:%M:%S"))
+            let source = source
+                .as_deref()
+                .map(|source| format!(" ({})", one_line(source)))
+                .unwrap_or_default();
+            let merged = merged_into
+                .map(|into| format!(", and merged into record {into} since"))
+                .unwrap_or_default();
+            format!(
+                "{}      record {lead} was created{source}{merged}",
+                at.format("%Y-%m-%d %H:%M:%S")
+            )
         }
     }
 }

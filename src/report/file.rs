@@ -4,11 +4,16 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes a file beside its place, and then renames it there, so that nobody ever sees half of it; where writing fails,
-/// whatever stood there before still stands. Readable by its owner alone: it is full of people's data.
+/// Writes a file beside its place, and then renames it there, so that nobody ever sees half of it;
+/// where writing fails, whatever stood there before still stands. Readable by its owner alone: it
+/// is full of people's data.
 ///
-/// A path that is no regular file (`/dev/stdout`, a named pipe) cannot be replaced; it is written to.
-pub fn write_beside(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+/// A path that is no regular file (`/dev/stdout`, a named pipe) cannot be replaced; it is written
+/// to.
+pub fn write_beside(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
         let mut out = BufWriter::new(File::options().write(true).open(path)?);
         write(&mut out)?;

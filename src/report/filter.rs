@@ -1,7 +1,7 @@
 //! Which groups a report or a merge is about.
 //!
-//! For: one filter for both, so that what a report shows is what a merge with the same flags would take. Never: reads
-//! a file or the cache.
+//! For: one filter for both, so that what a report shows is what a merge with the same flags would
+//! take. Never: reads a file or the cache.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,14 +86,17 @@ impl Filter {
 
     /// The policy of a merge of what passes: who asks for forced inserts has named them.
     pub fn policy(&self, policy: Policy) -> Policy {
-        let include_deliberate = policy.include_deliberate || self.cause == Some(Cause::CreateDuplicate);
+        let include_deliberate =
+            policy.include_deliberate || self.cause == Some(Cause::CreateDuplicate);
         Policy { include_deliberate, ..policy }
     }
 
     /// Whether a group passes, its cause aside.
     pub fn passes(&self, group: &Group) -> bool {
         group.leads.len() >= self.min_size
-            && self.since.is_none_or(|since| newest(&group.leads).is_some_and(|newest| newest >= since))
+            && self
+                .since
+                .is_none_or(|since| newest(&group.leads).is_some_and(|newest| newest >= since))
             && self.domain.as_deref().is_none_or(|domain| has_domain(group, domain))
             && self.emails.as_ref().is_none_or(|emails| emails.found_in(group).next().is_some())
     }

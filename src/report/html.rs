@@ -1,10 +1,10 @@
 //! The report as one page that a person reads in a browser, or prints.
 //!
-//! For: a file that holds everything it needs and asks no network for anything; its policy forbids it to, and lets only
-//! its own style and script run. Every value of a lead is text: escaped in the markup, and in the rows that the script
-//! reads.
-//! Never: decides anything, computes a price that nobody gave, or holds the whole page in memory at once.
-//! Leans on: askama for the markup (`templates/report.html`, with its style and script beside it).
+//! For: a file that holds everything it needs and asks no network for anything; its policy forbids
+//! it to, and lets only its own style and script run. Every value of a lead is text: escaped in the
+//! markup, and in the rows that the script reads. Never: decides anything, computes a price that
+//! nobody gave, or holds the whole page in memory at once. Leans on: askama for the markup
+//! (`templates/report.html`, with its style and script beside it).
 
 mod chart;
 mod page;
@@ -20,7 +20,8 @@ use page::{Page, SCRIPT};
 pub use price::{BadPrice, Price};
 use rows::write_rows;
 
-/// Writes the page of a report that shows every group: what it says of times and integrations is counted from them.
+/// Writes the page of a report that shows every group: what it says of times and integrations is
+/// counted from them.
 pub fn write_html(report: &Report, price: Option<&Price>, mut out: impl Write) -> io::Result<()> {
     Page::of(report, price).write_into(&mut out)?;
     write!(out, "<script type=\"application/json\" id=\"rows\">")?;

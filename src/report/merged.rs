@@ -11,7 +11,8 @@ use crate::plain::moment;
 /// Leads that are gone, and the one that they went into.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Merged {
-    /// When this program sent the merge; none where somebody else merged, of which the time is not known here.
+    /// When this program sent the merge; none where somebody else merged, of which the time is not
+    /// known here.
     pub at: Option<DateTime<Utc>>,
     /// The plan of this program by which it was done; none where somebody else merged.
     pub plan: Option<String>,
@@ -21,12 +22,14 @@ pub struct Merged {
     pub merged: Vec<LeadId>,
 }
 
-/// The merges of an address in lines of at most `width` columns. `among`: how many people there are; none where there are
-/// duplicates of the address still.
+/// The merges of an address in lines of at most `width` columns. `among`: how many people there
+/// are; none where there are duplicates of the address still.
 pub fn render_merged(email: &str, merges: &[Merged], among: Option<u64>, width: usize) -> String {
     let email = one_line(email);
     let head = match among {
-        Some(people) => format!("{email}: no duplicates among {}; merged before:", counted(people, "person")),
+        Some(people) => {
+            format!("{email}: no duplicates among {}; merged before:", counted(people, "person"))
+        }
         None => format!("{email}: merged before:"),
     };
     let lines = merges.iter().map(|merge| {
@@ -54,9 +57,14 @@ fn line(merge: &Merged) -> String {
     };
     match (at, plan) {
         (Some(at), Some(plan)) => {
-            format!("{}: {records} {ids} {were} merged into {survivor}, by plan {plan}", moment(*at))
+            format!(
+                "{}: {records} {ids} {were} merged into {survivor}, by plan {plan}",
+                moment(*at)
+            )
         }
-        _ => format!("{records} {ids} {were} merged into {survivor}, not by this program; when is not known"),
+        _ => format!(
+            "{records} {ids} {were} merged into {survivor}, not by this program; when is not known"
+        ),
     }
 }
 

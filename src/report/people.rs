@@ -1,6 +1,8 @@
-//! What duplicates do to the people behind them: who said stop on one record alone, and who gets mails twice.
+//! What duplicates do to the people behind them: who said stop on one record alone, and who gets
+//! mails twice.
 //!
-//! Never: counts a group that may be several people as one, or says "none" of fields that were not read.
+//! Never: counts a group that may be several people as one, or says "none" of fields that were not
+//! read.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +29,8 @@ pub struct OptedOut {
 pub struct MailedTwice {
     /// How many.
     pub people: u64,
-    /// How many mails too many that makes at most for each send: the records that can be mailed, less one a person.
+    /// How many mails too many that makes at most for each send: the records that can be mailed,
+    /// less one a person.
     pub mails: u64,
 }
 
@@ -59,8 +62,12 @@ impl People {
     }
 
     /// What is known where these fields were read: nothing of opt-outs that were not.
-    pub(super) fn known(self, fields: Option<&[String]>) -> (Option<OptedOut>, Option<MailedTwice>) {
-        let is_read = |field: &str| fields.is_none_or(|fields| fields.iter().any(|read| read == field));
+    pub(super) fn known(
+        self,
+        fields: Option<&[String]>,
+    ) -> (Option<OptedOut>, Option<MailedTwice>) {
+        let is_read =
+            |field: &str| fields.is_none_or(|fields| fields.iter().any(|read| read == field));
         let some_opt_out = OPT_OUTS.iter().any(|flag| *flag != BOUNCED && is_read(flag));
         let can_tell = is_read("unsubscribed") && is_read("email");
         (some_opt_out.then_some(self.opted_out), can_tell.then_some(self.mailed_twice))

@@ -1,7 +1,9 @@
-//! What a report is of, and how much of that was read: nothing is "none" that nobody has looked for.
+//! What a report is of, and how much of that was read: nothing is "none" that nobody has looked
+//! for.
 //!
-//! For: one place for the words about a scan that did not end, a file, and an activity log that was not read. Every form of
-//! the report takes them from here. Never: decides what a command does about it.
+//! For: one place for the words about a scan that did not end, a file, and an activity log that was
+//! not read. Every form of the report takes them from here. Never: decides what a command does
+//! about it.
 
 use chrono::{DateTime, Utc};
 
@@ -19,7 +21,8 @@ pub struct Source {
     pub leads: u64,
     /// Whether it is the whole of a scan. Where it is not, "none" would mean "none so far".
     pub complete: bool,
-    /// Whether the leads were read from a file: it has no activity log, and may be a part of the instance.
+    /// Whether the leads were read from a file: it has no activity log, and may be a part of the
+    /// instance.
     pub is_file: bool,
     /// How the scan reads that did not end; none where none was begun.
     pub running: Option<String>,
@@ -31,14 +34,16 @@ pub struct Source {
     pub fields: Option<Vec<String>>,
 }
 
-/// How far the activity log was read: what it alone tells are the races, the integrations and the past.
+/// How far the activity log was read: what it alone tells are the races, the integrations and the
+/// past.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(into = "super::document::LogRecord")]
 pub enum Log {
     /// For every lead in a group.
     #[default]
     Read,
-    /// Not for so many leads in groups, for this reason. What is counted of it is the least that there is.
+    /// Not for so many leads in groups, for this reason. What is counted of it is the least that
+    /// there is.
     InPart {
         /// Leads in groups that were not looked for.
         unread: u64,
@@ -63,8 +68,8 @@ pub enum WhyUnread {
 }
 
 impl Source {
-    /// Of a cache. `unread` are the leads in groups whose births nobody has asked for, and `any_read` says whether anybody
-    /// has asked for one.
+    /// Of a cache. `unread` are the leads in groups whose births nobody has asked for, and
+    /// `any_read` says whether anybody has asked for one.
     pub fn of(summary: Summary, unread: u64, any_read: bool) -> Self {
         let is_file = summary.strategy.as_deref() == Some("file");
         let log = match why_unread(&summary, is_file) {
@@ -74,7 +79,8 @@ impl Source {
             Some(why) if any_read => Log::InPart { unread, why },
             Some(why) => Log::Unread(why),
         };
-        let Summary { instance, scanned_at, leads, complete, running, reached, fields, .. } = summary;
+        let Summary { instance, scanned_at, leads, complete, running, reached, fields, .. } =
+            summary;
         Self { instance, scanned_at, leads, complete, is_file, running, reached, log, fields }
     }
 
@@ -85,11 +91,14 @@ impl Source {
         }
         let Some(running) = self.running.as_deref() else {
             return Some(
-                "Not known yet: no scan of this instance has ended so far. Run `mkto-audit scan`.".to_owned(),
+                "Not known yet: no scan of this instance has ended so far. Run `mkto-audit scan`."
+                    .to_owned(),
             );
         };
         let stopped = match (running, self.reached) {
-            ("refresh", _) => "the last scan was to read what has changed, and did not end".to_owned(),
+            ("refresh", _) => {
+                "the last scan was to read what has changed, and did not end".to_owned()
+            }
             (_, Some(Reached { done, expected })) => {
                 let of_all = expected.map(|all| format!(" of about {}", count(all.max(done))));
                 let what = if running == "bulk" { "files of bulk extract" } else { "ids" };
@@ -99,7 +108,10 @@ impl Source {
         };
         let rest = match self.scanned_at {
             Some(at) => {
-                format!(". The other records are as the scan of {} UTC saw them", at.format("%Y-%m-%d %H:%M"))
+                format!(
+                    ". The other records are as the scan of {} UTC saw them",
+                    at.format("%Y-%m-%d %H:%M")
+                )
             }
             None => String::new(),
         };
@@ -115,11 +127,15 @@ impl Source {
         }
         match self.leads {
             0 => "No record was read so far.".to_owned(),
-            leads => format!("No duplicates so far, among the {} that were read.", counted(leads, "record")),
+            leads => format!(
+                "No duplicates so far, among the {} that were read.",
+                counted(leads, "record")
+            ),
         }
     }
 
-    /// What the activity log would tell and is not known, with the way to it; nothing where it was read.
+    /// What the activity log would tell and is not known, with the way to it; nothing where it was
+    /// read.
     pub fn not_known(&self) -> Option<String> {
         const TOLD: &str = "which integrations made the duplicates, which of them arose from two calls at once, and what the guard \
              would have prevented";
@@ -131,7 +147,9 @@ impl Source {
             Log::InPart { unread, why } => {
                 let them = counted(unread, "record");
                 (
-                    format!("Not known of {them} in groups: {TOLD}. The numbers are the least that there is"),
+                    format!(
+                        "Not known of {them} in groups: {TOLD}. The numbers are the least that there is"
+                    ),
                     why,
                 )
             }
@@ -144,7 +162,8 @@ impl Source {
 }
 
 impl Log {
-    /// Whether nothing of it is known, so that what it would tell is left out rather than shown as 0.
+    /// Whether nothing of it is known, so that what it would tell is left out rather than shown as
+    /// 0.
     pub fn is_unread(self) -> bool {
         matches!(self, Self::Unread(_))
     }
@@ -166,7 +185,9 @@ impl WhyUnread {
             Self::File => {
                 "a file has no activity log. A scan of the instance itself (`mkto-audit scan`) reads it"
             }
-            Self::NotAsked => "the scan was run with --no-causes. Run `mkto-audit scan`: it finds the causes",
+            Self::NotAsked => {
+                "the scan was run with --no-causes. Run `mkto-audit scan`: it finds the causes"
+            }
             Self::Denied => {
                 "the API user lacks the permission Read-Only Activity. Give it to the user's role (in Marketo: Admin > \
                  Users & Roles > Roles > Access API), check it with `mkto-audit doctor`, and run `mkto-audit scan` again"

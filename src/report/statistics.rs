@@ -1,7 +1,9 @@
-//! What the duplicates have in common: who made them, when, and how many of them need not have been.
+//! What the duplicates have in common: who made them, when, and how many of them need not have
+//! been.
 //!
-//! Counted are late leads, those that came although their group had one already: each by itself, since one group may be
-//! the work of two integrations. Leads that were merged into others before count as the past that they are.
+//! Counted are late leads, those that came although their group had one already: each by itself,
+//! since one group may be the work of two integrations. Leads that were merged into others before
+//! count as the past that they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,17 +15,18 @@ use crate::lead::Birth;
 /// Duplicates by integration, day and hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// The duplicates of today by who made them, by the login of the API user; `None` where that is not known, or no
-    /// integration at all.
+    /// The duplicates of today by who made them, by the login of the API user; `None` where that is
+    /// not known, or no integration at all.
     pub by_integration: BTreeMap<Option<String>, IntegrationTotals>,
     /// The duplicates of today by the day (UTC) on which they came.
     pub by_day: BTreeMap<NaiveDate, DayTotals>,
     /// Races by the hour of the day (UTC) in which they happened.
     pub races_by_hour: [u64; 24],
-    /// Late leads that a guarded write path would have prevented: those that came by a race that is at least likely.
+    /// Late leads that a guarded write path would have prevented: those that came by a race that is
+    /// at least likely.
     pub prevented: u64,
-    /// Leads that were merged into others before this report, by the day (UTC) on which they were born and by who made
-    /// them: the duplicates of the time before.
+    /// Leads that were merged into others before this report, by the day (UTC) on which they were
+    /// born and by who made them: the duplicates of the time before.
     pub merged_before: BTreeMap<(NaiveDate, Option<String>), u64>,
 }
 
@@ -71,7 +74,10 @@ impl Statistics {
     /// Counts the birth of a lead that was merged into another since.
     pub(super) fn add_merged(&mut self, birth: &Birth) {
         if birth.of_a_merged_lead() {
-            *self.merged_before.entry((birth.at.date_naive(), birth.api_user.clone())).or_default() += 1;
+            *self
+                .merged_before
+                .entry((birth.at.date_naive(), birth.api_user.clone()))
+                .or_default() += 1;
         }
     }
 

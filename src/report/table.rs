@@ -1,7 +1,9 @@
 //! The report for a person, at most as wide as the terminal.
 
 use chrono::{DateTime, Utc};
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{
+    Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
+};
 
 use super::plain::{count, counted, one_line};
 use super::{GroupTotals, MailedTwice, OptedOut, Report, ShownGroup};
@@ -9,7 +11,8 @@ use crate::dedupe::span;
 use crate::lead::Lead;
 
 /// A rule below the header, and none elsewhere: what is not drawn leaves room for the data.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// The least width of a terminal that has room for the codes of causes.
 const WITH_CODES: usize = 60;
@@ -39,11 +42,12 @@ pub fn render(report: &Report, width: usize) -> String {
 
 fn headline(report: &Report, width: usize) -> String {
     let source = &report.source;
-    let scanned = source
-        .scanned_at
-        .filter(|_| source.complete)
-        .map_or_else(|| "not fully scanned yet".to_owned(), |at| format!("scanned {} UTC", minute(at)));
-    let from = format!("{}, {scanned}: {}", one_line(&source.instance), counted(source.leads, "record"));
+    let scanned = source.scanned_at.filter(|_| source.complete).map_or_else(
+        || "not fully scanned yet".to_owned(),
+        |at| format!("scanned {} UTC", minute(at)),
+    );
+    let from =
+        format!("{}, {scanned}: {}", one_line(&source.instance), counted(source.leads, "record"));
     if report.groups == 0 {
         return wrapped(&[from, source.none_found()].join("\n"), width);
     }
@@ -54,7 +58,11 @@ fn headline(report: &Report, width: usize) -> String {
         counted(report.groups, "group"),
         counted(report.excess, "extra record"),
         // A share of what was read so far is a share of nothing.
-        if source.complete { share_of(report.excess, source.leads, "all records") } else { String::new() },
+        if source.complete {
+            share_of(report.excess, source.leads, "all records")
+        } else {
+            String::new()
+        },
     );
     let lines = [from, found].into_iter().map(|line| wrapped(&line, width));
     let people = people(report).into_iter().map(|line| wrapped(&line, width));
@@ -71,7 +79,11 @@ fn numbers(report: &Report, width: usize) -> Vec<String> {
         .collect();
     let mut lines = vec![
         "Extra records, as far as the scan knows:".to_owned(),
-        format!("{} can be merged now {}", count(report.mergeable.excess), of_groups(report.mergeable)),
+        format!(
+            "{} can be merged now {}",
+            count(report.mergeable.excess),
+            of_groups(report.mergeable)
+        ),
     ];
     if undecided.groups > 0 {
         let (all, why) = (count(undecided.excess), reasons.join(", "));
@@ -111,10 +123,16 @@ pub(super) fn people(report: &Report) -> Vec<String> {
         Some(MailedTwice { people: 0, .. }) => None,
         Some(MailedTwice { people, mails }) => Some(format!(
             "{} two or more records that can be mailed: up to {} too many in each send.",
-            if people == 1 { "1 person has".to_owned() } else { format!("{} people have", count(people)) },
+            if people == 1 {
+                "1 person has".to_owned()
+            } else {
+                format!("{} people have", count(people))
+            },
             counted(mails, "mail"),
         )),
-        None => Some("Who gets mails twice is not known: the scan did not read who unsubscribed.".to_owned()),
+        None => Some(
+            "Who gets mails twice is not known: the scan did not read who unsubscribed.".to_owned(),
+        ),
     };
     opted_out.into_iter().chain(twice).collect()
 }
@@ -131,8 +149,9 @@ fn causes(report: &Report, width: usize) -> String {
     let mut table = new_table(width);
     // The code for `--cause` is a help where there is room for it.
     let columns = if width >= WITH_CODES { 4 } else { 3 };
-    table
-        .set_header(["extra\nrecords", "groups", "how they came about", "--cause"].into_iter().take(columns));
+    table.set_header(
+        ["extra\nrecords", "groups", "how they came about", "--cause"].into_iter().take(columns),
+    );
     let found = report.by_cause.iter().filter(|(_, totals)| totals.groups > 0);
     let mut found: Vec<_> = found.collect();
     found.sort_by_key(|(cause, totals)| (std::cmp::Reverse(totals.excess), **cause));
@@ -192,7 +211,10 @@ fn shown_line(report: &Report) -> String {
     let (shown, all) = (report.shown.len() as u64, report.groups);
     if shown < all {
         let how_many = if shown == 1 { String::new() } else { count(shown) + " " };
-        format!("The {how_many}largest of {} groups (--limit N shows more, --csv FILE all):", count(all))
+        format!(
+            "The {how_many}largest of {} groups (--limit N shows more, --csv FILE all):",
+            count(all)
+        )
     } else if all == 1 {
         "The group:".to_owned()
     } else {
@@ -213,8 +235,8 @@ fn groups(report: &Report, width: usize) -> String {
     finished(&table)
 }
 
-/// A column of the groups' table, and the least width of a terminal that has room for it. The one without a title has the
-/// key's name.
+/// A column of the groups' table, and the least width of a terminal that has room for it. The one
+/// without a title has the key's name.
 struct Column {
     title: &'static str,
     room: usize,
@@ -225,14 +247,22 @@ const COLUMNS: &[Column] = &[
     Column { title: "", room: 0, cell: |shown| Cell::new(one_line(&shown.group.key.to_string())) },
     Column { title: "records", room: 0, cell: |shown| number(shown.group.leads.len() as u64) },
     Column { title: "cause", room: 0, cell: |shown| Cell::new(shown.explanation.cause.in_short()) },
-    Column { title: "confidence", room: 122, cell: |shown| Cell::new(shown.explanation.confidence.as_str()) },
+    Column {
+        title: "confidence",
+        room: 122,
+        cell: |shown| Cell::new(shown.explanation.confidence.as_str()),
+    },
     Column { title: "record\nto keep", room: 56, cell: |shown| right(kept(shown)) },
     Column {
         title: "first\ncreated",
         room: 108,
         cell: |shown| Cell::new(created(shown).map(day).unwrap_or_default()),
     },
-    Column { title: "first\nto last", room: 72, cell: |shown| right(within(shown).unwrap_or_default()) },
+    Column {
+        title: "first\nto last",
+        room: 72,
+        cell: |shown| right(within(shown).unwrap_or_default()),
+    },
 ];
 
 /// The record to keep; where a person must decide first, nobody says.

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 use super::plain::{count, one_line};
 use super::{
-    Collector, Emails, Filter, Report, Source, parse_since, render, write_beside, write_csv, write_json,
+    Collector, Emails, Filter, Report, Source, parse_since, render, write_beside, write_csv,
+    write_json,
 };
 use crate::dedupe::{Cause, Group, Key, Policy};
 use crate::lead::Lead;
@@ -30,7 +31,8 @@ fn sample() -> Vec<Group> {
     vec![
         group(vec![
             lead(17, "ada@example.com", "2026-03-01T08:00:00Z").with("firstName", "Ada"),
-            lead(18, "Ada@Example.com", "2026-03-01T08:00:02Z").with("company", "=HYPERLINK(\"evil\")"),
+            lead(18, "Ada@Example.com", "2026-03-01T08:00:02Z")
+                .with("company", "=HYPERLINK(\"evil\")"),
         ]),
         group(vec![
             lead(40, "王小明@example.net", "2025-01-01T00:00:00Z").with("firstName", "王小明"),
@@ -39,7 +41,8 @@ fn sample() -> Vec<Group> {
                 .with("lastName", "O'Neil, \"Ed\"\nJr.")
                 .with("originalSourceType", "Salesforce.com")
                 .with("sfdcContactId", "0031"),
-            lead(42, "王小明@example.net", "2025-07-01T00:00:00Z").with("originalSourceType", "List import"),
+            lead(42, "王小明@example.net", "2025-07-01T00:00:00Z")
+                .with("originalSourceType", "List import"),
         ]),
         group(vec![
             lead(
@@ -95,7 +98,10 @@ fn snapshot(name: &str, text: &str) {
 #[test]
 fn the_table_shows_totals_causes_and_the_largest_groups() {
     snapshot("report_table_80", &render(&sample_report(), 80));
-    snapshot("report_table_limited", &render(&report_of(sample(), &Filter::default(), Some(1)), 80));
+    snapshot(
+        "report_table_limited",
+        &render(&report_of(sample(), &Filter::default(), Some(1)), 80),
+    );
 }
 
 #[test]
@@ -122,7 +128,8 @@ fn a_value_cannot_steer_the_terminal() {
         lead(1, "x\u{1b}]0;owned\u{7}\r\n\u{202e}@example.com", "2026-01-01T00:00:00Z"),
         lead(2, "x\u{1b}]0;owned\u{7}\r\n\u{202e}@example.com", "2026-01-01T00:00:00Z"),
     ]);
-    let hostile = Group { key: Key::stored("x\u{1b}[2J\u{9b}1m\r\nfake".to_owned()).unwrap(), ..hostile };
+    let hostile =
+        Group { key: Key::stored("x\u{1b}[2J\u{9b}1m\r\nfake".to_owned()).unwrap(), ..hostile };
     let report = report_of(vec![hostile], &Filter::default(), None);
     let shown = render(&report, 80);
     assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
@@ -146,9 +153,12 @@ fn the_csv_is_what_the_documentation_promises() {
 
 #[test]
 fn a_text_that_a_spreadsheet_would_run_is_made_harmless() {
-    for formula in ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\u{ff1d}1", "=cmd|' /C calc'!A0"] {
+    for formula in
+        ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\u{ff1d}1", "=cmd|' /C calc'!A0"]
+    {
         let leads = vec![
-            lead(1, "ada@example.com", "2026-01-01T00:00:00Z").with("lastName", format!("\u{feff}{formula}")),
+            lead(1, "ada@example.com", "2026-01-01T00:00:00Z")
+                .with("lastName", format!("\u{feff}{formula}")),
             lead(2, "ada@example.com", "2026-01-01T00:00:00Z").with("firstName", formula),
         ];
         let csv = csv_of(&report_of(vec![group(leads)], &Filter::default(), None));
@@ -167,11 +177,17 @@ fn each_filter_keeps_what_it_says_and_the_totals_follow() {
     for (filter, expected) in [
         (Filter { cause: Some(Cause::Race), ..all.clone() }, vec!["ada@example.com"]),
         (Filter { min_size: 3, ..all.clone() }, vec!["王小明@example.net"]),
-        (Filter { since: Some(parse_since("2026-03-01").unwrap()), ..all.clone() }, vec!["ada@example.com"]),
+        (
+            Filter { since: Some(parse_since("2026-03-01").unwrap()), ..all.clone() },
+            vec!["ada@example.com"],
+        ),
         (Filter { domain: Some("@Example.NET".into()), ..all.clone() }, vec!["王小明@example.net"]),
         (Filter { domain: Some("example.org".into()), ..all.clone() }, vec![]),
         (
-            Filter { emails: Some(Emails::of([" ADA@example.com", "nobody@example.com"])), ..all.clone() },
+            Filter {
+                emails: Some(Emails::of([" ADA@example.com", "nobody@example.com"])),
+                ..all.clone()
+            },
             vec!["ada@example.com"],
         ),
         (Filter { emails: Some(Emails::of([""])), ..all }, vec![]),
@@ -185,7 +201,10 @@ fn each_filter_keeps_what_it_says_and_the_totals_follow() {
 #[test]
 fn a_time_may_be_a_date_or_a_moment_and_nothing_else() {
     assert_eq!(parse_since("2026-01-31").unwrap().to_rfc3339(), "2026-01-31T00:00:00+00:00");
-    assert_eq!(parse_since("2026-01-31T08:00:00-08:00").unwrap().to_rfc3339(), "2026-01-31T16:00:00+00:00");
+    assert_eq!(
+        parse_since("2026-01-31T08:00:00-08:00").unwrap().to_rfc3339(),
+        "2026-01-31T16:00:00+00:00"
+    );
     for text in ["", "yesterday", "2026-02-30", "31.01.2026", "2026-1"] {
         assert!(parse_since(text).is_err(), "{text}");
     }

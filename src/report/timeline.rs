@@ -1,4 +1,5 @@
-//! What happened to a group, in the order of time: which call arrived when, and which lead was there when.
+//! What happened to a group, in the order of time: which call arrived when, and which lead was
+//! there when.
 
 use std::collections::BTreeMap;
 
@@ -45,10 +46,11 @@ impl What {
     }
 }
 
-/// A group's events by time, a cause above its effect, then by id. A lead without a known birth has its creation time.
+/// A group's events by time, a cause above its effect, then by id. A lead without a known birth has
+/// its creation time.
 ///
-/// A birth is known to the second and a call to the millisecond: within a second the calls stand first. No birth stands
-/// above its own call, whatever the clocks of the two said.
+/// A birth is known to the second and a call to the millisecond: within a second the calls stand
+/// first. No birth stands above its own call, whatever the clocks of the two said.
 pub fn timeline(group: &Group) -> Vec<Event> {
     let mut events: Vec<Event> = group.births.iter().flat_map(of_birth).collect();
     for lead in group.leads.iter().filter(|lead| group.birth_of(lead.id).is_none()) {
@@ -98,9 +100,11 @@ mod tests {
     use crate::dedupe::Key;
     use crate::lead::Lead;
 
-    /// A birth by the call that arrived then; the request id carries that time in hexadecimal milliseconds.
+    /// A birth by the call that arrived then; the request id carries that time in hexadecimal
+    /// milliseconds.
     fn birth(lead: LeadId, at: &str, arrived: &str) -> Birth {
-        let time = |text: &str| format!("2026-11-28T15:34:{text}Z").parse::<DateTime<Utc>>().unwrap();
+        let time =
+            |text: &str| format!("2026-11-28T15:34:{text}Z").parse::<DateTime<Utc>>().unwrap();
         let request_id = format!("d63b#{:011x}", time(arrived).timestamp_millis());
         Birth { request_id: Some(request_id), ..Birth::new(lead, time(at)) }
     }

@@ -1,7 +1,8 @@
 //! Activities over HTTP: types, paging tokens, pages, lead changes, deleted leads.
 //!
-//! A page is short, or empty, whenever little of what was scanned is wanted; that there is more to scan is all that
-//! `moreResult` says. What the log holds, and when it can be read, stands in [`log`].
+//! A page is short, or empty, whenever little of what was scanned is wanted; that there is more to
+//! scan is all that `moreResult` says. What the log holds, and when it can be read, stands in
+//! [`log`].
 
 use std::collections::BTreeSet;
 
@@ -36,8 +37,9 @@ pub(super) fn activity_types() -> Answer {
 pub(super) fn paging_token(shared: &Shared, request: &Request) -> Result<Answer, Refused> {
     let written = request.param("sinceDatetime");
     let written = written.ok_or_else(|| refused("1002", "Missing parameter 'sinceDatetime'"))?;
-    let since = parse_since(written)
-        .ok_or_else(|| refused("704", format!("Invalid date format '{written}' for 'sinceDatetime'")))?;
+    let since = parse_since(written).ok_or_else(|| {
+        refused("704", format!("Invalid date format '{written}' for 'sinceDatetime'"))
+    })?;
     let token = token::write(shared.world().log.since(since), now());
     Ok(Answer::Token(token))
 }
@@ -65,13 +67,15 @@ pub(super) fn lead_changes(shared: &Shared, request: &Request) -> Result<Answer,
     world.log.commit_late(now());
     let leads = leads_asked_for(&world, request)?;
     let types = [types::NEW_LEAD.id, types::CHANGE_DATA_VALUE.id];
-    let wanted = Wanted { types: &types, leads: leads.as_ref(), fields: Some(&fields), of_deleted: false };
+    let wanted =
+        Wanted { types: &types, leads: leads.as_ref(), fields: Some(&fields), of_deleted: false };
     page(&world, request, &wanted, show::lead_change)
 }
 
 /// Get Deleted Leads.
 pub(super) fn deleted_leads(shared: &Shared, request: &Request) -> Result<Answer, Refused> {
-    let wanted = Wanted { types: &[types::DELETE_LEAD.id], leads: None, fields: None, of_deleted: true };
+    let wanted =
+        Wanted { types: &[types::DELETE_LEAD.id], leads: None, fields: None, of_deleted: true };
     page(&shared.world(), request, &wanted, show::activity)
 }
 
@@ -91,7 +95,11 @@ fn page(
     })?;
     let page = world.log.page(from, request.batch_size()?, now, wanted, world);
     // Numbers begin at one, as ids do.
-    let rows = page.entries.iter().map(|(place, lead, entry)| show(place + 1, *lead, entry, world)).collect();
+    let rows = page
+        .entries
+        .iter()
+        .map(|(place, lead, entry)| show(place + 1, *lead, entry, world))
+        .collect();
     Ok(Answer::Page { rows, next: Some(token::write(page.next, now)), more: Some(page.more) })
 }
 
@@ -101,7 +109,10 @@ fn types_asked_for(request: &Request) -> Result<Vec<u32>, Refused> {
         return Err(refused("1002", "Missing parameter 'activityTypeIds'"));
     }
     if ids.len() > MOST_TYPES {
-        return Err(refused("1003", format!("Too many activity types: {}; at most {MOST_TYPES}", ids.len())));
+        return Err(refused(
+            "1003",
+            format!("Too many activity types: {}; at most {MOST_TYPES}", ids.len()),
+        ));
     }
     ids.iter()
         .map(|id| {
@@ -118,23 +129,28 @@ fn types_asked_for(request: &Request) -> Result<Vec<u32>, Refused> {
 fn leads_asked_for(world: &World, request: &Request) -> Result<Option<BTreeSet<u64>>, Refused> {
     let ids = request.param_list("leadIds");
     if ids.len() > MOST_LEADS {
-        return Err(refused("1003", format!("Too many lead ids: {}; at most {MOST_LEADS}", ids.len())));
+        return Err(refused(
+            "1003",
+            format!("Too many lead ids: {}; at most {MOST_LEADS}", ids.len()),
+        ));
     }
     if !ids.is_empty() {
         let ids: Option<BTreeSet<u64>> = ids.iter().map(|id| id.parse().ok()).collect();
         return ids.map(Some).ok_or_else(|| refused("1003", "Invalid leadIds"));
     }
     let Some(list) = request.param("listId") else { return Ok(None) };
-    let members = list.parse().ok().and_then(|id: u64| world.lists.get(&id)).map(|list| &list.members);
     let members =
-        members.ok_or_else(|| refused("1013", format!("Static List with id '{list}' not found")))?;
+        list.parse().ok().and_then(|id: u64| world.lists.get(&id)).map(|list| &list.members);
+    let members = members
+        .ok_or_else(|| refused("1013", format!("Static List with id '{list}' not found")))?;
     if members.len() >= LARGE_LIST {
         return Err(refused("1003", format!("The list has {LARGE_LIST} members or more")));
     }
     Ok(Some(members.clone()))
 }
 
-/// ISO 8601 with a zone, or a bare date. A time with fractions of a second counts as its day's midnight, as users report.
+/// ISO 8601 with a zone, or a bare date. A time with fractions of a second counts as its day's
+/// midnight, as users report.
 fn parse_since(written: &str) -> Option<DateTime<Utc>> {
     let day = || {
         let date = NaiveDate::parse_from_str(written.get(..10)?, "%Y-%m-%d").ok()?;
@@ -159,7 +175,11 @@ mod tests {
         assert_eq!(parse_since("2026-01-02T00:00:00Z"), midnight);
         assert_eq!(parse_since("2026-01-01T16:00:00-0800"), midnight);
         assert_eq!(parse_since("2026-01-02T15:00:00.000Z"), midnight);
-        assert_eq!(parse_since("2026-01-02T15:00:00 0000"), None, "a plus sign that was not encoded");
+        assert_eq!(
+            parse_since("2026-01-02T15:00:00 0000"),
+            None,
+            "a plus sign that was not encoded"
+        );
         assert_eq!(parse_since("yesterday"), None);
     }
 }

@@ -20,7 +20,12 @@ pub(super) enum Answer {
     /// `success: false`.
     Refused(Refused),
     /// Something else than an envelope.
-    Raw { status: u16, content_type: &'static str, headers: Vec<(&'static str, String)>, body: Vec<u8> },
+    Raw {
+        status: u16,
+        content_type: &'static str,
+        headers: Vec<(&'static str, String)>,
+        body: Vec<u8>,
+    },
 }
 
 /// Marketo's code and words of a refusal.
@@ -71,7 +76,8 @@ impl Answer {
                 members.insert("result".to_owned(), Value::Array(rows));
             }
             Self::Page { rows, next, more } => {
-                // An activity call that found nothing was seen without `result`; a lead call with an empty one.
+                // An activity call that found nothing was seen without `result`; a lead call with
+                // an empty one.
                 if !rows.is_empty() || more.is_none() {
                     members.insert("result".to_owned(), Value::Array(rows));
                 }

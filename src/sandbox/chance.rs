@@ -36,7 +36,8 @@ impl Chance {
         self.ordered.push_back((endpoint, fault));
     }
 
-    /// What goes wrong with a call of this endpoint. File faults wait for a file, partial merges for a merge.
+    /// What goes wrong with a call of this endpoint. File faults wait for a file, partial merges
+    /// for a merge.
     pub(super) fn draw(&mut self, endpoint: &str) -> Drawn {
         if let Some(place) = self.ordered.iter().position(|(wanted, _)| wanted == endpoint) {
             let ordered = self.ordered.remove(place).map(|(_, fault)| fault);
@@ -48,7 +49,8 @@ impl Chance {
         }
         let mut drawn = Drawn::default();
         for (fault, rate) in &self.rates {
-            // Every rate is drawn for every call, so that one fault's rate does not shift another's fate.
+            // Every rate is drawn for every call, so that one fault's rate does not shift another's
+            // fate.
             let hit = self.rng.random::<f64>() < *rate;
             if !hit || !concerns(*fault, endpoint) {
                 continue;
@@ -77,13 +79,18 @@ fn concerns(fault: Fault, endpoint: &str) -> bool {
     match fault {
         Fault::HalfFile | Fault::BadChecksum | Fault::NoFile => endpoint.ends_with("/file"),
         Fault::FailedExport => endpoint.ends_with("/enqueue"),
-        Fault::PartialMerge | Fault::IgnoredMerge | Fault::LateMerge => endpoint.ends_with("/merge"),
+        Fault::PartialMerge | Fault::IgnoredMerge | Fault::LateMerge => {
+            endpoint.ends_with("/merge")
+        }
         Fault::StaleRead | Fault::MissingRead => endpoint == "GET /rest/v1/leads",
         Fault::NoResult => {
             matches!(
                 endpoint,
                 "GET /rest/v1/leads" | "GET /rest/v1/lead/{id}" | "GET /rest/v1/list/{id}/leads"
-            ) || matches!(endpoint, "GET /rest/v1/lists/{id}/leads" | "GET /rest/v1/leads/programs/{id}")
+            ) || matches!(
+                endpoint,
+                "GET /rest/v1/lists/{id}/leads" | "GET /rest/v1/leads/programs/{id}"
+            )
         }
         Fault::MeddleChange | Fault::MeddleOptOut | Fault::MeddleDelete | Fault::MeddleMerge => {
             endpoint == "GET /rest/v1/leads"

@@ -18,13 +18,14 @@ pub struct ObjectSpec {
     pub link_field: String,
     /// What `customobjects.json` and `describe.json` tell of its links.
     pub relations: Vec<Relation>,
-    /// Code and words with which every call for it is refused (`603`, `1020`, …); the list of objects shows it all the
-    /// same.
+    /// Code and words with which every call for it is refused (`603`, `1020`, …); the list of
+    /// objects shows it all the same.
     pub refused: Option<(String, String)>,
 }
 
 impl ObjectSpec {
-    /// An object that anybody may read, whose field links to a field of leads; that one in any spelling.
+    /// An object that anybody may read, whose field links to a field of leads; that one in any
+    /// spelling.
     pub fn linked(name: &str, link_field: &str, lead_field: &str) -> Self {
         let relation = Relation {
             field: link_field.to_owned(),
@@ -60,18 +61,19 @@ impl Sandbox {
         world::put_object(&mut self.shared.world(), object);
     }
 
-    /// Gives a custom object a row with these values, its link among them, and gives the row's GUID.
+    /// Gives a custom object a row with these values, its link among them, and gives the row's
+    /// GUID.
     pub fn put_object_row(&self, name: &str, row: &Value) -> String {
         let row = row.as_object().cloned().unwrap_or_default();
         world::put_object_row(&mut self.shared.world(), name, row)
     }
 
-    /// While the nth such call from now runs (1 is the next), somebody does this: when the call has been accepted, and
-    /// before its work is done. A write has looked up by then; a read has read.
+    /// While the nth such call from now runs (1 is the next), somebody does this: when the call has
+    /// been accepted, and before its work is done. A write has looked up by then; a read has read.
     ///
-    /// A call is such if its endpoint (`POST /rest/v1/leads/{id}/merge.json`) or its path as it was sent
-    /// (`POST /rest/v1/leads/12/merge.json`) contains the text; `/leads.json` is none of `/leads/12/merge.json`. Calls
-    /// that the gate or a fault turns away do not count.
+    /// A call is such if its endpoint (`POST /rest/v1/leads/{id}/merge.json`) or its path as it was
+    /// sent (`POST /rest/v1/leads/12/merge.json`) contains the text; `/leads.json` is none of
+    /// `/leads/12/merge.json`. Calls that the gate or a fault turns away do not count.
     pub fn at_call(&self, endpoint_contains: &str, nth: usize, meanwhile: Meanwhile) {
         self.at_moment(endpoint_contains, nth, Moment::During, meanwhile);
     }
@@ -87,7 +89,13 @@ impl Sandbox {
     }
 
     /// The same at any moment of the call.
-    pub fn at_moment(&self, endpoint_contains: &str, nth: usize, moment: Moment, meanwhile: Meanwhile) {
+    pub fn at_moment(
+        &self,
+        endpoint_contains: &str,
+        nth: usize,
+        moment: Moment,
+        meanwhile: Meanwhile,
+    ) {
         self.shared.script().order(endpoint_contains, nth, moment, meanwhile);
     }
 
@@ -101,8 +109,8 @@ impl Sandbox {
         self.shared.refusals().order(lead, code, message);
     }
 
-    /// Every change of a lead's values, oldest first; of a lead that is gone, too. A value that never changed is where
-    /// the lead is, or where it was at its end.
+    /// Every change of a lead's values, oldest first; of a lead that is gone, too. A value that
+    /// never changed is where the lead is, or where it was at its end.
     pub fn history(&self, lead: u64) -> Vec<Held> {
         self.shared.world().past.history(lead).to_vec()
     }

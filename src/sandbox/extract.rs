@@ -1,7 +1,8 @@
 //! Bulk lead extract over HTTP: create, enqueue, status, list, cancel, file.
 //!
-//! Jobs and their timetable stand in [`jobs`], what may be ordered in [`order`], the file's form in [`mod@file`]; here they
-//! meet the instance. An export never holds merged, deleted or anonymous leads.
+//! Jobs and their timetable stand in [`jobs`], what may be ordered in [`order`], the file's form in
+//! [`mod@file`]; here they meet the instance. An export never holds merged, deleted or anonymous
+//! leads.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::America::Chicago;
@@ -60,7 +61,8 @@ pub(super) fn list(shared: &Shared, request: &Request) -> Result<Answer, Refused
     let statuses = request.param_list("status");
     let jobs = settled(shared, now);
     let wanted = |name: &str| statuses.is_empty() || statuses.iter().any(|status| status == name);
-    let all: Vec<_> = jobs.list(&request.user, now).filter(|job| wanted(job.status(now).name())).collect();
+    let all: Vec<_> =
+        jobs.list(&request.user, now).filter(|job| wanted(job.status(now).name())).collect();
     let from = usize::try_from(request.after()?).unwrap_or(usize::MAX);
     let to = from.saturating_add(request.batch_size()?);
     let rows = all.iter().skip(from).take(to - from).map(|job| job.report(now)).collect();
@@ -135,20 +137,29 @@ fn check(world: &World, has_updated_at: bool, order: &Order) -> Result<(), Refus
         Filter::SmartListId(id) => has_list(false, &id.to_string()),
         Filter::SmartListName(name) => has_list(false, name),
         Filter::StaticListId(id) => has_list(world.lists.contains_key(id), &id.to_string()),
-        Filter::StaticListName(name) => has_list(world.lists.values().any(|list| list.name == *name), name),
+        Filter::StaticListName(name) => {
+            has_list(world.lists.values().any(|list| list.name == *name), name)
+        }
     }
 }
 
-/// The file of an order. Rows come in an order that is the same each time and helps nobody; leads that were created in
-/// the hour that the end of daylight saving repeats come twice. Quotes within quotes that are left bare were seen once.
+/// The file of an order. Rows come in an order that is the same each time and helps nobody; leads
+/// that were created in the hour that the end of daylight saving repeats come twice. Quotes within
+/// quotes that are left bare were seen once.
 fn write(world: &World, order: &Order, bare_quotes: bool) -> (Vec<u8>, usize) {
-    let columns: Vec<u16> =
-        order.fields.iter().filter_map(|name| schema::find(name)).map(|(number, _)| number).collect();
-    let mut records: Vec<&Record> = world.leads().filter(|record| is_wanted(world, order, record)).collect();
+    let columns: Vec<u16> = order
+        .fields
+        .iter()
+        .filter_map(|name| schema::find(name))
+        .map(|(number, _)| number)
+        .collect();
+    let mut records: Vec<&Record> =
+        world.leads().filter(|record| is_wanted(world, order, record)).collect();
     records.sort_unstable_by_key(|record| record.id.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut file = FileWriter::new(order, bare_quotes);
     for record in records {
-        let values: Vec<Option<String>> = columns.iter().map(|column| record.text_of(*column)).collect();
+        let values: Vec<Option<String>> =
+            columns.iter().map(|column| record.text_of(*column)).collect();
         let times = if in_repeated_hour(record.created_at) { 2 } else { 1 };
         for _ in 0..times {
             file.row(values.iter().map(Option::as_deref));
@@ -158,8 +169,9 @@ fn write(world: &World, order: &Order, bare_quotes: bool) -> (Vec<u8>, usize) {
 }
 
 fn is_wanted(world: &World, order: &Order, record: &Record) -> bool {
-    let on =
-        |list: Option<&super::world::StaticList>| list.is_some_and(|list| list.members.contains(&record.id));
+    let on = |list: Option<&super::world::StaticList>| {
+        list.is_some_and(|list| list.members.contains(&record.id))
+    };
     match &order.filter {
         Filter::CreatedAt(window) => window.holds(record.created_at),
         Filter::UpdatedAt(window) => window.holds(record.updated_at),
@@ -195,7 +207,8 @@ mod tests {
 
     fn ids(world: &World, start: &str, end: &str) -> Vec<u64> {
         let filter = json!({"createdAt": {"startAt": start, "endAt": end}});
-        let (bytes, records) = write(world, &order(&json!({"fields": ["id"], "filter": filter})), false);
+        let (bytes, records) =
+            write(world, &order(&json!({"fields": ["id"], "filter": filter})), false);
         let text = String::from_utf8(bytes).unwrap();
         let mut ids: Vec<u64> = text.lines().skip(1).map(|line| line.parse().unwrap()).collect();
         assert_eq!(ids.len(), records);
@@ -216,8 +229,11 @@ mod tests {
 
     #[test]
     fn a_lead_of_the_hour_that_comes_twice_comes_twice() {
-        let world =
-            world(&[(1, "2025-11-02T06:30:00Z"), (2, "2025-11-02T05:59:59Z"), (3, "2025-11-02T08:00:00Z")]);
+        let world = world(&[
+            (1, "2025-11-02T06:30:00Z"),
+            (2, "2025-11-02T05:59:59Z"),
+            (3, "2025-11-02T08:00:00Z"),
+        ]);
         assert_eq!(ids(&world, "2025-11-01T00:00:00Z", "2025-11-30T00:00:00Z"), [1, 1, 2, 3]);
     }
 

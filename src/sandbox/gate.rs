@@ -19,7 +19,9 @@ pub(super) fn api_user(client_id: &str, given: &str) -> Option<String> {
         "" => Some(API_USER.to_owned()),
         rest => {
             let name = rest.strip_prefix('.').filter(|name| !name.is_empty())?;
-            name.chars().all(|c| c.is_ascii_alphanumeric()).then(|| format!("{name}@api.example.com"))
+            name.chars()
+                .all(|c| c.is_ascii_alphanumeric())
+                .then(|| format!("{name}@api.example.com"))
         }
     }
 }
@@ -93,7 +95,10 @@ impl Gate {
             ));
         }
         if self.in_flight >= self.concurrency {
-            return Err(refused("615", format!("Concurrent access limit reached: {}", self.concurrency)));
+            return Err(refused(
+                "615",
+                format!("Concurrent access limit reached: {}", self.concurrency),
+            ));
         }
         self.in_flight += 1;
         self.most_in_flight = self.most_in_flight.max(self.in_flight);
@@ -111,8 +116,11 @@ impl Gate {
 
     /// `stats/usage.json`
     pub(super) fn usage(&self) -> Value {
-        let users: Vec<Value> =
-            self.calls_today.iter().map(|(user, count)| json!({"userId": user, "count": count})).collect();
+        let users: Vec<Value> = self
+            .calls_today
+            .iter()
+            .map(|(user, count)| json!({"userId": user, "count": count}))
+            .collect();
         let total: u64 = self.calls_today.values().sum();
         json!({"date": self.day.map(|day| day.to_string()), "total": total, "users": users})
     }
@@ -156,7 +164,13 @@ struct Token {
 
 impl Tokens {
     /// The user's token and the seconds that it has left.
-    pub(super) fn issue(&mut self, user: &str, now: Instant, life: Duration, seed: u64) -> (String, u64) {
+    pub(super) fn issue(
+        &mut self,
+        user: &str,
+        now: Instant,
+        life: Duration,
+        seed: u64,
+    ) -> (String, u64) {
         if self.current.get(user).is_some_and(|token| token.expires <= now) {
             self.expired.extend(self.current.remove(user).map(|token| token.text));
         }
@@ -170,7 +184,11 @@ impl Tokens {
     }
 
     /// Whose token a header bears where it is good; else why not.
-    pub(super) fn check(&self, authorization: Option<&str>, now: Instant) -> Result<String, Refused> {
+    pub(super) fn check(
+        &self,
+        authorization: Option<&str>,
+        now: Instant,
+    ) -> Result<String, Refused> {
         let Some(header) = authorization else {
             return Err(refused("603", "Access denied: no access token"));
         };

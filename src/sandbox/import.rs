@@ -1,7 +1,9 @@
-//! Bulk lead import over HTTP: a file of leads comes as a form's part, waits as a batch, and is written some time later.
+//! Bulk lead import over HTTP: a file of leads comes as a form's part, waits as a batch, and is
+//! written some time later.
 //!
-//! Two batches run at once, ten wait, each takes some seconds. What is due is worked off before the next call looks at
-//! anything. Rows that Marketo does not take are kept for the file of failures; nothing here warns of a row.
+//! Two batches run at once, ten wait, each takes some seconds. What is due is worked off before the
+//! next call looks at anything. Rows that Marketo does not take are kept for the file of failures;
+//! nothing here warns of a row.
 
 mod multipart;
 
@@ -89,12 +91,23 @@ pub(super) fn create(shared: &Shared, request: &Request) -> Result<Answer, Refus
             "There are 10 imports currently being processed. Please try again later",
         ));
     }
-    let before = imports.batches.iter().rev().nth(RUNNING - 1).map_or(now, |batch| batch.finishes.max(now));
+    let before =
+        imports.batches.iter().rev().nth(RUNNING - 1).map_or(now, |batch| batch.finishes.max(now));
     // A second of Marketo's in the queue at least: no batch was seen to run at once.
     let starts = before + takes / 10;
     let id = FIRST + imports.batches.len();
     let (finishes, outcome) = (starts + takes, None);
-    imports.batches.push(Batch { order, call, list, header, rows, delimiter, starts, finishes, outcome });
+    imports.batches.push(Batch {
+        order,
+        call,
+        list,
+        header,
+        rows,
+        delimiter,
+        starts,
+        finishes,
+        outcome,
+    });
     Ok(Answer::Rows(vec![json!({"batchId": id, "importId": id.to_string(), "status": "Queued"})]))
 }
 
@@ -108,11 +121,13 @@ pub(super) fn status(shared: &Shared, id: &str) -> Result<Answer, Refused> {
     Ok(Answer::Rows(vec![Value::Object(row)]))
 }
 
-/// Get Import Lead Failures: the rows that were not taken, as they came, with the reason behind each.
+/// Get Import Lead Failures: the rows that were not taken, as they came, with the reason behind
+/// each.
 pub(super) fn failures(shared: &Shared, id: &str) -> Result<Answer, Refused> {
     let imports = shared.imports();
     let batch = imports.find(id)?;
-    let failed = batch.outcome.as_ref().map(|outcome| outcome.failed.as_slice()).unwrap_or_default();
+    let failed =
+        batch.outcome.as_ref().map(|outcome| outcome.failed.as_slice()).unwrap_or_default();
     let mut writer = csv::WriterBuilder::new().delimiter(batch.delimiter).from_writer(Vec::new());
     let header = batch.header.iter().chain(["Import Failure Reason"]);
     let rows = failed.iter().map(|(row, reason)| row.iter().chain([reason.as_str()]));
@@ -134,9 +149,12 @@ pub(super) fn warnings(shared: &Shared, id: &str) -> Result<Answer, Refused> {
 /// A file; where there is nothing to put into it there is none.
 fn file(body: Option<Vec<u8>>) -> Answer {
     match body {
-        Some(body) => {
-            Answer::Raw { status: 200, content_type: "text/csv;charset=UTF-8", headers: Vec::new(), body }
-        }
+        Some(body) => Answer::Raw {
+            status: 200,
+            content_type: "text/csv;charset=UTF-8",
+            headers: Vec::new(),
+            body,
+        },
         None => Answer::Raw {
             status: 404,
             content_type: "text/plain",
@@ -150,7 +168,9 @@ fn file(body: Option<Vec<u8>>) -> Answer {
 pub(super) fn work_off(shared: &Shared) {
     let now = now();
     let mut imports = shared.imports();
-    for batch in imports.batches.iter_mut().filter(|batch| batch.outcome.is_none() && batch.finishes <= now) {
+    for batch in
+        imports.batches.iter_mut().filter(|batch| batch.outcome.is_none() && batch.finishes <= now)
+    {
         batch.outcome = Some(batch.write(shared));
     }
 }
@@ -193,9 +213,13 @@ impl Batch {
             let cells = self.header.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
             let record: Map<String, Value> =
                 cells.map(|(name, cell)| (name.to_owned(), json!(cell))).collect();
-            let result = sync::import(shared, &mut world, &self.order, &self.call, &Value::Object(record));
+            let result =
+                sync::import(shared, &mut world, &self.order, &self.call, &Value::Object(record));
             let Some(lead) = result.get("id").and_then(Value::as_u64) else {
-                let reason = result.pointer("/reasons/0/message").and_then(Value::as_str).unwrap_or_default();
+                let reason = result
+                    .pointer("/reasons/0/message")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
                 outcome.failed.push((row.clone(), reason.to_owned()));
                 continue;
             };

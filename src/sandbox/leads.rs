@@ -20,8 +20,9 @@ const MOST_MATCHES: usize = 1_000;
 
 /// Get Leads by Filter.
 pub(super) fn by_filter(shared: &Shared, request: &Request) -> Result<Answer, Refused> {
-    let filter =
-        request.param("filterType").ok_or_else(|| refused("1002", "Missing parameter 'filterType'"))?;
+    let filter = request
+        .param("filterType")
+        .ok_or_else(|| refused("1002", "Missing parameter 'filterType'"))?;
     let field = schema::find(filter)
         .filter(|(_, field)| field.searchable)
         .ok_or_else(|| refused("1011", format!("Field '{filter}' is not supported as a filter")))?;
@@ -59,7 +60,8 @@ pub(super) fn by_filter(shared: &Shared, request: &Request) -> Result<Answer, Re
 /// Get Lead by Id. What comes for an id that is gone is not documented.
 pub(super) fn by_id(shared: &Shared, request: &Request, id: &str) -> Result<Answer, Refused> {
     let fields = fields(request)?;
-    let id: u64 = id.parse().map_err(|_no_number| refused("610", "Requested resource not found"))?;
+    let id: u64 =
+        id.parse().map_err(|_no_number| refused("610", "Requested resource not found"))?;
     match shared.world().lead(id) {
         Some(record) => Ok(Answer::Rows(vec![shown(record, &fields)])),
         None if shared.options.knobs.is("merged_lead", "empty") => Ok(Answer::Rows(Vec::new())),
@@ -70,8 +72,10 @@ pub(super) fn by_id(shared: &Shared, request: &Request, id: &str) -> Result<Answ
 /// A page of records that are sorted by id.
 pub(super) fn page(records: &[&Record], size: usize, show: impl Fn(&Record) -> Value) -> Answer {
     let rows: Vec<Value> = records.iter().take(size).map(|record| show(record)).collect();
-    let next =
-        records.get(size.saturating_sub(1)).filter(|_| records.len() > size).map(|last| page_token(last.id));
+    let next = records
+        .get(size.saturating_sub(1))
+        .filter(|_| records.len() > size)
+        .map(|last| page_token(last.id));
     let more = next.is_some().then_some(true);
     Answer::Page { rows, next, more }
 }
@@ -110,7 +114,8 @@ pub(super) fn shown(record: &Record, fields: &[u16]) -> Value {
 
 /// The older form of Describe.
 pub(super) fn describe() -> Answer {
-    let rest = |field: &Field| json!({"name": field.name, "readOnly": !field.owner.lets_callers_write()});
+    let rest =
+        |field: &Field| json!({"name": field.name, "readOnly": !field.owner.lets_callers_write()});
     let row = |(field, id): (&Field, u64)| {
         let row = json!({
             "id": id,
@@ -179,9 +184,14 @@ pub(super) fn move_partition(shared: &Shared, request: &Request) -> Result<Answe
         .map(|row| {
             let id = row.get("id").and_then(Value::as_u64).unwrap_or_default();
             let name = row.get("partitionName").and_then(Value::as_str).unwrap_or_default();
-            let partition = world.partitions.iter().find(|(_, known)| *known == name).map(|(id, _)| *id);
-            let Some(partition) = partition else { return skipped_id(id, "1003", "Partition not found") };
-            match world.change(id, now(), |record| std::mem::replace(&mut record.partition, partition)) {
+            let partition =
+                world.partitions.iter().find(|(_, known)| *known == name).map(|(id, _)| *id);
+            let Some(partition) = partition else {
+                return skipped_id(id, "1003", "Partition not found");
+            };
+            match world
+                .change(id, now(), |record| std::mem::replace(&mut record.partition, partition))
+            {
                 Some(old) => {
                     if old != partition {
                         world.record(id, now(), What::ChangePartition { old, new: partition });

@@ -36,8 +36,12 @@ pub(super) fn members(shared: &Shared, request: &Request, id: &str) -> Result<An
     let world = shared.world();
     let list = world.lists.get(&id).ok_or_else(|| not_found(id))?;
     let (after, fields) = (request.after()?, fields(request)?);
-    let records: Vec<&Record> =
-        list.members.iter().filter(|lead| **lead > after).filter_map(|lead| world.lead(*lead)).collect();
+    let records: Vec<&Record> = list
+        .members
+        .iter()
+        .filter(|lead| **lead > after)
+        .filter_map(|lead| world.lead(*lead))
+        .collect();
     Ok(page(&records, request.batch_size()?, |record| shown(record, &fields)))
 }
 
@@ -114,9 +118,12 @@ pub(super) fn remove(shared: &Shared, request: &Request, id: &str) -> Result<Ans
 
 fn pages<'a>(lists: impl Iterator<Item = (&'a u64, &'a StaticList)>, size: usize) -> Answer {
     let lists: Vec<(&u64, &StaticList)> = lists.collect();
-    let rows: Vec<Value> = lists.iter().take(size).map(|(id, list)| described(**id, list)).collect();
-    let next =
-        lists.get(size.saturating_sub(1)).filter(|_| lists.len() > size).map(|(id, _)| page_token(**id));
+    let rows: Vec<Value> =
+        lists.iter().take(size).map(|(id, list)| described(**id, list)).collect();
+    let next = lists
+        .get(size.saturating_sub(1))
+        .filter(|_| lists.len() > size)
+        .map(|(id, _)| page_token(**id));
     Answer::Page { rows, next, more: None }
 }
 

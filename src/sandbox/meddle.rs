@@ -1,7 +1,8 @@
 //! What others do to leads while a call runs: they change, opt out, delete and merge.
 //!
-//! A test orders it for the Nth call of an endpoint, or a fault draws it from the seed for a lead that the call touches or
-//! one with the same email. Everything done is written down, so that a test can tell lawful changes from losses.
+//! A test orders it for the Nth call of an endpoint, or a fault draws it from the seed for a lead
+//! that the call touches or one with the same email. Everything done is written down, so that a
+//! test can tell lawful changes from losses.
 
 use std::fmt;
 use std::sync::Arc;
@@ -53,10 +54,14 @@ pub enum Meanwhile {
 impl fmt::Debug for Meanwhile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Change { lead, fields } => write!(f, "Change {{ lead: {lead}, fields: {fields} }}"),
+            Self::Change { lead, fields } => {
+                write!(f, "Change {{ lead: {lead}, fields: {fields} }}")
+            }
             Self::OptOut { lead } => write!(f, "OptOut {{ lead: {lead} }}"),
             Self::Delete { lead } => write!(f, "Delete {{ lead: {lead} }}"),
-            Self::Merge { winner, losers } => write!(f, "Merge {{ winner: {winner}, losers: {losers:?} }}"),
+            Self::Merge { winner, losers } => {
+                write!(f, "Merge {{ winner: {winner}, losers: {losers:?} }}")
+            }
             Self::Run(_) => f.write_str("Run(…)"),
         }
     }
@@ -67,7 +72,8 @@ impl fmt::Debug for Meanwhile {
 pub enum Moment {
     /// Before it is looked at.
     Before,
-    /// When it has been accepted, and before its work is done. What a read shows has been read by then.
+    /// When it has been accepted, and before its work is done. What a read shows has been read by
+    /// then.
     During,
     /// When its work is done, and before it is answered.
     After,
@@ -148,7 +154,8 @@ impl<'a> Screens<'a> {
     /// Merges leads; whether all of them lived.
     pub fn merge(&self, winner: u64, losers: &[u64]) -> bool {
         let Some(before) = self.fields(winner) else { return false };
-        let merged = merge::by_hand(&mut self.shared.world(), &self.shared.options.knobs, winner, losers);
+        let merged =
+            merge::by_hand(&mut self.shared.world(), &self.shared.options.knobs, winner, losers);
         if merged {
             self.note(Deed::Merge, winner, losers, Map::new(), before);
         }
@@ -160,7 +167,8 @@ impl<'a> Screens<'a> {
         world::put(&mut self.shared.world(), fields, now())
     }
 
-    /// The next call of this endpoint goes wrong in this way, as [`super::Sandbox::fail_next`] orders it.
+    /// The next call of this endpoint goes wrong in this way, as [`super::Sandbox::fail_next`]
+    /// orders it.
     pub fn fail_next(&self, endpoint: &str, fault: Fault) {
         self.shared.chance().order(endpoint.to_owned(), fault);
     }
@@ -188,7 +196,15 @@ impl<'a> Screens<'a> {
     ) {
         let (at_call, request_id) = (self.at_call.clone(), self.request_id.clone());
         let losers = losers.to_vec();
-        self.shared.script().note(Meddled { at_call, request_id, what, lead, losers, fields, before });
+        self.shared.script().note(Meddled {
+            at_call,
+            request_id,
+            what,
+            lead,
+            losers,
+            fields,
+            before,
+        });
     }
 
     fn perform(&self, meanwhile: Meanwhile) {
@@ -233,13 +249,15 @@ fn meddle(screens: &Screens<'_>, fault: Fault, touched: &[u64]) {
     match fault {
         Fault::MeddleChange => {
             let fields = changes(number);
-            let place = usize::try_from(shared.chance().below(fields.len() as u64)).unwrap_or_default();
+            let place =
+                usize::try_from(shared.chance().below(fields.len() as u64)).unwrap_or_default();
             if let Some((field, value)) = fields.get(place) {
                 screens.change(lead, &json!({ *field: value }));
             }
         }
         Fault::MeddleOptOut => {
-            let place = usize::try_from(shared.chance().below(OPT_OUTS.len() as u64)).unwrap_or_default();
+            let place =
+                usize::try_from(shared.chance().below(OPT_OUTS.len() as u64)).unwrap_or_default();
             if let Some(field) = OPT_OUTS.get(place) {
                 screens.set(lead, &json!({ *field: true }), Deed::OptOut);
             }
@@ -256,8 +274,14 @@ fn meddle(screens: &Screens<'_>, fault: Fault, touched: &[u64]) {
 }
 
 /// The opt-outs that people set meanwhile.
-const OPT_OUTS: &[&str] =
-    &["unsubscribed", "marketingSuspended", "doNotCall", "blackListed", "emailInvalid", "emailOptOut"];
+const OPT_OUTS: &[&str] = &[
+    "unsubscribed",
+    "marketingSuspended",
+    "doNotCall",
+    "blackListed",
+    "emailInvalid",
+    "emailOptOut",
+];
 
 /// The values that people set meanwhile, in the form in which Marketo keeps them.
 fn changes(number: u32) -> [(&'static str, Value); 6] {
@@ -279,7 +303,10 @@ fn near(shared: &Shared, touched: &[u64]) -> Vec<u64> {
         .iter()
         .filter_map(|id| world.lead(*id))
         .flat_map(|record| {
-            let mates = record.text_of(email).map(|address| world.find(email, &address)).unwrap_or_default();
+            let mates = record
+                .text_of(email)
+                .map(|address| world.find(email, &address))
+                .unwrap_or_default();
             std::iter::once(record.id).chain(mates)
         })
         .collect();

@@ -1,9 +1,10 @@
 //! Merge Leads, to the letter, and where the letter is silent the harder way.
 //!
-//! The winner's values stay unless they are empty; then the **first** loser of the call decides, even with an empty value.
-//! Since March 2026 only null is empty in a boolean, so a winner's `false` beats a loser's `true`. A CRM contact survives
-//! whatever was asked, then a CRM lead. Scores are added up. Lists and programs are carried over, custom objects are not.
-//! Nothing is atomic.
+//! The winner's values stay unless they are empty; then the **first** loser of the call decides,
+//! even with an empty value. Since March 2026 only null is empty in a boolean, so a winner's
+//! `false` beats a loser's `true`. A CRM contact survives whatever was asked, then a CRM lead.
+//! Scores are added up. Lists and programs are carried over, custom objects are not. Nothing is
+//! atomic.
 
 mod refusals;
 mod values;
@@ -24,7 +25,8 @@ pub(super) use refusals::Refusals;
 /// The most losers of a call, since 31 March 2026.
 const MOST_LOSERS: usize = 25;
 
-/// How much later than it happened a merge can be read from the log where it is late, in Marketo's time.
+/// How much later than it happened a merge can be read from the log where it is late, in Marketo's
+/// time.
 const LATE: std::time::Duration = std::time::Duration::from_secs(180);
 
 /// What a call asks for.
@@ -35,7 +37,12 @@ struct Order {
 }
 
 /// Merge Leads.
-pub(super) async fn leads(shared: &Shared, request: &Request, winner: &str, fault: Option<Fault>) -> Answer {
+pub(super) async fn leads(
+    shared: &Shared,
+    request: &Request,
+    winner: &str,
+    fault: Option<Fault>,
+) -> Answer {
     if !request.has_length {
         return Answer::Raw {
             status: 400,
@@ -44,7 +51,9 @@ pub(super) async fn leads(shared: &Shared, request: &Request, winner: &str, faul
             body: b"<html>400</html>".to_vec(),
         };
     }
-    let order = match order(shared, request, winner).and_then(|order| begin(shared, &order).map(|()| order)) {
+    let order = match order(shared, request, winner)
+        .and_then(|order| begin(shared, &order).map(|()| order))
+    {
         Ok(order) => order,
         Err(refused) => return refused.into(),
     };
@@ -75,7 +84,8 @@ impl Order {
 }
 
 fn order(shared: &Shared, request: &Request, winner: &str) -> Result<Order, Refused> {
-    let winner = winner.parse().map_err(|_no_number| refused("610", "Requested resource not found"))?;
+    let winner =
+        winner.parse().map_err(|_no_number| refused("610", "Requested resource not found"))?;
     let mut given = request.param_list("leadIds");
     given.extend(request.param_list("leadId"));
     let losers: Option<Vec<u64>> = given.iter().map(|id| id.parse().ok()).collect();
@@ -99,7 +109,12 @@ fn order(shared: &Shared, request: &Request, winner: &str) -> Result<Order, Refu
         match shared.options.knobs.text("crm_many_losers") {
             "allow" => {}
             "1078" => return Err(refused("1078", "Merge in CRM failed")),
-            _ => return Err(refused("1080", "Only one lead may be merged in a call with mergeInCRM")),
+            _ => {
+                return Err(refused(
+                    "1080",
+                    "Only one lead may be merged in a call with mergeInCRM",
+                ));
+            }
         }
     }
     Ok(Order { winner, losers, in_crm })
@@ -126,7 +141,9 @@ fn begin(shared: &Shared, order: &Order) -> Result<(), Refused> {
     if let Some(refused) = shared.refusals().of(order.everybody()) {
         return Err(refused);
     }
-    if knobs.is("concurrent_merges", "611") && order.everybody().any(|id| world.merging.contains(&id)) {
+    if knobs.is("concurrent_merges", "611")
+        && order.everybody().any(|id| world.merging.contains(&id))
+    {
         return Err(refused("611", "System error"));
     }
     world.merging.extend(order.everybody());
@@ -178,7 +195,11 @@ fn carry_out(
             world,
             knobs,
             survivor,
-            What::MergeLeads { losers: merged.into(), in_sales: order.in_crm, by: by.map(Box::new) },
+            What::MergeLeads {
+                losers: merged.into(),
+                in_sales: order.in_crm,
+                by: by.map(Box::new),
+            },
         );
     }
     trouble.map_or(Ok(()), Err)
@@ -204,11 +225,16 @@ pub(super) fn by_hand(world: &mut World, knobs: &Knobs, winner: u64, losers: &[u
     all_live && carry_out(world, knobs, &order, None, None).is_ok()
 }
 
-/// A contact before a lead before nobody, whoever was asked for; of equals the one that was asked for.
+/// A contact before a lead before nobody, whoever was asked for; of equals the one that was asked
+/// for.
 fn survivor(world: &World, knobs: &Knobs, order: &Order) -> u64 {
     if knobs.is("crm_rank", "only_with_flag") && !order.in_crm {
         return order.winner;
     }
-    let rank = |id: u64| world.lead(id).and_then(|record| record.sfdc.as_ref()).map(|(kind, _)| *kind);
-    order.losers.iter().fold(order.winner, |best, id| if rank(*id) > rank(best) { *id } else { best })
+    let rank =
+        |id: u64| world.lead(id).and_then(|record| record.sfdc.as_ref()).map(|(kind, _)| *kind);
+    order
+        .losers
+        .iter()
+        .fold(order.winner, |best, id| if rank(*id) > rank(best) { *id } else { best })
 }

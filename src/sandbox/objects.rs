@@ -30,8 +30,9 @@ pub(super) fn describe(shared: &Shared, name: &str) -> Result<Answer, Refused> {
 
 /// Rows whose field has one of the values.
 pub(super) fn query(shared: &Shared, request: &Request, name: &str) -> Result<Answer, Refused> {
-    let filter =
-        request.param("filterType").ok_or_else(|| refused("1002", "Missing parameter 'filterType'"))?;
+    let filter = request
+        .param("filterType")
+        .ok_or_else(|| refused("1002", "Missing parameter 'filterType'"))?;
     let values = request.param_list("filterValues");
     if values.is_empty() || values.len() > BATCH {
         return Err(refused("1003", "filterValues must hold 1 to 300 values"));
@@ -44,7 +45,9 @@ pub(super) fn query(shared: &Shared, request: &Request, name: &str) -> Result<An
     let rows = object
         .rows
         .values()
-        .filter(|row| row.get(filter).is_some_and(|held| values.iter().any(|value| *value == text(held))))
+        .filter(|row| {
+            row.get(filter).is_some_and(|held| values.iter().any(|value| *value == text(held)))
+        })
         .cloned()
         .zip(0_u64..)
         .map(|(mut row, seq)| {
@@ -67,7 +70,10 @@ pub(super) fn sync(shared: &Shared, request: &Request, name: &str) -> Result<Ans
         .zip(0_u64..)
         .map(|(row, seq)| {
             let Some(row) = row.as_object() else { return skipped("1003", "Invalid record") };
-            let known = row.get(GUID).and_then(Value::as_str).filter(|guid| object.rows.contains_key(*guid));
+            let known = row
+                .get(GUID)
+                .and_then(Value::as_str)
+                .filter(|guid| object.rows.contains_key(*guid));
             match known {
                 Some(guid) => {
                     let guid = guid.to_owned();
@@ -107,8 +113,13 @@ pub(super) fn delete(shared: &Shared, request: &Request, name: &str) -> Result<A
 
 /// Adds a row under a GUID of its own.
 pub(super) fn add_row(object: &mut CustomObject, mut row: Map<String, Value>) -> String {
-    // One above the last, since a number that was deleted is not given again while a higher one lives.
-    let last = object.rows.keys().next_back().and_then(|guid| u32::from_str_radix(guid.get(..8)?, 16).ok());
+    // One above the last, since a number that was deleted is not given again while a higher one
+    // lives.
+    let last = object
+        .rows
+        .keys()
+        .next_back()
+        .and_then(|guid| u32::from_str_radix(guid.get(..8)?, 16).ok());
     let guid = format!("{:08x}-0000-4000-8000-{:012x}", last.unwrap_or(0) + 1, object.name.len());
     row.insert(GUID.to_owned(), json!(guid));
     object.rows.insert(guid.clone(), row);
@@ -117,19 +128,27 @@ pub(super) fn add_row(object: &mut CustomObject, mut row: Map<String, Value>) ->
 
 /// An object by name, if the API user may read it.
 fn find<'a>(objects: &'a [CustomObject], name: &str) -> Result<&'a CustomObject, Refused> {
-    let object = objects.iter().find(|object| object.name == name).ok_or_else(|| not_found(name))?;
+    let object =
+        objects.iter().find(|object| object.name == name).ok_or_else(|| not_found(name))?;
     readable(object)?;
     Ok(object)
 }
 
-fn find_mut<'a>(objects: &'a mut [CustomObject], name: &str) -> Result<&'a mut CustomObject, Refused> {
-    let object = objects.iter_mut().find(|object| object.name == name).ok_or_else(|| not_found(name))?;
+fn find_mut<'a>(
+    objects: &'a mut [CustomObject],
+    name: &str,
+) -> Result<&'a mut CustomObject, Refused> {
+    let object =
+        objects.iter_mut().find(|object| object.name == name).ok_or_else(|| not_found(name))?;
     readable(object)?;
     Ok(object)
 }
 
 fn readable(object: &CustomObject) -> Result<(), Refused> {
-    object.refused.as_ref().map_or(Ok(()), |(code, message)| Err(refused(code.clone(), message.clone())))
+    object
+        .refused
+        .as_ref()
+        .map_or(Ok(()), |(code, message)| Err(refused(code.clone(), message.clone())))
 }
 
 fn described(object: &CustomObject) -> Value {
@@ -171,11 +190,14 @@ fn fields(object: &CustomObject) -> Vec<Value> {
         }
         field
     };
-    let numbers = object.rows.values().any(|row| row.get(&object.link_field).is_some_and(Value::is_number));
+    let numbers =
+        object.rows.values().any(|row| row.get(&object.link_field).is_some_and(Value::is_number));
     let names: BTreeSet<&String> = object.rows.values().flat_map(Map::keys).collect();
     let others = names.into_iter().filter(|name| *name != GUID && **name != object.link_field);
-    let mut fields =
-        vec![field(GUID, "string"), field(&object.link_field, if numbers { "integer" } else { "string" })];
+    let mut fields = vec![
+        field(GUID, "string"),
+        field(&object.link_field, if numbers { "integer" } else { "string" }),
+    ];
     fields.extend(others.map(|name| field(name, "string")));
     fields
 }

@@ -8,8 +8,8 @@ mod knobs;
 pub use faults::{Fault, Faults};
 pub use knobs::Knobs;
 
-/// Everything that can be set. The defaults are an empty instance with Marketo's limits that takes, wherever Adobe
-/// leaves something open, the answer that is harder on the client.
+/// Everything that can be set. The defaults are an empty instance with Marketo's limits that takes,
+/// wherever Adobe leaves something open, the answer that is harder on the client.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How many leads live in it at the start.
@@ -99,13 +99,14 @@ impl Options {
     pub fn set_fault(&mut self, text: &str) -> Result<(), OptionError> {
         let (name, value) = split(text)?;
         let kind = Fault::named(name)?;
-        let rate: f64 = value.parse().ok().filter(|rate| (0.0..=1.0).contains(rate)).ok_or_else(|| {
-            OptionError::Value {
-                name: name.to_owned(),
-                value: value.to_owned(),
-                takes: "a rate from 0 to 1".to_owned(),
-            }
-        })?;
+        let rate: f64 =
+            value.parse().ok().filter(|rate| (0.0..=1.0).contains(rate)).ok_or_else(|| {
+                OptionError::Value {
+                    name: name.to_owned(),
+                    value: value.to_owned(),
+                    takes: "a rate from 0 to 1".to_owned(),
+                }
+            })?;
         self.faults.rates.insert(kind, rate);
         Ok(())
     }
@@ -142,13 +143,22 @@ mod tests {
         ] {
             options.set_knob(right).unwrap();
         }
-        for wrong in
-            ["blocked_fields=phonee", "overwritten_fields=title", "merge_empties=nope", "refused_merges=2"]
-        {
+        for wrong in [
+            "blocked_fields=phonee",
+            "overwritten_fields=title",
+            "merge_empties=nope",
+            "refused_merges=2",
+        ] {
             assert!(options.set_knob(wrong).is_err(), "{wrong}");
         }
         assert_eq!(options.knobs.value_for("overwritten_fields", "title"), Some("x"));
         assert!(!options.knobs.names("blocked_fields", "phone"));
-        assert!(options.set_knob("colour=red").unwrap_err().to_string().contains("there are: batch_dupes"));
+        assert!(
+            options
+                .set_knob("colour=red")
+                .unwrap_err()
+                .to_string()
+                .contains("there are: batch_dupes")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Programs: which there are, who is in them and how far; and the top folders, whose oldest tells the instance's age.
+//! Programs: which there are, who is in them and how far; and the top folders, whose oldest tells
+//! the instance's age.
 
 use serde_json::{Value, json};
 
@@ -35,8 +36,11 @@ pub(super) fn browse(shared: &Shared, request: &Request) -> Answer {
             })
         })
         .collect();
-    let warnings =
-        if rows.is_empty() { vec!["No assets found for the given search criteria."] } else { Vec::new() };
+    let warnings = if rows.is_empty() {
+        vec!["No assets found for the given search criteria."]
+    } else {
+        Vec::new()
+    };
     Answer::Asset { rows, warnings }
 }
 
@@ -64,11 +68,17 @@ pub(super) fn members(shared: &Shared, request: &Request, id: &str) -> Result<An
     let world = shared.world();
     let program = world.programs.get(&id).ok_or_else(|| not_found(id))?;
     let (after, fields) = (request.after()?, fields(request)?);
-    let records: Vec<&Record> =
-        program.members.keys().filter(|lead| **lead > after).filter_map(|lead| world.lead(*lead)).collect();
+    let records: Vec<&Record> = program
+        .members
+        .keys()
+        .filter(|lead| **lead > after)
+        .filter_map(|lead| world.lead(*lead))
+        .collect();
     Ok(page(&records, request.batch_size()?, |record| {
         let mut row = shown(record, &fields);
-        if let (Some(members), Some(membership)) = (row.as_object_mut(), program.members.get(&record.id)) {
+        if let (Some(members), Some(membership)) =
+            (row.as_object_mut(), program.members.get(&record.id))
+        {
             members.insert("membership".to_owned(), described(record.id, membership));
         }
         row
@@ -93,17 +103,26 @@ pub(super) fn of_lead(shared: &Shared, request: &Request, lead: &str) -> Result<
             Some((*id, row))
         })
         .collect();
-    let next =
-        is_in.get(size.saturating_sub(1)).filter(|_| is_in.len() > size).map(|(id, _)| page_token(*id));
-    Ok(Answer::Page { rows: is_in.into_iter().take(size).map(|(_, row)| row).collect(), next, more: None })
+    let next = is_in
+        .get(size.saturating_sub(1))
+        .filter(|_| is_in.len() > size)
+        .map(|(id, _)| page_token(*id));
+    Ok(Answer::Page {
+        rows: is_in.into_iter().take(size).map(|(_, row)| row).collect(),
+        next,
+        more: None,
+    })
 }
 
 /// Change Program Member Status: forward only.
 pub(super) fn set_status(shared: &Shared, request: &Request, id: &str) -> Result<Answer, Refused> {
     let id = number(id)?;
     let body = request.json()?;
-    let status =
-        body.get("statusName").or_else(|| body.get("status")).and_then(Value::as_str).unwrap_or_default();
+    let status = body
+        .get("statusName")
+        .or_else(|| body.get("status"))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let input = Request::input(&body, "Lead ids not specified")?;
     let mut world = shared.world();
     let program = world.programs.get(&id).ok_or_else(|| not_found(id))?;
@@ -113,7 +132,8 @@ pub(super) fn set_status(shared: &Shared, request: &Request, id: &str) -> Result
     };
     let mut rows = Vec::new();
     for (row, seq) in input.iter().zip(0_u64..) {
-        let lead = row.get("leadId").or_else(|| row.get("id")).and_then(Value::as_u64).unwrap_or_default();
+        let lead =
+            row.get("leadId").or_else(|| row.get("id")).and_then(Value::as_u64).unwrap_or_default();
         let skip = |code: &str, message: &str| {
             let mut row = skipped(code, message);
             if let Some(members) = row.as_object_mut() {
@@ -128,7 +148,8 @@ pub(super) fn set_status(shared: &Shared, request: &Request, id: &str) -> Result
         }
         let Some(program) = world.programs.get_mut(&id) else { return Err(not_found(id)) };
         let held = program.members.get(&lead).cloned();
-        let held_step = held.as_ref().and_then(|held| steps.iter().position(|known| *known == held.status));
+        let held_step =
+            held.as_ref().and_then(|held| steps.iter().position(|known| *known == held.status));
         if held_step.is_some_and(|held| held >= step) {
             rows.push(skip("1037", "Lead is already in or past the status"));
             continue;
@@ -137,7 +158,9 @@ pub(super) fn set_status(shared: &Shared, request: &Request, id: &str) -> Result
         let reached_success =
             step + 1 == steps.len() || held.as_ref().is_some_and(|held| held.reached_success);
         let since = held.map_or_else(now, |held| held.since);
-        program.members.insert(lead, Membership { status: status.to_owned(), since, reached_success });
+        program
+            .members
+            .insert(lead, Membership { status: status.to_owned(), since, reached_success });
         world.record(lead, now(), What::ChangeStatus { program: id, new: status.into() });
         rows.push(json!({"seq": seq, "leadId": lead, "status": "updated"}));
     }

@@ -1,4 +1,5 @@
-//! A call as the endpoints see it: method and path, the query or the form that stands for it, the JSON body.
+//! A call as the endpoints see it: method and path, the query or the form that stands for it, the
+//! JSON body.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -48,8 +49,8 @@ pub(super) struct Received {
     pub(super) range: Option<String>,
 }
 
-/// Lets the time of a call pass. A sleep of nothing would last to the timer's next millisecond, which is most of what a
-/// quick call takes.
+/// Lets the time of a call pass. A sleep of nothing would last to the timer's next millisecond,
+/// which is most of what a quick call takes.
 pub(super) async fn take_time(time: Duration) {
     if !time.is_zero() {
         tokio::time::sleep(time).await;
@@ -57,7 +58,8 @@ pub(super) async fn take_time(time: Duration) {
 }
 
 impl Received {
-    /// The call that this is. A POST with `_method` stands for another method, with its query in a form body.
+    /// The call that this is. A POST with `_method` stands for another method, with its query in a
+    /// form body.
     pub(super) fn into_request(self, call_id: String, user: String, delay: Duration) -> Request {
         let params = self.params();
         let method = self.method(&params);
@@ -83,16 +85,16 @@ impl Received {
         let segments: Vec<&str> = path
             .split('/')
             .map(|segment| {
-                let numbered =
-                    is_number(segment) || (segment.len() == 36 && segment.matches('-').count() == 4);
+                let numbered = is_number(segment)
+                    || (segment.len() == 36 && segment.matches('-').count() == 4);
                 if numbered { "{id}" } else { segment }
             })
             .collect();
         format!("{} {}", self.method(&self.params()), segments.join("/"))
     }
 
-    /// The query, and the form where `_method` says that it stands for one: it may say so in the query or in the form,
-    /// both of which were recorded.
+    /// The query, and the form where `_method` says that it stands for one: it may say so in the
+    /// query or in the form, both of which were recorded.
     fn params(&self) -> BTreeMap<String, Vec<String>> {
         let mut params: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut add = |text: &[u8]| {
@@ -102,7 +104,8 @@ impl Received {
         };
         add(self.query.as_bytes());
         let is_form = self.content_type.starts_with("application/x-www-form-urlencoded");
-        let says = |text: &[u8]| url::form_urlencoded::parse(text).any(|(name, _)| name == "_method");
+        let says =
+            |text: &[u8]| url::form_urlencoded::parse(text).any(|(name, _)| name == "_method");
         if is_form && (says(self.query.as_bytes()) || says(&self.body)) {
             add(&self.body);
         }
@@ -114,8 +117,8 @@ impl Received {
         said.filter(|_| self.method == "POST").unwrap_or(&self.method).clone()
     }
 
-    /// Without `.json`, and with `..` resolved: a client of Node's asks for `/rest/../bulk/v1`, and was recorded to be
-    /// answered.
+    /// Without `.json`, and with `..` resolved: a client of Node's asks for `/rest/../bulk/v1`, and
+    /// was recorded to be answered.
     fn path(&self) -> String {
         let mut segments: Vec<&str> = Vec::new();
         for segment in self.path.strip_suffix(".json").unwrap_or(&self.path).split('/') {
@@ -179,7 +182,8 @@ impl Request {
         body: &'a Map<String, Value>,
         nothing: &'static str,
     ) -> Result<&'a [Value], Refused> {
-        let input = body.get("input").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let input =
+            body.get("input").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         if input.is_empty() {
             return Err(refused("1003", nothing));
         }
@@ -194,7 +198,8 @@ impl Request {
 
     /// The ids of a call that names leads in its query or in its body.
     pub(super) fn ids(&self, nothing: &'static str) -> Result<Vec<u64>, Refused> {
-        let mut ids: Vec<Option<u64>> = self.param_list("id").iter().map(|id| id.parse().ok()).collect();
+        let mut ids: Vec<Option<u64>> =
+            self.param_list("id").iter().map(|id| id.parse().ok()).collect();
         if ids.is_empty() && !self.body.is_empty() {
             let body = self.json()?;
             ids = Self::input(&body, nothing)?
@@ -209,7 +214,8 @@ impl Request {
         }
     }
 
-    /// A page of what is sorted by a number: the rows after the token, and the token of the next page.
+    /// A page of what is sorted by a number: the rows after the token, and the token of the next
+    /// page.
     pub(super) fn after(&self) -> Result<u64, Refused> {
         match self.param("nextPageToken") {
             None => Ok(0),

@@ -6,8 +6,8 @@ use super::request::{Request, take_time};
 use super::server::Shared;
 use super::{activities, extract, import, leads, lists, meddle, merge, objects, programs, sync};
 
-/// What can be denied: the permissions of an API user's role, as Marketo's screens name them, and bulk extract, which has
-/// none of its own and which some subscriptions lack.
+/// What can be denied: the permissions of an API user's role, as Marketo's screens name them, and
+/// bulk extract, which has none of its own and which some subscriptions lack.
 pub const PERMISSIONS: [&str; 7] = [
     "Read-Only Lead",
     "Read-Write Lead",
@@ -31,7 +31,11 @@ pub(super) async fn dispatch(
     let method = request.method.as_str();
     let permission = permission(method, &segments);
     let is_bulk = matches!(segments.as_slice(), ["bulk", "v1", "leads", "export", ..]);
-    if shared.options.denied.iter().any(|denied| denied == permission || (is_bulk && denied == BULK_EXTRACT))
+    if shared
+        .options
+        .denied
+        .iter()
+        .any(|denied| denied == permission || (is_bulk && denied == BULK_EXTRACT))
     {
         return refused("603", "Access denied").into();
     }
@@ -43,26 +47,48 @@ pub(super) async fn dispatch(
         }
     }
     import::work_off(shared);
-    match (method, segments.as_slice()) {
+    route(shared, request, endpoint, &segments, fault).await
+}
+
+/// The endpoint that a method and a path name.
+async fn route(
+    shared: &Shared,
+    request: &Request,
+    endpoint: &str,
+    segments: &[&str],
+    fault: Option<Fault>,
+) -> Answer {
+    let method = request.method.as_str();
+    match (method, segments) {
         ("GET", ["rest", "v1", "leads"]) => leads::by_filter(shared, request).into(),
         ("GET", ["rest", "v1", "lead", id]) => leads::by_id(shared, request, id).into(),
         ("GET", ["rest", "v1", "leads", "describe"]) => leads::describe(),
         ("GET", ["rest", "v1", "leads", "describe2"]) => leads::describe2(),
         ("GET", ["rest", "v1", "leads", "partitions"]) => leads::partitions(shared),
-        ("POST", ["rest", "v1", "leads", "partitions"]) => leads::move_partition(shared, request).into(),
+        ("POST", ["rest", "v1", "leads", "partitions"]) => {
+            leads::move_partition(shared, request).into()
+        }
         ("POST", ["rest", "v1", "leads", "delete"]) | ("DELETE", ["rest", "v1", "leads"]) => {
             leads::delete(shared, request).into()
         }
         ("POST", ["rest", "v1", "leads"]) => sync::leads(shared, request).await.into(),
         ("POST", ["rest", "v1", "leads", "push"]) => sync::push(shared, request).await.into(),
-        ("POST", ["rest", "v1", "leads", "submitForm"]) => sync::submit_form(shared, request).await.into(),
-        ("POST", ["rest", "v1", "leads", id, "merge"]) => merge::leads(shared, request, id, fault).await,
-        ("GET", ["rest", "v1", "leads", id, "listMembership"]) => lists::of_lead(shared, request, id).into(),
+        ("POST", ["rest", "v1", "leads", "submitForm"]) => {
+            sync::submit_form(shared, request).await.into()
+        }
+        ("POST", ["rest", "v1", "leads", id, "merge"]) => {
+            merge::leads(shared, request, id, fault).await
+        }
+        ("GET", ["rest", "v1", "leads", id, "listMembership"]) => {
+            lists::of_lead(shared, request, id).into()
+        }
         ("GET", ["rest", "v1", "leads", id, "programMembership"]) => {
             programs::of_lead(shared, request, id).into()
         }
         ("GET", ["rest", "v1", "leads", _, "smartCampaignMembership"]) => Answer::Rows(Vec::new()),
-        ("GET", ["rest", "v1", "leads", "programs", id]) => programs::members(shared, request, id).into(),
+        ("GET", ["rest", "v1", "leads", "programs", id]) => {
+            programs::members(shared, request, id).into()
+        }
         (
             "POST",
             ["rest", "v1", "leads", "programs", id, "status"]
@@ -72,16 +98,26 @@ pub(super) async fn dispatch(
         ("GET", ["rest", "asset", "v1", "folders"]) => programs::folders(shared),
         ("GET", ["rest", "v1", "lists"]) => lists::browse(shared, request).into(),
         ("GET", ["rest", "v1", "lists", id]) => lists::one(shared, id).into(),
-        ("GET", ["rest", "v1", "lists" | "list", id, "leads"]) => lists::members(shared, request, id).into(),
+        ("GET", ["rest", "v1", "lists" | "list", id, "leads"]) => {
+            lists::members(shared, request, id).into()
+        }
         ("GET", ["rest", "v1", "lists", id, "leads", "ismember"]) => {
             lists::is_member(shared, request, id).into()
         }
         ("POST", ["rest", "v1", "lists", id, "leads"]) => lists::add(shared, request, id).into(),
-        ("DELETE", ["rest", "v1", "lists", id, "leads"]) => lists::remove(shared, request, id).into(),
+        ("DELETE", ["rest", "v1", "lists", id, "leads"]) => {
+            lists::remove(shared, request, id).into()
+        }
         ("GET", ["rest", "v1", "customobjects"]) => objects::list(shared),
-        ("GET", ["rest", "v1", "customobjects", name, "describe"]) => objects::describe(shared, name).into(),
-        ("GET", ["rest", "v1", "customobjects", name]) => objects::query(shared, request, name).into(),
-        ("POST", ["rest", "v1", "customobjects", name]) => objects::sync(shared, request, name).into(),
+        ("GET", ["rest", "v1", "customobjects", name, "describe"]) => {
+            objects::describe(shared, name).into()
+        }
+        ("GET", ["rest", "v1", "customobjects", name]) => {
+            objects::query(shared, request, name).into()
+        }
+        ("POST", ["rest", "v1", "customobjects", name]) => {
+            objects::sync(shared, request, name).into()
+        }
         ("POST", ["rest", "v1", "customobjects", name, "delete"]) => {
             objects::delete(shared, request, name).into()
         }
@@ -98,7 +134,9 @@ pub(super) async fn dispatch(
         }
         (_, ["bulk", "v1", "leads", export @ ..]) => bulk(shared, request, endpoint, export, fault),
         ("GET", ["rest", "v1", "stats", "usage"]) => Answer::Rows(vec![shared.gate().usage()]),
-        ("GET", ["rest", "v1", "stats", "errors"]) => Answer::Rows(vec![shared.gate().error_usage()]),
+        ("GET", ["rest", "v1", "stats", "errors"]) => {
+            Answer::Rows(vec![shared.gate().error_usage()])
+        }
         (_, known) if is_known(known) => {
             refused("605", format!("HTTP Method '{method}' is not supported")).into()
         }
@@ -158,7 +196,8 @@ fn waits_itself(method: &str, segments: &[&str]) -> bool {
 
 fn is_asset(method: &str, segments: &[&str]) -> bool {
     match (method, segments) {
-        (_, ["rest", "asset", ..]) | ("GET", ["rest", "v1", "lists"] | ["rest", "v1", "lists", _]) => true,
+        (_, ["rest", "asset", ..])
+        | ("GET", ["rest", "v1", "lists"] | ["rest", "v1", "lists", _]) => true,
         ("GET", ["rest", "v1", "leads", _, what]) => what.ends_with("Membership"),
         _ => false,
     }
@@ -170,7 +209,12 @@ fn is_known(segments: &[&str]) -> bool {
         ["rest", "v1", "leads" | "lists" | "customobjects" | "activities"]
             | ["rest", "v1", "leads", "push" | "submitForm" | "delete" | "describe" | "describe2"]
             | ["rest", "v1", "leads", _, "merge"]
-            | ["rest", "v1", "activities", "types" | "pagingtoken" | "leadchanges" | "deletedleads"]
+            | [
+                "rest",
+                "v1",
+                "activities",
+                "types" | "pagingtoken" | "leadchanges" | "deletedleads"
+            ]
             | ["rest", "v1", "stats", "usage" | "errors"]
     )
 }

@@ -1,4 +1,5 @@
-//! The fields of leads on this instance: standard ones, some of the CRM's, and some that somebody made here.
+//! The fields of leads on this instance: standard ones, some of the CRM's, and some that somebody
+//! made here.
 
 /// What a field holds, by Marketo's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +49,8 @@ pub(super) enum Owner {
     Callers,
     /// Marketo itself: callers are refused, and a merge leaves it alone.
     Marketo,
-    /// Marketo's formulas and an administrator's choice: callers are refused, but a merge moves its values.
+    /// Marketo's formulas and an administrator's choice: callers are refused, but a merge moves its
+    /// values.
     ReadOnly,
     /// The CRM; callers may write it, and should not.
     Crm,
@@ -79,13 +81,22 @@ pub(super) struct Field {
     pub(super) owner: Owner,
     /// Whether leads can be looked up by it.
     pub(super) searchable: bool,
-    /// Whether somebody made it on this instance; an unset one of these is null inside and reads as false.
+    /// Whether somebody made it on this instance; an unset one of these is null inside and reads as
+    /// false.
     pub(super) custom: bool,
 }
 
 const fn field(name: &'static str, display_name: &'static str, kind: Kind) -> Field {
     let length = if matches!(kind, Kind::TextArea) { 2_000 } else { 255 };
-    Field { name, display_name, kind, length, owner: Owner::Callers, searchable: false, custom: false }
+    Field {
+        name,
+        display_name,
+        kind,
+        length,
+        owner: Owner::Callers,
+        searchable: false,
+        custom: false,
+    }
 }
 
 const fn long(field: Field) -> Field {
@@ -209,7 +220,11 @@ pub(super) const FIELDS: &[Field] = &[
 
 /// A field by its REST API name, with its number.
 pub(super) fn find(name: &str) -> Option<(u16, &'static Field)> {
-    FIELDS.iter().zip(0..).find(|(field, _)| field.name == name).map(|(field, number)| (number, field))
+    FIELDS
+        .iter()
+        .zip(0..)
+        .find(|(field, _)| field.name == name)
+        .map(|(field, number)| (number, field))
 }
 
 /// A field by its number.

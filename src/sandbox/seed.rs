@@ -1,9 +1,11 @@
-//! Fills a sandbox with a believable instance, the same for the same seed on any machine and any day.
+//! Fills a sandbox with a believable instance, the same for the same seed on any machine and any
+//! day.
 //!
-//! What is in it: people of many scripts with values that break careless readers, records without an address, shared
-//! mailboxes, duplicates of every cause with exactly the traces that such a cause leaves, merges and deletions of long
-//! ago. Who is in it is decided by pure code below this file (`population`, `causes`, `people`); only `fill` touches the
-//! sandbox's world. It never reads a clock: an instance's present is a constant.
+//! What is in it: people of many scripts with values that break careless readers, records without
+//! an address, shared mailboxes, duplicates of every cause with exactly the traces that such a
+//! cause leaves, merges and deletions of long ago. Who is in it is decided by pure code below this
+//! file (`population`, `causes`, `people`); only `fill` touches the sandbox's world. It never reads
+//! a clock: an instance's present is a constant.
 
 mod births;
 mod causes;
@@ -78,8 +80,14 @@ pub enum SeedCause {
 
 impl SeedCause {
     /// Every cause.
-    pub const ALL: [Self; 6] =
-        [Self::Race, Self::CreateDuplicate, Self::Crm, Self::Import, Self::Partition, Self::Unknown];
+    pub const ALL: [Self; 6] = [
+        Self::Race,
+        Self::CreateDuplicate,
+        Self::Crm,
+        Self::Import,
+        Self::Partition,
+        Self::Unknown,
+    ];
 }
 
 /// The truth about one group of a filled sandbox, for tests to hold an audit against.
@@ -134,8 +142,8 @@ pub(super) struct Gone {
 impl Instance {
     /// Draws the instance of a seed.
     pub(super) fn of(seed: &Seed) -> Self {
-        // The details have a stream of their own: a change in how people are drawn does not change whether they are
-        // opted out.
+        // The details have a stream of their own: a change in how people are drawn does not change
+        // whether they are opted out.
         Self { population: population::populate(seed), dice: Dice::new(!seed.number) }
     }
 
@@ -144,16 +152,21 @@ impl Instance {
         time(births::PRESENT)
     }
 
-    /// The living records by id, one at a time, since a large instance is kept more compactly where it goes.
+    /// The living records by id, one at a time, since a large instance is kept more compactly where
+    /// it goes.
     pub(super) fn leads(&mut self) -> impl Iterator<Item = SeededLead> {
         let Population { births, ids, groups } = &self.population;
         let memberships = memberships(groups, births.len());
         let dice = &mut self.dice;
-        let living =
-            births.iter().zip(ids).zip(memberships).filter(|((birth, _), _)| birth.fate == Fate::Lives);
+        let living = births
+            .iter()
+            .zip(ids)
+            .zip(memberships)
+            .filter(|((birth, _), _)| birth.fate == Fate::Lives);
         living.map(move |((birth, id), of)| {
             let created_at = time(births::whole_second(birth.born));
-            // The one is at times a second before the other on fresh records, as recorded answers show.
+            // The one is at times a second before the other on fresh records, as recorded answers
+            // show.
             let updated_at = match dice.below(10) {
                 0 => created_at - Duration::seconds(1),
                 1..=5 => created_at,

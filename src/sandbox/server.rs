@@ -1,7 +1,8 @@
 //! HTTP: connections in, calls through the gate, faults, answers out.
 //!
-//! The work of a call runs in a task of its own: a caller that hangs up does not stop it, as it does not stop Marketo's.
-//! Hyper is used bare since a framework always answers, and a sandbox must be able to cut the line.
+//! The work of a call runs in a task of its own: a caller that hangs up does not stop it, as it
+//! does not stop Marketo's. Hyper is used bare since a framework always answers, and a sandbox must
+//! be able to cut the line.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,7 +42,8 @@ const BODY_BYTES: usize = 1_048_576;
 /// The same for the file of an import.
 const IMPORT_BYTES: usize = 10 * 1_048_576;
 
-/// How long at most the work of a call whose answer was lost still takes, in Marketo's time; its own limit is 90 s.
+/// How long at most the work of a call whose answer was lost still takes, in Marketo's time; its
+/// own limit is 90 s.
 const LOST_WORK: Duration = Duration::from_secs(60);
 
 /// How long at most a slow call takes, in Marketo's time.
@@ -147,7 +149,11 @@ pub(super) fn now() -> DateTime<Utc> {
 }
 
 /// Serves until the shutdown comes; connections under way are dropped then.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, shutdown: impl Future<Output = ()>) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    shutdown: impl Future<Output = ()>,
+) {
     tokio::pin!(shutdown);
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -188,7 +194,8 @@ async fn answer(
 
 async fn receive(request: hyper::Request<Incoming>) -> Result<Received, u16> {
     let (parts, body) = request.into_parts();
-    let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let header =
+        |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let path_and_query = parts.uri.path_and_query().map_or("", |both| both.as_str());
     if path_and_query.len() > URI_BYTES {
         return Err(414);
@@ -317,7 +324,8 @@ async fn at_work(
     let due = shared.script().arrive(endpoint, path);
     meddle::perform(shared, endpoint, request, due.before);
     let no_result = beside.contains(&Fault::NoResult);
-    *lock(&request.meddling) = Meddling { endpoint: endpoint.to_owned(), ordered: due.during, drawn: beside };
+    *lock(&request.meddling) =
+        Meddling { endpoint: endpoint.to_owned(), ordered: due.during, drawn: beside };
     let answer = routes::dispatch(shared, request, endpoint, fault).await;
     // Of a call that reads, or that was refused before it came to it.
     meddle::during(shared, request, &[]);
@@ -325,8 +333,15 @@ async fn at_work(
     if no_result { answer.without_result() } else { answer }
 }
 
-/// Does the work of a call that was answered already: it has looked up when it arrived, and writes much later.
-fn work_later(shared: Arc<Shared>, request: Request, endpoint: String, path: String, beside: Vec<Fault>) {
+/// Does the work of a call that was answered already: it has looked up when it arrived, and writes
+/// much later.
+fn work_later(
+    shared: Arc<Shared>,
+    request: Request,
+    endpoint: String,
+    path: String,
+    beside: Vec<Fault>,
+) {
     tokio::spawn(async move {
         drop(at_work(&shared, &request, (&endpoint, &path), None, beside).await);
     });
@@ -359,14 +374,23 @@ fn token(shared: &Shared, received: &Received) -> Rendered {
     }
     let user = given.get("client_id").and_then(|id| api_user(&shared.client_id, id));
     let Some(user) = user else {
-        let description =
-            format!("No client with requested id: {}", given.get("client_id").map_or("", String::as_str));
+        let description = format!(
+            "No client with requested id: {}",
+            given.get("client_id").map_or("", String::as_str)
+        );
         return answer(401, json!({"error": "invalid_client", "error_description": description}));
     };
     if !is("client_secret", &shared.client_secret) {
-        return answer(401, json!({"error": "unauthorized", "error_description": "Bad client credentials"}));
+        return answer(
+            401,
+            json!({"error": "unauthorized", "error_description": "Bad client credentials"}),
+        );
     }
     let life = shared.options.knobs.token_life();
-    let (token, left) = lock(&shared.tokens).issue(&user, Instant::now(), life, shared.options.seed);
-    answer(200, json!({"access_token": token, "token_type": "bearer", "expires_in": left, "scope": user}))
+    let (token, left) =
+        lock(&shared.tokens).issue(&user, Instant::now(), life, shared.options.seed);
+    answer(
+        200,
+        json!({"access_token": token, "token_type": "bearer", "expires_in": left, "scope": user}),
+    )
 }

@@ -1,7 +1,8 @@
 //! What Marketo makes of a value before it stores it, whatever the caller sent.
 //!
-//! Blanks around a text go; a phone number is written in one form; a text ends before its first character beyond the
-//! Basic Multilingual Plane, as in a database whose characters have at most three bytes; a text that is too long is cut.
+//! Blanks around a text go; a phone number is written in one form; a text ends before its first
+//! character beyond the Basic Multilingual Plane, as in a database whose characters have at most
+//! three bytes; a text that is too long is cut.
 
 use serde_json::{Value, json};
 
@@ -46,9 +47,11 @@ fn trimmed(text: &str) -> &str {
     text.trim_matches(|character| character <= ' ')
 }
 
-/// One form for the numbers of North America, and digits alone for others; what has letters in it stays as it is.
+/// One form for the numbers of North America, and digits alone for others; what has letters in it
+/// stays as it is.
 fn phone(text: &str) -> String {
-    let is_number = text.chars().all(|character| character.is_ascii_digit() || "+-. ()/".contains(character));
+    let is_number =
+        text.chars().all(|character| character.is_ascii_digit() || "+-. ()/".contains(character));
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     if !is_number || digits.is_empty() {
         return text.to_owned();

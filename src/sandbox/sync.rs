@@ -1,8 +1,9 @@
 //! Sync Leads, Push Lead and Submit Form: look up, take a while, write.
 //!
-//! **The race is here, and real.** Each call looks its keys up when it arrives, and writes what it then decided after the
-//! race window and whatever else delays it, without looking again: nothing in Marketo keeps two inserts of one email
-//! apart, and a call whose answer was lost still writes what it decided long ago.
+//! **The race is here, and real.** Each call looks its keys up when it arrives, and writes what it
+//! then decided after the race window and whatever else delays it, without looking again: nothing
+//! in Marketo keeps two inserts of one email apart, and a call whose answer was lost still writes
+//! what it decided long ago.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -65,7 +66,8 @@ pub(super) async fn leads(shared: &Shared, request: &Request) -> Result<Answer, 
 pub(super) async fn push(shared: &Shared, request: &Request) -> Result<Answer, Refused> {
     let body = request.json()?;
     let name = body.get("programName").and_then(Value::as_str).unwrap_or_default();
-    let program = shared.world().programs.iter().find(|(_, program)| program.name == name).map(|(id, _)| *id);
+    let program =
+        shared.world().programs.iter().find(|(_, program)| program.name == name).map(|(id, _)| *id);
     let program = program.ok_or_else(|| refused("1013", format!("Program '{name}' not found")))?;
     let newest_of_many = shared.options.knobs.is("push_multi", "newest");
     let order = Order { method: "pushLead", newest_of_many, ..order(shared, &body)? };
@@ -93,9 +95,12 @@ pub(super) async fn submit_form(shared: &Shared, request: &Request) -> Result<An
     Ok(Answer::Rows(write(shared, request, &order, &fields).await))
 }
 
-/// What an import asks for: an upsert, or an update where it looks up by id; of several matches the one that was updated last,
-/// as users report.
-pub(super) fn import_order(shared: &Shared, mut asked: Map<String, Value>) -> Result<Order, Refused> {
+/// What an import asks for: an upsert, or an update where it looks up by id; of several matches the
+/// one that was updated last, as users report.
+pub(super) fn import_order(
+    shared: &Shared,
+    mut asked: Map<String, Value>,
+) -> Result<Order, Refused> {
     if asked.get("lookupField").and_then(Value::as_str) == Some("id") {
         asked.insert("action".to_owned(), json!("updateOnly"));
     }
@@ -103,7 +108,13 @@ pub(super) fn import_order(shared: &Shared, mut asked: Map<String, Value>) -> Re
 }
 
 /// Writes a row of an import.
-pub(super) fn import(shared: &Shared, world: &mut World, order: &Order, call: &Call, row: &Value) -> Value {
+pub(super) fn import(
+    shared: &Shared,
+    world: &mut World,
+    order: &Order,
+    call: &Call,
+    row: &Value,
+) -> Value {
     let decision = decide(shared, world, order, row);
     commit(world, &shared.options.knobs, order, call, decision)
 }
@@ -114,7 +125,8 @@ async fn write(shared: &Shared, request: &Request, order: &Order, input: &[Value
         input.iter().map(|record| decide(shared, &world, order, record)).collect()
     };
     shared.let_go().await;
-    // However long it is made to take: Marketo ends a call at its own limit, which passes as fast as its clock.
+    // However long it is made to take: Marketo ends a call at its own limit, which passes as fast
+    // as its clock.
     let most = shared.options.knobs.wall(LIMIT);
     take_time((request.delay + shared.options.race_window).min(most)).await;
     meddle::during(shared, request, &touched(&decisions));
@@ -124,14 +136,16 @@ async fn write(shared: &Shared, request: &Request, order: &Order, input: &[Value
         request_id: request.call_id.as_str().into(),
     };
     let looks_again = |key: &str, seen: &BTreeSet<String>| {
-        (order.action == Action::CreateOnly && shared.options.knobs.is("create_only_races", "false"))
+        (order.action == Action::CreateOnly
+            && shared.options.knobs.is("create_only_races", "false"))
             || (shared.options.knobs.is("batch_dupes", "sequential") && seen.contains(key))
     };
     let mut world = shared.world_for(request);
     let mut seen = BTreeSet::new();
     let mut results = Vec::with_capacity(input.len());
     for (decision, record) in decisions.into_iter().zip(input) {
-        let key = record.get(order.lookup.1.name).map(values::shown).unwrap_or_default().to_lowercase();
+        let key =
+            record.get(order.lookup.1.name).map(values::shown).unwrap_or_default().to_lowercase();
         let again = looks_again(&key, &seen);
         let decision = if again { decide(shared, &world, order, record) } else { decision };
         seen.insert(key);
@@ -179,28 +193,37 @@ fn order(shared: &Shared, body: &Map<String, Value>) -> Result<Order, Refused> {
         ));
     }
     let name = text("lookupField").unwrap_or("email");
-    let lookup = schema::find(name)
-        .filter(|(_, field)| field.searchable)
-        .ok_or_else(|| refused("1011", format!("Field '{name}' is not supported as a lookup field")))?;
+    let lookup = schema::find(name).filter(|(_, field)| field.searchable).ok_or_else(|| {
+        refused("1011", format!("Field '{name}' is not supported as a lookup field"))
+    })?;
     if lookup.1.name == "id" && action != Action::UpdateOnly {
         return Err(refused("1003", "The lookup field 'id' goes with updateOnly alone"));
     }
-    let partition = match text("partitionName") {
-        None => None,
-        Some(_) if matches!(action, Action::UpdateOnly | Action::CreateDuplicate) => {
-            return Err(refused("1003", "partitionName goes with createOnly and createOrUpdate alone"));
-        }
-        Some(name) => {
-            let world = shared.world();
-            let found = world.partitions.iter().find(|(_, known)| *known == name).map(|(id, _)| *id);
-            Some(found.ok_or_else(|| refused("1008", format!("Partition '{name}' is not accessible")))?)
-        }
-    };
+    let partition =
+        match text("partitionName") {
+            None => None,
+            Some(_) if matches!(action, Action::UpdateOnly | Action::CreateDuplicate) => {
+                return Err(refused(
+                    "1003",
+                    "partitionName goes with createOnly and createOrUpdate alone",
+                ));
+            }
+            Some(name) => {
+                let world = shared.world();
+                let found =
+                    world.partitions.iter().find(|(_, known)| *known == name).map(|(id, _)| *id);
+                Some(found.ok_or_else(|| {
+                    refused("1008", format!("Partition '{name}' is not accessible"))
+                })?)
+            }
+        };
     Ok(Order { action, lookup, partition, newest_of_many: false, method: "syncLead" })
 }
 
 fn decide(shared: &Shared, world: &World, order: &Order, record: &Value) -> Decision {
-    let Some(record) = record.as_object() else { return Decision::Skip(skipped("1003", "Invalid record")) };
+    let Some(record) = record.as_object() else {
+        return Decision::Skip(skipped("1003", "Invalid record"));
+    };
     let values = match accept(&shared.options.knobs, order, record) {
         Ok(values) => values,
         Err(skip) => return Decision::Skip(skip),
@@ -230,8 +253,10 @@ fn decide(shared: &Shared, world: &World, order: &Order, record: &Value) -> Deci
             Decision::Update(*id, values)
         }
         (many, _) if order.newest_of_many => {
-            let newest =
-                many.iter().filter_map(|id| world.lead(*id)).max_by_key(|lead| (lead.updated_at, lead.id));
+            let newest = many
+                .iter()
+                .filter_map(|id| world.lead(*id))
+                .max_by_key(|lead| (lead.updated_at, lead.id));
             newest.map_or_else(
                 || Decision::Skip(skipped("1004", "Lead not found")),
                 |lead| Decision::Update(lead.id, values),
@@ -245,7 +270,11 @@ fn decide(shared: &Shared, world: &World, order: &Order, record: &Value) -> Deci
 }
 
 /// The record's values as they are to be stored, or why the whole record is skipped.
-fn accept(knobs: &Knobs, order: &Order, record: &Map<String, Value>) -> Result<Vec<(u16, Value)>, Value> {
+fn accept(
+    knobs: &Knobs,
+    order: &Order,
+    record: &Map<String, Value>,
+) -> Result<Vec<(u16, Value)>, Value> {
     let by_id = order.lookup.1.name == "id";
     let mut accepted = Vec::with_capacity(record.len());
     for (name, value) in record {
@@ -256,7 +285,10 @@ fn accept(knobs: &Knobs, order: &Order, record: &Map<String, Value>) -> Result<V
             if by_id {
                 continue;
             }
-            return Err(skipped("1003", "Invalid record: 'id' goes with the lookup field 'id' alone"));
+            return Err(skipped(
+                "1003",
+                "Invalid record: 'id' goes with the lookup field 'id' alone",
+            ));
         }
         if !field.owner.lets_callers_write() {
             return Err(skipped("1003", &format!("Field '{name}' is read-only")));
@@ -278,5 +310,9 @@ fn accept(knobs: &Knobs, order: &Order, record: &Map<String, Value>) -> Result<V
 fn join(world: &mut World, program: u64, lead: u64) {
     let Some(program) = world.programs.get_mut(&program) else { return };
     let status = program.statuses.first().cloned().unwrap_or_default();
-    program.members.entry(lead).or_insert(Membership { status, since: now(), reached_success: false });
+    program.members.entry(lead).or_insert(Membership {
+        status,
+        since: now(),
+        reached_success: false,
+    });
 }

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::schema::Kind;
 
-/// The value as it is stored: an empty one is null, times lose their milliseconds. `None` where it does not fit.
+/// The value as it is stored: an empty one is null, times lose their milliseconds. `None` where it
+/// does not fit.
 pub(super) fn accept(kind: Kind, value: &Value) -> Option<Value> {
     if value.is_null() || value.as_str().is_some_and(str::is_empty) {
         return Some(Value::Null);
@@ -14,9 +15,10 @@ pub(super) fn accept(kind: Kind, value: &Value) -> Option<Value> {
         Kind::Text | Kind::TextArea | Kind::Phone | Kind::Url => text(value).map(Value::String),
         Kind::Email => text(value).filter(|email| is_email(email)).map(Value::String),
         Kind::Integer | Kind::Score => integer(value).map(|number| json!(number)),
-        Kind::Float => {
-            value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()).map(|number| json!(number))
-        }
+        Kind::Float => value
+            .as_f64()
+            .or_else(|| value.as_str()?.trim().parse().ok())
+            .map(|number| json!(number)),
         Kind::Boolean => boolean(value).map(Value::Bool),
         Kind::Date => text(value)
             .and_then(|text| NaiveDate::parse_from_str(text.get(..10)?, "%Y-%m-%d").ok())
@@ -66,12 +68,15 @@ fn boolean(value: &Value) -> Option<bool> {
 fn time(text: &str) -> Option<String> {
     let utc: DateTime<Utc> = DateTime::parse_from_rfc3339(text)
         .map(|time| time.with_timezone(&Utc))
-        .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").map(|time| time.and_utc()))
+        .or_else(|_| {
+            NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").map(|time| time.and_utc())
+        })
         .ok()?;
     Some(utc.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
-/// ASCII alone, by Adobe's documentation; one `@` with something on either side; blanks around it are let through.
+/// ASCII alone, by Adobe's documentation; one `@` with something on either side; blanks around it
+/// are let through.
 fn is_email(text: &str) -> bool {
     let inner = text.trim();
     let parts: Vec<&str> = inner.split('@').collect();

@@ -1,8 +1,9 @@
-//! What the instance holds: leads, what happened to them, lists, programs, custom objects. Rules of the API stand
-//! elsewhere; here are only the facts and how to change them without breaking an index.
+//! What the instance holds: leads, what happened to them, lists, programs, custom objects. Rules of
+//! the API stand elsewhere; here are only the facts and how to change them without breaking an
+//! index.
 //!
-//! The index of emails is not unique, as Marketo's is not: that nothing keeps two inserts of one email apart is the
-//! whole story.
+//! The index of emails is not unique, as Marketo's is not: that nothing keeps two inserts of one
+//! email apart is the whole story.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -80,7 +81,8 @@ pub struct Relation {
     pub field: String,
     /// What it links to: `Lead`, or another object.
     pub object: String,
-    /// That one's field, in the spelling in which describe shows it: `Id`, `Email Address`, `email`, …
+    /// That one's field, in the spelling in which describe shows it: `Id`, `Email Address`,
+    /// `email`, …
     pub related_field: String,
 }
 
@@ -165,7 +167,12 @@ impl World {
     }
 
     /// Takes a lead out: merged into another, or deleted.
-    pub(super) fn remove(&mut self, id: u64, into: Option<u64>, now: DateTime<Utc>) -> Option<Record> {
+    pub(super) fn remove(
+        &mut self,
+        id: u64,
+        into: Option<u64>,
+        now: DateTime<Utc>,
+    ) -> Option<Record> {
         self.note_end(id, into.is_some(), now);
         let record = self.leads.remove(&id)?;
         self.unindex(record.email_key(self.email_trim), id);
@@ -205,24 +212,35 @@ impl World {
         self.gone.insert(id, into);
     }
 
-    /// The leads whose field has this value, by id. Emails and texts compare without regard to case.
+    /// The leads whose field has this value, by id. Emails and texts compare without regard to
+    /// case.
     pub(super) fn find(&self, field: u16, value: &str) -> Vec<u64> {
         match schema::by_number(field).map(|field| field.name) {
-            Some("id") => {
-                value.trim().parse().ok().filter(|id| self.leads.contains_key(id)).into_iter().collect()
-            }
+            Some("id") => value
+                .trim()
+                .parse()
+                .ok()
+                .filter(|id| self.leads.contains_key(id))
+                .into_iter()
+                .collect(),
             Some("email") => record::fold(value, self.email_trim)
                 .and_then(|key| self.emails.get(&key))
                 .map(|ids| ids.iter().copied().collect())
                 .unwrap_or_default(),
             Some(_) => {
                 let folded = |text: &str| {
-                    if self.minds_case { text.trim().to_owned() } else { text.trim().to_lowercase() }
+                    if self.minds_case {
+                        text.trim().to_owned()
+                    } else {
+                        text.trim().to_lowercase()
+                    }
                 };
                 let wanted = folded(value);
                 self.leads
                     .values()
-                    .filter(|record| record.text_of(field).is_some_and(|held| folded(&held) == wanted))
+                    .filter(|record| {
+                        record.text_of(field).is_some_and(|held| folded(&held) == wanted)
+                    })
                     .map(|record| record.id)
                     .collect()
             }
@@ -276,7 +294,8 @@ impl Directory for World {
 pub(super) fn put(world: &mut World, fields: &Value, now: DateTime<Utc>) -> u64 {
     let text = |name: &str| fields.get(name).and_then(Value::as_str);
     let born = text("createdAt").and_then(|text| text.parse().ok()).unwrap_or(now);
-    let partition = fields.get("leadPartitionId").and_then(Value::as_u64).unwrap_or(DEFAULT_PARTITION);
+    let partition =
+        fields.get("leadPartitionId").and_then(Value::as_u64).unwrap_or(DEFAULT_PARTITION);
     let mut record = Record::new(world.next_id(), born, partition);
     let id = record.id;
     set_all(&mut record, fields);
@@ -285,7 +304,8 @@ pub(super) fn put(world: &mut World, fields: &Value, now: DateTime<Utc>) -> u64 
     id
 }
 
-/// Changes a lead as somebody on the screens does, with an activity for each value that differs; whether it lives.
+/// Changes a lead as somebody on the screens does, with an activity for each value that differs;
+/// whether it lives.
 pub(super) fn change(world: &mut World, id: u64, fields: &Value, now: DateTime<Utc>) -> bool {
     let numbers: Vec<u16> = fields
         .as_object()
@@ -294,7 +314,8 @@ pub(super) fn change(world: &mut World, id: u64, fields: &Value, now: DateTime<U
         .filter_map(|(name, _)| schema::find(name))
         .map(|(number, _)| number)
         .collect();
-    let shown = |record: &Record| numbers.iter().map(|number| record.text_of(*number)).collect::<Vec<_>>();
+    let shown =
+        |record: &Record| numbers.iter().map(|number| record.text_of(*number)).collect::<Vec<_>>();
     let changed = world.change(id, now, |record| {
         let before = shown(record);
         set_all(record, fields);
@@ -304,7 +325,11 @@ pub(super) fn change(world: &mut World, id: u64, fields: &Value, now: DateTime<U
     for ((number, old), new) in numbers.into_iter().zip(before).zip(after) {
         if let Some(field) = schema::by_number(number).filter(|_| old != new) {
             let (old, new) = (old.map(Into::into), new.map(Into::into));
-            world.record(id, now, What::ChangeDataValue { field: field.name.into(), old, new, by: None });
+            world.record(
+                id,
+                now,
+                What::ChangeDataValue { field: field.name.into(), old, new, by: None },
+            );
         }
     }
     true
@@ -315,7 +340,9 @@ pub(super) fn set_all(record: &mut Record, fields: &Value) {
     for (name, value) in fields.as_object().into_iter().flatten() {
         match (name.as_str(), value.as_str()) {
             ("sfdcLeadId", Some(id)) => record.sfdc = Some((record::SfdcType::Lead, id.to_owned())),
-            ("sfdcContactId", Some(id)) => record.sfdc = Some((record::SfdcType::Contact, id.to_owned())),
+            ("sfdcContactId", Some(id)) => {
+                record.sfdc = Some((record::SfdcType::Contact, id.to_owned()));
+            }
             ("sfdcAccountId", Some(id)) => {
                 record.sfdc = Some((record::SfdcType::PersonAccount, id.to_owned()));
             }
@@ -336,8 +363,8 @@ pub(super) fn put_object(world: &mut World, mut object: CustomObject) {
     }
 }
 
-/// Gives a custom object a row, and the row's GUID; the object, which then links to leads by id, is made where there is
-/// none.
+/// Gives a custom object a row, and the row's GUID; the object, which then links to leads by id, is
+/// made where there is none.
 pub(super) fn put_object_row(world: &mut World, name: &str, row: Map<String, Value>) -> String {
     if !world.objects.iter().any(|object| object.name == name) {
         world.objects.push(CustomObject {

@@ -1,14 +1,16 @@
 //! The whole instance by bulk extract: a file for each window of creation times.
 //!
-//! For: reading millions of leads with a few hundred calls. What is planned, ordered and loaded is in the cache from the
-//! moment on at which it is decided, so that a scan that was cut short goes on with the jobs that it has ordered, and no
-//! file is paid for twice. Two jobs run at Marketo while others wait in its queue; a file goes into the cache as it
-//! arrives (`fetch`), and counts once it is proved whole.
+//! For: reading millions of leads with a few hundred calls. What is planned, ordered and loaded is
+//! in the cache from the moment on at which it is decided, so that a scan that was cut short goes
+//! on with the jobs that it has ordered, and no file is paid for twice. Two jobs run at Marketo
+//! while others wait in its queue; a file goes into the cache as it arrives (`fetch`), and counts
+//! once it is proved whole.
 //!
-//! Never: orders a file that is expected to pass the day's bytes. What a window's file will weigh is expected from the window
-//! before it; one that would not fit is cut. Marketo counts a file when it has written it, so that is when it is counted
-//! here, once, and it is then fetched whatever is left: leaving it would save nothing. Leads that are born after the scan
-//! began are the next refresh's.
+//! Never: orders a file that is expected to pass the day's bytes. What a window's file will weigh
+//! is expected from the window before it; one that would not fit is cut. Marketo counts a file when
+//! it has written it, so that is when it is counted here, once, and it is then fetched whatever is
+//! left: leaving it would save nothing. Leads that are born after the scan began are the next
+//! refresh's.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,7 +40,8 @@ const POLL_AT_MOST: Duration = Duration::from_secs(60);
 /// How many of an instance's jobs run at once; only they can complete.
 const RUNNING: usize = 2;
 
-/// A cache that a thread can load a file into while calls are awaited elsewhere. Nobody else waits for the lock long.
+/// A cache that a thread can load a file into while calls are awaited elsewhere. Nobody else waits
+/// for the lock long.
 pub type SharedCache = Arc<Mutex<Cache>>;
 
 /// What a scan by bulk extract is to read, and how.
@@ -70,7 +73,8 @@ pub async fn scan_bulk(
     let mut run = Run { marketo, cache, scan, queued: BTreeSet::new(), over: None };
     tokio::select! {
         biased;
-        // A job whose order is not waited for is found again, and a file on its way is undone by its reader.
+        // A job whose order is not waited for is found again, and a file on its way is undone by
+        // its reader.
         () = scan.stop.cancelled() => Ok(Ended::Interrupted),
         ended = run.until_done(watch) => ended,
     }
@@ -86,7 +90,8 @@ struct Run<'a, M> {
     marketo: &'a M,
     cache: &'a SharedCache,
     scan: &'a BulkScan<'a>,
-    /// Jobs that are known to be in Marketo's queue, or to have left it with a file that is not loaded yet.
+    /// Jobs that are known to be in Marketo's queue, or to have left it with a file that is not
+    /// loaded yet.
     queued: BTreeSet<String>,
     /// Why nothing more is ordered today.
     over: Option<marketo::Error>,
@@ -117,9 +122,11 @@ impl<M: ExportLeads> Run<'_, M> {
         let (scan, now) = (self.scan, (self.scan.now)());
         {
             let mut cache = self.cache();
-            // Rows of an earlier scan stay until this one ends, and must not be grouped by another rule than its own.
+            // Rows of an earlier scan stay until this one ends, and must not be grouped by another
+            // rule than its own.
             if cache.summary()?.key_signature != scan.key.signature() {
-                cache.rekey(&scan.key.signature(), |lead| scan.key.key_of(lead).map(String::from))?;
+                cache
+                    .rekey(&scan.key.signature(), |lead| scan.key.key_of(lead).map(String::from))?;
             }
             cache.begin_scan(&spec("bulk", scan.fields, scan.key), now)?;
             if !cache.export_windows()?.is_empty() {
@@ -127,7 +134,8 @@ impl<M: ExportLeads> Run<'_, M> {
             }
         }
         let folders = self.marketo.first_possible_creation().await?.ok_or(Error::NoBeginning)?;
-        // Folders that this API user cannot see may be older, and so may be leads that an earlier scan has seen.
+        // Folders that this API user cannot see may be older, and so may be leads that an earlier
+        // scan has seen.
         let oldest = self.cache().oldest_creation()?.map_or(folders, |lead| lead.min(folders));
         let windows = windows_since(oldest, now);
         if windows.is_empty() {
@@ -136,13 +144,15 @@ impl<M: ExportLeads> Run<'_, M> {
         Ok(self.cache().plan_exports(&windows)?)
     }
 
-    /// Looks at the jobs that can have completed, oldest first, and fetches the files of those that have; whether
-    /// anything went on.
+    /// Looks at the jobs that can have completed, oldest first, and fetches the files of those that
+    /// have; whether anything went on.
     async fn look(&mut self, watch: &dyn Watch) -> Result<bool, Error> {
         let (mut moved, mut waiting) = (false, 0);
         for known in self.windows(watch)? {
-            let Some(id) =
-                known.export_id.as_deref().filter(|id| known.loaded.is_none() && self.queued.contains(*id))
+            let Some(id) = known
+                .export_id
+                .as_deref()
+                .filter(|id| known.loaded.is_none() && self.queued.contains(*id))
             else {
                 continue;
             };
@@ -157,7 +167,9 @@ impl<M: ExportLeads> Run<'_, M> {
                     self.lose(known.window, &job)?;
                     moved = true;
                 }
-                ExportStatus::Created | ExportStatus::Queued | ExportStatus::Processing => waiting += 1,
+                ExportStatus::Created | ExportStatus::Queued | ExportStatus::Processing => {
+                    waiting += 1;
+                }
             }
             self.windows(watch)?;
             if waiting >= RUNNING {
@@ -180,7 +192,8 @@ impl<M: ExportLeads> Run<'_, M> {
             return self.cache().load_export(window, |_| Ok::<_, Error>(nothing)).map(drop);
         }
         let Some(file) = FileFacts::of(job) else {
-            let what = "is complete, and Marketo does not tell the size to prove its file by".to_owned();
+            let what =
+                "is complete, and Marketo does not tell the size to prove its file by".to_owned();
             return Err(self.give_up(window, what)?);
         };
         if file.sha256.is_none() {
@@ -194,7 +207,8 @@ impl<M: ExportLeads> Run<'_, M> {
         match fetch(self.marketo, self.cache, self.scan, window, &file).await {
             Ok(Fetched::Loaded) => Ok(()),
             Ok(Fetched::Lost) => self.lose(window, job),
-            // A file that cannot be read stays so: another run orders it anew, when its leads are mended.
+            // A file that cannot be read stays so: another run orders it anew, when its leads are
+            // mended.
             Err(Error::Export { window, what }) => Err(self.give_up(window, what)?),
             Err(error) => Err(error),
         }

@@ -1,9 +1,10 @@
-//! What a full scan would cost, by bulk extract and by pages, and which of them is the cheaper one here.
+//! What a full scan would cost, by bulk extract and by pages, and which of them is the cheaper one
+//! here.
 //!
-//! Calls are what every integration of the instance shares and needs; the bytes of bulk extract lie idle on most
-//! instances. So the way with fewer calls is the cheaper one, unless the day's bytes make it take more days. Never: more
-//! than a guess. The highest id stands for the number of leads, and is more than that: ids of leads that were merged or
-//! deleted are gone.
+//! Calls are what every integration of the instance shares and needs; the bytes of bulk extract lie
+//! idle on most instances. So the way with fewer calls is the cheaper one, unless the day's bytes
+//! make it take more days. Never: more than a guess. The highest id stands for the number of leads,
+//! and is more than that: ids of leads that were merged or deleted are gone.
 
 use std::time::Duration;
 
@@ -151,19 +152,25 @@ fn compare(
     let calls = history::pages_of(highest_id);
     let pages = cost(calls, 0, seconds_of(calls, limits));
     let bulk = windows.map(|windows| {
-        let running = windows.div_ceil(JOBS_AT_ONCE).saturating_mul(SECONDS_A_JOB) + bytes / BYTES_A_SECOND;
+        let running =
+            windows.div_ceil(JOBS_AT_ONCE).saturating_mul(SECONDS_A_JOB) + bytes / BYTES_A_SECOND;
         cost(windows.saturating_mul(CALLS_A_WINDOW) + 1, bytes, running)
     });
     let (way, reason) = match bulk {
-        None => (Way::Pages, "nothing tells how old the instance is, which bulk extract needs to know"),
-        Some(bulk) if pages.calls <= bulk.calls => (Way::Pages, "the instance is small for its age"),
+        None => {
+            (Way::Pages, "nothing tells how old the instance is, which bulk extract needs to know")
+        }
+        Some(bulk) if pages.calls <= bulk.calls => {
+            (Way::Pages, "the instance is small for its age")
+        }
         Some(bulk) if bulk.days <= pages.days => (Way::Bulk, "it takes fewer calls"),
         Some(_) => (Way::Pages, "the day's bytes of bulk extract would make it take more days"),
     };
     Estimate { highest_id, calls_left, export_left, pages, bulk, way, reason, beginning: None }
 }
 
-/// How many days something takes of which so much is left today, and so much is had every other day.
+/// How many days something takes of which so much is left today, and so much is had every other
+/// day.
 fn days(needed: u64, left: u64, a_day: u64) -> u64 {
     1 + needed.saturating_sub(left).div_ceil(a_day.max(1))
 }
@@ -175,7 +182,11 @@ pub fn seconds_of(calls: u64, limits: &ScanLimits) -> u64 {
     let by_rate = (calls / at_a_time).floor() * limits.window.as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a handful")]
     let by_answers = calls * ANSWER.as_secs_f64() / limits.concurrency.max(1) as f64;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive span of seconds")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a positive span of seconds"
+    )]
     let seconds = by_rate.max(by_answers).ceil() as u64;
     seconds
 }
@@ -205,8 +216,12 @@ fn row_bytes(fields: &[String], schema: &Schema) -> u64 {
 mod tests {
     use super::*;
 
-    const LIMITS: ScanLimits =
-        ScanLimits { calls: 50, window: Duration::from_secs(20), concurrency: 5, daily_calls: 25_000 };
+    const LIMITS: ScanLimits = ScanLimits {
+        calls: 50,
+        window: Duration::from_secs(20),
+        concurrency: 5,
+        daily_calls: 25_000,
+    };
 
     fn of(highest: u64, windows: Option<u64>) -> Estimate {
         let budgets = Budgets {

@@ -1,12 +1,13 @@
 //! How the leads in groups came to be: their New Lead activities, with as few calls as possible.
 //!
-//! Marketo searches its log of activities in the order of time, a block at a call, and filters afterwards, so that what
-//! costs is the stretch of time that is walked through, not the number of leads that are asked for. So the leads are looked
-//! for in the order of their creation: the log is entered just before the first of them, and walked on while the next one
-//! is near; where it is far, the log is left and entered again there, which costs one call more. At worst that is two calls
-//! for leads that lie alone, and at best the whole log once.
-//! Never: asks twice for a lead, or takes a birth that is not found for one that was not. On its way it meets births of leads
-//! that were merged into others since: they are kept, as the past that they tell of.
+//! Marketo searches its log of activities in the order of time, a block at a call, and filters
+//! afterwards, so that what costs is the stretch of time that is walked through, not the number of
+//! leads that are asked for. So the leads are looked for in the order of their creation: the log is
+//! entered just before the first of them, and walked on while the next one is near; where it is
+//! far, the log is left and entered again there, which costs one call more. At worst that is two
+//! calls for leads that lie alone, and at best the whole log once. Never: asks twice for a lead, or
+//! takes a birth that is not found for one that was not. On its way it meets births of leads that
+//! were merged into others since: they are kept, as the past that they tell of.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,16 +24,16 @@ use crate::marketo::{Activity, ReadLeads};
 /// A birth may be written down a little before the creation time that the lead shows.
 const BEFORE: TimeDelta = TimeDelta::seconds(5);
 
-/// Activities come in the order in which they were committed, some time after what they tell of: in a walk, one that is so
-/// much late is not waited for.
+/// Activities come in the order in which they were committed, some time after what they tell of: in
+/// a walk, one that is so much late is not waited for.
 const LATE: TimeDelta = TimeDelta::hours(1);
 
-/// A birth that the log does not have when its lead is so old will not come any more: nobody asks again. Activities become
-/// visible up to hours late, by reports of users.
+/// A birth that the log does not have when its lead is so old will not come any more: nobody asks
+/// again. Activities become visible up to hours late, by reports of users.
 const SETTLED: TimeDelta = TimeDelta::days(1);
 
-/// So many pages without any birth after an entry, and the lead that was looked for there is left to another scan: a mail to
-/// everybody may lie in between.
+/// So many pages without any birth after an entry, and the lead that was looked for there is left
+/// to another scan: a mail to everybody may lie in between.
 const BLANK_PAGES: u32 = 20;
 
 /// What became of the search.
@@ -52,8 +53,8 @@ impl BirthsLearnt {
     }
 }
 
-/// Learns how each lead in a group came to be that nobody has asked for yet, and keeps it in the cache page by page.
-/// `new_lead` is the number of the activity type *New Lead*.
+/// Learns how each lead in a group came to be that nobody has asked for yet, and keeps it in the
+/// cache page by page. `new_lead` is the number of the activity type *New Lead*.
 pub async fn learn_births(
     marketo: &impl ReadLeads,
     cache: &mut Cache,
@@ -81,19 +82,25 @@ pub async fn learn_births(
             walk.passed(&births);
             walk.ended = !page.more;
             let missing = wanted.given_up(&walk);
-            let kept: Vec<Birth> =
-                births.into_iter().filter(|b| b.of_a_merged_lead() || found.contains(&b.lead)).collect();
-            let settled =
-                missing.iter().filter(|(created, _)| walk.searched(*created) && *created + SETTLED < now);
-            let asked: Vec<LeadId> = found.iter().copied().chain(settled.map(|(_, lead)| *lead)).collect();
+            let kept: Vec<Birth> = births
+                .into_iter()
+                .filter(|b| b.of_a_merged_lead() || found.contains(&b.lead))
+                .collect();
+            let settled = missing
+                .iter()
+                .filter(|(created, _)| walk.searched(*created) && *created + SETTLED < now);
+            let asked: Vec<LeadId> =
+                found.iter().copied().chain(settled.map(|(_, lead)| *lead)).collect();
             cache.save_births(&kept, &asked)?;
             learnt.found += found.len() as u64;
             learnt.missing += missing.len() as u64;
             watch.at(total - wanted.len(), Some(total));
             match wanted.first() {
-                // The one for which the log was entered is looked for until it is found or given up, so that each entry
-                // leaves fewer to look for.
-                Some(next) if page.more && (next == start || walk.is_near(next)) => token = page.next,
+                // The one for which the log was entered is looked for until it is found or given
+                // up, so that each entry leaves fewer to look for.
+                Some(next) if page.more && (next == start || walk.is_near(next)) => {
+                    token = page.next;
+                }
                 _ => break,
             }
         }
@@ -133,10 +140,15 @@ impl Wanted {
         found
     }
 
-    /// Takes out the leads that the walk has left behind, and the one that it has looked for in vain for too long.
+    /// Takes out the leads that the walk has left behind, and the one that it has looked for in
+    /// vain for too long.
     fn given_up(&mut self, walk: &Walk) -> Vec<(DateTime<Utc>, LeadId)> {
-        let mut lost: Vec<_> =
-            self.by_creation.iter().take_while(|(created, _)| walk.searched(*created)).copied().collect();
+        let mut lost: Vec<_> = self
+            .by_creation
+            .iter()
+            .take_while(|(created, _)| walk.searched(*created))
+            .copied()
+            .collect();
         if walk.blank_pages >= BLANK_PAGES && lost.is_empty() {
             lost.extend(self.by_creation.first());
         }
@@ -185,7 +197,8 @@ impl Walk {
         self.ended || created + LATE < self.reached
     }
 
-    /// Whether to walk on costs no more than to enter the log anew: a token and a page, or two pages.
+    /// Whether to walk on costs no more than to enter the log anew: a token and a page, or two
+    /// pages.
     fn is_near(&self, next: DateTime<Utc>) -> bool {
         next <= self.reached + self.page_span * 2
     }

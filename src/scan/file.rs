@@ -1,11 +1,12 @@
-//! A file of leads: a bulk extract, or an export of a smart list from Marketo's screens, as Marketo or a spreadsheet
-//! saved it.
+//! A file of leads: a bulk extract, or an export of a smart list from Marketo's screens, as Marketo
+//! or a spreadsheet saved it.
 //!
-//! The file is read twice. The first time ([`look`]) touches nothing: it counts the rows, and decides for each column
-//! of dates by all of its values in which order day and month stand, which no single row can tell. The second time
-//! ([`FileScan::load`]) puts the rows into the cache in one transaction, so that a file that turns out to be broken in
-//! its last line leaves the cache as it was. Two readings of two million rows cost a second; holding them would cost
-//! their size in memory. What kind of file it is stands in [`crate::table`].
+//! The file is read twice. The first time ([`look`]) touches nothing: it counts the rows, and
+//! decides for each column of dates by all of its values in which order day and month stand, which
+//! no single row can tell. The second time ([`FileScan::load`]) puts the rows into the cache in one
+//! transaction, so that a file that turns out to be broken in its last line leaves the cache as it
+//! was. Two readings of two million rows cost a second; holding them would cost their size in
+//! memory. What kind of file it is stands in [`crate::table`].
 
 use super::rows::{ColumnUse, Leads, RowError, cell, each_row};
 use super::{Ended, Error, Now, Watch, spec};
@@ -134,9 +135,9 @@ fn decide(
     let decided = judges.into_iter().zip(&columns.uses).map(|(judge, column)| {
         let Some(judge) = judge else { return Ok(None) };
         let reading = judge.decide(rules.dates, rules.zone);
-        reading
-            .map(Some)
-            .map_err(|refusal| (refusal.line, format!("`{}`: {}", shown(&column.header), refusal.what)))
+        reading.map(Some).map_err(|refusal| {
+            (refusal.line, format!("`{}`: {}", shown(&column.header), refusal.what))
+        })
     });
     decided.collect()
 }
@@ -153,7 +154,11 @@ struct Seen {
 
 impl Seen {
     fn of(columns: &Columns) -> Self {
-        let judges = columns.cells.iter().map(|cells| (*cells == Cells::Time).then(Judge::default)).collect();
+        let judges = columns
+            .cells
+            .iter()
+            .map(|cells| (*cells == Cells::Time).then(Judge::default))
+            .collect();
         let filled = vec![false; columns.uses.len()];
         Self { judges, errors: Vec::new(), filled, rows: 0, short: 0, first_short: 0 }
     }
@@ -189,11 +194,12 @@ impl Seen {
     }
 
     fn count_error(&mut self, column: &str, field: &str, line: u64, bytes: &[u8]) {
-        let place = self.errors.iter().position(|unread| unread.field == field).unwrap_or_else(|| {
-            let (column, field) = (column.to_owned(), field.to_owned());
-            self.errors.push(Unread { column, field, count: 0, first: Vec::new() });
-            self.errors.len() - 1
-        });
+        let place =
+            self.errors.iter().position(|unread| unread.field == field).unwrap_or_else(|| {
+                let (column, field) = (column.to_owned(), field.to_owned());
+                self.errors.push(Unread { column, field, count: 0, first: Vec::new() });
+                self.errors.len() - 1
+            });
         if let Some(unread) = self.errors.get_mut(place) {
             unread.count += 1;
             if unread.first.len() < EXAMPLES {
@@ -233,8 +239,10 @@ impl FileScan<'_> {
     /// How each column of times is read, in words.
     pub fn readings(&self) -> impl Iterator<Item = (&str, &str)> {
         let told = self.columns.uses.iter().zip(&self.readings);
-        told.filter_map(|(column, reading)| Some((column.header.as_str(), reading.as_ref()?.told.as_str())))
-            .filter(|(_, told)| !told.is_empty())
+        told.filter_map(|(column, reading)| {
+            Some((column.header.as_str(), reading.as_ref()?.told.as_str()))
+        })
+        .filter(|(_, told)| !told.is_empty())
     }
 
     /// What cannot be read.
@@ -257,8 +265,15 @@ impl FileScan<'_> {
         self.table.size()
     }
 
-    /// Puts every row into the cache, in place of what is there. `source` says where the rows are from.
-    pub fn load(&self, cache: &mut Cache, source: &str, now: Now, watch: &dyn Watch) -> Result<Ended, Error> {
+    /// Puts every row into the cache, in place of what is there. `source` says where the rows are
+    /// from.
+    pub fn load(
+        &self,
+        cache: &mut Cache,
+        source: &str,
+        now: Now,
+        watch: &dyn Watch,
+    ) -> Result<Ended, Error> {
         let failed = |error: RowError| {
             let name = shown(self.name).into_owned();
             FileError { name, line: error.line, what: error.what }
@@ -291,7 +306,9 @@ impl FileScan<'_> {
         for (place, ((bytes, column), cells)) in
             row.cells().zip(&self.columns.uses).zip(&self.columns.cells).enumerate()
         {
-            let Some(field) = column.field.as_deref().filter(|_| place != self.columns.id) else { continue };
+            let Some(field) = column.field.as_deref().filter(|_| place != self.columns.id) else {
+                continue;
+            };
             if is_error_of_a_spreadsheet(bytes) {
                 continue;
             }
@@ -299,7 +316,8 @@ impl FileScan<'_> {
                 Cells::Of(kind) => cell::value(field, *kind, bytes)?,
                 Cells::Time if is_empty(bytes) => continue,
                 Cells::Time => {
-                    let order = self.readings.get(place).and_then(|reading| reading.as_ref()?.order);
+                    let order =
+                        self.readings.get(place).and_then(|reading| reading.as_ref()?.order);
                     date::stored(&text_of(bytes), order, self.rules.zone)
                         .map_or(serde_json::Value::Null, Into::into)
                 }

@@ -1,13 +1,14 @@
 //! The highest id that a lead has, found out from the instance itself.
 //!
-//! Ids only grow, so the newest New Lead activities name the highest, and New Lead is the one activity that Marketo keeps
-//! for ever. Three things can lie above what they show, and the paging that follows goes beyond it to meet them: leads
-//! whose activity is not visible yet, leads that are born during the scan, and visitors who became known in the order of
-//! their visits and not of their ids.
+//! Ids only grow, so the newest New Lead activities name the highest, and New Lead is the one
+//! activity that Marketo keeps for ever. Three things can lie above what they show, and the paging
+//! that follows goes beyond it to meet them: leads whose activity is not visible yet, leads that
+//! are born during the scan, and visitors who became known in the order of their visits and not of
+//! their ids.
 //!
-//! Where the API user may not read the activity log, ids are tried: 300 a call, spread over ranges that double, and then
-//! over what is left above the highest that was found. That misses only leads beyond a gap in which hardly any id has a
-//! lead, and whoever asked is told that it was done.
+//! Where the API user may not read the activity log, ids are tried: 300 a call, spread over ranges
+//! that double, and then over what is left above the highest that was found. That misses only leads
+//! beyond a gap in which hardly any id has a lead, and whoever asked is told that it was done.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -15,8 +16,9 @@ use super::Error;
 use crate::lead::LeadId;
 use crate::marketo::{self, ActivityPage, BATCH, ReadLeads};
 
-/// How far back is looked, one after another, until enough is found. A busy instance is answered by its last hour; the
-/// server reads all activities of that time to find those of one type, so that more would cost many calls.
+/// How far back is looked, one after another, until enough is found. A busy instance is answered by
+/// its last hour; the server reads all activities of that time to find those of one type, so that
+/// more would cost many calls.
 const LOOK_BACK: [TimeDelta; 5] = [
     TimeDelta::hours(1),
     TimeDelta::hours(24),
@@ -55,7 +57,8 @@ pub async fn activity_log(marketo: &impl ReadLeads) -> Result<ActivityLog, Error
     Ok(ActivityLog::Readable { new_lead })
 }
 
-/// The highest id that New Lead activities name, or that was found by trying; 0 where there is none.
+/// The highest id that New Lead activities name, or that was found by trying; 0 where there is
+/// none.
 pub(super) async fn highest_id(
     marketo: &impl ReadLeads,
     log: ActivityLog,
@@ -74,7 +77,11 @@ pub(super) async fn highest_id(
     }
 }
 
-async fn highest_born(marketo: &impl ReadLeads, new_lead: u32, now: DateTime<Utc>) -> Result<LeadId, Error> {
+async fn highest_born(
+    marketo: &impl ReadLeads,
+    new_lead: u32,
+    now: DateTime<Utc>,
+) -> Result<LeadId, Error> {
     let mut highest = 0;
     for look_back in LOOK_BACK {
         let mut births = 0;
@@ -83,8 +90,10 @@ async fn highest_born(marketo: &impl ReadLeads, new_lead: u32, now: DateTime<Utc
             let ActivityPage { activities, next, more } =
                 marketo.activities(&token, &[new_lead], &[]).await?;
             births += activities.len();
-            // A merge moves an activity to the winner, and leaves the id at birth where it was: either may be higher.
-            let ids = activities.iter().flat_map(|activity| [Some(activity.lead), activity.primary]);
+            // A merge moves an activity to the winner, and leaves the id at birth where it was:
+            // either may be higher.
+            let ids =
+                activities.iter().flat_map(|activity| [Some(activity.lead), activity.primary]);
             highest = ids.flatten().fold(highest, LeadId::max);
             token = next;
             if !more {
@@ -98,7 +107,8 @@ async fn highest_born(marketo: &impl ReadLeads, new_lead: u32, now: DateTime<Utc
     Ok(highest)
 }
 
-/// The highest id that is found by asking which of some ids have a lead: `ask` gives the highest of those that have.
+/// The highest id that is found by asking which of some ids have a lead: `ask` gives the highest of
+/// those that have.
 async fn by_trying<F>(ask: impl Fn(Vec<LeadId>) -> F) -> Result<LeadId, Error>
 where
     F: Future<Output = Result<Option<LeadId>, Error>>,
@@ -132,8 +142,8 @@ where
     Ok(highest)
 }
 
-/// All ids above one up to another, or as many as a call takes of them: one of each of as many stretches, at a place that
-/// wanders, so that no regular gap is met again and again.
+/// All ids above one up to another, or as many as a call takes of them: one of each of as many
+/// stretches, at a place that wanders, so that no regular gap is met again and again.
 fn spread(above: LeadId, until: LeadId) -> Vec<LeadId> {
     const STEP: LeadId = 7_919;
     let (all, batch) = (until - above, BATCH as LeadId);

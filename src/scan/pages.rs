@@ -1,4 +1,5 @@
-//! The whole instance in runs of 300 ids, from 1 to the highest and beyond it until nothing comes any more.
+//! The whole instance in runs of 300 ids, from 1 to the highest and beyond it until nothing comes
+//! any more.
 
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
@@ -10,8 +11,8 @@ use crate::dedupe::KeySpec;
 use crate::lead::LeadId;
 use crate::marketo::{BATCH, ReadLeads};
 
-/// So many runs without a lead, above the highest id that is known, are the end: 3,000 ids, more than any instance gives
-/// out within the seconds by which activities are late.
+/// So many runs without a lead, above the highest id that is known, are the end: 3,000 ids, more
+/// than any instance gives out within the seconds by which activities are late.
 const EMPTY_RUNS_AT_THE_END: u32 = 10;
 
 /// What a scan by pages is to read, and how.
@@ -33,15 +34,17 @@ pub struct PageScan<'a> {
     pub stop: CancellationToken,
 }
 
-/// Reads every lead into the cache, or goes on with a scan that was interrupted. Runs are asked for several at once, and
-/// stored in their order, so that the cursor never passes a run that has not arrived.
+/// Reads every lead into the cache, or goes on with a scan that was interrupted. Runs are asked for
+/// several at once, and stored in their order, so that the cursor never passes a run that has not
+/// arrived.
 pub async fn scan_pages(
     marketo: &impl ReadLeads,
     cache: &mut Cache,
     scan: &PageScan<'_>,
     watch: &dyn Watch,
 ) -> Result<Ended, Error> {
-    // Rows of an earlier scan stay until this one ends, and must not be grouped by another rule than its own.
+    // Rows of an earlier scan stay until this one ends, and must not be grouped by another rule
+    // than its own.
     if cache.summary()?.key_signature != scan.key.signature() {
         cache.rekey(&scan.key.signature(), |lead| scan.key.key_of(lead).map(String::from))?;
     }
@@ -60,9 +63,11 @@ pub async fn scan_pages(
         (start, marketo.leads_by_id(&ids, scan.fields).await)
     };
     let starts = (0..).map(|n| first + n * BATCH as LeadId);
-    let mut runs = std::pin::pin!(futures::stream::iter(starts.map(run)).buffered(scan.concurrency.max(1)));
+    let mut runs =
+        std::pin::pin!(futures::stream::iter(starts.map(run)).buffered(scan.concurrency.max(1)));
     let mut empty_runs = 0;
-    // A signal is heeded while a call waits for its place among the limits, too; a read that is dropped harms nobody.
+    // A signal is heeded while a call waits for its place among the limits, too; a read that is
+    // dropped harms nobody.
     while let Some((start, leads)) = tokio::select! {
         biased;
         () = scan.stop.cancelled() => None,

@@ -1,23 +1,28 @@
 //! A second scan, at the cost of what has changed since the first.
 //!
-//! The activity log says **which** ids to look at, and nothing else is inferred from it: every lead that it names is read
-//! again by id, 300 a call, and put into the cache as it is now, or taken out where it is gone. Repeats are therefore
-//! harmless, and a refresh looks further back than it must ([`REFRESH_MARGIN`]), since activities become visible late. The point from
-//! which the next one looks moves in the transaction that ends this one: interrupted at any moment, it is simply begun
+//! The activity log says **which** ids to look at, and nothing else is inferred from it: every lead
+//! that it names is read again by id, 300 a call, and put into the cache as it is now, or taken out
+//! where it is gone. Repeats are therefore harmless, and a refresh looks further back than it must
+//! ([`REFRESH_MARGIN`]), since activities become visible late. The point from which the next one
+//! looks moves in the transaction that ends this one: interrupted at any moment, it is simply begun
 //! again, and keeps what it has renewed by then.
 //!
-//! What it notices, by the log that tells: new leads (*New Lead*), changes of the cached fields (*Change Data Value*, by way
-//! of lead changes, which Marketo filters by field; *Change Score* where a score is cached; *Change Lead Partition*;
-//! *Sync Lead to SFDC* and *Convert Lead*, by which CRM ids come), merges by anybody, chains of them and those of anonymous
-//! visitors (*Merge Leads*, *SFDC Merge Leads*), deletions (deleted leads, which Marketo keeps for 14 days; *Delete Lead from
-//! SFDC*). Ids beyond the highest are tried too, for leads that are born and not yet in the log.
+//! What it notices, by the log that tells: new leads (*New Lead*), changes of the cached fields
+//! (*Change Data Value*, by way of lead changes, which Marketo filters by field; *Change Score*
+//! where a score is cached; *Change Lead Partition*; *Sync Lead to SFDC* and *Convert Lead*, by
+//! which CRM ids come), merges by anybody, chains of them and those of anonymous visitors (*Merge
+//! Leads*, *SFDC Merge Leads*), deletions (deleted leads, which Marketo keeps for 14 days; *Delete
+//! Lead from SFDC*). Ids beyond the highest are tried too, for leads that are born and not yet in
+//! the log.
 //!
-//! What it cannot notice, since Marketo writes no activity for it: `updatedAt` alone, which moves with any field and with
-//! fields that nobody cached, is as old as the last change that was noticed; formula fields and others that Marketo computes
-//! on reading; company fields that change with the company rather than with the lead; a lead that vanishes without a
-//! deletion or merge, as in a purge by Adobe. Where a lead was merged into one that was deleted before the next refresh, both
-//! their activities are gone, and only the deletion is told of: so whoever shared a key with a lead that is gone is read
-//! again too, and a lead of another key that went that way stays until a full scan. `scan --full` notices all of that. Merges lean on none of it: they read each lead
+//! What it cannot notice, since Marketo writes no activity for it: `updatedAt` alone, which moves
+//! with any field and with fields that nobody cached, is as old as the last change that was
+//! noticed; formula fields and others that Marketo computes on reading; company fields that change
+//! with the company rather than with the lead; a lead that vanishes without a deletion or merge, as
+//! in a purge by Adobe. Where a lead was merged into one that was deleted before the next refresh,
+//! both their activities are gone, and only the deletion is told of: so whoever shared a key with a
+//! lead that is gone is read again too, and a lead of another key that went that way stays until a
+//! full scan. `scan --full` notices all of that. Merges lean on none of it: they read each lead
 //! live.
 //!
 //! Never: writes to Marketo, or removes a lead that it has not asked for by its id.
@@ -41,13 +46,14 @@ mod start;
 
 pub use start::{Start, WhyFull, how_to_start, is_beyond_history};
 
-/// How far a refresh looks back behind the beginning of the last scan, in Marketo's time. Activities can be read once they
-/// are committed, by reports of users up to hours after the time that they bear; readers that begin again at a time
-/// are told to overlap by a day. It also forgives this machine a clock that is wrong by less.
+/// How far a refresh looks back behind the beginning of the last scan, in Marketo's time.
+/// Activities can be read once they are committed, by reports of users up to hours after the time
+/// that they bear; readers that begin again at a time are told to overlap by a day. It also
+/// forgives this machine a clock that is wrong by less.
 pub const REFRESH_MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// So many runs of 300 ids without a lead, above the highest known, end a refresh. What is beyond them will be in the log
-/// when the next one looks.
+/// So many runs of 300 ids without a lead, above the highest known, end a refresh. What is beyond
+/// them will be in the log when the next one looks.
 const EMPTY_RUNS_AT_THE_END: u32 = 2;
 
 /// What a refresh is to read, and how.
@@ -69,7 +75,8 @@ pub struct Refresh<'a> {
     pub stop: CancellationToken,
 }
 
-/// Brings a complete cache up to date. Interrupted or failed, it leaves the refresh point where it was.
+/// Brings a complete cache up to date. Interrupted or failed, it leaves the refresh point where it
+/// was.
 pub async fn refresh(
     marketo: &impl ReadLeads,
     cache: &mut Cache,
@@ -80,9 +87,11 @@ pub async fn refresh(
     if cache.summary()?.key_signature != refresh.key.signature() {
         cache.rekey(&refresh.key.signature(), |lead| refresh.key.key_of(lead).map(String::from))?;
     }
-    // It is noted when the refresh began before the log is read: what happens from now on is for the next one.
+    // It is noted when the refresh began before the log is read: what happens from now on is for
+    // the next one.
     cache.begin_scan(&spec("refresh", refresh.fields, refresh.key), (refresh.now)())?;
-    // Nothing is half stored wherever this is dropped: it waits for Marketo alone, and each step in between is a transaction.
+    // Nothing is half stored wherever this is dropped: it waits for Marketo alone, and each step in
+    // between is a transaction.
     tokio::select! {
         biased;
         () = refresh.stop.cancelled() => Ok(Ended::Interrupted),
@@ -96,7 +105,8 @@ async fn catch_up(
     refresh: &Refresh<'_>,
     watch: &dyn Watch,
 ) -> Result<RefreshTotals, Error> {
-    let concerned = concerned::concerned(marketo, refresh.schema, refresh.fields, refresh.since).await?;
+    let concerned =
+        concerned::concerned(marketo, refresh.schema, refresh.fields, refresh.since).await?;
     let highest = cache.highest_id()?.max(concerned.ids.last().copied().unwrap_or(0));
     read_again(marketo, cache, refresh, &concerned, watch).await?;
     read_beyond(marketo, cache, refresh, highest).await?;
@@ -137,7 +147,8 @@ async fn read_runs(
         let read = marketo.leads_by_id(asked, refresh.fields).await;
         (asked, read)
     });
-    let mut reads = std::pin::pin!(futures::stream::iter(reads).buffered(refresh.concurrency.max(1)));
+    let mut reads =
+        std::pin::pin!(futures::stream::iter(reads).buffered(refresh.concurrency.max(1)));
     while let Some((asked, leads)) = reads.next().await {
         mates.extend(renew(cache, refresh, asked, leads?, merged)?);
         done += asked.len() as u64;
@@ -146,7 +157,8 @@ async fn read_runs(
     Ok(mates)
 }
 
-/// Tries ids above the highest that is known, one run after another, since each that is asked for in vain is a call.
+/// Tries ids above the highest that is known, one run after another, since each that is asked for
+/// in vain is a call.
 async fn read_beyond(
     marketo: &impl ReadLeads,
     cache: &mut Cache,
@@ -165,8 +177,8 @@ async fn read_beyond(
     Ok(())
 }
 
-/// The cache takes over what was read: who was asked for and did not come is gone. Gives those who shared a key with one that
-/// is gone.
+/// The cache takes over what was read: who was asked for and did not come is gone. Gives those who
+/// shared a key with one that is gone.
 fn renew(
     cache: &mut Cache,
     refresh: &Refresh<'_>,

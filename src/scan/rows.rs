@@ -1,10 +1,10 @@
-//! Rows of a bulk extract as leads, one by one, on their way from Marketo. Files that people bring are read by
-//! [`super::file`].
+//! Rows of a bulk extract as leads, one by one, on their way from Marketo. Files that people bring
+//! are read by [`super::file`].
 //!
-//! Memory does not grow with the extract. A byte order mark is left behind; line breaks and carriage returns within
-//! quotes are kept; columns come in any order. Never: reads
-//! what it cannot be sure of. A row with too many or too few cells, a quote that is not doubled or not closed, text that is
-//! not UTF-8: each refuses the file, with line and column.
+//! Memory does not grow with the extract. A byte order mark is left behind; line breaks and
+//! carriage returns within quotes are kept; columns come in any order. Never: reads what it cannot
+//! be sure of. A row with too many or too few cells, a quote that is not doubled or not closed,
+//! text that is not UTF-8: each refuses the file, with line and column.
 
 use std::io::{BufRead, BufReader, Read};
 

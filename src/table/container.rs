@@ -1,4 +1,5 @@
-//! What kind of file it is, by its first bytes; what is compressed is unpacked into a temporary file.
+//! What kind of file it is, by its first bytes; what is compressed is unpacked into a temporary
+//! file.
 
 use std::io::{Read as _, Seek as _, SeekFrom};
 
@@ -18,7 +19,11 @@ pub(super) enum Unpacked {
 const DEEPEST: u32 = 2;
 
 /// Unpacks a file; what it was is added to the notes.
-pub(super) fn unpack(source: Source, notes: &mut Vec<String>, depth: u32) -> Result<Unpacked, TableError> {
+pub(super) fn unpack(
+    source: Source,
+    notes: &mut Vec<String>,
+    depth: u32,
+) -> Result<Unpacked, TableError> {
     let head = source.head(4_096).map_err(|error| TableError::unreadable(&error))?;
     if let Some(what) = known_by_head(&head) {
         return Err(TableError::of_file(format!("is {what}; {HOW_TO_SAVE}")));
@@ -54,19 +59,23 @@ fn known_by_head(head: &[u8]) -> Option<&'static str> {
         return Some(what);
     }
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-    let begins =
-        |word: &str| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()));
+    let begins = |word: &str| {
+        text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
+    };
     if ["<!doctype html", "<html", "<table", "<head", "<body"].iter().any(|word| begins(word)) {
         return Some(
             "a web page (HTML), whatever its name says, as some programs export for Excel; open it in Excel",
         );
     }
-    (begins("<?xml") || begins("<workbook")).then_some("XML, whatever its name says; open it in Excel")
+    (begins("<?xml") || begins("<workbook"))
+        .then_some("XML, whatever its name says; open it in Excel")
 }
 
 fn gunzip(source: &Source) -> Result<Source, TableError> {
     let broken = |error: std::io::Error| {
-        TableError::of_file(format!("is a gzip file that cannot be unpacked ({error}): it is damaged or cut"))
+        TableError::of_file(format!(
+            "is a gzip file that cannot be unpacked ({error}): it is damaged or cut"
+        ))
     };
     let reader = source.reader().map_err(|error| TableError::unreadable(&error))?;
     Source::spooled(flate2::read::MultiGzDecoder::new(reader)).map_err(broken)
@@ -74,7 +83,9 @@ fn gunzip(source: &Source) -> Result<Source, TableError> {
 
 fn unzip(source: Source, notes: &mut Vec<String>, depth: u32) -> Result<Unpacked, TableError> {
     let broken = |error: zip::result::ZipError| {
-        TableError::of_file(format!("is a zip file that cannot be unpacked ({error}): it is damaged or cut"))
+        TableError::of_file(format!(
+            "is a zip file that cannot be unpacked ({error}): it is damaged or cut"
+        ))
     };
     let unreadable = |error: std::io::Error| TableError::unreadable(&error);
     let mut file = tempfile::tempfile().map_err(unreadable)?;
@@ -90,7 +101,9 @@ fn unzip(source: Source, notes: &mut Vec<String>, depth: u32) -> Result<Unpacked
         return Ok(Unpacked::Workbook(source));
     }
     if begins("Index/") || has("Index.zip") {
-        return Err(TableError::of_file(format!("is a document of Apple's Numbers or Pages; {HOW_TO_SAVE}")));
+        return Err(TableError::of_file(format!(
+            "is a document of Apple's Numbers or Pages; {HOW_TO_SAVE}"
+        )));
     }
     if begins("word/") || begins("ppt/") {
         return Err(TableError::of_file(format!(

@@ -1,9 +1,12 @@
 //! Dates in the forms that spreadsheets, databases and Marketo's screens write.
 //!
-//! [`read`] reads one text. Most forms can mean one day only. `3/4/2019` can mean two: such a text is
-//! read in both orders, and [`Judge`] decides by the whole column which order the writer used. Pure.
+//! [`read`] reads one text. Most forms can mean one day only. `3/4/2019` can mean two: such a text
+//! is read in both orders, and [`Judge`] decides by the whole column which order the writer used.
+//! Pure.
 
-use chrono::{DateTime, Duration, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _, Utc};
+use chrono::{
+    DateTime, Duration, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _, Utc,
+};
 
 mod iso;
 mod judge;
@@ -58,7 +61,8 @@ impl Zone {
         if ["utc", "gmt", "z"].iter().any(|utc| name.eq_ignore_ascii_case(utc)) {
             return Some(Self(None));
         }
-        let known = chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(name))?;
+        let known =
+            chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(name))?;
         Some(Self(Some(*known)))
     }
 
@@ -67,8 +71,8 @@ impl Zone {
         self.0.map_or("UTC", chrono_tz::Tz::name)
     }
 
-    /// The earlier of two times where clocks are put back; one that a change of clocks skips is taken
-    /// as of before the change.
+    /// The earlier of two times where clocks are put back; one that a change of clocks skips is
+    /// taken as of before the change.
     fn instant(self, local: NaiveDateTime) -> DateTime<Utc> {
         let Some(zone) = self.0 else { return local.and_utc() };
         let at = |local: NaiveDateTime| zone.from_local_datetime(&local).earliest();
@@ -136,8 +140,8 @@ impl DateText {
         self.time.is_some()
     }
 
-    /// The date as the cache keeps it: `2019-03-04T17:06:00Z`, `2019-03-04T17:06Z` where no second was
-    /// named, `2019-03-04` where no time was.
+    /// The date as the cache keeps it: `2019-03-04T17:06:00Z`, `2019-03-04T17:06Z` where no second
+    /// was named, `2019-03-04` where no time was.
     pub fn stored(&self, order: Option<Order>, zone: Zone) -> Option<String> {
         let day = self.day(order)?;
         let Some(Time { time, to_the_second }) = self.time else { return Some(day.to_string()) };
@@ -157,8 +161,8 @@ pub fn read(text: &str) -> Option<DateText> {
     iso::read(text).or_else(|| parse::read(text))
 }
 
-/// The text that the cache keeps for a text of a column that is read so. What Marketo itself writes is
-/// kept as it is.
+/// The text that the cache keeps for a text of a column that is read so. What Marketo itself writes
+/// is kept as it is.
 pub fn stored(text: &str, order: Option<Order>, zone: Zone) -> Option<String> {
     let date = read(text)?;
     let is_exact = date.offset.is_some() || zone == Zone::default();

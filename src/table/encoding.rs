@@ -30,7 +30,8 @@ const DOS: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø�
                    ðÐÊËÈıÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u{ad}±‗¾¶§÷¸°¨·¹³²■\u{a0}";
 
 impl Encoding {
-    /// By a name that people use: `windows-1252`, `latin1`, `mac`, `cp850`, `utf-16le`, `shift_jis`.
+    /// By a name that people use: `windows-1252`, `latin1`, `mac`, `cp850`, `utf-16le`,
+    /// `shift_jis`.
     pub fn by_name(name: &str) -> Option<Self> {
         let name = name.trim().to_ascii_lowercase();
         Some(match name.as_str() {
@@ -41,8 +42,9 @@ impl Encoding {
             "cp850" | "850" | "ibm850" | "cp437" | "ms-dos" | "dos" => Self::Dos,
             "ansi" => Self::Page(encoding_rs::WINDOWS_1252),
             other => {
-                let other =
-                    other.strip_prefix("cp").map_or(other.to_owned(), |page| format!("windows-{page}"));
+                let other = other
+                    .strip_prefix("cp")
+                    .map_or(other.to_owned(), |page| format!("windows-{page}"));
                 let page = encoding_rs::Encoding::for_label(other.as_bytes())?;
                 match page {
                     page if page == encoding_rs::UTF_8 => Self::Utf8,
@@ -154,7 +156,8 @@ pub(super) fn detect(source: &Source, named: Option<Encoding>) -> Result<Detecte
         return Ok(Detected { encoding: Encoding::Utf8, mark: 0, note: None, guess: None });
     }
     if seen.good >= seen.bad.saturating_mul(4) {
-        let bad = if seen.bad == 1 { "one place".to_owned() } else { format!("{} places", seen.bad) };
+        let bad =
+            if seen.bad == 1 { "one place".to_owned() } else { format!("{} places", seen.bad) };
         let what = format!(
             "is UTF-8 in most places and something else in {bad}: it was pasted together from two encodings, or cut; {HOW_TO_SAVE}"
         );
@@ -203,7 +206,9 @@ fn example(encoding: Encoding, letters: &[u8]) -> String {
 
 fn by_mark(head: &[u8]) -> Result<Option<(Encoding, u64)>, TableError> {
     if head.starts_with(b"\xff\xfe\0\0") || head.starts_with(b"\0\0\xfe\xff") {
-        return Err(TableError::of_file(format!("is UTF-32, which no spreadsheet writes; {HOW_TO_SAVE}")));
+        return Err(TableError::of_file(format!(
+            "is UTF-32, which no spreadsheet writes; {HOW_TO_SAVE}"
+        )));
     }
     let marks: [(&[u8], Encoding); 3] = [
         (b"\xef\xbb\xbf", Encoding::Utf8),
@@ -220,7 +225,8 @@ fn by_mark(head: &[u8]) -> Result<Option<(Encoding, u64)>, TableError> {
 /// zero bytes, which Marketo's own extracts have, do not make it so.
 fn by_zeros(head: &[u8]) -> Option<Encoding> {
     let head = head.get(..head.len().min(2_048) & !1)?;
-    let zeros = |offset: usize| head.iter().skip(offset).step_by(2).filter(|byte| **byte == 0).count();
+    let zeros =
+        |offset: usize| head.iter().skip(offset).step_by(2).filter(|byte| **byte == 0).count();
     let (even, odd, units) = (zeros(0), zeros(1), head.len() / 2);
     if units >= 4 && odd * 4 > units && even * 8 < odd {
         return Some(Encoding::Utf16Le);
@@ -262,7 +268,8 @@ fn judge(chunk: &[u8], last: bool, seen: &mut Seen) -> usize {
         let (valid, error) = match std::str::from_utf8(rest) {
             Ok(text) => (text, None),
             Err(error) => (
-                std::str::from_utf8(rest.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default(),
+                std::str::from_utf8(rest.get(..error.valid_up_to()).unwrap_or_default())
+                    .unwrap_or_default(),
                 Some(error.error_len()),
             ),
         };
@@ -349,7 +356,17 @@ impl<R: Read> Decoded<R> {
     pub(super) fn new(inner: R, encoding: Encoding) -> Self {
         let decoder = encoding.page().map(encoding_rs::Encoding::new_decoder_without_bom_handling);
         let (raw, text) = (Vec::new(), Vec::new());
-        Self { inner, encoding, decoder, raw, raw_at: 0, text, text_at: 0, ended: false, finished: false }
+        Self {
+            inner,
+            encoding,
+            decoder,
+            raw,
+            raw_at: 0,
+            text,
+            text_at: 0,
+            ended: false,
+            finished: false,
+        }
     }
 
     fn refill(&mut self) -> io::Result<()> {
@@ -368,12 +385,16 @@ impl<R: Read> Decoded<R> {
             return Ok(());
         };
         self.text.resize(raw.len() * 3 + 64, 0);
-        let (state, used, written, replaced) = decoder.decode_to_utf8(raw, &mut self.text, self.ended);
+        let (state, used, written, replaced) =
+            decoder.decode_to_utf8(raw, &mut self.text, self.ended);
         self.text.truncate(written);
         self.raw_at += used;
         self.finished = self.ended && state == encoding_rs::CoderResult::InputEmpty;
         if replaced {
-            let what = format!("it holds bytes that {} does not have; {HOW_TO_SAVE}", self.encoding.name());
+            let what = format!(
+                "it holds bytes that {} does not have; {HOW_TO_SAVE}",
+                self.encoding.name()
+            );
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         Ok(())

@@ -18,9 +18,9 @@ pub(super) enum Guess {
     None,
 }
 
-/// The code page that reads some lines best. Windows-1252 where others read them just as well, unless
-/// the detector, which knows the letters of languages, says otherwise. `crlf` says whether lines end as
-/// Windows ends them: what Excel writes on a Mac in Mac OS Roman ends otherwise.
+/// The code page that reads some lines best. Windows-1252 where others read them just as well,
+/// unless the detector, which knows the letters of languages, says otherwise. `crlf` says whether
+/// lines end as Windows ends them: what Excel writes on a Mac in Mac OS Roman ends otherwise.
 pub(super) fn guess(sample: &[u8], crlf: bool) -> Guess {
     let western = Encoding::Page(encoding_rs::WINDOWS_1252);
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
@@ -34,7 +34,9 @@ pub(super) fn guess(sample: &[u8], crlf: bool) -> Guess {
     let best = candidates.iter().map(|(score, ..)| *score).max().unwrap_or(-1);
     let mut drawn = candidates.iter().filter(|(score, ..)| *score == best);
     let Some((_, first, text)) = drawn.next().filter(|_| best >= 0) else { return Guess::None };
-    let Some((_, second, _)) = drawn.find(|(_, _, other)| other != text) else { return Guess::One(*first) };
+    let Some((_, second, _)) = drawn.find(|(_, _, other)| other != text) else {
+        return Guess::One(*first);
+    };
     match (*first, *second) {
         (_, second) if *first == western && second == detected => Guess::One(detected),
         (first, second) if first != western && second == mac && !crlf => Guess::One(second),
@@ -45,7 +47,8 @@ pub(super) fn guess(sample: &[u8], crlf: bool) -> Guess {
 
 fn score(text: &str) -> i64 {
     let chars: Vec<char> = text.chars().collect();
-    let at = |place: Option<usize>| place.and_then(|place| chars.get(place)).copied().unwrap_or('\n');
+    let at =
+        |place: Option<usize>| place.and_then(|place| chars.get(place)).copied().unwrap_or('\n');
     chars
         .iter()
         .enumerate()
@@ -55,7 +58,8 @@ fn score(text: &str) -> i64 {
 }
 
 fn of_char(before: char, c: char, after: char) -> i64 {
-    let letter = |c: char| c.is_alphabetic() && !matches!(c, 'ª' | 'º' | 'ƒ' | '\u{2b0}'..='\u{2ff}');
+    let letter =
+        |c: char| c.is_alphabetic() && !matches!(c, 'ª' | 'º' | 'ƒ' | '\u{2b0}'..='\u{2ff}');
     let latin = |c: char| letter(c) && c < '\u{250}';
     match c {
         char::REPLACEMENT_CHARACTER | '\u{80}'..='\u{9f}' => -10,
@@ -73,7 +77,9 @@ fn of_char(before: char, c: char, after: char) -> i64 {
         '\u{a0}' | '–' | '—' | '…' if !(letter(before) && letter(after)) => 0,
         '‘' | '“' | '«' | '„' | '¡' | '¿' if !letter(before) => 0,
         '’' | '”' | '»' | '®' | '™' | '°' | 'º' | 'ª' if !letter(after) => 0,
-        '€' | '£' | '§' | '©' | '·' | '½' | '¼' | '²' | '³' if !letter(before) && !letter(after) => {
+        '€' | '£' | '§' | '©' | '·' | '½' | '¼' | '²' | '³'
+            if !letter(before) && !letter(after) =>
+        {
             0
         }
         _ if letter(before) && letter(after) => -3,
@@ -91,7 +97,8 @@ fn of_letter(
 ) -> i64 {
     // A word of one language has few letters in a row that another has only now and then.
     let odd = i64::from(latin(c) && latin(before) && !before.is_ascii());
-    let mixed = letter(before) && latin(before) != latin(c) || letter(after) && latin(after) != latin(c);
+    let mixed =
+        letter(before) && latin(before) != latin(c) || letter(after) && latin(after) != latin(c);
     match (letter(before), letter(after)) {
         _ if mixed => -2,
         (true, _) if c.is_uppercase() && before.is_lowercase() => -3,
@@ -144,11 +151,17 @@ mod tests {
     #[test]
     fn other_scripts_are_known_by_their_letters() {
         for (page, text) in [
-            (encoding_rs::WINDOWS_1250, "Łukasz;Żółkiewski;Gdańsk\nGrzegorz;Brzęczyszczykiewicz;Łódź"),
+            (
+                encoding_rs::WINDOWS_1250,
+                "Łukasz;Żółkiewski;Gdańsk\nGrzegorz;Brzęczyszczykiewicz;Łódź",
+            ),
             (encoding_rs::WINDOWS_1250, "Jiří;Dvořák;Plzeň\nTomáš;Novák;Brno\nŽaneta;Černá;Děčín"),
             (encoding_rs::WINDOWS_1251, "Иван;Петров;Москва\nАнна;Смирнова;Казань"),
             (encoding_rs::WINDOWS_1253, "Γιώργος;Παπαδόπουλος;Αθήνα"),
-            (encoding_rs::WINDOWS_1254, "Ayşe;Yılmaz;İstanbul\nMehmet;Şahin;Eskişehir\nÇağla;Güneş;Muğla"),
+            (
+                encoding_rs::WINDOWS_1254,
+                "Ayşe;Yılmaz;İstanbul\nMehmet;Şahin;Eskişehir\nÇağla;Güneş;Muğla",
+            ),
             (encoding_rs::SHIFT_JIS, "太郎,山田,東京\nハナコ,佐藤,大阪"),
             (encoding_rs::GBK, "伟,王,北京\n芳,李,上海市"),
             (encoding_rs::EUC_KR, "민수,김,서울\n영희,이,부산"),

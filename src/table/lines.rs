@@ -1,8 +1,8 @@
 //! Cells of separated text. Line ends are LF, CRLF and CR, whichever comes, mixed too.
 //!
-//! States of a cell: `Start => (Bare | Quoted => Quote) => next cell`. A quote within a bare cell is a
-//! character like any other. A quote within quotes that is not doubled, and one that is never closed,
-//! are refused: nobody can tell where such a value ends.
+//! States of a cell: `Start => (Bare | Quoted => Quote) => next cell`. A quote within a bare cell
+//! is a character like any other. A quote within quotes that is not doubled, and one that is never
+//! closed, are refused: nobody can tell where such a value ends.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -15,7 +15,8 @@ const LONGEST_ROW: usize = 64 << 20;
 const NOT_DOUBLED: &str =
     "has a quote within quotes that is not doubled, so that nobody can tell where the value ends";
 const NEVER_CLOSED: &str = "a quote is opened and never closed, so that rows may have been swallowed; this is where the last row begins";
-const ENDLESS: &str = "goes on for over 64 MB: a quote was opened and never closed, or the file has no lines";
+const ENDLESS: &str =
+    "goes on for over 64 MB: a quote was opened and never closed, or the file has no lines";
 
 /// A row of cells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -209,7 +210,8 @@ fn take(
             (State::Quote, _) => return Err(NOT_DOUBLED),
             (State::Start | State::Bare | State::Quoted, _) => {
                 let rest = chunk.get(at..).unwrap_or_default();
-                let ends = |byte: &u8| *byte == dialect.separator || *byte == b'\n' || *byte == b'\r';
+                let ends =
+                    |byte: &u8| *byte == dialect.separator || *byte == b'\n' || *byte == b'\r';
                 let length = rest.iter().position(ends).unwrap_or(rest.len());
                 row.text.extend_from_slice(chunk.get(at - 1..at + length).unwrap_or_default());
                 progress.state = State::Bare;
@@ -244,7 +246,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str, separator: u8) -> Result<Vec<(u64, Vec<String>)>, TableError> {
-        let mut lines = Lines::new(text.as_bytes(), Dialect { separator, blanks_at_quotes: false }, 1);
+        let mut lines =
+            Lines::new(text.as_bytes(), Dialect { separator, blanks_at_quotes: false }, 1);
         let (mut rows, mut row) = (Vec::new(), Row::default());
         while lines.next(&mut row)? {
             rows.push((
@@ -283,7 +286,8 @@ mod tests {
     #[test]
     fn a_cell_that_never_ends_is_refused_before_it_fills_the_memory() {
         let endless = std::io::Read::chain(&b"a,\""[..], std::io::repeat(b'x'));
-        let mut lines = Lines::new(endless, Dialect { separator: b',', blanks_at_quotes: false }, 1);
+        let mut lines =
+            Lines::new(endless, Dialect { separator: b',', blanks_at_quotes: false }, 1);
         assert_eq!(lines.next(&mut Row::default()).unwrap_err().what, ENDLESS);
     }
 }

@@ -100,7 +100,8 @@ impl Table {
         let Body::Text { source, encoding, mark } = &self.body else { return Ok(None) };
         let unreadable = |error: std::io::Error| TableError::unreadable(&error);
         let mut reader = source.reader().map_err(unreadable)?;
-        std::io::copy(&mut reader.by_ref().take(*mark), &mut std::io::sink()).map_err(unreadable)?;
+        std::io::copy(&mut reader.by_ref().take(*mark), &mut std::io::sink())
+            .map_err(unreadable)?;
         Ok(Some(match encoding {
             Encoding::Utf8 => reader,
             encoding => Box::new(Decoded::new(reader, *encoding)),
@@ -123,7 +124,11 @@ impl Table {
                 break;
             }
         }
-        let named = header.cells().collect::<Vec<_>>().iter().rposition(|cell| !cell.trim_ascii().is_empty());
+        let named = header
+            .cells()
+            .collect::<Vec<_>>()
+            .iter()
+            .rposition(|cell| !cell.trim_ascii().is_empty());
         header.truncate(named.map_or(0, |last| last + 1));
         refuse_odd_quotes(&header)?;
         Ok(Rows { feed, header, left_out: LeftOut::default() })
@@ -238,7 +243,10 @@ pub fn wrong_length(cells: usize, named: usize) -> String {
 /// Finds the separator in the first line, and whether that line does nothing but name it.
 fn separated(mut text: Box<dyn Read + Send>) -> Result<Lines<Box<dyn Read + Send>>, TableError> {
     let mut head = Vec::new();
-    text.by_ref().take(HEAD).read_to_end(&mut head).map_err(|error| TableError::unreadable(&error))?;
+    text.by_ref()
+        .take(HEAD)
+        .read_to_end(&mut head)
+        .map_err(|error| TableError::unreadable(&error))?;
     refuse_binary(&head)?;
     let (named, skip) = named_separator(&head);
     let rest = head.get(skip..).unwrap_or_default().to_vec();
@@ -266,7 +274,8 @@ fn named_separator(head: &[u8]) -> (Option<u8>, usize) {
 
 /// The first line with something in it, quoted line ends within it.
 fn first_line(text: &[u8]) -> &[u8] {
-    let start = text.iter().position(|byte| !matches!(byte, b'\n' | b'\r' | b' ')).unwrap_or(text.len());
+    let start =
+        text.iter().position(|byte| !matches!(byte, b'\n' | b'\r' | b' ')).unwrap_or(text.len());
     let text = text.get(start..).unwrap_or_default();
     let mut quoted = false;
     let end = text.iter().position(|byte| {
@@ -304,7 +313,9 @@ fn refuse_binary(head: &[u8]) -> Result<(), TableError> {
 /// What a spreadsheet writes where a formula failed, or where a column was too narrow for a date.
 pub fn is_error_of_a_spreadsheet(cell: &[u8]) -> bool {
     let [b'#', ..] = cell else { return false };
-    let errors: [&[u8]; 9] =
-        [b"#N/A", b"#REF!", b"#NAME?", b"#VALUE!", b"#DIV/0!", b"#NULL!", b"#NUM!", b"#NV", b"#ERROR!"];
+    let errors: [&[u8]; 9] = [
+        b"#N/A", b"#REF!", b"#NAME?", b"#VALUE!", b"#DIV/0!", b"#NULL!", b"#NUM!", b"#NV",
+        b"#ERROR!",
+    ];
     errors.contains(&cell) || cell.len() > 2 && cell.iter().all(|byte| *byte == b'#')
 }

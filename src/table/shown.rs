@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// The text with every control character, and every mark that turns the direction of writing, written
-/// out as `\u{1b}`. A terminal obeys none of it then, and a person sees what is there.
+/// The text with every control character, and every mark that turns the direction of writing,
+/// written out as `\u{1b}`. A terminal obeys none of it then, and a person sees what is there.
 pub fn shown(text: &str) -> Cow<'_, str> {
     if !text.contains(steers) {
         return Cow::Borrowed(text);

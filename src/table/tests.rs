@@ -75,7 +75,9 @@ fn encoded(text: &str, style: Style) -> Vec<u8> {
             [mark(b"\xfe\xff"), text.encode_utf16().flat_map(u16::to_be_bytes).collect()].concat()
         }
         page => {
-            let byte = |c: char| (0..=255).find(|byte| page.text(&[*byte]) == c.to_string()).unwrap_or(b'?');
+            let byte = |c: char| {
+                (0..=255).find(|byte| page.text(&[*byte]) == c.to_string()).unwrap_or(b'?')
+            };
             text.chars().map(byte).collect()
         }
     }
@@ -84,7 +86,8 @@ fn encoded(text: &str, style: Style) -> Vec<u8> {
 fn read(bytes: &[u8], options: &Options) -> Result<Vec<Vec<String>>, TableError> {
     let table = Table::open(Source::of_bytes(bytes), options)?;
     let mut rows = table.rows()?;
-    let strings = |row: &Row| row.cells().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
+    let strings =
+        |row: &Row| row.cells().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
     let mut all = vec![strings(rows.header())];
     let mut row = Row::default();
     while rows.next(&mut row)? {
@@ -171,7 +174,8 @@ fn what_is_no_table_is_refused_with_what_it_is_and_how_to_save_it() {
 
 #[test]
 fn a_code_page_is_said_and_one_that_is_named_is_taken() {
-    let table = |bytes: &[u8], options: &Options| Table::open(Source::of_bytes(bytes), options).unwrap();
+    let table =
+        |bytes: &[u8], options: &Options| Table::open(Source::of_bytes(bytes), options).unwrap();
     let bytes = b"Id;Name\r\n1;Ada\r\n2;M\xfcller\r\n";
     let notes = table(bytes, &Options::default()).notes().to_vec();
     assert!(

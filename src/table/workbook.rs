@@ -17,7 +17,10 @@ pub(super) fn read(
 ) -> Result<Vec<Row>, TableError> {
     let broken = |error: calamine::Error| {
         let why = error.to_string();
-        TableError::of_file(format!("is a workbook that cannot be read ({}); {HOW_TO_SAVE}", shown(&why)))
+        TableError::of_file(format!(
+            "is a workbook that cannot be read ({}); {HOW_TO_SAVE}",
+            shown(&why)
+        ))
     };
     let bytes = source.all().map_err(|error| TableError::unreadable(&error))?;
     let mut book = open_workbook_auto_from_rs(Cursor::new(bytes)).map_err(broken)?;
@@ -26,7 +29,9 @@ pub(super) fn read(
         names.iter().map(|name| format!("`{}`", shown(name))).collect::<Vec<_>>().join(", ")
     };
     if let Some(wanted) = sheet {
-        let Some(name) = names.iter().find(|name| name.to_lowercase() == wanted.trim().to_lowercase()) else {
+        let Some(name) =
+            names.iter().find(|name| name.to_lowercase() == wanted.trim().to_lowercase())
+        else {
             let what = format!("has no sheet `{}`; it has {}", shown(wanted), listed(&names));
             return Err(TableError::of_file(what));
         };
@@ -41,8 +46,10 @@ pub(super) fn read(
     }
     if filled.len() > 1 {
         let filled: Vec<String> = filled.into_iter().map(|(name, _)| name).collect();
-        let what =
-            format!("is a workbook with several filled sheets: {}; name one with --sheet", listed(&filled));
+        let what = format!(
+            "is a workbook with several filled sheets: {}; name one with --sheet",
+            listed(&filled)
+        );
         return Err(TableError::of_file(what));
     }
     let Some((name, rows)) = filled.pop() else { return Ok(Vec::new()) };
@@ -81,8 +88,10 @@ fn text(cell: &Data) -> String {
             Some(at) => {
                 // Days and fractions of days: the seconds come a little off.
                 let off = at.nanosecond() >= 500_000_000;
-                let at = at.with_nanosecond(0).unwrap_or(at) + chrono::Duration::seconds(i64::from(off));
-                let form = if at.time() == NaiveTime::MIN { "%Y-%m-%d" } else { "%Y-%m-%dT%H:%M:%S" };
+                let at =
+                    at.with_nanosecond(0).unwrap_or(at) + chrono::Duration::seconds(i64::from(off));
+                let form =
+                    if at.time() == NaiveTime::MIN { "%Y-%m-%d" } else { "%Y-%m-%dT%H:%M:%S" };
                 at.format(form).to_string()
             }
             None => time.as_f64().to_string(),

@@ -1,4 +1,5 @@
-//! A Postgres of the tests' own: made in a folder of its own, on a free port of this machine, gone with the test process.
+//! A Postgres of the tests' own: made in a folder of its own, on a free port of this machine, gone
+//! with the test process.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -67,7 +68,8 @@ impl Cluster {
         format!("postgres://postgres:{PASSWORD}@127.0.0.1:{}/{name}", self.port)
     }
 
-    /// Sets up a database, given by its address, as an administrator may have done; it counts for new connections.
+    /// Sets up a database, given by its address, as an administrator may have done; it counts for
+    /// new connections.
     pub(crate) fn set(address: &str, setting: &str) {
         let name = address.rsplit('/').next().unwrap_or_default();
         let sql = format!("ALTER DATABASE {name} SET {setting}");
@@ -111,15 +113,27 @@ impl Drop for Cluster {
 fn serve(folder: &Path, port: u16) -> Child {
     let tls = if folder.join("server.key").exists() {
         let file = |name: &str| folder.join(name).display().to_string();
-        format!("-c ssl=on -c ssl_cert_file={} -c ssl_key_file={}", file("server.crt"), file("server.key"))
+        format!(
+            "-c ssl=on -c ssl_cert_file={} -c ssl_key_file={}",
+            file("server.crt"),
+            file("server.key")
+        )
     } else {
         String::new()
     };
-    let log = std::fs::OpenOptions::new().append(true).create(true).open(folder.join("log")).unwrap();
+    let log =
+        std::fs::OpenOptions::new().append(true).create(true).open(folder.join("log")).unwrap();
     let mut server = as_owner(&program("postgres"))
         .arg("-D")
         .arg(folder.join("data"))
-        .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"])
+        .args([
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "unix_socket_directories=",
+            "-c",
+            "fsync=off",
+        ])
         .args(tls.split_whitespace())
         .arg("-p")
         .arg(port.to_string())
@@ -165,9 +179,11 @@ fn run(command: &mut Command) {
 /// A program of Postgres, which Debian keeps out of the path.
 fn program(name: &str) -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> = versions.map(|version| version.path().join("bin").join(name)).collect();
+    let mut found: Vec<PathBuf> =
+        versions.map(|version| version.path().join("bin").join(name)).collect();
     found.extend(
-        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).map(|folder| folder.join(name)),
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+            .map(|folder| folder.join(name)),
     );
     found.retain(|path| path.exists());
     found.sort();

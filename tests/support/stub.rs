@@ -1,4 +1,5 @@
-//! A server that answers as it is told, in bytes, and keeps what it was sent: for what the sandbox would never do.
+//! A server that answers as it is told, in bytes, and keeps what it was sent: for what the sandbox
+//! would never do.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +13,8 @@ pub struct Stub {
 }
 
 impl Stub {
-    /// Answers each request by its number, from 0 on, and by what came. It closes the connection then.
+    /// Answers each request by its number, from 0 on, and by what came. It closes the connection
+    /// then.
     pub fn start(answer: impl Fn(usize, &str) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -53,13 +55,15 @@ impl Stub {
 
 /// A whole answer in JSON.
 pub fn json(body: &str) -> Vec<u8> {
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json;charset=UTF-8\r\nConnection: close";
+    let head =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json;charset=UTF-8\r\nConnection: close";
     format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 /// The same in chunks, as a server sends it that does not know its length.
 pub fn chunked(body: &str) -> Vec<u8> {
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json;charset=UTF-8\r\nConnection: close";
+    let head =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json;charset=UTF-8\r\nConnection: close";
     format!("{head}\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
         .into_bytes()
 }
@@ -79,12 +83,15 @@ pub fn read_request(stream: &mut TcpStream) -> Vec<u8> {
 
 /// Whether a request is all there.
 pub fn is_whole(received: &[u8]) -> bool {
-    let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
+    let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return false;
+    };
     let head = String::from_utf8_lossy(&received[..end]).to_lowercase();
     if head.contains("transfer-encoding: chunked") {
         return received.ends_with(b"0\r\n\r\n");
     }
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
     received.len() >= end + 4 + length.unwrap_or(0)
 }
 

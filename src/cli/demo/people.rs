@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use crate::sandbox::Sandbox;
 
 /// First names, which with a last name and a number make a person.
-const FIRST: [&str; 8] = ["Ada", "Alan", "Grace", "Edsger", "Barbara", "Donald", "Katherine", "Tim"];
+const FIRST: [&str; 8] =
+    ["Ada", "Alan", "Grace", "Edsger", "Barbara", "Donald", "Katherine", "Tim"];
 const LAST: [&str; 5] = ["Byron", "Mathison", "Murray", "Wybe", "Jane"];
 
 /// The three integrations.
@@ -19,14 +20,17 @@ pub(super) const WRITERS: usize = 3;
 pub(super) fn record(round: &str, person: usize, writer: usize) -> Map<String, Value> {
     let first = FIRST.get(person % FIRST.len()).copied().unwrap_or_default();
     let last = LAST.get(person % LAST.len()).copied().unwrap_or_default();
-    let email = format!("{}.{}.{round}{person}@example.com", first.to_lowercase(), last.to_lowercase());
+    let email =
+        format!("{}.{}.{round}{person}@example.com", first.to_lowercase(), last.to_lowercase());
     let known = match writer {
         0 => json!({"firstName": first, "lastName": last, "company": "Analytical Engines Ltd"}),
         1 => {
             json!({"firstName": first, "lastName": last, "phone": format!("+1 555 01{person:02}"), "attendedWebinar": true})
         }
         // A few of them opted out in the shop, which must never be lost.
-        _ => json!({"customerNumber": 7_000 + person, "city": "London", "unsubscribed": person % 10 == 3}),
+        _ => {
+            json!({"customerNumber": 7_000 + person, "city": "London", "unsubscribed": person % 10 == 3})
+        }
     };
     let mut record = match known {
         Value::Object(record) => record,

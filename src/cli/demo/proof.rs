@@ -1,4 +1,5 @@
-//! What is known of the demo's people, counted in the sandbox past the API, before the merge and after it.
+//! What is known of the demo's people, counted in the sandbox past the API, before the merge and
+//! after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,8 @@ use super::people::is_raced;
 use crate::sandbox::Sandbox;
 
 /// Fields that a merge has no say in, and those that differ from lead to lead by nature.
-const NOT_COUNTED: &[&str] = &["id", "email", "createdAt", "updatedAt", "isLead", "leadPartitionId"];
+const NOT_COUNTED: &[&str] =
+    &["id", "email", "createdAt", "updatedAt", "isLead", "leadPartitionId"];
 
 /// What is known, by person.
 pub(super) struct Known {
@@ -57,8 +59,12 @@ impl Known {
             if now.leads != 1 {
                 lost.push(format!("{email} is {} records", now.leads));
             }
-            lost.extend(before.fields.difference(&now.fields).map(|field| format!("{field} of {email}")));
-            lost.extend(before.lists.difference(&now.lists).map(|list| format!("list {list} of {email}")));
+            lost.extend(
+                before.fields.difference(&now.fields).map(|field| format!("{field} of {email}")),
+            );
+            lost.extend(
+                before.lists.difference(&now.lists).map(|list| format!("list {list} of {email}")),
+            );
             lost.extend(
                 before
                     .programs

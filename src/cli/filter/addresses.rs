@@ -35,7 +35,9 @@ fn decoded(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
     let utf16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Vec<u16> =
             rest.chunks_exact(2).filter_map(|pair| pair.try_into().ok().map(unit)).collect();
-        String::from_utf16(&units).map(Cow::Owned).map_err(|error| format!("is no valid UTF-16: {error}"))
+        String::from_utf16(&units)
+            .map(Cow::Owned)
+            .map_err(|error| format!("is no valid UTF-16: {error}"))
     };
     match bytes {
         [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),

@@ -1,7 +1,9 @@
-//! `mkto-audit guard check`: whether a guard on this machine is well, for those who watch over containers.
+//! `mkto-audit guard check`: whether a guard on this machine is well, for those who watch over
+//! containers.
 //!
-//! It asks the guard's own page, over TLS where that is what it speaks. Never: sends anything that a wrong answerer could
-//! use, so that the certificate, which is made for another name than this machine's, need not be looked at.
+//! It asks the guard's own page, over TLS where that is what it speaks. Never: sends anything that
+//! a wrong answerer could use, so that the certificate, which is made for another name than this
+//! machine's, need not be looked at.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -15,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Ask a guard on this machine whether it is well
 ///
-/// Ends with 0 where it answers, and with 1 where it does not; for the health checks of containers, which have no other
-/// program to ask with.
+/// Ends with 0 where it answers, and with 1 where it does not; for the health checks of containers,
+/// which have no other program to ask with.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: mkto-audit guard check --ready")]
 pub(super) struct CheckArgs {
@@ -42,7 +44,8 @@ pub(super) async fn run(context: &mut Context, args: &CheckArgs) -> Result<Exit,
                 words.trim_end().clone_into(&mut why);
                 break;
             }
-            // Whether it speaks TLS is found out by trying; what the second try says is no better than the first.
+            // Whether it speaks TLS is found out by trying; what the second try says is no better
+            // than the first.
             Err(error) if why.is_empty() => why = error.without_url().to_string(),
             Err(_second) => {}
         }

@@ -13,8 +13,8 @@ use crate::plain::{count, counted};
 
 /// Say what a guard in shadow mode saw
 ///
-/// By API user: calls, records, and records that would have raced, since their key was being written by another call at
-/// that moment. Each of those is a duplicate that could have arisen.
+/// By API user: calls, records, and records that would have raced, since their key was being
+/// written by another call at that moment. Each of those is a duplicate that could have arisen.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: mkto-audit guard report --json")]
 pub(super) struct ReportArgs {
@@ -24,7 +24,8 @@ pub(super) struct ReportArgs {
 }
 
 /// No frame but a line under the header.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// The document of `--json`.
 #[derive(Serialize)]
@@ -75,7 +76,12 @@ pub(super) fn run(context: &mut Context, args: &ReportArgs) -> Result<Exit, Fail
     let mut table = Table::new();
     table.load_style(STYLE).set_header(["API user", "calls", "records", "would have raced"]);
     for (user, counts) in &by_user {
-        table.add_row([(*user).to_owned(), count(counts.calls), count(counts.records), count(counts.raced)]);
+        table.add_row([
+            (*user).to_owned(),
+            count(counts.calls),
+            count(counts.records),
+            count(counts.raced),
+        ]);
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);

@@ -1,7 +1,8 @@
-//! What a service manager is told, by systemd's notification protocol: that the guard listens, and that it is stopping.
+//! What a service manager is told, by systemd's notification protocol: that the guard listens, and
+//! that it is stopping.
 //!
-//! Where none asked (no `NOTIFY_SOCKET`) nothing is said. Never: a reason to stop; a manager that cannot be told learns of
-//! the start by its own time limit, and says so.
+//! Where none asked (no `NOTIFY_SOCKET`) nothing is said. Never: a reason to stop; a manager that
+//! cannot be told learns of the start by its own time limit, and says so.
 
 /// The guard listens.
 pub(super) fn ready(status: &str) {

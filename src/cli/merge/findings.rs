@@ -1,4 +1,5 @@
-//! What merges lost and nobody has put right: told by each run, until it is right or a person says why it may stay.
+//! What merges lost and nobody has put right: told by each run, until it is right or a person says
+//! why it may stay.
 
 use clap::Args;
 use serde_json::Value;
@@ -33,15 +34,22 @@ fn not_blank(text: &str) -> Result<String, &'static str> {
 }
 
 /// Closes the finding that was named; none where none was.
-pub(super) fn acknowledge(context: &mut Context, settled: &Settled) -> Result<Option<Exit>, Failure> {
-    let (Some(number), Some(reason)) = (settled.acknowledge, &settled.reason) else { return Ok(None) };
+pub(super) fn acknowledge(
+    context: &mut Context,
+    settled: &Settled,
+) -> Result<Option<Exit>, Failure> {
+    let (Some(number), Some(reason)) = (settled.acknowledge, &settled.reason) else {
+        return Ok(None);
+    };
     // Whose ledger it is must be known; credentials are not needed.
     context.config.addresses()?;
     let mut ledger = Ledger::open(&context.config.ledger_file()?, &context.config.instance_name())?;
     let id = FindingId::from(number);
     let finding = merge::acknowledge(&mut ledger, id, reason, &now().to_rfc3339())?;
     let left = counted_of(ledger.open_findings()?.len(), "finding");
-    context.ui.print(&format!("finding {id} is closed: {}\nstill open: {left}\n", in_words(&finding)))?;
+    context
+        .ui
+        .print(&format!("finding {id} is closed: {}\nstill open: {left}\n", in_words(&finding)))?;
     Ok(Some(Exit::Done))
 }
 
@@ -54,8 +62,10 @@ pub(super) fn tell(ui: &mut Ui, findings: &[(FindingId, Finding)]) {
 
 /// The same in words, and how to close what cannot be put right.
 pub(super) fn told(findings: &[(FindingId, Finding)]) -> Vec<String> {
-    let mut told: Vec<String> =
-        findings.iter().map(|(id, finding)| format!("OPEN finding {id}: {}", in_words(finding))).collect();
+    let mut told: Vec<String> = findings
+        .iter()
+        .map(|(id, finding)| format!("OPEN finding {id}: {}", in_words(finding)))
+        .collect();
     if let Some((id, _)) = findings.first() {
         told.push(format!(
             "a finding that cannot be put right, for example since its record was deleted, is closed with a reason: mkto-audit merge --acknowledge {id} --reason TEXT"
@@ -70,7 +80,10 @@ fn in_words(finding: &Finding) -> String {
         let what = found.get("what").and_then(Value::as_str).unwrap_or_default();
         let losers = wanted.get("losers").and_then(Value::as_array).into_iter().flatten();
         let losers: Vec<String> = losers.map(ToString::to_string).collect();
-        return format!("an earlier merge of {} into lead {lead} ({key}): {what}", losers.join(", "));
+        return format!(
+            "an earlier merge of {} into lead {lead} ({key}): {what}",
+            losers.join(", ")
+        );
     }
     format!(
         "`{field}` of lead {lead} ({key}) should be {} and is {} since this program merged or wrote to it; put it right in Marketo",

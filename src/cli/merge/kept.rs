@@ -27,7 +27,8 @@ pub(super) fn show(context: &mut Context, id: &str, json: bool) -> Result<Exit, 
     let ledger = Ledger::open(&file, &instance)?;
     let plan = load(&ledger, id, &instance)?;
     let past = PlanPast::of(&ledger, &plan)?;
-    let open: Vec<_> = ledger.open_findings()?.into_iter().map(|(id, _, finding)| (id, finding)).collect();
+    let open: Vec<_> =
+        ledger.open_findings()?.into_iter().map(|(id, _, finding)| (id, finding)).collect();
     findings::tell(&mut context.ui, &open);
     print(&mut context.ui, &plan, past, &open, json)?;
     // As everywhere: nothing ends well while something that a merge lost is open.
@@ -60,15 +61,19 @@ pub(super) fn print(
 /// A kept plan; where there is none of this id, the failure names those that there are.
 pub(super) fn load(ledger: &Ledger, id: &str, instance: &str) -> Result<Plan, Failure> {
     match Merge::<Client>::plan_of(ledger, id, instance) {
-        Err(merge::Error::NoSuchPlan { .. }) => Err(unknown(id, &listed(ledger, instance)?, ledger.path())),
+        Err(merge::Error::NoSuchPlan { .. }) => {
+            Err(unknown(id, &listed(ledger, instance)?, ledger.path()))
+        }
         plan => Ok(plan?),
     }
 }
 
 /// Says of a plan that is about to be carried out that it was before, and how far.
 pub(super) fn tell_begun(ui: &mut Ui, past: &PlanPast) {
-    let others =
-        past.groups.iter().filter(|group| group.outcome != Outcome::Merged && group.winner.is_some());
+    let others = past
+        .groups
+        .iter()
+        .filter(|group| group.outcome != Outcome::Merged && group.winner.is_some());
     let merged = counted_of(past.count(Outcome::Merged), "group");
     let others = counted_of(others.count(), "group");
     match past.state {
@@ -109,7 +114,9 @@ fn in_short(plan: &Plan, past: &PlanPast) -> String {
     match past.state {
         PlanState::New => format!("{groups}, not carried out"),
         PlanState::Begun(at) => format!("{groups}, {merged} merged so far, last {}", moment(at)),
-        PlanState::CarriedOut(at) => format!("{groups}, carried out {}, {merged} merged", moment(at)),
+        PlanState::CarriedOut(at) => {
+            format!("{groups}, carried out {}, {merged} merged", moment(at))
+        }
     }
 }
 
@@ -119,5 +126,8 @@ fn unknown(id: &str, kept: &[String], ledger: &Path) -> Failure {
     } else {
         format!("kept plans, the newest first:\n    {}", kept.join("\n    "))
     };
-    Failure::Usage { what: format!("the ledger {} has no plan {id}", ledger.display()), hint: Some(hint) }
+    Failure::Usage {
+        what: format!("the ledger {} has no plan {id}", ledger.display()),
+        hint: Some(hint),
+    }
 }

@@ -6,7 +6,8 @@ use crate::ledger::FindingKind;
 use crate::merge::Resumed;
 use crate::plain::counted_of;
 
-/// What became of what an earlier run had left open, all of it. An exit code means that nothing more may be done now.
+/// What became of what an earlier run had left open, all of it. An exit code means that nothing
+/// more may be done now.
 pub(super) fn in_words(resumed: &Resumed) -> (Vec<String>, Option<Exit>) {
     let mut said = Vec::new();
     if resumed.settled > 0 {
@@ -20,7 +21,9 @@ pub(super) fn in_words(resumed: &Resumed) -> (Vec<String>, Option<Exit>) {
             counted_of(resumed.removed, "record")
         ));
     }
-    said.extend(resumed.told.iter().map(|words| format!("of a merge that an earlier run made: {words}")));
+    said.extend(
+        resumed.told.iter().map(|words| format!("of a merge that an earlier run made: {words}")),
+    );
     if resumed.given_back > 0 {
         said.push(format!(
             "{} to keep got back the values from before an earlier run, which did not come to the merge",
@@ -28,11 +31,14 @@ pub(super) fn in_words(resumed: &Resumed) -> (Vec<String>, Option<Exit>) {
         ));
     }
     said.extend(resumed.unwatched.as_deref().map(unwatched));
-    let kept =
-        |kept: &String| format!("an earlier run wrote values for a merge that it did not come to: {kept}");
+    let kept = |kept: &String| {
+        format!("an earlier run wrote values for a merge that it did not come to: {kept}")
+    };
     said.extend(resumed.kept.iter().map(kept));
     said.extend(findings::told(&resumed.findings));
-    said.extend(resumed.alarms.iter().map(|alarm| format!("STOPPED, nothing more was sent: {alarm}")));
+    said.extend(
+        resumed.alarms.iter().map(|alarm| format!("STOPPED, nothing more was sent: {alarm}")),
+    );
     let consent = resumed.findings.iter().any(|(_, finding)| finding.kind == FindingKind::Consent);
     if consent {
         said.push(
@@ -91,7 +97,9 @@ mod tests {
         };
         let (said, exit) = in_words(&resumed);
         let said = said.join("\n");
-        for words in ["first", "second", "`doNotCall`", "set the opt-outs", "still unclear", "`title`"] {
+        for words in
+            ["first", "second", "`doNotCall`", "set the opt-outs", "still unclear", "`title`"]
+        {
             assert!(said.contains(words), "{words}: {said}");
         }
         assert!(!said.contains("all is known"), "{said}");

@@ -65,8 +65,11 @@ impl Shown<'_> {
                 counted(leads, "record")
             );
             let next = match self.plan {
-                Some(plan) => format!("to carry out exactly this: mkto-audit merge --plan {plan} --confirm"),
-                None => "no plan was kept: there is nothing to merge without a person's decision".to_owned(),
+                Some(plan) => {
+                    format!("to carry out exactly this: mkto-audit merge --plan {plan} --confirm")
+                }
+                None => "no plan was kept: there is nothing to merge without a person's decision"
+                    .to_owned(),
             };
             return vec![total, "nothing was changed".to_owned(), next];
         }
@@ -109,12 +112,18 @@ impl Shown<'_> {
         let plan = self.plan.unwrap_or_default();
         match self.kept {
             Some(PlanState::Begun(_)) => vec![
-                format!("this plan was not carried out to its end; last worked on {}: {done}", moment(at)),
+                format!(
+                    "this plan was not carried out to its end; last worked on {}: {done}",
+                    moment(at)
+                ),
                 format!("{} still to do", counted(report.count(Outcome::WouldMerge), "group")),
                 format!("to go on: mkto-audit merge --plan {plan} --confirm"),
             ],
             _ if merged == all => {
-                vec![format!("carried out {}: {done}", moment(at)), "nothing is left to do of it".to_owned()]
+                vec![
+                    format!("carried out {}: {done}", moment(at)),
+                    "nothing is left to do of it".to_owned(),
+                ]
             }
             _ => vec![
                 format!("carried out {}: {done}", moment(at)),
@@ -128,7 +137,9 @@ fn group_lines(group: &GroupReport) -> Vec<String> {
     let losers: Vec<String> = group.losers.iter().map(ToString::to_string).collect();
     let losers = losers.join(", ");
     let what = match (group.outcome, group.winner) {
-        (Outcome::WouldMerge, Some(winner)) => format!("would keep {winner} and merge {losers} into it"),
+        (Outcome::WouldMerge, Some(winner)) => {
+            format!("would keep {winner} and merge {losers} into it")
+        }
         (Outcome::Merged, Some(winner)) => format!("kept {winner}, merged {losers} into it"),
         (Outcome::Skipped, Some(winner)) => format!("left alone: {winner}, {losers}"),
         (_, Some(winner)) => format!("NOT MERGED: {winner}, {losers}"),
@@ -169,7 +180,11 @@ fn dropped_line(group: &GroupReport, field: &str) -> String {
         .filter(|drop| drop.name == field)
         .map(|drop| format!("{} (from {})", shown(&drop.value), drop.lead))
         .collect();
-    let rule = group.rules.get(field).map(|rule| format!(" · rule: {}", harmless(rule))).unwrap_or_default();
+    let rule = group
+        .rules
+        .get(field)
+        .map(|rule| format!(" · rule: {}", harmless(rule)))
+        .unwrap_or_default();
     format!("    {field}: keeps {kept}, drops {}{rule}", gone.join(", "))
 }
 
@@ -204,7 +219,8 @@ fn field_line(change: &FieldChange) -> String {
     format!("    {}: {} → {}{from}", change.name, shown(&change.before), shown(&change.after))
 }
 
-/// JSON escapes what a terminal would obey, except the marks that turn the direction of writing and the C1 controls.
+/// JSON escapes what a terminal would obey, except the marks that turn the direction of writing and
+/// the C1 controls.
 fn harmless(json: &str) -> String {
     let steers = |c: char| {
         c.is_control()
@@ -234,7 +250,10 @@ mod tests {
         let facts = FieldFacts::of_writeable(fields.iter().chain(OPT_OUTS).copied());
         let key = Key::of("ada@example.com").unwrap();
         let group = plan_group(&key, &leads, &Policy::default(), &facts).unwrap();
-        assert_eq!(json!(group.dropped), json!([{"name": "leadSource", "lead": 2, "value": "List"}]));
+        assert_eq!(
+            json!(group.dropped),
+            json!([{"name": "leadSource", "lead": 2, "value": "List"}])
+        );
         assert_eq!(
             group_lines(&GroupReport::planned(&group))[2..],
             [
@@ -259,10 +278,14 @@ mod tests {
             FieldFacts::of_writeable(["email", "phone", "region"].iter().chain(OPT_OUTS).copied());
         facts.fields.entry("region".to_owned()).and_modify(|fact| fact.writeable = false);
         let key = Key::of("ada@example.com").unwrap();
-        let group = GroupReport::planned(&plan_group(&key, &leads, &Policy::default(), &facts).unwrap());
+        let group =
+            GroupReport::planned(&plan_group(&key, &leads, &Policy::default(), &facts).unwrap());
         let lines = group_lines(&group);
-        let of_region: Vec<&str> =
-            lines.iter().map(|line| line.trim()).filter(|line| line.starts_with("region")).collect();
+        let of_region: Vec<&str> = lines
+            .iter()
+            .map(|line| line.trim())
+            .filter(|line| line.starts_with("region"))
+            .collect();
         assert_eq!(
             of_region,
             [

@@ -7,8 +7,8 @@ use crate::marketo::{self, Client};
 use crate::plain::{count, counted};
 use crate::scan::{self, ActivityLog, BirthsLearnt};
 
-/// Learns what is not known yet, and says what it found; or writes down why not. Gives whether that was all, and what else
-/// stood in the way.
+/// Learns what is not known yet, and says what it found; or writes down why not. Gives whether that
+/// was all, and what else stood in the way.
 pub(super) async fn learn(
     context: &mut Context,
     client: &Client,
@@ -38,7 +38,8 @@ async fn ask(
 ) -> Result<BirthsLearnt, scan::Error> {
     let watcher = Watcher::of(context, HISTORY, client);
     let stop = context.interrupt.clone();
-    let learnt = scan::learn_births(client, cache, new_lead, crate::cli::now(), &stop, &watcher).await;
+    let learnt =
+        scan::learn_births(client, cache, new_lead, crate::cli::now(), &stop, &watcher).await;
     drop(watcher);
     if let Ok(BirthsLearnt { found, missing, .. }) = learnt
         && found + missing > 0

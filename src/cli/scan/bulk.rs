@@ -19,7 +19,8 @@ pub(super) struct Chosen {
     pub(super) highest: Option<LeadId>,
 }
 
-/// The way that the configuration names; with `auto` that of the scan that was interrupted, else the cheaper one.
+/// The way that the configuration names; with `auto` that of the scan that was interrupted, else
+/// the cheaper one.
 pub(super) async fn choose(
     context: &mut Context,
     client: &Client,
@@ -69,7 +70,8 @@ pub(super) async fn run(
         context.ui.note(&said);
     }
     let bytes = client.spent_today()?.bytes.saturating_sub(before);
-    let run = Run { strategy: "bulk", full: true, ended, merged: 0, calls: client.calls_made(), bytes };
+    let run =
+        Run { strategy: "bulk", full: true, ended, merged: 0, calls: client.calls_made(), bytes };
     Ok((run, take_back(context, shared)?))
 }
 

@@ -6,7 +6,8 @@ use crate::ledger::PastScan;
 use crate::plain::{count, counted};
 use crate::report::{Filter, Report};
 
-/// The lines of a complete scan, whose totals go into the history. Whoever stops it here has the scan all the same.
+/// The lines of a complete scan, whose totals go into the history. Whoever stops it here has the
+/// scan all the same.
 pub(super) fn lines(
     context: &mut Context,
     cache: &mut Cache,
@@ -19,7 +20,9 @@ pub(super) fn lines(
         Err(failure) => return Err(failure),
     };
     let before = history::keep(context, cache, &report, strategy)?;
-    Ok(std::iter::once(found(&report)).chain(before.map(|before| changed(&before, &report))).collect())
+    Ok(std::iter::once(found(&report))
+        .chain(before.map(|before| changed(&before, &report)))
+        .collect())
 }
 
 fn found(report: &Report) -> String {

@@ -12,7 +12,9 @@ use crate::cli::{Context, Exit, Failure, now};
 use crate::lead::LeadId;
 use crate::marketo::{Client, ReadLeads};
 use crate::plain::{about, count, counted, moment};
-use crate::scan::{self, ActivityLog, CallRange, Cost, Estimate, REFRESH_MARGIN, Start, Unexplained, Way};
+use crate::scan::{
+    self, ActivityLog, CallRange, Cost, Estimate, REFRESH_MARGIN, Start, Unexplained, Way,
+};
 
 /// The document of `--json`.
 #[derive(Serialize)]
@@ -54,8 +56,10 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
         // Without the log nothing is found out from it, and no scan knows what changed.
         ActivityLog::Denied => (CallRange::default(), None),
         ActivityLog::Readable { new_lead } => {
-            let unexplained = if args.no_causes { Unexplained::Known(0) } else { known.unexplained };
-            let asking = scan::history_calls(&client, new_lead, unexplained, estimate.beginning, now());
+            let unexplained =
+                if args.no_causes { Unexplained::Known(0) } else { known.unexplained };
+            let asking =
+                scan::history_calls(&client, new_lead, unexplained, estimate.beginning, now());
             let history = context.or_stop(asking).await??;
             let refresh = match known.since {
                 Some(since) => {
@@ -95,10 +99,15 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
     let mut lines = vec![
         told(&estimate),
         format!("after that, how duplicates arose: {}", in_words(history)),
-        format!("a full scan altogether: {}, {}", in_words(full), about(Duration::from_secs(seconds))),
+        format!(
+            "a full scan altogether: {}, {}",
+            in_words(full),
+            about(Duration::from_secs(seconds))
+        ),
     ];
     if known.unexplained != Unexplained::Known(0) && history.to > 2 * history.from {
-        lines.push("how many records have duplicates is not known before the first scan".to_owned());
+        lines
+            .push("how many records have duplicates is not known before the first scan".to_owned());
     }
     if let (Some(refresh), Some(since)) = (refresh, known.since) {
         lines.push(format!(
@@ -130,7 +139,8 @@ fn known(
         return Ok(nothing);
     }
     let unexplained = Unexplained::Known(cache.leads_without_birth()?.len() as u64);
-    let margin = TimeDelta::from_std(client.clock().wall(REFRESH_MARGIN)).unwrap_or(TimeDelta::days(1));
+    let margin =
+        TimeDelta::from_std(client.clock().wall(REFRESH_MARGIN)).unwrap_or(TimeDelta::days(1));
     let since = match scan::how_to_start(&summary, fields, now(), margin) {
         Start::Refresh(since) if !full => Some(since),
         _ => None,

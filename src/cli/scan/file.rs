@@ -22,8 +22,8 @@ const STANDARD_INPUT: &str = "standard input";
 /// Flags that say how a file is to be read.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ReadingArgs {
-    /// Keep what is read in a cache of this name, which `report --as NAME` shows; one file never takes the place of
-    /// another without it
+    /// Keep what is read in a cache of this name, which `report --as NAME` shows; one file never
+    /// takes the place of another without it
     #[arg(long = "as", value_name = "NAME", requires = "file", value_parser = crate::cli::caches::name)]
     pub(in crate::cli) cache_name: Option<String>,
     /// In which order dates such as 3/4/2019 have day and month, where no value of the column tells
@@ -62,7 +62,8 @@ impl From<DatesArg> for Order {
 }
 
 fn zone(text: &str) -> Result<Zone, &'static str> {
-    Zone::by_name(text).ok_or("there is no such zone; name one as Europe/Berlin, America/New_York or UTC")
+    Zone::by_name(text)
+        .ok_or("there is no such zone; name one as Europe/Berlin, America/New_York or UTC")
 }
 
 /// The value of `--encoding`.
@@ -90,8 +91,8 @@ impl From<&Unread> for UnreadColumn {
     }
 }
 
-/// Looks the file through, says how it is read, and puts it into the cache. The cache is opened, and where there is none
-/// made, once it is known that there is something to read.
+/// Looks the file through, says how it is read, and puts it into the cache. The cache is opened,
+/// and where there is none made, once it is known that there is something to read.
 pub(super) fn run(
     context: &mut Context,
     file: &Path,
@@ -99,8 +100,8 @@ pub(super) fn run(
 ) -> Result<(Run, Cache, Vec<UnreadColumn>), Failure> {
     let (name, source) = source(file, "a CSV file or a workbook")?;
     let options = Options { encoding: args.encoding, sheet: args.sheet.clone() };
-    let table =
-        Table::open(source, &options).map_err(|error| scan::Error::from(FileError::of(&name, error)))?;
+    let table = Table::open(source, &options)
+        .map_err(|error| scan::Error::from(FileError::of(&name, error)))?;
     let fields = configured_fields(&context.config);
     let key = context.config.key.clone();
     let rules = FileRules {
@@ -120,11 +121,20 @@ pub(super) fn run(
         without_checksum: AtomicU64::new(0),
     };
     let ended = found.load(&mut cache, &place, super::super::now, &watcher)?;
-    let run =
-        Run { strategy: "file", full: true, ended: Ok(ended), merged: 0, calls: 0, bytes: found.size() };
+    let run = Run {
+        strategy: "file",
+        full: true,
+        ended: Ok(ended),
+        merged: 0,
+        calls: 0,
+        bytes: found.size(),
+    };
     drop(watcher);
     tell_unread(&mut context.ui, found.unread());
-    debug_assert!(matches!(run.ended, Ok(Ended::Complete(_))), "a file is read to its end or refused");
+    debug_assert!(
+        matches!(run.ended, Ok(Ended::Complete(_))),
+        "a file is read to its end or refused"
+    );
     Ok((run, cache, found.unread().iter().map(UnreadColumn::from).collect()))
 }
 
@@ -184,7 +194,8 @@ fn tell(ui: &mut Ui, found: &FileScan<'_>) {
     let lines: Vec<String> = found
         .columns()
         .map(|(column, filled)| {
-            let header = if column.header.is_empty() { "(no name)".into() } else { shown(&column.header) };
+            let header =
+                if column.header.is_empty() { "(no name)".into() } else { shown(&column.header) };
             match &column.field {
                 Some(field) if filled => format!("  {header} -> {field}"),
                 Some(field) => format!("  {header} -> {field} (empty in every row)"),
@@ -206,7 +217,8 @@ fn tell_unread(ui: &mut Ui, unread: &[Unread]) {
         let first: Vec<String> =
             first.iter().map(|(line, text)| format!("line {line}: {}", cut(text))).collect();
         let values = if *count == 1 { "one value".to_owned() } else { counted(*count, "value") };
-        let kind = if matches!(field.as_str(), "createdAt" | "updatedAt") { "as a date" } else { "" };
+        let kind =
+            if matches!(field.as_str(), "createdAt" | "updatedAt") { "as a date" } else { "" };
         ui.note(&format!(
             "{}: {values} cannot be read{}{kind} and are left empty ({})",
             shown(column),

@@ -9,7 +9,8 @@ use crate::marketo::{Client, Schema};
 use crate::plain::count;
 use crate::scan::{self, ActivityLog, Ended, REFRESH_MARGIN, Refresh, Start, WhyFull};
 
-/// Where a refresh begins; none where everything is to be read, which is explained where it is not expected.
+/// Where a refresh begins; none where everything is to be read, which is explained where it is not
+/// expected.
 pub(super) fn since(
     context: &mut Context,
     cache: &Cache,
@@ -17,7 +18,8 @@ pub(super) fn since(
     fields: &[String],
     log: ActivityLog,
 ) -> Result<Option<DateTime<Utc>>, Failure> {
-    let margin = TimeDelta::from_std(client.clock().wall(REFRESH_MARGIN)).unwrap_or(TimeDelta::days(1));
+    let margin =
+        TimeDelta::from_std(client.clock().wall(REFRESH_MARGIN)).unwrap_or(TimeDelta::days(1));
     let start = match scan::how_to_start(&cache.summary()?, fields, now(), margin) {
         Start::Refresh(_) if log == ActivityLog::Denied => Start::Full(WhyFull::NoLog),
         start => start,

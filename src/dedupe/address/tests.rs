@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{can_be_mailed, clean};
-use crate::dedupe::{FieldFacts, FieldRule, Key, PlannedGroup, Policy, normalise, plan_group, still_as_seen};
+use crate::dedupe::{
+    FieldFacts, FieldRule, Key, PlannedGroup, Policy, normalise, plan_group, still_as_seen,
+};
 use crate::lead::Lead;
 
 /// Spellings of `ada@example.com` that no mail reaches.
@@ -46,7 +48,11 @@ fn plan(leads: &[Lead], facts: &FieldFacts) -> Result<PlannedGroup, String> {
 }
 
 fn email_of(group: &PlannedGroup) -> Option<(&Value, Option<u64>)> {
-    group.changes.iter().find(|change| change.name == "email").map(|change| (&change.after, change.from))
+    group
+        .changes
+        .iter()
+        .find(|change| change.name == "email")
+        .map(|change| (&change.after, change.from))
 }
 
 #[test]
@@ -57,7 +63,11 @@ fn the_survivor_gets_the_spelling_that_can_be_mailed_from_the_lead_that_has_it()
         assert_eq!(email_of(&group), Some((&json!("Ada@example.com"), Some(2))), "{dirty:?}");
         assert_eq!(group.expected.get("email"), Some(&json!("Ada@example.com")));
         assert!(group.reason.contains("its email is spelled with"), "{}", group.reason);
-        assert_eq!(still_as_seen(&group, &leads, &Policy::default(), &facts()), Ok(()), "{dirty:?}");
+        assert_eq!(
+            still_as_seen(&group, &leads, &Policy::default(), &facts()),
+            Ok(()),
+            "{dirty:?}"
+        );
     }
 }
 
@@ -84,10 +94,12 @@ fn case_alone_and_a_clean_winner_change_nothing() {
 fn where_the_email_cannot_be_written_the_only_good_spelling_is_not_merged_away() {
     let unwritten = FieldFacts { not_taken: BTreeSet::from(["email".to_owned()]), ..facts() };
     for facts in [FieldFacts::of_writeable(["phone"]), unwritten] {
-        let why =
-            plan(&[lead(1, "ada@example.com\u{202f}"), lead(2, "ada@example.com")], &facts).unwrap_err();
+        let why = plan(&[lead(1, "ada@example.com\u{202f}"), lead(2, "ada@example.com")], &facts)
+            .unwrap_err();
         assert!(why.contains("cannot be written") && why.contains("lead 2"), "{why}");
-        let group = plan(&[lead(1, "ada@example.com\u{202f}"), lead(2, "ada@example.com ")], &facts).unwrap();
+        let group =
+            plan(&[lead(1, "ada@example.com\u{202f}"), lead(2, "ada@example.com ")], &facts)
+                .unwrap();
         assert!(group.reason.contains("cannot be written"), "{}", group.reason);
         assert_eq!(email_of(&group), None);
     }
@@ -110,7 +122,8 @@ fn a_rule_for_the_email_is_kept_and_its_value_made_clean() {
     let leads = [lead(1, "ADA@example.com"), lead(2, "ada@example.com\u{202f}")];
     let group = plan_group(&key, &leads, &policy, &facts()).unwrap();
     assert!(
-        email_of(&group).is_none_or(|(value, _)| value.as_str().is_some_and(|text| clean(text) == text)),
+        email_of(&group)
+            .is_none_or(|(value, _)| value.as_str().is_some_and(|text| clean(text) == text)),
         "{:?}",
         email_of(&group)
     );

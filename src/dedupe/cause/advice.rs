@@ -2,10 +2,11 @@
 
 use super::Cause;
 
-/// What stops the cause at its source, in words for whoever runs the integration that is named where one is known.
+/// What stops the cause at its source, in words for whoever runs the integration that is named
+/// where one is known.
 pub fn advice(cause: Cause, integration: Option<&str>) -> String {
-    let who =
-        integration.map_or_else(|| "the integration".to_owned(), |user| format!("the integration {user}"));
+    let who = integration
+        .map_or_else(|| "the integration".to_owned(), |user| format!("the integration {user}"));
     match cause {
         Cause::Race => format!(
             "{who} has two calls for one address under way at once: let it wait for the answer before it sends that \

@@ -1,6 +1,7 @@
 //! How one lead came although its group had others: the rules, the surest first.
 //!
-//! Where a lead came from weighs more than where it is synced now: what Marketo sends to the CRM has an id there too.
+//! Where a lead came from weighs more than where it is synced now: what Marketo sends to the CRM
+//! has an id there too.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
@@ -43,7 +44,8 @@ pub(super) fn find(late: &Member<'_>, earlier: &[Member<'_>]) -> Finding {
 
 fn by_partition(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Finding> {
     let own = late.lead.partition()?;
-    let others: Option<Vec<String>> = earlier.iter().map(|member| member.lead.partition()).collect();
+    let others: Option<Vec<String>> =
+        earlier.iter().map(|member| member.lead.partition()).collect();
     let others = others.filter(|others| !others.contains(&own))?;
     let (first, other) = (earlier.first()?, others.first()?);
     let evidence = format!(
@@ -81,7 +83,8 @@ fn by_crm_source(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Finding> {
     })
 }
 
-/// One call that named an address twice: the two records overlapped as surely as two calls at one moment.
+/// One call that named an address twice: the two records overlapped as surely as two calls at one
+/// moment.
 fn by_one_call(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Finding> {
     let request_id = late.request_id()?;
     if late.seen(earlier).is_some() {
@@ -118,8 +121,10 @@ fn by_proved_race(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Finding> 
     if looks(&rival) {
         return Some(Finding::new(Cause::Race, Confidence::High, evidence));
     }
-    let doubt =
-        format!("lead {} came neither by the API nor by a form, and may have looked for nobody", rival.id());
+    let doubt = format!(
+        "lead {} came neither by the API nor by a form, and may have looked for nobody",
+        rival.id()
+    );
     Some(Finding::new(Cause::Race, Confidence::Medium, evidence).but(doubt))
 }
 
@@ -130,7 +135,8 @@ fn by_likely_race(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Finding> 
     // Two leads of one day are near each other by the file's lack of a time alone.
     let has_time = |member: &Member<'_>| member.lead.creation_precision() != Some(Precision::Day);
     let may_race = |member: &Member<'_>| {
-        has_time(member) && (member.source().is_none() || member.came_by_api() || member.came_by_form())
+        has_time(member)
+            && (member.source().is_none() || member.came_by_api() || member.came_by_form())
     };
     let (rival, apart) = earlier
         .iter()
@@ -139,13 +145,15 @@ fn by_likely_race(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Finding> 
         .min_by_key(|(_, seconds)| *seconds)
         .filter(|(_, seconds)| *seconds <= RACE_SECONDS && may_race(late))?;
     let known = rival.source().is_some() && late.source().is_some();
-    // A lead that is in the CRM, and of which nobody knows whence it came, came from there as likely as not.
+    // A lead that is in the CRM, and of which nobody knows whence it came, came from there as
+    // likely as not.
     if !known && (late.in_crm() || rival.in_crm()) {
         return None;
     }
     let both_by_api = rival.came_by_api() && late.came_by_api();
-    let to_the_minute =
-        [late, rival].iter().any(|member| member.lead.creation_precision() == Some(Precision::Minute));
+    let to_the_minute = [late, rival]
+        .iter()
+        .any(|member| member.lead.creation_precision() == Some(Precision::Minute));
     let apart = match apart {
         0 if to_the_minute => "in the same minute".to_owned(),
         0 => "in the same second".to_owned(),
@@ -223,8 +231,9 @@ fn by_create_duplicate(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Find
         seen.id()
     );
     Some(
-        Finding::new(Cause::CreateDuplicate, Confidence::Medium, evidence)
-            .but("unless one of the addresses was changed later, or the call looked for another field"),
+        Finding::new(Cause::CreateDuplicate, Confidence::Medium, evidence).but(
+            "unless one of the addresses was changed later, or the call looked for another field",
+        ),
     )
 }
 

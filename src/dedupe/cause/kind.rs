@@ -27,10 +27,17 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, in the order of reports.
-    pub const ALL: [Self; 6] =
-        [Self::Race, Self::CreateDuplicate, Self::Crm, Self::Import, Self::Partition, Self::Unknown];
+    pub const ALL: [Self; 6] = [
+        Self::Race,
+        Self::CreateDuplicate,
+        Self::Crm,
+        Self::Import,
+        Self::Partition,
+        Self::Unknown,
+    ];
 
-    /// Whether the activity log alone shows that there is none of it: the records by themselves may not tell.
+    /// Whether the activity log alone shows that there is none of it: the records by themselves may
+    /// not tell.
     pub fn needs_the_log(self) -> bool {
         matches!(self, Self::Race | Self::CreateDuplicate)
     }

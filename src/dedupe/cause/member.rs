@@ -17,7 +17,8 @@ impl<'a> Member<'a> {
         let mut members: Vec<Self> = leads
             .iter()
             .map(|lead| {
-                let own = births.iter().find(|birth| birth.lead == lead.id && !birth.of_a_merged_lead());
+                let own =
+                    births.iter().find(|birth| birth.lead == lead.id && !birth.of_a_merged_lead());
                 Self { lead, birth: own, at: lead.created_at().or(own.map(|birth| birth.at)) }
             })
             .collect();
@@ -68,8 +69,9 @@ impl<'a> Member<'a> {
         self.lead.crm() > Crm::None || self.came_by_crm()
     }
 
-    /// Whether the call that made this one arrived when the other was there for sure; `None` where nobody can tell. That
-    /// it was not there is told by its birth alone; that it was, by its creation time too.
+    /// Whether the call that made this one arrived when the other was there for sure; `None` where
+    /// nobody can tell. That it was not there is told by its birth alone; that it was, by its
+    /// creation time too.
     pub(super) fn could_see(&self, other: &Self) -> Option<bool> {
         let arrived = self.arrived()?;
         if other.birth.is_some_and(|birth| arrived < birth.at) {
@@ -79,7 +81,8 @@ impl<'a> Member<'a> {
         (arrived >= there + TimeDelta::seconds(1)).then_some(true)
     }
 
-    /// One of these that the call which made this one would have found, had it looked for the address.
+    /// One of these that the call which made this one would have found, had it looked for the
+    /// address.
     pub(super) fn seen<'m>(&self, earlier: &'m [Self]) -> Option<&'m Self> {
         earlier.iter().rev().find(|member| self.could_see(member) == Some(true))
     }
@@ -96,8 +99,12 @@ impl<'a> Member<'a> {
 pub(super) fn after(late: &Member<'_>, earlier: &[Member<'_>]) -> String {
     let Some(last) = earlier.last() else { return String::new() };
     match (last.at, late.at) {
-        (Some(before), Some(at)) if at == before => format!("in the same second as lead {}", last.id()),
-        (Some(before), Some(at)) => format!("{} after lead {}", span((at - before).num_seconds()), last.id()),
+        (Some(before), Some(at)) if at == before => {
+            format!("in the same second as lead {}", last.id())
+        }
+        (Some(before), Some(at)) => {
+            format!("{} after lead {}", span((at - before).num_seconds()), last.id())
+        }
         _ => format!("beside lead {}", last.id()),
     }
 }

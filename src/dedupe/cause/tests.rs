@@ -11,7 +11,8 @@ const FORM: &str = "Web form fillout";
 const CRM: &str = "Salesforce.com";
 
 fn lead(id: u64, second: u32, source: &str) -> Lead {
-    let created = format!("2026-01-01T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60);
+    let created =
+        format!("2026-01-01T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60);
     Lead::new(id)
         .with("email", "ada@example.com")
         .with("createdAt", created)
@@ -76,7 +77,8 @@ fn two_partitions_are_told_apart_from_a_race() {
         &[],
     );
     assert_eq!((told.cause, told.confidence), (Cause::Partition, Confidence::High));
-    let evidence = told.evidence[0].replace(birth(18, 9, 7_999).request_id.as_deref().unwrap(), "REQUEST");
+    let evidence =
+        told.evidence[0].replace(birth(18, 9, 7_999).request_id.as_deref().unwrap(), "REQUEST");
     assert_eq!(
         [evidence],
         ["lead 2 is in partition 2 and lead 1 in partition 1, each of which may hold an address"]
@@ -85,8 +87,10 @@ fn two_partitions_are_told_apart_from_a_race() {
 
 #[test]
 fn where_a_lead_came_from_weighs_more_than_where_it_is_synced() {
-    let (contact, crm_lead) =
-        (|lead: Lead| lead.with("sfdcContactId", "0031"), |lead: Lead| lead.with("sfdcLeadId", "00Q1"));
+    let (contact, crm_lead) = (
+        |lead: Lead| lead.with("sfdcContactId", "0031"),
+        |lead: Lead| lead.with("sfdcLeadId", "00Q1"),
+    );
     for (leads, cause, confidence) in [
         // Both were born by the API within a second, and sent to the CRM afterwards.
         ([crm_lead(lead(1, 0, API)), crm_lead(lead(2, 1, API))], Cause::Race, Confidence::Medium),
@@ -119,7 +123,10 @@ fn a_group_of_several_causes_has_that_of_most_of_its_leads_and_names_the_others(
 fn leads_without_creation_times_have_no_known_cause() {
     let told = explain(&[Lead::new(1), Lead::new(2)], &[]);
     assert_eq!(told.cause, Cause::Unknown);
-    assert_eq!(told.evidence, ["lead 2 was created beside lead 1, and nothing that is known of it says why"]);
+    assert_eq!(
+        told.evidence,
+        ["lead 2 was created beside lead 1, and nothing that is known of it says why"]
+    );
     assert_eq!(explain(&[], &[]).cause, Cause::Unknown);
 }
 
@@ -129,7 +136,8 @@ fn any_leads() -> impl Strategy<Value = (Vec<Lead>, Vec<Lead>)> {
     proptest::collection::vec(one, 0..8)
         .prop_map(|leads| {
             let leads = leads.into_iter().zip(1..).map(|((second, source, partition, crm), id)| {
-                let lead = lead(id, second, source).with("sfdcLeadId", if crm { "00Q1" } else { "" });
+                let lead =
+                    lead(id, second, source).with("sfdcLeadId", if crm { "00Q1" } else { "" });
                 if partition == 0 { lead } else { lead.with("leadPartitionId", partition) }
             });
             leads.collect::<Vec<_>>()
@@ -171,7 +179,8 @@ fn a_race_is_proved_by_a_call_that_arrived_before_the_other_lead_was_there() {
     let leads = [lead(17, 8, API), lead(18, 9, API)];
     let told = explain(&leads, &[birth(17, 8, 5_354), birth(18, 9, 7_999)]);
     assert_eq!((told.cause, told.confidence), (Cause::Race, Confidence::High));
-    let evidence = told.evidence[0].replace(birth(18, 9, 7_999).request_id.as_deref().unwrap(), "REQUEST");
+    let evidence =
+        told.evidence[0].replace(birth(18, 9, 7_999).request_id.as_deref().unwrap(), "REQUEST");
     assert_eq!(
         [evidence],
         [
@@ -243,7 +252,11 @@ fn births_weigh_more_than_fields_that_anybody_can_edit() {
 fn a_lead_that_was_there_for_both_calls_is_seen_though_its_own_birth_is_not_known() {
     let leads = [lead(1, 0, API), lead(17, 4_008, API), lead(18, 4_009, API)];
     let told = explain(&leads, &[birth(17, 4_008, 4_007_000), birth(18, 4_009, 4_007_500)]);
-    assert_eq!((told.cause, told.confidence), (Cause::CreateDuplicate, Confidence::Medium), "{told:?}");
+    assert_eq!(
+        (told.cause, told.confidence),
+        (Cause::CreateDuplicate, Confidence::Medium),
+        "{told:?}"
+    );
 }
 
 #[test]

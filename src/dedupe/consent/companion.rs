@@ -1,7 +1,8 @@
-//! Fields that tell when, why and how a consent was given or withdrawn: companions of a consent field.
+//! Fields that tell when, why and how a consent was given or withdrawn: companions of a consent
+//! field.
 //!
-//! For: a reason or a date is no statement of its own, and comes from the lead that made the statement. Never: takes
-//! a boolean for a companion; a boolean says yes or no by itself.
+//! For: a reason or a date is no statement of its own, and comes from the lead that made the
+//! statement. Never: takes a boolean for a companion; a boolean says yes or no by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,12 +74,16 @@ const TELLS: &[&str] = &[
     "fuente",
 ];
 
-/// Words that tell such a thing at the end of a name alone: `optedOutOn`, `unsubscribedAt`, `optOutBy`.
-const TELLS_AT_THE_END: &[&str] = &["at", "on", "by", "from", "via", "am", "von", "le", "par", "por"];
+/// Words that tell such a thing at the end of a name alone: `optedOutOn`, `unsubscribedAt`,
+/// `optOutBy`.
+const TELLS_AT_THE_END: &[&str] =
+    &["at", "on", "by", "from", "via", "am", "von", "le", "par", "por"];
 
 /// Words between the others.
-const FILLERS: &[&str] =
-    &["of", "for", "the", "last", "first", "latest", "der", "des", "du", "de", "la", "el", "und", "and"];
+const FILLERS: &[&str] = &[
+    "of", "for", "the", "last", "first", "latest", "der", "des", "du", "de", "la", "el", "und",
+    "and",
+];
 
 /// Forms of one word.
 const FORMS: &[(&str, &str)] = &[
@@ -102,7 +107,8 @@ const FORMS: &[(&str, &str)] = &[
     ("is", ""),
 ];
 
-/// The companions of consent fields, each with the field that it belongs to, where there is just one.
+/// The companions of consent fields, each with the field that it belongs to, where there is just
+/// one.
 pub(super) fn companions_of(
     facts: &FieldFacts,
     senses: &BTreeMap<String, Sense>,
@@ -136,7 +142,8 @@ fn statements<'a>(
     facts: &'a FieldFacts,
     senses: &'a BTreeMap<String, Sense>,
 ) -> Vec<(&'a str, BTreeSet<Vec<String>>)> {
-    let names: BTreeSet<&str> = senses.keys().map(String::as_str).chain(OPT_OUTS.iter().copied()).collect();
+    let names: BTreeSet<&str> =
+        senses.keys().map(String::as_str).chain(OPT_OUTS.iter().copied()).collect();
     let words_of = |field: &str| {
         let label = facts.fields.get(field).map_or("", |fact| fact.label.as_str());
         [field, label].into_iter().map(plain).filter(|words| !words.is_empty()).collect()
@@ -144,8 +151,12 @@ fn statements<'a>(
     names.into_iter().map(|field| (field, words_of(field))).collect()
 }
 
-/// The consent field whose words these are, in their order or another; or the only one that has all of them.
-fn belongs_to<'a>(stem: &[String], statements: &[(&'a str, BTreeSet<Vec<String>>)]) -> Option<&'a str> {
+/// The consent field whose words these are, in their order or another; or the only one that has all
+/// of them.
+fn belongs_to<'a>(
+    stem: &[String],
+    statements: &[(&'a str, BTreeSet<Vec<String>>)],
+) -> Option<&'a str> {
     let sorted = |words: &[String]| words.iter().cloned().collect::<BTreeSet<String>>();
     let stem_sorted = sorted(stem);
     let by = |fits: &dyn Fn(&[String]) -> bool| -> Vec<&'a str> {
@@ -166,7 +177,8 @@ fn belongs_to<'a>(stem: &[String], statements: &[(&'a str, BTreeSet<Vec<String>>
     }
 }
 
-/// What the name and the label speak of, without the words that tell when, why or how; of each only where there are such.
+/// What the name and the label speak of, without the words that tell when, why or how; of each only
+/// where there are such.
 fn stems(field: &str, fact: &FieldFact) -> Vec<Vec<String>> {
     [field, fact.label.as_str()].into_iter().filter_map(stem).collect()
 }
@@ -202,7 +214,10 @@ mod tests {
     fn facts(fields: &[(&str, &str, &str)]) -> FieldFacts {
         let fact = |(name, label, data_type): &(&str, &str, &str)| {
             let (label, data_type) = ((*label).to_owned(), (*data_type).to_owned());
-            ((*name).to_owned(), FieldFact { label, data_type, writeable: true, ..FieldFact::default() })
+            (
+                (*name).to_owned(),
+                FieldFact { label, data_type, writeable: true, ..FieldFact::default() },
+            )
         };
         let standard = OPT_OUTS.iter().map(|field| fact(&(field, "", "boolean")));
         FieldFacts::new(fields.iter().map(fact).chain(standard).collect())
@@ -236,16 +251,31 @@ mod tests {
             ("emailInvalid", "emailInvalidCause", "text"),
         ] {
             let facts = facts(&[(flag, "", "boolean"), (companion, "", data_type)]);
-            assert_eq!(companion_of(companion, &facts), Some(&Companion::Of(flag.to_owned())), "{companion}");
+            assert_eq!(
+                companion_of(companion, &facts),
+                Some(&Companion::Of(flag.to_owned())),
+                "{companion}"
+            );
             assert_eq!(sense_of(companion, &facts), None, "{companion}");
         }
-        let by_label = facts(&[("c1", "SMS Opt-Out", "boolean"), ("c2", "SMS Opt-Out Date", "date")]);
+        let by_label =
+            facts(&[("c1", "SMS Opt-Out", "boolean"), ("c2", "SMS Opt-Out Date", "date")]);
         assert_eq!(companion_of("c2", &by_label), Some(&Companion::Of("c1".to_owned())));
         let only = facts(&[("emailOptOut", "", "boolean"), ("optOutDate", "", "date")]);
-        assert_eq!(companion_of("optOutDate", &only), Some(&Companion::Of("emailOptOut".to_owned())));
-        let two =
-            facts(&[("aOptOut", "", "boolean"), ("bOptOut", "", "boolean"), ("optOutDate", "", "date")]);
-        assert_eq!(companion_of("optOutDate", &two), Some(&Companion::Unclear), "and no guess which");
+        assert_eq!(
+            companion_of("optOutDate", &only),
+            Some(&Companion::Of("emailOptOut".to_owned()))
+        );
+        let two = facts(&[
+            ("aOptOut", "", "boolean"),
+            ("bOptOut", "", "boolean"),
+            ("optOutDate", "", "date"),
+        ]);
+        assert_eq!(
+            companion_of("optOutDate", &two),
+            Some(&Companion::Unclear),
+            "and no guess which"
+        );
     }
 
     #[test]

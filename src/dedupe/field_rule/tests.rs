@@ -52,7 +52,12 @@ fn each_rule_keeps_what_it_says() {
         ("sum", json!([null, "4"]), json!(4), Some(2)),
         ("concat", json!(["a", "b", "a; c"]), json!("a; b; c"), None),
         ("concat", json!(["a;b ", "a;b", null]), json!("a;b "), Some(1)),
-        ("prefer:[\"Customer\",\"Lead\"]", json!(["Lead", "x", "customer "]), json!("customer "), Some(3)),
+        (
+            "prefer:[\"Customer\",\"Lead\"]",
+            json!(["Lead", "x", "customer "]),
+            json!("customer "),
+            Some(3),
+        ),
         ("prefer:[\"Customer\"]", json!([null, "b", "c"]), json!("b"), Some(2)),
         ("by:createdAt", json!(["a", "b", "c"]), json!("a"), Some(1)),
         ("by:-createdAt", json!(["a", "b", null]), json!("b"), Some(2)),
@@ -65,10 +70,16 @@ fn each_rule_keeps_what_it_says() {
 #[test]
 fn a_value_that_a_rule_cannot_take_is_not_passed_over() {
     let unfit = try_choose("sum", &[json!(1), json!("many")]).unwrap_err();
-    assert_eq!(unfit.to_string(), "the rule `sum` on `f` needs numbers, which lead 2 does not hold there");
+    assert_eq!(
+        unfit.to_string(),
+        "the rule `sum` on `f` needs numbers, which lead 2 does not hold there"
+    );
     for rule in ["any_true", "all_true"] {
         assert!(try_choose(rule, &[json!(true), json!("maybe")]).is_err(), "{rule}");
-        assert!(try_choose(rule, &[json!(null), json!(1)]).is_err(), "{rule} on a field of numbers");
+        assert!(
+            try_choose(rule, &[json!(null), json!(1)]).is_err(),
+            "{rule} on a field of numbers"
+        );
     }
 }
 
@@ -91,7 +102,9 @@ fn an_opt_out_cannot_be_configured_away() {
 
 #[test]
 fn rules_are_read_as_they_are_written_and_a_wrong_one_says_how() {
-    for text in ["max", "any_true", "prefer:[\"Customer\",\"VIP, gold\"]", "by:lastVisit", "by:-lastVisit"] {
+    for text in
+        ["max", "any_true", "prefer:[\"Customer\",\"VIP, gold\"]", "by:lastVisit", "by:-lastVisit"]
+    {
         let rule: FieldRule = text.parse().unwrap();
         assert_eq!(rule.to_string(), text);
         assert_eq!(serde_json::from_value::<FieldRule>(json!(text)).unwrap(), rule);
@@ -106,5 +119,7 @@ fn rules_are_read_as_they_are_written_and_a_wrong_one_says_how() {
     ] {
         assert_eq!(text.parse::<FieldRule>(), Err(error), "{text}");
     }
-    assert!("newst".parse::<FieldRule>().unwrap_err().to_string().contains("did you mean `newest`?"));
+    assert!(
+        "newst".parse::<FieldRule>().unwrap_err().to_string().contains("did you mean `newest`?")
+    );
 }

@@ -63,7 +63,8 @@ impl FromStr for FieldRule {
             return if blank { Err(NoFieldRule::Prefer) } else { Ok(Self::Prefer(ranked)) };
         }
         if let Some(field) = text.strip_prefix(BY).map(str::trim) {
-            let (field, least) = field.strip_prefix('-').map_or((field, false), |field| (field.trim(), true));
+            let (field, least) =
+                field.strip_prefix('-').map_or((field, false), |field| (field.trim(), true));
             return match field {
                 "" => Err(NoFieldRule::By),
                 "updatedAt" => Err(NoFieldRule::ByUpdate),
@@ -86,9 +87,10 @@ impl fmt::Display for FieldRule {
                 write!(f, "{PREFER}{}", serde_json::to_string(ranked).unwrap_or_default())
             }
             Self::By { field, least } => write!(f, "{BY}{}{field}", if *least { "-" } else { "" }),
-            rule => {
-                NAMES.iter().filter(|(_, known)| known == rule).try_for_each(|(name, _)| f.write_str(name))
-            }
+            rule => NAMES
+                .iter()
+                .filter(|(_, known)| known == rule)
+                .try_for_each(|(name, _)| f.write_str(name)),
         }
     }
 }

@@ -103,7 +103,8 @@ impl Company {
         let text = lead.company().filter(|text| !placeholders.is_no_name(text)).unwrap_or_default();
         // Dots within a legal form: S.A.R.L., B.V.
         let all = fold(&text.replace('.', ""));
-        let bare: Vec<String> = all.iter().filter(|word| !FORMS.contains(&word.as_str())).cloned().collect();
+        let bare: Vec<String> =
+            all.iter().filter(|word| !FORMS.contains(&word.as_str())).cloned().collect();
         let words = if bare.is_empty() { all } else { bare };
         let initials = words.iter().filter_map(|word| word.chars().next()).collect();
         Self { joined: words.concat(), initials, words: words.into_iter().collect() }
@@ -119,8 +120,9 @@ impl Company {
         if self.joined.is_empty() || other.joined.is_empty() {
             return false;
         }
-        let abbreviates =
-            |a: &Self, b: &Self| b.words.len() > 1 && a.joined.chars().count() > 1 && a.joined == b.initials;
+        let abbreviates = |a: &Self, b: &Self| {
+            b.words.len() > 1 && a.joined.chars().count() > 1 && a.joined == b.initials
+        };
         let alike = self.joined == other.joined
             || self.words.is_subset(&other.words)
             || other.words.is_subset(&self.words)
@@ -137,8 +139,13 @@ mod tests {
     use crate::lead::Lead;
 
     fn differ(a: &str, b: &str) -> bool {
-        let company = |name: &str| Company::of(&Lead::new(1).with("company", name), &Placeholders::with(&[]));
-        assert_eq!(company(a).differs_from(&company(b)), company(b).differs_from(&company(a)), "{a} {b}");
+        let company =
+            |name: &str| Company::of(&Lead::new(1).with("company", name), &Placeholders::with(&[]));
+        assert_eq!(
+            company(a).differs_from(&company(b)),
+            company(b).differs_from(&company(a)),
+            "{a} {b}"
+        );
         company(a).differs_from(&company(b))
     }
 
@@ -163,7 +170,9 @@ mod tests {
         ] {
             assert!(!differ(a, b), "{a} {b}");
         }
-        for (a, b) in [("A Ltd", "B Ltd"), ("Acme GmbH", "Widgets GmbH"), ("Acme North", "Acme South")] {
+        for (a, b) in
+            [("A Ltd", "B Ltd"), ("Acme GmbH", "Widgets GmbH"), ("Acme North", "Acme South")]
+        {
             assert!(differ(a, b), "{a} {b}");
         }
     }

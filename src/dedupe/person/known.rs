@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use super::spelling::fold;
 
-/// One name a line: its common forms in several languages, and its short forms. A form can be on several lines (Alex,
-/// Sasha): it agrees with the names of each.
+/// One name a line: its common forms in several languages, and its short forms. A form can be on
+/// several lines (Alex, Sasha): it agrees with the names of each.
 const FORMS: &str = include_str!("names.txt");
 
 struct Known {

@@ -67,8 +67,8 @@ const TITLES: &[&str] = &[
 /// Titles of men, and of women.
 const OF_MEN: &[&str] = &["mr", "sir", "lord", "herr", "monsieur", "senor", "signor", "dhr", "pan"];
 const OF_WOMEN: &[&str] = &[
-    "mrs", "ms", "miss", "dame", "lady", "frau", "mme", "mlle", "madame", "sra", "srta", "senora", "signora",
-    "mevr", "pani",
+    "mrs", "ms", "miss", "dame", "lady", "frau", "mme", "mlle", "madame", "sra", "srta", "senora",
+    "signora", "mevr", "pani",
 ];
 
 /// Titles of either that stand alone before a last name.
@@ -91,8 +91,9 @@ const GENERATIONS: &[(&str, u8)] = &[
 
 /// Particles of last names: two names that share one alone share nothing.
 const PARTICLES: &[&str] = &[
-    "von", "van", "der", "den", "de", "di", "da", "do", "dos", "del", "della", "la", "le", "el", "al", "bin",
-    "ibn", "ben", "bint", "abu", "ter", "ten", "zu", "zum", "zur", "st", "saint", "mac", "mc", "y", "e",
+    "von", "van", "der", "den", "de", "di", "da", "do", "dos", "del", "della", "la", "le", "el",
+    "al", "bin", "ibn", "ben", "bint", "abu", "ter", "ten", "zu", "zum", "zur", "st", "saint",
+    "mac", "mc", "y", "e",
 ];
 
 /// Words between the names of two people.
@@ -169,14 +170,20 @@ impl Name {
         };
         self.generation = generation(&mut self.last).or_else(|| generation(&mut self.first));
         if let Some(number) = self.last.first().filter(|_| self.last.len() == 1).and_then(|word| {
-            GENERATIONS.iter().find(|(generation, _)| *generation == word.text).map(|(_, number)| *number)
+            GENERATIONS
+                .iter()
+                .find(|(generation, _)| *generation == word.text)
+                .map(|(_, number)| *number)
         }) {
             self.generation = Some(number);
             self.last.clear();
         }
-        let title = self.first.first().or_else(|| self.last.first().filter(|_| self.last.len() > 1));
-        let is_one_of = |titles: &[&str]| title.is_some_and(|word| titles.contains(&word.text.as_str()));
-        self.is_man = if is_one_of(OF_MEN) { Some(true) } else { is_one_of(OF_WOMEN).then_some(false) };
+        let title =
+            self.first.first().or_else(|| self.last.first().filter(|_| self.last.len() > 1));
+        let is_one_of =
+            |titles: &[&str]| title.is_some_and(|word| titles.contains(&word.text.as_str()));
+        self.is_man =
+            if is_one_of(OF_MEN) { Some(true) } else { is_one_of(OF_WOMEN).then_some(false) };
         let addresses = |word: &Word| {
             let text = word.text.as_str();
             OF_MEN.contains(&text) || OF_WOMEN.contains(&text) || PLAIN.contains(&text)
@@ -205,7 +212,8 @@ impl Name {
 
     /// Compares two names; the order does not matter.
     pub(super) fn compare(&self, other: &Self) -> Likeness {
-        let contradict = |a: Option<u8>, b: Option<u8>| matches!((a, b), (Some(a), Some(b)) if a != b);
+        let contradict =
+            |a: Option<u8>, b: Option<u8>| matches!((a, b), (Some(a), Some(b)) if a != b);
         if contradict(self.generation, other.generation) {
             return Likeness::Differ("names of different generations (Senior and Junior)");
         }
@@ -225,14 +233,18 @@ impl Name {
             (Some(Match::No | Match::Initial), Some(Match::No)) => {
                 Likeness::Differ("different first and last names")
             }
-            (Some(Match::No), Some(_)) => Likeness::Differ("different first names (a household, perhaps)"),
-            (Some(Match::No), None) => {
-                Likeness::Differ("different first names, and no last names that would tell whose they are")
+            (Some(Match::No), Some(_)) => {
+                Likeness::Differ("different first names (a household, perhaps)")
             }
-            (None, Some(Match::No)) => {
-                Likeness::Differ("different last names, and no first names that would tell whose they are")
+            (Some(Match::No), None) => Likeness::Differ(
+                "different first names, and no last names that would tell whose they are",
+            ),
+            (None, Some(Match::No)) => Likeness::Differ(
+                "different last names, and no first names that would tell whose they are",
+            ),
+            (Some(Match::NotComparable), _) | (_, Some(Match::NotComparable)) => {
+                Likeness::NotComparable
             }
-            (Some(Match::NotComparable), _) | (_, Some(Match::NotComparable)) => Likeness::NotComparable,
             (Some(_), _) | (None, Some(_)) => Likeness::Alike,
             (None, None) => Likeness::NotKnown,
         }
@@ -242,16 +254,19 @@ impl Name {
         self.first.iter().chain(&self.last)
     }
 
-    /// The words of one are among those of the other, wherever they stand: swapped fields, a full name in one field, a
-    /// last name alone.
+    /// The words of one are among those of the other, wherever they stand: swapped fields, a full
+    /// name in one field, a last name alone.
     fn has_the_same_words(&self, other: &Self) -> bool {
-        let joined =
-            |a: &[Word], b: &[Word]| -> String { a.iter().chain(b).map(|word| word.text.as_str()).collect() };
-        let orders = |name: &Self| [joined(&name.first, &name.last), joined(&name.last, &name.first)];
+        let joined = |a: &[Word], b: &[Word]| -> String {
+            a.iter().chain(b).map(|word| word.text.as_str()).collect()
+        };
+        let orders =
+            |name: &Self| [joined(&name.first, &name.last), joined(&name.last, &name.first)];
         if orders(self).iter().any(|order| orders(other).contains(order)) {
             return true;
         }
-        let (mine, others): (Vec<&Word>, Vec<&Word>) = (self.all().collect(), other.all().collect());
+        let (mine, others): (Vec<&Word>, Vec<&Word>) =
+            (self.all().collect(), other.all().collect());
         let (few, many) = if mine.len() <= others.len() { (mine, others) } else { (others, mine) };
         // Initials prove too little without their place.
         within(&few, &many, |_, _, a, b| names(a, b) == Match::Yes)
@@ -259,21 +274,28 @@ impl Name {
 }
 
 /// Whether each of the few has one of the many for itself.
-fn within(few: &[&Word], many: &[&Word], matches: impl Fn(usize, usize, &Word, &Word) -> bool) -> bool {
+fn within(
+    few: &[&Word],
+    many: &[&Word],
+    matches: impl Fn(usize, usize, &Word, &Word) -> bool,
+) -> bool {
     let mut taken = vec![false; many.len()];
     few.iter().enumerate().all(|(place, word)| {
-        let found = many.iter().zip(&mut taken).enumerate().find_map(|(other, (candidate, taken))| {
-            (!*taken && matches(place, other, word, candidate)).then_some(taken)
-        });
+        let found =
+            many.iter().zip(&mut taken).enumerate().find_map(|(other, (candidate, taken))| {
+                (!*taken && matches(place, other, word, candidate)).then_some(taken)
+            });
         found.map(|taken| *taken = true).is_some()
     })
 }
 
-/// Compares first names; `None` where one is missing. All words of the shorter one must be in the other.
+/// Compares first names; `None` where one is missing. All words of the shorter one must be in the
+/// other.
 fn firsts(a: &[Word], b: &[Word]) -> Option<Match> {
     let (few, many) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     let lead = (few.first()?, many.first()?);
-    let (few_refs, many_refs): (Vec<&Word>, Vec<&Word>) = (few.iter().collect(), many.iter().collect());
+    let (few_refs, many_refs): (Vec<&Word>, Vec<&Word>) =
+        (few.iter().collect(), many.iter().collect());
     if within(&few_refs, &many_refs, |_, _, a, b| first_names(a, b) == Match::Yes) {
         return Some(Match::Yes);
     }
@@ -299,7 +321,11 @@ fn firsts(a: &[Word], b: &[Word]) -> Option<Match> {
         let whole_name = first_names(lead.0, lead.1) == Match::Yes;
         return Some(if whole_name { Match::Yes } else { Match::Initial });
     }
-    Some(if first_names(lead.0, lead.1) == Match::NotComparable { Match::NotComparable } else { Match::No })
+    Some(if first_names(lead.0, lead.1) == Match::NotComparable {
+        Match::NotComparable
+    } else {
+        Match::No
+    })
 }
 
 /// Compares last names; `None` where one is missing. A double name agrees with each of its halves.
@@ -307,7 +333,8 @@ fn lasts(a: &[Word], b: &[Word]) -> Option<Match> {
     if a.is_empty() || b.is_empty() {
         return None;
     }
-    let joined = |words: &[Word]| -> String { words.iter().map(|word| word.text.as_str()).collect() };
+    let joined =
+        |words: &[Word]| -> String { words.iter().map(|word| word.text.as_str()).collect() };
     if joined(a) == joined(b) {
         return Some(Match::Yes);
     }
@@ -327,8 +354,7 @@ fn names_two(text: &str) -> bool {
         return true;
     }
     let words = words(text);
-    words
-        .iter()
-        .enumerate()
-        .any(|(place, word)| place > 0 && place + 1 < words.len() && AND.contains(&word.text.as_str()))
+    words.iter().enumerate().any(|(place, word)| {
+        place > 0 && place + 1 < words.len() && AND.contains(&word.text.as_str())
+    })
 }

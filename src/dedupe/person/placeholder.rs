@@ -1,6 +1,7 @@
 //! Texts that stand for a missing value: `[Not Provided]`, `Unknown`, `n/a`, `{{lead.First Name}}`.
 //!
-//! Never: takes `test` for one. A lead named so is a test record, which no person's record should absorb.
+//! Never: takes `test` for one. A lead named so is a test record, which no person's record should
+//! absorb.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -44,8 +45,9 @@ bilinmiyor, bilinmeyen, yok, belirtilmemiş, isimsiz
 알수없음, 미상, 없음, 이름없음, غير معروف, غير متوفر, مجهول, לא ידוע, אין
 ";
 
-static FOLDED: LazyLock<HashSet<String>> =
-    LazyLock::new(|| BUILT_IN.split([',', '\n']).map(joined).filter(|text| !text.is_empty()).collect());
+static FOLDED: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    BUILT_IN.split([',', '\n']).map(joined).filter(|text| !text.is_empty()).collect()
+});
 
 /// The texts that stand for nothing.
 pub(in crate::dedupe) struct Placeholders {
@@ -55,7 +57,9 @@ pub(in crate::dedupe) struct Placeholders {
 impl Placeholders {
     /// The built-in ones and these.
     pub(in crate::dedupe) fn with(added: &[String]) -> Self {
-        Self { added: added.iter().map(|text| joined(text)).filter(|text| !text.is_empty()).collect() }
+        Self {
+            added: added.iter().map(|text| joined(text)).filter(|text| !text.is_empty()).collect(),
+        }
     }
 
     /// Whether a value says nothing, be it a name or a number.
@@ -104,7 +108,8 @@ fn joined(text: &str) -> String {
     fold(text).concat()
 }
 
-/// `{{lead.First Name}}`, `{{lead.First Name:default=Friend}}`, `%FIRSTNAME%` and `*|FNAME|*` that no mail filled.
+/// `{{lead.First Name}}`, `{{lead.First Name:default=Friend}}`, `%FIRSTNAME%` and `*|FNAME|*` that
+/// no mail filled.
 fn without_unfilled_tokens(text: &str) -> String {
     let mut kept = text.to_owned();
     for (open, close) in [("{{", "}}"), ("${", "}"), ("*|", "|*"), ("<%", "%>"), ("%%", "%%")] {
@@ -224,7 +229,10 @@ mod tests {
     fn the_list_can_be_added_to() {
         let more = Placeholders::with(&["Web Lead".to_owned(), "  ".to_owned()]);
         assert!(more.stands_for_nothing("[WEB-LEAD]") && more.stands_for_nothing("web lead"));
-        assert!(!more.stands_for_nothing("Webb") && !Placeholders::with(&[]).stands_for_nothing("Web Lead"));
+        assert!(
+            !more.stands_for_nothing("Webb")
+                && !Placeholders::with(&[]).stands_for_nothing("Web Lead")
+        );
     }
 
     #[test]

@@ -33,12 +33,17 @@ pub(super) enum Match {
 pub(super) fn words(text: &str) -> Vec<Word> {
     let text: String = text
         .chars()
-        .filter(|c| !is_invisible(*c) && !c.is_control() && !matches!(c, '\'' | '’' | '‘' | '`' | 'ʼ'))
+        .filter(|c| {
+            !is_invisible(*c) && !c.is_control() && !matches!(c, '\'' | '’' | '‘' | '`' | 'ʼ')
+        })
         .collect();
     text.split(|c: char| !c.is_alphanumeric() && !is_combining_mark(c))
         .filter_map(|word| {
-            let letters: Vec<char> =
-                word.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect();
+            let letters: Vec<char> = word
+                .nfkd()
+                .filter(|c| !is_combining_mark(*c))
+                .flat_map(char::to_lowercase)
+                .collect();
             let script = Script::of(&letters.iter().collect::<String>());
             let text = folded(&letters);
             (!text.is_empty()).then_some(Word { text, script })
@@ -53,8 +58,8 @@ pub(super) fn fold(text: &str) -> Vec<String> {
 
 pub(super) use fold as tokens;
 
-/// In Latin letters. `ä`, `ae` and `a` are one, as are `ö`, `ø` and `oe`, `ü` and `ue`, `å` and `aa`: people write
-/// either, and accents get lost.
+/// In Latin letters. `ä`, `ae` and `a` are one, as are `ö`, `ø` and `oe`, `ü` and `ue`, `å` and
+/// `aa`: people write either, and accents get lost.
 fn folded(letters: &[char]) -> String {
     let mut text = String::with_capacity(letters.len());
     for letter in letters.iter().filter(|letter| letter.is_alphanumeric()) {
@@ -106,7 +111,10 @@ fn compare(a: &Word, b: &Word, forms: &dyn Fn(&str, &str) -> bool) -> Match {
     if is_initial(x, y) || is_initial(y, x) {
         return Match::Initial;
     }
-    if a.script.is_alphabet() && !is_of_the_other_sex(x, y) && (sound(x) == sound(y) || is_slip(x, y)) {
+    if a.script.is_alphabet()
+        && !is_of_the_other_sex(x, y)
+        && (sound(x) == sound(y) || is_slip(x, y))
+    {
         return Match::Yes;
     }
     Match::No
@@ -123,8 +131,10 @@ fn is_short_form(a: &str, b: &str) -> bool {
 }
 
 /// Endings that make a woman's name of a man's.
-const FEMININE: &[&str] =
-    &["a", "e", "ia", "ina", "ine", "ette", "etta", "ita", "ella", "elle", "la", "le", "ne", "na", "ienne"];
+const FEMININE: &[&str] = &[
+    "a", "e", "ia", "ina", "ine", "ette", "etta", "ita", "ella", "elle", "la", "le", "ne", "na",
+    "ienne",
+];
 
 fn is_of_the_other_sex(a: &str, b: &str) -> bool {
     let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
@@ -134,7 +144,8 @@ fn is_of_the_other_sex(a: &str, b: &str) -> bool {
         || (short == "rene" && long == "renee")
 }
 
-/// How a word sounds in most languages: John and Jon, Eric and Erik, Stephen and Steven, Katy and Katie.
+/// How a word sounds in most languages: John and Jon, Eric and Erik, Stephen and Steven, Katy and
+/// Katie.
 fn sound(word: &str) -> String {
     let mut text = word.to_owned();
     for (from, to) in [
@@ -169,11 +180,15 @@ fn sound(word: &str) -> String {
     }
 }
 
-/// A slip of the pen: two neighbouring letters swapped, or one left out, within a word that is long enough.
+/// A slip of the pen: two neighbouring letters swapped, or one left out, within a word that is long
+/// enough.
 fn is_slip(a: &str, b: &str) -> bool {
     let (a_letters, b_letters): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let (short, long) =
-        if a_letters.len() <= b_letters.len() { (&a_letters, &b_letters) } else { (&b_letters, &a_letters) };
+    let (short, long) = if a_letters.len() <= b_letters.len() {
+        (&a_letters, &b_letters)
+    } else {
+        (&b_letters, &a_letters)
+    };
     let same_ends = short.first() == long.first() && short.last() == long.last();
     if !same_ends || (is_known(a) && is_known(b)) {
         return false;
@@ -214,8 +229,9 @@ fn consonants(word: &str) -> String {
         text = text.replace(from, to);
     }
     let mut out = String::with_capacity(text.len());
-    for letter in
-        text.chars().filter(|letter| !matches!(letter, 'a' | 'e' | 'i' | 'o' | 'u' | 'y' | 'j' | 'h'))
+    for letter in text
+        .chars()
+        .filter(|letter| !matches!(letter, 'a' | 'e' | 'i' | 'o' | 'u' | 'y' | 'j' | 'h'))
     {
         if !out.ends_with(letter) {
             out.push(letter);

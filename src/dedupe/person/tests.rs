@@ -188,8 +188,10 @@ fn a_second_key_that_differs_tells_people_apart_when_asked() {
     for (a, b) in [("17", "17"), ("17", ""), ("17", " 17 "), ("17", "N/A")] {
         assert_eq!(pair(a, b), None, "{a} {b}");
     }
-    let leads =
-        [lead(1, ("Ada", "", "")).with("accountId", 5), lead(2, ("Ada", "", "")).with("accountId", 5.0)];
+    let leads = [
+        lead(1, ("Ada", "", "")).with("accountId", 5),
+        lead(2, ("Ada", "", "")).with("accountId", 5.0),
+    ];
     assert_eq!(several_people(&leads, &skip), None);
     assert_eq!(several_people(&leads, &Skip::default()), None);
 }
@@ -208,8 +210,19 @@ fn a_large_group_of_one_name_is_compared_in_no_time() {
     assert_eq!(several_people(&leads, &Skip::default()), None);
 }
 
-const FIRSTS: &[&str] =
-    &["", "Ada", "Bob", "Robert", "A.", "Ada Marie", "Jürgen", "Dr. Ada", "Иван", "王小明", "Unknown"];
+const FIRSTS: &[&str] = &[
+    "",
+    "Ada",
+    "Bob",
+    "Robert",
+    "A.",
+    "Ada Marie",
+    "Jürgen",
+    "Dr. Ada",
+    "Иван",
+    "王小明",
+    "Unknown",
+];
 const LASTS: &[&str] =
     &["", "Lovelace", "Turing", "[Not Provided]", "Müller", "van der Berg", "Петров", "King-Noel"];
 const COMPANIES: &[&str] = &["", "A Ltd", "B GmbH", "n/a", "A Limited"];
@@ -229,7 +242,9 @@ fn leads_of(people: &[Said<'_>]) -> Vec<Lead> {
 
 /// The same text with accents on its Latin vowels.
 fn accented(text: &str) -> String {
-    text.chars().flat_map(|c| if "aeiou".contains(c) { vec![c, '\u{301}'] } else { vec![c] }).collect()
+    text.chars()
+        .flat_map(|c| if "aeiou".contains(c) { vec![c, '\u{301}'] } else { vec![c] })
+        .collect()
 }
 
 proptest! {

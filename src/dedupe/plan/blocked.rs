@@ -1,7 +1,9 @@
-//! Which lead stays where the instance was seen to block updates of a field: the one that needs no blocked write.
+//! Which lead stays where the instance was seen to block updates of a field: the one that needs no
+//! blocked write.
 //!
-//! For: a blocked value cannot be written to the winner, so the lead that holds it must be the winner. Never: passes
-//! over the CRM's precedence; a Salesforce contact or lead stays whatever is asked (documented by Adobe).
+//! For: a blocked value cannot be written to the winner, so the lead that holds it must be the
+//! winner. Never: passes over the CRM's precedence; a Salesforce contact or lead stays whatever is
+//! asked (documented by Adobe).
 
 use std::collections::BTreeSet;
 
@@ -20,14 +22,17 @@ pub(super) struct Merging<'l> {
     pub(super) reason: String,
 }
 
-/// Chooses the winner by the order, and prefers another lead of the same rank in the CRM where the chosen one would need
-/// a blocked field written: consent fields first, then as few fields as possible.
+/// Chooses the winner by the order, and prefers another lead of the same rank in the CRM where the
+/// chosen one would need a blocked field written: consent fields first, then as few fields as
+/// possible.
 pub(super) fn choose<'l>(
     members: &'l [Lead],
     policy: &'l Policy,
     facts: &'l FieldFacts,
 ) -> Result<Merging<'l>, String> {
-    let Some(first) = policy.winner.winner(members) else { return Err("it has no leads".to_owned()) };
+    let Some(first) = policy.winner.winner(members) else {
+        return Err("it has no leads".to_owned());
+    };
     let best = merging(first, members, policy, facts)?;
     let wrong = blocked(&best.draft, facts);
     if wrong.is_none() {
@@ -63,16 +68,19 @@ fn merging<'l>(
     let losers = super::losers_in_order(members, winner.id);
     let in_order: Vec<&Lead> = std::iter::once(winner).chain(losers).collect();
     let mut draft = field_changes(&in_order, policy, facts)?;
-    let spelling = address::keep_mailable(&in_order, facts, &mut draft.changes, &mut draft.expected)?;
+    let spelling =
+        address::keep_mailable(&in_order, facts, &mut draft.changes, &mut draft.expected)?;
     let why = policy.winner.why(winner, members);
     let reason = spelling.map_or(why.clone(), |words| format!("{why}; {words}"));
     Ok(Merging { in_order, draft, reason })
 }
 
-/// How much of the draft rests on blocked fields: how many of consent, then how many at all; none where nothing does.
+/// How much of the draft rests on blocked fields: how many of consent, then how many at all; none
+/// where nothing does.
 fn blocked(draft: &Draft<'_>, facts: &FieldFacts) -> Option<(usize, usize)> {
     let all = all_blocked(draft);
-    let of_consent = |field: &&&String| facts.is_opt_out(field) || companion_of(field, facts).is_some();
+    let of_consent =
+        |field: &&&String| facts.is_opt_out(field) || companion_of(field, facts).is_some();
     let consent = all.iter().filter(of_consent).count();
     (!all.is_empty()).then_some((consent, all.len()))
 }

@@ -20,7 +20,8 @@ pub(super) type Rulings<'l> = BTreeMap<&'l str, Ruling<'l>>;
 pub(super) struct Draft<'l> {
     /// What the winner gets.
     pub(super) changes: Vec<FieldChange>,
-    /// What it must hold afterwards: every changed field, and every one with a rule that is more than a default.
+    /// What it must hold afterwards: every changed field, and every one with a rule that is more
+    /// than a default.
     pub(super) expected: BTreeMap<String, Value>,
     /// Fields that are blank and stay so, whatever a loser holds there.
     pub(super) blank: BTreeSet<String>,
@@ -44,14 +45,17 @@ struct Wanted<'a> {
     blank_stays: bool,
 }
 
-/// What the winner, who comes first, gets, and what it must hold afterwards; or why the rules cannot be carried out.
+/// What the winner, who comes first, gets, and what it must hold afterwards; or why the rules
+/// cannot be carried out.
 pub(super) fn field_changes<'l>(
     in_order: &[&'l Lead],
     policy: &'l Policy,
     facts: &'l FieldFacts,
 ) -> Result<Draft<'l>, String> {
-    let rulings: Rulings<'l> =
-        fields(in_order, policy).into_iter().map(|field| (field, policy.ruling(field, facts))).collect();
+    let rulings: Rulings<'l> = fields(in_order, policy)
+        .into_iter()
+        .map(|field| (field, policy.ruling(field, facts)))
+        .collect();
     let givers = together::givers(&rulings, in_order, policy, facts)?;
     let mut draft = Draft::default();
     for (field, ruling) in &rulings {
@@ -88,11 +92,23 @@ fn whole<'a>(field: &'a str, ruling: Ruling<'a>, giver: &Lead, facts: &FieldFact
     let held = giver.value(field).filter(|value| !is_nothing(value)).cloned();
     let blank = if facts.data_type(field) == "boolean" { Value::Bool(false) } else { Value::Null };
     let firm = matches!(ruling, Ruling::Bundle { firm: true, .. });
-    Wanted { field, ruling, after: held.unwrap_or(blank), from: Some(giver.id), firm, blank_stays: true }
+    Wanted {
+        field,
+        ruling,
+        after: held.unwrap_or(blank),
+        from: Some(giver.id),
+        firm,
+        blank_stays: true,
+    }
 }
 
 impl Draft<'_> {
-    fn take(&mut self, wanted: &Wanted<'_>, in_order: &[&Lead], facts: &FieldFacts) -> Result<(), String> {
+    fn take(
+        &mut self,
+        wanted: &Wanted<'_>,
+        in_order: &[&Lead],
+        facts: &FieldFacts,
+    ) -> Result<(), String> {
         let Wanted { field, after, from, firm, .. } = wanted;
         let Some(winner) = in_order.first() else { return Ok(()) };
         let before = winner.value(field).cloned().unwrap_or(Value::Null);
@@ -114,11 +130,13 @@ impl Draft<'_> {
                 }
                 self.write(field, before, after.clone(), *from);
             }
-            // What cannot be written and has no firm rule is Marketo's to fill, from the first loser.
+            // What cannot be written and has no firm rule is Marketo's to fill, from the first
+            // loser.
         } else if writeable && could_turn_true(field, &before, in_order) {
             self.write(field, before, Value::Bool(false), Some(winner.id));
         } else if writeable && wanted.blank_stays && is_nothing(after) {
-            if in_order.iter().any(|lead| lead.value(field).is_some_and(|value| !is_nothing(value))) {
+            if in_order.iter().any(|lead| lead.value(field).is_some_and(|value| !is_nothing(value)))
+            {
                 self.blank.insert((*field).to_owned());
             }
         } else if writeable && *firm {
@@ -135,7 +153,8 @@ impl Draft<'_> {
     /// What decided over a field, in words.
     pub(super) fn rule_in_words(&self, field: &str, winner: &Lead, facts: &FieldFacts) -> String {
         let Some(ruling) = self.rulings.get(field) else { return FieldRule::Winner.to_string() };
-        let is_firm = matches!(ruling, Ruling::Rule { firm: true, .. } | Ruling::Bundle { firm: true, .. });
+        let is_firm =
+            matches!(ruling, Ruling::Rule { firm: true, .. } | Ruling::Bundle { firm: true, .. });
         if !is_firm && !facts.is_writeable(field) && winner.value(field).is_none_or(is_nothing) {
             return "none, Marketo fills a blank that cannot be written".to_owned();
         }
@@ -148,8 +167,8 @@ impl Draft<'_> {
     }
 }
 
-/// Whether one loser a call saves a value that cannot be written: the winner and the first loser have none, and Marketo
-/// takes no other loser's.
+/// Whether one loser a call saves a value that cannot be written: the winner and the first loser
+/// have none, and Marketo takes no other loser's.
 pub(super) fn saved_one_by_one(in_order: &[&Lead], policy: &Policy, facts: &FieldFacts) -> bool {
     let [winner, first, later @ ..] = in_order else { return false };
     let later_fields: BTreeSet<&str> =
@@ -167,8 +186,9 @@ pub(super) fn saved_one_by_one(in_order: &[&Lead], policy: &Policy, facts: &Fiel
 }
 
 fn too_long(why: &WhyNot, from: Option<LeadId>) -> String {
-    let whose =
-        from.map_or("the values of several leads together".to_owned(), |lead| format!("lead {lead}'s value"));
+    let whose = from.map_or("the values of several leads together".to_owned(), |lead| {
+        format!("lead {lead}'s value")
+    });
     format!(
         "{whose} cannot be written: {why}; Marketo would cut it. The rule `keep_blank` or `ignore` for the field would go on without it"
     )
@@ -179,8 +199,8 @@ fn fields<'a>(in_order: &[&'a Lead], policy: &'a Policy) -> BTreeSet<&'a str> {
     held.chain(policy.fields.0.keys()).map(String::as_str).chain(OPT_OUTS.iter().copied()).collect()
 }
 
-/// Whether the winner's false may be an unset boolean, which Marketo shows as false, so that a loser's true would
-/// replace it in the merge. Written out, it stays.
+/// Whether the winner's false may be an unset boolean, which Marketo shows as false, so that a
+/// loser's true would replace it in the merge. Written out, it stays.
 fn could_turn_true(field: &str, before: &Value, in_order: &[&Lead]) -> bool {
     is_nothing(before) && in_order.iter().any(|lead| lead.value(field) == Some(&Value::Bool(true)))
 }

@@ -22,8 +22,8 @@ const SALESFORCE_IDS: &[&str] = &["sfdcLeadId", "sfdcContactId"];
 pub struct FieldFacts {
     /// By REST API name.
     pub fields: BTreeMap<String, FieldFact>,
-    /// Fields of which this instance was seen to answer `updated` without taking the value: updates of
-    /// them are blocked, or they are computed. A blank one may still take its first value.
+    /// Fields of which this instance was seen to answer `updated` without taking the value: updates
+    /// of them are blocked, or they are computed. A blank one may still take its first value.
     pub not_taken: BTreeSet<String>,
     /// What the fields say of consent, found when it is first asked for.
     pub(in crate::dedupe) consent: OnceLock<ConsentFields>,
@@ -59,8 +59,8 @@ impl FieldFacts {
         self.addresses.get_or_init(|| addresses(self)).get(field).map(String::as_str)
     }
 
-    /// Whether the field was seen to keep a value like this one against updates. Only a value is protected, and a boolean
-    /// always is one.
+    /// Whether the field was seen to keep a value like this one against updates. Only a value is
+    /// protected, and a boolean always is one.
     pub(super) fn is_blocked(&self, field: &str, held: &Value) -> bool {
         self.not_taken.contains(field) && (!is_empty(held) || self.data_type(field) == "boolean")
     }
@@ -80,8 +80,8 @@ impl FieldFacts {
         OPT_OUTS.contains(&field) || sense_of(field, self) == Some(Sense::OptOut)
     }
 
-    /// Whether a lead that holds `held`, and would hold `then`, would no longer say a no that it says, or may
-    /// say, now.
+    /// Whether a lead that holds `held`, and would hold `then`, would no longer say a no that it
+    /// says, or may say, now.
     pub fn takes_back_a_no(&self, field: &str, held: &Value, then: &Value) -> bool {
         let is_false = self.holds(field, held, &Value::Null);
         if self.holds(field, held, then) {
@@ -103,16 +103,18 @@ impl FieldFacts {
         }
     }
 
-    /// The fields without which no merge is safe and that the instance does not show: whether somebody unsubscribed, the
-    /// partition, and whether the record is Salesforce's.
+    /// The fields without which no merge is safe and that the instance does not show: whether
+    /// somebody unsubscribed, the partition, and whether the record is Salesforce's.
     pub fn missing_safety_fields(&self) -> Vec<&'static str> {
         [self.missing(NEEDED), self.missing(SALESFORCE_IDS)].concat()
     }
 
-    /// Why nothing may be merged on this instance, in words; none where all is shown that a merge's safety rests on.
+    /// Why nothing may be merged on this instance, in words; none where all is shown that a merge's
+    /// safety rests on.
     ///
-    /// Adobe does not document that the Salesforce ids are missing where no Salesforce is connected, and a hidden field is
-    /// missing in the same way. So a person says that there is none.
+    /// Adobe does not document that the Salesforce ids are missing where no Salesforce is
+    /// connected, and a hidden field is missing in the same way. So a person says that there is
+    /// none.
     pub fn why_unsafe(&self, policy: &Policy) -> Option<String> {
         let named = |fields: &[&str]| fields.join(", ");
         let missing = self.missing(NEEDED);
@@ -134,7 +136,8 @@ impl FieldFacts {
         })
     }
 
-    /// The other standard opt-outs that the instance does not show: to be told, and no reason to stop.
+    /// The other standard opt-outs that the instance does not show: to be told, and no reason to
+    /// stop.
     pub fn missing_opt_outs(&self) -> Vec<&'static str> {
         self.missing(&["marketingSuspended", "doNotCall", "blackListed", "emailInvalid"])
     }
@@ -171,7 +174,10 @@ mod tests {
         assert_eq!(without(&[]).why_unsafe(&plain), None);
         let hidden = without(&["sfdcLeadId", "sfdcContactId"]);
         let why = hidden.why_unsafe(&plain).unwrap();
-        assert!(why.contains("sfdcLeadId, sfdcContactId") && why.contains("`merge.crm = \"none\"`"), "{why}");
+        assert!(
+            why.contains("sfdcLeadId, sfdcContactId") && why.contains("`merge.crm = \"none\"`"),
+            "{why}"
+        );
         assert_eq!(hidden.why_unsafe(&no_crm), None);
         for field in ["unsubscribed", "leadPartitionId"] {
             let why = without(&[field]).why_unsafe(&no_crm).unwrap();

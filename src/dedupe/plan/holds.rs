@@ -1,9 +1,9 @@
 //! Whether Marketo holds what was written, as it stores values; and whether a value fits its field.
 //!
 //! For: the look after a write, the look before a merge, and the comparison of a survivor. Marketo
-//! trims text, rewrites phones, and answers numbers and times in forms of its own.
-//! Never: takes a part of a value for the whole. A text that was cut is a loss; that it is what is left of a
-//! write is known here all the same, so that it can be taken back.
+//! trims text, rewrites phones, and answers numbers and times in forms of its own. Never: takes a
+//! part of a value for the whole. A text that was cut is a loss; that it is what is left of a write
+//! is known here all the same, so that it can be taken back.
 
 use serde_json::Value;
 
@@ -47,7 +47,9 @@ impl FieldFacts {
     fn kind(&self, field: &str) -> Kind {
         match self.data_type(field) {
             "boolean" => Kind::Boolean,
-            "integer" | "float" | "double" | "currency" | "percent" | "score" | "number" => Kind::Number,
+            "integer" | "float" | "double" | "currency" | "percent" | "score" | "number" => {
+                Kind::Number
+            }
             "date" => Kind::Date,
             "datetime" => Kind::Time,
             "phone" => Kind::Phone,
@@ -76,20 +78,26 @@ impl FieldFacts {
         }
     }
 
-    /// Whether a write arrived as it was spelled. An email is written for its spelling, too: one with a blank that nobody
-    /// sees reads like the clean one, and cannot be mailed. Only its case, and ASCII blanks around it, do not count.
+    /// Whether a write arrived as it was spelled. An email is written for its spelling, too: one
+    /// with a blank that nobody sees reads like the clean one, and cannot be mailed. Only its case,
+    /// and ASCII blanks around it, do not count.
     pub fn arrived(&self, field: &str, held: &Value, written: &Value) -> bool {
         let spelled = |value: &Value| {
-            value.as_str().unwrap_or_default().trim_matches(|c: char| c.is_ascii_whitespace()).to_lowercase()
+            value
+                .as_str()
+                .unwrap_or_default()
+                .trim_matches(|c: char| c.is_ascii_whitespace())
+                .to_lowercase()
         };
         self.holds(field, held, written)
             && (self.kind(field) != Kind::Email || spelled(held) == spelled(written))
     }
 
-    /// Whether `held` is what Marketo left of `written`: it cuts a text at the first character that UTF-8 takes four
-    /// bytes for, and at the field's length.
+    /// Whether `held` is what Marketo left of `written`: it cuts a text at the first character that
+    /// UTF-8 takes four bytes for, and at the field's length.
     pub fn is_cut_from(&self, field: &str, held: &Value, written: &Value) -> bool {
-        let takes_text = matches!(self.kind(field), Kind::Text | Kind::Email | Kind::Phone | Kind::Unknown);
+        let takes_text =
+            matches!(self.kind(field), Kind::Text | Kind::Email | Kind::Phone | Kind::Unknown);
         let (true, Value::String(written)) = (takes_text, written) else { return false };
         let held = match held {
             Value::Null => "",
@@ -103,7 +111,9 @@ impl FieldFacts {
             let most = usize::try_from(limit).unwrap_or(usize::MAX);
             // Blanks where the cut fell are trimmed.
             let blanks = rest.chars().take_while(|c| c.is_whitespace()).count();
-            [held.chars().count(), held.len()].iter().any(|kept| (*kept..=kept + blanks).contains(&most))
+            [held.chars().count(), held.len()]
+                .iter()
+                .any(|kept| (*kept..=kept + blanks).contains(&most))
         });
         at_length || rest.trim_start().chars().next().is_some_and(|next| next.len_utf8() == 4)
     }
@@ -121,7 +131,9 @@ impl FieldFacts {
                 None => format!("t{}", text_of(value)),
             },
             Kind::Number => number(value),
-            Kind::Date => dates(value).first().map_or_else(|| text(value), |date| format!("d{date}")),
+            Kind::Date => {
+                dates(value).first().map_or_else(|| text(value), |date| format!("d{date}"))
+            }
             Kind::Time => time(value),
             Kind::Phone => phone(value),
             Kind::Email => text(value).to_lowercase(),
@@ -130,10 +142,11 @@ impl FieldFacts {
         }
     }
 
-    /// Whether the field takes the value whole. Marketo counts characters in some fields and bytes in
-    /// others, and does not say which; what exceeds the length in either is too long.
+    /// Whether the field takes the value whole. Marketo counts characters in some fields and bytes
+    /// in others, and does not say which; what exceeds the length in either is too long.
     pub fn fits(&self, field: &str, value: &Value) -> Result<(), WhyNot> {
-        let takes_text = matches!(self.kind(field), Kind::Text | Kind::Email | Kind::Phone | Kind::Unknown);
+        let takes_text =
+            matches!(self.kind(field), Kind::Text | Kind::Email | Kind::Phone | Kind::Unknown);
         let limit = self.fields.get(field).and_then(|fact| fact.length).filter(|limit| *limit > 0);
         let (true, Some(limit)) = (takes_text, limit) else { return Ok(()) };
         let text = text_of(value);
@@ -198,9 +211,12 @@ mod tests {
         for same in ["ada@example.com", "Ada@Example.com", " ada@example.com\t"] {
             assert!(arrived(same), "{same:?}");
         }
-        for other in
-            ["ada@example.com\u{a0}", "\u{202f}ada@example.com", "ada@example.com\u{3000}", "a@example.com"]
-        {
+        for other in [
+            "ada@example.com\u{a0}",
+            "\u{202f}ada@example.com",
+            "ada@example.com\u{3000}",
+            "a@example.com",
+        ] {
             assert!(!arrived(other), "{other:?}");
         }
         assert!(facts.arrived("f", &json!(null), &json!("")));
@@ -272,7 +288,8 @@ mod tests {
             (json!("\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}"), Some(12)),
         ] {
             let found = facts("string").fits("f", &value).err().map(|why| why.to_string());
-            let wanted = length.map(|n| format!("`f` takes 10 characters or bytes, and the value has {n}"));
+            let wanted =
+                length.map(|n| format!("`f` takes 10 characters or bytes, and the value has {n}"));
             assert_eq!(found, wanted, "{value}");
         }
         assert!(facts("integer").fits("f", &json!(123_456_789_012_i64)).is_ok());

@@ -1,13 +1,15 @@
-//! Groups that are merged only when somebody names them: large ones, and those that were made on purpose.
+//! Groups that are merged only when somebody names them: large ones, and those that were made on
+//! purpose.
 //!
-//! Never: part of the re-check. A plan holds such a group only where it was named, and leads that come later are no
-//! part of the planned group.
+//! Never: part of the re-check. A plan holds such a group only where it was named, and leads that
+//! come later are no part of the planned group.
 
 use super::{FieldFacts, Known, LeftOut, Objection, PlannedGroup, Policy, members, plan_group};
 use crate::dedupe::Key;
 use crate::lead::{Lead, LeadId};
 
-/// Decides what is to be done with a group, as [`plan_group`] does, and leaves it alone where it would have to be named.
+/// Decides what is to be done with a group, as [`plan_group`] does, and leaves it alone where it
+/// would have to be named.
 pub fn plan_candidate(
     key: &Key,
     leads: &[Lead],
@@ -16,7 +18,8 @@ pub fn plan_candidate(
     facts: &FieldFacts,
 ) -> Result<PlannedGroup, LeftOut> {
     let members = members(key, leads, policy);
-    // Before the rules of fields are tried, so that a report, which does not know all fields, gives the same reason.
+    // Before the rules of fields are tried, so that a report, which does not know all fields, gives
+    // the same reason.
     if members.len() > 1
         && let Some(objection) = Objection::to(&members, known, policy)
     {
@@ -33,7 +36,8 @@ mod tests {
     use crate::lead::Lead;
 
     fn reason(size: u64, known: Known, policy: &Policy) -> Option<String> {
-        let leads: Vec<Lead> = (1..=size).map(|id| Lead::new(id).with("email", "ada@example.com")).collect();
+        let leads: Vec<Lead> =
+            (1..=size).map(|id| Lead::new(id).with("email", "ada@example.com")).collect();
         let key = Key::of("ada@example.com").unwrap();
         let facts = FieldFacts::of_writeable(["email"]);
         plan_candidate(&key, &leads, known, policy, &facts).err().map(|left_out| left_out.reason)
@@ -44,7 +48,10 @@ mod tests {
         let (plain, unnamed) = (Policy::default(), Known::default());
         assert_eq!(reason(10, unnamed, &plain), None);
         let why = reason(11, unnamed, &plain).unwrap();
-        assert!(["11 records", "--email", "`skip.above`"].iter().all(|words| why.contains(words)), "{why}");
+        assert!(
+            ["11 records", "--email", "`skip.above`"].iter().all(|words| why.contains(words)),
+            "{why}"
+        );
         assert_eq!(reason(11, Known { named: true, ..unnamed }, &plain), None);
         let mut higher = plain;
         higher.skip.above = 11;
@@ -62,7 +69,10 @@ mod tests {
         assert_eq!(reason(2, deliberate, &asked), None);
         assert!(reason(11, deliberate, &asked).is_some(), "its size is another matter");
         for cause in Cause::ALL.into_iter().filter(|cause| *cause != Cause::CreateDuplicate) {
-            assert_eq!(reason(2, Known { cause: Some(cause), named: false }, &Policy::default()), None);
+            assert_eq!(
+                reason(2, Known { cause: Some(cause), named: false }, &Policy::default()),
+                None
+            );
         }
     }
 }

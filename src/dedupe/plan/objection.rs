@@ -1,8 +1,9 @@
-//! Why a group is left to a person: the one place that decides it, for a plan and for a report alike.
+//! Why a group is left to a person: the one place that decides it, for a plan and for a report
+//! alike.
 //!
-//! For: what a report counts as "can be merged now" is what a merge with the same flags would take, as far
-//! as the cache knows the leads. Never: looks at what only Marketo can tell, such as custom objects or fields
-//! that were not read; nor at the rules of fields, which are the plan's.
+//! For: what a report counts as "can be merged now" is what a merge with the same flags would take,
+//! as far as the cache knows the leads. Never: looks at what only Marketo can tell, such as custom
+//! objects or fields that were not read; nor at the rules of fields, which are the plan's.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -89,7 +90,8 @@ pub struct Objection {
 }
 
 impl Objection {
-    /// Why a group is left to a person; `None` where it can be merged. The leads may come in any order.
+    /// Why a group is left to a person; `None` where it can be merged. The leads may come in any
+    /// order.
     pub fn to(leads: &[Lead], known: Known, policy: &Policy) -> Option<Self> {
         // Words name the first leads that differ: by id they are the same words everywhere.
         let members = if leads.is_sorted_by_key(|lead| lead.id) {
@@ -108,8 +110,8 @@ pub(super) fn is_in_crm(members: &[Lead]) -> bool {
     members.iter().filter(|lead| lead.crm() > Crm::None).count() > 1
 }
 
-/// How many of the leads the sync with Microsoft Dynamics created. Adobe documents no field that holds a Dynamics record's
-/// id; the source of a lead alone says where it came from.
+/// How many of the leads the sync with Microsoft Dynamics created. Adobe documents no field that
+/// holds a Dynamics record's id; the source of a lead alone says where it came from.
 fn came_from_dynamics(members: &[Lead]) -> usize {
     let sources = members.iter().filter_map(Lead::source);
     sources.filter(|source| source.to_lowercase().contains("dynamics")).count()
@@ -121,8 +123,9 @@ pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
     if partitions.len() > 1 && !policy.across_partitions {
         return Some(Objection {
             reason: Reason::Partitions,
-            words: "its records are in several lead partitions; --across-partitions would merge them"
-                .to_owned(),
+            words:
+                "its records are in several lead partitions; --across-partitions would merge them"
+                    .to_owned(),
         });
     }
     if is_in_crm(members) && !policy.merge_in_crm {
@@ -151,9 +154,9 @@ pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
     })
 }
 
-/// Groups that are merged only when somebody names them: large ones, and those that were made on purpose. No
-/// part of the re-check: a plan holds such a group only where it was named, and leads that come later are no
-/// part of it.
+/// Groups that are merged only when somebody names them: large ones, and those that were made on
+/// purpose. No part of the re-check: a plan holds such a group only where it was named, and leads
+/// that come later are no part of it.
 fn unless_named(size: usize, known: Known, policy: &Policy) -> Option<Objection> {
     if known.named {
         return None;
@@ -187,7 +190,8 @@ mod tests {
     /// Every kind of group, and what a plan and a report make of it.
     #[test]
     fn a_plan_leaves_alone_exactly_what_a_report_says_a_person_must_decide() {
-        let lead = |id: u64| Lead::new(id).with("email", "ada@example.com").with("leadPartitionId", 1);
+        let lead =
+            |id: u64| Lead::new(id).with("email", "ada@example.com").with("leadPartitionId", 1);
         let pair = |with: fn(Lead) -> Lead| vec![lead(2), with(lead(1))];
         let from_dynamics = |lead: Lead| lead.with("originalSourceType", "Microsoft Dynamics");
         let cases: [(Vec<Lead>, Option<Reason>); 9] = [
@@ -216,7 +220,8 @@ mod tests {
             Policy { include_deliberate: true, ..Policy::default() },
         ];
         let origins = [None, Some(Cause::Race), Some(Cause::CreateDuplicate)];
-        let knowns = origins.into_iter().flat_map(|cause| [false, true].map(|named| Known { cause, named }));
+        let knowns =
+            origins.into_iter().flat_map(|cause| [false, true].map(|named| Known { cause, named }));
         for known in knowns {
             for policy in &policies {
                 for (leads, _) in &cases {

@@ -21,7 +21,8 @@ pub struct Prediction {
     pub fields: BTreeMap<String, Expected>,
     /// The values that the merge destroys because the survivor keeps another one.
     pub dropped: Vec<Dropped>,
-    /// The losers' values that Marketo may or may not keep: the winner has none, and they cannot be written.
+    /// The losers' values that Marketo may or may not keep: the winner has none, and they cannot be
+    /// written.
     pub at_risk: Vec<Dropped>,
     /// How many fields all leads that have a value agree on.
     pub equal: usize,
@@ -89,7 +90,8 @@ const BY_NATURE: &[&str] = &[
     "inferredPhoneAreaCode",
 ];
 
-/// Whether a field differs on every lead by nature. Whole names: `registrationCode` is a field of somebody's own.
+/// Whether a field differs on every lead by nature. Whole names: `registrationCode` is a field of
+/// somebody's own.
 pub(super) fn differs_by_nature(field: &str) -> bool {
     BY_NATURE.contains(&field)
 }
@@ -103,10 +105,14 @@ pub(super) enum Calls {
     OneByOne,
 }
 
-/// The changes of a plan as the winner holds them when a call leaves; the winner comes first. What somebody wrote to it
-/// after the plan's write, between two calls of a group, is not the merge's doing. An opt-out that was taken away in
-/// between stays one that is expected.
-fn changes_as_held(changes: &[FieldChange], in_order: &[&Lead], facts: &FieldFacts) -> Vec<FieldChange> {
+/// The changes of a plan as the winner holds them when a call leaves; the winner comes first. What
+/// somebody wrote to it after the plan's write, between two calls of a group, is not the merge's
+/// doing. An opt-out that was taken away in between stays one that is expected.
+fn changes_as_held(
+    changes: &[FieldChange],
+    in_order: &[&Lead],
+    facts: &FieldFacts,
+) -> Vec<FieldChange> {
     changes
         .iter()
         .map(|change| {
@@ -121,14 +127,22 @@ impl PlannedGroup {
     /// Predicts the survivor of this group from its leads, with the plan's rules and calls.
     pub fn predict(&self, leads: &[Lead], policy: &Policy, facts: &FieldFacts) -> Prediction {
         let ids = std::iter::once(self.winner).chain(self.losers.iter().copied());
-        let in_order: Vec<&Lead> = ids.filter_map(|id| leads.iter().find(|lead| lead.id == id)).collect();
-        let calls = if self.one_per_call || self.in_crm { Calls::OneByOne } else { Calls::Together };
+        let in_order: Vec<&Lead> =
+            ids.filter_map(|id| leads.iter().find(|lead| lead.id == id)).collect();
+        let calls =
+            if self.one_per_call || self.in_crm { Calls::OneByOne } else { Calls::Together };
         predict_with((&self.changes, &self.blank), &in_order, facts, &policy.fields, calls)
     }
 
-    /// Predicts the survivor of one call of the group. The winner comes first, then the losers in the order of
-    /// the call, each as it is when the call leaves: the plan's changes are on the winner by then.
-    pub fn predict_call(&self, in_order: &[&Lead], facts: &FieldFacts, rules: &FieldRules) -> Prediction {
+    /// Predicts the survivor of one call of the group. The winner comes first, then the losers in
+    /// the order of the call, each as it is when the call leaves: the plan's changes are on the
+    /// winner by then.
+    pub fn predict_call(
+        &self,
+        in_order: &[&Lead],
+        facts: &FieldFacts,
+        rules: &FieldRules,
+    ) -> Prediction {
         let changes = changes_as_held(&self.changes, in_order, facts);
         predict_with((&changes, &self.blank), in_order, facts, rules, Calls::Together)
     }
@@ -147,7 +161,10 @@ fn predict_with(
     let held = in_order.iter().flat_map(|lead| lead.fields.keys()).map(String::as_str);
     let fields: BTreeSet<&str> = held.chain(written.keys().copied()).collect();
     for field in fields {
-        if differs_by_nature(field) || facts.is_derived(field) || *rules.of(field) == FieldRule::Ignore {
+        if differs_by_nature(field)
+            || facts.is_derived(field)
+            || *rules.of(field) == FieldRule::Ignore
+        {
             continue;
         }
         let change = written.get(field).copied();
@@ -164,19 +181,24 @@ fn predict_with(
         let made_of_all = change.is_some_and(|change| change.from.is_none());
         let before = prediction.dropped.len();
         for lead in in_order {
-            let Some(value) = lead.value(field).filter(|value| !is_nothing(value)) else { continue };
-            let uncertain = matches!(expected, Expected::OneOf(_)) && is_nothing(winners(field, in_order));
+            let Some(value) = lead.value(field).filter(|value| !is_nothing(value)) else {
+                continue;
+            };
+            let uncertain =
+                matches!(expected, Expected::OneOf(_)) && is_nothing(winners(field, in_order));
             if uncertain && !keeps_blank && facts.holds(field, stays, value) {
                 let (name, value) = (field.to_owned(), value.clone());
                 prediction.at_risk.push(Dropped { name, lead: lead.id, value });
             }
-            let kept = facts.holds(field, stays, value) || (made_of_all && is_part_of(value, stays));
+            let kept =
+                facts.holds(field, stays, value) || (made_of_all && is_part_of(value, stays));
             if !kept {
                 let name = field.to_owned();
                 prediction.dropped.push(Dropped { name, lead: lead.id, value: value.clone() });
             }
         }
-        let unchanged = change.is_none_or(|change| facts.holds(field, &change.before, &change.after));
+        let unchanged =
+            change.is_none_or(|change| facts.holds(field, &change.before, &change.after));
         let agreed = before == prediction.dropped.len() && unchanged && !is_nothing(stays);
         prediction.equal += usize::from(agreed);
         prediction.fields.insert(field.to_owned(), expected);
@@ -188,8 +210,8 @@ fn winners<'a>(field: &str, in_order: &[&'a Lead]) -> &'a Value {
     in_order.first().and_then(|lead| lead.value(field)).unwrap_or(&Value::Null)
 }
 
-/// What a field may hold that is not written: the winner's value stays, and a blank takes that of the
-/// first loser. What the CRM or Marketo writes by itself can be that of any lead.
+/// What a field may hold that is not written: the winner's value stays, and a blank takes that of
+/// the first loser. What the CRM or Marketo writes by itself can be that of any lead.
 fn unwritten(field: &str, in_order: &[&Lead], facts: &FieldFacts, calls: Calls) -> Expected {
     let held = winners(field, in_order);
     let losers = in_order.iter().skip(1).map(|lead| lead.value(field).unwrap_or(&Value::Null));
@@ -245,8 +267,8 @@ impl Expected {
 }
 
 impl Prediction {
-    /// Every field of the survivor that holds something else than predicted. An opt-out that it gained
-    /// meanwhile is none: it stays.
+    /// Every field of the survivor that holds something else than predicted. An opt-out that it
+    /// gained meanwhile is none: it stays.
     pub fn deviations(&self, survivor: &Lead, facts: &FieldFacts) -> Vec<Deviation> {
         self.fields
             .iter()
@@ -254,7 +276,9 @@ impl Prediction {
                 let held = survivor.value(name).unwrap_or(&Value::Null);
                 let as_predicted = match expected {
                     Expected::Exactly(value) => facts.arrived(name, held, value),
-                    Expected::OneOf(values) => values.iter().any(|value| facts.holds(name, held, value)),
+                    Expected::OneOf(values) => {
+                        values.iter().any(|value| facts.holds(name, held, value))
+                    }
                 };
                 let gained_opt_out = facts.is_opt_out(name) && survivor.flag(name);
                 (!as_predicted && !gained_opt_out).then(|| Deviation {
@@ -352,6 +376,9 @@ mod tests {
         let facts = facts(&[("region", "string", false)]);
         let leads = [Lead::new(1), Lead::new(2), Lead::new(3).with("region", "EMEA")];
         let found = predict_call(&leads.iter().collect::<Vec<_>>(), &[], &facts);
-        assert_eq!(found.dropped, [Dropped { name: "region".to_owned(), lead: 3, value: json!("EMEA") }]);
+        assert_eq!(
+            found.dropped,
+            [Dropped { name: "region".to_owned(), lead: 3, value: json!("EMEA") }]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What decides over a field: what is configured, else what the law of opt-outs or the kind of the field says.
+//! What decides over a field: what is configured, else what the law of opt-outs or the kind of the
+//! field says.
 //!
 //! For: one place that knows the defaults. Never: applies a rule.
 
@@ -9,7 +10,8 @@ use crate::dedupe::field_rule::{FieldRule, OPT_OUTS};
 /// What decides over a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ruling<'a> {
-    /// A rule. A firm one is configured, or an opt-out's: where it cannot be carried out, the group is left alone.
+    /// A rule. A firm one is configured, or an opt-out's: where it cannot be carried out, the group
+    /// is left alone.
     Rule {
         /// The rule.
         rule: &'a FieldRule,
@@ -30,8 +32,8 @@ pub(super) enum Ruling<'a> {
 impl Policy {
     /// What decides over a field of this instance.
     ///
-    /// A score keeps the highest value by default: a fresh record's 0 says only that nobody has scored it yet, and to add
-    /// up counts what both records were given for one act twice.
+    /// A score keeps the highest value by default: a fresh record's 0 says only that nobody has
+    /// scored it yet, and to add up counts what both records were given for one act twice.
     pub(super) fn ruling<'a>(&'a self, field: &'a str, facts: &'a FieldFacts) -> Ruling<'a> {
         let by_default = |rule: &'static FieldRule| Ruling::Rule { rule, firm: false };
         if OPT_OUTS.contains(&field) || self.fields.0.contains_key(field) {
@@ -48,11 +50,14 @@ impl Policy {
         if let Some(Companion::Of(flag)) = companion_of(field, facts) {
             let left_alone = matches!(
                 self.ruling(flag, facts),
-                Ruling::Rule { rule: FieldRule::Ignore | FieldRule::KeepBlank, .. } | Ruling::With(_)
+                Ruling::Rule { rule: FieldRule::Ignore | FieldRule::KeepBlank, .. }
+                    | Ruling::With(_)
             );
             return if left_alone { by_default(&FieldRule::Winner) } else { Ruling::With(flag) };
         }
-        if let Some(name) = facts.address_of(field).filter(|name| !self.bundles.0.contains_key(*name)) {
+        if let Some(name) =
+            facts.address_of(field).filter(|name| !self.bundles.0.contains_key(*name))
+        {
             return Ruling::Bundle { name, firm: false };
         }
         if facts.data_type(field) == "score" {
@@ -61,7 +66,8 @@ impl Policy {
         by_default(&FieldRule::Winner)
     }
 
-    /// What the plan does about a consent field whose sense needs a person: nothing, where it is configured.
+    /// What the plan does about a consent field whose sense needs a person: nothing, where it is
+    /// configured.
     pub(super) fn asks_a_person(&self, field: &str, facts: &FieldFacts) -> bool {
         let configured = self.fields.0.contains_key(field) || self.bundles.of(field).is_some();
         !configured && matches!(sense_of(field, facts), Some(Sense::Consent | Sense::Unclear))

@@ -10,14 +10,15 @@ use crate::dedupe::field_rule::OPT_OUTS;
 use crate::dedupe::value::is_empty;
 use crate::lead::{Lead, LeadId};
 
-/// Before the digest of a field that the instance does not show: one that is hidden later reads as blank, which is no proof
-/// that it is.
+/// Before the digest of a field that the instance does not show: one that is hidden later reads as
+/// blank, which is no proof that it is.
 const HIDDEN: &str = "hidden:";
 
 /// What the plan has to remember of a lead of the group.
 pub(super) fn look(lead: &Lead, group: &PlannedGroup, policy: &Policy, facts: &FieldFacts) -> Seen {
     let digest = |field: String| {
-        let value = lead.value(&field).map(|value| facts.canonical(&field, value)).unwrap_or_default();
+        let value =
+            lead.value(&field).map(|value| facts.canonical(&field, value)).unwrap_or_default();
         let digest = if value.is_empty() { value } else { short_digest(&[value.as_bytes()]) };
         let hidden = if facts.fields.contains_key(&field) { "" } else { HIDDEN };
         (field, format!("{hidden}{digest}"))
@@ -29,12 +30,13 @@ pub(super) fn look(lead: &Lead, group: &PlannedGroup, policy: &Policy, facts: &F
     }
 }
 
-/// The fields whose change takes a lead's group out: those of the key, those that decide the winner, those with a rule,
-/// those that are written, and those that say whether it is one person.
+/// The fields whose change takes a lead's group out: those of the key, those that decide the
+/// winner, those with a rule, those that are written, and those that say whether it is one person.
 fn watched_fields(lead: &Lead, group: &PlannedGroup, policy: &Policy) -> BTreeSet<String> {
     let mut fields: BTreeSet<String> = policy.winner.deciding_fields().into_iter().collect();
     if lead.id == group.winner {
-        // An update of the lead that was updated last, by what is written to it for one, makes it no less the winner.
+        // An update of the lead that was updated last, by what is written to it for one, makes it
+        // no less the winner.
         fields.remove("updatedAt");
     }
     fields.extend(policy.key.fields.iter().cloned());
@@ -69,7 +71,8 @@ pub fn still_as_seen(
     }
 }
 
-/// What a group that was planned again would do otherwise, or lose besides; none where it is the same merge.
+/// What a group that was planned again would do otherwise, or lose besides; none where it is the
+/// same merge.
 fn differs(planned: &PlannedGroup, again: &PlannedGroup, facts: &FieldFacts) -> Option<String> {
     const SINCE: &str =
         "the group's leads changed since the plan was made, so that it would be merged otherwise";
@@ -95,7 +98,10 @@ fn differs(planned: &PlannedGroup, again: &PlannedGroup, facts: &FieldFacts) -> 
             && facts.holds(&a.name, &a.after, &b.after)
     };
     let missing = |changes: &[FieldChange], others: &[FieldChange]| {
-        changes.iter().find(|change| !others.iter().any(|other| same_change(change, other))).cloned()
+        changes
+            .iter()
+            .find(|change| !others.iter().any(|other| same_change(change, other)))
+            .cloned()
     };
     if let Some(change) = missing(&again.changes, &planned.changes) {
         let from = change.from.map(|lead| format!(" of lead {lead}")).unwrap_or_default();
@@ -147,13 +153,19 @@ fn shown(value: &Value) -> String {
     if is_empty(value) {
         return "(blank)".to_owned();
     }
-    let text: String = value.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().count() > 60 { text.chars().take(60).chain("…".chars()).collect() } else { text }
+    let text: String =
+        value.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().count() > 60 {
+        text.chars().take(60).chain("…".chars()).collect()
+    } else {
+        text
+    }
 }
 
-/// The same between two calls of a group, of which others are merged already: whether the losers that are left are what
-/// the plan looked at, and the winner, whose values have changed by the merges, is the same lead with the same key. The
-/// calls that are left may drop no value that the plan does not name.
+/// The same between two calls of a group, of which others are merged already: whether the losers
+/// that are left are what the plan looked at, and the winner, whose values have changed by the
+/// merges, is the same lead with the same key. The calls that are left may drop no value that the
+/// plan does not name.
 pub fn rest_as_seen(
     planned: &PlannedGroup,
     losers: &[LeadId],
@@ -177,7 +189,8 @@ pub fn rest_as_seen(
         }
     }
     let ids = std::iter::once(&planned.winner).chain(losers);
-    let in_order: Vec<&Lead> = ids.filter_map(|id| live.iter().find(|lead| lead.id == *id)).collect();
+    let in_order: Vec<&Lead> =
+        ids.filter_map(|id| live.iter().find(|lead| lead.id == *id)).collect();
     let prediction = planned.predict_call(&in_order, facts, &policy.fields);
     drops_more(planned, prediction.dropped.iter(), facts).map_or(Ok(()), Err)
 }
@@ -204,7 +217,8 @@ fn same_lead<'l>(
     Ok(lead)
 }
 
-/// Names the first field that differs, with what it holds now. Only a digest is known of what it held.
+/// Names the first field that differs, with what it holds now. Only a digest is known of what it
+/// held.
 fn changed(before: &Seen, now: &Seen, lead: &Lead) -> String {
     let fields: Vec<String> = now
         .digests
@@ -222,13 +236,17 @@ fn changed(before: &Seen, now: &Seen, lead: &Lead) -> String {
     format!("lead {} changed since the plan was made: {}", before.id, fields.join(", "))
 }
 
-/// The loser as it was before the plan's own opt-out reached it: Marketo spreads `unsubscribed` to every lead of the same
-/// address (reported by users), so that writing it to the winner changes the losers too, and changes nothing of the plan.
+/// The loser as it was before the plan's own opt-out reached it: Marketo spreads `unsubscribed` to
+/// every lead of the same address (reported by users), so that writing it to the winner changes the
+/// losers too, and changes nothing of the plan.
 fn without_spread_opt_out(lead: &Lead, planned: &PlannedGroup) -> Option<Lead> {
     const SPREADS: &str = "unsubscribed";
-    let writes =
-        planned.changes.iter().any(|change| change.name == SPREADS && change.after == Value::Bool(true));
-    (writes && lead.id != planned.winner && lead.flag(SPREADS)).then(|| lead.clone().with(SPREADS, false))
+    let writes = planned
+        .changes
+        .iter()
+        .any(|change| change.name == SPREADS && change.after == Value::Bool(true));
+    (writes && lead.id != planned.winner && lead.flag(SPREADS))
+        .then(|| lead.clone().with(SPREADS, false))
 }
 
 /// A short digest of texts, in their order.

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    Deviation, FieldFact, FieldFacts, Plan, PlannedGroup, Policy, plan_group, rest_as_seen, still_as_seen,
+    Deviation, FieldFact, FieldFacts, Plan, PlannedGroup, Policy, plan_group, rest_as_seen,
+    still_as_seen,
 };
 use crate::dedupe::{FieldRule, Key, OPT_OUTS, WinnerRule};
 use crate::lead::Lead;
@@ -50,11 +51,15 @@ fn reason(leads: &[Lead], policy: &Policy) -> String {
 
 #[test]
 fn the_oldest_wins_and_gets_what_it_lacks_from_the_most_complete_loser() {
-    let leads = [lead(1), lead(2).with("phone", "2"), lead(3).with("phone", "3").with("title", "Countess")];
+    let leads =
+        [lead(1), lead(2).with("phone", "2"), lead(3).with("phone", "3").with("title", "Countess")];
     let group = plan_group(&key(), &leads, &Policy::default(), &facts()).unwrap();
     assert_eq!((group.winner, group.losers.as_slice()), (1, [3, 2].as_slice()));
-    let changes: Vec<_> =
-        group.changes.iter().map(|change| (change.name.as_str(), &change.after, change.from)).collect();
+    let changes: Vec<_> = group
+        .changes
+        .iter()
+        .map(|change| (change.name.as_str(), &change.after, change.from))
+        .collect();
     assert_eq!(changes, [("phone", &json!("3"), Some(3)), ("title", &json!("Countess"), Some(3))]);
 }
 
@@ -73,7 +78,8 @@ fn an_opt_out_of_any_lead_is_the_winners() {
 #[test]
 fn an_opt_out_that_cannot_be_written_keeps_the_group_out() {
     let leads = [lead(1), lead(2).with("unsubscribed", true)];
-    let left_out = plan_group(&key(), &leads, &Policy::default(), &FieldFacts::default()).unwrap_err();
+    let left_out =
+        plan_group(&key(), &leads, &Policy::default(), &FieldFacts::default()).unwrap_err();
     assert_eq!(
         left_out.reason,
         "the rule `any_true` would change `unsubscribed`, which cannot be written on this instance"
@@ -108,8 +114,12 @@ fn groups_that_may_not_be_one_person_or_are_others_business_are_left_alone_until
 
 #[test]
 fn a_lead_with_another_or_no_key_is_no_member() {
-    let leads = [lead(1), lead(2).with("email", "other@example.com"), lead(3).with("email", "null")];
-    assert_eq!(reason(&leads, &Policy::default()), "fewer than two leads have this key any more; scan again");
+    let leads =
+        [lead(1), lead(2).with("email", "other@example.com"), lead(3).with("email", "null")];
+    assert_eq!(
+        reason(&leads, &Policy::default()),
+        "fewer than two leads have this key any more; scan again"
+    );
 }
 
 #[test]
@@ -123,7 +133,10 @@ fn what_changed_since_the_plan_is_named() {
     for (live, words) in [
         (vec![a.clone()], "lead 2 is gone"),
         (vec![a.clone(), b.clone().with("email", "new@example.com")], "lead 2 has another key"),
-        (vec![a.clone(), b.clone().with("createdAt", "2026-02-02T00:00:00Z")], "lead 2 is another one"),
+        (
+            vec![a.clone(), b.clone().with("createdAt", "2026-02-02T00:00:00Z")],
+            "lead 2 is another one",
+        ),
         (vec![a.clone(), b.clone().with("unsubscribed", true)], "lead 2 changed"),
         (vec![a.clone(), b.clone().with("phone", "3")], "lead 2 changed"),
         (vec![a.clone().with("sfdcLeadId", "00Q"), b.clone()], "lead 1 changed"),
@@ -139,7 +152,10 @@ fn a_survivor_that_lost_a_planned_value_is_seen_and_a_new_opt_out_stays() {
     let leads = [lead(1), lead(2).with("phone", "2")];
     let planned = plan_group(&key(), &leads, &Policy::default(), &facts()).unwrap();
     assert_eq!(deviations(&planned, &leads, &lead(1).with("phone", "2")), []);
-    assert_eq!(deviations(&planned, &leads, &lead(1).with("phone", "2").with("unsubscribed", true)), []);
+    assert_eq!(
+        deviations(&planned, &leads, &lead(1).with("phone", "2").with("unsubscribed", true)),
+        []
+    );
     assert_eq!(deviations(&planned, &leads, &lead(1)).len(), 1);
 }
 
@@ -152,7 +168,8 @@ fn a_plan_that_was_tampered_with_is_not_intact() {
     let read: Plan = serde_json::from_str(&stored).unwrap();
     assert_eq!(read, plan);
     assert!(read.is_intact());
-    let tampered: Plan = serde_json::from_str(&stored.replace("\"winner\":1", "\"winner\":2")).unwrap();
+    let tampered: Plan =
+        serde_json::from_str(&stored.replace("\"winner\":1", "\"winner\":2")).unwrap();
     assert!(!tampered.is_intact());
 }
 
@@ -161,7 +178,10 @@ fn a_false_that_may_be_unset_is_written_out_before_a_true_can_replace_it() {
     let leads = [lead(1).with("vip", false), lead(2).with("vip", true)];
     let group = plan_group(&key(), &leads, &Policy::default(), &facts()).unwrap();
     let [change] = group.changes.as_slice() else { panic!("{:?}", group.changes) };
-    assert_eq!((change.name.as_str(), &change.before, &change.after), ("vip", &json!(false), &json!(false)));
+    assert_eq!(
+        (change.name.as_str(), &change.before, &change.after),
+        ("vip", &json!(false), &json!(false))
+    );
     assert_eq!(deviations(&group, &leads, &lead(1).with("vip", true)).len(), 1);
     assert_eq!(deviations(&group, &leads, &lead(1)), []);
 }
@@ -193,7 +213,10 @@ fn a_custom_opt_out_stays_and_a_consent_that_differs_is_a_persons_to_decide() {
     assert!(reason.contains("differ in `gdprConsent`"), "{reason}");
     let mut policy = Policy::default();
     policy.fields.0.insert("gdprConsent".to_owned(), FieldRule::AllTrue);
-    assert_eq!(planned("gdprConsent", &policy).unwrap().expected.get("gdprConsent"), Some(&json!(false)));
+    assert_eq!(
+        planned("gdprConsent", &policy).unwrap().expected.get("gdprConsent"),
+        Some(&json!(false))
+    );
 }
 
 #[test]
@@ -237,7 +260,8 @@ fn a_later_losers_value_that_cannot_be_written_is_saved_by_one_loser_a_call() {
 fn a_phone_that_marketo_rewrote_is_no_change_and_a_new_drop_is_named() {
     let facts = typed(&[("phone", "phone", true)]);
     let policy = Policy::default();
-    let leads = [lead(1).with("title", "Dr"), lead(2).with("phone", "555-123-4567").with("vip", "a")];
+    let leads =
+        [lead(1).with("title", "Dr"), lead(2).with("phone", "555-123-4567").with("vip", "a")];
     let mut facts = facts;
     facts.fields.entry("phone".to_owned()).and_modify(|fact| fact.length = Some(255));
     let planned = plan_group(&key(), &leads, &policy, &facts).unwrap();
@@ -245,7 +269,8 @@ fn a_phone_that_marketo_rewrote_is_no_change_and_a_new_drop_is_named() {
     let rewritten = b.clone().with("phone", "+1 (555) 123-4567");
     assert_eq!(still_as_seen(&planned, &[a.clone(), rewritten], &policy, &facts), Ok(()));
     let reason =
-        still_as_seen(&planned, &[a.clone(), b.clone().with("title", "Prof")], &policy, &facts).unwrap_err();
+        still_as_seen(&planned, &[a.clone(), b.clone().with("title", "Prof")], &policy, &facts)
+            .unwrap_err();
     assert!(reason.contains("`title` of lead 2") && reason.contains("\"Prof\""), "{reason}");
     let other = b.with("phone", "555-123-4568");
     let reason = still_as_seen(&planned, &[a, other], &policy, &facts).unwrap_err();
@@ -286,7 +311,12 @@ fn the_last_updated_lead_may_be_updated_again_and_its_rival_may_not() {
     let [a, b] = leads;
     let later = "2026-02-03T00:00:00Z";
     assert_eq!(
-        still_as_seen(&planned, &[a.clone(), b.clone().with("updatedAt", later)], &policy, &facts()),
+        still_as_seen(
+            &planned,
+            &[a.clone(), b.clone().with("updatedAt", later)],
+            &policy,
+            &facts()
+        ),
         Ok(())
     );
     assert!(still_as_seen(&planned, &[a.with("updatedAt", later), b], &policy, &facts()).is_err());
@@ -391,7 +421,10 @@ fn a_field_that_was_hidden_since_takes_its_group_out() {
     let mut hidden = facts();
     hidden.fields.remove("unsubscribed");
     let reason = still_as_seen(&planned, &leads, &policy, &hidden).unwrap_err();
-    assert!(reason.contains("`unsubscribed` (this instance no longer shows the field)"), "{reason}");
+    assert!(
+        reason.contains("`unsubscribed` (this instance no longer shows the field)"),
+        "{reason}"
+    );
     let planned = plan_group(&key(), &leads, &policy, &hidden).unwrap();
     assert_eq!(still_as_seen(&planned, &leads, &policy, &hidden), Ok(()));
 }

@@ -1,4 +1,5 @@
-//! From which lead the fields come that come from one lead together: bundles, and the reasons and dates of consents.
+//! From which lead the fields come that come from one lead together: bundles, and the reasons and
+//! dates of consents.
 //!
 //! Never: takes a part of a bundle from one lead and a part from another.
 
@@ -13,7 +14,8 @@ use super::{FieldFacts, Policy};
 use crate::dedupe::value::{filled, is_nothing};
 use crate::lead::Lead;
 
-/// By bundle, and by consent field, the lead that its fields come from; none where nobody has a value.
+/// By bundle, and by consent field, the lead that its fields come from; none where nobody has a
+/// value.
 #[derive(Debug, Default)]
 pub(super) struct Givers<'l> {
     bundles: BTreeMap<String, Option<&'l Lead>>,
@@ -30,8 +32,8 @@ impl<'l> Givers<'l> {
     }
 }
 
-/// Finds the givers of all bundles and companions among these fields. The winner comes first, then the losers in the
-/// plan's order.
+/// Finds the givers of all bundles and companions among these fields. The winner comes first, then
+/// the losers in the plan's order.
 pub(super) fn givers<'l>(
     rulings: &Rulings<'_>,
     in_order: &[&'l Lead],
@@ -61,8 +63,9 @@ pub(super) fn givers<'l>(
     Ok(givers)
 }
 
-/// The lead with the most of the bundle's fields filled, and of equals the first. An opt-out in the bundle comes first:
-/// a lead that has it gives the bundle. A default bundle comes only from a lead with which all of it can come over.
+/// The lead with the most of the bundle's fields filled, and of equals the first. An opt-out in the
+/// bundle comes first: a lead that has it gives the bundle. A default bundle comes only from a lead
+/// with which all of it can come over.
 fn giver_of_bundle<'l>(
     name: &str,
     fields: &[&str],
@@ -90,9 +93,12 @@ fn giver_of_bundle<'l>(
     Ok(best.filter(|lead| count(lead) > 0))
 }
 
-/// Whether the survivor can have the lead's value: it can be written, or Marketo leaves it there by itself.
+/// Whether the survivor can have the lead's value: it can be written, or Marketo leaves it there by
+/// itself.
 fn comes_over(field: &str, lead: &Lead, in_order: &[&Lead], facts: &FieldFacts) -> bool {
-    let of = |lead: Option<&&Lead>| lead.and_then(|lead| lead.value(field)).cloned().unwrap_or(Value::Null);
+    let of = |lead: Option<&&Lead>| {
+        lead.and_then(|lead| lead.value(field)).cloned().unwrap_or(Value::Null)
+    };
     let held = of(in_order.first());
     if facts.is_writeable(field) && !facts.is_blocked(field, &held) {
         return true;
@@ -101,8 +107,9 @@ fn comes_over(field: &str, lead: &Lead, in_order: &[&Lead], facts: &FieldFacts) 
     facts.holds(field, &stays, lead.value(field).unwrap_or(&Value::Null))
 }
 
-/// Of the leads that hold what the consent field keeps, one that says something of when or why: the winner, else the one
-/// that was updated last. Where none says anything, the first of them, so that no other record's reason stands there.
+/// Of the leads that hold what the consent field keeps, one that says something of when or why: the
+/// winner, else the one that was updated last. Where none says anything, the first of them, so that
+/// no other record's reason stands there.
 fn giver_of_companions<'l>(
     flag: &str,
     fields: &[&str],
@@ -121,8 +128,10 @@ fn giver_of_companions<'l>(
     let holds = |lead: &&&Lead| facts.holds(flag, lead.value(flag).unwrap_or(&Value::Null), &kept);
     let holders: Vec<&'l Lead> = in_order.iter().filter(holds).copied().collect();
     let says = |lead: &&&Lead| fields.iter().any(|field| filled(lead, field).is_some());
-    let winner =
-        holders.iter().filter(says).find(|lead| Some(lead.id) == in_order.first().map(|first| first.id));
+    let winner = holders
+        .iter()
+        .filter(says)
+        .find(|lead| Some(lead.id) == in_order.first().map(|first| first.id));
     let latest = || holders.iter().rev().filter(says).max_by_key(|lead| lead.updated_at());
     Ok(winner.or_else(latest).or(holders.first()).copied())
 }

@@ -1,6 +1,7 @@
 //! Fields that a policy names and the instance does not have.
 //!
-//! For: a slip of the pen in a rule must not cost a value. Never: corrects one; the nearest name is only shown.
+//! For: a slip of the pen in a rule must not cost a value. Never: corrects one; the nearest name is
+//! only shown.
 
 use std::fmt;
 
@@ -27,8 +28,8 @@ impl fmt::Display for UnknownField {
 }
 
 impl Policy {
-    /// Every field that the policy names and the instance does not have. The standard opt-outs have rules without being
-    /// named, and an instance may hide some.
+    /// Every field that the policy names and the instance does not have. The standard opt-outs have
+    /// rules without being named, and an instance may hide some.
     pub fn unknown_fields(&self, facts: &FieldFacts) -> Vec<UnknownField> {
         let rules = self.fields.0.keys().filter(|field| !OPT_OUTS.contains(&field.as_str()));
         let order = self.winner.0.iter().filter_map(|rule| match rule {
@@ -44,7 +45,8 @@ impl Policy {
         let named = named.chain(bundled.map(|field| ("bundles", field)));
         let named = named.chain(order.map(|field| ("winner.order", field)));
         let named = named.chain(self.key.fields.iter().map(|field| ("match.key", field)));
-        let unknown = named.filter(|(_, field)| *field != "id" && !facts.fields.contains_key(*field));
+        let unknown =
+            named.filter(|(_, field)| *field != "id" && !facts.fields.contains_key(*field));
         unknown
             .map(|(place, field)| UnknownField {
                 place,
@@ -76,7 +78,8 @@ mod tests {
         policy.bundles.0.insert("a".to_owned(), vec!["phone".to_owned(), "emails".to_owned()]);
         policy.winner.0.push(WinnerRule::Max("leedScore".to_owned()));
         policy.key.fields = vec!["emial".to_owned(), "somethingElse".to_owned()];
-        let found: Vec<String> = policy.unknown_fields(&facts).iter().map(ToString::to_string).collect();
+        let found: Vec<String> =
+            policy.unknown_fields(&facts).iter().map(ToString::to_string).collect();
         assert_eq!(
             found,
             [

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Ask, Lease, LeaseError, LeaseKey, Leases, Leaving, MemoryLeases, Shared, SharedLeases};
+use super::{
+    Ask, Lease, LeaseError, LeaseKey, Leases, Leaving, MemoryLeases, Shared, SharedLeases,
+};
 
 /// One of the stores of leases.
 #[derive(Debug)]

@@ -1,8 +1,9 @@
 //! The rules of a store of leases, without a store: who owns what until when, and who is in line.
 //!
-//! It is what `memory` keeps, what the check of the protocol (`tests/model`) walks through in every order, and what the
-//! random rounds that are played to the other stores must come out as. It has no clock: each round is told the time, from whatever moment on
-//! the store counts it. What is in it, and how it is found without a look at all of it, is in `entries`.
+//! It is what `memory` keeps, what the check of the protocol (`tests/model`) walks through in every
+//! order, and what the random rounds that are played to the other stores must come out as. It has
+//! no clock: each round is told the time, from whatever moment on the store counts it. What is in
+//! it, and how it is found without a look at all of it, is in `entries`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,15 +22,23 @@ pub(super) use entries::Entries;
 use entries::Found;
 pub(super) use entries::{Held, Place};
 
-/// Leases, places and processes. Rounds are carried out in the order that [`super::table`] sets out.
+/// Leases, places and processes. Rounds are carried out in the order that [`super::table`] sets
+/// out.
 #[derive(Debug, Default)]
 pub(super) struct Book(Found);
 
 impl Book {
     /// Does what a process asks for, all of it at this moment.
-    pub(super) fn round(&mut self, owner: i64, now: Duration, round: &Round, terms: Terms) -> Results {
+    pub(super) fn round(
+        &mut self,
+        owner: i64,
+        now: Duration,
+        round: &Round,
+        terms: Terms,
+    ) -> Results {
         self.remove_what_is_over(now);
-        let renewed = round.renew.iter().map(|(grants, span)| self.renew(now, grants, *span)).collect();
+        let renewed =
+            round.renew.iter().map(|(grants, span)| self.renew(now, grants, *span)).collect();
         for grant in &round.release {
             if self.is_held(grant) {
                 self.0.let_go(grant.key);
@@ -82,8 +91,15 @@ impl Book {
         }
     }
 
-    /// Notes the sign of life, and finds the places that are lost for want of one. What nobody waits at is removed.
-    fn keep_places(&mut self, owner: i64, now: Duration, round: &Round, terms: Terms) -> Vec<Ticket> {
+    /// Notes the sign of life, and finds the places that are lost for want of one. What nobody
+    /// waits at is removed.
+    fn keep_places(
+        &mut self,
+        owner: i64,
+        now: Duration,
+        round: &Round,
+        terms: Terms,
+    ) -> Vec<Ticket> {
         if round.waiting.is_empty() && round.enter.is_empty() && !round.sweep {
             return Vec::new();
         }
@@ -106,7 +122,12 @@ impl Book {
     }
 
     /// Grants the owner's places that have nobody before them and no lease in their way.
-    fn grant_turns(&mut self, owner: i64, now: Duration, terms: Terms) -> Vec<(Ticket, Vec<Grant>)> {
+    fn grant_turns(
+        &mut self,
+        owner: i64,
+        now: Duration,
+        terms: Terms,
+    ) -> Vec<(Ticket, Vec<Grant>)> {
         let mut granted = Vec::new();
         for ticket in self.0.turns_of(owner) {
             if let Some(place) = self.0.stop_waiting(ticket) {
@@ -138,10 +159,12 @@ impl Book {
         let claims = self.0.claims();
         claims.retain(|_, claim| claim.ends_at > now);
         let all = claims.range((ask.instance, i64::MIN)..=(ask.instance, i64::MAX));
-        let others = all.map(|((_, other), claim)| (*other, claim)).filter(|(other, _)| *other != owner);
+        let others =
+            all.map(|((_, other), claim)| (*other, claim)).filter(|(other, _)| *other != owner);
         let told = shared(owner, now, ask, others);
         let ends_at = now.saturating_add(ask.lasts);
-        claims.insert((ask.instance, owner), Claim { share: told.claim, wants: ask.wants, ends_at });
+        claims
+            .insert((ask.instance, owner), Claim { share: told.claim, wants: ask.wants, ends_at });
         told
     }
 
@@ -150,7 +173,11 @@ impl Book {
         let claims = self.0.claims();
         claims.remove(&(leaving.instance, owner));
         for (number, (share, lasts)) in leaving.rests.iter().enumerate() {
-            let rest = Claim { share: *share, wants: Share::default(), ends_at: now.saturating_add(*lasts) };
+            let rest = Claim {
+                share: *share,
+                wants: Share::default(),
+                ends_at: now.saturating_add(*lasts),
+            };
             claims.insert((leaving.instance, owner_of_rest(owner, number)), rest);
         }
     }

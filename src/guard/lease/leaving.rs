@@ -1,12 +1,16 @@
-//! What a guard that stops leaves of its claim to the limits: only its calls that still count in Marketo's window.
+//! What a guard that stops leaves of its claim to the limits: only its calls that still count in
+//! Marketo's window.
 //!
-//! The rows of a guard that was killed last for a window and more, since nobody knows what it did last. A guard that stops
-//! in good order knows: it makes no further call, and of each call it knows when the answer came. So it gives up its row
-//! and leaves a few rows that nobody renews, each for the calls that leave the window at about the same time. Together they
-//! hold no more than the claim did, so the sum of all claims stays within the limit, and each lasts at least until its calls
-//! have left the window. Rows without wants are in no division of the limits ([`super::share`]).
+//! The rows of a guard that was killed last for a window and more, since nobody knows what it did
+//! last. A guard that stops in good order knows: it makes no further call, and of each call it
+//! knows when the answer came. So it gives up its row and leaves a few rows that nobody renews,
+//! each for the calls that leave the window at about the same time. Together they hold no more than
+//! the claim did, so the sum of all claims stays within the limit, and each lasts at least until
+//! its calls have left the window. Rows without wants are in no division of the limits
+//! ([`super::share`]).
 //!
-//! Never: a renewal after the leaving. The guard's own row would come back, and nobody would renew it.
+//! Never: a renewal after the leaving. The guard's own row would come back, and nobody would renew
+//! it.
 
 use std::time::Duration;
 
@@ -26,8 +30,9 @@ pub struct Leaving {
 }
 
 impl Leaving {
-    /// Of a guard that has made its last call. `answered` tells how long each answered call still counts in a window of
-    /// this length. Calls that were not answered may run on, so they are kept as long as those of a guard that was killed.
+    /// Of a guard that has made its last call. `answered` tells how long each answered call still
+    /// counts in a window of this length. Calls that were not answered may run on, so they are kept
+    /// as long as those of a guard that was killed.
     pub fn of(
         instance: LeaseKey,
         window: Duration,
@@ -54,7 +59,8 @@ impl Leaving {
     }
 }
 
-/// The owner of a row that is left. Owners are random numbers of 63 bits, so no guard has it; a guard leaves once.
+/// The owner of a row that is left. Owners are random numbers of 63 bits, so no guard has it; a
+/// guard leaves once.
 pub(super) fn owner_of_rest(owner: i64, number: usize) -> i64 {
     let number = i64::try_from(number).unwrap_or(i64::MAX);
     owner.wrapping_add(number.wrapping_add(1).wrapping_mul(0x5851_F42D_4C95_7F2D))
@@ -70,7 +76,8 @@ mod tests {
     const WINDOW: Duration = Duration::from_secs(20);
 
     fn leaving(in_flight: usize, answered: &[u64]) -> Vec<(usize, usize, u64)> {
-        let answered: Vec<Duration> = answered.iter().map(|millis| Duration::from_millis(*millis)).collect();
+        let answered: Vec<Duration> =
+            answered.iter().map(|millis| Duration::from_millis(*millis)).collect();
         let instance = LeaseKey::of_limits("instance");
         let spans = Spans::of(WINDOW, Clock::real());
         let leaving = Leaving::of(instance, WINDOW, spans, in_flight, &answered);
@@ -79,7 +86,8 @@ mod tests {
     }
 
     #[test]
-    fn calls_are_kept_until_they_have_left_the_window_and_those_in_flight_as_if_the_guard_had_died() {
+    fn calls_are_kept_until_they_have_left_the_window_and_those_in_flight_as_if_the_guard_had_died()
+    {
         assert_eq!(leaving(0, &[]), [], "nothing counts, and nothing is left");
         assert_eq!(
             leaving(0, &[1, 1_000, 1_001, 19_001, 20_000, 20_001]),

@@ -1,12 +1,15 @@
-//! Who of this process waits for what: callers on one side, the rounds of a shared store on the other.
+//! Who of this process waits for what: callers on one side, the rounds of a shared store on the
+//! other.
 //!
-//! One task, the keeper, speaks with the store, since that makes three things simple. Callers that come together share
-//! a transaction. A caller that stops waiting, at whatever instant, finds its answer undeliverable, and the keeper gives
-//! the keys or the place back. And a process that waits has one thing to listen to, however many callers it has.
+//! One task, the keeper, speaks with the store, since that makes three things simple. Callers that
+//! come together share a transaction. A caller that stops waiting, at whatever instant, finds its
+//! answer undeliverable, and the keeper gives the keys or the place back. And a process that waits
+//! has one thing to listen to, however many callers it has.
 //!
-//! A caller of [`SharedLeases::acquire`] may wait while the store is away for [`PATIENCE`]; everybody else is told at
-//! once. A release that the store did not take is kept, and told again. A round that panics has failed like any other: its
-//! callers are refused, and the keeper goes on, since without it nobody could write until the process is started anew.
+//! A caller of [`SharedLeases::acquire`] may wait while the store is away for [`PATIENCE`];
+//! everybody else is told at once. A release that the store did not take is kept, and told again. A
+//! round that panics has failed like any other: its callers are refused, and the keeper goes on,
+//! since without it nobody could write until the process is started anew.
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,7 +77,8 @@ pub struct SharedLeases {
 }
 
 impl SharedLeases {
-    /// Starts the task that speaks with the store; it ends with the last of the callers. Needs a runtime.
+    /// Starts the task that speaks with the store; it ends with the last of the callers. Needs a
+    /// runtime.
     pub(super) fn start<T: Table>(table: T, terms: Terms) -> Self {
         let (commands, received) = mpsc::unbounded_channel();
         let keeper = Keeper {
@@ -209,8 +213,12 @@ impl<T: Table> Keeper<T> {
         for command in commands {
             take_down(command, &mut round, &mut callers);
         }
-        let left: Vec<Ticket> =
-            self.waiting.iter().filter(|(_, waiter)| waiter.is_closed()).map(|(ticket, _)| *ticket).collect();
+        let left: Vec<Ticket> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiter)| waiter.is_closed())
+            .map(|(ticket, _)| *ticket)
+            .collect();
         self.waiting.retain(|_, waiter| !waiter.is_closed());
         self.leaving.extend(left);
         round.leave = self.leaving.clone();
@@ -296,7 +304,8 @@ impl<T: Table> Keeper<T> {
                 waiter.send(Err(refused())).ok();
             }
         }
-        let unsettled = !self.waiting.is_empty() || !self.owed.is_empty() || !self.leaving.is_empty();
+        let unsettled =
+            !self.waiting.is_empty() || !self.owed.is_empty() || !self.leaving.is_empty();
         self.look_at = unsettled.then(|| now + PAUSE);
     }
 }
@@ -345,8 +354,9 @@ fn place_lost() -> Failure {
 
 fn panicked(panic: &(dyn Any + Send)) -> Failure {
     let what = panic.downcast_ref::<&str>().copied();
-    let what =
-        what.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given");
+    let what = what
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no reason given");
     Arc::new(std::io::Error::other(format!(
         "a mistake of this program stopped it half-way ({what}); what it did is undone, and the next attempt begins anew"
     )))

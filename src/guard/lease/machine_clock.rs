@@ -1,9 +1,11 @@
-//! A clock that all processes of this machine share, that goes on while the machine sleeps, and that nobody can set.
+//! A clock that all processes of this machine share, that goes on while the machine sleeps, and
+//! that nobody can set.
 //!
-//! The wall's clock would not do: set forward by a minute, it would end leases a minute early, while their calls are
-//! still running at Marketo. A process's own monotonic clock would not do either: others cannot read it, and it stands
-//! still while the machine is suspended, when Marketo does not. Linux counts the time since the machine was started,
-//! suspension included (`CLOCK_BOOTTIME`), and names each start, so that times of an earlier one can be told. On other
+//! The wall's clock would not do: set forward by a minute, it would end leases a minute early,
+//! while their calls are still running at Marketo. A process's own monotonic clock would not do
+//! either: others cannot read it, and it stands still while the machine is suspended, when Marketo
+//! does not. Linux counts the time since the machine was started, suspension included
+//! (`CLOCK_BOOTTIME`), and names each start, so that times of an earlier one can be told. On other
 //! systems it is the wall's clock after all, and must only be slewed there, never set forward.
 
 /// A moment, in milliseconds of one start of this machine.

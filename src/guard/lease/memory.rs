@@ -1,6 +1,7 @@
 //! The leases of one process, in its memory: nothing of them outlives it.
 //!
-//! Whoever comes, goes or waits carries out a round of the book, and hands to everybody what it granted.
+//! Whoever comes, goes or waits carries out a round of the book, and hands to everybody what it
+//! granted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -53,7 +54,13 @@ impl MemoryLeases {
 
 impl State {
     /// A round, with one who gets in line or nobody.
-    fn round(&mut self, now: Duration, round: &Round, terms: Terms, enters: Option<Waiter>) -> Results {
+    fn round(
+        &mut self,
+        now: Duration,
+        round: &Round,
+        terms: Terms,
+        enters: Option<Waiter>,
+    ) -> Results {
         let results = self.book.round(OWNER, now, round, terms);
         self.waiting.extend(results.entered.iter().copied().zip(enters));
         for (ticket, grants) in &results.granted {
@@ -66,8 +73,8 @@ impl State {
     }
 }
 
-/// A place in the line. Whoever leaves it, at whatever instant, gives back what it was granted meanwhile, and lets those
-/// behind it move up.
+/// A place in the line. Whoever leaves it, at whatever instant, gives back what it was granted
+/// meanwhile, and lets those behind it move up.
 struct Place<'a> {
     store: &'a MemoryLeases,
     tickets: Vec<Ticket>,
@@ -78,7 +85,8 @@ impl<'a> Place<'a> {
     fn enter(store: &'a MemoryLeases, keys: &BTreeSet<LeaseKey>) -> Self {
         let (granted, grant) = oneshot::channel();
         let round = Round { enter: vec![keys.clone()], ..Round::default() };
-        let results = store.state().round(store.start.elapsed(), &round, store.terms, Some(granted));
+        let results =
+            store.state().round(store.start.elapsed(), &round, store.terms, Some(granted));
         Self { store, tickets: results.entered, grant }
     }
 }
@@ -123,11 +131,18 @@ impl Leases for MemoryLeases {
     ) -> Result<(), LeaseError> {
         let grants = leases.into_iter().map(Grant::from).collect();
         let results = self.round(&Round { renew: vec![(grants, span)], ..Round::default() });
-        results.renewed.into_iter().collect::<Result<(), _>>().map_err(|key| LeaseError::Lost { key })
+        results
+            .renewed
+            .into_iter()
+            .collect::<Result<(), _>>()
+            .map_err(|key| LeaseError::Lost { key })
     }
 
     async fn release(&self, leases: Vec<Lease>) -> Result<(), LeaseError> {
-        self.round(&Round { release: leases.iter().map(Grant::from).collect(), ..Round::default() });
+        self.round(&Round {
+            release: leases.iter().map(Grant::from).collect(),
+            ..Round::default()
+        });
         Ok(())
     }
 
@@ -175,7 +190,11 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(store.try_acquire(&keys(&["a"])).await.unwrap().is_empty());
-        assert_eq!(store.try_acquire(&keys(&["a", "b"])).await.unwrap().len(), 1, "other keys are free");
+        assert_eq!(
+            store.try_acquire(&keys(&["a", "b"])).await.unwrap().len(),
+            1,
+            "other keys are free"
+        );
         store.release(held).await.unwrap();
         for name in 0..3 {
             assert_eq!(order.recv().await, Some(name));
@@ -204,7 +223,8 @@ mod tests {
     async fn whoever_stops_waiting_leaves_the_line() {
         let store = MemoryLeases::new(Terms::default());
         let held = store.acquire(&keys(&["a"])).await.unwrap();
-        let waited = tokio::time::timeout(Duration::from_secs(1), store.acquire(&keys(&["a", "b"]))).await;
+        let waited =
+            tokio::time::timeout(Duration::from_secs(1), store.acquire(&keys(&["a", "b"]))).await;
         assert!(waited.is_err());
         assert_eq!(store.try_acquire(&keys(&["b"])).await.unwrap().len(), 1);
         drop(held);

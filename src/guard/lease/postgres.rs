@@ -1,13 +1,14 @@
 //! The leases of guards on several machines, in a Postgres that all of them reach.
 //!
-//! A round is one transaction under one advisory lock, so that rounds come one after another, whichever machine makes
-//! them; all its times are by the server's clock, which must not be set forward while guards run. Postgres syncs a commit
-//! to disk, so that leases outlive its restart. Who waits hears of a release by `LISTEN` on a connection of its own, and
-//! looks now and then in case a notice was lost. A connection that fails is given up and made anew by the next round;
+//! A round is one transaction under one advisory lock, so that rounds come one after another,
+//! whichever machine makes them; all its times are by the server's clock, which must not be set
+//! forward while guards run. Postgres syncs a commit to disk, so that leases outlive its restart.
+//! Who waits hears of a release by `LISTEN` on a connection of its own, and looks now and then in
+//! case a notice was lost. A connection that fails is given up and made anew by the next round;
 //! what became of a commit whose answer was lost is settled by that round's sweep.
 //!
-//! Never: lets a password reach a log, an error or a `Debug`; speaks with another machine in the clear unless the address
-//! says so (`address`).
+//! Never: lets a password reach a log, an error or a `Debug`; speaks with another machine in the
+//! clear unless the address says so (`address`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,9 +44,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How soon a release is seen whose notice was lost.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What every round counts on, whatever the server's defaults are: that each statement sees what was committed before it, as
-/// the lock is only of use so; that a commit is on disk when it is answered; and that a machine that is gone in the middle of
-/// a round, without a word, does not keep the lock from all others for as long as TCP takes to notice (hours).
+/// What every round counts on, whatever the server's defaults are: that each statement sees what
+/// was committed before it, as the lock is only of use so; that a commit is on disk when it is
+/// answered; and that a machine that is gone in the middle of a round, without a word, does not
+/// keep the lock from all others for as long as TCP takes to notice (hours).
 const SESSION: &str = "SET default_transaction_isolation = 'read committed'; \
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
     SET idle_in_transaction_session_timeout = '5s'";
@@ -67,8 +69,9 @@ enum ServerError {
 }
 
 impl SharedLeases {
-    /// Leases in the Postgres with this address. It need not be there yet: until it is, every lease is refused. Needs a
-    /// runtime. Fails where this system knows no authority by which the server's certificate could be judged.
+    /// Leases in the Postgres with this address. It need not be there yet: until it is, every lease
+    /// is refused. Needs a runtime. Fails where this system knows no authority by which the
+    /// server's certificate could be judged.
     pub fn postgres(address: &PostgresAddress, terms: Terms) -> std::io::Result<Self> {
         let tls = address.tls()?;
         let mut config = address.config().clone();
@@ -176,10 +179,11 @@ async fn migrate(client: &mut Client) -> Result<(), ServerError> {
     if version > FORMAT { Err(ServerError::Newer(version)) } else { Ok(()) }
 }
 
-/// The format that is there; 0 where there is none. Read from the catalogue itself, since by names a server may still find
-/// nothing where another guard has just made it.
+/// The format that is there; 0 where there is none. Read from the catalogue itself, since by names
+/// a server may still find nothing where another guard has just made it.
 async fn format(client: &impl GenericClient) -> Result<i32, tokio_postgres::Error> {
-    let known = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'mkto_audit_leases')";
+    let known =
+        "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'mkto_audit_leases')";
     if !client.query_one(known, &[]).await?.get::<_, bool>(0) {
         return Ok(0);
     }
@@ -204,7 +208,9 @@ async fn hear(way: &Way, released: &Notify) -> Result<(), tokio_postgres::Error>
     let (client, mut connection) = way.config.connect(way.tls.clone()).await?;
     let listening = client.batch_execute(LISTEN);
     let mut messages = std::pin::pin!(async {
-        while let Some(message) = std::future::poll_fn(|context| connection.poll_message(context)).await {
+        while let Some(message) =
+            std::future::poll_fn(|context| connection.poll_message(context)).await
+        {
             if matches!(message?, AsyncMessage::Notification(_)) {
                 released.notify_one();
             }
@@ -230,7 +236,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_machine_that_is_gone_in_the_middle_of_a_round_keeps_the_others_waiting_for_seconds_only() {
+    async fn a_machine_that_is_gone_in_the_middle_of_a_round_keeps_the_others_waiting_for_seconds_only()
+     {
         let cluster = Cluster::start();
         let database = cluster.database();
         let mut gone = connect(&way(&database)).await.unwrap();
@@ -260,12 +267,14 @@ mod tests {
         let (administrator, connection) = way.config.connect(way.tls.clone()).await.unwrap();
         tokio::spawn(connection);
         administrator.batch_execute(MIGRATIONS[0]).await.unwrap();
-        let lease = "INSERT INTO mkto_audit_leases.lease VALUES (decode(repeat('00', 32), 'hex'), 1, 2)";
+        let lease =
+            "INSERT INTO mkto_audit_leases.lease VALUES (decode(repeat('00', 32), 'hex'), 1, 2)";
         administrator.batch_execute(lease).await.unwrap();
         assert_eq!(format(&administrator).await.unwrap(), 1);
         // Several guards may come at once.
         let (one, other) = tokio::join!(connect(&way), connect(&way));
-        let leases = one.unwrap().client.query("SELECT 1 FROM mkto_audit_leases.lease", &[]).await.unwrap();
+        let leases =
+            one.unwrap().client.query("SELECT 1 FROM mkto_audit_leases.lease", &[]).await.unwrap();
         assert_eq!((leases.len(), format(&other.unwrap().client).await.unwrap()), (1, FORMAT));
     }
 
@@ -275,11 +284,18 @@ mod tests {
         let way = way(&cluster.database());
         let (administrator, connection) = way.config.connect(way.tls.clone()).await.unwrap();
         tokio::spawn(connection);
-        for default in ["default_transaction_isolation = 'serializable'", "synchronous_commit = off"] {
-            administrator.batch_execute(&format!("ALTER ROLE postgres SET {default}")).await.unwrap();
+        for default in
+            ["default_transaction_isolation = 'serializable'", "synchronous_commit = off"]
+        {
+            administrator
+                .batch_execute(&format!("ALTER ROLE postgres SET {default}"))
+                .await
+                .unwrap();
         }
         let connected = connect(&way).await.unwrap();
-        for (setting, needed) in [("transaction_isolation", "read committed"), ("synchronous_commit", "on")] {
+        for (setting, needed) in
+            [("transaction_isolation", "read committed"), ("synchronous_commit", "on")]
+        {
             let row = connected.client.query_one(&format!("SHOW {setting}"), &[]).await.unwrap();
             assert_eq!(row.get::<_, String>(0), needed, "{setting}");
         }

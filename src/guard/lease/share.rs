@@ -1,28 +1,32 @@
-//! What guards of one instance use of its limits, shared over their store of leases: together never more than one of them
-//! alone may.
+//! What guards of one instance use of its limits, shared over their store of leases: together never
+//! more than one of them alone may.
 //!
-//! Each guard has a row in the store with its *claim*, renewed every [`Spans::renewal`] or so, and a row lasts for a window
-//! and a margin longer than that. Why no window of Marketo's sees more calls than `limits.calls`, and no more than
-//! `limits.concurrency` are in flight:
+//! Each guard has a row in the store with its *claim*, renewed every [`Spans::renewal`] or so, and
+//! a row lasts for a window and a margin longer than that. Why no window of Marketo's sees more
+//! calls than `limits.calls`, and no more than `limits.concurrency` are in flight:
 //!
-//! 1. A guard never uses more than its claim. It raises what it may use after the store has taken the raised claim, and lowers
-//!    it before it asks for a lower one; what it has used up in the window before keeps the claim up ([`Ask::keep`]) until
-//!    those calls have left the window.
-//! 2. The claims never come to more than the limit. Rounds are one after another, and in its round a guard's claim is raised
-//!    by no more than what the other rows leave ([`shared`]).
-//! 3. A row outlives the last call of a guard that died by the window, and a margin for that call's way.
-//! 4. A guard that stops in good order replaces its row by rows of no more than it had, each of which lasts until its calls
-//!    have left the window ([`super::leaving`]). Nobody wants anything by them, so what they do not hold is divided among
-//!    those that are there.
+//! 1. A guard never uses more than its claim. It raises what it may use after the store has taken
+//!    the raised claim, and lowers it before it asks for a lower one; what it has used up in the
+//!    window before keeps the claim up ([`Ask::keep`]) until those calls have left the window.
+//! 2. The claims never come to more than the limit. Rounds are one after another, and in its round
+//!    a guard's claim is raised by no more than what the other rows leave ([`shared`]).
+//! 3. A row outlives the last call of a guard that died by the window, and a margin for that call's
+//!    way.
+//! 4. A guard that stops in good order replaces its row by rows of no more than it had, each of
+//!    which lasts until its calls have left the window ([`super::leaving`]). Nobody wants anything
+//!    by them, so what they do not hold is divided among those that are there.
 //!
-//! How the limit is divided ([`parts`]) is of no weight for that, so that it can go by what each has use for: an idle guard
-//! keeps little, a newcomer has its part as soon as the others have seen it and their calls have left the window.
+//! How the limit is divided ([`parts`]) is of no weight for that, so that it can go by what each
+//! has use for: an idle guard keeps little, a newcomer has its part as soon as the others have seen
+//! it and their calls have left the window.
 //!
-//! It can be exceeded for a while all the same, which is waited out as 606 and 615 always are: by a guard that is cut off from
-//! the store for longer than its row lasts and goes on reading with its last part, while others are not; by one that was
-//! started while the store was away, which takes the whole limit for its own; by a machine that slept for so long, until its
-//! first round; by calls of a guard that died that run on for longer than its row lasts; and where the store has lost its
-//! rows. No call waits for the store: rounds for this are made in the background ([`Part`] is what a guard keeps).
+//! It can be exceeded for a while all the same, which is waited out as 606 and 615 always are: by a
+//! guard that is cut off from the store for longer than its row lasts and goes on reading with its
+//! last part, while others are not; by one that was started while the store was away, which takes
+//! the whole limit for its own; by a machine that slept for so long, until its first round; by
+//! calls of a guard that died that run on for longer than its row lasts; and where the store has
+//! lost its rows. No call waits for the store: rounds for this are made in the background ([`Part`]
+//! is what a guard keeps).
 
 use std::time::Duration;
 
@@ -32,10 +36,12 @@ use super::LeaseKey;
 use super::span::margin;
 use crate::marketo::{Clock, Share};
 
-/// An idle guard keeps this part of an equal part, so that its first calls need not wait for a round.
+/// An idle guard keeps this part of an equal part, so that its first calls need not wait for a
+/// round.
 const IDLE: usize = 4;
 
-/// After so many renewals in a row a guard that was away takes it that all others which live have renewed too.
+/// After so many renewals in a row a guard that was away takes it that all others which live have
+/// renewed too.
 const ALL_ARE_BACK: u32 = 10;
 
 /// How long and how often what is shared is claimed.
@@ -52,7 +58,8 @@ impl Spans {
     pub fn of(window: Duration, clock: Clock) -> Self {
         let margin = margin(clock);
         let renewal = (window / 20).clamp(Duration::from_millis(50), Duration::from_secs(1));
-        // The last call may leave as late as the renewal that did not come, and arrive a margin later.
+        // The last call may leave as late as the renewal that did not come, and arrive a margin
+        // later.
         Self { renewal, row: window + margin + (renewal * 10).max(margin) }
     }
 }
@@ -106,7 +113,8 @@ pub(super) fn shared<'r>(
     ask: &Ask,
     others: impl Iterator<Item = (i64, &'r Claim)>,
 ) -> Shared {
-    let (mut claimed, mut left, mut wants) = (Share::default(), Share::default(), vec![(ask.wants, owner)]);
+    let (mut claimed, mut left, mut wants) =
+        (Share::default(), Share::default(), vec![(ask.wants, owner)]);
     let (mut silent, mut frees_in) = (0, Duration::ZERO);
     for (other, row) in others {
         claimed.calls += row.share.calls;
@@ -127,7 +135,8 @@ pub(super) fn shared<'r>(
         }
     }
     let one = |of: fn(&Share) -> usize| {
-        let wants: Vec<(usize, i64)> = wants.iter().map(|(wants, owner)| (of(wants), *owner)).collect();
+        let wants: Vec<(usize, i64)> =
+            wants.iter().map(|(wants, owner)| (of(wants), *owner)).collect();
         let divided = of(&ask.limit).saturating_sub(of(&left));
         let part = parts(divided, wants).into_iter().find(|(whose, _)| *whose == owner);
         let part = part.map_or(0, |(_, part)| part);
@@ -145,9 +154,10 @@ pub(super) fn shared<'r>(
     }
 }
 
-/// Divides a limit by what each has use for, all of it: whoever wants less than an equal part gets what it wants, and a
-/// fraction of an equal part in any case; those who want more share the rest equally; and so is divided what nobody wants.
-/// As long as there are no more guards than the limit has units, each gets one.
+/// Divides a limit by what each has use for, all of it: whoever wants less than an equal part gets
+/// what it wants, and a fraction of an equal part in any case; those who want more share the rest
+/// equally; and so is divided what nobody wants. As long as there are no more guards than the limit
+/// has units, each gets one.
 fn parts(limit: usize, mut wants: Vec<(usize, i64)>) -> Vec<(i64, usize)> {
     let least = (limit / (wants.len().max(1) * IDLE)).max(1);
     for (wanted, _) in &mut wants {
@@ -196,15 +206,23 @@ impl Part {
         let all_are_back = match self.answered {
             None => self.always_there,
             Some((_, last)) if self.is_away(now, last) => false,
-            Some((since, _)) => self.always_there || now - since >= self.spans.renewal * ALL_ARE_BACK,
+            Some((since, _)) => {
+                self.always_there || now - since >= self.spans.renewal * ALL_ARE_BACK
+            }
         };
         // Half as much again as it has use for now, so that it can grow into more.
         let wants = |used: usize| used + used / 2 + 1;
         Ask {
             instance: self.instance,
             limit: self.limit,
-            keep: Share { calls: kept.calls.max(used.calls), at_once: kept.at_once.max(used.at_once) },
-            wants: Share { calls: wants(used.calls), at_once: wants(most_at_once.max(used.at_once)) },
+            keep: Share {
+                calls: kept.calls.max(used.calls),
+                at_once: kept.at_once.max(used.at_once),
+            },
+            wants: Share {
+                calls: wants(used.calls),
+                at_once: wants(most_at_once.max(used.at_once)),
+            },
             grows: all_are_back,
             lasts: self.spans.row,
         }
@@ -222,12 +240,14 @@ impl Part {
         *self.may_use.insert(may_use)
     }
 
-    /// Whether the last answer is so long ago that others may have counted this guard out, or it the others.
+    /// Whether the last answer is so long ago that others may have counted this guard out, or it
+    /// the others.
     fn is_away(&self, now: Instant, last: Instant) -> bool {
         now - last >= self.spans.row / 2
     }
 
-    /// What may be used after a renewal that was not answered: what was before, or, where nobody ever answered, all.
+    /// What may be used after a renewal that was not answered: what was before, or, where nobody
+    /// ever answered, all.
     pub fn not_told(&mut self) -> Share {
         self.always_there &= self.answered.is_some();
         self.may_use.unwrap_or(self.limit)

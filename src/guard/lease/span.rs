@@ -1,16 +1,18 @@
-//! How long a key is protected for a call: in one place, for those who send and for the check of the protocol.
+//! How long a key is protected for a call: in one place, for those who send and for the check of
+//! the protocol.
 //!
-//! Between the renewal of a lease and the end of its call at Marketo lie three spans. The call leaves within [`MARGIN`] of
-//! the moment at which the renewal was asked for, or not at all ([`LeaveBy`]). It arrives within another. And it runs, no
-//! longer than Marketo's limit of such calls. The spans are Marketo's time, and the
-//! margins no shorter than a busy machine needs.
+//! Between the renewal of a lease and the end of its call at Marketo lie three spans. The call
+//! leaves within [`MARGIN`] of the moment at which the renewal was asked for, or not at all
+//! ([`LeaveBy`]). It arrives within another. And it runs, no longer than Marketo's limit of such
+//! calls. The spans are Marketo's time, and the margins no shorter than a busy machine needs.
 
 use std::time::Duration;
 
 use super::machine_clock;
 use crate::marketo::Clock;
 
-/// The longest that a call may take from the asking for its renewal until it leaves, and from there until it arrives.
+/// The longest that a call may take from the asking for its renewal until it leaves, and from there
+/// until it arrives.
 pub const MARGIN: Duration = Duration::from_secs(10);
 
 /// However fast Marketo's clock, for practising, a busy machine may be slow.
@@ -21,7 +23,8 @@ pub fn to_send(limit: Duration, clock: Clock) -> Duration {
     clock.wall(limit) + margin(clock) * 2
 }
 
-/// After how long of the wall's time since it left a call with this limit is over, whatever its sender heard of it.
+/// After how long of the wall's time since it left a call with this limit is over, whatever its
+/// sender heard of it.
 pub fn until_over(limit: Duration, clock: Clock) -> Duration {
     clock.wall(limit) + margin(clock)
 }
@@ -31,7 +34,8 @@ pub(super) fn margin(clock: Clock) -> Duration {
     clock.wall(MARGIN).max(LEAST_MARGIN)
 }
 
-/// The moment after which a call must not leave any more, by a clock that goes on while the machine sleeps.
+/// The moment after which a call must not leave any more, by a clock that goes on while the machine
+/// sleeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaveBy {
     /// Of the machine's clock. A clock that cannot be read lets nothing leave.

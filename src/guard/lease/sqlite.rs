@@ -1,15 +1,18 @@
 //! The leases of the processes of one machine, in a small file of their own beside the ledger.
 //!
-//! A round is one immediate transaction, so that rounds come one after another, whichever process makes them. It is not
-//! synced to disk: the file's changes outlive a killed process as it is, and what a power cut may undo cannot hurt,
-//! because nothing is granted until the machine has been up for longer than any call that left before can run
-//! ([`QUIET`]). Waiters of this process are served by its own rounds; changes by other processes are seen by asking
-//! SQLite for its `data_version` every [`LOOK`] while somebody waits, a look into shared memory that reads no page. Times
-//! are those of [`machine_clock`]. The file must lie on a disk of this machine, as SQLite's WAL asks for.
+//! A round is one immediate transaction, so that rounds come one after another, whichever process
+//! makes them. It is not synced to disk: the file's changes outlive a killed process as it is, and
+//! what a power cut may undo cannot hurt, because nothing is granted until the machine has been up
+//! for longer than any call that left before can run ([`QUIET`]). Waiters of this process are
+//! served by its own rounds; changes by other processes are seen by asking SQLite for its
+//! `data_version` every [`LOOK`] while somebody waits, a look into shared memory that reads no
+//! page. Times are those of [`machine_clock`]. The file must lie on a disk of this machine, as
+//! SQLite's WAL asks for.
 //!
-//! A file that is deleted or replaced while processes have it open would give a key to two of them. A round that finds it
-//! so goes over to the file that is there now, and keeps everybody quiet in it until what left before is over. A round that
-//! failed, or panicked, is undone, and the next one is made with a new connection.
+//! A file that is deleted or replaced while processes have it open would give a key to two of them.
+//! A round that finds it so goes over to the file that is there now, and keeps everybody quiet in
+//! it until what left before is over. A round that failed, or panicked, is undone, and the next one
+//! is made with a new connection.
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -42,15 +45,16 @@ const APPLICATION_ID: i32 = 0x6d6b_6147;
 /// How long another process's round may take.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// What is written between two checkpoints, in pages of 4 KB. A checkpoint waits for the disk, and a write for it, so they
-/// are to be rare: with SQLite's own 1,000 pages they would be one write in a hundred.
+/// What is written between two checkpoints, in pages of 4 KB. A checkpoint waits for the disk, and
+/// a write for it, so they are to be rare: with SQLite's own 1,000 pages they would be one write in
+/// a hundred.
 const CHECKPOINT_PAGES: u32 = 10_000;
 
 /// How soon a release by another process is seen.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// After a start of the machine nothing is granted before it has been up for so long: by then every call that left
-/// before is over.
+/// After a start of the machine nothing is granted before it has been up for so long: by then every
+/// call that left before is over.
 const QUIET: Duration = SYNC_LIMIT.saturating_add(Duration::from_secs(30));
 
 /// Why a file of leases cannot be used. Nothing may be sent without it.
@@ -98,7 +102,8 @@ pub enum FileError {
 }
 
 impl SharedLeases {
-    /// Opens a file of leases, making it where there is none. Only its owner can read it. Needs a runtime.
+    /// Opens a file of leases, making it where there is none. Only its owner can read it. Needs a
+    /// runtime.
     pub fn sqlite(path: &Path, terms: Terms) -> Result<Self, FileError> {
         Ok(Self::start(File::open(path)?, terms))
     }
@@ -122,7 +127,8 @@ type HalfWay = Box<dyn FnMut(&Connection) + Send>;
 struct Open {
     db: Connection,
     in_place: InPlace,
-    /// Whether the last round ended as it should: if not, nobody knows what it left of the connection.
+    /// Whether the last round ended as it should: if not, nobody knows what it left of the
+    /// connection.
     sound: bool,
     /// SQLite's count of other connections' commits, as last seen.
     version: i64,
@@ -133,8 +139,8 @@ impl Table for File {
 
     async fn round(&mut self, round: &Round, terms: Terms) -> Result<Results, Failure> {
         let mut round = || self.carry_out(round, terms);
-        // In place: waking another thread and being woken by it takes longer than most rounds do. Where the runtime has
-        // other threads, they take over what else there is to do.
+        // In place: waking another thread and being woken by it takes longer than most rounds do.
+        // Where the runtime has other threads, they take over what else there is to do.
         let has_others = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
         let result = if has_others { tokio::task::block_in_place(round) } else { round() };
         result.map_err(|error| Arc::new(error) as Failure)
@@ -142,9 +148,11 @@ impl Table for File {
 
     async fn changed(&mut self) {
         loop {
-            // SQLite tells other processes of nothing: its version number is looked at, which reads no page.
+            // SQLite tells other processes of nothing: its version number is looked at, which reads
+            // no page.
             tokio::time::sleep(LOOK).await;
-            let unchanged = |open: &Open| data_version(&open.db).is_ok_and(|version| version == open.version);
+            let unchanged =
+                |open: &Open| data_version(&open.db).is_ok_and(|version| version == open.version);
             // What cannot be read now is told by the next round.
             if !self.open.as_ref().is_some_and(unchanged) {
                 return;
@@ -171,14 +179,16 @@ impl File {
         let open = match (in_place, &mut self.open) {
             (None, Some(open)) => open,
             (replaced, open) => {
-                // Closed first: SQLite shares what it keeps of a file among a process's connections to it.
+                // Closed first: SQLite shares what it keeps of a file among a process's connections
+                // to it.
                 drop(replaced);
                 open.insert(Open::instead(&self.path)?)
             }
         };
         let failed = |source| FileError::Store { path: self.path.clone(), source };
         if !std::mem::replace(&mut open.sound, false) {
-            // The old one is closed after it: by the last to close it the file would be tidied up, and not be found in place.
+            // The old one is closed after it: by the last to close it the file would be tidied up,
+            // and not be found in place.
             open.db = connect(&self.path)?;
         }
         // Of before the round: a later commit may have been missed by it.
@@ -187,7 +197,8 @@ impl File {
             open.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         // Read after the lock is there, since waiting for it takes time.
         let now = machine_clock::now().map_err(|source| FileError::Clock { source })?;
-        let results = round::carry_out(&transaction, self.owner, &now, round, terms).map_err(failed)?;
+        let results =
+            round::carry_out(&transaction, self.owner, &now, round, terms).map_err(failed)?;
         #[cfg(test)]
         if let Some(half_way) = &mut self.half_way {
             half_way(&transaction);
@@ -201,12 +212,13 @@ impl File {
 impl Open {
     fn new(path: &Path) -> Result<Self, FileError> {
         let db = open(path)?;
-        let version =
-            data_version(&db).map_err(|source| FileError::Store { path: path.to_owned(), source })?;
+        let version = data_version(&db)
+            .map_err(|source| FileError::Store { path: path.to_owned(), source })?;
         Ok(Self { db, in_place: InPlace::look(path), sound: true, version })
     }
 
-    /// What is there now in place of the file that was open until now, whose leases nobody knows any more.
+    /// What is there now in place of the file that was open until now, whose leases nobody knows
+    /// any more.
     fn instead(path: &Path) -> Result<Self, FileError> {
         tracing::error!(
             path = %path.display(),
@@ -237,12 +249,11 @@ fn connect(path: &Path) -> Result<Connection, FileError> {
     let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
     db.busy_timeout(BUSY).map_err(failed)?;
     let not_leases = || FileError::NotLeases { path: path.to_owned() };
-    let application: i32 =
-        db.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(|source| {
-            match source.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::NotADatabase) => not_leases(),
-                _ => failed(source),
-            }
+    let application: i32 = db
+        .pragma_query_value(None, "application_id", |row| row.get(0))
+        .map_err(|source| match source.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::NotADatabase) => not_leases(),
+            _ => failed(source),
         })?;
     let objects: i64 =
         db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
@@ -254,7 +265,9 @@ fn connect(path: &Path) -> Result<Connection, FileError> {
     db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(failed)?;
     db.pragma_update(None, "foreign_keys", true).map_err(failed)?;
     match migrate(&mut db).map_err(failed)? {
-        found if found > FORMAT => Err(FileError::Newer { path: path.to_owned(), found, known: FORMAT }),
+        found if found > FORMAT => {
+            Err(FileError::Newer { path: path.to_owned(), found, known: FORMAT })
+        }
         _ => Ok(db),
     }
 }

@@ -1,10 +1,11 @@
 //! What a store that several processes share has to do: one round, all of it at one moment.
 //!
-//! Everything that a process wants of the table since it last looked goes in one [`Round`]: a store that syncs to disk
-//! does so once for many callers. The order within a round is fixed, and each part counts on it: what is over is removed
-//! first, so that every row that is left counts; renewals come before grants, so that what is renewed in time is not
-//! given away; what is given back comes before the grants that it makes possible; and those who wait come before those
-//! who only try.
+//! Everything that a process wants of the table since it last looked goes in one [`Round`]: a store
+//! that syncs to disk does so once for many callers. The order within a round is fixed, and each
+//! part counts on it: what is over is removed first, so that every row that is left counts;
+//! renewals come before grants, so that what is renewed in time is not given away; what is given
+//! back comes before the grants that it makes possible; and those who wait come before those who
+//! only try.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -50,7 +51,8 @@ pub(super) struct Round {
     pub(super) take: Vec<BTreeSet<LeaseKey>>,
     /// The places that are waited at already.
     pub(super) waiting: BTreeSet<Ticket>,
-    /// The last round failed, and nobody knows whether it was carried out: places that nobody waits at are to go.
+    /// The last round failed, and nobody knows whether it was carried out: places that nobody waits
+    /// at are to go.
     pub(super) sweep: bool,
     /// The claim to a part of the limits that is renewed.
     pub(super) share: Option<Ask>,
@@ -67,7 +69,8 @@ pub(super) struct Results {
     pub(super) entered: Vec<Ticket>,
     /// Whose turn it is, of those who waited and those who entered: all of its keys.
     pub(super) granted: Vec<(Ticket, Vec<Grant>)>,
-    /// Places that were waited at, and that are over: this process gave no sign of life for too long.
+    /// Places that were waited at, and that are over: this process gave no sign of life for too
+    /// long.
     pub(super) gone: Vec<Ticket>,
     /// What each who tried has got.
     pub(super) taken: Vec<Vec<Grant>>,
@@ -85,10 +88,13 @@ pub(super) trait Table: Send + 'static {
     /// What the store is called.
     const NAME: &'static str;
 
-    /// Carries out a round, all of it or nothing. After one that failed, or panicked, the next begins with a new
-    /// connection: what the last one left of the old one nobody knows.
-    fn round(&mut self, round: &Round, terms: Terms)
-    -> impl Future<Output = Result<Results, Failure>> + Send;
+    /// Carries out a round, all of it or nothing. After one that failed, or panicked, the next
+    /// begins with a new connection: what the last one left of the old one nobody knows.
+    fn round(
+        &mut self,
+        round: &Round,
+        terms: Terms,
+    ) -> impl Future<Output = Result<Results, Failure>> + Send;
 
     /// Waits until another process may have changed the table. May be dropped at any time.
     fn changed(&mut self) -> impl Future<Output = ()> + Send;

@@ -18,7 +18,8 @@ pub(super) mod rounds;
 mod storm;
 
 /// Long enough for a busy machine, short enough to wait for.
-const TERMS: Terms = Terms { unsent: Duration::from_millis(600), place: Duration::from_millis(900) };
+const TERMS: Terms =
+    Terms { unsent: Duration::from_millis(600), place: Duration::from_millis(900) };
 
 /// Stores count in milliseconds.
 const TICK: Duration = Duration::from_millis(2);
@@ -166,7 +167,10 @@ async fn gone<L: Leases>(store: Store<L>) {
     let renewed = store.here.renew(&lost, SOON).await;
     assert!(matches!(renewed, Err(LeaseError::Lost { key }) if key == lost[0].key()));
     store.here.release(lost).await.unwrap();
-    assert!(store.here.try_acquire(&keys(&["a"])).await.unwrap().is_empty(), "it is another's by now");
+    assert!(
+        store.here.try_acquire(&keys(&["a"])).await.unwrap().is_empty(),
+        "it is another's by now"
+    );
 }
 
 async fn not_early<L: Leases>(store: Store<L>) {

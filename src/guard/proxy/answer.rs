@@ -1,4 +1,5 @@
-//! Answers in Marketo's shape: those put together of Marketo's own rows, and those that the proxy has to give itself.
+//! Answers in Marketo's shape: those put together of Marketo's own rows, and those that the proxy
+//! has to give itself.
 
 use chrono::{DateTime, Utc};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -54,7 +55,8 @@ pub(super) fn written(id: u64, status: &str) -> Value {
     json!({"id": id, "status": status})
 }
 
-/// A request id for an answer that Marketo had no part in, in Marketo's shape: its second half is the time.
+/// A request id for an answer that Marketo had no part in, in Marketo's shape: its second half is
+/// the time.
 pub(super) fn request_id(now: DateTime<Utc>) -> String {
     format!("{:x}#{:x}", rand::random::<u16>(), now.timestamp_millis())
 }

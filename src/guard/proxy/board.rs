@@ -1,10 +1,11 @@
 //! The writes that wait, and which of them may leave next. Pure: no clock, no I/O.
 //!
-//! Each record stands in two lines: its API user's, and that of each of its keys. It may leave when it is the first in
-//! every line of its keys; so writes of a key leave in the order in which they came, whoever sent them, and a key that
-//! is being written holds up no other. A call takes along whatever else may leave by then and agrees with it (group
-//! commit): up to 300 records, under 1 MB. Records of one key that follow one another become one record in it where
-//! the result is the same.
+//! Each record stands in two lines: its API user's, and that of each of its keys. It may leave when
+//! it is the first in every line of its keys; so writes of a key leave in the order in which they
+//! came, whoever sent them, and a key that is being written holds up no other. A call takes along
+//! whatever else may leave by then and agrees with it (group commit): up to 300 records, under 1
+//! MB. Records of one key that follow one another become one record in it where the result is the
+//! same.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -51,8 +52,9 @@ pub(super) struct BrokenOff {
     number: u64,
 }
 
-/// A record has an outcome and leaves the lines of its keys, or it breaks off. Wherever that happens, nothing is locked or
-/// waited for here. The rights that it had are not given back: they last as long as Marketo may be writing it.
+/// A record has an outcome and leaves the lines of its keys, or it breaks off. Wherever that
+/// happens, nothing is locked or waited for here. The rights that it had are not given back: they
+/// last as long as Marketo may be writing it.
 impl Drop for Item {
     fn drop(&mut self) {
         if let Some(mourner) = self.mourner.take() {
@@ -110,7 +112,8 @@ impl Board {
         Self { mourner: Some(mourner), ..Self::default() }
     }
 
-    /// Puts a caller's records at the end of their lines. Whether somebody has to be sent to attend to its line.
+    /// Puts a caller's records at the end of their lines. Whether somebody has to be sent to attend
+    /// to its line.
     pub(super) fn enter(&mut self, caller: &Arc<Caller>, records: Vec<Record>) -> bool {
         for (place, record) in records.into_iter().enumerate() {
             self.numbers += 1;
@@ -138,8 +141,8 @@ impl Board {
         self.attend(&caller.user)
     }
 
-    /// Puts a record that was taken back to the front of its user's line; it never left the lines of its keys. Whether
-    /// somebody has to be sent to attend to its line.
+    /// Puts a record that was taken back to the front of its user's line; it never left the lines
+    /// of its keys. Whether somebody has to be sent to attend to its line.
     pub(super) fn put_back(&mut self, item: Item) -> bool {
         let user = item.caller.user.clone();
         let line = self.users.entry(user.clone()).or_default();
@@ -148,14 +151,15 @@ impl Board {
         self.attend(&user)
     }
 
-    /// Takes a record out of its user's line again, if it still stands there; in those of its keys it keeps its place.
+    /// Takes a record out of its user's line again, if it still stands there; in those of its keys
+    /// it keeps its place.
     pub(super) fn withdraw(&mut self, user: &ApiUser, number: u64) -> Option<Item> {
         let items = &mut self.users.get_mut(user)?.items;
         items.remove(items.iter().position(|item| item.number == number)?)
     }
 
-    /// The records of the next call of this user; nothing where none may leave now. `given_up` gets those whose caller is
-    /// gone.
+    /// The records of the next call of this user; nothing where none may leave now. `given_up` gets
+    /// those whose caller is gone.
     pub(super) fn take(&mut self, user: &ApiUser, given_up: &mut Vec<Item>) -> Vec<Unit> {
         let Some(line) = self.users.get_mut(user) else { return Vec::new() };
         let mut call = Call::default();
@@ -177,7 +181,8 @@ impl Board {
         call.units
     }
 
-    /// Whether more of a user's records may leave now; where none may, nobody attends to its line any more.
+    /// Whether more of a user's records may leave now; where none may, nobody attends to its line
+    /// any more.
     pub(super) fn has_more(&mut self, user: &ApiUser) -> bool {
         let Some(line) = self.users.get_mut(user) else { return false };
         let call = Call::default();
@@ -189,8 +194,12 @@ impl Board {
         attended
     }
 
-    /// Takes records that are settled out of the lines of their keys; gives the users whose lines are to be attended to.
-    pub(super) fn finish<'a>(&mut self, items: impl IntoIterator<Item = &'a mut Item>) -> Vec<ApiUser> {
+    /// Takes records that are settled out of the lines of their keys; gives the users whose lines
+    /// are to be attended to.
+    pub(super) fn finish<'a>(
+        &mut self,
+        items: impl IntoIterator<Item = &'a mut Item>,
+    ) -> Vec<ApiUser> {
         let mut next = BTreeSet::new();
         for item in items {
             item.mourner = None;
@@ -205,7 +214,8 @@ impl Board {
         next.into_iter().filter(|user| self.attend(user)).collect()
     }
 
-    /// Takes a record out of the lines of its keys; gives the users of those that are the first in them now.
+    /// Takes a record out of the lines of its keys; gives the users of those that are the first in
+    /// them now.
     fn leave_lines(&mut self, number: u64, keys: &BTreeSet<LeaseKey>) -> BTreeSet<ApiUser> {
         let mut next = BTreeSet::new();
         for key in keys {
@@ -219,14 +229,18 @@ impl Board {
         next
     }
 
-    /// Whoever was at work on a user's line broke off. Whether somebody has to be sent to attend to it.
+    /// Whoever was at work on a user's line broke off. Whether somebody has to be sent to attend to
+    /// it.
     pub(super) fn attend_anew(&mut self, user: &ApiUser) -> bool {
         self.has_more(user)
     }
 
     /// How many of these records would have to wait for another write of their key.
     pub(super) fn behind_others(&self, records: &[Record]) -> usize {
-        records.iter().filter(|record| record.leases.iter().any(|key| self.keys.contains_key(key))).count()
+        records
+            .iter()
+            .filter(|record| record.leases.iter().any(|key| self.keys.contains_key(key)))
+            .count()
     }
 
     /// Records that wait in the lines of users.
@@ -262,9 +276,14 @@ enum Place {
 
 impl Call {
     /// Where a record fits into the call; nowhere if it has to wait.
-    fn place_for(&self, item: &Item, lines: &BTreeMap<LeaseKey, VecDeque<(u64, ApiUser)>>) -> Option<Place> {
+    fn place_for(
+        &self,
+        item: &Item,
+        lines: &BTreeMap<LeaseKey, VecDeque<(u64, ApiUser)>>,
+    ) -> Option<Place> {
         if !self.agrees(item)
-            || self.bytes + item.record.bytes + ID_BYTES > BODY_BYTES.saturating_sub(envelope_bytes(item))
+            || self.bytes + item.record.bytes + ID_BYTES
+                > BODY_BYTES.saturating_sub(envelope_bytes(item))
         {
             // A record that is too large for any call is Marketo's to refuse.
             return (self.units.is_empty() && is_first(item, lines)).then_some(Place::New);
@@ -286,7 +305,8 @@ impl Call {
         let unit = self.units.get(first)?;
         let sociable = unit.items.iter().all(|other| other.company == Company::Anybody);
         let other = &unit.items.first()?.record;
-        // Rights are taken by the widest reading of a key; one record is made of two only by the narrowest.
+        // Rights are taken by the widest reading of a key; one record is made of two only by the
+        // narrowest.
         let same = other.key.is_some()
             && other.key == item.record.key
             && other.leases == item.record.leases
@@ -295,10 +315,14 @@ impl Call {
     }
 
     fn agrees(&self, item: &Item) -> bool {
-        let Some(first) = self.units.first().and_then(|unit| unit.items.first()) else { return true };
+        let Some(first) = self.units.first().and_then(|unit| unit.items.first()) else {
+            return true;
+        };
         let same_caller = Arc::ptr_eq(&first.caller, &item.caller);
         match first.company.max(item.company) {
-            Company::Anybody | Company::OwnRecord => first.caller.agreement == item.caller.agreement,
+            Company::Anybody | Company::OwnRecord => {
+                first.caller.agreement == item.caller.agreement
+            }
             Company::OwnCaller => same_caller,
             Company::Alone => false,
         }
@@ -326,8 +350,9 @@ impl Call {
 
 /// Whether a record is the first in every line of its keys.
 fn is_first(item: &Item, lines: &BTreeMap<LeaseKey, VecDeque<(u64, ApiUser)>>) -> bool {
-    let first =
-        |key| lines.get(key).and_then(VecDeque::front).is_some_and(|(number, _)| *number == item.number);
+    let first = |key| {
+        lines.get(key).and_then(VecDeque::front).is_some_and(|(number, _)| *number == item.number)
+    };
     item.record.leases.iter().all(first)
 }
 
@@ -354,7 +379,11 @@ impl Item {
 impl Unit {
     /// A record by itself, with its rights.
     pub(super) fn of(mut item: Item) -> Self {
-        Self { shape: item.record.shape.clone(), leases: std::mem::take(&mut item.leases), items: vec![item] }
+        Self {
+            shape: item.record.shape.clone(),
+            leases: std::mem::take(&mut item.leases),
+            items: vec![item],
+        }
     }
 
     /// The keys that writing it takes the rights to.

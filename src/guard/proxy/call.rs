@@ -1,14 +1,16 @@
-//! One call to Marketo within the limits: its turn, its rights renewed, sent, and what was said, judged by the same table
-//! as every other call of this crate.
+//! One call to Marketo within the limits: its turn, its rights renewed, sent, and what was said,
+//! judged by the same table as every other call of this crate.
 //!
-//! That there are too many calls is waited out here, and so is a connection that cannot be made: in both cases nothing
-//! was done. Never: sends a write again of which that is not certain.
+//! That there are too many calls is waited out here, and so is a connection that cannot be made: in
+//! both cases nothing was done. Never: sends a write again of which that is not certain.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use hyper::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue};
+use hyper::header::{
+    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue,
+};
 use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
@@ -23,7 +25,8 @@ use super::user::ApiUser;
 use crate::guard::lease::{Lease, LeaseError, Leases, LeaveBy, in_full, to_send, until_over};
 use crate::marketo::{Kind, NoCall, Slot, Untrusted, Verdict, of_code, of_http};
 
-/// How often a call is repeated for being one too many; others share the limit, so it can take a while.
+/// How often a call is repeated for being one too many; others share the limit, so it can take a
+/// while.
 const CROWDED_ATTEMPTS: u32 = 60;
 
 /// How often a read is tried, and a connection.
@@ -107,9 +110,14 @@ impl Reason {
 }
 
 impl<L: Leases> Proxy<L> {
-    /// Makes a call until it has an answer, is refused, or must not be sent again. The rights of `units` are renewed right
-    /// before it leaves; there are none where it only reads.
-    pub(super) async fn call(&self, order: &Order<'_>, units: &mut [Unit], mut slot: Option<Slot>) -> Said {
+    /// Makes a call until it has an answer, is refused, or must not be sent again. The rights of
+    /// `units` are renewed right before it leaves; there are none where it only reads.
+    pub(super) async fn call(
+        &self,
+        order: &Order<'_>,
+        units: &mut [Unit],
+        mut slot: Option<Slot>,
+    ) -> Said {
         let (mut attempts, mut crowded) = (0, 0_u32);
         loop {
             attempts += 1;
@@ -139,7 +147,8 @@ impl<L: Leases> Proxy<L> {
             let (left_at, answer) = self.upstream.ask(order.request(), leave_by, patience).await;
             drop(slot);
             self.metrics.upstream(order.kind, sent_at.elapsed());
-            // What follows counts from when the bytes left, which a slow connection may have held up.
+            // What follows counts from when the bytes left, which a slow connection may have held
+            // up.
             let sent_at = left_at.unwrap_or(sent_at);
             match judge(order.kind, answer, sent_at) {
                 Judged::Said(said) => {
@@ -154,8 +163,8 @@ impl<L: Leases> Proxy<L> {
                     crowded += 1;
                     attempts -= 1;
                     self.metrics.crowded();
-                    let pause =
-                        Duration::from_secs(u64::from(crowded.min(5))).mul_f64(0.5 + rand::random::<f64>());
+                    let pause = Duration::from_secs(u64::from(crowded.min(5)))
+                        .mul_f64(0.5 + rand::random::<f64>());
                     self.turns.slow_down(self.settings.clock.wall(pause));
                 }
                 Judged::NotNow(_) if attempts < ATTEMPTS => {
@@ -205,7 +214,8 @@ impl<L: Leases> Proxy<L> {
     /// Marketo's certificate is not to be trusted: nothing leaves.
     fn untrusted(&self, why: Untrusted) -> Refusal {
         why.tell();
-        let what = "API Temporarily Unavailable: the guard does not trust Marketo's TLS certificate";
+        let what =
+            "API Temporarily Unavailable: the guard does not trust Marketo's TLS certificate";
         self.refusal("608", &format!("{what}, {}; nothing was sent", why.what()))
     }
 
@@ -281,8 +291,8 @@ fn judge(kind: Kind, answer: Result<Whole, NoAnswer>, sent_at: Instant) -> Judge
     let Whole { status, headers, body } = whole;
     let passed_on = |code: &str, message: &str| {
         let content_type = headers.get(CONTENT_TYPE).cloned();
-        let content_type =
-            content_type.unwrap_or_else(|| HeaderValue::from_static("application/json;charset=UTF-8"));
+        let content_type = content_type
+            .unwrap_or_else(|| HeaderValue::from_static("application/json;charset=UTF-8"));
         Refusal {
             answer: Answer { status, content_type, body: body.clone() },
             code: code.into(),
@@ -310,7 +320,8 @@ fn judge(kind: Kind, answer: Result<Whole, NoAnswer>, sent_at: Instant) -> Judge
         let code = reason.code();
         (of_code(kind, &code), passed_on(&code, reason.message.as_deref().unwrap_or_default()))
     } else {
-        let said = serde_json::from_slice::<Envelope>(&body).ok().filter(|envelope| !envelope.success);
+        let said =
+            serde_json::from_slice::<Envelope>(&body).ok().filter(|envelope| !envelope.success);
         let errors = said.and_then(|envelope| envelope.errors).unwrap_or_default();
         match errors.first().map(|reason| (reason.code(), reason)) {
             Some((code, reason)) => (
@@ -347,7 +358,8 @@ mod tests {
 
     /// What a refusal with this code comes to, whatever the HTTP status that it comes with.
     fn said(kind: Kind, status: u16, code: &str) -> String {
-        let body = format!(r#"{{"success":false,"errors":[{{"code":"{code}","message":"words"}}]}}"#);
+        let body =
+            format!(r#"{{"success":false,"errors":[{{"code":"{code}","message":"words"}}]}}"#);
         let whole = Whole {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),

@@ -1,8 +1,9 @@
-//! A caller that waits for the results of its records, which may come from several calls and in any order.
+//! A caller that waits for the results of its records, which may come from several calls and in any
+//! order.
 //!
-//! It gets them in the order in which it sent the records. When its patience ends before, it is told the truth as far as
-//! it is known: that nothing was sent, or that the outcome is open. The records that have left go on without it, and no
-//! other leaves any more.
+//! It gets them in the order in which it sent the records. When its patience ends before, it is
+//! told the truth as far as it is known: that nothing was sent, or that the outcome is open. The
+//! records that have left go on without it, and no other leaves any more.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -87,7 +88,11 @@ impl Waiting {
             Ok(Err(_dropped)) => Ending::Open,
             Err(_elapsed) => {
                 self.caller.gone.store(true, Ordering::SeqCst);
-                if self.caller.sent.load(Ordering::SeqCst) { Ending::Open } else { Ending::NothingSent }
+                if self.caller.sent.load(Ordering::SeqCst) {
+                    Ending::Open
+                } else {
+                    Ending::NothingSent
+                }
             }
         }
     }
@@ -119,9 +124,9 @@ impl Caller {
         (Arc::clone(&caller), Waiting { caller, answer })
     }
 
-    /// Notes that one of its records leaves now; false where its caller is gone and none is to leave any more. That holds for
-    /// what was sent before and not written, too: its caller may have written something newer meanwhile, through whichever
-    /// guard.
+    /// Notes that one of its records leaves now; false where its caller is gone and none is to
+    /// leave any more. That holds for what was sent before and not written, too: its caller may
+    /// have written something newer meanwhile, through whichever guard.
     pub(super) fn may_leave(&self) -> bool {
         // The order matters: whoever runs out of patience sets `gone` first and reads `sent` then.
         let before = self.sent.swap(true, Ordering::SeqCst);
@@ -161,7 +166,8 @@ impl Caller {
     }
 }
 
-/// The one answer of all outcomes. Where a record's is open, so is the call's: a caller that sends it again is safe here.
+/// The one answer of all outcomes. Where a record's is open, so is the call's: a caller that sends
+/// it again is safe here.
 fn together(outcomes: Vec<Outcome>) -> Ending {
     if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unknown)) {
         return Ending::Open;
@@ -177,7 +183,8 @@ fn together(outcomes: Vec<Outcome>) -> Ending {
             Outcome::Row { row, request_id, warnings: said } => {
                 rows.push(row);
                 last_id = request_id;
-                let new: Vec<Value> = said.iter().filter(|one| !warnings.contains(one)).cloned().collect();
+                let new: Vec<Value> =
+                    said.iter().filter(|one| !warnings.contains(one)).cloned().collect();
                 warnings.extend(new);
             }
             Outcome::Unknown => {}
@@ -221,9 +228,11 @@ mod tests {
 
     fn caller() -> (Arc<Caller>, Waiting) {
         let body = br#"{"input": [{"email": "a@example.com"}, {"email": "b@example.com"}]}"#;
-        let write = incoming::read(Verb::Sync, &Method::POST, "/rest/v1/leads.json", body, "x").unwrap();
+        let write =
+            incoming::read(Verb::Sync, &Method::POST, "/rest/v1/leads.json", body, "x").unwrap();
         let places = Arc::new(Semaphore::new(2));
-        let places = [places.clone().try_acquire_owned().unwrap(), places.try_acquire_owned().unwrap()];
+        let places =
+            [places.clone().try_acquire_owned().unwrap(), places.try_acquire_owned().unwrap()];
         Caller::new(ApiUser::named("crm"), write.envelope, HeaderMap::new(), 2, places)
     }
 

@@ -1,5 +1,6 @@
-//! Keeps up this guard's part of the instance's limits, which all guards on one lease store share, and holds its callers to
-//! it. In the background: no call waits for the store. When the guard stops, its part is handed back.
+//! Keeps up this guard's part of the instance's limits, which all guards on one lease store share,
+//! and holds its callers to it. In the background: no call waits for the store. When the guard
+//! stops, its part is handed back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +13,15 @@ use super::portion::Tell;
 use crate::guard::lease::{LeaseKey, Leases, Leaving, Part, Shared, Spans, in_full};
 use crate::marketo::Share;
 
-/// How long callers are kept out for the store's first answer. Without one, the guard takes all of the limits for its own.
+/// How long callers are kept out for the store's first answer. Without one, the guard takes all of
+/// the limits for its own.
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
 
 /// How long the store may take to note what is handed back.
 const HANDED_BACK: Duration = Duration::from_secs(5);
 
-/// A part that is not there yet is asked for so many times as often: those who have it may have let go of it.
+/// A part that is not there yet is asked for so many times as often: those who have it may have let
+/// go of it.
 const EAGER: u32 = 5;
 
 /// What is known of the others, and what follows.
@@ -83,7 +86,8 @@ impl Fleet {
         }
     }
 
-    /// Calls that may last as long as their callers like leave one of the guard's places to all others.
+    /// Calls that may last as long as their callers like leave one of the guard's places to all
+    /// others.
     fn let_last<L: Leases>(&mut self, proxy: &Proxy<L>, at_once: usize) {
         let allowed = at_once.saturating_sub(1).max(1);
         if allowed > self.lasting {
@@ -118,7 +122,8 @@ impl<L: Leases> Proxy<L> {
         Some(task)
     }
 
-    /// Makes no call any more, and hands the part of the limits back, so that the next guard need not wait for it.
+    /// Makes no call any more, and hands the part of the limits back, so that the next guard need
+    /// not wait for it.
     pub(super) async fn leave_limits(&self, sharing: JoinHandle<()>) {
         // A renewal after the leaving would claim the part once more.
         sharing.abort();
@@ -152,7 +157,11 @@ impl<L: Leases> Proxy<L> {
         match tell {
             Some(Tell::StillNothing(span)) => {
                 let why = why.unwrap_or_default();
-                tracing::warn!(waiting = self.board().waiting(), "no call for {} s: {why}", span.as_secs());
+                tracing::warn!(
+                    waiting = self.board().waiting(),
+                    "no call for {} s: {why}",
+                    span.as_secs()
+                );
             }
             Some(Tell::CallsAgain(span)) => {
                 tracing::info!(

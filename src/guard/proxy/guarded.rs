@@ -1,4 +1,5 @@
-//! A guarded write, from the request to the answer: read whole, taken apart, put on the board, waited for.
+//! A guarded write, from the request to the answer: read whole, taken apart, put on the board,
+//! waited for.
 
 use std::sync::Arc;
 
@@ -20,7 +21,11 @@ const BODY_BYTES: usize = 1_048_576;
 
 impl<L: Leases> Proxy<L> {
     /// Takes a write in, and answers it.
-    pub(super) async fn guard(self: &Arc<Self>, verb: Verb, request: Request<Incoming>) -> Response<Body> {
+    pub(super) async fn guard(
+        self: &Arc<Self>,
+        verb: Verb,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
         let user = self.users.of(request.headers());
         let announced = request
             .body()
@@ -30,9 +35,11 @@ impl<L: Leases> Proxy<L> {
         if announced > BODY_BYTES {
             return Answer::http(StatusCode::PAYLOAD_TOO_LARGE, "").into_response();
         }
-        let (Some(place), Some(mut room)) = (self.places.enter(&user), self.places.room(announced)) else {
+        let (Some(place), Some(mut room)) = (self.places.enter(&user), self.places.room(announced))
+        else {
             tracing::warn!(%user, "a write is turned away: too many wait already");
-            let refusal = self.refusal("606", "Max rate limit exceeded: too many calls wait already");
+            let refusal =
+                self.refusal("606", "Max rate limit exceeded: too many calls wait already");
             return refusal.answer.into_response();
         };
         let (head, body) = request.into_parts();
@@ -42,7 +49,9 @@ impl<L: Leases> Proxy<L> {
         let collected = Limited::new(body, BODY_BYTES).collect();
         let body = match tokio::time::timeout(self.patience.body, collected).await {
             Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(_too_large)) => return Answer::http(StatusCode::PAYLOAD_TOO_LARGE, "").into_response(),
+            Ok(Err(_too_large)) => {
+                return Answer::http(StatusCode::PAYLOAD_TOO_LARGE, "").into_response();
+            }
             Err(_elapsed) => return Answer::http(StatusCode::REQUEST_TIMEOUT, "").into_response(),
         };
         drop(Places::shrink(&mut room, body.len()));
@@ -51,13 +60,16 @@ impl<L: Leases> Proxy<L> {
             return self.pass_kept(&user, &head, body).await;
         }
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
-        let incoming = match incoming::read(verb, &head.method, target, &body, &self.settings.instance) {
-            Ok(incoming) => incoming,
-            Err(Refused { code: "609", .. }) if !is_json(&head.headers) => {
-                return self.refusal("612", "Invalid Content Type").answer.into_response();
-            }
-            Err(refused) => return self.refusal(refused.code, refused.message).answer.into_response(),
-        };
+        let incoming =
+            match incoming::read(verb, &head.method, target, &body, &self.settings.instance) {
+                Ok(incoming) => incoming,
+                Err(Refused { code: "609", .. }) if !is_json(&head.headers) => {
+                    return self.refusal("612", "Invalid Content Type").answer.into_response();
+                }
+                Err(refused) => {
+                    return self.refusal(refused.code, refused.message).answer.into_response();
+                }
+            };
         if incoming.envelope.action == Action::CreateDuplicate {
             self.metrics.create_duplicate(incoming.records.len());
             if self.settings.create_duplicate == CreateDuplicate::Forbid {
@@ -96,8 +108,8 @@ impl<L: Leases> Proxy<L> {
     }
 }
 
-/// Whether a body cannot be a lead write in any reading: it is none, or a form, as a query in a body is. Marketo says what
-/// it is then.
+/// Whether a body cannot be a lead write in any reading: it is none, or a form, as a query in a
+/// body is. Marketo says what it is then.
 fn writes_nobody(headers: &HeaderMap, body: &[u8]) -> bool {
     let body = body.trim_ascii_start();
     let is_form = media_type(headers).starts_with("application/x-www-form-urlencoded");
@@ -109,5 +121,9 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn media_type(headers: &HeaderMap) -> String {
-    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase()
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_ascii_lowercase()
 }

@@ -1,8 +1,8 @@
-//! A lead write as a caller sent it: its records, their keys, and what it must agree in with another write to leave in
-//! one call with it. Pure.
+//! A lead write as a caller sent it: its records, their keys, and what it must agree in with
+//! another write to leave in one call with it. Pure.
 //!
-//! Values are kept as the bytes that came, so that no number changes on its way. Of a name that is given twice the last
-//! counts, for the key and for what is sent alike.
+//! Values are kept as the bytes that came, so that no number changes on its way. Of a name that is
+//! given twice the last counts, for the key and for what is sent alike.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -55,7 +55,8 @@ pub(super) struct Envelope {
 pub(super) struct Record {
     /// As it is to be sent, where it is an object.
     pub(super) shape: Shape,
-    /// What is looked up: an email without regard to case, any other value with it; none where it is empty (law 1).
+    /// What is looked up: an email without regard to case, any other value with it; none where it
+    /// is empty (law 1).
     pub(super) key: Option<String>,
     /// The rights that writing it takes: to the key, and to an email that it sets.
     pub(super) leases: BTreeSet<LeaseKey>,
@@ -68,7 +69,8 @@ pub(super) struct Record {
 pub(super) enum Shape {
     /// The values of a lead, by field.
     Fields(Members),
-    /// A form's values, with what goes with them; or something that is no object, which Marketo refuses.
+    /// A form's values, with what goes with them; or something that is no object, which Marketo
+    /// refuses.
     Whole(Box<RawValue>),
 }
 
@@ -100,16 +102,21 @@ pub(super) fn read(
     let unspecified = Refused { code: "1003", message: "Leads not specified" };
     let mut members: Members = serde_json::from_slice(body).map_err(|_no_object| invalid)?;
     let input = members.remove("input").ok_or(unspecified)?;
-    // An answer that comes before the write is done would free the key too early: every write is waited for.
-    members.retain(|name, value| name != "asyncProcessing" || matches!(value.get(), "false" | "null"));
-    let input: Vec<Box<RawValue>> = serde_json::from_str(input.get()).map_err(|_no_list| unspecified)?;
+    // An answer that comes before the write is done would free the key too early: every write is
+    // waited for.
+    members
+        .retain(|name, value| name != "asyncProcessing" || matches!(value.get(), "false" | "null"));
+    let input: Vec<Box<RawValue>> =
+        serde_json::from_str(input.get()).map_err(|_no_list| unspecified)?;
     if input.is_empty() {
         return Err(unspecified);
     }
     if input.len() > BATCH {
         return Err(Refused { code: "1003", message: "Max allowed leads per request is 300" });
     }
-    let text = |name: &str| members.get(name).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+    let text = |name: &str| {
+        members.get(name).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok())
+    };
     let lookup = match verb {
         Verb::Sync | Verb::Push => text("lookupField").unwrap_or_else(|| "email".to_owned()),
         Verb::Form => "email".to_owned(),
@@ -146,7 +153,8 @@ fn action(raw: Option<&RawValue>) -> Action {
 }
 
 impl Envelope {
-    /// What writes must agree in to leave as one call, their token among it, and how their bodies are to be read.
+    /// What writes must agree in to leave as one call, their token among it, and how their bodies
+    /// are to be read.
     pub(super) fn agreement(&self, headers: &HeaderMap) -> [u8; 32] {
         let mut hash = Sha256::new();
         let token = headers.get(AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
@@ -158,7 +166,8 @@ impl Envelope {
             self.target.as_bytes(),
             self.verb.name().as_bytes(),
         ];
-        let members = self.members.iter().flat_map(|(name, raw)| [name.as_bytes(), raw.get().as_bytes()]);
+        let members =
+            self.members.iter().flat_map(|(name, raw)| [name.as_bytes(), raw.get().as_bytes()]);
         for part in own.into_iter().chain(members) {
             hash.update(part.len().to_be_bytes());
             hash.update(part);
@@ -166,10 +175,11 @@ impl Envelope {
         hash.finalize().into()
     }
 
-    /// Whether records of one key may become one record: what is left is what each of them would have left, one after
-    /// another.
+    /// Whether records of one key may become one record: what is left is what each of them would
+    /// have left, one after another.
     pub(super) fn coalesces(&self) -> bool {
-        self.verb == Verb::Sync && matches!(self.action, Action::CreateOrUpdate | Action::UpdateOnly)
+        self.verb == Verb::Sync
+            && matches!(self.action, Action::CreateOrUpdate | Action::UpdateOnly)
     }
 
     /// The body of a call with these records.
@@ -194,8 +204,13 @@ impl Envelope {
 /// The type of a body in one spelling: JSON is UTF-8, whether that is said or not.
 fn content_type(headers: &HeaderMap) -> String {
     let value = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    let spelled: String = String::from_utf8_lossy(value).to_ascii_lowercase().split([' ', '"']).collect();
-    if spelled == "application/json;charset=utf-8" { "application/json".to_owned() } else { spelled }
+    let spelled: String =
+        String::from_utf8_lossy(value).to_ascii_lowercase().split([' ', '"']).collect();
+    if spelled == "application/json;charset=utf-8" {
+        "application/json".to_owned()
+    } else {
+        spelled
+    }
 }
 
 fn body<'a>(members: &Members, records: impl IntoIterator<Item = &'a Shape>) -> Vec<u8> {
@@ -241,7 +256,9 @@ impl Shape {
         let parse = |members: &Members| {
             members
                 .iter()
-                .filter_map(|(name, raw)| Some((name.clone(), serde_json::from_str(raw.get()).ok()?)))
+                .filter_map(|(name, raw)| {
+                    Some((name.clone(), serde_json::from_str(raw.get()).ok()?))
+                })
                 .collect()
         };
         match self {
@@ -312,7 +329,9 @@ impl Record {
         let fields = fields.unwrap_or_default();
         let mut leases = BTreeSet::new();
         for (name, value) in &fields {
-            let is_key = [envelope.lookup.as_str(), "email"].iter().any(|key| name.eq_ignore_ascii_case(key));
+            let is_key = [envelope.lookup.as_str(), "email"]
+                .iter()
+                .any(|key| name.eq_ignore_ascii_case(key));
             if is_key && let Some(text) = read_key(name, value) {
                 leases.extend(LeaseKey::of(instance, name, &text));
             }
@@ -322,7 +341,8 @@ impl Record {
     }
 }
 
-/// A form's record: what is named twice in it is left once, so that what is sent has the key that it is leased by.
+/// A form's record: what is named twice in it is left once, so that what is sent has the key that
+/// it is leased by.
 struct Form {
     whole: Box<RawValue>,
     fields: Members,
@@ -339,7 +359,8 @@ impl Form {
     /// The record with another value of one of the form's fields; none where it is no form's.
     fn with(raw: &RawValue, field: &str, value: &RawValue) -> Option<Box<RawValue>> {
         let mut members: Members = serde_json::from_str(raw.get()).ok()?;
-        let mut fields: Members = serde_json::from_str(members.get("leadFormFields")?.get()).ok()?;
+        let mut fields: Members =
+            serde_json::from_str(members.get("leadFormFields")?.get()).ok()?;
         fields.insert(field.to_owned(), value.to_owned());
         members.insert("leadFormFields".to_owned(), self::raw(&fields));
         Some(self::raw(&members))
@@ -350,8 +371,9 @@ fn read_key(field: &str, raw: &RawValue) -> Option<String> {
     key_of(field, &serde_json::from_str(raw.get()).ok()?)
 }
 
-/// What a value of a field is looked up by. Emails compare without regard to case and to what nobody sees; of other values
-/// that is not known, so that two that differ in case alone are not taken for one lead's. An empty one is no key.
+/// What a value of a field is looked up by. Emails compare without regard to case and to what
+/// nobody sees; of other values that is not known, so that two that differ in case alone are not
+/// taken for one lead's. An empty one is no key.
 pub(super) fn key_of(field: &str, value: &Value) -> Option<String> {
     let text = match value {
         Value::String(text) => text.clone(),

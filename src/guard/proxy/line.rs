@@ -1,5 +1,5 @@
-//! The line to a caller, cut when the caller does not take what it is sent: hyper minds how fast heads come, but not
-//! whether anybody reads the answers.
+//! The line to a caller, cut when the caller does not take what it is sent: hyper minds how fast
+//! heads come, but not whether anybody reads the answers.
 
 use std::io;
 use std::pin::Pin;
@@ -22,7 +22,8 @@ impl<S> Line<S> {
         Self { stream, pace: Pace::new(stall) }
     }
 
-    /// What came of an attempt to write; an error where the other end has been too slow for too long.
+    /// What came of an attempt to write; an error where the other end has been too slow for too
+    /// long.
     fn judge(
         &mut self,
         context: &mut Context<'_>,
@@ -33,7 +34,10 @@ impl<S> Line<S> {
             return Poll::Ready(result);
         }
         ready!(self.pace.poll_too_slow(context));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the caller does not take its answer")))
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the caller does not take its answer",
+        )))
     }
 }
 

@@ -43,17 +43,20 @@ impl Found {
         self.leads.get(key).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether leads were found whose key differs from this one in case alone: only Marketo knows whether they are meant.
+    /// Whether leads were found whose key differs from this one in case alone: only Marketo knows
+    /// whether they are meant.
     pub(super) fn differs_in_case(&self, key: &str) -> bool {
         self.spellings
             .get(&key.to_lowercase())
             .is_some_and(|spelled| spelled.iter().any(|other| other != key))
     }
 
-    /// Marketo's time of day at an earlier moment: no earlier than the first, and no later than the second.
+    /// Marketo's time of day at an earlier moment: no earlier than the first, and no later than the
+    /// second.
     pub(super) fn marketos_time(&self, at: Instant) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let MarketosClock { date, asked, heard } = self.clock?;
-        let until = |then: Instant| chrono::Duration::from_std(then.saturating_duration_since(at)).ok();
+        let until =
+            |then: Instant| chrono::Duration::from_std(then.saturating_duration_since(at)).ok();
         // What the date leaves out of its second.
         let rest = chrono::Duration::seconds(1);
         Some((date - until(heard)?, date + rest - until(asked)?))
@@ -117,7 +120,10 @@ impl<L: Leases> Proxy<L> {
                 headers: &caller.headers,
                 kind: Kind::Read,
                 method: if in_body { Method::POST } else { Method::GET },
-                target: format!("/rest/v1/leads.json?{}", if in_body { "_method=GET" } else { &query }),
+                target: format!(
+                    "/rest/v1/leads.json?{}",
+                    if in_body { "_method=GET" } else { &query }
+                ),
                 content_type: in_body.then_some("application/x-www-form-urlencoded"),
                 body: if in_body { query.into() } else { Bytes::new() },
                 limit: LIMIT,
@@ -125,7 +131,8 @@ impl<L: Leases> Proxy<L> {
             match self.call(&order, &mut [], slot.take()).await {
                 Said::Rows(page) => {
                     token.clone_from(&page.next);
-                    // That a lead is missing decides what is written: an answer that cannot be read is no answer.
+                    // That a lead is missing decides what is written: an answer that cannot be read
+                    // is no answer.
                     if found.add(field, page).is_none() {
                         return Err(self.refusal("608", "API Temporarily Unavailable"));
                     }
@@ -154,13 +161,15 @@ impl Found {
                 self.spellings.entry(key.to_lowercase()).or_default().insert(key.clone());
             }
             let leads = key.map(|key| self.leads.entry(key).or_default());
-            if let Some(leads) = leads.filter(|leads| leads.iter().all(|known| known.id != lead.id)) {
+            if let Some(leads) = leads.filter(|leads| leads.iter().all(|known| known.id != lead.id))
+            {
                 leads.push(lead);
             }
         }
         self.request_id = Some(page.request_id);
         let (asked, heard) = (page.sent_at, Instant::now());
-        let clock = page.date.as_ref().and_then(date).map(|date| MarketosClock { date, asked, heard });
+        let clock =
+            page.date.as_ref().and_then(date).map(|date| MarketosClock { date, asked, heard });
         self.clock = clock.or(self.clock);
         Some(())
     }
@@ -213,8 +222,9 @@ mod tests {
         };
         let mut found = Found::default();
         found.add("email", page).unwrap();
-        let at =
-            |second| date(&HeaderValue::try_from(format!("Tue, 24 Nov 2026 12:00:{second:02} GMT")).unwrap());
+        let at = |second| {
+            date(&HeaderValue::try_from(format!("Tue, 24 Nov 2026 12:00:{second:02} GMT")).unwrap())
+        };
         let (earliest, latest) = found.marketos_time(called).unwrap();
         assert_eq!((Some(earliest), Some(latest)), (at(3), at(7)));
     }

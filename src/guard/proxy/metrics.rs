@@ -1,4 +1,5 @@
-//! What is counted, and shown to Prometheus under `/-/metrics`. No label holds anything of a person.
+//! What is counted, and shown to Prometheus under `/-/metrics`. No label holds anything of a
+//! person.
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -42,7 +43,8 @@ pub(super) struct Metrics {
     watched: Watched,
 }
 
-/// What shadow mode saw, by API user: the login of an API-only user, or a name made of the token's hash.
+/// What shadow mode saw, by API user: the login of an API-only user, or a name made of the token's
+/// hash.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Watched {
     calls: Family<ByUser, Counter>,
@@ -161,7 +163,9 @@ impl Metrics {
             broken_off: Counter::default(),
             too_many: Counter::default(),
             passed: Family::default(),
-            upstream: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.01, 2.0, 14))),
+            upstream: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.01, 2.0, 14))
+            }),
             queue: Gauge::default(),
             oldest: Gauge::default(),
             calls_today: Gauge::default(),
@@ -252,7 +256,11 @@ impl Metrics {
     }
 
     fn register_limits(&self, registry: &mut Registry) {
-        registry.register("guards", "Guards that share the limits of this instance", self.guards.clone());
+        registry.register(
+            "guards",
+            "Guards that share the limits of this instance",
+            self.guards.clone(),
+        );
         registry.register(
             "part_calls",
             "Calls in a window that this guard may make, of limits.calls",

@@ -1,6 +1,8 @@
-//! How slow a caller, or Marketo, may be: a connection that hardly moves is cut, so that it cannot be held open for ever.
+//! How slow a caller, or Marketo, may be: a connection that hardly moves is cut, so that it cannot
+//! be held open for ever.
 //!
-//! Only the time is counted in which this side waits for the other, so that nobody is cut for what a third party does.
+//! Only the time is counted in which this side waits for the other, so that nobody is cut for what
+//! a third party does.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,7 +12,8 @@ use tokio::time::{Instant, Sleep};
 
 use crate::marketo::Clock;
 
-/// What has to move in each [`Patience::stall`] that is waited for: some 270 bytes a second, slower than any line.
+/// What has to move in each [`Patience::stall`] that is waited for: some 270 bytes a second, slower
+/// than any line.
 const LEAST_BYTES: usize = 16 * 1024;
 
 /// How long the other side may take.
@@ -25,10 +28,12 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// Shorter where Marketo's time passes faster, for practising, but never so short that a busy machine is cut off.
+    /// Shorter where Marketo's time passes faster, for practising, but never so short that a busy
+    /// machine is cut off.
     pub(super) fn at(clock: Clock) -> Self {
-        let hurried =
-            |seconds, least| clock.wall(Duration::from_secs(seconds)).max(Duration::from_secs(least));
+        let hurried = |seconds, least| {
+            clock.wall(Duration::from_secs(seconds)).max(Duration::from_secs(least))
+        };
         Self { head: hurried(30, 5), body: hurried(30, 5), stall: hurried(60, 2) }
     }
 }
@@ -63,8 +68,9 @@ impl Pace {
     /// Nothing moves at this moment: ready when that has been so for too long.
     pub(super) fn poll_too_slow(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let left = self.stall.saturating_sub(self.waited);
-        let (_, end) =
-            self.waiting.get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
+        let (_, end) = self
+            .waiting
+            .get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
         ready!(end.as_mut().poll(context));
         Poll::Ready(())
     }
@@ -84,7 +90,9 @@ mod tests {
         let mut pace = Pace::new(Duration::from_secs(60));
         let start = Instant::now();
         // A byte every ten seconds.
-        while timeout(Duration::from_secs(10), poll_fn(|context| pace.poll_too_slow(context))).await.is_err()
+        while timeout(Duration::from_secs(10), poll_fn(|context| pace.poll_too_slow(context)))
+            .await
+            .is_err()
         {
             pace.moved(1);
         }
@@ -93,7 +101,8 @@ mod tests {
         let mut pace = Pace::new(Duration::from_secs(60));
         for _ in 0..100 {
             let waited =
-                timeout(Duration::from_secs(50), poll_fn(|context| pace.poll_too_slow(context))).await;
+                timeout(Duration::from_secs(50), poll_fn(|context| pace.poll_too_slow(context)))
+                    .await;
             assert!(waited.is_err());
             pace.moved(20_000);
         }
@@ -104,7 +113,8 @@ mod tests {
         let mut pace = Pace::new(Duration::from_secs(60));
         for _ in 0..5 {
             let waited =
-                timeout(Duration::from_secs(10), poll_fn(|context| pace.poll_too_slow(context))).await;
+                timeout(Duration::from_secs(10), poll_fn(|context| pace.poll_too_slow(context)))
+                    .await;
             assert!(waited.is_err());
             pace.moved(1);
             // Longer than may be waited; the clock is paused, and this takes no time.

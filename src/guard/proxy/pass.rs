@@ -1,8 +1,9 @@
-//! Everything that is no lead write: sent on as it comes, streamed both ways, within the limits that hold for all.
+//! Everything that is no lead write: sent on as it comes, streamed both ways, within the limits
+//! that hold for all.
 //!
-//! That there are too many calls is waited out here where the request can be sent a second time: it has no body, or a
-//! small one. A read that fails in passing is tried again likewise. Anything else goes through once, and its answer
-//! is the caller's, whatever it is.
+//! That there are too many calls is waited out here where the request can be sent a second time: it
+//! has no body, or a small one. A read that fails in passing is tried again likewise. Anything else
+//! goes through once, and its answer is the caller's, whatever it is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,8 @@ const KEPT_BYTES: u64 = 64 * 1024;
 /// An answer up to this size is read for an error in it.
 const ERROR_BYTES: u64 = 2 * 1024;
 
-/// The longest that Marketo takes for the head of any answer, by its documentation 300 s, and a margin.
+/// The longest that Marketo takes for the head of any answer, by its documentation 300 s, and a
+/// margin.
 const HEAD_LIMIT: Duration = Duration::from_secs(310);
 
 /// How often a call is repeated for being one too many.
@@ -72,7 +74,8 @@ impl<L: Leases> Proxy<L> {
             };
         }
         let Ok(body) = body.collect().await else {
-            return Answer::http(StatusCode::REQUEST_TIMEOUT, "the body did not come").into_response();
+            return Answer::http(StatusCode::REQUEST_TIMEOUT, "the body did not come")
+                .into_response();
         };
         self.pass_kept(&user, &head, body.to_bytes()).await
     }
@@ -89,13 +92,19 @@ impl<L: Leases> Proxy<L> {
                 Response::from_parts(head, whole(body))
             }
             Err(_broken) => {
-                Answer::http(StatusCode::BAD_GATEWAY, "the token endpoint's answer broke off").into_response()
+                Answer::http(StatusCode::BAD_GATEWAY, "the token endpoint's answer broke off")
+                    .into_response()
             }
         }
     }
 
     /// Sends a request on that can be sent a second time.
-    pub(super) async fn pass_kept(&self, user: &ApiUser, head: &Parts, body: Bytes) -> Response<Body> {
+    pub(super) async fn pass_kept(
+        &self,
+        user: &ApiUser,
+        head: &Parts,
+        body: Bytes,
+    ) -> Response<Body> {
         let asks = || method_of_form(head, &body) == Some(Method::GET);
         let reads = only_reads(&head.method, &head.uri) || asks();
         let kind = if reads { Kind::Read } else { Kind::Write };
@@ -116,12 +125,16 @@ impl<L: Leases> Proxy<L> {
                 Some(Verdict::SlowDown) if crowded < CROWDED_ATTEMPTS => {
                     crowded += 1;
                     self.metrics.crowded();
-                    let pause =
-                        Duration::from_secs(u64::from(crowded.min(5))).mul_f64(0.5 + rand::random::<f64>());
+                    let pause = Duration::from_secs(u64::from(crowded.min(5)))
+                        .mul_f64(0.5 + rand::random::<f64>());
                     self.turns.slow_down(self.settings.clock.wall(pause));
                 }
-                // A read may be asked again, and whatever was not sent; a second longer each time, as it may need time to heal.
-                again if (not_sent || reads && again == Some(Verdict::TryAgain)) && failed + 1 < ATTEMPTS => {
+                // A read may be asked again, and whatever was not sent; a second longer each time,
+                // as it may need time to heal.
+                again
+                    if (not_sent || reads && again == Some(Verdict::TryAgain))
+                        && failed + 1 < ATTEMPTS =>
+                {
                     failed += 1;
                     self.settings.clock.sleep(Duration::from_secs(u64::from(failed))).await;
                 }
@@ -137,14 +150,17 @@ impl<L: Leases> Proxy<L> {
     /// Sends a request on once, whatever the limits are.
     pub(super) async fn pass_once(&self, head: &Parts, body: Body) -> Response<Body> {
         let sent = self.send_once(head, body).await;
-        sent.map_or_else(no_answer, |response| response.map(|body| stalling(body, self.patience.stall)))
+        sent.map_or_else(no_answer, |response| {
+            response.map(|body| stalling(body, self.patience.stall))
+        })
     }
 
     async fn send_once(&self, head: &Parts, body: Body) -> Result<Response<Incoming>, NoAnswer> {
         let started = tokio::time::Instant::now();
         let moved = LastMoved::now();
         let request = Request::from_parts(head.clone(), noting(body, moved.clone()));
-        // Marketo takes its time from when all of it is there, however long its caller takes to send it.
+        // Marketo takes its time from when all of it is there, however long its caller takes to
+        // send it.
         let answer = tokio::select! {
             answer = self.upstream.forward(request) => answer,
             () = moved.over(HEAD_LIMIT) => Err(NoAnswer::Late),
@@ -156,14 +172,17 @@ impl<L: Leases> Proxy<L> {
         Ok(answer)
     }
 
-    /// The right to a call. One that may last as long as its caller likes leaves at least one place to all others.
+    /// The right to a call. One that may last as long as its caller likes leaves at least one place
+    /// to all others.
     async fn right(&self, user: &ApiUser, lasting: bool) -> Result<Right, NoCall> {
-        let lasting = if lasting { Arc::clone(&self.lasting).acquire_owned().await.ok() } else { None };
+        let lasting =
+            if lasting { Arc::clone(&self.lasting).acquire_owned().await.ok() } else { None };
         Ok(Right { _slot: self.turns.next(user).await?, lasting })
     }
 
-    /// An answer that holds on to its right. With the head of it all but a file is done at Marketo's, so that a caller
-    /// that takes its time to read anything else keeps nobody from calling.
+    /// An answer that holds on to its right. With the head of it all but a file is done at
+    /// Marketo's, so that a caller that takes its time to read anything else keeps nobody from
+    /// calling.
     fn held(
         &self,
         sent: Result<Response<Incoming>, NoAnswer>,
@@ -204,7 +223,10 @@ fn no_answer(why: NoAnswer) -> Response<Body> {
         }
         NoAnswer::Untrusted(why) => {
             why.tell();
-            (StatusCode::BAD_GATEWAY, "Marketo's TLS certificate cannot be trusted; nothing was sent")
+            (
+                StatusCode::BAD_GATEWAY,
+                "Marketo's TLS certificate cannot be trusted; nothing was sent",
+            )
         }
         NoAnswer::Lost(what) => {
             tracing::warn!(what, "an answer was lost");
@@ -221,7 +243,8 @@ fn is_file(head: &Parts) -> bool {
     ["/file.json", "/failures.json", "/warnings.json"].iter().any(|name| path.ends_with(name))
 }
 
-/// What an answer says of its call, where it is small enough to be an error, and by which code; and the answer, whole again.
+/// What an answer says of its call, where it is small enough to be an error, and by which code; and
+/// the answer, whole again.
 async fn judge(response: Response<Body>, kind: Kind) -> (Response<Body>, Option<Verdict>, String) {
     let none = String::new;
     // A part of a file, a redirect, what has not changed: all of them are answers.
@@ -284,14 +307,21 @@ mod tests {
                 ("603", Verdict::Deny),
                 ("606", Verdict::SlowDown),
             ] {
-                let body = format!(r#"{{"success":false,"errors":[{{"code":"{code}","message":"words"}}]}}"#);
+                let body = format!(
+                    r#"{{"success":false,"errors":[{{"code":"{code}","message":"words"}}]}}"#
+                );
                 let mut response = Response::new(whole(body.clone().into()));
                 *response.status_mut() = StatusCode::from_u16(status).unwrap();
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                response
+                    .headers_mut()
+                    .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 let (response, judged, named) = judge(response, Kind::Write).await;
                 assert_eq!((judged, named.as_str()), (Some(verdict), code), "{status}");
                 assert_eq!(response.status(), status);
-                let passed = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+                let passed = http_body_util::BodyExt::collect(response.into_body())
+                    .await
+                    .unwrap()
+                    .to_bytes();
                 assert_eq!(passed, body.as_bytes());
             }
         }

@@ -1,5 +1,6 @@
-//! How much may wait: so many calls of each API user, and so many bytes of all together. Beyond that a caller is told so
-//! at once, which costs nobody anything, rather than after it has waited in vain.
+//! How much may wait: so many calls of each API user, and so many bytes of all together. Beyond
+//! that a caller is told so at once, which costs nobody anything, rather than after it has waited
+//! in vain.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,12 +40,16 @@ impl Places {
         if users.len() > REMEMBERED {
             users.retain(|_, places| places.available_permits() < self.each);
         }
-        let places = users.entry(user.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.each)));
+        let places =
+            users.entry(user.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.each)));
         Arc::clone(places).try_acquire_owned().ok()
     }
 
     /// What a body turned out not to need of its room.
-    pub(super) fn shrink(room: &mut OwnedSemaphorePermit, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    pub(super) fn shrink(
+        room: &mut OwnedSemaphorePermit,
+        bytes: usize,
+    ) -> Option<OwnedSemaphorePermit> {
         room.split(room.num_permits().saturating_sub(bytes))
     }
 

@@ -1,4 +1,5 @@
-//! What this guard may use of the limits at this moment, and, where that is nothing, why: for `readyz`, the log, the metrics.
+//! What this guard may use of the limits at this moment, and, where that is nothing, why: for
+//! `readyz`, the log, the metrics.
 
 use std::time::Duration;
 
@@ -42,7 +43,12 @@ impl Portion {
     }
 
     /// Notes what may be used from now on, and what the store said, if it answered.
-    pub(super) fn note(&mut self, now: Instant, may_use: Share, heard: Option<Shared>) -> Option<Tell> {
+    pub(super) fn note(
+        &mut self,
+        now: Instant,
+        may_use: Share,
+        heard: Option<Shared>,
+    ) -> Option<Tell> {
         self.may_use = may_use;
         self.heard = heard.map(|shared| (now, shared)).or(self.heard);
         if may_use.calls > 0 && may_use.at_once > 0 {
@@ -129,12 +135,21 @@ mod tests {
         let mut told = Vec::new();
         for second in 0..=130 {
             let now = start + SECOND * second;
-            told.extend(portion.note(now, Share::default(), Some(shared(2))).map(|tell| (second, tell)));
+            told.extend(
+                portion.note(now, Share::default(), Some(shared(2))).map(|tell| (second, tell)),
+            );
         }
-        told.extend(portion.note(start + SECOND * 131, LIMIT, Some(shared(1))).map(|tell| (131, tell)));
-        told.extend(portion.note(start + SECOND * 132, LIMIT, Some(shared(1))).map(|tell| (132, tell)));
+        told.extend(
+            portion.note(start + SECOND * 131, LIMIT, Some(shared(1))).map(|tell| (131, tell)),
+        );
+        told.extend(
+            portion.note(start + SECOND * 132, LIMIT, Some(shared(1))).map(|tell| (132, tell)),
+        );
         let nothing = |second| (second, Tell::StillNothing(SECOND * second));
-        assert_eq!(told, [nothing(5), nothing(65), nothing(125), (131, Tell::CallsAgain(SECOND * 131))]);
+        assert_eq!(
+            told,
+            [nothing(5), nothing(65), nothing(125), (131, Tell::CallsAgain(SECOND * 131))]
+        );
         assert_eq!(portion.why_nothing(start + SECOND * 133), None);
     }
 
@@ -167,6 +182,9 @@ mod tests {
             "50 calls of guards that stopped still count in Marketo's window, the last of them for 11 s"
         ));
         let many = why(shared(6));
-        assert!(many.starts_with("6 guards share limits.calls = 50 and limits.concurrency = 5"), "{many}");
+        assert!(
+            many.starts_with("6 guards share limits.calls = 50 and limits.concurrency = 5"),
+            "{many}"
+        );
     }
 }

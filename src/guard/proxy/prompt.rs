@@ -1,12 +1,13 @@
 //! A body that leaves in time, or never as a whole.
 //!
-//! The right that a call is sent with lasts long enough if the call leaves soon after the right was renewed. In between may
-//! lie a slow store, a name to be resolved, a connection to be made, a line that crawls, and a machine that sleeps. So the
-//! body, without all of which nothing can be done at the other end, is not to be had any more once it is too late; and
-//! whether and when the last of it was had tells for certain whether and when the call left.
+//! The right that a call is sent with lasts long enough if the call leaves soon after the right was
+//! renewed. In between may lie a slow store, a name to be resolved, a connection to be made, a line
+//! that crawls, and a machine that sleeps. So the body, without all of which nothing can be done at
+//! the other end, is not to be had any more once it is too late; and whether and when the last of
+//! it was had tells for certain whether and when the call left.
 //!
-//! It is had piece by piece, as the connection takes it: taken at once, all of it would count as gone while most of it
-//! waits in this machine, and it could arrive minutes later.
+//! It is had piece by piece, as the connection takes it: taken at once, all of it would count as
+//! gone while most of it waits in this machine, and it could arrive minutes later.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -66,7 +67,8 @@ impl Body for Prompt {
         if self.bytes.is_empty() {
             return Poll::Ready(None);
         }
-        // Decided and noted under one lock: who finds it too late, and nothing noted, knows that it never leaves.
+        // Decided and noted under one lock: who finds it too late, and nothing noted, knows that it
+        // never leaves.
         let left_at = self.left_at.clone();
         let mut left_at = left_at.lock();
         if self.leave_by.is_over() {

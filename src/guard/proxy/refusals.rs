@@ -1,5 +1,5 @@
-//! What callers were refused, told in the log once a minute with what to do about it: a token that Marketo does not take, a
-//! permission that is missing, a key that several leads have.
+//! What callers were refused, told in the log once a minute with what to do about it: a token that
+//! Marketo does not take, a permission that is missing, a key that several leads have.
 //!
 //! Never: a token or a key's value, only the API user's name and the hash of the key.
 
@@ -27,17 +27,20 @@ pub(super) struct Refusals {
     last_token: Mutex<Option<(Instant, String)>>,
 }
 
-/// Whether Marketo means the token itself by this code, and no permission: 600 to 602, or a bare HTTP 401.
+/// Whether Marketo means the token itself by this code, and no permission: 600 to 602, or a bare
+/// HTTP 401.
 pub(super) fn refuses_the_token(code: &str) -> bool {
     matches!(code, "600" | "601" | "602" | "401")
 }
 
 impl<L: Leases> Proxy<L> {
-    /// Marketo does not take a caller's token. It is the caller's to fetch a new one, so nothing is done here.
+    /// Marketo does not take a caller's token. It is the caller's to fetch a new one, so nothing is
+    /// done here.
     pub(super) fn token_refused(&self, user: &ApiUser, code: &str) {
         let now = Instant::now();
         let words = format!("Marketo refused the token of {user} ({code})");
-        *self.refusals.last_token.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, words));
+        *self.refusals.last_token.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((now, words));
         if self.refusals.tokens.is_due(user.clone(), now) {
             tracing::warn!(
                 %user,
@@ -48,7 +51,8 @@ impl<L: Leases> Proxy<L> {
         }
     }
 
-    /// A look-up was denied to a caller. Without a token in the header that says nothing of its permissions.
+    /// A look-up was denied to a caller. Without a token in the header that says nothing of its
+    /// permissions.
     pub(super) fn reading_denied(&self, user: &ApiUser, headers: &HeaderMap) {
         if !headers.contains_key(AUTHORIZATION) {
             return self.token_refused(user, "603, there is no Authorization header");
@@ -81,7 +85,8 @@ impl<L: Leases> Proxy<L> {
     pub(super) fn refused_token(&self) -> String {
         let last = self.refusals.last_token.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = last.as_ref().filter(|(when, _)| when.elapsed() < MENTIONED);
-        recent
-            .map_or_else(String::new, |(when, words)| format!("{words} {} s ago\n", when.elapsed().as_secs()))
+        recent.map_or_else(String::new, |(when, words)| {
+            format!("{words} {} s ago\n", when.elapsed().as_secs())
+        })
     }
 }

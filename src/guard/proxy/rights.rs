@@ -1,11 +1,12 @@
-//! The rights to the keys of a call: taken where they are free, waited for where another guard has them, and kept for as long
-//! as a record that has got its right stands in line for its turn.
+//! The rights to the keys of a call: taken where they are free, waited for where another guard has
+//! them, and kept for as long as a record that has got its right stands in line for its turn.
 //!
-//! A line may be longer than a right lasts that nobody speaks for. A record whose right ran out meanwhile would not be
-//! written, since every call renews its rights right before it leaves; but its turn would be another guard's, and the call
-//! that it was to leave with would be put together again. So its right is renewed until a call takes it along. A right
-//! that is lost all the same is asked for anew, before the turn comes; and one that nobody waits for any more is given back
-//! at once, since other guards may be waiting for it.
+//! A line may be longer than a right lasts that nobody speaks for. A record whose right ran out
+//! meanwhile would not be written, since every call renews its rights right before it leaves; but
+//! its turn would be another guard's, and the call that it was to leave with would be put together
+//! again. So its right is renewed until a call takes it along. A right that is lost all the same is
+//! asked for anew, before the turn comes; and one that nobody waits for any more is given back at
+//! once, since other guards may be waiting for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -62,7 +63,8 @@ impl<L: Leases> Proxy<L> {
         }
     }
 
-    /// Another guard is writing the key: the first record waits for the right, the others behind it.
+    /// Another guard is writing the key: the first record waits for the right, the others behind
+    /// it.
     fn wait_for_rights(self: &Arc<Self>, unit: Unit) {
         let mut items = unit.items.into_iter();
         let first = items.next();
@@ -109,7 +111,9 @@ impl<L: Leases> Proxy<L> {
                 return;
             }
             // A store that is away for a moment may be back before the rights have ended.
-            if let Err(LeaseError::Lost { .. }) = self.leases.renew(leases, self.settings.unsent).await {
+            if let Err(LeaseError::Lost { .. }) =
+                self.leases.renew(leases, self.settings.unsent).await
+            {
                 return;
             }
         }

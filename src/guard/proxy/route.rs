@@ -1,7 +1,7 @@
 //! What a request is: a lead write, which is guarded, or anything else, which passes. Pure.
 //!
-//! A path is judged as a lenient server might read it, and a method as `_method` overrides it: a write that slipped past
-//! for its spelling would be one that nobody guards.
+//! A path is judged as a lenient server might read it, and a method as `_method` overrides it: a
+//! write that slipped past for its spelling would be one that nobody guards.
 
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
@@ -51,7 +51,8 @@ pub(super) fn route(method: &Method, uri: &Uri) -> Route {
     if path == "/-" || path.starts_with("/-/") {
         return Route::Own;
     }
-    // Uncounted is only what goes to the token endpoint's own address, which is chosen by the path as it came.
+    // Uncounted is only what goes to the token endpoint's own address, which is chosen by the path
+    // as it came.
     if path.starts_with("/identity/") && uri.path().starts_with("/identity/") {
         return Route::Token;
     }
@@ -66,10 +67,12 @@ pub(super) fn route(method: &Method, uri: &Uri) -> Route {
     }
 }
 
-/// What a POST is by the `_method` of its form: a read, or a deletion. Clients put it there as well as into the query (recorded
-/// of one of Node's, and the way in which the most used one of Python asks for leads). None where it may be a write.
+/// What a POST is by the `_method` of its form: a read, or a deletion. Clients put it there as well
+/// as into the query (recorded of one of Node's, and the way in which the most used one of Python
+/// asks for leads). None where it may be a write.
 ///
-/// Only a body that is a form by its type and is no JSON is believed: whoever reads that as a write refuses it.
+/// Only a body that is a form by its type and is no JSON is believed: whoever reads that as a write
+/// refuses it.
 pub(super) fn method_of_form(head: &Parts, body: &[u8]) -> Option<Method> {
     let kind = head.headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let kind = kind.split(';').next().unwrap_or_default().trim();
@@ -96,7 +99,8 @@ fn is_json(body: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(body).is_ok()
 }
 
-/// Whether a call only reads, so that it may be repeated. Believed where nothing in it says otherwise.
+/// Whether a call only reads, so that it may be repeated. Believed where nothing in it says
+/// otherwise.
 pub(super) fn only_reads(method: &Method, uri: &Uri) -> bool {
     let mut overrides = overrides(uri).peekable();
     let is_get = matches!(*method, Method::GET | Method::HEAD);
@@ -104,8 +108,8 @@ pub(super) fn only_reads(method: &Method, uri: &Uri) -> bool {
     (is_get || stands_for_get) && overrides.all(|said| said == Some(Method::GET))
 }
 
-/// Whether the call may write people: that `_method` makes something else of a POST is believed only where it says so in
-/// the one documented spelling, each time that it is there.
+/// Whether the call may write people: that `_method` makes something else of a POST is believed
+/// only where it says so in the one documented spelling, each time that it is there.
 fn may_write(method: &Method, uri: &Uri) -> bool {
     let mut overrides = overrides(uri).peekable();
     if overrides.peek().is_some() {
@@ -114,7 +118,8 @@ fn may_write(method: &Method, uri: &Uri) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS)
 }
 
-/// What each `_method` of a query says: a method that writes nobody; or none of those, or not in these very letters.
+/// What each `_method` of a query says: a method that writes nobody; or none of those, or not in
+/// these very letters.
 fn overrides(uri: &Uri) -> impl Iterator<Item = Option<Method>> {
     form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
         .filter(|(name, _)| name.trim().eq_ignore_ascii_case("_method"))
@@ -125,12 +130,14 @@ fn overrides(uri: &Uri) -> impl Iterator<Item = Option<Method>> {
         })
 }
 
-/// The path decoded, in lower case, without empty segments, `;parameters`, a slash at its end, and whatever follows the
-/// first dot of its last segment.
+/// The path decoded, in lower case, without empty segments, `;parameters`, a slash at its end, and
+/// whatever follows the first dot of its last segment.
 fn plain(path: &str) -> String {
     let decoded = decode(path).to_ascii_lowercase().replace('\\', "/");
     let mut segments: Vec<&str> = Vec::new();
-    for segment in decoded.split('/').map(|segment| segment.split(';').next().unwrap_or_default().trim()) {
+    for segment in
+        decoded.split('/').map(|segment| segment.split(';').next().unwrap_or_default().trim())
+    {
         match segment {
             "" | "." => {}
             ".." => drop(segments.pop()),
@@ -141,7 +148,8 @@ fn plain(path: &str) -> String {
     format!("/{}", segments.into_iter().chain(last).collect::<Vec<_>>().join("/"))
 }
 
-/// Percent-decoding of a path until nothing is left of it: two servers in a row may decode it twice.
+/// Percent-decoding of a path until nothing is left of it: two servers in a row may decode it
+/// twice.
 fn decode(path: &str) -> String {
     let mut decoded = path.to_owned();
     // Each round shortens what it changes, so that this ends.
@@ -224,11 +232,13 @@ mod tests {
     #[test]
     fn a_form_that_says_get_is_a_read_and_nothing_that_could_be_a_write_is_taken_for_one() {
         let of = |method: &str, target: &str, kind: &str, body: &str| {
-            let request = hyper::Request::builder().method(method).uri(target).header("content-type", kind);
+            let request =
+                hyper::Request::builder().method(method).uri(target).header("content-type", kind);
             let (head, ()) = request.body(()).unwrap().into_parts();
             method_of_form(&head, body.as_bytes())
         };
-        let (form, leads) = ("application/x-www-form-urlencoded; charset=utf-8", "/rest/v1/leads.json");
+        let (form, leads) =
+            ("application/x-www-form-urlencoded; charset=utf-8", "/rest/v1/leads.json");
         let ask = "filterType=email&filterValues=a%40example.com&_method=GET";
         assert_eq!(of("POST", leads, form, ask), Some(Method::GET));
         assert_eq!(of("POST", leads, form, "_method=delete&id=1"), Some(Method::DELETE));
@@ -238,7 +248,12 @@ mod tests {
             ("POST", leads, form, "_method=GET&_method=POST"),
             ("POST", "/rest/v1/leads.json?_method=POST", form, ask),
             ("POST", leads, "application/json", ask),
-            ("POST", leads, form, r#"{"input": [{"email": "a@example.com", "title": "&_method=GET&"}]}"#),
+            (
+                "POST",
+                leads,
+                form,
+                r#"{"input": [{"email": "a@example.com", "title": "&_method=GET&"}]}"#,
+            ),
             ("PUT", leads, form, ask),
         ] {
             assert_eq!(of(method, target, kind, body), None, "{method} {target} {kind} {body}");
@@ -248,11 +263,16 @@ mod tests {
     #[test]
     fn a_call_is_taken_for_a_read_only_where_nothing_in_it_says_otherwise() {
         let reads = |method: &str, target: &str| {
-            only_reads(&Method::from_bytes(method.as_bytes()).unwrap(), &target.parse::<Uri>().unwrap())
+            only_reads(
+                &Method::from_bytes(method.as_bytes()).unwrap(),
+                &target.parse::<Uri>().unwrap(),
+            )
         };
-        for (method, target) in
-            [("GET", "/rest/v1/leads.json?a=b"), ("HEAD", "/x"), ("POST", "/rest/v1/leads.json?_method=GET")]
-        {
+        for (method, target) in [
+            ("GET", "/rest/v1/leads.json?a=b"),
+            ("HEAD", "/x"),
+            ("POST", "/rest/v1/leads.json?_method=GET"),
+        ] {
             assert!(reads(method, target), "{method} {target}");
         }
         for (method, target) in [

@@ -1,4 +1,5 @@
-//! Lines of the log that are worth reading once and not a thousand times: each subject is told of once a minute at most.
+//! Lines of the log that are worth reading once and not a thousand times: each subject is told of
+//! once a minute at most.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -54,7 +55,8 @@ mod tests {
     #[test]
     fn a_subject_is_told_of_once_a_minute_and_others_do_not_wait_for_it() {
         let (seldom, start) = (Seldom::default(), Instant::now());
-        let is_due = |subject: u32, second| seldom.is_due(subject, start + Duration::from_secs(second));
+        let is_due =
+            |subject: u32, second| seldom.is_due(subject, start + Duration::from_secs(second));
         assert!(is_due(1, 0) && is_due(2, 0));
         assert!(!is_due(1, 59) && is_due(3, 59));
         assert!(is_due(1, 60) && !is_due(1, 61));

@@ -1,5 +1,5 @@
-//! Connections in, answers out, and an end that loses nothing: on shutdown no connection is taken any more, those under
-//! way are answered, and calls in flight are brought to their outcome.
+//! Connections in, answers out, and an end that loses nothing: on shutdown no connection is taken
+//! any more, those under way are answered, and calls in flight are brought to their outcome.
 //!
 //! A caller that is slow to send its head or its body, or to take its answer, is cut off.
 
@@ -30,8 +30,8 @@ use super::route::{Route, route};
 use super::{Proxy, ProxySettings};
 use crate::guard::lease::{Leases, in_full};
 
-/// Connections at once; more wait to be accepted. Far more than one API user may have waiting, so that a flood of calls
-/// gets its 606 and everybody else is still let in.
+/// Connections at once; more wait to be accepted. Far more than one API user may have waiting, so
+/// that a flood of calls gets its 606 and everybody else is still let in.
 const CONNECTIONS: u64 = 10_000;
 
 /// Files that are not connections of callers: those to Marketo, the stores, the log.
@@ -52,7 +52,8 @@ pub struct ServeError {
     what: String,
 }
 
-/// Serves on the listener until the shutdown comes, and until what was under way then has ended. Needs a runtime.
+/// Serves on the listener until the shutdown comes, and until what was under way then has ended.
+/// Needs a runtime.
 pub async fn serve<L: Leases>(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -187,7 +188,8 @@ async fn answer<L: Leases>(
     }
 }
 
-/// What cannot be passed on as it came: a tunnel, a target that is no path, a body in a coding that one hop cannot undo.
+/// What cannot be passed on as it came: a tunnel, a target that is no path, a body in a coding that
+/// one hop cannot undo.
 fn refused(request: &Request<Incoming>) -> Option<Answer> {
     if request.method() == Method::CONNECT || !request.uri().path().starts_with('/') {
         return Some(Answer::http(StatusCode::BAD_REQUEST, "the target is no path\n"));
@@ -199,10 +201,16 @@ fn refused(request: &Request<Incoming>) -> Option<Answer> {
 }
 
 /// The proxy's own pages.
-async fn own<L: Leases>(proxy: &Proxy<L>, path: &str, stopping: &CancellationToken) -> Response<Body> {
+async fn own<L: Leases>(
+    proxy: &Proxy<L>,
+    path: &str,
+    stopping: &CancellationToken,
+) -> Response<Body> {
     let answer = match path {
         "/-/healthz" => Answer::http(StatusCode::OK, "ok\n"),
-        "/-/readyz" if stopping.is_cancelled() => Answer::http(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+        "/-/readyz" if stopping.is_cancelled() => {
+            Answer::http(StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+        }
         "/-/readyz" => match proxy.leases.ready().await {
             Ok(()) => match proxy.why_nothing_leaves() {
                 None => Answer::http(StatusCode::OK, format!("ready\n{}", proxy.refused_token())),
@@ -220,7 +228,10 @@ async fn own<L: Leases>(proxy: &Proxy<L>, path: &str, stopping: &CancellationTok
             ),
             body: Bytes::from(proxy.metrics.page(proxy.standing())),
         },
-        _ => Answer::http(StatusCode::NOT_FOUND, "the guard has /-/healthz, /-/readyz and /-/metrics\n"),
+        _ => Answer::http(
+            StatusCode::NOT_FOUND,
+            "the guard has /-/healthz, /-/readyz and /-/metrics\n",
+        ),
     };
     answer.into_response()
 }

@@ -1,15 +1,18 @@
 //! An unclear outcome is not a failure (law 4).
 //!
-//! A call whose answer was lost may be running still, for as long as Marketo lets it run. Until then its keys stay
-//! leased, and nothing else is sent with them. A look-up can end the wait early in one case alone: the key has one lead,
-//! which holds what the call wrote and was born of it; then the call is done. That it was is certain where nobody had the
-//! key right before the call, or where the lead is younger than the call by Marketo's clock. Whatever else a look-up shows
-//! may change as long as the call may be running, so all other records are looked at when it cannot be running any more,
-//! and what was not written is written then. Callers whose patience ends before are told 604.
+//! A call whose answer was lost may be running still, for as long as Marketo lets it run. Until
+//! then its keys stay leased, and nothing else is sent with them. A look-up can end the wait early
+//! in one case alone: the key has one lead, which holds what the call wrote and was born of it;
+//! then the call is done. That it was is certain where nobody had the key right before the call, or
+//! where the lead is younger than the call by Marketo's clock. Whatever else a look-up shows may
+//! change as long as the call may be running, so all other records are looked at when it cannot be
+//! running any more, and what was not written is written then. Callers whose patience ends before
+//! are told 604.
 //!
-//! What a look-up cannot tell stays open, and its caller is told 604 too: a key that Marketo cannot be asked for; whether a
-//! lead that `createOnly` came upon was its own; whether a form was filled out, or a lead pushed, where its lead was
-//! there before. A lead shows its values, and not what happened to it.
+//! What a look-up cannot tell stays open, and its caller is told 604 too: a key that Marketo cannot
+//! be asked for; whether a lead that `createOnly` came upon was its own; whether a form was filled
+//! out, or a lead pushed, where its lead was there before. A lead shows its values, and not what
+//! happened to it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,20 +35,23 @@ use crate::lead::Lead;
 use crate::marketo::SYNC_LIMIT;
 
 /// When it is looked whether the records were created, in Marketo's time since the call left.
-const EARLY_LOOKS: [Duration; 3] = [Duration::from_secs(4), Duration::from_secs(15), Duration::from_secs(45)];
+const EARLY_LOOKS: [Duration; 3] =
+    [Duration::from_secs(4), Duration::from_secs(15), Duration::from_secs(45)];
 
 /// What a look-up says of a record.
 enum Seen {
     /// Marketo's row for it, as the lost answer will have had it.
     Done(Value),
-    /// It was not written, or writing it again comes to the same: to be written once nothing is running any more.
+    /// It was not written, or writing it again comes to the same: to be written once nothing is
+    /// running any more.
     NotDone,
     /// It cannot tell, and to write it again would not come to the same.
     Unknowable,
 }
 
 impl<L: Leases> Proxy<L> {
-    /// Finds out what became of the records of a call that left at `sent_at`, and writes what was not written.
+    /// Finds out what became of the records of a call that left at `sent_at`, and writes what was
+    /// not written.
     pub(super) async fn settle(
         self: &Arc<Self>,
         caller: &Caller,
@@ -75,8 +81,9 @@ impl<L: Leases> Proxy<L> {
         if units.is_empty() {
             return;
         }
-        // A second duplicate made on purpose would look like the first, what is looked up by nothing is inserted each time,
-        // and of a key that Marketo cannot be asked for nobody learns what became: none of them is sent again on a guess.
+        // A second duplicate made on purpose would look like the first, what is looked up by
+        // nothing is inserted each time, and of a key that Marketo cannot be asked for nobody
+        // learns what became: none of them is sent again on a guess.
         let (units, unknowable): (Vec<Unit>, Vec<Unit>) =
             units.into_iter().partition(|unit| unit.key().is_some() && !deliberate);
         self.leave_open(unknowable).await;
@@ -96,7 +103,8 @@ impl<L: Leases> Proxy<L> {
         let keys: BTreeSet<&str> = units.iter().filter_map(Unit::key).collect();
         let written: BTreeSet<String> =
             units.iter().flat_map(|unit| unit.shape.values()).map(|(name, _)| name).collect();
-        let fields: BTreeSet<&str> = written.iter().map(String::as_str).chain(["createdAt"]).collect();
+        let fields: BTreeSet<&str> =
+            written.iter().map(String::as_str).chain(["createdAt"]).collect();
         let field = &caller.envelope.lookup;
         match self.look_up(caller, field, &keys, &fields, None).await {
             // A field that cannot be read was not written either, or cannot be compared.
@@ -138,11 +146,13 @@ impl<L: Leases> Proxy<L> {
     ) {
         let over = Over { envelope: &caller.envelope, how, sent_at, found };
         let is_unknowable = |unit: &Unit| matches!(over.seen(unit), Seen::Unknowable);
-        let (unknowable, units): (Vec<Unit>, Vec<Unit>) = units.into_iter().partition(is_unknowable);
+        let (unknowable, units): (Vec<Unit>, Vec<Unit>) =
+            units.into_iter().partition(is_unknowable);
         self.leave_open(unknowable).await;
         let rest = self.answer_seen(units, found, |unit| over.seen(unit)).await;
         let (again, spent): (Vec<Unit>, Vec<Unit>) = rest.into_iter().partition(may_try_again);
-        // Whoever is in such a call twice may be the cause of it: then each caller's records leave apart.
+        // Whoever is in such a call twice may be the cause of it: then each caller's records leave
+        // apart.
         let twice = |unit: &Unit| unit.items.iter().any(|item| item.tries > 1);
         let (twice, once): (Vec<Unit>, Vec<Unit>) = again.into_iter().partition(twice);
         self.again(once, Company::OwnRecord).await;
@@ -205,20 +215,24 @@ impl Over<'_> {
                 if !created && !self.comes_to_the_same() {
                     return self.again_or_never(std::slice::from_ref(lead));
                 }
-                Seen::Done(json!({"id": lead.id, "status": if created { "created" } else { "updated" }}))
+                Seen::Done(
+                    json!({"id": lead.id, "status": if created { "created" } else { "updated" }}),
+                )
             }
             leads if self.comes_to_the_same() || leads.is_empty() => Seen::NotDone,
             leads => self.again_or_never(leads),
         }
     }
 
-    /// Whether a record that was written twice has come to what one would have that was written once. `createOnly` is
-    /// refused the second time, and forms and pushes are events, which start campaigns.
+    /// Whether a record that was written twice has come to what one would have that was written
+    /// once. `createOnly` is refused the second time, and forms and pushes are events, which start
+    /// campaigns.
     fn comes_to_the_same(&self) -> bool {
         self.envelope.verb == Verb::Sync && self.envelope.action != Action::CreateOnly
     }
 
-    /// Of leads that were there before the call, Marketo says so to `createOnly` when it is asked again.
+    /// Of leads that were there before the call, Marketo says so to `createOnly` when it is asked
+    /// again.
     fn again_or_never(&self, leads: &[Lead]) -> Seen {
         let is_older = |lead: &Lead| is_surely_older(lead, self.found, self.sent_at);
         if self.envelope.action == Action::CreateOnly && leads.iter().all(is_older) {
@@ -229,7 +243,8 @@ impl Over<'_> {
     }
 }
 
-/// Whether a lead was created after the call left, by Marketo's own clock, whatever part of a second its time leaves out.
+/// Whether a lead was created after the call left, by Marketo's own clock, whatever part of a
+/// second its time leaves out.
 fn is_surely_younger(lead: &Lead, found: &Found, sent_at: Instant) -> bool {
     lead.created_at()
         .zip(found.marketos_time(sent_at))

@@ -1,11 +1,14 @@
-//! Shadow mode: everything passes as it comes, streamed and unlimited, and what would have raced is counted.
+//! Shadow mode: everything passes as it comes, streamed and unlimited, and what would have raced is
+//! counted.
 //!
-//! A write *would have raced* when its last part comes while another with one of its keys has not been answered yet, or
-//! when one call has a key twice: that is what Marketo's documentation warns of. What is looked at is a copy, made while
-//! the body passes, and kept no longer. The counts go to the metrics, and to a file for `guard report`, which is there from
-//! the start on; the log has a line a minute of them (`summary`).
+//! A write *would have raced* when its last part comes while another with one of its keys has not
+//! been answered yet, or when one call has a key twice: that is what Marketo's documentation warns
+//! of. What is looked at is a copy, made while the body passes, and kept no longer. The counts go
+//! to the metrics, and to a file for `guard report`, which is there from the start on; the log has
+//! a line a minute of them (`summary`).
 //!
-//! Never: holds up a write or frames it anew, or copies without bound. What does not fit is counted as not looked at.
+//! Never: holds up a write or frames it anew, or copies without bound. What does not fit is counted
+//! as not looked at.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -43,7 +46,8 @@ const BODY_BYTES: usize = 1_048_576;
 /// Bytes of all copies together.
 const ROOM: usize = 64 * BODY_BYTES;
 
-/// How often it is looked whether there are new counts, and how often they are written down at most.
+/// How often it is looked whether there are new counts, and how often they are written down at
+/// most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 
@@ -102,15 +106,17 @@ impl Shadow {
         UnderWay { shadow: Arc::clone(self), user: user.clone(), keys }
     }
 
-    /// Writes the counts down every now and then, until it is told to stop, and then once more. The file is there from the
-    /// start, so that `guard report` knows that it is watched.
+    /// Writes the counts down every now and then, until it is told to stop, and then once more. The
+    /// file is there from the start, so that `guard report` knows that it is watched.
     pub(super) async fn keep(self: Arc<Self>, stopping: CancellationToken) {
         self.write_down(Tally::new((self.now)())).await;
         let mut saved = None;
         loop {
             let stopped = tokio::time::timeout(LOOK_EVERY, stopping.cancelled()).await.is_ok();
             let now = Instant::now();
-            if stopped || saved.is_none_or(|saved| now - saved >= SAVE_EVERY) && !self.seen().is_empty() {
+            if stopped
+                || saved.is_none_or(|saved| now - saved >= SAVE_EVERY) && !self.seen().is_empty()
+            {
                 self.save().await;
                 saved = Some(now);
             }
@@ -233,8 +239,10 @@ struct Glance {
 impl Glance {
     /// Copies a part of the body, as far as there is room; otherwise it is not looked at.
     fn take_down(mut self, part: &[u8]) -> Option<Self> {
-        let more = u32::try_from(part.len()).ok().filter(|_| self.copy.len() + part.len() <= BODY_BYTES);
-        let room = more.and_then(|more| Arc::clone(&self.shadow.room).try_acquire_many_owned(more).ok());
+        let more =
+            u32::try_from(part.len()).ok().filter(|_| self.copy.len() + part.len() <= BODY_BYTES);
+        let room =
+            more.and_then(|more| Arc::clone(&self.shadow.room).try_acquire_many_owned(more).ok());
         let Some(more) = room else {
             self.look_away();
             return None;
@@ -249,7 +257,8 @@ impl Glance {
 
     /// All of it is there, and the last part of it leaves now.
     fn look(self) {
-        let Ok(write) = incoming::read(self.verb, &self.method, &self.target, &self.copy, &self.instance)
+        let Ok(write) =
+            incoming::read(self.verb, &self.method, &self.target, &self.copy, &self.instance)
         else {
             // Marketo refuses it.
             return;
@@ -323,8 +332,11 @@ mod tests {
 
     #[test]
     fn what_is_copied_is_bounded_for_each_body_and_for_all_together() {
-        let shadow =
-            Arc::new(Shadow::new(PathBuf::from("nowhere"), || DateTime::UNIX_EPOCH, Counters::default()));
+        let shadow = Arc::new(Shadow::new(
+            PathBuf::from("nowhere"),
+            || DateTime::UNIX_EPOCH,
+            Counters::default(),
+        ));
         let largest = vec![b' '; BODY_BYTES];
         let too_large = glance(&shadow).take_down(&largest).unwrap();
         assert!(too_large.take_down(b" ").is_none(), "of one body no more is kept");
@@ -333,7 +345,10 @@ mod tests {
             (0..room_for + 9).filter_map(|_| glance(&shadow).take_down(&largest)).collect();
         assert_eq!(kept.len(), room_for, "of all together so much is kept");
         kept.pop();
-        assert!(glance(&shadow).take_down(&largest).is_some(), "what is not kept any more makes room");
+        assert!(
+            glance(&shadow).take_down(&largest).is_some(),
+            "what is not kept any more makes room"
+        );
         assert_eq!(shadow.seen().by_user()["crm"].unseen, 10);
     }
 }

@@ -1,5 +1,5 @@
-//! Bodies on their way through: never gathered, cut when they hardly move, and holding on to the right to call until they
-//! have gone.
+//! Bodies on their way through: never gathered, cut when they hardly move, and holding on to the
+//! right to call until they have gone.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

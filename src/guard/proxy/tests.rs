@@ -1,4 +1,5 @@
-//! What befalls a record between the board and its call, on a clock that the test turns; nothing is sent anywhere.
+//! What befalls a record between the board and its call, on a clock that the test turns; nothing is
+//! sent anywhere.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -68,7 +69,8 @@ fn write<L: Leases>(proxy: &Arc<Proxy<L>>) -> Waiting {
     let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer t"))]);
     let place = || Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
     let user = ApiUser::named("crm");
-    let (caller, waiting) = Caller::new(user.clone(), incoming.envelope, headers, 1, [place(), place()]);
+    let (caller, waiting) =
+        Caller::new(user.clone(), incoming.envelope, headers, 1, [place(), place()]);
     let attend = proxy.board().enter(&caller, incoming.records);
     if attend {
         proxy.attend(user);
@@ -80,8 +82,8 @@ async fn seconds(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
-/// A proxy with a record that waited for another guard to write its key, has got the right, and stands in line for the one
-/// place among the calls, which is somebody else's.
+/// A proxy with a record that waited for another guard to write its key, has got the right, and
+/// stands in line for the one place among the calls, which is somebody else's.
 async fn with_a_right_in_line() -> (Arc<Proxy<MemoryLeases>>, Waiting, Slot) {
     let proxy = proxy(MemoryLeases::new(Terms::default()));
     let of_another_guard = proxy.leases.acquire(&key()).await.unwrap();
@@ -167,8 +169,10 @@ impl Leases for Faulty {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_whose_task_panics_is_open_and_its_key_protected_as_long_as_marketo_may_be_writing_it() {
-    let leases = Faulty { leases: MemoryLeases::new(Terms::default()), is_sound: AtomicBool::new(false) };
+async fn a_write_whose_task_panics_is_open_and_its_key_protected_as_long_as_marketo_may_be_writing_it()
+ {
+    let leases =
+        Faulty { leases: MemoryLeases::new(Terms::default()), is_sound: AtomicBool::new(false) };
     let proxy = proxy(leases);
     let start = Instant::now();
     // A caller that would wait for longer is told at once.

@@ -1,9 +1,9 @@
-//! Who calls next: above the limits of the instance, which hold for all callers together, the API users take turns. A
-//! user that floods waits in its own line, and the others do not notice.
+//! Who calls next: above the limits of the instance, which hold for all callers together, the API
+//! users take turns. A user that floods waits in its own line, and the others do not notice.
 //!
-//! Writes that can share a call gather first where calls are scarce: calls that leave one every so often take along what
-//! came meanwhile, while the same calls, all at once, would carry a few records each and leave nothing for the rest of
-//! the window.
+//! Writes that can share a call gather first where calls are scarce: calls that leave one every so
+//! often take along what came meanwhile, while the same calls, all at once, would carry a few
+//! records each and leave nothing for the rest of the window.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -122,7 +122,8 @@ async fn usher(pacer: Arc<Pacer>, lines: Arc<Lines>) {
         while lines.waiting().is_empty() {
             lines.somebody_came.notified().await;
         }
-        // The right to call comes first and the user second: whoever came meanwhile has its turn too.
+        // The right to call comes first and the user second: whoever came meanwhile has its turn
+        // too.
         let mut right = pacer.slot().await;
         loop {
             let Some(ticket) = lines.waiting().next() else {
@@ -209,7 +210,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_can_share_a_call_gathers_where_calls_are_scarce_and_only_there() {
         let window = Duration::from_secs(20);
-        let turns = Turns::new(Arc::new(Pacer::new(100, window, 10, 10_000, Arc::new(OneRun::default()))));
+        let turns =
+            Turns::new(Arc::new(Pacer::new(100, window, 10, 10_000, Arc::new(OneRun::default()))));
         let user = ApiUser::named("crm");
         let start = Instant::now();
         let mut left = Vec::new();
@@ -229,8 +231,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_nobody_waits_for_any_more_is_the_next_ones() {
-        let turns =
-            Turns::new(Arc::new(Pacer::new(1, Duration::from_secs(20), 1, 10, Arc::new(OneRun::default()))));
+        let turns = Turns::new(Arc::new(Pacer::new(
+            1,
+            Duration::from_secs(20),
+            1,
+            10,
+            Arc::new(OneRun::default()),
+        )));
         let user = ApiUser::named("crm");
         let held = turns.next(&user).await.unwrap();
         assert!(tokio::time::timeout(Duration::from_secs(1), turns.next(&user)).await.is_err());

@@ -1,6 +1,8 @@
-//! The way to Marketo: one connection pool, requests as they came but for what concerns a single hop.
+//! The way to Marketo: one connection pool, requests as they came but for what concerns a single
+//! hop.
 //!
-//! Never: follows a redirect, decompresses, adds a header, or logs a target, whose query may hold people's data.
+//! Never: follows a redirect, decompresses, adds a header, or logs a target, whose query may hold
+//! people's data.
 
 use std::time::Duration;
 
@@ -28,7 +30,8 @@ use way::Way;
 /// Answers to writes and look-ups are small; more than this is none.
 const ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
-/// What a connection for guarded calls gathers: little of a body that is not on the wire yet, and any head of an answer.
+/// What a connection for guarded calls gathers: little of a body that is not on the wire yet, and
+/// any head of an answer.
 const PROMPT_BUFFER: usize = 64 * 1024;
 
 /// What concerns one hop alone, beside what `Connection` names (RFC 9110, 7.6.1).
@@ -99,7 +102,10 @@ impl Upstream {
     }
 
     /// Sends a request on, and gives the answer as soon as its head is there.
-    pub(super) async fn forward(&self, request: Request<Body>) -> Result<Response<Incoming>, NoAnswer> {
+    pub(super) async fn forward(
+        &self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, NoAnswer> {
         self.send(&self.client, request).await
     }
 
@@ -126,8 +132,8 @@ impl Upstream {
         Ok(response)
     }
 
-    /// Sends a request on, if its body can leave in time, and waits for the whole answer, no longer than this. Also when
-    /// the body left.
+    /// Sends a request on, if its body can leave in time, and waits for the whole answer, no longer
+    /// than this. Also when the body left.
     pub(super) async fn ask(
         &self,
         request: Request<Bytes>,
@@ -142,12 +148,14 @@ impl Upstream {
             let response = self.send(&self.prompt, request).await?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, ANSWER_BYTES).collect().await;
-            let body = body.map_err(|error| NoAnswer::Lost(format!("the answer broke off: {error}")))?;
+            let body =
+                body.map_err(|error| NoAnswer::Lost(format!("the answer broke off: {error}")))?;
             Ok(Whole { status: head.status, headers: head.headers, body: body.to_bytes() })
         };
         let too_late = async {
             while !leave_by.is_over() {
-                // Slept by a clock that stands still while the machine sleeps, so that it is asked again.
+                // Slept by a clock that stands still while the machine sleeps, so that it is asked
+                // again.
                 tokio::time::sleep(leave_by.remaining() + Duration::from_millis(1)).await;
             }
             if !has_body || left_at.get().is_some() {
@@ -190,13 +198,15 @@ fn connections(way: Way, buffer: Option<usize>) -> Result<Connections, String> {
     }
     Ok(client
         .pool_timer(TokioTimer::new())
-        // Marketo's own servers close idle connections; one that is not used for a while is not trusted.
+        // Marketo's own servers close idle connections; one that is not used for a while is not
+        // trusted.
         .pool_idle_timeout(Duration::from_secs(20))
         .http1_preserve_header_case(true)
         .build(tls(way)?))
 }
 
-/// Speaks TLS over what a connector makes where the address asks for it, with the system's certificates.
+/// Speaks TLS over what a connector makes where the address asks for it, with the system's
+/// certificates.
 fn tls<C>(connector: C) -> Result<HttpsConnector<C>, String> {
     let builder = hyper_rustls::HttpsConnectorBuilder::new()
         .with_native_roots()
@@ -206,7 +216,8 @@ fn tls<C>(connector: C) -> Result<HttpsConnector<C>, String> {
 
 impl Origin {
     fn of(url: &Url) -> Result<Self, String> {
-        let uri: Uri = url.as_str().parse().map_err(|error| format!("`{url}` cannot be used: {error}"))?;
+        let uri: Uri =
+            url.as_str().parse().map_err(|error| format!("`{url}` cannot be used: {error}"))?;
         let missing = || format!("`{url}` has no host");
         Ok(Self {
             scheme: uri.scheme().cloned().ok_or_else(missing)?,
@@ -278,7 +289,10 @@ mod tests {
             target("/rest/v1//leads.json?filterValues=O'Brien%2B1@example.com&x=a|b"),
             "https://base.example.com/tenant/rest/v1//leads.json?filterValues=O'Brien%2B1@example.com&x=a|b"
         );
-        assert_eq!(target("/identity/oauth/token?a=b"), "https://id.example.com/identity/oauth/token?a=b");
+        assert_eq!(
+            target("/identity/oauth/token?a=b"),
+            "https://id.example.com/identity/oauth/token?a=b"
+        );
         assert_eq!(target("/identityx"), "https://base.example.com/tenant/identityx");
     }
 
@@ -291,7 +305,9 @@ mod tests {
         *request.method_mut() = hyper::Method::POST;
         *request.uri_mut() = "/rest/v1/leads.json".parse().unwrap();
         let asked =
-            tokio::spawn(async move { upstream.ask(request, leave_by, Duration::from_secs(20)).await });
+            tokio::spawn(
+                async move { upstream.ask(request, leave_by, Duration::from_secs(20)).await },
+            );
         let (mut connection, _) = listener.accept().await.unwrap();
         let mut got = vec![0; 4096];
         let mut length = 0;
@@ -308,11 +324,17 @@ mod tests {
     #[tokio::test]
     async fn a_call_that_could_not_leave_in_time_does_not_leave_and_is_known_not_to_have() {
         let (got, asked) = sent(LeaveBy::within(MARGIN)).await;
-        assert!(got.ends_with("{\"input\":[]}") && matches!(asked, Err(NoAnswer::Lost(_))), "{asked:?}");
+        assert!(
+            got.ends_with("{\"input\":[]}") && matches!(asked, Err(NoAnswer::Lost(_))),
+            "{asked:?}"
+        );
         let leave_by = LeaveBy::within(Duration::ZERO);
         tokio::time::sleep(Duration::from_millis(5)).await;
         let (got, asked) = sent(leave_by).await;
-        assert!(!got.contains("input") && matches!(asked, Err(NoAnswer::NotSent(_))), "{got} {asked:?}");
+        assert!(
+            !got.contains("input") && matches!(asked, Err(NoAnswer::NotSent(_))),
+            "{got} {asked:?}"
+        );
     }
 
     #[tokio::test]
@@ -346,6 +368,9 @@ mod tests {
             headers.insert(name, HeaderValue::from_static(value));
         }
         without_hop_by_hop(&mut headers);
-        assert_eq!(headers.keys().map(hyper::header::HeaderName::as_str).collect::<Vec<_>>(), ["x-end"]);
+        assert_eq!(
+            headers.keys().map(hyper::header::HeaderName::as_str).collect::<Vec<_>>(),
+            ["x-end"]
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! Whose call it is: the API user that a token belongs to, as the token endpoint said when the token was fetched through
-//! the proxy; else a name made of the token's hash. Fairness and counts go by it. Never: keeps a token, only its hash.
+//! Whose call it is: the API user that a token belongs to, as the token endpoint said when the
+//! token was fetched through the proxy; else a name made of the token's hash. Fairness and counts
+//! go by it. Never: keeps a token, only its hash.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -9,7 +10,8 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-/// A token lives an hour, and a client id has one at a time; the oldest of more than so many are forgotten.
+/// A token lives an hour, and a client id has one at a time; the oldest of more than so many are
+/// forgotten.
 const REMEMBERED: usize = 10_000;
 
 /// The login of an API-only user, or `token-` and the beginning of the hash of its token.
@@ -83,7 +85,8 @@ impl ApiUsers {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        // Both collections are whole between statements, so that a panic elsewhere leaves them usable.
+        // Both collections are whole between statements, so that a panic elsewhere leaves them
+        // usable.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -107,9 +110,14 @@ mod tests {
         let users = ApiUsers::default();
         let before = users.of(&with_token("Bearer secret-token"));
         assert!(before.0.starts_with("token-") && !before.0.contains("secret"), "{before}");
-        users.learn(br#"{"access_token":"secret-token","expires_in":1,"scope":"crm@api.example.com"}"#);
+        users.learn(
+            br#"{"access_token":"secret-token","expires_in":1,"scope":"crm@api.example.com"}"#,
+        );
         assert_eq!(users.of(&with_token("Bearer secret-token")).to_string(), "crm@api.example.com");
-        assert_ne!(users.of(&with_token("Bearer another")), users.of(&with_token("Bearer secret-token")));
+        assert_ne!(
+            users.of(&with_token("Bearer another")),
+            users.of(&with_token("Bearer secret-token"))
+        );
         assert!(!format!("{users:?}").contains("secret-token"));
         users.learn(b"<html>");
         assert_eq!(users.of(&HeaderMap::new()).to_string(), "no-token");

@@ -1,5 +1,5 @@
-//! What has to be read of a group to choose its winner by the configured rules, on an instance that may lack some of the
-//! fields.
+//! What has to be read of a group to choose its winner by the configured rules, on an instance that
+//! may lack some of the fields.
 
 use std::collections::BTreeSet;
 
@@ -16,8 +16,12 @@ use crate::lead::AUDIT_FIELDS;
 use crate::marketo::Kind;
 
 impl<L: Leases> Proxy<L> {
-    /// The fields to ask for; asked of Marketo once, with the token of the caller that needs them first.
-    pub(super) async fn winner_fields(&self, caller: &Caller) -> Result<&BTreeSet<String>, Refusal> {
+    /// The fields to ask for; asked of Marketo once, with the token of the caller that needs them
+    /// first.
+    pub(super) async fn winner_fields(
+        &self,
+        caller: &Caller,
+    ) -> Result<&BTreeSet<String>, Refusal> {
         self.winner_fields
             .get_or_try_init(|| async {
                 let order = Order {
@@ -42,12 +46,14 @@ impl<L: Leases> Proxy<L> {
     }
 
     fn of_those_that_there_are(&self, described: Option<&Value>) -> BTreeSet<String> {
-        let rows = described.and_then(|row| row.get("fields")?.as_array()).map_or(&[][..], Vec::as_slice);
+        let rows =
+            described.and_then(|row| row.get("fields")?.as_array()).map_or(&[][..], Vec::as_slice);
         let there_are = rows.iter().filter_map(|row| row.get("name")?.as_str());
         let rules = &self.settings.winner.0;
         let all = rules.contains(&WinnerRule::MostComplete);
-        let decides =
-            |name: &str| rules.iter().any(|rule| matches!(rule, WinnerRule::Max(field) if field == name));
+        let decides = |name: &str| {
+            rules.iter().any(|rule| matches!(rule, WinnerRule::Max(field) if field == name))
+        };
         there_are
             .filter(|name| all || AUDIT_FIELDS.contains(name) || decides(name))
             .map(str::to_owned)

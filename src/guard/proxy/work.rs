@@ -1,8 +1,8 @@
-//! From the board to the callers: a line is attended to, its next call put together, its rights taken (`rights`), written,
-//! and every record given its outcome.
+//! From the board to the callers: a line is attended to, its next call put together, its rights
+//! taken (`rights`), written, and every record given its outcome.
 //!
-//! Each call runs in a task of its own, which no caller can stop. The rights to a key are given back when the outcome of
-//! its write is known, or when Marketo cannot be writing it any more.
+//! Each call runs in a task of its own, which no caller can stop. The rights to a key are given
+//! back when the outcome of its write is known, or when Marketo cannot be writing it any more.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -27,7 +27,8 @@ pub(super) const TRIES: u32 = 5;
 /// How long a line rests whose attendant panicked: it may again.
 const AFTER_A_PANIC: Duration = Duration::from_secs(1);
 
-/// Refusals that are about the token, the endpoint or the day, so that every record of the call would get the same alone.
+/// Refusals that are about the token, the endpoint or the day, so that every record of the call
+/// would get the same alone.
 const SAME_FOR_ALL: [&str; 9] = ["401", "600", "601", "602", "603", "605", "607", "608", "610"];
 
 /// Reasons that are about the key, so that every record of it would get the same.
@@ -94,7 +95,8 @@ impl<L: Leases> Proxy<L> {
         log(&units, &said);
         for (unit, row) in units.into_iter().zip(said.rows) {
             if unit.items.len() > 1 && is_skipped(&row) && !has_code(&row, &SAME_FOR_KEY) {
-                // One of the values is bad: each record by itself, so that it takes no other with it.
+                // One of the values is bad: each record by itself, so that it takes no other with
+                // it.
                 self.again(vec![unit], Company::OwnRecord).await;
                 continue;
             }
@@ -116,8 +118,8 @@ impl<L: Leases> Proxy<L> {
         self.conclude(done).await;
     }
 
-    /// Marketo refused the call that these units were in: nothing was done. Where several callers were in it, each is
-    /// tried apart, so that one cannot fail another.
+    /// Marketo refused the call that these units were in: nothing was done. Where several callers
+    /// were in it, each is tried apart, so that one cannot fail another.
     pub(super) async fn refused(self: &Arc<Self>, units: Vec<Unit>, refusal: &Refusal) {
         if are_of_several_callers(&units) && !SAME_FOR_ALL.contains(&&*refusal.code) {
             return self.again(units, Company::OwnCaller).await;
@@ -144,7 +146,8 @@ impl<L: Leases> Proxy<L> {
         self.conclude(units).await;
     }
 
-    /// Puts the records of these units back to the front of their lines, to be sent anew in no larger company than this.
+    /// Puts the records of these units back to the front of their lines, to be sent anew in no
+    /// larger company than this.
     pub(super) async fn again(self: &Arc<Self>, units: Vec<Unit>, company: Company) {
         let mut leases = Vec::new();
         let mut items = Vec::new();
@@ -205,7 +208,8 @@ impl<L: Leases> Proxy<L> {
 
 /// One line for the call, and on demand one for each record, by the hash of its key.
 fn log(units: &[Unit], said: &Answered) {
-    let Some(caller) = units.first().and_then(|unit| unit.items.first()).map(|item| &item.caller) else {
+    let Some(caller) = units.first().and_then(|unit| unit.items.first()).map(|item| &item.caller)
+    else {
         return;
     };
     let with = |wanted: &str| said.rows.iter().filter(|row| status(row) == wanted).count();
@@ -243,13 +247,15 @@ pub(super) fn is_skipped(row: &Value) -> bool {
     status(row) == "skipped"
 }
 
-/// Whether one of a row's reasons has one of these codes. Adobe's definitions name them `reason`, its answers `reasons`.
+/// Whether one of a row's reasons has one of these codes. Adobe's definitions name them `reason`,
+/// its answers `reasons`.
 pub(super) fn has_code(row: &Value, codes: &[&str]) -> bool {
     let reasons = ["reasons", "reason"].iter().find_map(|name| row.get(name)?.as_array());
     let code_of = |reason: &Value| {
         let code = reason.get("code")?;
         Some(code.as_str().map_or_else(|| code.to_string(), str::to_owned))
     };
-    reasons
-        .is_some_and(|reasons| reasons.iter().filter_map(code_of).any(|code| codes.contains(&code.as_str())))
+    reasons.is_some_and(|reasons| {
+        reasons.iter().filter_map(code_of).any(|code| codes.contains(&code.as_str()))
+    })
 }

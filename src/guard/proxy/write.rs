@@ -1,8 +1,10 @@
-//! How a call is written: as its caller asked, or, in strict mode, looked up first and then written by `createOnly` or by
-//! `updateOnly` with the id, and answered as if it had been what was asked for.
+//! How a call is written: as its caller asked, or, in strict mode, looked up first and then written
+//! by `createOnly` or by `updateOnly` with the id, and answered as if it had been what was asked
+//! for.
 //!
-//! `createOnly` narrows the window towards writers that do not come through here, and `updateOnly` by id cannot insert at
-//! all. What becomes of a record that somebody else was quicker with is decided by looking again.
+//! `createOnly` narrows the window towards writers that do not come through here, and `updateOnly`
+//! by id cannot insert at all. What becomes of a record that somebody else was quicker with is
+//! decided by looking again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -52,8 +54,9 @@ impl<L: Leases> Proxy<L> {
             && caller.envelope.verb == Verb::Sync
             && caller.envelope.action == Action::CreateOrUpdate
             && caller.envelope.lookup != "id";
-        let (mut rewritable, as_asked): (Vec<Unit>, Vec<Unit>) =
-            units.into_iter().partition(|unit| may_rewrite && is_rewritable(unit, &caller.envelope.lookup));
+        let (mut rewritable, as_asked): (Vec<Unit>, Vec<Unit>) = units
+            .into_iter()
+            .partition(|unit| may_rewrite && is_rewritable(unit, &caller.envelope.lookup));
         if rewritable.is_empty() {
             return self.send_all(as_asked, How::AsAsked, Some(slot)).await;
         }
@@ -61,10 +64,13 @@ impl<L: Leases> Proxy<L> {
             Ok(found) => self.by_what_was_found(&caller, &found, rewritable, as_asked).await,
             Err(refusal) if &*refusal.code == "603" => {
                 self.reading_denied(&caller.user, &caller.headers);
-                self.send_all(rewritable.into_iter().chain(as_asked).collect(), How::AsAsked, None).await;
+                self.send_all(rewritable.into_iter().chain(as_asked).collect(), How::AsAsked, None)
+                    .await;
             }
             // Nothing was written, so that whatever Marketo said can be passed on as it is.
-            Err(refusal) => self.refused(rewritable.into_iter().chain(as_asked).collect(), &refusal).await,
+            Err(refusal) => {
+                self.refused(rewritable.into_iter().chain(as_asked).collect(), &refusal).await;
+            }
         }
     }
 
@@ -75,7 +81,8 @@ impl<L: Leases> Proxy<L> {
         fields: &BTreeSet<&str>,
         slot: Option<Slot>,
     ) -> Result<Found, Refusal> {
-        let keys: BTreeSet<String> = units.iter().filter_map(Unit::key).map(str::to_owned).collect();
+        let keys: BTreeSet<String> =
+            units.iter().filter_map(Unit::key).map(str::to_owned).collect();
         let keys = keys.iter().map(String::as_str).collect();
         let look = self.look_up(caller, &caller.envelope.lookup, &keys, fields, slot);
         self.keeping(units, look).await
@@ -94,10 +101,12 @@ impl<L: Leases> Proxy<L> {
             let key = unit.key().unwrap_or_default();
             match found.of(key) {
                 _ if found.differs_in_case(key) => as_asked.push(unit),
-                // Marketo sees a lead where the look-up sees none, again and again: it is asked as the caller asked it.
+                // Marketo sees a lead where the look-up sees none, again and again: it is asked as
+                // the caller asked it.
                 [] if unit.items.iter().any(|item| item.tries >= OVERTAKEN) => as_asked.push(unit),
                 [] => creates.push(unit),
-                // Only Marketo knows whether the lead is in the partition that was named; with a match it inserts nothing.
+                // Only Marketo knows whether the lead is in the partition that was named; with a
+                // match it inserts nothing.
                 [_] if caller.envelope.in_partition => as_asked.push(unit),
                 [lead] => {
                     unit.shape = unit.shape.addressed(lookup, "id", raw(&lead.id));
@@ -176,7 +185,13 @@ impl<L: Leases> Proxy<L> {
         }
     }
 
-    async fn send(self: &Arc<Self>, caller: Arc<Caller>, mut units: Vec<Unit>, how: How, slot: Option<Slot>) {
+    async fn send(
+        self: &Arc<Self>,
+        caller: Arc<Caller>,
+        mut units: Vec<Unit>,
+        how: How,
+        slot: Option<Slot>,
+    ) {
         let envelope = &caller.envelope;
         let shapes = units.iter().map(|unit| &unit.shape);
         let body = match how {
@@ -198,7 +213,9 @@ impl<L: Leases> Proxy<L> {
             limit: SYNC_LIMIT,
         };
         match self.call(&order, &mut units, slot).await {
-            Said::Rows(said) if said.rows.len() == units.len() => self.rows(&caller, units, how, said).await,
+            Said::Rows(said) if said.rows.len() == units.len() => {
+                self.rows(&caller, units, how, said).await;
+            }
             // Without a row for each record nobody knows which of them were written.
             Said::Rows(said) => self.settle(&caller, units, how, said.sent_at).await,
             Said::Refused(refusal) => self.refused(units, &refusal).await,
@@ -224,7 +241,8 @@ impl<L: Leases> Proxy<L> {
             && caller.envelope.verb == Verb::Sync
             && matches!(caller.envelope.action, Action::CreateOrUpdate | Action::UpdateOnly);
         for (unit, row) in units.into_iter().zip(said.rows) {
-            // Somebody else was quicker, or the lead is gone: what was asked for is still to be done.
+            // Somebody else was quicker, or the lead is gone: what was asked for is still to be
+            // done.
             let overtaken = how != How::AsAsked && has_code(&row, &["1004", "1005", "1007"]);
             if overtaken && may_try_again(&unit) {
                 again.push(unit);
@@ -232,7 +250,8 @@ impl<L: Leases> Proxy<L> {
                 && how == How::AsAsked
                 && has_code(&row, &["1007"])
                 && unit.key().is_some()
-                // Several leads that only Marketo sees have no winner, however often they are looked for.
+                // Several leads that only Marketo sees have no winner, however often they are
+                // looked for.
                 && may_try_again(&unit)
             {
                 several.push(unit);
@@ -260,8 +279,8 @@ fn is_rewritable(unit: &Unit, lookup: &str) -> bool {
         && !unit.shape.has("id")
 }
 
-/// Takes away what nobody sees of a key: blanks and marks without width around it would hide the lead from the next look-up,
-/// and from the next writer who leaves them out.
+/// Takes away what nobody sees of a key: blanks and marks without width around it would hide the
+/// lead from the next look-up, and from the next writer who leaves them out.
 fn show_key(shape: &mut Shape, lookup: &str) {
     let Some(value @ Value::String(_)) = shape.value(lookup) else { return };
     let text = value.as_str().map(str::to_lowercase);

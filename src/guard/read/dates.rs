@@ -8,9 +8,10 @@ use crate::marketo::Schema;
 use crate::table::date::{Judge, Order, Zone, read};
 use crate::table::shown;
 
-/// Rewrites the dates of a table as ISO 8601, field by field, where Marketo holds a date or a time; in words how each
-/// field was read. A date that cannot be read refuses the file: nothing is written in its place. What is in Marketo's own
-/// form already stays as it is, and so do JSON Lines.
+/// Rewrites the dates of a table as ISO 8601, field by field, where Marketo holds a date or a time;
+/// in words how each field was read. A date that cannot be read refuses the file: nothing is
+/// written in its place. What is in Marketo's own form already stays as it is, and so do JSON
+/// Lines.
 pub fn read_dates(
     file: &str,
     records: &mut Records,
@@ -21,8 +22,10 @@ pub fn read_dates(
     if !records.from_table {
         return Ok(told);
     }
-    let fields =
-        schema.fields.iter().filter(|(_, field)| matches!(field.data_type.as_str(), "date" | "datetime"));
+    let fields = schema
+        .fields
+        .iter()
+        .filter(|(_, field)| matches!(field.data_type.as_str(), "date" | "datetime"));
     for (name, field) in fields {
         let is_day = field.data_type == "date";
         let refuse = |line, what: String| InputError {
@@ -44,8 +47,9 @@ pub fn read_dates(
             }
             judge.look(line, &text);
         }
-        let reading =
-            judge.decide(named, Zone::default()).map_err(|refusal| refuse(refusal.line, refusal.what))?;
+        let reading = judge
+            .decide(named, Zone::default())
+            .map_err(|refusal| refuse(refusal.line, refusal.what))?;
         let mut changed = false;
         for record in &mut records.records {
             let Some(Value::String(text)) = record.fields.get_mut(name) else { continue };

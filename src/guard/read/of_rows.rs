@@ -24,13 +24,16 @@ pub(super) fn read(table: &Table) -> Result<(Vec<Record>, LeftOut), Trouble> {
             let text = std::str::from_utf8(cell).map_err(|error| {
                 (Some(line), format!("the value of `{}` is not UTF-8 ({error})", shown(name)))
             })?;
-            // A bulk extract writes `null` for an empty field; written back it would name people null.
+            // A bulk extract writes `null` for an empty field; written back it would name people
+            // null.
             if text.trim().is_empty() || text == "null" {
                 continue;
             }
             if is_error_of_a_spreadsheet(text.as_bytes()) {
-                let what =
-                    format!("`{}` holds {text}, which is a spreadsheet's error and no value", shown(name));
+                let what = format!(
+                    "`{}` holds {text}, which is a spreadsheet's error and no value",
+                    shown(name)
+                );
                 return Err((Some(line), what));
             }
             fields.insert(name.clone(), Value::from(text));

@@ -15,9 +15,11 @@ fn read(file: &str, bytes: &[u8]) -> Result<Vec<Record>, String> {
 
 #[test]
 fn both_formats_give_the_same_records_with_their_lines() {
-    let csv =
-        read("people.csv", b"\xef\xbb\xbfemail,firstName\na@example.com,\"Ada\nKing\"\nb@example.com,\n")
-            .unwrap();
+    let csv = read(
+        "people.csv",
+        b"\xef\xbb\xbfemail,firstName\na@example.com,\"Ada\nKing\"\nb@example.com,\n",
+    )
+    .unwrap();
     let lines: Vec<u64> = csv.iter().map(|record| record.line).collect();
     assert_eq!(lines, [2, 4]);
     assert_eq!(json!(csv[0].fields), json!({"email": "a@example.com", "firstName": "Ada\nKing"}));
@@ -26,7 +28,9 @@ fn both_formats_give_the_same_records_with_their_lines() {
         json!({"email": "b@example.com"}),
         "an empty cell leaves the field alone"
     );
-    let jsonl = read("standard input", b"\n{\"email\": \"b@example.com\", \"firstName\": null}\r\n").unwrap();
+    let jsonl =
+        read("standard input", b"\n{\"email\": \"b@example.com\", \"firstName\": null}\r\n")
+            .unwrap();
     assert_eq!(
         (jsonl[0].line, json!(jsonl[0].fields)),
         (2, json!({"email": "b@example.com", "firstName": null}))
@@ -100,7 +104,10 @@ fn fields_that_the_instance_does_not_take_are_refused_with_what_was_meant() {
             "Email Address",
             "p.csv line 2: this instance has no lead field `Email Address`; did you mean `email`?",
         ),
-        ("fristName", "p.csv line 2: this instance has no lead field `fristName`; did you mean `firstName`?"),
+        (
+            "fristName",
+            "p.csv line 2: this instance has no lead field `fristName`; did you mean `firstName`?",
+        ),
         ("zzz", "p.csv line 2: this instance has no lead field `zzz`"),
         ("createdAt", "p.csv line 2: the field `createdAt` cannot be written; leave it out"),
         (
@@ -109,7 +116,10 @@ fn fields_that_the_instance_does_not_take_are_refused_with_what_was_meant() {
         ),
     ] {
         let records = read("p.csv", format!("{name}\nx\n").as_bytes()).unwrap();
-        assert_eq!(check_fields("p.csv", &records, "email", &schema).unwrap_err().to_string(), expected);
+        assert_eq!(
+            check_fields("p.csv", &records, "email", &schema).unwrap_err().to_string(),
+            expected
+        );
     }
     let records = read("p.csv", b"email,firstName\na@example.com,Ada\n").unwrap();
     assert_eq!(check_fields("p.csv", &records, "email", &schema), Ok(()));
@@ -145,7 +155,10 @@ fn dates_of_a_table_are_written_in_marketos_form_and_how_they_were_read_is_told(
         json!({"email": "a@example.com", "born": "1985-03-04", "seen": "2019-03-14T17:06:00Z", "note": "3/4/2019"})
     );
     assert_eq!(read.records[1].fields["seen"], "2019-03-04T17:06:00Z");
-    assert!(told[0].starts_with("born: 1 read as European dates (4.3.1985 = 4 March 1985)"), "{told:?}");
+    assert!(
+        told[0].starts_with("born: 1 read as European dates (4.3.1985 = 4 March 1985)"),
+        "{told:?}"
+    );
     assert!(told[1].contains("times without a zone taken as UTC"), "{told:?}");
 }
 
@@ -157,7 +170,10 @@ fn a_date_that_nobody_can_tell_or_read_is_refused_before_anything_is_sent() {
     let told = refused("email,born\na@example.com,3/4/1985\n", None);
     assert!(told.starts_with("p.csv line 2: `born`: 3/4/1985 can be"), "{told}");
     let told = refused("email,born\na@example.com,soon\n", Some(Order::Us));
-    assert_eq!(told, "p.csv line 2: `born`: soon is no date that can be read; write it as 2019-03-04");
+    assert_eq!(
+        told,
+        "p.csv line 2: `born`: soon is no date that can be read; write it as 2019-03-04"
+    );
     let mut written = table("email,born\na@example.com,3/4/1985\n");
     read_dates("p.csv", &mut written, &schema_with_dates(), Some(Order::Eu)).unwrap();
     assert_eq!(written.records[0].fields["born"], "1985-04-03");

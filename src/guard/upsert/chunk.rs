@@ -16,7 +16,8 @@ use crate::guard::lease::Leases;
 use crate::guard::slice::slices;
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
-    self, BATCH, ReadLeads, RecordResult, RecordStatus, SYNC_LIMIT, SyncAction, SyncLeads, SyncRequest,
+    self, BATCH, ReadLeads, RecordResult, RecordStatus, SYNC_LIMIT, SyncAction, SyncLeads,
+    SyncRequest,
 };
 
 /// How often a key is written before it is said that its outcome stays open.
@@ -49,7 +50,8 @@ enum LookUp {
 impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
     /// Brings every line of these keys to a result; also where the run has to stop.
     pub(super) async fn chunk(&self, open: Vec<KeyWork>) -> (Vec<LineResult>, Ended) {
-        let mut chunk = Chunk { rule: &self.rule, open, results: Vec::new(), written: Written::new() };
+        let mut chunk =
+            Chunk { rule: &self.rule, open, results: Vec::new(), written: Written::new() };
         let mut ended = loop {
             chunk.open.retain(|work| !work.writes.is_empty());
             if chunk.open.is_empty() {
@@ -63,11 +65,15 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
             }
         };
         let written = std::mem::take(&mut chunk.written);
-        if let (Ended::Complete, Err(error)) = (&ended, self.read_back(written, &mut chunk.results).await) {
+        if let (Ended::Complete, Err(error)) =
+            (&ended, self.read_back(written, &mut chunk.results).await)
+        {
             ended = Ended::Failed(error.into());
         }
         let why = match &ended {
-            Ended::Failed(error) => format!("the run stopped before this line was written: {error}"),
+            Ended::Failed(error) => {
+                format!("the run stopped before this line was written: {error}")
+            }
             Ended::Complete | Ended::Interrupted => {
                 "the run was stopped before this line was written".to_owned()
             }
@@ -98,7 +104,9 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
         };
         let (mut creates, mut updates) = (Vec::new(), Vec::new());
         for place in 0..chunk.open.len() {
-            let Some(work) = chunk.open.get(place).filter(|work| rights.has(&work.key)) else { continue };
+            let Some(work) = chunk.open.get(place).filter(|work| rights.has(&work.key)) else {
+                continue;
+            };
             let Some(write) = work.writes.front() else { continue };
             let leads = found.get(&work.key).map(Vec::as_slice).unwrap_or_default();
             let id = match decide(&write.fields, leads) {
@@ -126,7 +134,8 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
                     Some(id) => record.insert("id".to_owned(), Value::from(id)),
                     None => record.insert(self.rule.field.clone(), Value::from(work.key.as_str())),
                 };
-                if id.is_some() { &mut updates } else { &mut creates }.push(Sending { place, record });
+                if id.is_some() { &mut updates } else { &mut creates }
+                    .push(Sending { place, record });
             }
         }
         if self.send_all(chunk, rights, SyncAction::CreateOnly, creates).await? == LookUp::Fresh {
@@ -143,13 +152,15 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
         let lookup_field = &self.rule.field;
         let works: Vec<&KeyWork> = chunk.open.iter().filter(|work| rights.has(&work.key)).collect();
         let writes = works.iter().filter_map(|work| work.writes.front());
-        let mut fields: Vec<String> = writes.flat_map(|write| write.fields.keys().cloned()).collect();
+        let mut fields: Vec<String> =
+            writes.flat_map(|write| write.fields.keys().cloned()).collect();
         fields.extend(["id".to_owned(), lookup_field.clone()]);
         fields.sort_unstable();
         fields.dedup();
         let mut found: BTreeMap<Key, Vec<Lead>> = BTreeMap::new();
         for keys in works.chunks(BATCH) {
-            let values: Vec<String> = keys.iter().map(|work| work.key.as_str().to_owned()).collect();
+            let values: Vec<String> =
+                keys.iter().map(|work| work.key.as_str().to_owned()).collect();
             for lead in self.marketo.leads_by(lookup_field, &values, &fields).await? {
                 if let Some(key) = lead.value(lookup_field).and_then(|value| self.rule.key(value)) {
                     found.entry(key).or_default().push(lead);
@@ -200,7 +211,8 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
         let keys: BTreeSet<Key> =
             places.iter().filter_map(|place| Some(chunk.open.get(*place)?.key.clone())).collect();
         let call = self.begin()?;
-        let answer = rights.keeping(self.marketo.sync_leads_with(&rights.permit(&keys), &request)).await;
+        let answer =
+            rights.keeping(self.marketo.sync_leads_with(&rights.permit(&keys), &request)).await;
         let mut look_up = LookUp::Fresh;
         let mut failed = None;
         match answer {
@@ -212,7 +224,8 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
             Err(marketo::Error::Unclear { sent_at, what, .. }) => {
                 chunk.unclear(places, creates, &what);
                 look_up = LookUp::Stale;
-                // Stopped while waiting: the ledger keeps the call open, and the next run waits in this one's place.
+                // Stopped while waiting: the ledger keeps the call open, and the next run waits in
+                // this one's place.
                 if !rights.keeping(self.outwait(sent_at)).await {
                     rights.leave_to_end(&keys);
                     return Ok(look_up);
@@ -235,7 +248,8 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
         failed.map_or(Ok(look_up), |error| Err(error.into()))
     }
 
-    /// Law 4: nothing of a call's keys leaves before it cannot write any more. False where the run is to stop first.
+    /// Law 4: nothing of a call's keys leaves before it cannot write any more. False where the run
+    /// is to stop first.
     async fn outwait(&self, sent_at: Instant) -> bool {
         self.watch.waiting(self.settings.clock.wall(SYNC_LIMIT + MARGIN));
         tokio::select! {
@@ -258,7 +272,8 @@ impl Write {
         }
     }
 
-    /// What a look-up that found everything in place says of a write, given what may have been done before.
+    /// What a look-up that found everything in place says of a write, given what may have been done
+    /// before.
     fn done_as(&self, otherwise: Status) -> Status {
         match (self.may_have_created, self.may_have_written) {
             (true, _) => Status::Created,
@@ -269,10 +284,14 @@ impl Write {
 }
 
 impl Chunk<'_> {
-    /// What Marketo said of a record; where it leaves the outcome open the key stays, for the next round.
+    /// What Marketo said of a record; where it leaves the outcome open the key stays, for the next
+    /// round.
     fn answered(&mut self, place: usize, row: &RecordResult) {
-        let reasons: Vec<String> =
-            row.reasons.iter().map(|reason| format!("{} {}", reason.code, reason.message)).collect();
+        let reasons: Vec<String> = row
+            .reasons
+            .iter()
+            .map(|reason| format!("{} {}", reason.code, reason.message))
+            .collect();
         let reasons = reasons.join(", ");
         let Some(write) = self.front_mut(place) else { return };
         write.tries += 1;
@@ -283,7 +302,9 @@ impl Chunk<'_> {
                 self.finish(place, status, row.id, None);
             }
             // Somebody else was first; the lead is gone meanwhile; it became several: look again.
-            RecordStatus::Skipped if ["1004", "1005", "1007"].iter().any(|code| row.has_code(code)) => {
+            RecordStatus::Skipped
+                if ["1004", "1005", "1007"].iter().any(|code| row.has_code(code)) =>
+            {
                 write.last_word = Some(reasons);
             }
             RecordStatus::Skipped => self.refused(place, &format!("Marketo refused it: {reasons}")),
@@ -335,7 +356,10 @@ impl Chunk<'_> {
         for record in &write.lines {
             let taken_in = status.is_done() && record.line != last;
             let (status, reason) = if taken_in {
-                (Status::Coalesced, Some(format!("with line {last}, which has the same key and comes later")))
+                (
+                    Status::Coalesced,
+                    Some(format!("with line {last}, which has the same key and comes later")),
+                )
             } else {
                 (status, reason.map(str::to_owned))
             };
@@ -353,8 +377,9 @@ impl Chunk<'_> {
         for place in 0..self.open.len() {
             while let Some(write) = self.front_mut(place) {
                 if write.may_have_written {
-                    let reason =
-                        format!("{why}; whether an earlier call wrote it is not known, run it again");
+                    let reason = format!(
+                        "{why}; whether an earlier call wrote it is not known, run it again"
+                    );
                     self.finish(place, Status::Failed, None, Some(&reason));
                 } else {
                     self.finish(place, Status::Skipped, None, Some(why));
@@ -366,7 +391,10 @@ impl Chunk<'_> {
 
 fn several(ids: &[LeadId]) -> String {
     let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    format!("leads {} have this key, and which is meant cannot be known; merge them first", ids.join(", "))
+    format!(
+        "leads {} have this key, and which is meant cannot be known; merge them first",
+        ids.join(", ")
+    )
 }
 
 #[cfg(test)]
@@ -375,7 +403,8 @@ mod tests {
 
     #[test]
     fn what_never_left_is_not_said_to_be_open() {
-        let mut write = Write { last_word: Some("1005 Lead already exists".to_owned()), ..Write::default() };
+        let mut write =
+            Write { last_word: Some("1005 Lead already exists".to_owned()), ..Write::default() };
         assert!(write.given_up().contains("nothing was written (1005"), "{}", write.given_up());
         write.may_have_written = true;
         assert!(write.given_up().contains("its outcome stays open"), "{}", write.given_up());

@@ -93,9 +93,13 @@ impl UpsertReport {
         self.record.push(result);
     }
 
-    /// The first reason to stop is the one that is told, but a failure is told before an interruption that it caused.
+    /// The first reason to stop is the one that is told, but a failure is told before an
+    /// interruption that it caused.
     pub(super) fn end(&mut self, ended: Ended) {
-        if matches!((&self.ended, &ended), (Ended::Complete, _) | (Ended::Interrupted, Ended::Failed(_))) {
+        if matches!(
+            (&self.ended, &ended),
+            (Ended::Complete, _) | (Ended::Interrupted, Ended::Failed(_))
+        ) {
             self.ended = ended;
         }
     }

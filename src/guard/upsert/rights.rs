@@ -1,8 +1,9 @@
-//! The rights to the keys of a round: taken before anything is looked up, kept while the round goes on, renewed for each
-//! call right before it leaves, and given back as soon as it is known what came of it.
+//! The rights to the keys of a round: taken before anything is looked up, kept while the round goes
+//! on, renewed for each call right before it leaves, and given back as soon as it is known what
+//! came of it.
 //!
-//! Never: gives back the right to a key whose call may still be running. That one ends by itself (law 4), also where this
-//! process is killed.
+//! Never: gives back the right to a key whose call may still be running. That one ends by itself
+//! (law 4), also where this process is killed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,10 +25,11 @@ pub(super) struct Rights<'a, L> {
 }
 
 impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
-    /// Takes the rights to those of the keys that nobody else is writing; if there is none, waits for one. Where the run is
-    /// to stop meanwhile there may be none.
+    /// Takes the rights to those of the keys that nobody else is writing; if there is none, waits
+    /// for one. Where the run is to stop meanwhile there may be none.
     pub(super) async fn take_rights(&self, open: &[KeyWork]) -> Result<Rights<'_, L>, Error> {
-        let wanted: BTreeMap<LeaseKey, &Key> = open.iter().map(|work| (work.lease, &work.key)).collect();
+        let wanted: BTreeMap<LeaseKey, &Key> =
+            open.iter().map(|work| (work.lease, &work.key)).collect();
         let mut keys: BTreeSet<LeaseKey> = wanted.keys().copied().collect();
         let mut leases = self.leases.try_acquire(&keys).await?;
         if leases.is_empty()

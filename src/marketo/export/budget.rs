@@ -1,14 +1,15 @@
 //! How many bytes of bulk extract this program may have written in a day.
 //!
-//! Marketo counts a file when it has written it, whether it is fetched or not, and nobody knows its size before: so what
-//! is left says whether another one may be ordered, and a file that is there is counted whatever is left.
+//! Marketo counts a file when it has written it, whether it is fetched or not, and nobody knows its
+//! size before: so what is left says whether another one may be ordered, and a file that is there
+//! is counted whatever is left.
 
 use std::sync::Arc;
 
 use crate::marketo::{Error, Result, Spending, Uncounted};
 
-/// The day's bytes of bulk extract. A file counts once, with its whole size, however often a cut line makes it travel:
-/// so does Marketo count.
+/// The day's bytes of bulk extract. A file counts once, with its whole size, however often a cut
+/// line makes it travel: so does Marketo count.
 #[derive(Debug)]
 pub struct ExportBudget {
     daily: u64,

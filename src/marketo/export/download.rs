@@ -1,9 +1,12 @@
-//! The file of an export as it arrives: the one answer of Marketo's that is no envelope, and too large to be held.
+//! The file of an export as it arrives: the one answer of Marketo's that is no envelope, and too
+//! large to be held.
 
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE,
+};
 use reqwest::{Request, Response};
 use tokio::time::{Instant, timeout};
 
@@ -33,8 +36,8 @@ impl Download {
         self.from
     }
 
-    /// The next piece; none at the end of what the server sends, which is not always the end of the file. A cut line is
-    /// an [`Error::Unavailable`], and the rest can be asked for.
+    /// The next piece; none at the end of what the server sends, which is not always the end of the
+    /// file. A cut line is an [`Error::Unavailable`], and the rest can be asked for.
     pub async fn piece(&mut self) -> Result<Option<Bytes>> {
         let cut = |what| Error::Unavailable { call: self.call.clone(), what, attempts: 1 };
         match timeout(self.silence, self.response.chunk()).await {
@@ -65,7 +68,8 @@ impl Client {
     }
 }
 
-/// A request for the rest of a file, as long as that may take, and in the very bytes that the checksum is of.
+/// A request for the rest of a file, as long as that may take, and in the very bytes that the
+/// checksum is of.
 fn ranged(mut request: Request, from: u64) -> Request {
     *request.timeout_mut() = None;
     let headers = request.headers_mut();
@@ -78,7 +82,8 @@ fn ranged(mut request: Request, from: u64) -> Request {
     request
 }
 
-/// The file that came; none where there is no file (404 in plain text: not ready, unknown, or no longer kept).
+/// The file that came; none where there is no file (404 in plain text: not ready, unknown, or no
+/// longer kept).
 async fn answered(
     call: &Call,
     response: Response,
@@ -92,7 +97,8 @@ async fn answered(
         206 => begins_at(response.headers()).filter(|first| *first == from),
         _ => {
             // What cannot be read says no more than the status does.
-            let body = timeout(silence, response.bytes()).await.map_or_else(|_elapsed| None, Result::ok);
+            let body =
+                timeout(silence, response.bytes()).await.map_or_else(|_elapsed| None, Result::ok);
             let envelope = body.and_then(|body| serde_json::from_slice::<Envelope>(&body).ok());
             let refused = envelope.as_ref().is_some_and(|envelope| envelope.error().is_some());
             if status == 404 && !refused {

@@ -11,7 +11,8 @@ use crate::marketo::{NoCall, OneRun};
 
 /// Runs calls that take these times to arrive and to be answered, and gives when each arrived.
 fn arrivals(pacer: Pacer, calls: Vec<(u64, u64)>) -> Vec<Duration> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(async {
         let start = Instant::now();
         let pacer = Arc::new(pacer);
@@ -63,8 +64,10 @@ proptest! {
 #[test]
 fn with_answers_of_400_ms_97_percent_of_the_rate_is_reached() {
     let (calls, window) = (100, Duration::from_secs(20));
-    let seen =
-        arrivals(Pacer::new(calls, window, 5, 10_000, Arc::new(OneRun::default())), vec![(5, 395); 1_000]);
+    let seen = arrivals(
+        Pacer::new(calls, window, 5, 10_000, Arc::new(OneRun::default())),
+        vec![(5, 395); 1_000],
+    );
     // The first window is full at once; from then on the limit gives 100 calls every 20 s.
     let (first, last) = (seen[calls].as_secs_f64(), seen[9 * calls].as_secs_f64());
     let share = (8.0 * window.as_secs_f64()) / (last - first);
@@ -74,7 +77,8 @@ fn with_answers_of_400_ms_97_percent_of_the_rate_is_reached() {
 
 #[tokio::test(start_paused = true)]
 async fn after_too_many_everybody_waits_and_goes_on_more_slowly() {
-    let pacer = Arc::new(Pacer::new(8, Duration::from_secs(20), 8, 1_000, Arc::new(OneRun::default())));
+    let pacer =
+        Arc::new(Pacer::new(8, Duration::from_secs(20), 8, 1_000, Arc::new(OneRun::default())));
     // Turned away together, hence one reason to slow down.
     pacer.slow_down(Duration::from_secs(5));
     pacer.slow_down(Duration::from_secs(3));
@@ -89,7 +93,8 @@ async fn after_too_many_everybody_waits_and_goes_on_more_slowly() {
 
 #[tokio::test(start_paused = true)]
 async fn the_rate_grows_back_to_what_is_configured_and_no_further() {
-    let pacer = Arc::new(Pacer::new(8, Duration::from_secs(20), 8, 1_000, Arc::new(OneRun::default())));
+    let pacer =
+        Arc::new(Pacer::new(8, Duration::from_secs(20), 8, 1_000, Arc::new(OneRun::default())));
     pacer.slow_down(Duration::ZERO);
     for _ in 0..100 {
         drop(pacer.slot().await.unwrap());
@@ -99,7 +104,8 @@ async fn the_rate_grows_back_to_what_is_configured_and_no_further() {
 
 #[tokio::test(start_paused = true)]
 async fn calls_are_spaced_once_half_of_them_are_used() {
-    let pacer = Arc::new(Pacer::new(10, Duration::from_secs(20), 10, 1_000, Arc::new(OneRun::default())));
+    let pacer =
+        Arc::new(Pacer::new(10, Duration::from_secs(20), 10, 1_000, Arc::new(OneRun::default())));
     for _ in 0..5 {
         assert_eq!(pacer.spacing(), Duration::ZERO);
         drop(pacer.slot_at_once().unwrap().unwrap());
@@ -145,7 +151,8 @@ async fn a_right_that_was_not_used_takes_no_place_in_the_window_and_none_of_the_
 
 #[tokio::test]
 async fn the_days_budget_is_never_exceeded() {
-    let pacer = Arc::new(Pacer::new(100, Duration::from_secs(20), 5, 2, Arc::new(OneRun::default())));
+    let pacer =
+        Arc::new(Pacer::new(100, Duration::from_secs(20), 5, 2, Arc::new(OneRun::default())));
     drop((pacer.slot().await.unwrap(), pacer.slot().await.unwrap()));
     assert_eq!(pacer.slot().await.unwrap_err(), NoCall::Spent { budget: 2 });
     assert_eq!(pacer.made(), 2);

@@ -7,7 +7,8 @@ use crate::marketo::{Error, ExportLeads, ExportStatus, Ordered, Outcome};
 const ID: &str = "3fadb012-0000-4000-8000-000000000000";
 
 fn window() -> Window {
-    Window::new("2026-01-01T00:00:00Z".parse().unwrap(), "2026-01-31T23:59:59Z".parse().unwrap()).unwrap()
+    Window::new("2026-01-01T00:00:00Z".parse().unwrap(), "2026-01-31T23:59:59Z".parse().unwrap())
+        .unwrap()
 }
 
 fn job(status: &str) -> Reply {
@@ -36,12 +37,14 @@ fn fields() -> Vec<String> {
 #[tokio::test]
 async fn a_window_is_ordered_with_both_its_ends_and_without_milliseconds() {
     let server = Scripted::start(vec![job("Created")]).await;
-    let Ordered::Taken(made) = server.client().create_export(&fields(), window()).await.unwrap() else {
+    let Ordered::Taken(made) = server.client().create_export(&fields(), window()).await.unwrap()
+    else {
         panic!("it was taken")
     };
     assert_eq!((made.id.as_str(), made.status), (ID, ExportStatus::Created));
     let body: serde_json::Value = serde_json::from_str(&server.calls()[0].body).unwrap();
-    let created_at = serde_json::json!({"startAt": "2026-01-01T00:00:00Z", "endAt": "2026-01-31T23:59:59Z"});
+    let created_at =
+        serde_json::json!({"startAt": "2026-01-01T00:00:00Z", "endAt": "2026-01-31T23:59:59Z"});
     assert_eq!(
         body,
         serde_json::json!({"fields": ["id", "email"], "format": "CSV", "filter": {"createdAt": created_at}})
@@ -54,7 +57,9 @@ async fn the_meanings_of_1029_are_told_apart() {
     assert_eq!(server.client().enqueue_export(ID).await.unwrap(), Ordered::QueueFull);
 
     let server = Scripted::start(vec![refusal("Job already queued"), job("Processing")]).await;
-    let Ordered::Taken(queued) = server.client().enqueue_export(ID).await.unwrap() else { panic!("taken") };
+    let Ordered::Taken(queued) = server.client().enqueue_export(ID).await.unwrap() else {
+        panic!("taken")
+    };
     assert_eq!(queued.status, ExportStatus::Processing);
 
     for what in ["create", "enqueue"] {
@@ -79,7 +84,11 @@ async fn an_order_whose_answer_is_lost_is_unclear_and_a_place_in_the_queue_is_as
     for lost in [Reply::Cut, Reply::code("604"), Reply::status("502 Bad Gateway", ""), empty] {
         let server = Scripted::start(vec![lost.clone()]).await;
         let error = server.client().create_export(&fields(), window()).await.unwrap_err();
-        assert_eq!((error.outcome(), server.calls().len()), (Outcome::Unclear, 1), "{lost:?}: {error}");
+        assert_eq!(
+            (error.outcome(), server.calls().len()),
+            (Outcome::Unclear, 1),
+            "{lost:?}: {error}"
+        );
     }
     for lost in [Reply::Cut, Reply::code("604"), Reply::status("502 Bad Gateway", "")] {
         let server = Scripted::start(vec![lost, job("Queued")]).await;
@@ -128,12 +137,18 @@ async fn a_file_is_fetched_from_the_byte_that_is_missing() {
     assert_eq!(server.calls()[0].header("accept-encoding"), Some("identity"));
 
     let server = Scripted::start(vec![file("200 OK", "", "id\n1\n2\n")]).await;
-    assert_eq!(fetched(&server, 3).await, (0, "id\n1\n2\n".to_owned()), "the server knows no ranges");
+    assert_eq!(
+        fetched(&server, 3).await,
+        (0, "id\n1\n2\n".to_owned()),
+        "the server knows no ranges"
+    );
 }
 
 #[tokio::test]
 async fn a_cut_is_an_error_and_no_end_of_the_file() {
-    let cut = Reply::raw("HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\ncontent-length: 700\r\n\r\nid\n1\n");
+    let cut = Reply::raw(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\ncontent-length: 700\r\n\r\nid\n1\n",
+    );
     let server = Scripted::start(vec![cut]).await;
     let mut download = server.client().export_file(ID, 0).await.unwrap().unwrap();
     let mut cut = false;
@@ -156,7 +171,8 @@ async fn what_comes_in_place_of_a_file_is_read_as_what_it_is() {
     assert!(server.client().export_file(ID, 0).await.unwrap().is_none());
 
     let json = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
-    let expired = r#"{"requestId":"a#1","success":false,"errors":[{"code":"602","message":"expired"}]}"#;
+    let expired =
+        r#"{"requestId":"a#1","success":false,"errors":[{"code":"602","message":"expired"}]}"#;
     let expired = Reply::raw(&format!("{json}content-length: {}\r\n\r\n{expired}", expired.len()));
     let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>";
     let replies = vec![expired, Reply::raw(page), Reply::status("502 Bad Gateway", ""), Reply::Cut];

@@ -1,8 +1,8 @@
 //! What is logged on the thread of a test.
 //!
-//! The subscriber is the process's own and not the thread's: while one thread alone has a subscriber, `tracing`
-//! asks whichever thread first comes to a log line whether anybody listens, and remembers a *no* of a test that
-//! does not for the one that does.
+//! The subscriber is the process's own and not the thread's: while one thread alone has a
+//! subscriber, `tracing` asks whichever thread first comes to a log line whether anybody listens,
+//! and remembers a *no* of a test that does not for the one that does.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -16,7 +16,9 @@ thread_local! {
 pub(super) fn keep() {
     static LISTENING: Once = Once::new();
     LISTENING.call_once(|| {
-        let all = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(|| OfThread);
+        let all = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(|| OfThread);
         tracing::subscriber::set_global_default(all.finish()).unwrap();
     });
     LINES.set(Some(Vec::new()));

@@ -15,12 +15,12 @@ fn ids(leads: &[Lead]) -> Vec<u64> {
 
 #[tokio::test]
 async fn a_read_whose_answer_cannot_be_trusted_is_asked_again() {
-    let passing =
-        |reply: &Reply| !matches!(reply, Reply::Raw(raw) if raw.contains("699") || raw.contains("whatever"));
+    let passing = |reply: &Reply| !matches!(reply, Reply::Raw(raw) if raw.contains("699") || raw.contains("whatever"));
     for reply in doubtful().into_iter().filter(passing) {
         let good = Reply::json(r#"{"success":true,"result":[{"id":1,"email":null}]}"#);
         let server = Scripted::start(vec![reply.clone(), reply.clone(), good]).await;
-        let leads = server.client().leads_by("email", &[EMAIL.to_owned()], &fields()).await.unwrap();
+        let leads =
+            server.client().leads_by("email", &[EMAIL.to_owned()], &fields()).await.unwrap();
         assert_eq!((ids(&leads), server.calls().len()), (vec![1], 3), "{reply:?}");
     }
 }
@@ -36,9 +36,13 @@ async fn a_read_that_never_succeeds_ends() {
 /// That a lead is missing from an answer is what proves that it was merged away.
 #[tokio::test]
 async fn a_row_that_cannot_be_read_is_an_error_and_not_a_lead_that_is_gone() {
-    for result in
-        [r#"[{"id":1},{"email":"x@example.com"}]"#, r#"[{"id":1},null]"#, r#"[{"id":"x"}]"#, "{}", "7"]
-    {
+    for result in [
+        r#"[{"id":1},{"email":"x@example.com"}]"#,
+        r#"[{"id":1},null]"#,
+        r#"[{"id":"x"}]"#,
+        "{}",
+        "7",
+    ] {
         let body = format!(r#"{{"requestId":"a#1","success":true,"result":{result}}}"#);
         let server = Scripted::start(vec![Reply::json(&body)]).await;
         let error = server.client().leads_by_id(&[1, 2], &fields()).await.unwrap_err();
@@ -58,11 +62,14 @@ async fn an_empty_result_is_no_lead() {
     }
 }
 
-/// That a lead is missing is what proves that it is gone, and a row of a custom object that is missing is lost.
+/// That a lead is missing is what proves that it is gone, and a row of a custom object that is
+/// missing is lost.
 #[tokio::test]
 async fn a_page_without_a_result_is_asked_for_again_and_never_taken_for_an_empty_one() {
-    let bare =
-        [r#"{"requestId":"a#1","success":true}"#, r#"{"requestId":"a#1","success":true,"result":null}"#];
+    let bare = [
+        r#"{"requestId":"a#1","success":true}"#,
+        r#"{"requestId":"a#1","success":true,"result":null}"#,
+    ];
     for bare in bare.map(Reply::json) {
         let good = Reply::json(r#"{"success":true,"result":[{"id":1}]}"#);
         let server = Scripted::start(vec![bare.clone(), bare.clone(), good]).await;
@@ -106,13 +113,18 @@ async fn a_page_without_a_result_is_asked_for_again_and_never_taken_for_an_empty
 #[tokio::test]
 async fn a_refused_token_is_renewed_whatever_the_http_status_and_whoever_is_asked() {
     let envelope = |code: &str| {
-        format!(r#"{{"requestId":"a#1","success":false,"errors":[{{"code":"{code}","message":"words"}}]}}"#)
+        format!(
+            r#"{{"requestId":"a#1","success":false,"errors":[{{"code":"{code}","message":"words"}}]}}"#
+        )
     };
     let refusals = [
         Reply::status("200 OK", &envelope("601")),
         Reply::status("401 Unauthorized", &envelope("601")),
         Reply::status("401 Unauthorized", &envelope("602")),
-        Reply::status("401 Unauthorized", r#"{"errors":[{"code":602,"message":"Access token expired"}]}"#),
+        Reply::status(
+            "401 Unauthorized",
+            r#"{"errors":[{"code":602,"message":"Access token expired"}]}"#,
+        ),
         Reply::status("401 Unauthorized", ""),
         Reply::status("403 Forbidden", &envelope("601")),
         Reply::status("500 Internal Server Error", &envelope("602")),
@@ -120,7 +132,11 @@ async fn a_refused_token_is_renewed_whatever_the_http_status_and_whoever_is_aske
     for refusal in refusals {
         let good = Reply::json(r#"{"success":true,"result":[{"id":1}]}"#);
         let server = Scripted::start(vec![refusal.clone(), good]).await;
-        assert_eq!(ids(&server.client().leads_by_id(&[1], &fields()).await.unwrap()), [1], "{refusal:?}");
+        assert_eq!(
+            ids(&server.client().leads_by_id(&[1], &fields()).await.unwrap()),
+            [1],
+            "{refusal:?}"
+        );
         assert_eq!((server.calls().len(), server.tokens().len()), (2, 2), "{refusal:?}");
     }
     for status in ["200 OK", "401 Unauthorized", "403 Forbidden", "500 Internal Server Error"] {
@@ -139,7 +155,9 @@ async fn a_refused_token_is_renewed_whatever_the_http_status_and_whoever_is_aske
 #[tokio::test]
 async fn pages_are_followed_by_their_token_whatever_more_result_says() {
     let server = Scripted::start(vec![
-        Reply::json(r#"{"success":true,"result":[{"id":3}],"nextPageToken":"A=","moreResult":false}"#),
+        Reply::json(
+            r#"{"success":true,"result":[{"id":3}],"nextPageToken":"A=","moreResult":false}"#,
+        ),
         Reply::json(r#"{"success":true,"result":[],"nextPageToken":"B"}"#),
         Reply::json(r#"{"success":true,"result":[{"id":"1"}]}"#),
     ])
@@ -147,14 +165,17 @@ async fn pages_are_followed_by_their_token_whatever_more_result_says() {
     let leads = server.client().leads_by("email", &[EMAIL.to_owned()], &fields()).await.unwrap();
     assert_eq!(ids(&leads), [1, 3]);
     let calls = server.calls();
-    assert!(calls[1].line.contains("nextPageToken=A%3D") && calls[2].line.contains("nextPageToken=B"));
+    assert!(
+        calls[1].line.contains("nextPageToken=A%3D") && calls[2].line.contains("nextPageToken=B")
+    );
 }
 
 #[tokio::test]
 async fn a_token_that_repeats_itself_neither_pages_for_ever_nor_hides_what_is_missing() {
     let page = Reply::json(r#"{"success":true,"result":[{"id":3}],"nextPageToken":"A"}"#);
     let server = Scripted::start(vec![page; 9]).await;
-    let error = server.client().leads_by("email", &[EMAIL.to_owned()], &fields()).await.unwrap_err();
+    let error =
+        server.client().leads_by("email", &[EMAIL.to_owned()], &fields()).await.unwrap_err();
     assert!(matches!(error, Error::Answer { .. }), "{error}");
     assert_eq!(server.calls().len(), 2);
 }
@@ -168,7 +189,8 @@ async fn values_are_encoded_and_those_with_a_comma_are_not_asked_for() {
         server.calls()[0].line,
         "GET /rest/v1/leads.json?filterType=email&filterValues=ada%2B1%40example.com&fields=id%2Cemail&batchSize=300 HTTP/1.1"
     );
-    let error = client.leads_by("company", &["Example, Inc.".to_owned()], &fields()).await.unwrap_err();
+    let error =
+        client.leads_by("company", &["Example, Inc.".to_owned()], &fields()).await.unwrap_err();
     assert!(matches!(error, Error::CannotAsk { .. }) && !error.to_string().contains("Inc"));
     assert_eq!(server.calls().len(), 1);
 }
@@ -176,7 +198,8 @@ async fn values_are_encoded_and_those_with_a_comma_are_not_asked_for() {
 #[tokio::test]
 async fn a_query_too_long_for_a_uri_travels_in_a_form() {
     let server = Scripted::start(vec![Reply::json(r#"{"success":true,"result":[]}"#)]).await;
-    let values: Vec<String> = (0..300).map(|n| format!("somebody.{n}@department.example.com")).collect();
+    let values: Vec<String> =
+        (0..300).map(|n| format!("somebody.{n}@department.example.com")).collect();
     server.client().leads_by("email", &values, &fields()).await.unwrap();
     let call = &server.calls()[0];
     assert_eq!(call.line, "POST /rest/v1/leads.json?_method=GET HTTP/1.1");
@@ -200,7 +223,11 @@ async fn values_that_find_over_a_thousand_leads_are_asked_for_in_halves() {
 
     let server = Scripted::start(vec![too_many]).await;
     let error = server.client().leads_by("email", &values[..1], &fields()).await.unwrap_err();
-    assert_eq!((error.code(), server.calls().len()), (Some("1003"), 1), "a single value has no halves");
+    assert_eq!(
+        (error.code(), server.calls().len()),
+        (Some("1003"), 1),
+        "a single value has no halves"
+    );
 }
 
 #[tokio::test]

@@ -10,11 +10,15 @@ async fn a_status_is_sent_once_and_its_results_are_told_lead_by_lead() {
         {"seq":2,"leadId":"9","status":"skipped","reasons":[{"code":"1004","message":"gone"}]}]}"#;
     let server = Scripted::start(vec![Reply::json(body)]).await;
     let rows = server.client().set_program_status(3, "Attended", &[7, 8, 9]).await.unwrap();
-    let shown: Vec<_> = rows.iter().map(|row| (row.lead, row.set, row.is_there_already())).collect();
+    let shown: Vec<_> =
+        rows.iter().map(|row| (row.lead, row.set, row.is_there_already())).collect();
     assert_eq!(shown, [(7, true, true), (8, false, true), (9, false, false)]);
     let call = &server.calls()[0];
     assert_eq!(call.line, "POST /rest/v1/programs/3/members/status.json HTTP/1.1");
-    assert_eq!(call.body, r#"{"statusName":"Attended","input":[{"leadId":7},{"leadId":8},{"leadId":9}]}"#);
+    assert_eq!(
+        call.body,
+        r#"{"statusName":"Attended","input":[{"leadId":7},{"leadId":8},{"leadId":9}]}"#
+    );
 }
 
 #[tokio::test]
@@ -29,9 +33,14 @@ async fn an_answer_that_does_not_tell_of_each_member_is_unclear_and_was_sent_onc
         let body = format!(r#"{{"requestId":"a#1","success":true,"result":{result}}}"#);
         let server = Scripted::start(vec![Reply::json(&body)]).await;
         let error = server.client().set_program_status(3, "Attended", &[7, 8]).await.unwrap_err();
-        assert_eq!((error.outcome(), server.calls().len()), (Outcome::Unclear, 1), "{result}: {error}");
+        assert_eq!(
+            (error.outcome(), server.calls().len()),
+            (Outcome::Unclear, 1),
+            "{result}: {error}"
+        );
     }
-    for (code, outcome) in [("604", Outcome::Unclear), ("611", Outcome::Unclear), ("1025", Outcome::NotDone)]
+    for (code, outcome) in
+        [("604", Outcome::Unclear), ("611", Outcome::Unclear), ("1025", Outcome::NotDone)]
     {
         let server = Scripted::start(vec![Reply::code(code)]).await;
         let error = server.client().set_program_status(3, "Attended", &[7]).await.unwrap_err();
@@ -39,5 +48,7 @@ async fn an_answer_that_does_not_tell_of_each_member_is_unclear_and_was_sent_onc
     }
     let server = Scripted::start(vec![Reply::code("603")]).await;
     let error = server.client().set_program_status(3, "Attended", &[7]).await.unwrap_err();
-    assert!(matches!(error, Error::Permission { .. }) && error.permission() == Some("Read-Write Lead"));
+    assert!(
+        matches!(error, Error::Permission { .. }) && error.permission() == Some("Read-Write Lead")
+    );
 }

@@ -1,4 +1,5 @@
-//! Marketo's own record of merges and changes: every page, every spelling, and a missing permission said by its name.
+//! Marketo's own record of merges and changes: every page, every spelling, and a missing permission
+//! said by its name.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -55,7 +56,9 @@ async fn merges_are_found_behind_empty_and_short_pages_in_any_spelling() {
     assert_eq!(merges[0].at, Some("2026-11-29T12:00:05Z".parse().unwrap()));
     let calls = server.calls();
     assert!(calls[1].line.contains("sinceDatetime=2026-11-29T12%3A00%3A00Z"), "{}", calls[1].line);
-    assert!(calls[2].line.contains("activityTypeIds=91") && calls[2].line.contains("leadIds=7%2C17"));
+    assert!(
+        calls[2].line.contains("activityTypeIds=91") && calls[2].line.contains("leadIds=7%2C17")
+    );
     assert_eq!(calls.len(), 6);
 }
 
@@ -65,7 +68,8 @@ async fn more_leads_than_a_call_takes_are_looked_for_in_one_walk_through_the_log
     let other = merge("g1", 900, &json!([{"name": "Merge IDs", "value": "[901]"}]));
     let as_loser = merge("g2", 902, &json!([{"name": "Merge IDs", "value": "[31]"}]));
     let server =
-        Scripted::start(vec![Reply::json(TYPES), token("A"), page(&[other, as_loser], "B", false)]).await;
+        Scripted::start(vec![Reply::json(TYPES), token("A"), page(&[other, as_loser], "B", false)])
+            .await;
     let merges = server.client().merges_since(noon(), &leads).await.unwrap();
     assert_eq!(merges.iter().map(|merge| merge.winner).collect::<Vec<_>>(), [902]);
     assert!(!server.calls()[2].line.contains("leadIds"));
@@ -74,12 +78,14 @@ async fn more_leads_than_a_call_takes_are_looked_for_in_one_walk_through_the_log
 #[tokio::test]
 async fn losers_that_cannot_be_read_are_an_error_and_no_half_of_a_record() {
     let odd = merge("g1", 7, &json!([{"name": "Merge IDs", "value": "8 and more"}]));
-    let server = Scripted::start(vec![Reply::json(TYPES), token("A"), page(&[odd], "B", false)]).await;
+    let server =
+        Scripted::start(vec![Reply::json(TYPES), token("A"), page(&[odd], "B", false)]).await;
     let error = server.client().merges_since(noon(), &[7]).await.unwrap_err();
     assert!(error.to_string().contains("Merge Leads activity g1 of lead 7"), "{error}");
 
     let unnamed = merge("g1", 7, &json!([]));
-    let server = Scripted::start(vec![Reply::json(TYPES), token("A"), page(&[unnamed], "B", false)]).await;
+    let server =
+        Scripted::start(vec![Reply::json(TYPES), token("A"), page(&[unnamed], "B", false)]).await;
     let merges = server.client().merges_since(noon(), &[7]).await.unwrap();
     assert_eq!((merges.len(), merges[0].losers.len()), (1, 0));
 }
@@ -107,11 +113,18 @@ async fn changes_carry_the_rest_name_whatever_marketo_calls_the_field() {
     ])
     .await;
     let fields = ["unsubscribed".to_owned(), "doNotCall".to_owned()];
-    let (changes, next) = server.client().consent_changes_since(Since::Time(noon()), &fields).await.unwrap();
+    let (changes, next) =
+        server.client().consent_changes_since(Since::Time(noon()), &fields).await.unwrap();
     let shown: Vec<_> = changes.iter().map(|change| (change.lead, change.field.as_str())).collect();
     assert_eq!(
         shown,
-        [(1, "unsubscribed"), (2, "doNotCall"), (3, "doNotCall"), (6, "doNotCall"), (5, "Nobody Knows")]
+        [
+            (1, "unsubscribed"),
+            (2, "doNotCall"),
+            (3, "doNotCall"),
+            (6, "doNotCall"),
+            (5, "Nobody Knows")
+        ]
     );
     assert_eq!((&changes[0].old, &changes[0].new), (&json!(false), &json!(true)));
     assert_eq!((changes[0].request_id.as_deref(), next.as_str()), (Some("a#7"), "E"));
@@ -125,11 +138,14 @@ async fn changes_carry_the_rest_name_whatever_marketo_calls_the_field() {
 
 #[tokio::test]
 async fn a_change_that_names_no_field_is_an_error_and_not_no_change() {
-    let row =
-        json!({"leadId": 1, "activityTypeId": 13, "fields": [{"id": 1, "newValue": true}], "attributes": []});
+    let row = json!({"leadId": 1, "activityTypeId": 13, "fields": [{"id": 1, "newValue": true}], "attributes": []});
     let server = Scripted::start(vec![page(&[row], "B", false)]).await;
     let since = Since::Token("A".to_owned());
-    let error = server.client().consent_changes_since(since, &["unsubscribed".to_owned()]).await.unwrap_err();
+    let error = server
+        .client()
+        .consent_changes_since(since, &["unsubscribed".to_owned()])
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Answer { .. }), "{error}");
 }
 
@@ -138,7 +154,8 @@ async fn without_the_permission_both_witnesses_say_which_one_is_missing() {
     let server = Scripted::start(vec![Reply::code("603"), Reply::code("603")]).await;
     let client = server.client();
     let merges = client.merges_since(noon(), &[7]).await.unwrap_err();
-    let changes = client.consent_changes_since(Since::Time(noon()), &["email".to_owned()]).await.unwrap_err();
+    let changes =
+        client.consent_changes_since(Since::Time(noon()), &["email".to_owned()]).await.unwrap_err();
     for error in [merges, changes] {
         assert_eq!(error.permission(), Some("Read-Only Activity"), "{error}");
         assert!(error.to_string().contains("Read-Only Activity"), "{error}");

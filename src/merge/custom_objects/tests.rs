@@ -113,7 +113,10 @@ fn values_of_winners_count_and_those_of_two_groups_keep_both_out() {
     let winners = |winners: &[u64]| winners.iter().copied().collect::<BTreeSet<u64>>();
     assert_eq!(
         asked.groups,
-        BTreeMap::from([("acme".to_owned(), winners(&[1, 3])), ("initech".to_owned(), winners(&[1]))])
+        BTreeMap::from([
+            ("acme".to_owned(), winners(&[1, 3])),
+            ("initech".to_owned(), winners(&[1]))
+        ])
     );
     let spellings: Vec<&str> = asked.spellings.iter().map(String::as_str).collect();
     assert_eq!(spellings, ["ACME", "Acme", "Initech", "acme", "initech"]);

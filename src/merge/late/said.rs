@@ -12,12 +12,17 @@ use crate::marketo::LeadChange;
 /// When a field changed last, and whether it says no since.
 type Last = (Option<DateTime<Utc>>, bool);
 
-/// Which survivors, or leads that may be ones, said no last, by the log: the last change of each field counts.
-pub(super) fn said_no(changes: &[LeadChange], groups: &Groups) -> BTreeMap<LeadId, BTreeSet<String>> {
+/// Which survivors, or leads that may be ones, said no last, by the log: the last change of each
+/// field counts.
+pub(super) fn said_no(
+    changes: &[LeadChange],
+    groups: &Groups,
+) -> BTreeMap<LeadId, BTreeSet<String>> {
     let mut last: BTreeMap<(LeadId, &str), Last> = BTreeMap::new();
     for change in changes.iter().filter(|change| groups.contains_key(&change.lead)) {
         let says_no = is_true(&change.new);
-        let entry = last.entry((change.lead, change.field.as_str())).or_insert((change.at, says_no));
+        let entry =
+            last.entry((change.lead, change.field.as_str())).or_insert((change.at, says_no));
         // Of two in one second the no counts.
         if change.at > entry.0 || (change.at == entry.0 && says_no) {
             *entry = (change.at, says_no);

@@ -1,4 +1,5 @@
-//! A Marketo in memory: small, strict, and able to fail at any call in the ways that matter to a merge.
+//! A Marketo in memory: small, strict, and able to fail at any call in the ways that matter to a
+//! merge.
 
 mod merging;
 mod read;
@@ -188,7 +189,8 @@ impl World {
 
     fn commit_late_merges(&mut self) {
         let now = Instant::now();
-        let (due, late) = std::mem::take(&mut self.late).into_iter().partition(|(at, _)| *at <= now);
+        let (due, late) =
+            std::mem::take(&mut self.late).into_iter().partition(|(at, _)| *at <= now);
         self.late = late;
         for (_, merging) in due {
             self.merge(&merging);
@@ -271,7 +273,8 @@ impl SyncLeads for Fake {
         let answer = {
             let mut world = self.world();
             world.writes += 1;
-            let fate = if world.write_fates.is_empty() { Fate::Fine } else { world.write_fates.remove(0) };
+            let fate =
+                if world.write_fates.is_empty() { Fate::Fine } else { world.write_fates.remove(0) };
             match fate {
                 Fate::NeverDone => Err(unclear(CALL)),
                 Fate::Refused(code) => Err(refused(CALL, code)),
@@ -301,7 +304,9 @@ impl World {
             let status = if lead.is_some() { RecordStatus::Updated } else { RecordStatus::Skipped };
             if let Some(lead) = lead {
                 let takes = |field: &String| {
-                    field != "id" && !(blocked && field == "unsubscribed") && !self.blocked.contains(field)
+                    field != "id"
+                        && !(blocked && field == "unsubscribed")
+                        && !self.blocked.contains(field)
                 };
                 for (field, value) in record.iter().filter(|(field, _)| takes(field)) {
                     lead.set(field, value.clone());

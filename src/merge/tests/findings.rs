@@ -39,18 +39,54 @@ fn open(resumed: &Resumed) -> Vec<(LeadId, &str)> {
 async fn a_loss_is_put_right_on_the_record_into_which_its_own_was_merged() {
     let (no, blank) = (json!(true), Value::Null);
     for (finding, held, then, is_open) in [
-        (lost("doNotCall", FindingKind::Consent, no.clone(), json!(false)), json!(false), no.clone(), false),
+        (
+            lost("doNotCall", FindingKind::Consent, no.clone(), json!(false)),
+            json!(false),
+            no.clone(),
+            false,
+        ),
         (lost("doNotCall", FindingKind::Consent, no.clone(), json!(false)), no.clone(), no, false),
-        (lost("phone", FindingKind::Value, json!("7"), blank.clone()), blank.clone(), json!("7"), false),
-        (lost("phone", FindingKind::Value, json!("7"), blank.clone()), json!("7"), json!("7"), false),
-        // A value of its own is no loss of this program's to put right, also where it is what was found.
+        (
+            lost("phone", FindingKind::Value, json!("7"), blank.clone()),
+            blank.clone(),
+            json!("7"),
+            false,
+        ),
+        (
+            lost("phone", FindingKind::Value, json!("7"), blank.clone()),
+            json!("7"),
+            json!("7"),
+            false,
+        ),
+        // A value of its own is no loss of this program's to put right, also where it is what was
+        // found.
         (lost("phone", FindingKind::Value, json!("7"), blank), json!("8"), json!("8"), true),
         (lost("phone", FindingKind::Value, json!("7"), json!("8")), json!("8"), json!("8"), true),
-        (lost("phone", FindingKind::NotSetBack, json!("7"), json!("8")), json!("8"), json!("8"), true),
-        (lost("phone", FindingKind::NotSetBack, json!("7"), json!("8")), Value::Null, json!("7"), false),
-        (lost("phone", FindingKind::NotSetBack, json!("7"), json!("8")), json!("7"), json!("7"), false),
+        (
+            lost("phone", FindingKind::NotSetBack, json!("7"), json!("8")),
+            json!("8"),
+            json!("8"),
+            true,
+        ),
+        (
+            lost("phone", FindingKind::NotSetBack, json!("7"), json!("8")),
+            Value::Null,
+            json!("7"),
+            false,
+        ),
+        (
+            lost("phone", FindingKind::NotSetBack, json!("7"), json!("8")),
+            json!("7"),
+            json!("7"),
+            false,
+        ),
         // There was no value before: it is one too many, and none is lost.
-        (lost("phone", FindingKind::NotSetBack, Value::Null, json!("8")), json!("8"), json!("8"), false),
+        (
+            lost("phone", FindingKind::NotSetBack, Value::Null, json!("8")),
+            json!("8"),
+            json!("8"),
+            false,
+        ),
     ] {
         let field = finding.field.clone();
         let bench = with_open(finding, lead(5, "a@example.com").with(&field, held));
@@ -90,5 +126,8 @@ async fn a_record_that_one_read_leaves_out_is_not_looked_for_elsewhere() {
     let mut merge = Merge::new(&bench.fake, &mut ledger, bench.settings()).await.unwrap();
     merge.settle_open(&mut ()).await.unwrap();
     let world = bench.fake.world();
-    assert_eq!((world.leads[&1].value("phone"), world.leads[&5].value("phone")), (Some(&json!("7")), None));
+    assert_eq!(
+        (world.leads[&1].value("phone"), world.leads[&5].value("phone")),
+        (Some(&json!("7")), None)
+    );
 }

@@ -32,8 +32,13 @@ fn a_loss_is_kept_before_its_call_is_closed() {
     let bench = Bench::new(pair());
     bench.fake.world().forgets_opt_outs = true;
     bench.fake.world().breaks = Some(Breaks::OptOuts);
-    let time =
-        || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let time = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap()
+    };
     let plan = time().block_on(bench.plan());
     let killed = catch_unwind(AssertUnwindSafe(|| {
         time().block_on(async {
@@ -44,8 +49,11 @@ fn a_loss_is_kept_before_its_call_is_closed() {
     }));
     assert!(killed.is_err());
     let resumed = time().block_on(bench.resume());
-    let open: Vec<_> =
-        resumed.findings.iter().map(|(_, finding)| (finding.lead, finding.field.as_str())).collect();
+    let open: Vec<_> = resumed
+        .findings
+        .iter()
+        .map(|(_, finding)| (finding.lead, finding.field.as_str()))
+        .collect();
     assert_eq!(open, [(1, "unsubscribed")], "{resumed:?}");
 }
 
@@ -64,7 +72,8 @@ async fn a_merge_that_fits_no_outcome_begins_every_run_until_it_is_explained() {
     }
 }
 
-/// A group of three that the CRM merges, one loser a call: the first one attended, the second was only invited.
+/// A group of three that the CRM merges, one loser a call: the first one attended, the second was
+/// only invited.
 fn attended_and_invited() -> Bench {
     let of_crm = |id: LeadId| lead(id, "a@example.com").with("sfdcLeadId", format!("00Q{id}"));
     let mut bench = Bench::new((1..=3).map(of_crm));
@@ -88,7 +97,11 @@ fn status(bench: &Bench) -> Option<String> {
 async fn a_program_status_outlives_every_call_of_its_group() {
     let bench = attended_and_invited();
     let report = bench.run().await.report;
-    assert_eq!((only(&report).0, bench.fake.world().merges.len()), (Outcome::Merged, 2), "{report:?}");
+    assert_eq!(
+        (only(&report).0, bench.fake.world().merges.len()),
+        (Outcome::Merged, 2),
+        "{report:?}"
+    );
     assert_eq!(status(&bench).as_deref(), Some("Attended"));
 }
 
@@ -102,12 +115,16 @@ async fn a_stop_while_programs_are_read_leaves_the_call_to_the_next_run() {
     };
     let (Ran { report, .. }, ()) = tokio::join!(bench.run(), stop);
     assert!(matches!(report.stopped, Some(Stopped::Interrupted)), "{:?}", report.stopped);
-    let states: Vec<State> = bench.ledger().open_calls().unwrap().iter().map(|call| call.state).collect();
+    let states: Vec<State> =
+        bench.ledger().open_calls().unwrap().iter().map(|call| call.state).collect();
     assert_eq!(states, [State::Accepted]);
     bench.fake.world().breaks = None;
     let again = Bench { stop: CancellationToken::new(), ..bench };
     again.resume().await;
-    assert_eq!((status(&again).as_deref(), again.ledger().open_calls().unwrap()), (Some("Attended"), vec![]));
+    assert_eq!(
+        (status(&again).as_deref(), again.ledger().open_calls().unwrap()),
+        (Some("Attended"), vec![])
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,7 +141,8 @@ async fn a_membership_counts_as_back_when_it_is_read() {
     };
     let at = "2026-11-24T12:00:00Z";
     bench.ledger().open_findings_with(&plan.id, std::slice::from_ref(&lost), at).unwrap();
-    let open: Vec<_> = bench.resume().await.findings.into_iter().map(|(_, finding)| finding).collect();
+    let open: Vec<_> =
+        bench.resume().await.findings.into_iter().map(|(_, finding)| finding).collect();
     assert_eq!(open, [lost]);
     bench.fake.world().programs.get_mut(&9).unwrap().insert(1);
     assert_eq!(bench.resume().await.findings, []);

@@ -11,7 +11,8 @@ use crate::dedupe::FieldRule;
 use crate::lead::{Lead, LeadId};
 use crate::ledger::State;
 
-/// Killed at each of its calls, with Marketo's work done before, long after, or never, and run again: laws 2 to 5 hold.
+/// Killed at each of its calls, with Marketo's work done before, long after, or never, and run
+/// again: laws 2 to 5 hold.
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_killed_at_any_call_loses_nothing() {
     let mut survived = 0;
@@ -21,7 +22,8 @@ async fn a_run_that_is_killed_at_any_call_loses_nothing() {
             let bench = crowd();
             let before = bench.fake.world().leads.clone();
             bench.fake.world().kill = Some(Kill { call, moment });
-            // Dropping the run in mid-call is what a kill leaves: whatever is in the ledger, and no more.
+            // Dropping the run in mid-call is what a kill leaves: whatever is in the ledger, and no
+            // more.
             let killed = tokio::time::timeout(Duration::from_secs(60), bench.run()).await.is_err();
             ended &= !killed;
             bench.fake.world().kill = None;
@@ -66,17 +68,39 @@ fn nothing_is_lost(bench: &Bench, before: &BTreeMap<LeadId, Lead>, call: usize) 
     let ledger = bench.ledger();
     let merged = ledger.merged_into().unwrap();
     for (id, lead) in before {
-        let survivor = world.leads.values().find(|left| left.email() == lead.email()).expect("a survivor");
+        let survivor =
+            world.leads.values().find(|left| left.email() == lead.email()).expect("a survivor");
         if *id != survivor.id {
-            assert_eq!(world.into.get(id), Some(&survivor.id), "call {call}: lead {id} into a stranger");
-            assert_eq!(merged.get(id), Some(&survivor.id), "call {call}: the ledger does not know of {id}");
+            assert_eq!(
+                world.into.get(id),
+                Some(&survivor.id),
+                "call {call}: lead {id} into a stranger"
+            );
+            assert_eq!(
+                merged.get(id),
+                Some(&survivor.id),
+                "call {call}: the ledger does not know of {id}"
+            );
             let backups = ledger.backups_of(*id).unwrap();
-            assert!(backups.iter().any(|backup| backup.lead == *lead), "call {call}: no backup of {id}");
-            assert!(backups.iter().all(|backup| backup.lists.as_ref().is_some_and(|lists| lists.len() == 1)));
+            assert!(
+                backups.iter().any(|backup| backup.lead == *lead),
+                "call {call}: no backup of {id}"
+            );
+            assert!(
+                backups
+                    .iter()
+                    .all(|backup| backup.lists.as_ref().is_some_and(|lists| lists.len() == 1))
+            );
         }
-        assert!(!lead.flag("unsubscribed") || survivor.flag("unsubscribed"), "call {call}: opt-out of {id}");
+        assert!(
+            !lead.flag("unsubscribed") || survivor.flag("unsubscribed"),
+            "call {call}: opt-out of {id}"
+        );
         assert!(world.lists[&(id % 2 + 1)].contains(&survivor.id), "call {call}: list of {id}");
-        assert!(id % 3 != 0 || world.programs[&9].contains(&survivor.id), "call {call}: program of {id}");
+        assert!(
+            id % 3 != 0 || world.programs[&9].contains(&survivor.id),
+            "call {call}: program of {id}"
+        );
         if let Some(phone) = lead.value("phone") {
             assert_eq!(survivor.value("phone"), Some(phone), "call {call}");
         }
@@ -85,7 +109,12 @@ fn nothing_is_lost(bench: &Bench, before: &BTreeMap<LeadId, Lead>, call: usize) 
             .filter(|other| other.email() == lead.email())
             .filter_map(|other| other.value("score").and_then(Value::as_u64))
             .sum();
-        assert_eq!(survivor.value("score"), Some(&json!(total)), "call {call}: score of {}", survivor.id);
+        assert_eq!(
+            survivor.value("score"),
+            Some(&json!(total)),
+            "call {call}: score of {}",
+            survivor.id
+        );
     }
     let left = ledger.open_calls().unwrap();
     assert!(left.iter().all(|call| call.state == State::Skipped), "{left:?}");

@@ -1,4 +1,5 @@
-//! A group that is left alone: what becomes of the values that its record to keep got, and of the refusal.
+//! A group that is left alone: what becomes of the values that its record to keep got, and of the
+//! refusal.
 
 use super::fake::{Kill, Moment};
 use super::*;
@@ -86,24 +87,35 @@ async fn a_look_that_finds_nothing_to_give_back_is_the_last_one() {
     assert_eq!((bench.ledger().unfinished_writes().unwrap(), resumed.given_back), (vec![], 0));
     let [kept] = resumed.kept.as_slice() else { panic!("{resumed:?}") };
     assert!(
-        kept.contains("lead 1") && kept.contains("is \"by hand\", which this program did not write"),
+        kept.contains("lead 1")
+            && kept.contains("is \"by hand\", which this program did not write"),
         "{kept}"
     );
     assert_eq!(held(&bench, 1, "phone"), json!("by hand"), "a person's value is named, and stays");
-    let named: Vec<_> = resumed.findings.iter().map(|(_, finding)| finding.field.as_str()).collect();
+    let named: Vec<_> =
+        resumed.findings.iter().map(|(_, finding)| finding.field.as_str()).collect();
     assert_eq!(named, ["phone"]);
     change(&bench, 1, "phone", json!("7"));
     change(&bench, 1, "unsubscribed", json!(true));
     bench.run().await;
-    assert_eq!((held(&bench, 1, "phone"), held(&bench, 1, "unsubscribed")), (json!("7"), json!(true)));
-    assert_eq!(bench.ledger().open_findings().unwrap(), [], "somebody has decided on a value since");
+    assert_eq!(
+        (held(&bench, 1, "phone"), held(&bench, 1, "unsubscribed")),
+        (json!("7"), json!(true))
+    );
+    assert_eq!(
+        bench.ledger().open_findings().unwrap(),
+        [],
+        "somebody has decided on a value since"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_look_that_may_lag_behind_the_write_does_not_end_it() {
     let long_after = || "2026-11-24T12:10:00Z".parse().expect("a time");
     for is_over in [false, true] {
-        let bench = killed_after_the_write(|| vec![lead(1, "a@example.com"), pair()[1].clone()], None).await;
+        let bench =
+            killed_after_the_write(|| vec![lead(1, "a@example.com"), pair()[1].clone()], None)
+                .await;
         let written = bench.fake.world().leads[&1].clone();
         change(&bench, 2, "email", json!("b@example.com"));
         // What a read shows that lags.
@@ -117,7 +129,10 @@ async fn a_look_that_may_lag_behind_the_write_does_not_end_it() {
         assert_eq!(bench.ledger().unfinished_writes().unwrap().is_empty(), is_over);
         bench.fake.world().leads.insert(1, written);
         let given_back = bench.run().await.resumed.given_back;
-        assert_eq!((given_back, held(&bench, 1, "phone") == Value::Null), (usize::from(!is_over), !is_over));
+        assert_eq!(
+            (given_back, held(&bench, 1, "phone") == Value::Null),
+            (usize::from(!is_over), !is_over)
+        );
     }
 }
 
@@ -171,7 +186,10 @@ async fn a_value_that_could_not_be_set_back_stays_once_a_person_has_acknowledged
     acknowledge(&mut bench.ledger(), id, "it is right", "2026-11-24T12:00:00Z").unwrap();
     let writes = bench.fake.world().writes;
     assert_eq!(bench.run().await.resumed.findings, []);
-    assert_eq!((bench.fake.world().writes, bench.ledger().unfinished_writes().unwrap()), (writes, vec![]));
+    assert_eq!(
+        (bench.fake.world().writes, bench.ledger().unfinished_writes().unwrap()),
+        (writes, vec![])
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,8 +204,11 @@ async fn a_lead_that_one_read_leaves_out_is_not_gone() {
 #[tokio::test(start_paused = true)]
 async fn a_sum_that_could_not_be_given_back_is_not_added_up_again() {
     for blocked in [false, true] {
-        let scores =
-            || [(1, 2), (2, 3)].map(|(id, score)| lead(id, "a@example.com").with("score", score)).to_vec();
+        let scores = || {
+            [(1, 2), (2, 3)]
+                .map(|(id, score)| lead(id, "a@example.com").with("score", score))
+                .to_vec()
+        };
         let bench = killed_after_the_write(scores, Some("score")).await;
         assert_eq!(held(&bench, 1, "score"), json!(5));
         if blocked {

@@ -1,12 +1,13 @@
-//! Rows of custom objects, looked for when a group is planned and once more before it is merged; and lists and programs
-//! that the API user may not see.
+//! Rows of custom objects, looked for when a group is planned and once more before it is merged;
+//! and lists and programs that the API user may not see.
 
 use super::fake::World;
 use super::*;
 
 /// Two groups of two; the leads of each live in one city.
 fn four() -> Vec<Lead> {
-    let lead = |id: u64, email: &str, city: &str| Lead::new(id).with("email", email).with("title", city);
+    let lead =
+        |id: u64, email: &str, city: &str| Lead::new(id).with("email", email).with("title", city);
     vec![
         lead(1, "a@example.com", "Paris"),
         lead(2, "a@example.com", "Paris"),

@@ -42,7 +42,12 @@ fn each_status_that_the_survivor_does_not_show_is_applied_and_those_with_success
         // The loser's took the place of the winner's.
         (vec![ATTENDED], vec![INVITED], vec![INVITED], vec![ATTENDED]),
         // Success was lost with the same status.
-        (vec![(3, "Attended", false)], vec![ATTENDED], vec![(3, "Attended", false)], vec![ATTENDED]),
+        (
+            vec![(3, "Attended", false)],
+            vec![ATTENDED],
+            vec![(3, "Attended", false)],
+            vec![ATTENDED],
+        ),
         // A membership is gone.
         (vec![], vec![INVITED], vec![], vec![INVITED]),
         (vec![other], vec![INVITED], vec![other], vec![INVITED]),
@@ -51,7 +56,11 @@ fn each_status_that_the_survivor_does_not_show_is_applied_and_those_with_success
         (vec![], vec![(3, "", false)], vec![], vec![]),
     ] {
         let (winner, loser, after) = (rows(&winner), rows(&loser), rows(&after));
-        assert_eq!(shown(&to_raise(&[&winner, &loser], &after)), raises, "{winner:?} {loser:?} {after:?}");
+        assert_eq!(
+            shown(&to_raise(&[&winner, &loser], &after)),
+            raises,
+            "{winner:?} {loser:?} {after:?}"
+        );
     }
 }
 
@@ -100,7 +109,10 @@ async fn a_survivor_that_is_gone_by_now_keeps_no_other_from_its_status() {
     let survivor = |lead: LeadId| Survivor { lead, before: vec![&invited, &attended] };
     let permit = UntilStopped::at_once(tokio_util::sync::CancellationToken::new());
     let raised = raise(&fake, &permit, &Clock::real(), &[survivor(0), survivor(1)]).await;
-    assert!(raised.failed.is_none() && raised.unkept.iter().all(|unkept| unkept.lead == 0), "{raised:?}");
+    assert!(
+        raised.failed.is_none() && raised.unkept.iter().all(|unkept| unkept.lead == 0),
+        "{raised:?}"
+    );
     assert_eq!(fake.world().standing[&(3, 1)], "Attended");
 }
 
@@ -191,10 +203,12 @@ async fn a_membership_that_only_a_loser_had_is_applied_again_where_the_merge_dro
     }
 }
 
-/// Two groups, the loser of each of which alone is in program 9, and a Marketo whose merges drop that.
+/// Two groups, the loser of each of which alone is in program 9, and a Marketo whose merges drop
+/// that.
 fn two_that_lose_a_membership() -> Bench {
-    let bench =
-        Bench::new((1..=4).map(|id| lead(id, if id < 3 { "a@example.com" } else { "b@example.com" })));
+    let bench = Bench::new(
+        (1..=4).map(|id| lead(id, if id < 3 { "a@example.com" } else { "b@example.com" })),
+    );
     let mut world = bench.fake.world();
     world.steps = STEPS.map(str::to_owned).to_vec();
     world.drops_memberships = true;
@@ -222,7 +236,7 @@ async fn memberships_of_a_program_whose_members_cannot_be_read_are_looked_for_le
 
 #[tokio::test(start_paused = true)]
 async fn memberships_that_could_not_be_looked_for_are_left_to_the_next_run_and_opt_outs_are_set_all_the_same()
-{
+ {
     for denies_log in [false, true] {
         let bench = two_that_lose_a_membership();
         {
@@ -257,10 +271,13 @@ async fn memberships_are_looked_for_once_also_where_no_opt_out_can_be_written() 
     let bench = two_that_lose_a_membership();
     let mut ledger = bench.ledger();
     let mut merge = Merge::new(&bench.fake, &mut ledger, bench.settings()).await.unwrap();
-    for (_, fact) in merge.facts.fields.iter_mut().filter(|(name, _)| OPT_OUTS.contains(&name.as_str())) {
+    for (_, fact) in
+        merge.facts.fields.iter_mut().filter(|(name, _)| OPT_OUTS.contains(&name.as_str()))
+    {
         fact.writeable = false;
     }
-    let plan = merge.plan(&bench.candidates(), bench.policy.clone(), INSTANCE.into(), 500).await.unwrap();
+    let plan =
+        merge.plan(&bench.candidates(), bench.policy.clone(), INSTANCE.into(), 500).await.unwrap();
     let report = merge.carry_out(Confirmed::by_its_owner(plan), &mut ()).await;
     assert_eq!((report.removed(), report.stopped.is_none()), (2, true), "{report:?}");
     assert_eq!(ledger.unwatched_merges().unwrap(), []);

@@ -93,7 +93,8 @@ async fn a_merge_of_the_log_is_ours_by_its_request_or_by_time_user_and_method() 
         let mut one = Pending { request_id: ours, ..pending(&plan, &bench, State::Unknown) };
         one.log = Log::Shows(vec![of_the_log.clone()]);
         let conclusion = one.conclude(&survivor, true);
-        let merged = matches!(&conclusion, Conclusion::Found(Finding::Merged { gone, .. }) if *gone == [2]);
+        let merged =
+            matches!(&conclusion, Conclusion::Found(Finding::Merged { gone, .. }) if *gone == [2]);
         let not_ours = matches!(&conclusion, Conclusion::Found(Finding::NotDone(why)) if why.contains("not by this program"));
         assert!(if is_ours { merged } else { not_ours }, "{of_the_log:?}: {conclusion:?}");
     }
@@ -106,7 +107,8 @@ async fn an_accepted_call_lingers_until_a_look_shows_it_done() {
     let [winner, loser] = pair();
     for (there, lingers) in [
         (vec![winner.clone(), loser.clone()], true),
-        // The winner is gone, and the loser that is there ranks no higher: nobody knows what came of it.
+        // The winner is gone, and the loser that is there ranks no higher: nobody knows what came
+        // of it.
         (vec![loser], true),
         (vec![winner], false),
     ] {
@@ -147,8 +149,11 @@ async fn a_difference_is_the_merges_only_where_a_merge_can_leave_it() {
         ("title", json!("Was"), true, false),
         ("title", json!("Typed"), false, false),
     ] {
-        for (made, taken) in [(Made::ByThisRun, by_the_merge), (Made::ByAnEarlierRun, in_an_earlier_run)] {
-            let one = Pending { before: before.clone(), made, ..pending(&plan, &bench, State::Accepted) };
+        for (made, taken) in
+            [(Made::ByThisRun, by_the_merge), (Made::ByAnEarlierRun, in_an_earlier_run)]
+        {
+            let one =
+                Pending { before: before.clone(), made, ..pending(&plan, &bench, State::Accepted) };
             let mut survivor = before[&1].clone();
             survivor.set(field, found.clone());
             let compared = compare(&one, &survivor, &facts);

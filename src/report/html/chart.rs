@@ -41,10 +41,12 @@ pub(super) struct Bar {
 }
 
 impl Chart {
-    /// Duplicates over time: by day, by month or by year, whichever can still be read. Times without any are there.
+    /// Duplicates over time: by day, by month or by year, whichever can still be read. Times
+    /// without any are there.
     pub(super) fn over_time(days: &BTreeMap<NaiveDate, DayTotals>) -> Self {
         let mut periods: BTreeMap<String, DayTotals> = BTreeMap::new();
-        if let (Some((first, _)), Some((last, _))) = (days.first_key_value(), days.last_key_value()) {
+        if let (Some((first, _)), Some((last, _))) = (days.first_key_value(), days.last_key_value())
+        {
             let name = naming(*first, *last);
             let mut day = *first;
             loop {
@@ -59,7 +61,12 @@ impl Chart {
                 }
             }
         }
-        Self::of(periods.into_iter().map(|(label, totals)| (label, totals.races, totals.excess)).collect())
+        Self::of(
+            periods
+                .into_iter()
+                .map(|(label, totals)| (label, totals.races, totals.excess))
+                .collect(),
+        )
     }
 
     /// Races by the hour of the day.
@@ -96,8 +103,8 @@ impl Chart {
 
 /// The name of a day's period, in an order that is that of time.
 fn naming(first: NaiveDate, last: NaiveDate) -> fn(NaiveDate) -> String {
-    let months =
-        (last.year() - first.year()) * 12 + last.month0().cast_signed() - first.month0().cast_signed();
+    let months = (last.year() - first.year()) * 12 + last.month0().cast_signed()
+        - first.month0().cast_signed();
     if last.signed_duration_since(first).num_days().unsigned_abs() < DAYS {
         |day| day.format("%Y-%m-%d").to_string()
     } else if usize::try_from(months).is_ok_and(|months| months < MONTHS) {
@@ -112,5 +119,7 @@ fn scaled(value: u64, highest: u64) -> u64 {
     if value == 0 || highest == 0 {
         return 0;
     }
-    u64::try_from(u128::from(value) * u128::from(HEIGHT) / u128::from(highest)).unwrap_or(HEIGHT).max(1)
+    u64::try_from(u128::from(value) * u128::from(HEIGHT) / u128::from(highest))
+        .unwrap_or(HEIGHT)
+        .max(1)
 }

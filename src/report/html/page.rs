@@ -141,10 +141,15 @@ impl Page {
             mergeable: report.mergeable.into(),
             undecided: report.all_undecided().into(),
             reasons: reasons(report),
-            perhaps_meant: Some(report.perhaps_meant()).filter(|meant| meant.groups > 0).map(Number::from),
+            perhaps_meant: Some(report.perhaps_meant())
+                .filter(|meant| meant.groups > 0)
+                .map(Number::from),
             people: people(report),
             key_name: report.key_name.clone(),
-            cost: price.map(|price| Cost { all: price.of(report.mergeable.excess), one: price.to_string() }),
+            cost: price.map(|price| Cost {
+                all: price.of(report.mergeable.excess),
+                one: price.to_string(),
+            }),
             prevented: count(figures.prevented),
             prevented_share: percent(figures.prevented, late),
             merged_before: Some(figures.merged_before()).filter(|merged| *merged > 0).map(count),
@@ -178,7 +183,9 @@ impl LargestRow {
             size: count(shown.group.leads.len() as u64),
             cause: shown.explanation.cause.in_short(),
             confidence: shown.explanation.confidence.as_str(),
-            newest: newest(shown).map(|at| at.format("%Y-%m-%d %H:%M").to_string()).unwrap_or_default(),
+            newest: newest(shown)
+                .map(|at| at.format("%Y-%m-%d %H:%M").to_string())
+                .unwrap_or_default(),
             integrations: integrations(shown),
             verdict: shown.objection().map_or_else(
                 || shown.winner().map(|winner| winner.to_string()).unwrap_or_default(),
@@ -199,7 +206,8 @@ fn reasons(report: &Report) -> Vec<String> {
 
 /// The causes that were found, the one with the most extra records first.
 fn causes(report: &Report) -> Vec<CauseRow> {
-    let mut found: Vec<_> = report.by_cause.iter().filter(|(_, totals)| totals.groups > 0).collect();
+    let mut found: Vec<_> =
+        report.by_cause.iter().filter(|(_, totals)| totals.groups > 0).collect();
     found.sort_by_key(|(cause, totals)| (Reverse(totals.excess), **cause));
     let most = found.first().map_or(1, |(_, totals)| totals.excess.max(1));
     let rows = found.into_iter().map(|(cause, totals)| CauseRow {
@@ -238,8 +246,9 @@ fn digest(text: &str) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut encoded = String::new();
     for bytes in Sha256::digest(text).chunks(3) {
-        let group =
-            (0..3).fold(0, |group, place| group << 8 | usize::from(bytes.get(place).copied().unwrap_or(0)));
+        let group = (0..3).fold(0, |group, place| {
+            group << 8 | usize::from(bytes.get(place).copied().unwrap_or(0))
+        });
         for place in 0..4 {
             let letter = ALPHABET.get(group >> (18 - 6 * place) & 63).copied().unwrap_or(b'=');
             encoded.push(if place > bytes.len() { '=' } else { char::from(letter) });

@@ -1,4 +1,5 @@
-//! The groups as the page's script reads them: one JSON array, an array a group, the columns in the script's order.
+//! The groups as the page's script reads them: one JSON array, an array a group, the columns in the
+//! script's order.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -36,8 +37,8 @@ fn row(shown: &ShownGroup) -> serde_json::Result<String> {
     ))
 }
 
-/// JSON in which the characters that HTML or a script could take for its own are escaped. They stand only in its
-/// strings, where an escape means the same.
+/// JSON in which the characters that HTML or a script could take for its own are escaped. They
+/// stand only in its strings, where an escape means the same.
 fn harmless(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for character in json.chars() {

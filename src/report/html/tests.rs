@@ -67,7 +67,10 @@ fn a_price_is_only_ever_the_readers() {
     assert!(page(&report, None).contains("What one costs stands in your contract"));
     let price: Price = "0.125 EUR".parse().unwrap();
     let page = page(&report, Some(&price));
-    assert!(page.contains("At 0.1250 EUR a record") && page.contains("<strong>0.13 EUR</strong>"), "{page}");
+    assert!(
+        page.contains("At 0.1250 EUR a record") && page.contains("<strong>0.13 EUR</strong>"),
+        "{page}"
+    );
     assert_eq!("1234.5".parse::<Price>().unwrap().of(1_000), "1,234,500.00");
     for bad in ["", "-1", "free", "1.23456", ".5", "1e9", "99999999999999999999"] {
         assert!(bad.parse::<Price>().is_err(), "{bad}");

@@ -1,8 +1,9 @@
 //! What happened to the leads of an instance, in the order in which it was committed.
 //!
-//! An entry keeps the id that the lead had then. Marketo shows the survivor's id once a lead was merged away, so ids are
-//! resolved when entries are read, through [`Directory`]; nothing is rewritten at a merge. Entries are never removed
-//! either: what Marketo purges after some weeks or months is hidden by age.
+//! An entry keeps the id that the lead had then. Marketo shows the survivor's id once a lead was
+//! merged away, so ids are resolved when entries are read, through [`Directory`]; nothing is
+//! rewritten at a merge. Entries are never removed either: what Marketo purges after some weeks or
+//! months is hidden by age.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -97,8 +98,9 @@ pub(in crate::sandbox) struct Call {
 impl What {
     pub(in crate::sandbox) fn activity_type(&self) -> &'static Type {
         use super::types::{
-            ADD_TO_LIST, CHANGE_DATA_VALUE, CHANGE_PARTITION, CHANGE_SCORE, CHANGE_STATUS, DELETE_FROM_SFDC,
-            DELETE_LEAD, FILL_OUT_FORM, MERGE_LEADS, NEW_LEAD, REMOVE_FROM_LIST, VISIT_WEB_PAGE,
+            ADD_TO_LIST, CHANGE_DATA_VALUE, CHANGE_PARTITION, CHANGE_SCORE, CHANGE_STATUS,
+            DELETE_FROM_SFDC, DELETE_LEAD, FILL_OUT_FORM, MERGE_LEADS, NEW_LEAD, REMOVE_FROM_LIST,
+            VISIT_WEB_PAGE,
         };
         match self {
             Self::NewLead(_) => &NEW_LEAD,
@@ -119,7 +121,8 @@ impl What {
 
 /// What the log must know of the rest of the instance to show its entries.
 pub(in crate::sandbox) trait Directory {
-    /// The lead that this one is today: itself, the last survivor of its merges, or none if that was deleted.
+    /// The lead that this one is today: itself, the last survivor of its merges, or none if that
+    /// was deleted.
     fn survivor(&self, lead: u64) -> Option<u64>;
     /// The id and the display name of a field.
     fn field(&self, rest_name: &str) -> (u64, String);
@@ -135,8 +138,8 @@ pub(in crate::sandbox) struct Log {
     entries: Vec<Activity>,
     /// What is committed later than what happens after it.
     late: Vec<Activity>,
-    /// The end of a seeded instance's history. Entries before it do not age any further, so that what can be read of
-    /// them does not depend on the day on which the sandbox runs.
+    /// The end of a seeded instance's history. Entries before it do not age any further, so that
+    /// what can be read of them does not depend on the day on which the sandbox runs.
     ages_from: Option<DateTime<Utc>>,
 }
 
@@ -147,7 +150,8 @@ pub(super) struct Wanted<'a> {
     pub(super) leads: Option<&'a BTreeSet<u64>>,
     /// For Change Data Value, only these fields; every field when none.
     pub(super) fields: Option<&'a [String]>,
-    /// Whether what happened to leads that are deleted by now is wanted: only the deletions themselves are.
+    /// Whether what happened to leads that are deleted by now is wanted: only the deletions
+    /// themselves are.
     pub(super) of_deleted: bool,
 }
 
@@ -167,7 +171,8 @@ const BLOCK: usize = 300;
 const BLOCK_SPAN: Duration = Duration::days(180);
 
 impl Log {
-    /// Adds what happened at `at` and can be read from `visible_from`, though not before what was committed earlier.
+    /// Adds what happened at `at` and can be read from `visible_from`, though not before what was
+    /// committed earlier.
     pub(in crate::sandbox) fn record(&mut self, mut activity: Activity) {
         if let Some(earlier) = self.entries.last() {
             activity.visible_from = activity.visible_from.max(earlier.visible_from);
@@ -182,7 +187,8 @@ impl Log {
 
     /// Commits what was late and is due.
     pub(in crate::sandbox) fn commit_late(&mut self, now: DateTime<Utc>) {
-        let due = self.late.extract_if(.., |activity| activity.visible_from <= now).collect::<Vec<_>>();
+        let due =
+            self.late.extract_if(.., |activity| activity.visible_from <= now).collect::<Vec<_>>();
         for activity in due {
             self.record(activity);
         }
@@ -193,12 +199,14 @@ impl Log {
         self.ages_from = Some(present);
     }
 
-    /// Where entries since that time begin. Later commits of earlier events may lie behind it, as in Marketo.
+    /// Where entries since that time begin. Later commits of earlier events may lie behind it, as
+    /// in Marketo.
     pub(super) fn since(&self, time: DateTime<Utc>) -> usize {
         self.entries.iter().position(|entry| entry.at >= time).unwrap_or(self.entries.len())
     }
 
-    /// One page from `from`: a block is scanned, what is wanted of it comes back, at most `batch` entries.
+    /// One page from `from`: a block is scanned, what is wanted of it comes back, at most `batch`
+    /// entries.
     pub(super) fn page<'a>(
         &'a self,
         from: usize,
@@ -251,7 +259,8 @@ impl Wanted<'_> {
         {
             return None;
         }
-        // A deletion tells of a lead that is gone; anything else is shown under the id that the lead has today.
+        // A deletion tells of a lead that is gone; anything else is shown under the id that the
+        // lead has today.
         let is_deletion = self.of_deleted || entry.what == What::DeleteLeadFromSfdc;
         let lead = if is_deletion { Some(entry.lead) } else { directory.survivor(entry.lead) };
         lead.filter(|lead| self.leads.is_none_or(|leads| leads.contains(lead)))

@@ -1,8 +1,8 @@
 //! Activities as the API writes them.
 //!
-//! Three of New Lead's attributes come in lower case in the activities themselves, though the types name them
-//! otherwise; attributes without a value are left out; the date of creation is in the subscription's zone while the
-//! activity's is UTC. All of this was seen in recorded answers.
+//! Three of New Lead's attributes come in lower case in the activities themselves, though the types
+//! name them otherwise; attributes without a value are left out; the date of creation is in the
+//! subscription's zone while the activity's is UTC. All of this was seen in recorded answers.
 
 use chrono_tz::America::Chicago;
 use serde_json::{Map, Value, json};
@@ -10,7 +10,12 @@ use serde_json::{Map, Value, json};
 use super::log::{Activity, Call, Directory, Source, What};
 
 /// An activity as `activities.json` and `deletedleads.json` show it.
-pub(super) fn activity(number: usize, lead: u64, entry: &Activity, directory: &impl Directory) -> Value {
+pub(super) fn activity(
+    number: usize,
+    lead: u64,
+    entry: &Activity,
+    directory: &impl Directory,
+) -> Value {
     let (primary_id, primary_value) = primary(entry, directory);
     json!({
         "id": number,
@@ -25,8 +30,14 @@ pub(super) fn activity(number: usize, lead: u64, entry: &Activity, directory: &i
     })
 }
 
-/// An activity as `leadchanges.json` shows it: with the changed fields, without a primary attribute.
-pub(super) fn lead_change(number: usize, lead: u64, entry: &Activity, directory: &impl Directory) -> Value {
+/// An activity as `leadchanges.json` shows it: with the changed fields, without a primary
+/// attribute.
+pub(super) fn lead_change(
+    number: usize,
+    lead: u64,
+    entry: &Activity,
+    directory: &impl Directory,
+) -> Value {
     let mut shown = activity(number, lead, entry, directory);
     let Some(members) = shown.as_object_mut() else { return shown };
     members.remove("primaryAttributeValueId");
@@ -37,15 +48,16 @@ pub(super) fn lead_change(number: usize, lead: u64, entry: &Activity, directory:
         fields.push(
             json!({"id": id, "name": &**field, "newValue": new.as_deref(), "oldValue": old.as_deref()}),
         );
-        let attributes = [("Reason", reason(entry)), ("Source", source(entry)), ("Lead ID", json!(lead))];
+        let attributes =
+            [("Reason", reason(entry)), ("Source", source(entry)), ("Lead ID", json!(lead))];
         members.insert("attributes".to_owned(), list(attributes));
     }
     members.insert("fields".to_owned(), Value::Array(fields));
     shown
 }
 
-/// What the activity is about. For a birth and a merge that is the lead's id at the time, which stays when the lead is
-/// merged away later.
+/// What the activity is about. For a birth and a merge that is the lead's id at the time, which
+/// stays when the lead is merged away later.
 fn primary(entry: &Activity, directory: &impl Directory) -> (Option<u64>, Option<String>) {
     match &entry.what {
         What::NewLead(_)
@@ -62,7 +74,9 @@ fn primary(entry: &Activity, directory: &impl Directory) -> (Option<u64>, Option
             let (id, display_name) = directory.field("leadScore");
             (Some(id), Some(display_name))
         }
-        What::AddToList { list } | What::RemoveFromList { list } => (Some(*list), directory.list_name(*list)),
+        What::AddToList { list } | What::RemoveFromList { list } => {
+            (Some(*list), directory.list_name(*list))
+        }
         What::ChangeStatus { program, .. } => (Some(*program), directory.program_name(*program)),
         What::FillOutForm { form } => (None, Some(form.to_string())),
         What::VisitWebPage { page } => (None, Some(page.to_string())),
@@ -141,7 +155,9 @@ fn birth(source: &Source, written: &mut Attributes) {
 
 fn reason(entry: &Activity) -> Value {
     match &entry.what {
-        What::ChangeDataValue { by: Some(call), .. } => format!("{}: {}", call.method, call.user).into(),
+        What::ChangeDataValue { by: Some(call), .. } => {
+            format!("{}: {}", call.method, call.user).into()
+        }
         _ => "Changed by a user of the screens".into(),
     }
 }
@@ -259,12 +275,17 @@ mod tests {
             by: None,
         };
         let shown = activity(1, 4, &entry(what.clone()), &Nothing);
-        let names: Vec<&Value> =
-            shown["attributes"].as_array().unwrap().iter().map(|attribute| &attribute["name"]).collect();
+        let names: Vec<&Value> = shown["attributes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|attribute| &attribute["name"])
+            .collect();
         assert_eq!(names, ["New Value", "Reason", "Source"]);
         assert_eq!(shown["primaryAttributeValue"], "Email Address");
         let changed = lead_change(1, 4, &entry(what), &Nothing);
-        let field = json!({"id": 31, "name": "email", "newValue": "a@example.com", "oldValue": null});
+        let field =
+            json!({"id": 31, "name": "email", "newValue": "a@example.com", "oldValue": null});
         assert_eq!(changed["fields"], json!([field]));
         assert!(changed.get("primaryAttributeValueId").is_none());
     }

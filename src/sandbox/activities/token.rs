@@ -1,7 +1,8 @@
-//! Paging tokens: a place in the log and the time at which the token was made, in a form that callers cannot read.
+//! Paging tokens: a place in the log and the time at which the token was made, in a form that
+//! callers cannot read.
 //!
-//! Marketo's tokens are opaque and live for some time that is not documented; these live for a day. A token that was
-//! not made here, or was changed, is refused.
+//! Marketo's tokens are opaque and live for some time that is not documented; these live for a day.
+//! A token that was not made here, or was changed, is refused.
 
 use chrono::{DateTime, Duration, Utc};
 use sha2::{Digest, Sha256};
@@ -25,7 +26,8 @@ pub(super) fn write(place: usize, now: DateTime<Utc>) -> String {
     bytes.extend((place as u64).to_be_bytes());
     bytes.extend(now.timestamp().to_be_bytes());
     let check = Sha256::digest(&bytes);
-    // The place and the time are blended with the check, so that two tokens in a row look nothing alike.
+    // The place and the time are blended with the check, so that two tokens in a row look nothing
+    // alike.
     for (byte, mask) in bytes.iter_mut().zip(check.iter().take(4).cycle()) {
         *byte ^= mask;
     }
@@ -37,14 +39,18 @@ pub(super) fn write(place: usize, now: DateTime<Utc>) -> String {
 pub(super) fn read(token: &str, now: DateTime<Utc>) -> Result<usize, Unusable> {
     let bytes = decode(token.trim_end_matches('=')).ok_or(Unusable::Invalid)?;
     let (blended, check) = bytes.split_at_checked(LENGTH - 4).ok_or(Unusable::Invalid)?;
-    let plain: Vec<u8> = blended.iter().zip(check.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+    let plain: Vec<u8> =
+        blended.iter().zip(check.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
     if check.len() != 4 || !Sha256::digest(&plain).starts_with(check) {
         return Err(Unusable::Invalid);
     }
-    let number = |part: Option<&[u8]>| part.and_then(|part| part.try_into().ok()).map(u64::from_be_bytes);
-    let place =
-        number(plain.get(..8)).and_then(|place| usize::try_from(place).ok()).ok_or(Unusable::Invalid)?;
-    let made = number(plain.get(8..)).and_then(|made| DateTime::from_timestamp(made.cast_signed(), 0));
+    let number =
+        |part: Option<&[u8]>| part.and_then(|part| part.try_into().ok()).map(u64::from_be_bytes);
+    let place = number(plain.get(..8))
+        .and_then(|place| usize::try_from(place).ok())
+        .ok_or(Unusable::Invalid)?;
+    let made =
+        number(plain.get(8..)).and_then(|made| DateTime::from_timestamp(made.cast_signed(), 0));
     let made = made.ok_or(Unusable::Invalid)?;
     if now - made > LIFE { Err(Unusable::Expired) } else { Ok(place) }
 }
@@ -98,7 +104,8 @@ mod tests {
     #[test]
     fn a_token_that_was_not_made_here_is_refused() {
         let token = write(5, at(0));
-        let tampered = token.replacen(&token[..1], if token.starts_with('A') { "B" } else { "A" }, 1);
+        let tampered =
+            token.replacen(&token[..1], if token.starts_with('A') { "B" } else { "A" }, 1);
         for token in [
             tampered.as_str(),
             "",

@@ -1,4 +1,5 @@
-//! The activity types of an instance, with the attributes that `types.json` names and how long Marketo keeps each.
+//! The activity types of an instance, with the attributes that `types.json` names and how long
+//! Marketo keeps each.
 
 use chrono::Duration;
 use serde_json::{Value, json};
@@ -13,7 +14,8 @@ pub(in crate::sandbox) struct Type {
     primary: Option<&'static str>,
     /// The other attributes, each with its data type.
     attributes: &'static [(&'static str, &'static str)],
-    /// How long an activity can be read; none means for ever. By Marketo's retention policy, as reported by users.
+    /// How long an activity can be read; none means for ever. By Marketo's retention policy, as
+    /// reported by users.
     pub(super) kept: Option<Duration>,
 }
 
@@ -168,7 +170,8 @@ pub(super) const ALL: [&Type; 12] = [
 impl Type {
     /// The type as `types.json` shows it.
     pub(super) fn describe(&self) -> Value {
-        let attribute = |(name, data_type): &(&str, &str)| json!({"name": name, "dataType": data_type});
+        let attribute =
+            |(name, data_type): &(&str, &str)| json!({"name": name, "dataType": data_type});
         let mut described = json!({
             "id": self.id,
             "name": self.name,
@@ -176,7 +179,10 @@ impl Type {
             "attributes": self.attributes.iter().map(attribute).collect::<Vec<_>>(),
         });
         if let (Some(primary), Some(members)) = (self.primary, described.as_object_mut()) {
-            members.insert("primaryAttribute".to_owned(), json!({"name": primary, "dataType": "integer"}));
+            members.insert(
+                "primaryAttribute".to_owned(),
+                json!({"name": primary, "dataType": "integer"}),
+            );
         }
         described
     }

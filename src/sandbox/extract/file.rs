@@ -1,8 +1,9 @@
 //! The file of an export, with what makes real ones hard to read.
 //!
-//! An empty value is the bare word `null`, and so is a value that reads `null`: nothing tells them apart. Quotes, line
-//! breaks and separators are quoted as RFC 4180 has it; NUL bytes and stray carriage returns inside values stay as they
-//! are. Rows come in no useful order. Which leads are in the file, and how their values read, the caller decides.
+//! An empty value is the bare word `null`, and so is a value that reads `null`: nothing tells them
+//! apart. Quotes, line breaks and separators are quoted as RFC 4180 has it; NUL bytes and stray
+//! carriage returns inside values stay as they are. Rows come in no useful order. Which leads are
+//! in the file, and how their values read, the caller decides.
 
 use super::order::Order;
 
@@ -20,8 +21,10 @@ impl<'a> FileWriter<'a> {
     /// A file with nothing but the header.
     pub(super) fn new(order: &'a Order, bare_quotes: bool) -> Self {
         let mut file = Self { order, bare_quotes, bytes: Vec::new(), records: 0 };
-        let headers =
-            order.fields.iter().map(|field| Some(order.headers.get(field).unwrap_or(field).as_str()));
+        let headers = order
+            .fields
+            .iter()
+            .map(|field| Some(order.headers.get(field).unwrap_or(field).as_str()));
         file.line(headers);
         file
     }
@@ -49,7 +52,8 @@ impl<'a> FileWriter<'a> {
     }
 
     fn cell(&mut self, value: &str, separator: u8) {
-        let quoted = value.bytes().any(|byte| byte == separator || matches!(byte, b'"' | b'\n' | b'\r'));
+        let quoted =
+            value.bytes().any(|byte| byte == separator || matches!(byte, b'"' | b'\n' | b'\r'));
         if !quoted {
             self.bytes.extend_from_slice(value.as_bytes());
             return;
@@ -85,7 +89,8 @@ mod tests {
     #[test]
     fn an_empty_value_is_the_bare_word_null_and_so_is_a_value_that_reads_null() {
         let order = json!({"fields": ["id", "lastName"], "filter": {"staticListId": 1}});
-        let text = file(&order, &[&[Some("1"), None], &[Some("2"), Some("null")], &[Some("3"), Some("")]]);
+        let text =
+            file(&order, &[&[Some("1"), None], &[Some("2"), Some("null")], &[Some("3"), Some("")]]);
         assert_eq!(text, "id,lastName\n1,null\n2,null\n3,null\n");
     }
 
@@ -94,7 +99,13 @@ mod tests {
         let order = json!({"fields": ["company"], "filter": {"staticListId": 1}});
         let text = file(
             &order,
-            &[&[Some("a,b")], &[Some("\"q\"")], &[Some("x\r\ny")], &[Some("a\0b")], &[Some("a;b\tc")]],
+            &[
+                &[Some("a,b")],
+                &[Some("\"q\"")],
+                &[Some("x\r\ny")],
+                &[Some("a\0b")],
+                &[Some("a;b\tc")],
+            ],
         );
         assert_eq!(text, "company\n\"a,b\"\n\"\"\"q\"\"\"\n\"x\r\ny\"\na\0b\na;b\tc\n");
     }

@@ -1,8 +1,10 @@
-//! Export jobs: two run, ten wait, status is refreshed once a minute, bytes are counted against a day's quota.
+//! Export jobs: two run, ten wait, status is refreshed once a minute, bytes are counted against a
+//! day's quota.
 //!
-//! Time is an argument, so a day of exports takes a test no time at all. A job's whole timetable is fixed when it is put
-//! in the queue and made anew when a cancelled job leaves a slot; its file is made by the first look after it finished.
-//! This is where the three meanings of error 1029 come from.
+//! Time is an argument, so a day of exports takes a test no time at all. A job's whole timetable is
+//! fixed when it is put in the queue and made anew when a cancelled job leaves a slot; its file is
+//! made by the first look after it finished. This is where the three meanings of error 1029 come
+//! from.
 
 use chrono::{DateTime, Duration, NaiveDate, Utc};
 use chrono_tz::America::Chicago;
@@ -80,7 +82,8 @@ pub(super) enum Status {
 }
 
 impl Status {
-    /// The name that answers carry. Adobe's pages write `Canceled`; every recorded answer has two l.
+    /// The name that answers carry. Adobe's pages write `Canceled`; every recorded answer has two
+    /// l.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Created => "Created",
@@ -110,7 +113,12 @@ impl Jobs {
     }
 
     /// Takes an order; the job waits for being enqueued.
-    pub(super) fn create(&mut self, order: Order, owner: &str, now: DateTime<Utc>) -> Result<&Job, Refused> {
+    pub(super) fn create(
+        &mut self,
+        order: Order,
+        owner: &str,
+        now: DateTime<Utc>,
+    ) -> Result<&Job, Refused> {
         self.check_quota(now)?;
         let number = self.all.len();
         let seconds = 20 + 25 * i32::try_from(number % 4).unwrap_or(0);
@@ -152,7 +160,8 @@ impl Jobs {
         }
         let place = self.place(id, owner)?;
         if let Some(job) = self.all.get_mut(place) {
-            job.timetable = Some(Timetable { queued: now, starts: now, finishes: now + job.runs_for });
+            job.timetable =
+                Some(Timetable { queued: now, starts: now, finishes: now + job.runs_for });
             job.fails = fails;
         }
         self.schedule(now, Some(place));
@@ -160,10 +169,17 @@ impl Jobs {
     }
 
     /// Takes a job out, whether it is created, waits or runs.
-    pub(super) fn cancel(&mut self, id: &str, owner: &str, now: DateTime<Utc>) -> Result<&Job, Refused> {
+    pub(super) fn cancel(
+        &mut self,
+        id: &str,
+        owner: &str,
+        now: DateTime<Utc>,
+    ) -> Result<&Job, Refused> {
         let place = self.place(id, owner)?;
         if let Some(job) = self.all.get_mut(place) {
-            if job.timetable.is_some_and(|timetable| timetable.finishes <= now) && job.cancelled.is_none() {
+            if job.timetable.is_some_and(|timetable| timetable.finishes <= now)
+                && job.cancelled.is_none()
+            {
                 return Err(invalid(format!("Export job '{id}' is Completed")));
             }
             job.cancelled.get_or_insert(now);
@@ -184,13 +200,17 @@ impl Jobs {
     }
 
     /// Makes the files of the jobs that finished by `now`.
-    pub(super) fn settle(&mut self, now: DateTime<Utc>, mut make: impl FnMut(&Order) -> (Vec<u8>, usize)) {
+    pub(super) fn settle(
+        &mut self,
+        now: DateTime<Utc>,
+        mut make: impl FnMut(&Order) -> (Vec<u8>, usize),
+    ) {
         for job in &mut self.all {
             let finished = job.timetable.is_some_and(|timetable| timetable.finishes <= now);
             if finished && job.cancelled.is_none() && !job.fails && job.file.is_none() {
                 let (bytes, records) = make(&job.order);
-                let checksum =
-                    (!self.no_checksums).then(|| format!("sha256:{}", hex(&Sha256::digest(&bytes))));
+                let checksum = (!self.no_checksums)
+                    .then(|| format!("sha256:{}", hex(&Sha256::digest(&bytes))));
                 job.file = Some(File { bytes: Bytes::from(bytes), records, checksum });
             }
         }
@@ -199,7 +219,8 @@ impl Jobs {
     /// Bytes exported since midnight US Central, by the sizes of the files.
     fn bytes_today(&self, now: DateTime<Utc>) -> u64 {
         let of_today = self.all.iter().filter(|job| {
-            job.timetable.is_some_and(|timetable| central_day(timetable.finishes) == central_day(now))
+            job.timetable
+                .is_some_and(|timetable| central_day(timetable.finishes) == central_day(now))
         });
         of_today.filter_map(|job| job.file.as_ref()).map(|file| file.bytes.len() as u64).sum()
     }
@@ -212,8 +233,8 @@ impl Jobs {
         }
     }
 
-    /// Gives each job that waits at `now` the first slot that frees, in the order of the queue. The job that was
-    /// `just_queued` counts as waiting.
+    /// Gives each job that waits at `now` the first slot that frees, in the order of the queue. The
+    /// job that was `just_queued` counts as waiting.
     fn schedule(&mut self, now: DateTime<Utc>, just_queued: Option<usize>) {
         let mut slots = vec![now; RUNNING];
         let mut waiting = Vec::new();
@@ -235,7 +256,8 @@ impl Jobs {
             let finishes = starts + runs_for;
             slots.push(finishes);
             slots.remove(0);
-            if let Some(timetable) = self.all.get_mut(place).and_then(|job| job.timetable.as_mut()) {
+            if let Some(timetable) = self.all.get_mut(place).and_then(|job| job.timetable.as_mut())
+            {
                 *timetable = Timetable { starts, finishes, ..*timetable };
             }
         }

@@ -1,6 +1,8 @@
-//! What a caller of `create.json` asks for, checked as Adobe documents it: one filter, at most 31 days, no milliseconds.
+//! What a caller of `create.json` asks for, checked as Adobe documents it: one filter, at most 31
+//! days, no milliseconds.
 //!
-//! Pure: a JSON body in, an order or a refusal out. Whether the fields and lists exist is the world's to say.
+//! Pure: a JSON body in, an order or a refusal out. Whether the fields and lists exist is the
+//! world's to say.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +58,8 @@ impl Format {
         }
     }
 
-    /// What stands between two columns. Adobe's pages call SSV by a blank and by a semicolon; the files have the latter.
+    /// What stands between two columns. Adobe's pages call SSV by a blank and by a semicolon; the
+    /// files have the latter.
     pub(super) fn separator(self) -> u8 {
         match self {
             Self::Csv => b',',
@@ -118,7 +121,8 @@ impl Window {
     fn parse(filter: &str, value: &Value) -> Result<Self, Refused> {
         let end_of = |name: &str| {
             let written = value.get(name).and_then(Value::as_str);
-            let written = written.ok_or_else(|| invalid(format!("Filter '{filter}' must have '{name}'")))?;
+            let written =
+                written.ok_or_else(|| invalid(format!("Filter '{filter}' must have '{name}'")))?;
             parse_time(written)
                 .ok_or_else(|| invalid(format!("Invalid date format for '{name}': '{written}'")))
         };
@@ -133,7 +137,8 @@ impl Window {
     }
 }
 
-/// ISO 8601 with whole seconds; no zone means GMT. Milliseconds are refused, as documented by Adobe.
+/// ISO 8601 with whole seconds; no zone means GMT. Milliseconds are refused, as documented by
+/// Adobe.
 fn parse_time(written: &str) -> Option<DateTime<Utc>> {
     if written.contains('.') {
         return None;
@@ -141,13 +146,15 @@ fn parse_time(written: &str) -> Option<DateTime<Utc>> {
     let zoned = DateTime::parse_from_rfc3339(written)
         .or_else(|_| DateTime::parse_from_str(written, "%Y-%m-%dT%H:%M:%S%z"));
     let zoned = zoned.map(|time| time.with_timezone(&Utc));
-    let unzoned = || NaiveDateTime::parse_from_str(written, "%Y-%m-%dT%H:%M:%S").map(|time| time.and_utc());
+    let unzoned =
+        || NaiveDateTime::parse_from_str(written, "%Y-%m-%dT%H:%M:%S").map(|time| time.and_utc());
     zoned.or_else(|_| unzoned()).ok()
 }
 
 fn fields(body: &Map<String, Value>) -> Result<Vec<String>, Refused> {
     let fields = body.get("fields").and_then(Value::as_array).filter(|fields| !fields.is_empty());
-    let fields = fields.ok_or_else(|| invalid("'fields' must name at least one field".to_owned()))?;
+    let fields =
+        fields.ok_or_else(|| invalid("'fields' must name at least one field".to_owned()))?;
     fields.iter().map(|field| text("fields", field)).collect()
 }
 
@@ -235,7 +242,10 @@ mod tests {
 
     #[test]
     fn fields_are_required_and_formats_are_three() {
-        assert_eq!(message(&json!({"filter": {"staticListId": 1}})), "'fields' must name at least one field");
+        assert_eq!(
+            message(&json!({"filter": {"staticListId": 1}})),
+            "'fields' must name at least one field"
+        );
         let xml = json!({"fields": ["id"], "format": "XML", "filter": {"staticListId": 1}});
         assert_eq!(message(&xml), "Invalid value for 'format': 'XML'");
         let ssv = json!({"fields": ["id"], "format": "SSV", "filter": {"staticListId": 1}});

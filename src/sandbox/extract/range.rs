@@ -12,8 +12,8 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// Which part of a file of `length` bytes the header asks for. Several ranges at once, other units and malformed
-    /// ranges are disregarded, as HTTP allows.
+    /// Which part of a file of `length` bytes the header asks for. Several ranges at once, other
+    /// units and malformed ranges are disregarded, as HTTP allows.
     pub(super) fn asked_for(header: Option<&str>, length: usize) -> Self {
         Self::parse(header, length).unwrap_or(Self::Whole)
     }
@@ -23,7 +23,9 @@ impl Part {
         let final_byte = length.checked_sub(1);
         let (first, last) = if from.is_empty() {
             let suffix: usize = to.parse().ok()?;
-            let Some(final_byte) = final_byte.filter(|_| suffix > 0) else { return Some(Self::Beyond) };
+            let Some(final_byte) = final_byte.filter(|_| suffix > 0) else {
+                return Some(Self::Beyond);
+            };
             (length.saturating_sub(suffix), final_byte)
         } else {
             let first: usize = from.parse().ok()?;

@@ -27,8 +27,9 @@ impl<'a> Form<'a> {
             let head_end = find(part, b"\r\n\r\n").ok_or_else(invalid)?;
             let (head, content) = part.split_at(head_end);
             let head = String::from_utf8_lossy(head);
-            let disposition =
-                head.lines().find(|line| line.to_ascii_lowercase().starts_with("content-disposition:"));
+            let disposition = head
+                .lines()
+                .find(|line| line.to_ascii_lowercase().starts_with("content-disposition:"));
             let name = disposition.and_then(|line| parameter(line, "name")).ok_or_else(invalid)?;
             parts.push((name, content.get(4..).unwrap_or_default()));
             rest = after.get(delimiter.len()..).unwrap_or_default();

@@ -21,7 +21,10 @@ pub(super) struct Lag {
 impl Lag {
     pub(super) fn of(request: &Request) -> Self {
         let drawn = &lock(&request.meddling).drawn;
-        Self { stale: drawn.contains(&Fault::StaleRead), missing: drawn.contains(&Fault::MissingRead) }
+        Self {
+            stale: drawn.contains(&Fault::StaleRead),
+            missing: drawn.contains(&Fault::MissingRead),
+        }
     }
 
     /// Leaves out a lead that lives.
@@ -31,7 +34,8 @@ impl Lag {
         }
     }
 
-    /// A lead that the filter found, or would have found, as it was before its last change. Each state comes once.
+    /// A lead that the filter found, or would have found, as it was before its last change. Each
+    /// state comes once.
     pub(super) fn stale(
         self,
         shared: &Shared,
@@ -44,11 +48,12 @@ impl Lag {
         if !self.stale {
             return None;
         }
-        let within = chrono::Duration::from_std(shared.options.knobs.wall(LAGS)).unwrap_or_default();
+        let within =
+            chrono::Duration::from_std(shared.options.knobs.wall(LAGS)).unwrap_or_default();
         let asked_for = |record: &Record| {
-            record
-                .text_of(number)
-                .is_some_and(|held| values.iter().any(|value| held.to_lowercase() == value.to_lowercase()))
+            record.text_of(number).is_some_and(|held| {
+                values.iter().any(|value| held.to_lowercase() == value.to_lowercase())
+            })
         };
         let mut stale: Vec<u64> = world
             .past

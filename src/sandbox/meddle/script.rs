@@ -28,7 +28,8 @@ pub(in crate::sandbox) struct Due {
 }
 
 impl Script {
-    /// Orders something for the nth call from now, 1 for the next, whose endpoint or path contains the text.
+    /// Orders something for the nth call from now, 1 for the next, whose endpoint or path contains
+    /// the text.
     pub(in crate::sandbox) fn order(
         &mut self,
         endpoint: &str,
@@ -40,7 +41,8 @@ impl Script {
         self.orders.push(Order { endpoint: endpoint.to_owned(), before_it, moment, meanwhile });
     }
 
-    /// A call arrives, by `METHOD /path/{id}` and by `METHOD /path` as it was sent: what is due at it.
+    /// A call arrives, by `METHOD /path/{id}` and by `METHOD /path` as it was sent: what is due at
+    /// it.
     pub(in crate::sandbox) fn arrive(&mut self, endpoint: &str, path: &str) -> Due {
         let endpoint = format!("{endpoint}.json");
         let mut due = Due::default();

@@ -1,4 +1,5 @@
-//! Leads whose merges Marketo refuses, with the code and the words: as a test ordered it, or by a share of all leads.
+//! Leads whose merges Marketo refuses, with the code and the words: as a test ordered it, or by a
+//! share of all leads.
 
 use std::collections::HashMap;
 
@@ -63,7 +64,8 @@ mod tests {
     use super::Refusals;
 
     #[test]
-    fn the_share_of_leads_whose_merges_are_refused_is_about_what_was_asked_for_and_the_same_each_time() {
+    fn the_share_of_leads_whose_merges_are_refused_is_about_what_was_asked_for_and_the_same_each_time()
+     {
         let refused = |share| {
             let refusals = Refusals::new(7, share);
             (1..=10_000).filter(|lead| refusals.of(std::iter::once(*lead)).is_some()).count()

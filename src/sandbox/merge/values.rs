@@ -32,7 +32,8 @@ pub(super) fn take_values(record: &mut Record, loser: &Record, knobs: &Knobs, de
     }
 }
 
-/// Lists and programs go over; of two statuses in one program the survivor's stays, whatever success the other brought.
+/// Lists and programs go over; of two statuses in one program the survivor's stays, whatever
+/// success the other brought.
 pub(super) fn take_memberships(world: &mut World, knobs: &Knobs, survivor: u64, loser: u64) {
     for list in world.lists.values_mut() {
         if list.members.remove(&loser) {

@@ -59,7 +59,8 @@ pub enum Fault {
     MeddleDelete,
     /// While the call runs, somebody merges two such leads.
     MeddleMerge,
-    /// A read by filter shows a lead as it was before its last change, or one that was merged away; once a change.
+    /// A read by filter shows a lead as it was before its last change, or one that was merged away;
+    /// once a change.
     StaleRead,
     /// A read by filter leaves out a lead that lives.
     MissingRead,

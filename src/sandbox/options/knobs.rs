@@ -1,4 +1,5 @@
-//! How the instance answers what Adobe leaves open, and what an administrator may have set: each by a name.
+//! How the instance answers what Adobe leaves open, and what an administrator may have set: each by
+//! a name.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -106,9 +107,8 @@ impl Takes {
             Number(_) => value.parse::<u32>().is_ok_and(|n| n > 0 || MAY_BE_ZERO.contains(&name)),
             Share => value.parse::<f64>().is_ok_and(|share| (0.0..=1.0).contains(&share)),
             Fields => items(value).all(|field| schema::find(field).is_some()),
-            Values => {
-                items(value).all(|item| pair(item).is_some_and(|(field, _)| schema::find(field).is_some()))
-            }
+            Values => items(value)
+                .all(|item| pair(item).is_some_and(|(field, _)| schema::find(field).is_some())),
         }
     }
 }
@@ -124,7 +124,9 @@ fn pair(item: &str) -> Option<(&str, &str)> {
 
 impl Default for Knobs {
     fn default() -> Self {
-        Self { values: KNOBS.iter().map(|(name, takes)| (*name, takes.default().to_owned())).collect() }
+        Self {
+            values: KNOBS.iter().map(|(name, takes)| (*name, takes.default().to_owned())).collect(),
+        }
     }
 }
 
@@ -178,7 +180,10 @@ impl Knobs {
 
     /// The value that a knob's list has for this field.
     pub(in crate::sandbox) fn value_for(&self, name: &str, field: &str) -> Option<&str> {
-        items(self.text(name)).filter_map(pair).find(|(named, _)| *named == field).map(|(_, value)| value)
+        items(self.text(name))
+            .filter_map(pair)
+            .find(|(named, _)| *named == field)
+            .map(|(_, value)| value)
     }
 
     /// A knob's share.

@@ -1,7 +1,8 @@
 //! A birth: how and when one record came about, before it has an id or fields.
 //!
-//! Only facts that leave a trace in Marketo stand here. Times are milliseconds since 1970, since a race is decided
-//! within a second; what Marketo shows of them is cut to whole seconds when they are written down.
+//! Only facts that leave a trace in Marketo stand here. Times are milliseconds since 1970, since a
+//! race is decided within a second; what Marketo shows of them is cut to whole seconds when they
+//! are written down.
 
 use super::dice::Dice;
 use super::people::Person;
@@ -15,7 +16,8 @@ pub(super) const HOUR: i64 = 60 * MINUTE;
 /// One day.
 pub(super) const DAY: i64 = 24 * HOUR;
 
-/// The present of a seeded instance, 2026-11-01T00:00:00Z: a constant, so that one seed gives one instance on any day.
+/// The present of a seeded instance, 2026-11-01T00:00:00Z: a constant, so that one seed gives one
+/// instance on any day.
 pub(super) const PRESENT: i64 = 1_793_491_200 * SECOND;
 /// How far back the instance goes: six years.
 pub(super) const HISTORY: i64 = 6 * 365 * DAY;
@@ -35,7 +37,8 @@ pub(super) const CARELESS_INTEGRATION: &str = "legacy-import@api.example.com";
 /// What the New Lead activity tells of the creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// A call of the REST API, which arrived at this time under this number (the two halves of its request id).
+    /// A call of the REST API, which arrived at this time under this number (the two halves of its
+    /// request id).
     Api { user: &'static str, arrived: i64, number: u32 },
     /// A form was filled out.
     Form(&'static str),
@@ -86,7 +89,8 @@ pub(super) struct Birth {
 }
 
 impl Birth {
-    /// A record of `who`, born at that time in the default partition, that lives with its plain address.
+    /// A record of `who`, born at that time in the default partition, that lives with its plain
+    /// address.
     pub(super) fn new(who: &Person, born: i64, origin: Origin) -> Self {
         Self {
             who: who.clone(),
@@ -138,8 +142,13 @@ pub(super) fn list_import(dice: &mut Dice) -> Origin {
 }
 
 /// Names of forms.
-pub(super) const FORMS: &[&str] =
-    &["Contact us", "Newsletter, short", "Whitepaper \"CDP\" – download", "Anfrage für Händler", "資料請求"];
+pub(super) const FORMS: &[&str] = &[
+    "Contact us",
+    "Newsletter, short",
+    "Whitepaper \"CDP\" – download",
+    "Anfrage für Händler",
+    "資料請求",
+];
 /// Names of lists that files were imported into.
 pub(super) const IMPORT_LISTS: &[&str] = &[
     "Trade fair 2024, booth 12",

@@ -1,13 +1,13 @@
 //! Duplicate groups by cause, each with exactly the traces that such a cause leaves.
 //!
-//! The truth about a group is decided here and nowhere else: whatever an audit concludes later can be held against the
-//! [`SeedCause`] that made it. Traces are the times of calls and births, sources, users, partitions and later changes of
-//! the address.
+//! The truth about a group is decided here and nowhere else: whatever an audit concludes later can
+//! be held against the [`SeedCause`] that made it. Traces are the times of calls and births,
+//! sources, users, partitions and later changes of the address.
 
 use super::SeedCause;
 use super::births::{
-    Birth, CARELESS_INTEGRATION, CrmType, DAY, HISTORY, HOUR, INTEGRATIONS, MINUTE, Origin, PRESENT, SECOND,
-    any_origin, call, form, list_import, whole_second,
+    Birth, CARELESS_INTEGRATION, CrmType, DAY, HISTORY, HOUR, INTEGRATIONS, MINUTE, Origin,
+    PRESENT, SECOND, any_origin, call, form, list_import, whole_second,
 };
 use super::dice::Dice;
 use super::people::{Person, Register};
@@ -48,7 +48,8 @@ pub(super) fn usual_size(cause: SeedCause, dice: &mut Dice) -> usize {
     }
 }
 
-/// Calls that overlap: each arrives before the first record is born, as its activity shows it in whole seconds.
+/// Calls that overlap: each arrives before the first record is born, as its activity shows it in
+/// whole seconds.
 fn race(size: usize, who: &Person, dice: &mut Dice) -> Vec<Birth> {
     let second = whole_second(a_time(dice, DAY));
     let one_user = *dice.pick(INTEGRATIONS);
@@ -57,7 +58,8 @@ fn race(size: usize, who: &Person, dice: &mut Dice) -> Vec<Birth> {
     let with_form = !one_call && dice.percent(5);
     let first_arrival = second + dice.between(0, 400);
     let first = call(one_user, first_arrival, dice);
-    let birth_of = |arrived: i64, dice: &mut Dice| (arrived + dice.between(600, 3_600)).max(second + SECOND);
+    let birth_of =
+        |arrived: i64, dice: &mut Dice| (arrived + dice.between(600, 3_600)).max(second + SECOND);
     (0..size)
         .map(|place| {
             if place == 0 || one_call {
@@ -74,9 +76,11 @@ fn race(size: usize, who: &Person, dice: &mut Dice) -> Vec<Birth> {
         .collect()
 }
 
-/// An integration that always inserts: each of its calls arrives when the earlier records are long there.
+/// An integration that always inserts: each of its calls arrives when the earlier records are long
+/// there.
 fn create_duplicate(size: usize, who: &Person, dice: &mut Dice) -> Vec<Birth> {
-    let gap = if dice.percent(30) { 20 * MINUTE } else { 40 * DAY }.min(HISTORY / 2 / size_in_time(size));
+    let gap =
+        if dice.percent(30) { 20 * MINUTE } else { 40 * DAY }.min(HISTORY / 2 / size_in_time(size));
     let mut born = a_time(dice, gap * size_in_time(size) + DAY);
     let first = marketo_only(born, dice);
     let mut births = vec![Birth::new(who, born, first)];
@@ -88,8 +92,8 @@ fn create_duplicate(size: usize, who: &Person, dice: &mut Dice) -> Vec<Birth> {
     births
 }
 
-/// The CRM's sync does not look at addresses: a lead and a contact of one person, or one of them beside a record that
-/// Marketo had already.
+/// The CRM's sync does not look at addresses: a lead and a contact of one person, or one of them
+/// beside a record that Marketo had already.
 fn crm(size: usize, who: &Person, dice: &mut Dice) -> Vec<Birth> {
     let from = a_time(dice, 61 * DAY);
     let both_in_crm = dice.percent(50);
@@ -141,7 +145,12 @@ fn partition(size: usize, who: &Person, dice: &mut Dice) -> Vec<Birth> {
 }
 
 /// Records that were born with other addresses, which were changed to one that another record has.
-fn changed_address(size: usize, who: &Person, dice: &mut Dice, register: &mut Register) -> Vec<Birth> {
+fn changed_address(
+    size: usize,
+    who: &Person,
+    dice: &mut Dice,
+    register: &mut Register,
+) -> Vec<Birth> {
     let from = a_time(dice, 500 * DAY);
     (0..size)
         .map(|place| {
@@ -190,7 +199,8 @@ fn marketo_only(born: i64, dice: &mut Dice) -> Origin {
     }
 }
 
-/// A time in the instance's past, with at least `room` left before its present. Instances grow: later is likelier.
+/// A time in the instance's past, with at least `room` left before its present. Instances grow:
+/// later is likelier.
 pub(super) fn a_time(dice: &mut Dice, room: i64) -> i64 {
     let span = (HISTORY - room).max(DAY);
     let drawn = dice.between(0, span).max(dice.between(0, span));

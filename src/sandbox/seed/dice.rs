@@ -1,7 +1,8 @@
-//! Chance that comes out the same on every machine: a `ChaCha` stream and draws made of nothing but integers.
+//! Chance that comes out the same on every machine: a `ChaCha` stream and draws made of nothing but
+//! integers.
 //!
-//! The draws are written out here, not taken from `rand`, since a library may change how it maps a stream to a range and
-//! a seeded instance must not change with it.
+//! The draws are written out here, not taken from `rand`, since a library may change how it maps a
+//! stream to a range and a seeded instance must not change with it.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

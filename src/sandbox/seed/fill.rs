@@ -11,14 +11,16 @@ use crate::sandbox::world::{self, Membership, Program, Record, StaticList, World
 /// The custom object whose rows some leads have.
 const OBJECT: &str = "purchase_c";
 
-/// Fills an empty world, and gives the truth about its groups. A seed of no leads leaves it as it is.
+/// Fills an empty world, and gives the truth about its groups. A seed of no leads leaves it as it
+/// is.
 pub(in crate::sandbox) fn fill(world: &mut World, seed: &Seed) -> Vec<SeedLabel> {
     if seed.leads == 0 {
         return Vec::new();
     }
     let mut instance = Instance::of(seed);
     lists_and_programs(world);
-    let numbers = schema::FIELDS.iter().zip(0..).map(|(field, number)| (field.name, number)).collect();
+    let numbers =
+        schema::FIELDS.iter().zip(0..).map(|(field, number)| (field.name, number)).collect();
     for lead in instance.leads() {
         settle(world, lead, &numbers);
     }
@@ -34,7 +36,8 @@ pub(in crate::sandbox) fn fill(world: &mut World, seed: &Seed) -> Vec<SeedLabel>
 
 fn lists_and_programs(world: &mut World) {
     world.lists.extend(LISTS.iter().map(|list| {
-        let empty = StaticList { name: list.name.to_owned(), members: std::collections::BTreeSet::new() };
+        let empty =
+            StaticList { name: list.name.to_owned(), members: std::collections::BTreeSet::new() };
         (list.id, empty)
     }));
     world.programs.extend(PROGRAMS.iter().map(|program| {

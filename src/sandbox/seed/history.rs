@@ -1,7 +1,8 @@
 //! The activities that a seeded instance has behind it, in the order of their commits.
 //!
-//! Births, merges, deletions and changed addresses leave exactly what Marketo would have written for them. Around them
-//! is everyday noise of the last ninety days, so that a reader who asks for rare types gets short and empty pages.
+//! Births, merges, deletions and changed addresses leave exactly what Marketo would have written
+//! for them. Around them is everyday noise of the last ninety days, so that a reader who asks for
+//! rare types gets short and empty pages.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,8 +48,9 @@ pub(super) fn activities(population: &Population, dice: &mut Dice) -> Vec<Activi
 
 /// What people and campaigns do every day.
 fn noise(birth: &Birth, dice: &mut Dice, texts: &mut Texts, add: &mut impl FnMut(i64, What)) {
-    let lately =
-        |dice: &mut Dice| dice.between((PRESENT - 90 * DAY).max(birth.born + SECOND), PRESENT - SECOND);
+    let lately = |dice: &mut Dice| {
+        dice.between((PRESENT - 90 * DAY).max(birth.born + SECOND), PRESENT - SECOND)
+    };
     match dice.below(100) {
         0..=9 => add(lately(dice), What::VisitWebPage { page: texts.get(dice.word(PAGES)) }),
         10..=15 => {
@@ -56,8 +58,12 @@ fn noise(birth: &Birth, dice: &mut Dice, texts: &mut Texts, add: &mut impl FnMut
             add(lately(dice), What::ChangeScore { old, new: old + 5 });
         }
         16..=20 => {
-            let (old, new) = (Some(texts.get(dice.word(TITLES))), Some(texts.get(dice.word(TITLES))));
-            add(lately(dice), What::ChangeDataValue { field: texts.get("title"), old, new, by: None });
+            let (old, new) =
+                (Some(texts.get(dice.word(TITLES))), Some(texts.get(dice.word(TITLES))));
+            add(
+                lately(dice),
+                What::ChangeDataValue { field: texts.get("title"), old, new, by: None },
+            );
         }
         _ => {}
     }

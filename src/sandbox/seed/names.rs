@@ -1,7 +1,9 @@
-//! Names of people and companies in many scripts, each with the ASCII spelling that its mail address is made of.
+//! Names of people and companies in many scripts, each with the ASCII spelling that its mail
+//! address is made of.
 //!
-//! Plain tables: no chance, no leads. Marketo takes ASCII addresses only (documented by Adobe), so a name and its
-//! address often differ in script, which is what makes an audit by name alone fail and is why the tables are this wide.
+//! Plain tables: no chance, no leads. Marketo takes ASCII addresses only (documented by Adobe), so
+//! a name and its address often differ in script, which is what makes an audit by name alone fail
+//! and is why the tables are this wide.
 
 /// A written form and its ASCII spelling.
 pub(super) type Spelled = (&'static str, &'static str);
@@ -162,7 +164,12 @@ pub(super) const CULTURES: &[Culture] = &[
         country: "Greece",
     },
     Culture {
-        given: &[("محمد", "mohammed"), ("فاطمة", "fatima"), ("عبد الرحمن", "abdelrahman"), ("لیلا", "leila")],
+        given: &[
+            ("محمد", "mohammed"),
+            ("فاطمة", "fatima"),
+            ("عبد الرحمن", "abdelrahman"),
+            ("لیلا", "leila"),
+        ],
         family: &[
             ("الحسيني", "alhusseini"),
             ("بن سعيد", "bensaid"),
@@ -173,12 +180,22 @@ pub(super) const CULTURES: &[Culture] = &[
     },
     Culture {
         given: &[("יעל", "yael"), ("אברהם", "avraham"), ("נועה", "noa"), ("חיים", "chaim")],
-        family: &[("כהן", "cohen"), ("בן־דוד", "ben-david"), ("מזרחי", "mizrahi"), ("שפירא", "shapira")],
+        family: &[
+            ("כהן", "cohen"),
+            ("בן־דוד", "ben-david"),
+            ("מזרחי", "mizrahi"),
+            ("שפירא", "shapira"),
+        ],
         country: "Israel",
     },
     Culture {
         given: &[("さくら", "sakura"), ("健太", "kenta"), ("ユウキ", "yuki"), ("美咲", "misaki")],
-        family: &[("渡邉", "watanabe"), ("髙橋", "takahashi"), ("佐藤", "sato"), ("𠮷田", "yoshida")],
+        family: &[
+            ("渡邉", "watanabe"),
+            ("髙橋", "takahashi"),
+            ("佐藤", "sato"),
+            ("𠮷田", "yoshida"),
+        ],
         country: "Japan",
     },
     Culture {
@@ -192,7 +209,12 @@ pub(super) const CULTURES: &[Culture] = &[
         country: "South Korea",
     },
     Culture {
-        given: &[("प्रिया", "priya"), ("अर्जुन", "arjun"), ("கவிதா", "kavitha"), ("রবীন্দ্র", "rabindra")],
+        given: &[
+            ("प्रिया", "priya"),
+            ("अर्जुन", "arjun"),
+            ("கவிதா", "kavitha"),
+            ("রবীন্দ্র", "rabindra"),
+        ],
         family: &[
             ("शर्मा", "sharma"),
             ("त्रिपाठी", "tripathi"),
@@ -212,13 +234,23 @@ pub(super) const CULTURES: &[Culture] = &[
         country: "Thailand",
     },
     Culture {
-        given: &[("Thị Hồng", "hong"), ("Đức", "duc"), ("Quỳnh", "quynh"), ("Tuấn Anh", "tuan.anh")],
+        given: &[
+            ("Thị Hồng", "hong"),
+            ("Đức", "duc"),
+            ("Quỳnh", "quynh"),
+            ("Tuấn Anh", "tuan.anh"),
+        ],
         family: &[("Nguyễn", "nguyen"), ("Nguyen", "nguyen"), ("Trần", "tran"), ("Đặng", "dang")],
         country: "Vietnam",
     },
     Culture {
         given: &[("Ayşe", "ayse"), ("İbrahim", "ibrahim"), ("Işıl", "isil"), ("Oğuz", "oguz")],
-        family: &[("Yıldız", "yildiz"), ("Şimşek", "simsek"), ("Çağlayan", "caglayan"), ("Öztürk", "ozturk")],
+        family: &[
+            ("Yıldız", "yildiz"),
+            ("Şimşek", "simsek"),
+            ("Çağlayan", "caglayan"),
+            ("Öztürk", "ozturk"),
+        ],
         country: "Turkey",
     },
 ];
@@ -257,7 +289,8 @@ pub(super) const COMPANIES: &[Spelled] = &[
     ("Zażółć Gęślą Jaźń", "zazolc"),
 ];
 
-/// The domains that people's private addresses are at, and that companies' domains lie below. Reserved for examples.
+/// The domains that people's private addresses are at, and that companies' domains lie below.
+/// Reserved for examples.
 pub(super) const ROOTS: &[&str] = &["example.com", "example.org", "example.net"];
 
 /// Mailboxes that several people read.

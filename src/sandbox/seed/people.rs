@@ -33,7 +33,8 @@ impl Register {
         let company = dice.pick(COMPANIES);
         let local = local_part(first.1, last.1, dice);
         let root = dice.pick(ROOTS);
-        let domain = if dice.percent(70) { format!("{}.{root}", company.1) } else { (*root).to_owned() };
+        let domain =
+            if dice.percent(70) { format!("{}.{root}", company.1) } else { (*root).to_owned() };
         Person {
             first: rarely_null(first.0, dice),
             last: rarely_null(last.0, dice),
@@ -66,8 +67,8 @@ impl Register {
         }
     }
 
-    /// The address `local@domain`, with a number in it when the plain one is taken. A role stays a role: the number
-    /// goes to the domain's first label, where `info2@` would look like a person.
+    /// The address `local@domain`, with a number in it when the plain one is taken. A role stays a
+    /// role: the number goes to the domain's first label, where `info2@` would look like a person.
     fn unique(&mut self, local: &str, domain: &str) -> String {
         let plain = format!("{local}@{domain}");
         let taken = self.given_out.entry(plain.clone()).or_insert(0);

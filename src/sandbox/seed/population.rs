@@ -1,7 +1,9 @@
-//! Everybody who is or was in the instance: duplicate groups, single people, records merged or deleted long ago.
+//! Everybody who is or was in the instance: duplicate groups, single people, records merged or
+//! deleted long ago.
 //!
-//! Pure: a seed in, births and the truth about each group out. Ids are given at the end, by time of birth, with the gaps
-//! that anonymous visitors leave; nothing here knows how the sandbox stores a lead.
+//! Pure: a seed in, births and the truth about each group out. Ids are given at the end, by time of
+//! birth, with the gaps that anonymous visitors leave; nothing here knows how the sandbox stores a
+//! lead.
 
 use super::births::{Birth, DAY, Fate, HOUR, PRESENT, SECOND, any_origin};
 use super::causes::{self, SIZES};
@@ -51,10 +53,16 @@ struct Crowd {
 
 impl Crowd {
     fn new(seed: u64) -> Self {
-        Self { dice: Dice::new(seed), register: Register::default(), births: Vec::new(), groups: Vec::new() }
+        Self {
+            dice: Dice::new(seed),
+            register: Register::default(),
+            births: Vec::new(),
+            groups: Vec::new(),
+        }
     }
 
-    /// Adds groups of exactly `budget` leads together, and says how many those were: no group has a single lead.
+    /// Adds groups of exactly `budget` leads together, and says how many those were: no group has a
+    /// single lead.
     fn add_groups(&mut self, budget: usize) -> usize {
         let mut left = budget;
         while left >= *SIZES.start() {
@@ -70,8 +78,8 @@ impl Crowd {
         budget - left
     }
 
-    /// Each cause comes once before chance decides, and large budgets get the largest group and the strangers who all
-    /// gave the same useless address.
+    /// Each cause comes once before chance decides, and large budgets get the largest group and the
+    /// strangers who all gave the same useless address.
     fn next_group(&mut self, budget: usize) -> (Kind, usize) {
         let dice = &mut self.dice;
         match self.groups.len() {
@@ -97,7 +105,9 @@ impl Crowd {
             Kind::Duplicates(cause) => {
                 (cause, causes::group(cause, size, &who, &mut self.dice, &mut self.register))
             }
-            Kind::Couple => (SeedCause::CreateDuplicate, causes::shared(size, &who, &mut self.dice)),
+            Kind::Couple => {
+                (SeedCause::CreateDuplicate, causes::shared(size, &who, &mut self.dice))
+            }
             Kind::Role => {
                 let email = self.register.role_mailbox(&mut self.dice);
                 let who = Person { email, ..who };
@@ -115,7 +125,12 @@ impl Crowd {
         }
         let members = (self.births.len()..self.births.len() + births.len()).collect();
         self.births.append(&mut births);
-        self.groups.push(Group { key, cause, shared: !matches!(kind, Kind::Duplicates(_)), members });
+        self.groups.push(Group {
+            key,
+            cause,
+            shared: !matches!(kind, Kind::Duplicates(_)),
+            members,
+        });
     }
 
     fn add_single(&mut self) {
@@ -132,7 +147,8 @@ impl Crowd {
         self.births.push(birth);
     }
 
-    /// Some of the living took in others long ago, one of them directly, two at once, or one that had taken in another.
+    /// Some of the living took in others long ago, one of them directly, two at once, or one that
+    /// had taken in another.
     fn add_past_merges(&mut self, living: usize) {
         for winner in 0..living {
             if !self.dice.permille(25) {
@@ -167,7 +183,8 @@ impl Crowd {
             let origin = any_origin(born, &mut self.dice);
             let since = if self.dice.percent(25) { PRESENT - 14 * DAY } else { born + DAY };
             let at = self.dice.between(since, PRESENT - HOUR);
-            self.births.push(Birth { fate: Fate::Deleted { at }, ..Birth::new(&who, born, origin) });
+            self.births
+                .push(Birth { fate: Fate::Deleted { at }, ..Birth::new(&who, born, origin) });
         }
     }
 
@@ -222,8 +239,8 @@ const CAUSES: &[(SeedCause, u32)] = &[
     (SeedCause::Unknown, 8),
 ];
 
-/// Ids by order of birth. Anonymous visitors take ids too, so there are gaps, now and then wide ones; records that are
-/// born within two seconds mostly have neighbouring ids.
+/// Ids by order of birth. Anonymous visitors take ids too, so there are gaps, now and then wide
+/// ones; records that are born within two seconds mostly have neighbouring ids.
 fn number(births: &[Birth], dice: &mut Dice) -> Vec<u64> {
     let mut id = u64::from(dice.below(40));
     let mut last_born = i64::MIN;

@@ -1,7 +1,8 @@
 //! What stands in a record: the values of its fields, its lists and programs.
 //!
-//! The members of a group are written by different hands: some lack a value that others have, only some are opted out,
-//! their scores differ. Values that break careless readers (line breaks, quotes, formulas, blanks) are everywhere.
+//! The members of a group are written by different hands: some lack a value that others have, only
+//! some are opted out, their scores differ. Values that break careless readers (line breaks,
+//! quotes, formulas, blanks) are everywhere.
 
 use serde_json::Value;
 
@@ -43,7 +44,9 @@ pub(super) const PROGRAMS: &[Program] = &[
         name: "Webinar: Scale, safely",
         statuses: &["Invited", "Registered", "No Show", "Attended"],
     },
-    Program { id: 2005, name: "Messe Köln", statuses: &["Invited", "Visited Booth", "Influenced"] },
+    Program {
+        id: 2005, name: "Messe Köln", statuses: &["Invited", "Visited Booth", "Influenced"]
+    },
 ];
 
 /// A record's place in a duplicate group: the group's number, and the record's in it by age.
@@ -53,7 +56,8 @@ pub(super) struct Membership {
     pub(super) place: usize,
 }
 
-/// Field names and values of one record, without what the sandbox keeps apart: id, dates, partition, Salesforce's id.
+/// Field names and values of one record, without what the sandbox keeps apart: id, dates,
+/// partition, Salesforce's id.
 pub(super) fn fields(
     birth: &Birth,
     id: u64,
@@ -84,8 +88,8 @@ pub(super) fn fields(
     fields
 }
 
-/// Fields that callers may not write, and opt-outs of the instance's own. They are drawn from the id alone, so that they
-/// shift nothing else.
+/// Fields that callers may not write, and opt-outs of the instance's own. They are drawn from the
+/// id alone, so that they shift nothing else.
 fn of_this_instance(id: u64, add: &mut impl FnMut(&'static str, Value)) {
     if id.is_multiple_of(13) {
         add("firstTouchChannel", "Trade fair".into());
@@ -157,12 +161,15 @@ fn contact_data(birth: &Birth, dice: &mut Dice, add: &mut impl FnMut(&'static st
         _ => {}
     }
     if dice.percent(4) {
-        add("address", format!("{} High St.\r\nFloor \"{}\"", dice.below(200) + 1, dice.below(9)).into());
+        add(
+            "address",
+            format!("{} High St.\r\nFloor \"{}\"", dice.below(200) + 1, dice.below(9)).into(),
+        );
     }
 }
 
-/// Singles opt out now and then. In every fourth group its second record is opted out and no other one is, so that a
-/// merge which keeps only the winner's value shows.
+/// Singles opt out now and then. In every fourth group its second record is opted out and no other
+/// one is, so that a merge which keeps only the winner's value shows.
 fn opt_outs(of: Option<Membership>, dice: &mut Dice, add: &mut impl FnMut(&'static str, Value)) {
     let drawn = dice.below(100);
     let opted_out = match of {
@@ -204,6 +211,7 @@ fn channel(origin: Origin) -> (&'static str, Option<String>) {
     }
 }
 
-const SOURCES: &[&str] = &["Web", "Event, on site", "Partner", "Referral", "Cold \"outbound\"", "Messe"];
+const SOURCES: &[&str] =
+    &["Web", "Event, on site", "Partner", "Referral", "Cold \"outbound\"", "Messe"];
 const CITIES: &[&str] =
     &["Zürich", "København", "Αθήνα", "東京", "São Paulo", "Washington, D.C.", "Київ", "القاهرة"];

@@ -42,8 +42,8 @@ fn values_of_many_scripts_and_values_that_break_careless_readers_are_in_it() {
         }
     }
     for sample in [
-        "ł", "Ж", "Ψ", "م", "ש", "渡", "김", "प", "ส", "ễ", "🚀", "\"", ",", "\n", "\r\n", "=H", "+P", "@t",
-        "-D",
+        "ł", "Ж", "Ψ", "م", "ש", "渡", "김", "प", "ส", "ễ", "🚀", "\"", ",", "\n", "\r\n", "=H",
+        "+P", "@t", "-D",
     ] {
         assert!(all.contains(sample), "{sample:?}");
     }
@@ -57,8 +57,10 @@ fn some_leads_have_no_address_and_some_a_blank_one() {
     let mut instance = instance(3_000, 0.1, 1);
     let leads: Vec<SeededLead> = instance.leads().collect();
     let none = leads.iter().filter(|lead| text(lead, "email").is_none()).count();
-    let blank =
-        leads.iter().filter(|lead| text(lead, "email").is_some_and(|email| email.trim().is_empty())).count();
+    let blank = leads
+        .iter()
+        .filter(|lead| text(lead, "email").is_some_and(|email| email.trim().is_empty()))
+        .count();
     assert!((50..150).contains(&none), "{none}");
     assert!(blank > 0);
 }
@@ -74,7 +76,9 @@ fn where_a_group_has_an_opt_out_only_some_of_its_leads_have_it() {
     let counts: Vec<(usize, usize)> = instance
         .labels()
         .iter()
-        .map(|label| (label.leads.iter().filter(|id| opted_out.contains(id)).count(), label.leads.len()))
+        .map(|label| {
+            (label.leads.iter().filter(|id| opted_out.contains(id)).count(), label.leads.len())
+        })
         .collect();
     assert!(counts.iter().all(|(out, size)| out < size));
     assert!(counts.iter().filter(|(out, _)| *out > 0).count() * 5 > counts.len());
@@ -129,7 +133,10 @@ fn an_address_that_was_changed_later_left_a_change_of_the_data_value() {
         .map(|activity| activity.lead)
         .collect();
     for label in instance.labels().iter().filter(|label| label.cause == SeedCause::Unknown) {
-        assert_eq!(label.leads.iter().filter(|id| changed.contains(id)).count(), label.leads.len() - 1);
+        assert_eq!(
+            label.leads.iter().filter(|id| changed.contains(id)).count(),
+            label.leads.len() - 1
+        );
     }
 }
 

@@ -45,7 +45,8 @@ pub(super) fn truncated(mut rendered: Rendered) -> Rendered {
 /// The whole answer.
 pub(super) fn respond(rendered: Rendered) -> hyper::Response<Body> {
     let Rendered { status, content_type, headers, body } = rendered;
-    let full = Full::new(Bytes::from(body)).map_err(|never: Infallible| match never {}).boxed_unsync();
+    let full =
+        Full::new(Bytes::from(body)).map_err(|never: Infallible| match never {}).boxed_unsync();
     build(status, content_type, &headers, full)
 }
 
@@ -56,7 +57,8 @@ pub(super) fn respond_half(rendered: Rendered) -> hyper::Response<Body> {
     let mut half = body;
     half.truncate(half.len() / 2);
     let sent = futures::stream::once(async { Ok(Frame::data(Bytes::from(half))) });
-    // Hyper writes what it has when there is nothing more to be had; without a pause the cut would swallow the half.
+    // Hyper writes what it has when there is nothing more to be had; without a pause the cut would
+    // swallow the half.
     let cut = futures::stream::once(async {
         tokio::task::yield_now().await;
         Err(Cut)
@@ -80,6 +82,8 @@ fn build(
     }
     // Every status and header here is one of ours and well-formed.
     response.body(body).unwrap_or_else(|_| {
-        hyper::Response::new(Full::default().map_err(|never: Infallible| match never {}).boxed_unsync())
+        hyper::Response::new(
+            Full::default().map_err(|never: Infallible| match never {}).boxed_unsync(),
+        )
     })
 }

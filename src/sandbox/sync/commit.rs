@@ -1,4 +1,5 @@
-//! Writing what a call decided: fields that are blocked keep their values, campaigns write over others at once.
+//! Writing what a call decided: fields that are blocked keep their values, campaigns write over
+//! others at once.
 
 use serde_json::{Map, Value, json};
 
@@ -23,7 +24,8 @@ pub(super) fn commit(
         Decision::Skip(skip) => skip,
         Decision::Insert(values) => {
             let born = now();
-            let mut record = Record::new(world.next_id(), born, order.partition.unwrap_or(DEFAULT_PARTITION));
+            let mut record =
+                Record::new(world.next_id(), born, order.partition.unwrap_or(DEFAULT_PARTITION));
             let id = record.id;
             let opts_out = values.iter().any(is_opt_out);
             let overwritten = overwritten(knobs, &values);
@@ -54,7 +56,13 @@ pub(super) fn commit(
 }
 
 /// Writes values to a lead that still lives, and each that differs into the log.
-fn update(world: &mut World, knobs: &Knobs, id: u64, values: Vec<(u16, Value)>, call: &Call) -> bool {
+fn update(
+    world: &mut World,
+    knobs: &Knobs,
+    id: u64,
+    values: Vec<(u16, Value)>,
+    call: &Call,
+) -> bool {
     let opts_out = values.iter().any(is_opt_out);
     let overwritten = overwritten(knobs, &values);
     let changed = world.change(id, now(), |record| {
@@ -89,21 +97,28 @@ fn is_opt_out((number, value): &(u16, Value)) -> bool {
         && schema::by_number(*number).is_some_and(|field| field.name == "unsubscribed")
 }
 
-/// Unsubscribing is durable: it spreads to every lead with the email, with an activity on each; reported by users.
+/// Unsubscribing is durable: it spreads to every lead with the email, with an activity on each;
+/// reported by users.
 fn spread_opt_out(world: &mut World, id: u64, call: &Call) {
-    let (Some((email, _)), Some((unsubscribed, _))) = (schema::find("email"), schema::find("unsubscribed"))
+    let (Some((email, _)), Some((unsubscribed, _))) =
+        (schema::find("email"), schema::find("unsubscribed"))
     else {
         return;
     };
-    let Some(lead) = world.lead(id).filter(|lead| lead.get(unsubscribed) == Some(&Value::Bool(true))) else {
+    let Some(lead) =
+        world.lead(id).filter(|lead| lead.get(unsubscribed) == Some(&Value::Bool(true)))
+    else {
         return;
     };
     let Some(address) = lead.text_of(email) else { return };
     for other in world.find(email, &address) {
-        let opted_in =
-            world.lead(other).is_some_and(|lead| lead.get(unsubscribed) != Some(&Value::Bool(true)));
+        let opted_in = world
+            .lead(other)
+            .is_some_and(|lead| lead.get(unsubscribed) != Some(&Value::Bool(true)));
         if opted_in
-            && world.change(other, now(), |record| record.set(unsubscribed, Value::Bool(true))).is_some()
+            && world
+                .change(other, now(), |record| record.set(unsubscribed, Value::Bool(true)))
+                .is_some()
         {
             note_change(world, other, unsubscribed, &Value::Bool(false), &Value::Bool(true), call);
         }
@@ -114,7 +129,9 @@ fn note_change(world: &mut World, id: u64, number: u16, old: &Value, new: &Value
     let Some(field) = schema::by_number(number) else { return };
     let text = |value: &Value| (!value.is_null()).then(|| values::shown(value).as_str().into());
     let what = match (field.kind, old.as_i64(), new.as_i64()) {
-        (Kind::Score, Some(old), Some(new)) if field.name == "leadScore" => What::ChangeScore { old, new },
+        (Kind::Score, Some(old), Some(new)) if field.name == "leadScore" => {
+            What::ChangeScore { old, new }
+        }
         _ => What::ChangeDataValue {
             field: field.name.into(),
             old: text(old),
@@ -125,7 +142,8 @@ fn note_change(world: &mut World, id: u64, number: u16, old: &Value, new: &Value
     world.record(id, now(), what);
 }
 
-/// Whether an administrator blocked updates of a field by the API: of one that has a value, or of any.
+/// Whether an administrator blocked updates of a field by the API: of one that has a value, or of
+/// any.
 fn is_blocked(knobs: &Knobs, record: &Record, number: u16) -> bool {
     schema::by_number(number).is_some_and(|field| knobs.names("blocked_fields", field.name))
         && (knobs.is("blocked", "always") || record.get(number).is_some())

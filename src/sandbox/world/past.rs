@@ -1,4 +1,5 @@
-//! What leads were: every value that a field had, the state before the last change, and the last state of those gone.
+//! What leads were: every value that a field had, the state before the last change, and the last
+//! state of those gone.
 //!
 //! For: tests that ask what was lost, and reads that lag behind. It changes nothing.
 
@@ -99,7 +100,10 @@ impl Past {
         now: DateTime<Utc>,
         within: Duration,
     ) -> impl Iterator<Item = &Record> {
-        self.former.values().filter(move |former| now - former.until <= within).map(|former| &former.record)
+        self.former
+            .values()
+            .filter(move |former| now - former.until <= within)
+            .map(|former| &former.record)
     }
 
     /// A state that was shown is not shown again.

@@ -97,11 +97,13 @@ impl Record {
 
     fn full_name(&self) -> Value {
         let part = |name: &str| self.get(schema::find(name)?.0)?.as_str();
-        let parts: Vec<&str> = [part("firstName"), part("lastName")].into_iter().flatten().collect();
+        let parts: Vec<&str> =
+            [part("firstName"), part("lastName")].into_iter().flatten().collect();
         if parts.is_empty() { Value::Null } else { json!(parts.join(" ")) }
     }
 
-    /// The fields whose values differ from those of an earlier state, each with the old value and the new one.
+    /// The fields whose values differ from those of an earlier state, each with the old value and
+    /// the new one.
     pub(in crate::sandbox) fn differences(&self, earlier: &Self) -> Vec<(u16, Value, Value)> {
         let numbers: BTreeSet<u16> =
             self.values.iter().chain(&earlier.values).map(|(number, _)| *number).collect();
@@ -129,7 +131,8 @@ impl Record {
     }
 }
 
-/// An email as Marketo compares it; a blank one is none. Whether blanks around it count is not documented.
+/// An email as Marketo compares it; a blank one is none. Whether blanks around it count is not
+/// documented.
 pub(in crate::sandbox) fn fold(email: &str, trim: bool) -> Option<String> {
     let folded = email.to_lowercase();
     if folded.trim().is_empty() {

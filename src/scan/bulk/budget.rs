@@ -1,7 +1,7 @@
 //! Which windows fit into the bytes of a day.
 //!
-//! The first is ordered without knowing; from then on a window is expected to weigh, second for second, what the
-//! loaded window before it did.
+//! The first is ordered without knowing; from then on a window is expected to weigh, second for
+//! second, what the loaded window before it did.
 
 use super::Run;
 use crate::cache::ExportWindow;
@@ -9,13 +9,14 @@ use crate::lead::Window;
 use crate::marketo::{self, ExportLeads};
 use crate::scan::Error;
 
-/// No part of a window is shorter than this for being expected to be too large: each costs four calls at least.
+/// No part of a window is shorter than this for being expected to be too large: each costs four
+/// calls at least.
 const SHORTEST: u64 = 3_600;
 
 impl<M: ExportLeads> Run<'_, M> {
-    /// The window, or as much of it as is expected to fit into what is left of the day; the cut is in the cache then.
-    /// None where nothing is known yet, or where it depends on what those weigh that are under way. The day's end is an
-    /// error.
+    /// The window, or as much of it as is expected to fit into what is left of the day; the cut is
+    /// in the cache then. None where nothing is known yet, or where it depends on what those weigh
+    /// that are under way. The day's end is an error.
     pub(super) fn that_fits(
         &self,
         window: Window,
@@ -53,8 +54,8 @@ impl<M: ExportLeads> Run<'_, M> {
             reason = "a positive span of seconds"
         )]
         let seconds = (free.max(0.0) / rate) as u64;
-        // On a day of which nothing is spent, the least part is ordered whatever it is expected to weigh: another day would
-        // have no more.
+        // On a day of which nothing is spent, the least part is ordered whatever it is expected to
+        // weigh: another day would have no more.
         let fresh_day = left > 0 && left == self.marketo.export_a_day();
         if left == 0 || (seconds < SHORTEST && !fresh_day) {
             return Err(self.day_is_over());
@@ -77,14 +78,18 @@ impl<M: ExportLeads> Run<'_, M> {
     }
 }
 
-/// Bytes a second of the last loaded window before this one that has any leads; none where there is none.
+/// Bytes a second of the last loaded window before this one that has any leads; none where there is
+/// none.
 fn rate_before(window: Window, windows: &[ExportWindow]) -> Option<f64> {
     windows
         .iter()
         .rev()
         .filter(|known| known.window.start < window.start)
         .find_map(|known| {
-            known.loaded.filter(|loaded| loaded.bytes > 0).map(|loaded| (known.window, loaded.bytes))
+            known
+                .loaded
+                .filter(|loaded| loaded.bytes > 0)
+                .map(|loaded| (known.window, loaded.bytes))
         })
         .map(|(window, bytes)| count(bytes) / count(window.seconds()))
 }

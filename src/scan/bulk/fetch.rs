@@ -1,7 +1,8 @@
 //! One completed job's file, from Marketo straight into the cache.
 //!
-//! The file is never on disk. It travels through a pipe to a thread that reads rows and stores them, in a transaction
-//! that ends well only when the reader comes to the file's end; and that it does only after size and checksum were right.
+//! The file is never on disk. It travels through a pipe to a thread that reads rows and stores
+//! them, in a transaction that ends well only when the reader comes to the file's end; and that it
+//! does only after size and checksum were right.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -28,7 +29,8 @@ const DAMAGED: u32 = 3;
 /// How often a file is asked for that a completed job must have and has not, a minute apart.
 const MISSING: u32 = 3;
 
-/// Around a change of clocks a row can be off by an hour; what is further off belongs to another window.
+/// Around a change of clocks a row can be off by an hour; what is further off belongs to another
+/// window.
 const OFF: TimeDelta = TimeDelta::hours(2);
 
 /// How fetching a file ended.
@@ -51,9 +53,15 @@ pub(super) struct FileFacts {
 }
 
 impl FileFacts {
-    /// None where the job does not say how large its file is: nothing then tells a whole file from a part.
+    /// None where the job does not say how large its file is: nothing then tells a whole file from
+    /// a part.
     pub(super) fn of(job: &ExportJob) -> Option<Self> {
-        Some(Self { id: job.id.clone(), records: job.records, size: job.size?, sha256: job.sha256.clone() })
+        Some(Self {
+            id: job.id.clone(),
+            records: job.records,
+            size: job.size?,
+            sha256: job.sha256.clone(),
+        })
     }
 }
 
@@ -75,7 +83,12 @@ pub(super) async fn fetch(
             Arrived::NoFile => missing += 1,
             Arrived::Damaged => damaged += 1,
         }
-        tracing::warn!(export = file.id, missing, damaged, "the file of an export is not what it must be");
+        tracing::warn!(
+            export = file.id,
+            missing,
+            damaged,
+            "the file of an export is not what it must be"
+        );
         if missing >= MISSING || damaged >= DAMAGED {
             return Ok(Fetched::Lost);
         }
@@ -113,7 +126,8 @@ fn store(
         Error::Export { window, what: format!("cannot be read{line}: {}", error.what) }
     };
     cache.load_export(window, |loader| {
-        let rows = Rows::open(reader, |header| Columns::ordered(header, fields)).map_err(refused)?;
+        let rows =
+            Rows::open(reader, |header| Columns::ordered(header, fields)).map_err(refused)?;
         let mut count = 0;
         let read = each_row(rows, key, |row, _byte| {
             count += 1;
@@ -136,7 +150,10 @@ fn store(
 fn belongs(window: Window, lead: &Lead) -> Result<(), Error> {
     match lead.created_at() {
         Some(created) if created < window.start - OFF || created > window.end + OFF => {
-            Err(Error::Export { window, what: format!("holds lead {}, which was not created then", lead.id) })
+            Err(Error::Export {
+                window,
+                what: format!("holds lead {}, which was not created then", lead.id),
+            })
         }
         _ => Ok(()),
     }
@@ -153,8 +170,9 @@ enum Arrived {
     NoFile,
 }
 
-/// Fetches the bytes, going on after each cut where it was, and says at the end whether they are right. Nobody needs to
-/// read them: of a file that cannot be read it must be known, too, whether it is damaged.
+/// Fetches the bytes, going on after each cut where it was, and says at the end whether they are
+/// right. Nobody needs to read them: of a file that cannot be read it must be known, too, whether
+/// it is damaged.
 async fn download(
     marketo: &impl ExportLeads,
     scan: &BulkScan<'_>,
@@ -165,7 +183,9 @@ async fn download(
     let (mut at, mut cuts) = (0_u64, 0);
     while at < file.size {
         let begun_at = at;
-        let Some(mut part) = marketo.export_file(&file.id, at).await? else { return Ok(Arrived::NoFile) };
+        let Some(mut part) = marketo.export_file(&file.id, at).await? else {
+            return Ok(Arrived::NoFile);
+        };
         // A server that knows no ranges begins anew, and what is known already goes by.
         let mut known = at.saturating_sub(part.from());
         while let Some(piece) = next_piece(&mut part).await {
@@ -210,7 +230,8 @@ async fn next_piece(part: &mut Download) -> Option<Bytes> {
 
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).map_or('?', |digit| char::from(*digit));
+    let digit =
+        |nibble: u8| DIGITS.get(usize::from(nibble)).map_or('?', |digit| char::from(*digit));
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 

@@ -10,7 +10,8 @@ use crate::lead::Window;
 use crate::marketo::{self, ExportJob, ExportLeads, ExportStatus, Ordered, Outcome};
 use crate::scan::Error;
 
-/// How many jobs of ours are in Marketo's queue at once, those running included. It holds ten, of all integrations.
+/// How many jobs of ours are in Marketo's queue at once, those running included. It holds ten, of
+/// all integrations.
 const IN_QUEUE: usize = 6;
 
 /// How many jobs of one window may come to nothing.
@@ -23,7 +24,8 @@ const CREATE_LIMIT: Duration = Duration::from_secs(30);
 const CLOCKS: TimeDelta = TimeDelta::minutes(10);
 
 impl<M: ExportLeads> Run<'_, M> {
-    /// Fills the queue up. What was ordered by an earlier run is found again, and not ordered a second time.
+    /// Fills the queue up. What was ordered by an earlier run is found again, and not ordered a
+    /// second time.
     pub(super) async fn order(&mut self, windows: &[ExportWindow]) -> Result<(), Error> {
         for known in windows.iter().filter(|known| known.loaded.is_none()) {
             if self.queued.len() >= IN_QUEUE {
@@ -52,7 +54,8 @@ impl<M: ExportLeads> Run<'_, M> {
     async fn go_on(&mut self, window: Window, id: &str) -> Result<bool, Error> {
         let job = match self.marketo.export(id).await {
             Ok(job) => job,
-            // Jobs are forgotten after a week. Any other refusal, as of a proxy in between, says nothing of the job.
+            // Jobs are forgotten after a week. Any other refusal, as of a proxy in between, says
+            // nothing of the job.
             Err(error) if is_unknown_job(&error) => {
                 self.cache().lose_export(window)?;
                 return Ok(true);
@@ -69,8 +72,13 @@ impl<M: ExportLeads> Run<'_, M> {
         Ok(true)
     }
 
-    /// Orders a job for a window, where its file is expected to fit; whether there is room for another.
-    async fn order_one(&mut self, known: &ExportWindow, windows: &[ExportWindow]) -> Result<bool, Error> {
+    /// Orders a job for a window, where its file is expected to fit; whether there is room for
+    /// another.
+    async fn order_one(
+        &mut self,
+        known: &ExportWindow,
+        windows: &[ExportWindow],
+    ) -> Result<bool, Error> {
         if known.lost >= LOST_AT_MOST {
             let what = format!("came to nothing {LOST_AT_MOST} times");
             return Err(Error::Export { window: known.window, what });
@@ -100,7 +108,8 @@ impl<M: ExportLeads> Run<'_, M> {
             Err(error) if error.outcome() == Outcome::Unclear => {
                 tracing::warn!(%error, "looking for the export in the list of jobs");
                 let Some(job) = self.found(asked_at, windows).await? else {
-                    // None was made, or one that nobody can tell, and that costs nothing: another is ordered, a few times.
+                    // None was made, or one that nobody can tell, and that costs nothing: another
+                    // is ordered, a few times.
                     self.cache().lose_export(window)?;
                     return Ok(false);
                 };
@@ -115,16 +124,18 @@ impl<M: ExportLeads> Run<'_, M> {
         self.enqueue(&job.id).await
     }
 
-    /// The job that was ordered at this time, and whose answer was lost. Orders leave one after the other, so that it is
-    /// the one job that waits outside the queue, is no other window's, and was made since; where several are, others of
-    /// this API user order too, and nobody can tell. Its file shows whether it is the right one.
+    /// The job that was ordered at this time, and whose answer was lost. Orders leave one after the
+    /// other, so that it is the one job that waits outside the queue, is no other window's, and was
+    /// made since; where several are, others of this API user order too, and nobody can tell. Its
+    /// file shows whether it is the right one.
     async fn found(
         &self,
         asked_at: DateTime<Utc>,
         windows: &[ExportWindow],
     ) -> Result<Option<ExportJob>, Error> {
         self.scan.pause(CREATE_LIMIT).await;
-        let is_known = |id: &str| windows.iter().any(|known| known.export_id.as_deref() == Some(id));
+        let is_known =
+            |id: &str| windows.iter().any(|known| known.export_id.as_deref() == Some(id));
         let mut candidates = self.marketo.exports().await?;
         candidates.retain(|job| {
             job.status == ExportStatus::Created

@@ -1,4 +1,5 @@
-//! A file on its way: pieces in on one side, a reader out on the other, and its end only when it is proved whole.
+//! A file on its way: pieces in on one side, a reader out on the other, and its end only when it is
+//! proved whole.
 
 use std::io::{self, Read};
 
@@ -12,8 +13,9 @@ const WAITING: usize = 64;
 #[derive(Debug)]
 pub(super) struct Pieces(Sender<Piece>);
 
-/// What they are read from, on a thread that may block. It comes to its end only after [`Pieces::whole`]; when the file
-/// is given up before, reading fails, so that nobody can take a part for the whole.
+/// What they are read from, on a thread that may block. It comes to its end only after
+/// [`Pieces::whole`]; when the file is given up before, reading fails, so that nobody can take a
+/// part for the whole.
 #[derive(Debug)]
 pub(super) struct PieceReader {
     pieces: Receiver<Piece>,
@@ -34,7 +36,8 @@ pub(super) fn pipe() -> (Pieces, PieceReader) {
 }
 
 impl Pieces {
-    /// Hands in a piece, and waits where too many are unread. A reader that has seen enough is no failure here.
+    /// Hands in a piece, and waits where too many are unread. A reader that has seen enough is no
+    /// failure here.
     pub(super) async fn push(&self, bytes: Bytes) {
         drop(self.0.send(Piece::Bytes(bytes)).await);
     }
@@ -55,7 +58,10 @@ impl Read for PieceReader {
                 Some(Piece::Bytes(bytes)) => self.current = bytes,
                 Some(Piece::Whole) => self.whole = true,
                 None => {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the download was given up"));
+                    return Err(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        "the download was given up",
+                    ));
                 }
             }
         }
@@ -90,6 +96,9 @@ mod tests {
     #[tokio::test]
     async fn the_end_is_reached_when_the_file_is_whole_and_only_then() {
         assert_eq!(read(&["id\n", "", "1\n"], true).await.unwrap(), "id\n1\n");
-        assert_eq!(read(&["id\n", "1\n"], false).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(
+            read(&["id\n", "1\n"], false).await.unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
     }
 }

@@ -4,10 +4,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::lead::Window;
 
-/// The longest window that Marketo takes: 31 days. Both ends belong to a window, so that it ends a second before that.
+/// The longest window that Marketo takes: 31 days. Both ends belong to a window, so that it ends a
+/// second before that.
 const LONGEST: u64 = 31 * 86_400;
 
-/// The windows from the first to the last second, by time: none longer than Marketo takes, no second in none or in two.
+/// The windows from the first to the last second, by time: none longer than Marketo takes, no
+/// second in none or in two.
 pub(super) fn cover(first: DateTime<Utc>, last: DateTime<Utc>) -> Vec<Window> {
     let mut windows = Vec::new();
     let mut rest = Window::new(first, last);
@@ -19,7 +21,8 @@ pub(super) fn cover(first: DateTime<Utc>, last: DateTime<Utc>) -> Vec<Window> {
     windows
 }
 
-/// A day before what the folders say: their times come from another service, and an empty day costs next to nothing.
+/// A day before what the folders say: their times come from another service, and an empty day costs
+/// next to nothing.
 pub(super) fn beginning(oldest_folder: DateTime<Utc>) -> DateTime<Utc> {
     oldest_folder - TimeDelta::days(1)
 }

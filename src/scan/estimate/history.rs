@@ -1,8 +1,9 @@
-//! How many calls it takes to find out how duplicates arose, and to look at what changed: both walk through Marketo's log of
-//! activities, of which nobody tells how long it is.
+//! How many calls it takes to find out how duplicates arose, and to look at what changed: both walk
+//! through Marketo's log of activities, of which nobody tells how long it is.
 //!
-//! The log is searched in the order of time, a block a call. So a page here and there tells how much time a call covers, and
-//! from that how many calls the whole of it takes. Never: one number where the truth is a range.
+//! The log is searched in the order of time, a block a call. So a page here and there tells how
+//! much time a call covers, and from that how many calls the whole of it takes. Never: one number
+//! where the truth is a range.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -16,10 +17,12 @@ const SAMPLES: u8 = 4;
 /// A lead that lies alone costs a token and a page.
 const CALLS_A_LEAD: u64 = 2;
 
-/// Before the first scan nobody knows how many leads have duplicates: from one in a hundred to one in four.
+/// Before the first scan nobody knows how many leads have duplicates: from one in a hundred to one
+/// in four.
 const SHARES: (u64, u64) = (100, 4);
 
-/// Calls of a refresh whatever it finds: usage, fields, types, a token; and two pages of ids above the highest.
+/// Calls of a refresh whatever it finds: usage, fields, types, a token; and two pages of ids above
+/// the highest.
 const REFRESH_ONCE: u64 = 6;
 
 /// The log is read so often in a refresh: by type, by changed field, deletions.
@@ -51,7 +54,8 @@ pub enum Unexplained {
     SomeOf(u64),
 }
 
-/// What it takes to find out how they came to be, on an instance whose first lead is no older than `first`.
+/// What it takes to find out how they came to be, on an instance whose first lead is no older than
+/// `first`.
 pub async fn history_calls(
     marketo: &impl ReadLeads,
     new_lead: u32,
@@ -69,7 +73,8 @@ pub async fn history_calls(
     Ok(walk(unexplained, pages))
 }
 
-/// What a refresh takes that looks at everything since then, what is to be found out of new duplicates included.
+/// What a refresh takes that looks at everything since then, what is to be found out of new
+/// duplicates included.
 pub async fn refresh_calls(
     marketo: &impl ReadLeads,
     new_lead: u32,
@@ -84,8 +89,10 @@ pub async fn refresh_calls(
         _ => walk(unexplained, pages),
     };
     let pages = pages.unwrap_or(1);
-    let reads =
-        CallRange { from: REFRESH_READS * pages, to: more(REFRESH_READS * pages).saturating_add(pages) };
+    let reads = CallRange {
+        from: REFRESH_READS * pages,
+        to: more(REFRESH_READS * pages).saturating_add(pages),
+    };
     let to = reads.to.saturating_add(history.to);
     Ok(CallRange { from: reads.from + history.from, to }.and(REFRESH_ONCE))
 }
@@ -99,7 +106,8 @@ fn walk(unexplained: Unexplained, pages: Option<u64>) -> CallRange {
     let of_leads = |leads: u64| leads.saturating_mul(CALLS_A_LEAD);
     // Types and a first token are asked for in any case.
     let pages = pages.unwrap_or(u64::MAX);
-    CallRange { from: of_leads(fewest).min(less(pages)), to: of_leads(most).min(more(pages)) }.and(2)
+    CallRange { from: of_leads(fewest).min(less(pages)), to: of_leads(most).min(more(pages)) }
+        .and(2)
 }
 
 /// Samples are no more than that.
@@ -137,7 +145,11 @@ async fn log_pages(
         }
         pages += share(part, covered);
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number, above 0")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a small number, above 0"
+    )]
     let pages = pages.ceil().max(1.0) as u64;
     Ok(Some(pages))
 }
@@ -168,7 +180,11 @@ mod tests {
             (Unexplained::SomeOf(5_000), Some(28), 23, 39),
             (Unexplained::SomeOf(1_000_000), None, 20_002, 500_002),
         ] {
-            assert_eq!(walk(unexplained, pages), CallRange { from, to }, "{unexplained:?} {pages:?}");
+            assert_eq!(
+                walk(unexplained, pages),
+                CallRange { from, to },
+                "{unexplained:?} {pages:?}"
+            );
         }
     }
 }

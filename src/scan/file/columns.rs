@@ -1,4 +1,5 @@
-//! Which column of a file is which field: by REST API name, or by the name that Marketo's screens show.
+//! Which column of a file is which field: by REST API name, or by the name that Marketo's screens
+//! show.
 
 use super::super::rows::ColumnUse;
 use super::super::rows::Kind;
@@ -6,8 +7,8 @@ use crate::dedupe::KeySpec;
 use crate::lead::AUDIT_FIELDS;
 use crate::table::{Row, shown};
 
-/// Fields beyond those of the audit that are kept of a file, since a person who decides about a group
-/// misses them.
+/// Fields beyond those of the audit that are kept of a file, since a person who decides about a
+/// group misses them.
 const KEPT: &[&str] = &[
     "phone",
     "mobilePhone",
@@ -123,10 +124,12 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// An id, and every field of the key, must be there. `more` are fields that the configuration names.
+    /// An id, and every field of the key, must be there. `more` are fields that the configuration
+    /// names.
     pub(super) fn found(header: &Row, key: &KeySpec, more: &[String]) -> Result<Self, String> {
         let uses = uses(header, key, more)?;
-        let place = |wanted: &str| uses.iter().position(|column| column.field.as_deref() == Some(wanted));
+        let place =
+            |wanted: &str| uses.iter().position(|column| column.field.as_deref() == Some(wanted));
         let missing = |what: &str, names: &str| {
             let found: Vec<_> = uses.iter().map(|column| shown(&column.header)).collect();
             format!("has no column for {what} ({names}); it has: {}", found.join(", "))
@@ -145,13 +148,16 @@ impl Columns {
                 )
             })?);
         }
-        let cells = uses.iter().map(|column| cells_of(column.field.as_deref().unwrap_or_default())).collect();
+        let cells = uses
+            .iter()
+            .map(|column| cells_of(column.field.as_deref().unwrap_or_default()))
+            .collect();
         Ok(Self { uses, cells, id, at_least: last + 1 })
     }
 }
 
-/// The columns of a header. No two of them may be one field that the audit needs; of other fields the
-/// first column is kept.
+/// The columns of a header. No two of them may be one field that the audit needs; of other fields
+/// the first column is kept.
 fn uses(header: &Row, key: &KeySpec, more: &[String]) -> Result<Vec<ColumnUse>, String> {
     let mut uses: Vec<ColumnUse> = Vec::with_capacity(header.len());
     for cell in header.cells() {
@@ -194,7 +200,10 @@ fn field_of(header: &str, key: &KeySpec, more: &[String]) -> Option<String> {
         return Some(field.to_owned());
     }
     let plain = |name: &str| {
-        name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>()
+        name.chars()
+            .filter(|c| c.is_alphanumeric())
+            .flat_map(char::to_lowercase)
+            .collect::<String>()
     };
     let header = plain(header);
     let known = DISPLAY_NAMES.iter().find(|(name, _)| plain(name) == header)?;

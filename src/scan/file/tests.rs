@@ -48,7 +48,9 @@ fn read_with(content: &[u8], dates: Option<Order>) -> Result<Read, String> {
         assert_eq!(totals.leads, leads.len() as u64);
         assert_eq!(cache.summary().unwrap().file.as_deref(), Some("leads.csv"));
         let told = found.notes().iter().cloned();
-        let told = told.chain(found.readings().map(|(column, told)| format!("{column}: {told}"))).collect();
+        let told = told
+            .chain(found.readings().map(|(column, told)| format!("{column}: {told}")))
+            .collect();
         let columns = found.columns().map(|(column, filled)| (column.clone(), filled)).collect();
         Ok(Read { leads, columns, told, unread: found.unread().to_vec() })
     };
@@ -132,7 +134,10 @@ fn a_broken_file_is_refused_with_its_line_and_nothing_of_it_is_kept() {
             "leads.csv line 2: has 1 cell where the header has 2; a separator or a line break in a value needs quotes around it",
         ),
         (b"id,email\n,,\n\n", "leads.csv: has a header and no row; nothing was replaced"),
-        (b"id,email\n1.000,a@example.com\n", "leads.csv line 2: the id is not a whole number above zero"),
+        (
+            b"id,email\n1.000,a@example.com\n",
+            "leads.csv line 2: the id is not a whole number above zero",
+        ),
         (
             b"id,email\n1.23E+15,a@example.com\n",
             "leads.csv line 2: the id is not a whole number above zero: the spreadsheet has rounded it; show the column as a number without decimals",
@@ -170,7 +175,11 @@ fn groups_come_out_of_a_file_by_the_key() {
             ControlFlow::Continue(())
         })
         .unwrap();
-    assert_eq!(groups, [("ada@example.com".to_owned(), 2)], "law 1: leads without email are strangers");
+    assert_eq!(
+        groups,
+        [("ada@example.com".to_owned(), 2)],
+        "law 1: leads without email are strangers"
+    );
 }
 
 #[test]
@@ -216,7 +225,9 @@ fn dates_that_nobody_can_tell_are_refused_until_the_user_does() {
         "leads.csv line 2: `Created At`: 3/4/2019 can be 4 March 2019 (--dates us) or 3 April 2019 (--dates eu), and no \
          other value of the column decides; say which"
     );
-    let day = |order| read_with(content, Some(order)).unwrap().leads[0].text("createdAt").map(str::to_owned);
+    let day = |order| {
+        read_with(content, Some(order)).unwrap().leads[0].text("createdAt").map(str::to_owned)
+    };
     assert_eq!(day(Order::Us).as_deref(), Some("2019-03-04"));
     assert_eq!(day(Order::Eu).as_deref(), Some("2019-04-03"));
     let both = b"Id,Email,Created At\n1,a@example.com,3/14/2019\n2,b@example.com,14/3/2019\n";
@@ -225,29 +236,41 @@ fn dates_that_nobody_can_tell_are_refused_until_the_user_does() {
 
 #[test]
 fn what_cannot_be_read_is_counted_with_its_column_and_first_lines() {
-    let content = b"Id,Email,Created At,Title\n1,a@example.com,garbage,#N/A\n2,b@example.com,#####,\n\
+    let content =
+        b"Id,Email,Created At,Title\n1,a@example.com,garbage,#N/A\n2,b@example.com,#####,\n\
         3,c@example.com,2019-03-04,VP\n";
     let Read { leads, unread, .. } = read(content).unwrap();
     let unread: Vec<(&str, u64, Vec<u64>)> = unread
         .iter()
         .map(|unread| {
-            (unread.field.as_str(), unread.count, unread.first.iter().map(|(line, _)| *line).collect())
+            (
+                unread.field.as_str(),
+                unread.count,
+                unread.first.iter().map(|(line, _)| *line).collect(),
+            )
         })
         .collect();
-    assert_eq!(unread, [("title", 1, vec![2]), ("createdAt", 1, vec![3]), ("createdAt", 1, vec![2])]);
+    assert_eq!(
+        unread,
+        [("title", 1, vec![2]), ("createdAt", 1, vec![3]), ("createdAt", 1, vec![2])]
+    );
     assert_eq!((leads[0].value("title"), leads[0].created_at()), (None, None));
 }
 
 #[test]
 fn a_column_that_is_empty_throughout_and_rows_that_say_nothing_are_told() {
-    let content = b"sep=;\r\nId;Email;Created At;Unsubscribed;;\r\n\r\n1;a@example.com;;WAHR;;\r\n;;;;;\r\n\
+    let content =
+        b"sep=;\r\nId;Email;Created At;Unsubscribed;;\r\n\r\n1;a@example.com;;WAHR;;\r\n;;;;;\r\n\
         Id;Email;Created At;Unsubscribed\r\n2;b@example.com\r\n";
     let Read { leads, columns, told, .. } = read(content).unwrap();
     assert!(leads[0].flag("unsubscribed"));
     let filled: Vec<bool> = columns.iter().map(|(_, filled)| *filled).collect();
     assert_eq!(filled, [true, true, false, true]);
     assert_eq!(told[0], "left out: one empty row, one row that repeats the header");
-    assert!(told[1].starts_with("one row is shorter than the header (the first is line 7)"), "{told:?}");
+    assert!(
+        told[1].starts_with("one row is shorter than the header (the first is line 7)"),
+        "{told:?}"
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Which leads the activity log names since a moment. It leans on names and ids alone: what happened to them is read off
-//! the leads themselves.
+//! Which leads the activity log names since a moment. It leans on names and ids alone: what
+//! happened to them is read off the leads themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,11 @@ use crate::marketo::{Activity, ActivityPage, ActivityType, ReadLeads, Schema};
 /// The leads to look at.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Concerned {
-    /// All of them. Ids of leads that were never in the cache, or of visitors that nobody can read, do no harm.
+    /// All of them. Ids of leads that were never in the cache, or of visitors that nobody can read,
+    /// do no harm.
     pub(super) ids: BTreeSet<LeadId>,
-    /// Those that a merge names as losers, each with the lead that stands for it today: to say of a lead that is gone how it
-    /// went, and where its births are.
+    /// Those that a merge names as losers, each with the lead that stands for it today: to say of a
+    /// lead that is gone how it went, and where its births are.
     pub(super) merged: BTreeMap<LeadId, LeadId>,
 }
 
@@ -31,8 +32,8 @@ enum Says {
     Losers,
 }
 
-/// The types that tell of rows of the cache, by name, since their numbers may differ from instance to instance; at most
-/// ten in a call. Not every instance has the CRM's.
+/// The types that tell of rows of the cache, by name, since their numbers may differ from instance
+/// to instance; at most ten in a call. Not every instance has the CRM's.
 const TYPES: [(&str, Says); 7] = [
     (NEW_LEAD, Says::FormerId),
     ("Merge Leads", Says::Losers),
@@ -51,7 +52,8 @@ const CHANGE_SCORE: &str = "Change Score";
 /// Fields whose changes no data value tells: identity, and times that Marketo keeps by itself.
 const NEVER_LOGGED: [&str; 3] = ["id", "createdAt", "updatedAt"];
 
-/// Reads the log three times from one moment: by type, by changed field, and the deletions, which come by themselves.
+/// Reads the log three times from one moment: by type, by changed field, and the deletions, which
+/// come by themselves.
 pub(super) async fn concerned(
     marketo: &impl ReadLeads,
     schema: &Schema,
@@ -73,11 +75,14 @@ pub(super) async fn concerned(
         token = next;
     }
     let mut token = begin.clone();
-    while let Some(next) = concerned.take(marketo.lead_changes(&token, &logged).await?, |_| Says::Nothing) {
+    while let Some(next) =
+        concerned.take(marketo.lead_changes(&token, &logged).await?, |_| Says::Nothing)
+    {
         token = next;
     }
     let mut token = begin;
-    while let Some(next) = concerned.take(marketo.deleted_leads(&token).await?, |_| Says::FormerId) {
+    while let Some(next) = concerned.take(marketo.deleted_leads(&token).await?, |_| Says::FormerId)
+    {
         token = next;
     }
     Ok(concerned)
@@ -107,13 +112,18 @@ impl Concerned {
 
 /// The numbers of the types to follow, with what each says.
 fn followed(types: &[ActivityType], with_scores: bool) -> Result<Vec<(u32, Says)>, Error> {
-    let number =
-        |name: &str| types.iter().find(|kind| kind.name.eq_ignore_ascii_case(name)).map(|kind| kind.id);
+    let number = |name: &str| {
+        types.iter().find(|kind| kind.name.eq_ignore_ascii_case(name)).map(|kind| kind.id)
+    };
     if number(NEW_LEAD).is_none() {
         return Err(Error::NoNewLeadType);
     }
     let score = with_scores.then_some((CHANGE_SCORE, Says::Nothing));
-    Ok(TYPES.into_iter().chain(score).filter_map(|(name, says)| Some((number(name)?, says))).collect())
+    Ok(TYPES
+        .into_iter()
+        .chain(score)
+        .filter_map(|(name, says)| Some((number(name)?, says)))
+        .collect())
 }
 
 fn says(followed: &[(u32, Says)], kind: u32) -> Says {
@@ -121,17 +131,21 @@ fn says(followed: &[(u32, Says)], kind: u32) -> Says {
 }
 
 fn has_score(schema: &Schema, fields: &[String]) -> bool {
-    fields.iter().filter_map(|field| schema.fields.get(field)).any(|field| field.data_type == "score")
+    fields
+        .iter()
+        .filter_map(|field| schema.fields.get(field))
+        .any(|field| field.data_type == "score")
 }
 
-/// The ids in an attribute `Merge IDs`: seen as text like `[1286861]`, and to be expected as a list, a number or a text
-/// with commas too.
+/// The ids in an attribute `Merge IDs`: seen as text like `[1286861]`, and to be expected as a
+/// list, a number or a text with commas too.
 fn ids_in(value: &Value) -> Vec<LeadId> {
     match value {
         Value::Number(number) => number.as_u64().into_iter().collect(),
-        Value::String(text) => {
-            text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
-        }
+        Value::String(text) => text
+            .split(|c: char| !c.is_ascii_digit())
+            .filter_map(|digits| digits.parse().ok())
+            .collect(),
         Value::Array(values) => values.iter().flat_map(ids_in).collect(),
         Value::Null | Value::Bool(_) | Value::Object(_) => Vec::new(),
     }
@@ -170,7 +184,10 @@ mod tests {
             attributes: [("merge ids".to_owned(), json!("[5,6]"))].into(),
         };
         concerned.note(&activity, Says::Losers);
-        assert_eq!((concerned.ids, concerned.merged), ([3, 4, 5, 6].into(), [(5, 3), (6, 3)].into()));
+        assert_eq!(
+            (concerned.ids, concerned.merged),
+            ([3, 4, 5, 6].into(), [(5, 3), (6, 3)].into())
+        );
     }
 
     #[test]

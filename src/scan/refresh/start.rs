@@ -1,4 +1,5 @@
-//! Whether a scan can be a refresh, and from where; and if not, why not. Pure: the time is handed in.
+//! Whether a scan can be a refresh, and from where; and if not, why not. Pure: the time is handed
+//! in.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,8 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::cache::Summary;
 
-/// How far back everything that a refresh reads is kept. Marketo keeps deletions for 14 days and changes of data values for
-/// 90: the shorter one decides.
+/// How far back everything that a refresh reads is kept. Marketo keeps deletions for 14 days and
+/// changes of data values for 90: the shorter one decides.
 const HISTORY: TimeDelta = TimeDelta::days(14);
 
 /// What a scan does.
@@ -51,7 +52,9 @@ impl fmt::Display for WhyFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unfinished => f.write_str("a full scan was begun and did not end"),
-            Self::File => f.write_str("the last scan read a file, and nobody knows how old its rows are"),
+            Self::File => {
+                f.write_str("the last scan read a file, and nobody knows how old its rows are")
+            }
             Self::Unknown => {
                 f.write_str("the cache does not tell what the last scan read, and when it began")
             }
@@ -65,7 +68,9 @@ impl fmt::Display for WhyFull {
                     .collect();
                 write!(f, "the configuration {} since the last scan", changes.join(" and "))
             }
-            Self::NoLog => f.write_str("the activity log, which tells what has changed, may not be read"),
+            Self::NoLog => {
+                f.write_str("the activity log, which tells what has changed, may not be read")
+            }
             Self::TooOld { last } => write!(
                 f,
                 "the last scan began on {} UTC, and Marketo keeps deletions for {} days",
@@ -76,14 +81,20 @@ impl fmt::Display for WhyFull {
     }
 }
 
-/// Whether a scan that began then has outlasted what Marketo tells of deletions, so that it may hold leads that are gone.
+/// Whether a scan that began then has outlasted what Marketo tells of deletions, so that it may
+/// hold leads that are gone.
 pub fn is_beyond_history(begun: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     now - begun > HISTORY - TimeDelta::days(1)
 }
 
-/// What a scan of these fields does with the cache that there is. `margin` is what a refresh looks back behind the
-/// beginning of the last scan.
-pub fn how_to_start(summary: &Summary, fields: &[String], now: DateTime<Utc>, margin: TimeDelta) -> Start {
+/// What a scan of these fields does with the cache that there is. `margin` is what a refresh looks
+/// back behind the beginning of the last scan.
+pub fn how_to_start(
+    summary: &Summary,
+    fields: &[String],
+    now: DateTime<Utc>,
+    margin: TimeDelta,
+) -> Start {
     if summary.running.as_deref().is_some_and(|strategy| strategy != "refresh") {
         return Start::Full(WhyFull::Unfinished);
     }
@@ -149,7 +160,8 @@ mod tests {
     fn a_complete_cache_is_refreshed_from_a_day_before_its_scan_began() {
         let begun = Start::Refresh(at("2026-11-09T12:00:00Z"));
         assert_eq!(started(&complete(), &["email", "id"], "2026-11-11T00:00:00Z"), begun);
-        let interrupted = Summary { running: Some("refresh".to_owned()), complete: false, ..complete() };
+        let interrupted =
+            Summary { running: Some("refresh".to_owned()), complete: false, ..complete() };
         assert_eq!(started(&interrupted, &["id", "email"], "2026-11-11T00:00:00Z"), begun);
         let set_back = Start::Refresh(at("2026-11-08T00:00:00Z"));
         assert_eq!(started(&complete(), &["id", "email"], "2026-11-09T00:00:00Z"), set_back);
@@ -159,7 +171,9 @@ mod tests {
     fn the_history_must_reach_back_to_the_margin() {
         let fields = ["id", "email"];
         assert!(matches!(started(&complete(), &fields, "2026-11-23T12:00:00Z"), Start::Refresh(_)));
-        let Start::Full(why) = started(&complete(), &fields, "2026-11-23T12:00:01Z") else { panic!() };
+        let Start::Full(why) = started(&complete(), &fields, "2026-11-23T12:00:01Z") else {
+            panic!()
+        };
         assert_eq!(
             why.to_string(),
             "the last scan began on 2026-11-10 12:00 UTC, and Marketo keeps deletions for 14 days"
@@ -170,15 +184,24 @@ mod tests {
     fn other_fields_an_unfinished_scan_and_a_file_are_read_in_full() {
         let now = "2026-11-11T00:00:00Z";
         let Start::Full(why) = started(&complete(), &["id", "region"], now) else { panic!() };
-        assert_eq!(why.to_string(), "the configuration adds region and drops email since the last scan");
+        assert_eq!(
+            why.to_string(),
+            "the configuration adds region and drops email since the last scan"
+        );
         for (summary, expected) in [
             (Summary { running: Some("pages".to_owned()), ..complete() }, WhyFull::Unfinished),
-            (Summary { strategy: Some("file".to_owned()), refresh_from: None, ..complete() }, WhyFull::File),
+            (
+                Summary { strategy: Some("file".to_owned()), refresh_from: None, ..complete() },
+                WhyFull::File,
+            ),
             (Summary { fields: None, ..complete() }, WhyFull::Unknown),
             (Summary { refresh_from: None, ..complete() }, WhyFull::Unknown),
         ] {
             assert_eq!(started(&summary, &["id", "email"], now), Start::Full(expected));
         }
-        assert_eq!(started(&Summary { scanned_at: None, ..complete() }, &["id", "email"], now), Start::First);
+        assert_eq!(
+            started(&Summary { scanned_at: None, ..complete() }, &["id", "email"], now),
+            Start::First
+        );
     }
 }

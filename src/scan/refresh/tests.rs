@@ -1,4 +1,5 @@
-//! What a refresh promises: after any history the cache is that of a full scan of the same instance.
+//! What a refresh promises: after any history the cache is that of a full scan of the same
+//! instance.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -51,7 +52,8 @@ impl Place {
         for knob in [format!("activity_delay_ms={activity_delay_ms}"), "merge_ms=0".to_owned()] {
             options.set_knob(&knob).unwrap();
         }
-        let sandbox = Sandbox::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), options).unwrap();
+        let sandbox =
+            Sandbox::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), options).unwrap();
         let base = sandbox.base_url();
         let client = Client::new(ClientOptions {
             base_url: base.parse().unwrap(),
@@ -82,7 +84,10 @@ impl Place {
         let log = activity_log(&self.client).await.unwrap();
         let fields = &self.fields;
         let scan = PageScan { fields, key: &key, highest: None, log, concurrency: 4, now, stop };
-        assert!(matches!(scan_pages(&self.client, cache, &scan, &Quiet).await, Ok(Ended::Complete(_))));
+        assert!(matches!(
+            scan_pages(&self.client, cache, &scan, &Quiet).await,
+            Ok(Ended::Complete(_))
+        ));
     }
 
     async fn refresh(&self, cache: &mut Cache) -> RefreshTotals {
@@ -180,22 +185,28 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..14)
 }
 
-/// Takes a step. A lead that took in others since the last scan is not deleted: the log then tells of neither, which is the
-/// limit that the module names, and has a test of its own.
-async fn take(place: &Place, cache: &mut Cache, took_in: &mut BTreeSet<u64>, number: usize, step: &Step) {
+/// Takes a step. A lead that took in others since the last scan is not deleted: the log then tells
+/// of neither, which is the limit that the module names, and has a test of its own.
+async fn take(
+    place: &Place,
+    cache: &mut Cache,
+    took_in: &mut BTreeSet<u64>,
+    number: usize,
+    step: &Step,
+) {
     let email = format!("step{number}@example.com");
     match step {
         Step::Create => drop(place.sandbox.put_lead(&json!({"email": email}))),
         Step::CreateByApi => {
-            let body =
-                json!({"action": "createDuplicate", "input": [{"email": email, "unsubscribed": true}]});
+            let body = json!({"action": "createDuplicate", "input": [{"email": email, "unsubscribed": true}]});
             place.post("/rest/v1/leads.json", &body.to_string()).await;
         }
         Step::Change(at, field) => {
             place.sandbox.change_lead(place.living(*at), &json!({*field: email}));
         }
         Step::ChangeByApi(at) => {
-            let record = json!({"id": place.living(*at), "leadScore": number + 1_000, "doNotCall": true});
+            let record =
+                json!({"id": place.living(*at), "leadScore": number + 1_000, "doNotCall": true});
             let body = json!({"action": "updateOnly", "lookupField": "id", "input": [record]});
             place.post("/rest/v1/leads.json", &body.to_string()).await;
         }

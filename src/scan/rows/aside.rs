@@ -1,4 +1,5 @@
-//! Rows read on a thread of their own, so that reading a file and storing what it holds go on at once.
+//! Rows read on a thread of their own, so that reading a file and storing what it holds go on at
+//! once.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -31,8 +32,9 @@ pub(in crate::scan) trait Leads {
     fn byte(&self) -> u64;
 }
 
-/// Hands every row of a file to `take`, in order, with its key, and the bytes that are read. The outer error is that of
-/// `take`, which ends the reading; the inner one says that the file cannot be read on, after the rows before it.
+/// Hands every row of a file to `take`, in order, with its key, and the bytes that are read. The
+/// outer error is that of `take`, which ends the reading; the inner one says that the file cannot
+/// be read on, after the rows before it.
 pub(in crate::scan) fn each_row<E>(
     rows: impl Leads + Send,
     key: &KeySpec,

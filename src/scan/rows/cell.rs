@@ -1,7 +1,8 @@
 //! A cell as a value.
 //!
-//! An empty cell is empty, and so is the bare word `null` that a bulk extract writes for an empty field; nothing in a file
-//! tells it from a value that reads `null`. A person named `Null` is not empty.
+//! An empty cell is empty, and so is the bare word `null` that a bulk extract writes for an empty
+//! field; nothing in a file tells it from a value that reads `null`. A person named `Null` is not
+//! empty.
 
 use serde_json::Value;
 
@@ -12,7 +13,8 @@ pub(in crate::scan) enum Kind {
     Text,
     /// True or false, and nothing else.
     Flag,
-    /// A number; what is none is kept as text, since integer columns of files were seen to hold anything.
+    /// A number; what is none is kept as text, since integer columns of files were seen to hold
+    /// anything.
     Number,
 }
 
@@ -36,13 +38,16 @@ pub(in crate::scan) fn value(field: &str, kind: Kind, bytes: &[u8]) -> Result<Va
         let visible: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
         return value(field, kind, &visible);
     }
-    let text = std::str::from_utf8(bytes).map_err(|error| format!("`{field}` is not UTF-8 ({error})"))?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|error| format!("`{field}` is not UTF-8 ({error})"))?;
     Ok(match kind {
         Kind::Text => Value::String(text.to_owned()),
         Kind::Number => number(text.trim()).unwrap_or_else(|| Value::String(text.to_owned())),
         Kind::Flag => match flag(text.trim()) {
             Some(flag) => Value::Bool(flag),
-            None => return Err(format!("`{field}` holds something that is neither true nor false")),
+            None => {
+                return Err(format!("`{field}` holds something that is neither true nor false"));
+            }
         },
     })
 }
@@ -77,8 +82,9 @@ const TRUE: &[&str] = &[
     "да",
 ];
 const FALSE: &[&str] = &[
-    "false", "0", "no", "falsch", "nein", "faux", "non", "falso", "não", "onwaar", "nee", "falskt", "nej",
-    "falsk", "usann", "nei", "epätosi", "fałsz", "nie", "nepravda", "ne", "hamis", "yanlış", "ложь", "нет",
+    "false", "0", "no", "falsch", "nein", "faux", "non", "falso", "não", "onwaar", "nee", "falskt",
+    "nej", "falsk", "usann", "nei", "epätosi", "fałsz", "nie", "nepravda", "ne", "hamis", "yanlış",
+    "ложь", "нет",
 ];
 
 fn flag(text: &str) -> Option<bool> {

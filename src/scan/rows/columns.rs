@@ -24,20 +24,28 @@ pub(in crate::scan) struct Columns {
 }
 
 impl Columns {
-    /// The header of a file that was ordered: exactly these fields by their REST names, in whatever order.
-    pub(in crate::scan) fn ordered(header: &ByteRecord, fields: &[(String, Kind)]) -> Result<Self, String> {
-        let known = |header: &str| fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(header));
+    /// The header of a file that was ordered: exactly these fields by their REST names, in whatever
+    /// order.
+    pub(in crate::scan) fn ordered(
+        header: &ByteRecord,
+        fields: &[(String, Kind)],
+    ) -> Result<Self, String> {
+        let known =
+            |header: &str| fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(header));
         let uses = uses(header, |header| known(header).map(|(field, _)| field.clone()))?;
         if let Some(odd) = uses.iter().find(|column| column.field.is_none()) {
             return Err(format!("has a column `{}`, which was not asked for", odd.header));
         }
-        let place = |wanted: &str| uses.iter().position(|column| column.field.as_deref() == Some(wanted));
+        let place =
+            |wanted: &str| uses.iter().position(|column| column.field.as_deref() == Some(wanted));
         if let Some((missing, _)) = fields.iter().find(|(field, _)| place(field).is_none()) {
             return Err(format!("has no column `{missing}`, which was asked for"));
         }
         let id = place("id").ok_or_else(|| "has no column for the id".to_owned())?;
-        let kinds =
-            uses.iter().map(|column| known(&column.header).map_or(Kind::Text, |(_, kind)| *kind)).collect();
+        let kinds = uses
+            .iter()
+            .map(|column| known(&column.header).map_or(Kind::Text, |(_, kind)| *kind))
+            .collect();
         Ok(Self { uses, kinds, id })
     }
 
@@ -49,10 +57,16 @@ impl Columns {
     pub(super) fn lead(&self, record: &ByteRecord) -> Result<Lead, String> {
         let last = record.len().saturating_sub(1);
         let mut lead = Lead::new(cell::id(record.get(self.id).unwrap_or_default())?);
-        for (place, ((bytes, column), kind)) in record.iter().zip(&self.uses).zip(&self.kinds).enumerate() {
-            let Some(field) = column.field.as_deref().filter(|_| place != self.id) else { continue };
-            // Rows end at the line feed, so that a carriage return before it is left on the last cell.
-            let bytes = if place == last { bytes.strip_suffix(b"\r").unwrap_or(bytes) } else { bytes };
+        for (place, ((bytes, column), kind)) in
+            record.iter().zip(&self.uses).zip(&self.kinds).enumerate()
+        {
+            let Some(field) = column.field.as_deref().filter(|_| place != self.id) else {
+                continue;
+            };
+            // Rows end at the line feed, so that a carriage return before it is left on the last
+            // cell.
+            let bytes =
+                if place == last { bytes.strip_suffix(b"\r").unwrap_or(bytes) } else { bytes };
             lead.set(field, cell::value(field, *kind, bytes)?);
         }
         Ok(lead)
@@ -60,7 +74,10 @@ impl Columns {
 }
 
 /// The columns of a header. No two of them may be one field.
-fn uses(header: &ByteRecord, field_of: impl Fn(&str) -> Option<String>) -> Result<Vec<ColumnUse>, String> {
+fn uses(
+    header: &ByteRecord,
+    field_of: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<ColumnUse>, String> {
     let mut uses: Vec<ColumnUse> = Vec::with_capacity(header.len());
     for (cell, place) in header.iter().zip(1..) {
         let header = std::str::from_utf8(cell)

@@ -1,15 +1,15 @@
-//! Whether a file's quotes are what RFC 4180 allows: the parser takes others for something, and loses them or rows
-//! without a sound.
+//! Whether a file's quotes are what RFC 4180 allows: the parser takes others for something, and
+//! loses them or rows without a sound.
 //!
-//! Two things are caught as they go by: a quote within quotes that is not doubled, and a cell that never ends. The third,
-//! a quote that is never closed, shows at the end.
+//! Two things are caught as they go by: a quote within quotes that is not doubled, and a cell that
+//! never ends. The third, a quote that is never closed, shows at the end.
 
 use std::io::{self, Read};
 
 use super::RowError;
 
-/// No value of a lead is longer. Past it a quote was opened somewhere and never closed, or no line ever ends, and the cell would swallow the
-/// rest of the file, and all memory.
+/// No value of a lead is longer. Past it a quote was opened somewhere and never closed, or no line
+/// ever ends, and the cell would swallow the rest of the file, and all memory.
 const LONGEST_CELL: u64 = 64 << 20;
 
 /// What is read through it, with its quotes watched.
@@ -39,7 +39,8 @@ impl Trouble {
     /// As an error of the column with this name, or of the cell by its place.
     pub(super) fn of(self, column: Option<&str>) -> RowError {
         let Self { line, cell, what } = self;
-        let cell = column.map_or_else(|| format!("cell {}", cell + 1), |column| format!("`{column}`"));
+        let cell =
+            column.map_or_else(|| format!("cell {}", cell + 1), |column| format!("`{column}`"));
         RowError { line: Some(line), what: format!("{cell} {what}") }
     }
 }
@@ -102,7 +103,8 @@ impl<R> Quotes<R> {
 
 const NOT_DOUBLED: &str =
     "has a quote within quotes that is not doubled, so that nobody can tell where the value ends";
-const ENDLESS: &str = "goes on for over 64 MB: a quote was opened and never closed, or the file has no lines";
+const ENDLESS: &str =
+    "goes on for over 64 MB: a quote was opened and never closed, or the file has no lines";
 
 impl<R: Read> Read for Quotes<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -134,7 +136,9 @@ mod tests {
 
     #[test]
     fn quotes_that_are_doubled_or_stand_in_a_bare_cell_are_taken() {
-        for text in ["a,\"b\"\n", "\"a\"\"b\",c\r\n\"d\"\r\n", "a\"b\",c\n", "\"\"\n", "\"a\nb\",\"\r\"\n"] {
+        for text in
+            ["a,\"b\"\n", "\"a\"\"b\",c\r\n\"d\"\r\n", "a\"b\",c\n", "\"\"\n", "\"a\nb\",\"\r\"\n"]
+        {
             let (quotes, ended) = read(text);
             assert!(ended && !quotes.is_open(), "{text:?}");
         }
@@ -148,7 +152,11 @@ mod tests {
             let (quotes, ended) = read(text);
             let trouble = quotes.trouble().unwrap();
             assert!(!ended);
-            assert_eq!((trouble.line, trouble.cell, trouble.what), (line, cell, NOT_DOUBLED), "{text:?}");
+            assert_eq!(
+                (trouble.line, trouble.cell, trouble.what),
+                (line, cell, NOT_DOUBLED),
+                "{text:?}"
+            );
         }
     }
 

@@ -1,5 +1,5 @@
-//! `2019-03-04`, with or without a time and a zone: by far the most frequent form, read without a look
-//! at words.
+//! `2019-03-04`, with or without a time and a zone: by far the most frequent form, read without a
+//! look at words.
 
 use chrono::{FixedOffset, NaiveDate, NaiveTime};
 
@@ -13,7 +13,8 @@ pub(super) fn read(text: &str) -> Option<DateText> {
         number(bytes.get(5..7)?)?,
         number(bytes.get(8..10)?)?,
     )?;
-    let whole = |time, offset| Some(DateText { days: Days::Known(day), time, offset, form: Form::Iso });
+    let whole =
+        |time, offset| Some(DateText { days: Days::Known(day), time, offset, form: Form::Iso });
     if rest.is_empty() {
         return whole(None, None);
     }
@@ -36,7 +37,10 @@ fn fraction(rest: &[u8]) -> Option<&[u8]> {
 }
 
 /// The outer none: it is no zone; the inner one: there is none.
-#[expect(clippy::option_option, reason = "a text without a zone is right, one with half a zone is not")]
+#[expect(
+    clippy::option_option,
+    reason = "a text without a zone is right, one with half a zone is not"
+)]
 fn zone(rest: &[u8]) -> Option<Option<FixedOffset>> {
     let (sign, hours, minutes) = match rest.trim_ascii_start() {
         [] => return Some(None),
@@ -56,7 +60,7 @@ fn signum(sign: u8) -> i32 {
 }
 
 fn number(digits: &[u8]) -> Option<u32> {
-    digits
-        .iter()
-        .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0')))
+    digits.iter().try_fold(0, |number, digit| {
+        digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'))
+    })
 }

@@ -31,8 +31,8 @@ pub struct Judge {
     read: u64,
     /// Of each order, the first value that it cannot be, and how many.
     impossible: [Option<Example>; 3],
-    /// The first value that means different days by two orders that are possible for it: us and eu, us
-    /// and iso, eu and iso.
+    /// The first value that means different days by two orders that are possible for it: us and eu,
+    /// us and iso, eu and iso.
     differs: [Option<Example>; 3],
     /// Whether each value that means two days has dots.
     undotted: bool,
@@ -56,7 +56,8 @@ pub struct Reading {
     pub unread: u64,
     /// The first of those, with their lines.
     pub unread_examples: Vec<(u64, String)>,
-    /// In words, such as `2,000 read as US dates (3/4/2019 = 4 March 2019)`; empty where nothing was read.
+    /// In words, such as `2,000 read as US dates (3/4/2019 = 4 March 2019)`; empty where nothing
+    /// was read.
     pub told: String,
 }
 
@@ -69,7 +70,8 @@ pub struct Refusal {
     pub what: String,
 }
 
-const PAIRS: [(Order, Order); 3] = [(Order::Us, Order::Eu), (Order::Us, Order::Iso), (Order::Eu, Order::Iso)];
+const PAIRS: [(Order, Order); 3] =
+    [(Order::Us, Order::Eu), (Order::Us, Order::Iso), (Order::Eu, Order::Iso)];
 
 impl Judge {
     /// Looks at a value, which is not empty.
@@ -120,24 +122,32 @@ impl Judge {
 
     fn order(&self, named: Option<Order>) -> Result<Option<Order>, Refusal> {
         let Some(numeric) = &self.numeric else { return Ok(None) };
-        let impossible = |order: Order| self.impossible.get(order as usize).and_then(Option::as_ref);
+        let impossible =
+            |order: Order| self.impossible.get(order as usize).and_then(Option::as_ref);
         if let Some(named) = named {
             return match impossible(named) {
                 None => Ok(Some(named)),
                 Some(example) => Err(Refusal {
                     line: example.line,
-                    what: format!("{} is no date as --dates {} reads it", shown(&example.text), named.word()),
+                    what: format!(
+                        "{} is no date as --dates {} reads it",
+                        shown(&example.text),
+                        named.word()
+                    ),
                 }),
             };
         }
         let possible: Vec<Order> =
             Order::ALL.into_iter().filter(|order| impossible(*order).is_none()).collect();
         let both = |(a, b): &(Order, Order)| possible.contains(a) && possible.contains(b);
-        let doubt = PAIRS.iter().zip(&self.differs).find(|(pair, example)| both(pair) && example.is_some());
+        let doubt =
+            PAIRS.iter().zip(&self.differs).find(|(pair, example)| both(pair) && example.is_some());
         match (possible.as_slice(), doubt.and_then(|(_, example)| example.as_ref())) {
             ([], _) => Err(self.contradiction(numeric)),
             ([first, ..], None) => Ok(Some(*first)),
-            (several, Some(_)) if !self.undotted && several.contains(&Order::Eu) => Ok(Some(Order::Eu)),
+            (several, Some(_)) if !self.undotted && several.contains(&Order::Eu) => {
+                Ok(Some(Order::Eu))
+            }
             (several, Some(example)) => {
                 Err(Refusal { line: example.line, what: ambiguous(example, several) })
             }
@@ -145,8 +155,9 @@ impl Judge {
     }
 
     fn contradiction(&self, numeric: &Example) -> Refusal {
-        let example =
-            |order: Order| self.impossible.get(order as usize).and_then(Option::as_ref).unwrap_or(numeric);
+        let example = |order: Order| {
+            self.impossible.get(order as usize).and_then(Option::as_ref).unwrap_or(numeric)
+        };
         let (not_us, not_eu) = (example(Order::Us), example(Order::Eu));
         let what = format!(
             "its dates are of two kinds: {not_us} has the day first, {not_eu} the month, so that nobody can tell what the \
@@ -156,7 +167,9 @@ impl Judge {
     }
 
     fn told(&self, order: Option<Order>, zone: Zone) -> String {
-        let Some(example) = self.numeric.as_ref().or(self.first.as_ref()) else { return String::new() };
+        let Some(example) = self.numeric.as_ref().or(self.first.as_ref()) else {
+            return String::new();
+        };
         let kind = match (order, read(&example.text)) {
             (Some(order), _) => order.told(),
             (None, Some(DateText { form: Form::Named, .. })) => "dates with the month's name",

@@ -41,7 +41,8 @@ pub(super) fn read(text: &str) -> Option<DateText> {
 }
 
 fn tokens(text: &str) -> Option<Vec<Token>> {
-    let text: String = text.nfkc().filter(|c| !matches!(c, '\u{200e}' | '\u{200f}' | '\u{feff}')).collect();
+    let text: String =
+        text.nfkc().filter(|c| !matches!(c, '\u{200e}' | '\u{200f}' | '\u{feff}')).collect();
     let mut tokens = Vec::new();
     let mut rest = text.as_str();
     while let Some(first) = rest.chars().next() {
@@ -155,7 +156,8 @@ fn date(tokens: &mut Tokens) -> Option<(Days, Form)> {
 
 /// `2019年3月4日`, `2019년 3월 4일`.
 fn with_signs_of_east_asia(tokens: &mut Tokens, year: (u32, usize)) -> Option<(Days, Form)> {
-    let mut sign = |signs: [&str; 2]| tokens.word(|word| signs.contains(&word).then_some(())).is_some();
+    let mut sign =
+        |signs: [&str; 2]| tokens.word(|word| signs.contains(&word).then_some(())).is_some();
     if !sign(["年", "년"]) {
         return None;
     }
@@ -203,8 +205,10 @@ fn numeric(
     let year = full_year(third);
     let day = |year: Option<u32>, month: u32, day: u32| day_of(year?, month, day);
     let (us, eu) = (day(year, first.0, second.0), day(year, second.0, first.0));
-    // Two digits of a year in front stand with hyphens; with slashes and dots nobody writes them so.
-    let iso = if sign == '-' && third.1 == 2 { day(full_year(first), second.0, third.0) } else { None };
+    // Two digits of a year in front stand with hyphens; with slashes and dots nobody writes them
+    // so.
+    let iso =
+        if sign == '-' && third.1 == 2 { day(full_year(first), second.0, third.0) } else { None };
     let days = [us, eu, iso];
     if let (Some(day), true) = (us, us == eu)
         && iso.is_none_or(|iso| iso == day)
@@ -216,7 +220,10 @@ fn numeric(
 }
 
 /// The outer none: it is no time; the inner one: there is none.
-#[expect(clippy::option_option, reason = "a date without a time is right, one with half a time is not")]
+#[expect(
+    clippy::option_option,
+    reason = "a date without a time is right, one with half a time is not"
+)]
 fn time(tokens: &mut Tokens) -> Option<Option<Time>> {
     if tokens.is_at_end() {
         return Some(None);
@@ -291,9 +298,14 @@ fn half_of_day(tokens: &mut Tokens) -> Option<bool> {
 }
 
 /// The outer none: it is no zone; the inner one: there is none.
-#[expect(clippy::option_option, reason = "a time without a zone is right, one with half a zone is not")]
+#[expect(
+    clippy::option_option,
+    reason = "a time without a zone is right, one with half a zone is not"
+)]
 fn offset(tokens: &mut Tokens) -> Option<Option<FixedOffset>> {
-    tokens.skip(|token| matches!(token, Token::Word(word) if word == "uhr") || *token == Token::Sign('('));
+    tokens.skip(|token| {
+        matches!(token, Token::Word(word) if word == "uhr") || *token == Token::Sign('(')
+    });
     let named = tokens.word(zone);
     let sign = if named.unwrap_or(0) == 0 { tokens.sign(&['+', '-']) } else { None };
     let hours = match (named, sign) {
@@ -319,7 +331,8 @@ fn offset(tokens: &mut Tokens) -> Option<Option<FixedOffset>> {
     FixedOffset::east_opt(hours).map(Some)
 }
 
-/// `43528` and `43528.7125`: days since the end of 1899, as Excel counts them, where a cell lost its form.
+/// `43528` and `43528.7125`: days since the end of 1899, as Excel counts them, where a cell lost
+/// its form.
 fn serial(text: &str) -> Option<DateText> {
     let (days, fraction) =
         text.split_once(['.', ',']).map_or((text, None), |(days, rest)| (days, Some(rest)));

@@ -1,8 +1,9 @@
 //! The words in dates: months, weekdays, halves of the day, zones.
 
-/// The months' names and their abbreviations, as Excel, Numbers, `LibreOffice` and Google Sheets write
-/// them: English, German, French, Spanish, Italian, Portuguese, Dutch, Swedish, Danish, Norwegian,
-/// Finnish, Polish, Czech, Hungarian, Romanian, Turkish, Russian. No word means two months.
+/// The months' names and their abbreviations, as Excel, Numbers, `LibreOffice` and Google Sheets
+/// write them: English, German, French, Spanish, Italian, Portuguese, Dutch, Swedish, Danish,
+/// Norwegian, Finnish, Polish, Czech, Hungarian, Romanian, Turkish, Russian. No word means two
+/// months.
 const MONTHS: [&str; 12] = [
     "jan january jän jänner januar janv janvier ene enero gen gennaio janeiro januari tammi tammikuu tammikuuta sty styczeń stycznia led leden ledna január ian ianuarie oca ocak янв январь января",
     "feb february februar févr fév fevr février febrero febbraio fev fevereiro febbr februari helmi helmikuu helmikuuta lut luty lutego úno únor února febr február februarie şub şubat фев февр февраль февраля",
@@ -34,12 +35,14 @@ const WEEKDAYS: &str = "mon monday tue tues tuesday wed wednesday thu thur thurs
     понедельник пн вторник вт среда ср четверг чт пятница пт суббота сб воскресенье вс";
 
 /// Words between the parts of a date.
-const FILLERS: &str =
-    "de del of the le den der die el at um uhr à a alle las o kl klo om ás às st nd rd th er ème г года";
+const FILLERS: &str = "de del of the le den der die el at um uhr à a alle las o kl klo om ás às st nd rd th er ème г года";
 
 /// The month of a word in small letters.
 pub(super) fn month(word: &str) -> Option<u32> {
-    (1..).zip(MONTHS).find(|(_, names)| names.split(' ').any(|name| name == word)).map(|(number, _)| number)
+    (1..)
+        .zip(MONTHS)
+        .find(|(_, names)| names.split(' ').any(|name| name == word))
+        .map(|(number, _)| number)
 }
 
 pub(super) fn is_weekday(word: &str) -> bool {

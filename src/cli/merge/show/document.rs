@@ -18,7 +18,8 @@ pub(super) struct Document<'a> {
     schema: &'static str,
     plan: Option<&'a str>,
     dry_run: bool,
-    /// Of a kept plan that is shown: `new`, `begun` or `carried_out`, and when something was last done of it.
+    /// Of a kept plan that is shown: `new`, `begun` or `carried_out`, and when something was last
+    /// done of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,7 +129,9 @@ impl<'a> DifferenceDocument<'a> {
 
 impl<'a> GroupDocument<'a> {
     pub(super) fn of(group: &'a GroupReport) -> Self {
-        let GroupReport { key, winner, losers, outcome, reason, fields, dropped, rules, equal, .. } = group;
+        let GroupReport {
+            key, winner, losers, outcome, reason, fields, dropped, rules, equal, ..
+        } = group;
         let said = |said: &'a Said| MarketoDocument {
             code: &said.code,
             message: &said.message,
@@ -147,7 +150,11 @@ impl<'a> GroupDocument<'a> {
             at_risk: &group.at_risk,
             equal: *equal,
             marketo: group.marketo.as_ref().map(said),
-            not_written: group.not_written.iter().map(|one| DifferenceDocument::of(one, None)).collect(),
+            not_written: group
+                .not_written
+                .iter()
+                .map(|one| DifferenceDocument::of(one, None))
+                .collect(),
             surprises: surprises
                 .map(|one| DifferenceDocument::of(&one.difference, Some(one.fate.as_str())))
                 .collect(),

@@ -1,7 +1,7 @@
 //! One text for all spellings of a value that a field of a kind stores alike.
 //!
-//! For: Marketo answers numbers, times and phones in forms of its own. Never: knows fields; the kind is chosen by
-//! whoever asks.
+//! For: Marketo answers numbers, times and phones in forms of its own. Never: knows fields; the
+//! kind is chosen by whoever asks.
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde_json::Value;
@@ -60,13 +60,16 @@ pub(super) fn same_day(a: &Value, b: &Value) -> bool {
 }
 
 pub(super) fn time(value: &Value) -> String {
-    parse_time(&text_of(value))
-        .map_or_else(|| text(value), |time| format!("d{}", time.to_rfc3339_opts(SecondsFormat::Secs, true)))
+    parse_time(&text_of(value)).map_or_else(
+        || text(value),
+        |time| format!("d{}", time.to_rfc3339_opts(SecondsFormat::Secs, true)),
+    )
 }
 
 /// Whether a time is the midnight of a day in some zone: what becomes of a day in a field of times.
 pub(super) fn midnight_of(time: &Value, day: &Value) -> bool {
-    let (Some(time), Ok(day)) = (parse_time(&text_of(time)), text_of(day).parse::<NaiveDate>()) else {
+    let (Some(time), Ok(day)) = (parse_time(&text_of(time)), text_of(day).parse::<NaiveDate>())
+    else {
         return false;
     };
     let Some(midnight) = day.and_hms_opt(0, 0, 0) else { return false };
@@ -77,14 +80,15 @@ pub(super) fn midnight_of(time: &Value, day: &Value) -> bool {
         && (-14 * 60..=12 * 60).contains(&minutes)
 }
 
-/// The digits, without what only says how they are dialled: `+`, `00`, a `(0)` behind a country code,
-/// and the `1` of North America. An extension stays apart. With other letters it is no plain number,
-/// and counts as text.
+/// The digits, without what only says how they are dialled: `+`, `00`, a `(0)` behind a country
+/// code, and the `1` of North America. An extension stays apart. With other letters it is no plain
+/// number, and counts as text.
 pub(super) fn phone(value: &Value) -> String {
     let written = text(value).to_lowercase();
     let (number, extension) = split_extension(&written);
-    let plain =
-        |part: &str| !part.chars().any(char::is_alphabetic) && part.chars().any(|c| c.is_ascii_digit());
+    let plain = |part: &str| {
+        !part.chars().any(char::is_alphabetic) && part.chars().any(|c| c.is_ascii_digit())
+    };
     if !plain(number) || extension.is_some_and(|extension| !plain(extension)) {
         return format!("t{written}");
     }
@@ -119,7 +123,9 @@ fn digits_of(text: &str) -> String {
 /// Blanks around a text and the number of blanks in it do not count, nor how its lines end.
 pub(super) fn text(value: &Value) -> String {
     match value {
-        Value::Number(_) => number_of(value).map_or_else(|| text_of(value), |number| number.to_string()),
+        Value::Number(_) => {
+            number_of(value).map_or_else(|| text_of(value), |number| number.to_string())
+        }
         _ => text_of(value).split_whitespace().collect::<Vec<_>>().join(" "),
     }
 }

@@ -1,15 +1,22 @@
-//! The defaults by kind of field, what comes from one lead together, and winners of groups with blocked fields.
+//! The defaults by kind of field, what comes from one lead together, and winners of groups with
+//! blocked fields.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
 use super::{deviations_by, key, lead, typed};
-use crate::dedupe::{Bundles, FieldFacts, FieldRule, PlannedGroup, Policy, plan_group, still_as_seen};
+use crate::dedupe::{
+    Bundles, FieldFacts, FieldRule, PlannedGroup, Policy, plan_group, still_as_seen,
+};
 use crate::lead::{Lead, LeadId};
 
 fn with(id: LeadId, fields: &Value) -> Lead {
-    fields.as_object().unwrap().iter().fold(lead(id), |lead, (field, value)| lead.with(field, value.clone()))
+    fields
+        .as_object()
+        .unwrap()
+        .iter()
+        .fold(lead(id), |lead, (field, value)| lead.with(field, value.clone()))
 }
 
 fn planned(leads: &[Lead], policy: &Policy, facts: &FieldFacts) -> PlannedGroup {
@@ -19,7 +26,10 @@ fn planned(leads: &[Lead], policy: &Policy, facts: &FieldFacts) -> PlannedGroup 
 /// The winner with what is written to it.
 fn written(group: &PlannedGroup, leads: &[Lead]) -> Lead {
     let winner = leads.iter().find(|lead| lead.id == group.winner).unwrap();
-    group.changes.iter().fold(winner.clone(), |lead, change| lead.with(&change.name, change.after.clone()))
+    group
+        .changes
+        .iter()
+        .fold(winner.clone(), |lead, change| lead.with(&change.name, change.after.clone()))
 }
 
 fn dropped(group: &PlannedGroup) -> Vec<(&str, LeadId)> {
@@ -37,8 +47,10 @@ const ADDRESS: &[(&str, &str, bool)] = &[
 
 #[test]
 fn the_highest_score_stays_by_default_and_the_plan_says_by_which_rule() {
-    let (policy, facts) = (Policy::default(), typed(&[("leadScore", "score", true), ("b", "score", true)]));
-    let leads = [lead(1).with("leadScore", 0).with("b", 9), lead(2).with("leadScore", 152).with("b", 5)];
+    let (policy, facts) =
+        (Policy::default(), typed(&[("leadScore", "score", true), ("b", "score", true)]));
+    let leads =
+        [lead(1).with("leadScore", 0).with("b", 9), lead(2).with("leadScore", 152).with("b", 5)];
     let group = planned(&leads, &policy, &facts);
     assert_eq!(group.expected.get("leadScore"), Some(&json!(152)));
     assert_eq!(dropped(&group), [("b", 2), ("leadScore", 1)]);
@@ -63,9 +75,17 @@ fn an_address_comes_from_one_lead_and_its_blanks_stay_blank() {
     let facts = typed(ADDRESS);
     let policy = Policy::default();
     for (winner, loser, stays) in [
-        (json!({"country": "US"}), json!({"city": "Bonn", "postalCode": "53111", "country": "DE"}), 2),
+        (
+            json!({"country": "US"}),
+            json!({"city": "Bonn", "postalCode": "53111", "country": "DE"}),
+            2,
+        ),
         (json!({}), json!({"city": "Bonn"}), 2),
-        (json!({"city": "Rome", "country": "IT"}), json!({"city": "Bonn", "postalCode": "53111"}), 1),
+        (
+            json!({"city": "Rome", "country": "IT"}),
+            json!({"city": "Bonn", "postalCode": "53111"}),
+            1,
+        ),
         (json!({"address": "1 High", "city": "York"}), json!({"country": "DE"}), 1),
         (json!({"city": "  "}), json!({"country": "DE"}), 2),
     ] {
@@ -112,7 +132,11 @@ fn each_family_is_a_bundle_and_the_plan_names_it() {
     let group = planned(&leads, &policy, &facts);
     assert_eq!(group.rules["city"], "newest");
     assert_eq!(written(&group, &leads).text("billingCity"), Some("Rome"));
-    assert_eq!(written(&group, &leads).text("billingCountry"), Some("DE"), "filled as any other blank");
+    assert_eq!(
+        written(&group, &leads).text("billingCountry"),
+        Some("DE"),
+        "filled as any other blank"
+    );
 }
 
 #[test]
@@ -135,9 +159,11 @@ fn an_address_that_cannot_be_written_whole_is_not_written_in_part() {
 
 #[test]
 fn an_opt_out_in_a_bundle_decides_from_whom_the_bundle_comes() {
-    let facts = typed(&[("smsOptOut", "boolean", true), ("a", "string", true), ("b", "string", true)]);
+    let facts =
+        typed(&[("smsOptOut", "boolean", true), ("a", "string", true), ("b", "string", true)]);
     let bundle = ["smsOptOut", "a", "b"].map(str::to_owned).into();
-    let policy = Policy { bundles: Bundles([("sms".to_owned(), bundle)].into()), ..Policy::default() };
+    let policy =
+        Policy { bundles: Bundles([("sms".to_owned(), bundle)].into()), ..Policy::default() };
     let leads = [
         with(1, &json!({"smsOptOut": false, "a": "1", "b": "1"})),
         with(2, &json!({"smsOptOut": true, "a": "2"})),
@@ -197,13 +223,18 @@ fn a_flag_and_its_reason_and_date_come_from_one_record() {
 }
 
 fn blocking(facts: FieldFacts, fields: &[&str]) -> FieldFacts {
-    FieldFacts { not_taken: fields.iter().map(|field| (*field).to_owned()).collect::<BTreeSet<_>>(), ..facts }
+    FieldFacts {
+        not_taken: fields.iter().map(|field| (*field).to_owned()).collect::<BTreeSet<_>>(),
+        ..facts
+    }
 }
 
 #[test]
 fn the_lead_that_holds_what_is_blocked_stays_as_far_as_the_crm_allows() {
-    let facts =
-        blocking(typed(&[("doNotCall", "boolean", true), ("leadScore", "score", true)]), &["doNotCall"]);
+    let facts = blocking(
+        typed(&[("doNotCall", "boolean", true), ("leadScore", "score", true)]),
+        &["doNotCall"],
+    );
     let plain = Policy::default();
     let a = with(1, &json!({"title": "Dr"}));
     let b = with(2, &json!({"doNotCall": true, "title": "Prof"}));
@@ -211,14 +242,19 @@ fn the_lead_that_holds_what_is_blocked_stays_as_far_as_the_crm_allows() {
     assert_eq!((group.winner, group.changes.as_slice()), (2, [].as_slice()));
     assert_eq!(dropped(&group), [("title", 1)]);
     assert!(
-        group.reason.contains("`doNotCall`") && group.reason.contains("otherwise lead 1 would stay"),
+        group.reason.contains("`doNotCall`")
+            && group.reason.contains("otherwise lead 1 would stay"),
         "{}",
         group.reason
     );
     // The CRM's record stays whatever is asked: the plan names what may not work.
     let group = planned(&[a.clone().with("sfdcLeadId", "00Q1"), b.clone()], &plain, &facts);
     assert_eq!(group.winner, 1);
-    assert!(group.reason.contains("`doNotCall`") && group.reason.contains("not_written"), "{}", group.reason);
+    assert!(
+        group.reason.contains("`doNotCall`") && group.reason.contains("not_written"),
+        "{}",
+        group.reason
+    );
     // Consent comes before other blocked fields.
     let both = blocking(facts.clone(), &["doNotCall", "title"]);
     let mut oldest = plain.clone();
@@ -226,8 +262,9 @@ fn the_lead_that_holds_what_is_blocked_stays_as_far_as_the_crm_allows() {
     assert_eq!(planned(&[a.clone(), b.clone()], &oldest, &both).winner, 2);
     // A blank takes its first value, and a default does without what is blocked.
     let scores = blocking(facts, &["leadScore"]);
-    let leads_of =
-        |a: Value| [lead(1).with("leadScore", a).with("sfdcLeadId", "00Q1"), lead(2).with("leadScore", 5)];
+    let leads_of = |a: Value| {
+        [lead(1).with("leadScore", a).with("sfdcLeadId", "00Q1"), lead(2).with("leadScore", 5)]
+    };
     assert_eq!(planned(&leads_of(json!(null)), &plain, &scores).changes.len(), 1);
     let group = planned(&leads_of(json!(0)), &plain, &scores);
     assert_eq!((group.changes.len(), dropped(&group)), (0, vec![("leadScore", 2)]));

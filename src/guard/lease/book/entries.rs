@@ -1,8 +1,10 @@
-//! What is in the book, and what finds it: no question of a rule costs a look at everything that is in it.
+//! What is in the book, and what finds it: no question of a rule costs a look at everything that is
+//! in it.
 //!
-//! With some thousand callers in line every one who comes, goes or is served asks whose turn it is. So beside the entries
-//! there is, for each question, an order in which its answer comes first. All of that follows from the entries alone, and
-//! changes with them in the few methods here; `tests` compares it with a look at every entry.
+//! With some thousand callers in line every one who comes, goes or is served asks whose turn it is.
+//! So beside the entries there is, for each question, an order in which its answer comes first. All
+//! of that follows from the entries alone, and changes with them in the few methods here; `tests`
+//! compares it with a look at every entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -102,14 +104,16 @@ impl Found {
         self.places_of.range((owner, FIRST)..=(owner, LAST)).map(|(_, ticket)| *ticket).collect()
     }
 
-    /// The places of a process with nobody before them and no lease in their way, in order. No two of them share a key.
+    /// The places of a process with nobody before them and no lease in their way, in order. No two
+    /// of them share a key.
     pub(super) fn turns_of(&self, owner: i64) -> Vec<Ticket> {
         self.turns.range((owner, FIRST)..=(owner, LAST)).map(|(_, ticket)| *ticket).collect()
     }
 
     /// When the first lease ends that a process waits for.
     pub(super) fn next_end(&self, owner: i64) -> Option<Duration> {
-        let mut later = self.awaited.range((owner, Duration::ZERO, LeaseKey::from_bytes([0; 32]))..);
+        let mut later =
+            self.awaited.range((owner, Duration::ZERO, LeaseKey::from_bytes([0; 32]))..);
         later.next().filter(|(waits, ..)| *waits == owner).map(|(_, end, _)| *end)
     }
 
@@ -256,7 +260,8 @@ impl Found {
 impl From<Entries> for Found {
     fn from(entries: Entries) -> Self {
         let (last, claims) = (entries.last, entries.claims);
-        let mut found = Self { entries: Entries { last, claims, ..Entries::default() }, ..Self::default() };
+        let mut found =
+            Self { entries: Entries { last, claims, ..Entries::default() }, ..Self::default() };
         for (owner, until) in entries.owners {
             found.live(owner, until);
         }

@@ -1,5 +1,5 @@
-//! Where a Postgres is, and how it may be spoken to: encrypted and certain of whom one speaks to, or not beyond this
-//! machine.
+//! Where a Postgres is, and how it may be spoken to: encrypted and certain of whom one speaks to,
+//! or not beyond this machine.
 //!
 //! Never: shows the password, in an error or in `Debug`.
 
@@ -11,11 +11,13 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
-/// The address of a Postgres: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or the `key=value` pairs of libpq.
+/// The address of a Postgres: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or the `key=value`
+/// pairs of libpq.
 ///
-/// To a host beyond this machine everything goes through TLS, and its certificate must be valid for the host's name by
-/// the authorities of this system (or those in the file that `SSL_CERT_FILE` names), unless the address says
-/// `sslmode=disable`. On this machine TLS is spoken where the address says `sslmode=require`.
+/// To a host beyond this machine everything goes through TLS, and its certificate must be valid for
+/// the host's name by the authorities of this system (or those in the file that `SSL_CERT_FILE`
+/// names), unless the address says `sslmode=disable`. On this machine TLS is spoken where the
+/// address says `sslmode=require`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostgresAddress(Box<Config>);
 
@@ -35,7 +37,8 @@ impl FromStr for PostgresAddress {
     type Err = AddressError;
 
     fn from_str(address: &str) -> Result<Self, AddressError> {
-        let mut config = Config::from_str(address).map_err(|_may_hold_it| AddressError::Unreadable)?;
+        let mut config =
+            Config::from_str(address).map_err(|_may_hold_it| AddressError::Unreadable)?;
         let hosts = config.get_hosts();
         if hosts.is_empty() {
             return Err(AddressError::NoHost);
@@ -93,7 +96,8 @@ impl PostgresAddress {
 fn is_on_this_machine(host: &Host) -> bool {
     match host {
         Host::Tcp(name) => {
-            name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+            name == "localhost"
+                || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
         }
         #[cfg(unix)]
         Host::Unix(_) => true,
@@ -113,7 +117,10 @@ mod tests {
         assert_eq!(mode("postgres://guard@db.example.com/leases"), SslMode::Require);
         assert_eq!(mode("postgres://guard@db.example.com/leases?sslmode=prefer"), SslMode::Require);
         assert_eq!(mode("postgres://guard@127.0.0.1,db.example.com/leases"), SslMode::Require);
-        assert_eq!(mode("postgres://guard@db.example.com/leases?sslmode=disable"), SslMode::Disable);
+        assert_eq!(
+            mode("postgres://guard@db.example.com/leases?sslmode=disable"),
+            SslMode::Disable
+        );
         assert_eq!(mode("postgres://guard@localhost/leases"), SslMode::Disable);
         assert_eq!(mode("host=/run/postgresql user=guard"), SslMode::Disable);
         assert_eq!(mode("postgres://guard@[::1]/leases?sslmode=require"), SslMode::Require);

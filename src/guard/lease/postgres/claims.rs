@@ -1,4 +1,5 @@
-//! What the guards of an instance have claimed of its limits, in SQL, within the transaction of a round.
+//! What the guards of an instance have claimed of its limits, in SQL, within the transaction of a
+//! round.
 
 use std::time::Duration;
 
@@ -56,7 +57,8 @@ impl Claims {
         let others: Vec<(i64, Claim)> = others.iter().map(|row| (row.get(0), claim(row))).collect();
         let time = Duration::from_millis(now.unsigned_abs());
         let told = shared(owner, time, ask, others.iter().map(|(owner, claim)| (*owner, claim)));
-        let claim = Row { owner, share: told.claim, wants: ask.wants, ends_at: now + millis(ask.lasts) };
+        let claim =
+            Row { owner, share: told.claim, wants: ask.wants, ends_at: now + millis(ask.lasts) };
         self.write(db, &ask.instance, claim).await?;
         Ok(told)
     }
@@ -72,13 +74,23 @@ impl Claims {
         db.execute(&self.leave, &[&leaving.instance.as_bytes().as_slice(), &owner]).await?;
         for (number, (share, lasts)) in leaving.rests.iter().enumerate() {
             let owner = owner_of_rest(owner, number);
-            let rest = Row { owner, share: *share, wants: Share::default(), ends_at: now + millis(*lasts) };
+            let rest = Row {
+                owner,
+                share: *share,
+                wants: Share::default(),
+                ends_at: now + millis(*lasts),
+            };
             self.write(db, &leaving.instance, rest).await?;
         }
         Ok(())
     }
 
-    async fn write(&self, db: &Transaction<'_>, instance: &LeaseKey, row: Row) -> Result<(), Error> {
+    async fn write(
+        &self,
+        db: &Transaction<'_>,
+        instance: &LeaseKey,
+        row: Row,
+    ) -> Result<(), Error> {
         let column = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let (calls, at_once) = (column(row.share.calls), column(row.share.at_once));
         let (wants_calls, wants_at_once) = (column(row.wants.calls), column(row.wants.at_once));

@@ -1,7 +1,8 @@
 //! A round in SQL, within a transaction that nobody else is in.
 //!
-//! Statements that do not wait for one another's answers leave together, in their order: how long a round takes is not to
-//! depend on how many callers are in it times how far the server is away, since everybody waits while it lasts.
+//! Statements that do not wait for one another's answers leave together, in their order: how long a
+//! round takes is not to depend on how many callers are in it times how far the server is away,
+//! since everybody waits while it lasts.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -44,8 +45,9 @@ pub(super) struct Statements {
 impl Statements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
         let (keys, numbers) = (Type::BYTEA_ARRAY, Type::INT8_ARRAY);
-        let typed =
-            |sql: &'static str, types: Vec<Type>| async move { client.prepare_typed(sql, &types).await };
+        let typed = |sql: &'static str, types: Vec<Type>| async move {
+            client.prepare_typed(sql, &types).await
+        };
         Ok(Self {
             lock: client.prepare("SELECT pg_advisory_xact_lock($1)").await?,
             now: client.prepare("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint").await?,
@@ -169,7 +171,8 @@ impl Statements {
         db.execute(&self.leave, &[&owner, &tickets]).await
     }
 
-    /// Gives the sign of life, and finds the places that are lost for want of one. What nobody waits at is removed.
+    /// Gives the sign of life, and finds the places that are lost for want of one. What nobody
+    /// waits at is removed.
     async fn keep_places(
         &self,
         db: &Transaction<'_>,
@@ -239,7 +242,8 @@ impl Statements {
         if turns.is_empty() {
             return Ok(Vec::new());
         }
-        let keys = try_join_all(turns.iter().map(|ticket| self.keys_of(db, owner, *ticket))).await?;
+        let keys =
+            try_join_all(turns.iter().map(|ticket| self.keys_of(db, owner, *ticket))).await?;
         self.leave(db, owner, turns.iter().copied()).await?;
         let granted = self.grant(db, now, keys, terms).await?;
         Ok(turns.into_iter().zip(granted).collect())
@@ -318,7 +322,8 @@ const ALIVE: &str = "INSERT INTO mkto_audit_leases.owner VALUES ($1, $2) \
     ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until";
 
 /// The keys of a ticket, in the order in which rounds name them.
-const KEYS_OF: &str = "SELECT key FROM mkto_audit_leases.place WHERE owner = $1 AND ticket = $2 ORDER BY key";
+const KEYS_OF: &str =
+    "SELECT key FROM mkto_audit_leases.place WHERE owner = $1 AND ticket = $2 ORDER BY key";
 
 /// Those of the wanted keys that nobody holds or stands in line for.
 const FREE: &str = "SELECT wanted.key FROM unnest($1) AS wanted (key) \
@@ -327,14 +332,14 @@ const FREE: &str = "SELECT wanted.key FROM unnest($1) AS wanted (key) \
     ORDER BY wanted.key";
 
 /// Grants rights that are free.
-const GRANT: &str =
-    "INSERT INTO mkto_audit_leases.lease SELECT key, fence, $3 FROM unnest($1, $2) AS granted (key, fence)";
+const GRANT: &str = "INSERT INTO mkto_audit_leases.lease SELECT key, fence, $3 FROM unnest($1, $2) AS granted (key, fence)";
 
 /// When the first of the leases ends that an owner's tickets wait for.
 const NEXT_END: &str = "SELECT min(ends_at) FROM mkto_audit_leases.lease \
     WHERE key IN (SELECT key FROM mkto_audit_leases.place WHERE owner = $1)";
 
-/// The places of an owner with nobody before them and no lease in their way, for all keys of their tickets.
+/// The places of an owner with nobody before them and no lease in their way, for all keys of their
+/// tickets.
 const MY_TURN: &str = "SELECT ticket FROM mkto_audit_leases.place AS mine WHERE owner = $1 GROUP BY ticket \
     HAVING NOT bool_or( \
          EXISTS (SELECT 1 FROM mkto_audit_leases.lease AS held WHERE held.key = mine.key) \
@@ -348,7 +353,8 @@ fn bytes<'k>(keys: impl Iterator<Item = &'k LeaseKey>) -> Vec<&'k [u8]> {
 
 fn columns(grants: &[Grant]) -> (Vec<&[u8]>, Vec<i64>) {
     // Numbers come from the sequence, which counts by ones from one.
-    let fences = grants.iter().map(|grant| i64::try_from(grant.fence).unwrap_or(i64::MAX)).collect();
+    let fences =
+        grants.iter().map(|grant| i64::try_from(grant.fence).unwrap_or(i64::MAX)).collect();
     (bytes(grants.iter().map(|grant| &grant.key)), fences)
 }
 

@@ -1,5 +1,6 @@
-//! Guards that come, go, die and lose answers, on a clock that the test moves, against the book of a store: whatever happens,
-//! Marketo never sees more than the limits, and what there is goes to those who have use for it.
+//! Guards that come, go, die and lose answers, on a clock that the test moves, against the book of
+//! a store: whatever happens, Marketo never sees more than the limits, and what there is goes to
+//! those who have use for it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -76,8 +77,10 @@ impl World {
         let at = self.start + self.now;
         let Some(guard) = self.guards.get_mut(guard) else { return };
         let used = Share { calls: guard.in_flight + guard.answers.len(), at_once: guard.in_flight };
-        let round = Round { share: Some(guard.part.ask(at, used, used.at_once)), ..Round::default() };
-        let shared = self.book.round(guard.owner, self.now, &round, Terms::default()).shared.unwrap();
+        let round =
+            Round { share: Some(guard.part.ask(at, used, used.at_once)), ..Round::default() };
+        let shared =
+            self.book.round(guard.owner, self.now, &round, Terms::default()).shared.unwrap();
         guard.renewed = self.now;
         guard.may_use = if answered { guard.part.told(at, shared) } else { guard.part.not_told() };
     }
@@ -139,7 +142,11 @@ impl World {
 
     fn is_within_the_limits(&self) -> TestCaseResult {
         let in_flight: usize = self.guards.iter().map(|guard| guard.in_flight).sum();
-        prop_assert!(self.arrived.len() <= self.limit.calls, "{} calls in a window", self.arrived.len());
+        prop_assert!(
+            self.arrived.len() <= self.limit.calls,
+            "{} calls in a window",
+            self.arrived.len()
+        );
         prop_assert!(in_flight <= self.limit.at_once, "{} calls at once", in_flight);
         let may_use: usize = self.guards.iter().map(|guard| guard.may_use.calls).sum();
         prop_assert!(may_use <= self.limit.calls, "parts of {} calls", may_use);
@@ -228,7 +235,8 @@ fn one_guard_has_all_and_two_that_are_idle_half_each() {
 }
 
 #[test]
-fn a_busy_guard_has_most_of_it_while_the_other_is_idle_and_gives_it_up_as_its_calls_leave_the_window() {
+fn a_busy_guard_has_most_of_it_while_the_other_is_idle_and_gives_it_up_as_its_calls_leave_the_window()
+ {
     let mut world = World::new(Share { calls: 48, at_once: 5 });
     world.start();
     world.start();
@@ -293,7 +301,8 @@ fn after_a_guard_that_used_all_of_its_calls_the_next_may_call_as_they_leave_the_
     world.start();
     for second in 1..20_usize {
         world.pass(SECOND);
-        // Two and a half calls leave it each second, and a row's calls are kept until the last of them has.
+        // Two and a half calls leave it each second, and a row's calls are kept until the last of
+        // them has.
         let (least, most) = ((second - 1) * 5 / 2, second * 5 / 2 + 3);
         let may_use = world.may_use()[0];
         assert!((least.saturating_sub(2)..=most).contains(&may_use), "{may_use} after {second} s");
@@ -354,6 +363,7 @@ fn after_the_store_was_away_nobody_takes_what_is_anothers_that_is_not_back_yet()
 #[test]
 fn a_guard_that_never_heard_of_the_store_uses_the_limits_as_its_own() {
     let limit = Share { calls: 50, at_once: 5 };
-    let mut part = Part::new(LeaseKey::of_limits("instance"), limit, Spans::of(WINDOW, Clock::real()));
+    let mut part =
+        Part::new(LeaseKey::of_limits("instance"), limit, Spans::of(WINDOW, Clock::real()));
     assert_eq!(part.not_told(), limit);
 }

@@ -1,6 +1,6 @@
-//! Whether the files that SQLite has open are still those that others find at their path. A file of leases that was
-//! deleted or put back from a copy goes on working for those who have it open, and shares nothing with those who come
-//! later: a key would have two owners.
+//! Whether the files that SQLite has open are still those that others find at their path. A file of
+//! leases that was deleted or put back from a copy goes on working for those who have it open, and
+//! shares nothing with those who come later: a key would have two owners.
 
 use std::path::Path;
 

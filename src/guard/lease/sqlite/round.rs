@@ -13,7 +13,8 @@ use crate::guard::lease::table::{Grant, Results, Round, Ticket};
 use crate::guard::lease::{Ask, LeaseKey, Leaving, Shared, Terms};
 use crate::marketo::Share;
 
-/// The places of an owner with nobody before them and no lease in their way, for all keys of their tickets.
+/// The places of an owner with nobody before them and no lease in their way, for all keys of their
+/// tickets.
 const MY_TURN: &str = "SELECT ticket FROM place AS mine WHERE owner = ?1 GROUP BY ticket HAVING NOT max(
        EXISTS (SELECT 1 FROM lease WHERE lease.key = mine.key)
     OR EXISTS (SELECT 1 FROM place AS earlier WHERE earlier.key = mine.key AND earlier.ticket < mine.ticket)
@@ -30,8 +31,11 @@ pub(super) fn carry_out(
     let quiet_until = start_over(db, now)?;
     let now = now.millis;
     remove_what_is_over(db, now)?;
-    let renewed =
-        round.renew.iter().map(|(grants, span)| renew(db, now, grants, *span)).collect::<Result<_>>()?;
+    let renewed = round
+        .renew
+        .iter()
+        .map(|(grants, span)| renew(db, now, grants, *span))
+        .collect::<Result<_>>()?;
     release(db, &round.release)?;
     for ticket in &round.leave {
         leave(db, owner, *ticket)?;
@@ -45,7 +49,15 @@ pub(super) fn carry_out(
     if now < quiet_until {
         let look_again = Some(Duration::from_millis((quiet_until - now).unsigned_abs()));
         let taken = round.take.iter().map(|_| Vec::new()).collect();
-        return Ok(Results { renewed, entered, gone, taken, look_again, shared, ..Results::default() });
+        return Ok(Results {
+            renewed,
+            entered,
+            gone,
+            taken,
+            look_again,
+            shared,
+            ..Results::default()
+        });
     }
     let granted = grant_turns(db, owner, now, terms)?;
     let taken = round.take.iter().map(|keys| take(db, now, keys, terms)).collect::<Result<_>>()?;
@@ -53,17 +65,23 @@ pub(super) fn carry_out(
     Ok(Results { renewed, entered, granted, gone, taken, look_again, shared })
 }
 
-/// Where the machine was started anew, times of before mean nothing. Whoever held a lease is gone, and the lease lasts
-/// from now as long as it ever did, though by [`QUIET`] its call is over before that. Gives the end of the quiet.
+/// Where the machine was started anew, times of before mean nothing. Whoever held a lease is gone,
+/// and the lease lasts from now as long as it ever did, though by [`QUIET`] its call is over before
+/// that. Gives the end of the quiet.
 fn start_over(db: &Connection, now: &Moment) -> Result<i64> {
     let known: Option<(String, i64)> = db
-        .query_row("SELECT boot, quiet_until FROM machine", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row("SELECT boot, quiet_until FROM machine", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
     match known {
         Some((boot, quiet_until)) if boot == now.boot => Ok(quiet_until),
         Some(_) => {
             let quiet_until = millis(QUIET);
-            db.execute("UPDATE machine SET boot = ?1, quiet_until = ?2", params![now.boot, quiet_until])?;
+            db.execute(
+                "UPDATE machine SET boot = ?1, quiet_until = ?2",
+                params![now.boot, quiet_until],
+            )?;
             db.execute("UPDATE lease SET ends_at = ?1 + span", [now.millis])?;
             db.execute("DELETE FROM owner", [])?;
             db.execute("DELETE FROM share", [])?;
@@ -79,7 +97,10 @@ fn start_over(db: &Connection, now: &Moment) -> Result<i64> {
 /// Grants nothing from now on, for as long as a call can run that left before.
 pub(super) fn keep_quiet(db: &Connection, now: &Moment) -> Result<()> {
     start_over(db, now)?;
-    db.execute("UPDATE machine SET quiet_until = max(quiet_until, ?1)", [now.millis + millis(QUIET)])?;
+    db.execute(
+        "UPDATE machine SET quiet_until = max(quiet_until, ?1)",
+        [now.millis + millis(QUIET)],
+    )?;
     Ok(())
 }
 
@@ -119,12 +140,20 @@ fn release(db: &Connection, grants: &[Grant]) -> Result<()> {
 }
 
 fn leave(db: &Connection, owner: i64, ticket: Ticket) -> Result<()> {
-    db.prepare_cached("DELETE FROM place WHERE owner = ?1 AND ticket = ?2")?.execute([owner, ticket.0])?;
+    db.prepare_cached("DELETE FROM place WHERE owner = ?1 AND ticket = ?2")?
+        .execute([owner, ticket.0])?;
     Ok(())
 }
 
-/// Gives the sign of life, and finds the places that are lost for want of one. What nobody waits at is removed.
-fn keep_places(db: &Connection, owner: i64, now: i64, round: &Round, terms: Terms) -> Result<Vec<Ticket>> {
+/// Gives the sign of life, and finds the places that are lost for want of one. What nobody waits at
+/// is removed.
+fn keep_places(
+    db: &Connection,
+    owner: i64,
+    now: i64,
+    round: &Round,
+    terms: Terms,
+) -> Result<Vec<Ticket>> {
     if round.waiting.is_empty() && round.enter.is_empty() && !round.sweep {
         return Ok(Vec::new());
     }
@@ -147,14 +176,20 @@ fn keep_places(db: &Connection, owner: i64, now: i64, round: &Round, terms: Term
 
 fn enter(db: &Connection, owner: i64, keys: &BTreeSet<LeaseKey>) -> Result<Ticket> {
     let ticket = next_number(db)?;
-    let mut place = db.prepare_cached("INSERT INTO place (key, ticket, owner) VALUES (?1, ?2, ?3)")?;
+    let mut place =
+        db.prepare_cached("INSERT INTO place (key, ticket, owner) VALUES (?1, ?2, ?3)")?;
     for key in keys {
         place.execute(params![key.as_bytes(), ticket, owner])?;
     }
     Ok(Ticket(ticket))
 }
 
-fn grant_turns(db: &Connection, owner: i64, now: i64, terms: Terms) -> Result<Vec<(Ticket, Vec<Grant>)>> {
+fn grant_turns(
+    db: &Connection,
+    owner: i64,
+    now: i64,
+    terms: Terms,
+) -> Result<Vec<(Ticket, Vec<Grant>)>> {
     // No two of these share a key: the later one would have the earlier one before it.
     let turns: Vec<Ticket> = db
         .prepare_cached(MY_TURN)?
@@ -208,7 +243,8 @@ fn next_end(db: &Connection, owner: i64, now: i64) -> Result<Option<Duration>> {
 }
 
 fn next_number(db: &Connection) -> Result<i64> {
-    db.prepare_cached("UPDATE number SET last = last + 1 RETURNING last")?.query_row([], |row| row.get(0))
+    db.prepare_cached("UPDATE number SET last = last + 1 RETURNING last")?
+        .query_row([], |row| row.get(0))
 }
 
 fn fence(grant: Grant) -> i64 {
@@ -257,7 +293,15 @@ fn claim(
     let [calls, at_once] = [share.calls, share.at_once].map(column);
     let [wants_calls, wants_at_once] = [wants.calls, wants.at_once].map(column);
     db.prepare_cached("INSERT OR REPLACE INTO share VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
-        .execute(params![instance.as_bytes(), owner, calls, at_once, wants_calls, wants_at_once, ends_at])?;
+        .execute(params![
+            instance.as_bytes(),
+            owner,
+            calls,
+            at_once,
+            wants_calls,
+            wants_at_once,
+            ends_at
+        ])?;
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! Rounds that go wrong half-way, in whatever way: refused, undone, and no reason for the next one to fail.
+//! Rounds that go wrong half-way, in whatever way: refused, undone, and no reason for the next one
+//! to fail.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -51,8 +52,15 @@ async fn refuses_while_it_goes_wrong_and_then_goes_on(wrong: fn(&Connection)) {
     assert!(leases.ready().await.is_err());
     switch.store(false, Ordering::SeqCst);
     leases.renew(&held, SOON * 10).await.unwrap();
-    assert_eq!(leases.try_acquire(&keys("b")).await.unwrap().len(), 1, "what went wrong took nothing");
-    assert!(leases.try_acquire(&keys("a")).await.unwrap().is_empty(), "nor did it give anything away");
+    assert_eq!(
+        leases.try_acquire(&keys("b")).await.unwrap().len(),
+        1,
+        "what went wrong took nothing"
+    );
+    assert!(
+        leases.try_acquire(&keys("a")).await.unwrap().is_empty(),
+        "nor did it give anything away"
+    );
     leases.release(held).await.unwrap();
     // It came before anything went wrong or while it did: it has kept its place, or was refused.
     match timeout(SOON, waiting).await.unwrap().unwrap() {
@@ -102,7 +110,9 @@ async fn a_file_of_the_first_format_is_brought_up_to_date_with_the_leases_that_a
     drop(old);
     let leases = SharedLeases::sqlite(&path, Terms::default()).unwrap();
     leases.renew(&held, SOON).await.unwrap();
-    let found: u32 =
-        super::connect(&path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    let found: u32 = super::connect(&path)
+        .unwrap()
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
     assert_eq!(found, super::FORMAT);
 }

@@ -1,15 +1,17 @@
 //! The protocol of the leases, checked in every order in which its steps can happen.
 //!
-//! Guards take keys or get in line, look up, ask for the renewal, send, and give back, against the very book of rules that
-//! the store in memory keeps and that the stores in SQL are compared with, and with the constants that the proxy uses. At
-//! every moment a guard may sleep for any time, or be killed and started anew; its connection may fail; an answer may be
-//! lost. A call takes its time to Marketo, looks up when it arrives, and inserts at some moment before its limit is over,
-//! so that two calls of a key that run at one time would both insert. What the network is trusted with is that a call
-//! which left arrives within [`MARGIN`](crate::guard::lease::MARGIN).
+//! Guards take keys or get in line, look up, ask for the renewal, send, and give back, against the
+//! very book of rules that the store in memory keeps and that the stores in SQL are compared with,
+//! and with the constants that the proxy uses. At every moment a guard may sleep for any time, or
+//! be killed and started anew; its connection may fail; an answer may be lost. A call takes its
+//! time to Marketo, looks up when it arrives, and inserts at some moment before its limit is over,
+//! so that two calls of a key that run at one time would both insert. What the network is trusted
+//! with is that a call which left arrives within [`MARGIN`](crate::guard::lease::MARGIN).
 //!
-//! Time goes by in steps of that margin, of which every span is a multiple. Since only what can still come of a moment
-//! is told apart (`world`), there is no bound to how long the guards go on: all runs of any length are covered. `weakened`
-//! shows for each rule that without it two calls of a key meet.
+//! Time goes by in steps of that margin, of which every span is a multiple. Since only what can
+//! still come of a moment is told apart (`world`), there is no bound to how long the guards go on:
+//! all runs of any length are covered. `weakened` shows for each rule that without it two calls of
+//! a key meet.
 
 use std::time::Duration;
 
@@ -65,25 +67,35 @@ impl Model for Protocol {
                 let asks = |guard: &Guard| matches!(guard, Guard::Asking(..));
                 world.guards.iter().any(|guard| asks(guard) && !world.is_covered(guard.grants()))
             }),
-            Property::sometimes("a call outlives its guard while another waits", |_, world: &World| {
-                let waits = |guard: &Guard| matches!(guard, Guard::InLine(_));
-                world.calls.iter().any(|call| call.guard.is_none()) && world.guards.iter().any(waits)
-            }),
+            Property::sometimes(
+                "a call outlives its guard while another waits",
+                |_, world: &World| {
+                    let waits = |guard: &Guard| matches!(guard, Guard::InLine(_));
+                    world.calls.iter().any(|call| call.guard.is_none())
+                        && world.guards.iter().any(waits)
+                },
+            ),
             Property::sometimes("a call runs until its limit", |protocol: &Self, world: &World| {
                 let last = protocol.rules.limit.saturating_sub(TICK);
                 world.calls.iter().any(|call| call.at == Whereabouts::Running && call.since == last)
             }),
             Property::sometimes("a lost answer is waited out", |protocol: &Self, world: &World| {
                 let over = protocol.rules.settled_after;
-                world.guards.iter().any(|guard| matches!(guard, Guard::Sent(_, since) if *since == over))
+                world
+                    .guards
+                    .iter()
+                    .any(|guard| matches!(guard, Guard::Sent(_, since) if *since == over))
             }),
-            Property::sometimes("a place is lost for want of a sign of life", |_, world: &World| {
-                let lost = |guard: &Guard| match guard {
-                    Guard::InLine(ticket) => !world.book.places.contains_key(ticket),
-                    _ => false,
-                };
-                world.guards.iter().any(lost)
-            }),
+            Property::sometimes(
+                "a place is lost for want of a sign of life",
+                |_, world: &World| {
+                    let lost = |guard: &Guard| match guard {
+                        Guard::InLine(ticket) => !world.book.places.contains_key(ticket),
+                        _ => false,
+                    };
+                    world.guards.iter().any(lost)
+                },
+            ),
         ];
         promises.retain(|promise| self.only.is_none_or(|only| promise.name == only));
         promises
@@ -97,8 +109,8 @@ impl Protocol {
         Self { rules, wants, alike: false, only: None }
     }
 
-    /// Whether all who are in line are served in their order once the longest wait is over, as long as they give signs of
-    /// life, though nobody else does anything any more.
+    /// Whether all who are in line are served in their order once the longest wait is over, as long
+    /// as they give signs of life, though nobody else does anything any more.
     fn serves_who_waits(&self, world: &World) -> bool {
         let mut world = world.clone();
         let mut line = Vec::new();
@@ -120,7 +132,8 @@ impl Protocol {
     }
 }
 
-/// Looks at every world there is, and says how many. A change of that number is a change of the protocol.
+/// Looks at every world there is, and says how many. A change of that number is a change of the
+/// protocol.
 fn worlds(protocol: Protocol) -> usize {
     let checker = protocol.checker().threads(2).spawn_bfs().join();
     checker.assert_properties();

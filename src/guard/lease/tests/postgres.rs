@@ -1,4 +1,5 @@
-//! The same promises of a Postgres, which is a server of the tests' own; and what a server can do that a file cannot.
+//! The same promises of a Postgres, which is a server of the tests' own; and what a server can do
+//! that a file cannot.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,8 +68,10 @@ async fn leases_outlive_a_restart_of_the_server_and_without_it_none_is_had() {
 async fn leases_outlive_a_crash_of_a_server_that_was_set_up_to_commit_carelessly() {
     let cluster = Cluster::start();
     let address = cluster.database();
-    // Nothing is written by itself before the crash, and each transaction sees what was there when it began.
-    for setting in ["synchronous_commit = off", "default_transaction_isolation = 'repeatable read'"] {
+    // Nothing is written by itself before the crash, and each transaction sees what was there when
+    // it began.
+    for setting in ["synchronous_commit = off", "default_transaction_isolation = 'repeatable read'"]
+    {
         Cluster::set(&address, setting);
     }
     let open = || Arc::new(open(&address, Terms::default()));
@@ -80,7 +83,10 @@ async fn leases_outlive_a_crash_of_a_server_that_was_set_up_to_commit_carelessly
     cluster.start_again();
     let later = open();
     timeout(SOON, async { while later.ready().await.is_err() {} }).await.unwrap();
-    assert!(later.try_acquire(&keys(&["a"])).await.unwrap().is_empty(), "its lease was lost in the crash");
+    assert!(
+        later.try_acquire(&keys(&["a"])).await.unwrap().is_empty(),
+        "its lease was lost in the crash"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -130,8 +136,10 @@ async fn far_away(address: &str) -> String {
 async fn hundreds_of_waiters_are_served_by_a_server_that_is_far_away() {
     let cluster = Cluster::start();
     let address = cluster.database();
-    let (here, there) =
-        (open(&address, Terms::default()), Arc::new(open(&far_away(&address).await, Terms::default())));
+    let (here, there) = (
+        open(&address, Terms::default()),
+        Arc::new(open(&far_away(&address).await, Terms::default())),
+    );
     let names: Vec<String> = (0..300).map(|n| n.to_string()).collect();
     let all: Vec<&str> = names.iter().map(String::as_str).collect();
     let held = here.acquire(&keys(&all)).await.unwrap();

@@ -104,7 +104,8 @@ async fn who_has_a_file_open_that_was_deleted_gives_no_key_away_a_second_time() 
             taken.is_empty(),
             "{end}: two owners, or a key whose last owner nobody knows: {held:?} {taken:?}"
         );
-        // The one who came later keeps what it has, and gets no more until what left before is over.
+        // The one who came later keeps what it has, and gets no more until what left before is
+        // over.
         assert!(held.is_empty() || there.renew(&held, SOON).await.is_ok(), "{end}");
         assert!(there.try_acquire(&keys(&["c"])).await.unwrap_or_default().is_empty(), "{end}");
     }

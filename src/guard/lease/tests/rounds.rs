@@ -1,9 +1,11 @@
-//! Random rounds of several processes, played to a store in SQL and to the book of rules, which the protocol was checked with.
+//! Random rounds of several processes, played to a store in SQL and to the book of rules, which the
+//! protocol was checked with.
 //!
-//! Processes ask, take, renew, give back and leave; they forget a place, or name a grant that is over or another's; and the
-//! clock moves by as much as it takes for leases to end and for silent processes to be taken for dead. After each round both
-//! must have given the same answer, and have the same in them: who holds what until when under which number, who waits for
-//! what in which order, who is alive, and who claims how much of the limits.
+//! Processes ask, take, renew, give back and leave; they forget a place, or name a grant that is
+//! over or another's; and the clock moves by as much as it takes for leases to end and for silent
+//! processes to be taken for dead. After each round both must have given the same answer, and have
+//! the same in them: who holds what until when under which number, who waits for what in which
+//! order, who is alive, and who claims how much of the limits.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -29,7 +31,8 @@ pub(in crate::guard::lease) trait Told {
     fn content(&mut self) -> Entries;
 }
 
-/// What a process does after a while. Keys are bits; grants and places are counted back from the latest.
+/// What a process does after a while. Keys are bits; grants and places are counted back from the
+/// latest.
 #[derive(Debug, Clone)]
 pub(in crate::guard::lease) struct Turn {
     process: usize,
@@ -68,18 +71,20 @@ fn turn() -> impl Strategy<Value = Turn> {
             prop::option::weighted(0.1, prop::collection::vec((share(), 1..600_u64), 0..3)),
         ),
     )
-        .prop_map(|(process, millis, enter, take, renew, release, leave, sweep, (share, left))| Turn {
-            process,
-            millis,
-            enter,
-            take,
-            renew,
-            release,
-            leave,
-            sweep,
-            share,
-            left,
-        })
+        .prop_map(
+            |(process, millis, enter, take, renew, release, leave, sweep, (share, left))| Turn {
+                process,
+                millis,
+                enter,
+                take,
+                renew,
+                release,
+                leave,
+                sweep,
+                share,
+                left,
+            },
+        )
 }
 
 fn share() -> impl Strategy<Value = Share> {
@@ -107,8 +112,11 @@ impl Known {
         let release = turn.release.and_then(grant).into_iter().collect();
         // Another's place, it may be, which stays.
         let places: BTreeSet<Ticket> = self.waiting.iter().flatten().copied().collect();
-        let leave: Vec<Ticket> =
-            turn.leave.and_then(|back| places.iter().rev().nth(back).copied()).into_iter().collect();
+        let leave: Vec<Ticket> = turn
+            .leave
+            .and_then(|back| places.iter().rev().nth(back).copied())
+            .into_iter()
+            .collect();
         let waiting = &mut self.waiting[turn.process];
         waiting.retain(|ticket| !leave.contains(ticket));
         if turn.sweep {
@@ -151,9 +159,18 @@ impl Known {
             self.granted.extend(grants);
         }
         self.granted.extend(results.taken.iter().flatten());
-        let new = results.granted.iter().flat_map(|(_, grants)| grants).chain(results.taken.iter().flatten());
+        let new = results
+            .granted
+            .iter()
+            .flat_map(|(_, grants)| grants)
+            .chain(results.taken.iter().flatten());
         let fences: Vec<u64> = new.map(|grant| grant.fence).collect();
-        prop_assert!(fences.iter().all(|fence| Some(*fence) > highest), "{:?} after {:?}", fences, highest);
+        prop_assert!(
+            fences.iter().all(|fence| Some(*fence) > highest),
+            "{:?} after {:?}",
+            fences,
+            highest
+        );
         Ok(())
     }
 }

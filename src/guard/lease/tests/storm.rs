@@ -45,7 +45,8 @@ pub(super) async fn storm<L: Leases>(store: Store<L>) {
         let leases = if random.random() { store.here.clone() } else { store.there.clone() };
         let (owned, mut random) = (owned.clone(), ChaCha8Rng::seed_from_u64(random.next_u64()));
         callers.spawn(async move {
-            let wanted: Vec<&str> = NAMES.into_iter().filter(|_| random.random_ratio(2, 5)).collect();
+            let wanted: Vec<&str> =
+                NAMES.into_iter().filter(|_| random.random_ratio(2, 5)).collect();
             let wanted = keys(&wanted);
             let held = match random.random_range(0..4) {
                 0 => leases.try_acquire(&wanted).await.unwrap(),

@@ -29,15 +29,25 @@ impl Scene {
     }
 
     fn send_body(&mut self, user: &str, body: &Value) {
-        let incoming =
-            read(Verb::Sync, &Method::POST, "/rest/v1/leads.json", body.to_string().as_bytes(), "test")
-                .unwrap();
+        let incoming = read(
+            Verb::Sync,
+            &Method::POST,
+            "/rest/v1/leads.json",
+            body.to_string().as_bytes(),
+            "test",
+        )
+        .unwrap();
         let token = HeaderValue::from_str(&format!("Bearer {user}")).unwrap();
         let headers = HeaderMap::from_iter([(AUTHORIZATION, token)]);
         let place = || Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let records = incoming.records.len();
-        let (caller, waiting) =
-            Caller::new(ApiUser::named(user), incoming.envelope, headers, records, [place(), place()]);
+        let (caller, waiting) = Caller::new(
+            ApiUser::named(user),
+            incoming.envelope,
+            headers,
+            records,
+            [place(), place()],
+        );
         self.board.enter(&caller, incoming.records);
         self.waiting.push(waiting);
     }
@@ -105,7 +115,10 @@ fn a_key_that_is_on_its_way_holds_up_itself_alone_and_first_come_is_first_served
 fn writes_that_do_not_agree_leave_apart() {
     let mut scene = Scene::default();
     scene.send_body("crm", &json!({"input": [{"email": "a@example.com", "by": 0}]}));
-    scene.send_body("crm", &json!({"action": "createOnly", "input": [{"email": "b@example.com", "by": 1}]}));
+    scene.send_body(
+        "crm",
+        &json!({"action": "createOnly", "input": [{"email": "b@example.com", "by": 1}]}),
+    );
     scene.send_body("crm", &json!({"input": [{"email": "c@example.com", "by": 2}]}));
     assert_eq!(shown(&scene.take("crm")).len(), 2);
     assert_eq!(shown(&scene.take("crm")), [("b@example.com".to_owned(), vec![1])]);
@@ -134,8 +147,7 @@ fn a_call_has_at_most_300_records_and_less_than_a_megabyte() {
     assert_eq!(scene.take("crm").len(), 101);
 
     for n in 0..3 {
-        let large =
-            json!({"input": [{"email": format!("l{n}@example.com"), "by": n, "note": "x".repeat(400_000)}]});
+        let large = json!({"input": [{"email": format!("l{n}@example.com"), "by": n, "note": "x".repeat(400_000)}]});
         scene.send_body("crm", &large);
     }
     assert_eq!(scene.take("crm").len(), 2);

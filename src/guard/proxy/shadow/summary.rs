@@ -1,4 +1,5 @@
-//! What would have raced, summed up for the log: one line a minute for each pair of API users, whatever the traffic.
+//! What would have raced, summed up for the log: one line a minute for each pair of API users,
+//! whatever the traffic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -81,8 +82,10 @@ mod tests {
         let (crm, web) = (ApiUser::named("crm"), ApiUser::named("web"));
         let told = |summary: &mut Summary, second, end| {
             let due = summary.due(start + Duration::from_secs(second), end).into_iter();
-            due.map(|((user, other), raced)| format!("{user} {other} {} {}", raced.records, raced.keys.len()))
-                .collect::<Vec<_>>()
+            due.map(|((user, other), raced)| {
+                format!("{user} {other} {} {}", raced.records, raced.keys.len())
+            })
+            .collect::<Vec<_>>()
         };
         assert!(told(&mut summary, 0, false).is_empty());
         summary.note(&crm, &web, key("a"));

@@ -1,8 +1,8 @@
-//! How a connection to Marketo is made: straight, or through the proxy that the environment names, as every other command
-//! does it (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, in capitals or not).
+//! How a connection to Marketo is made: straight, or through the proxy that the environment names,
+//! as every other command does it (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, in capitals or not).
 //!
-//! Never: sends what is meant for this machine by way of a proxy, or a request to the proxy itself: it tunnels, and sees
-//! neither tokens nor people.
+//! Never: sends what is meant for this machine by way of a proxy, or a request to the proxy itself:
+//! it tunnels, and sees neither tokens nor people.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,8 +22,9 @@ use tower_service::Service;
 /// How long a connection may take to come about, and a tunnel.
 const CONNECT_TIME: Duration = Duration::from_secs(20);
 
-/// What this machine keeps of what is sent on a connection for guarded calls, until the other side has it: a megabyte still
-/// takes less than a second to get there where an answer takes a tenth of one.
+/// What this machine keeps of what is sent on a connection for guarded calls, until the other side
+/// has it: a megabyte still takes less than a second to get there where an answer takes a tenth of
+/// one.
 const SEND_BUFFER: usize = 64 * 1024;
 
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -39,10 +40,14 @@ pub(super) struct Way {
 }
 
 impl Way {
-    /// Loads the system's certificates, and reads the environment. A connection on which what was sent is not confirmed for
-    /// as long as `unconfirmed` is cut (on Linux), so that nothing arrives later than that; and little of what was taken
-    /// to be sent waits in this machine, so that what crawls is seen to.
-    pub(super) fn new(through_proxies: bool, unconfirmed: Option<Duration>) -> Result<Self, String> {
+    /// Loads the system's certificates, and reads the environment. A connection on which what was
+    /// sent is not confirmed for as long as `unconfirmed` is cut (on Linux), so that nothing
+    /// arrives later than that; and little of what was taken to be sent waits in this machine, so
+    /// that what crawls is seen to.
+    pub(super) fn new(
+        through_proxies: bool,
+        unconfirmed: Option<Duration>,
+    ) -> Result<Self, String> {
         let mut straight = HttpConnector::new();
         straight.enforce_http(false);
         straight.set_nodelay(true);
@@ -57,7 +62,8 @@ impl Way {
         Ok(Self { straight, to_proxy, proxies })
     }
 
-    /// Whether the way to an address can be gone; an error where a proxy is named that is none of HTTP.
+    /// Whether the way to an address can be gone; an error where a proxy is named that is none of
+    /// HTTP.
     pub(super) fn check(&self, address: &Uri) -> Result<(), String> {
         match self.proxy_for(address) {
             Some(proxy) if !matches!(proxy.uri().scheme_str(), Some("http" | "https")) => {

@@ -1,4 +1,5 @@
-//! Merges of the Marketo in memory: each meets the fate that a test ordered, and none is sent twice while one may run.
+//! Merges of the Marketo in memory: each meets the fate that a test ordered, and none is sent twice
+//! while one may run.
 
 use std::time::Duration;
 
@@ -6,7 +7,9 @@ use tokio::time::Instant;
 
 use super::{Fake, Fate, Merging, Moment, World, refused, unclear};
 use crate::lead::LeadId;
-use crate::marketo::{Accepted, Error, MERGE_LIMIT, MERGE_LOSERS, MergeLeads, MergeOrder, Permit, Result};
+use crate::marketo::{
+    Accepted, Error, MERGE_LIMIT, MERGE_LOSERS, MergeLeads, MergeOrder, Permit, Result,
+};
 
 impl MergeLeads for Fake {
     async fn merge_leads_with(
@@ -24,7 +27,10 @@ impl MergeLeads for Fake {
             let touched = |losers: &[LeadId]| losers.iter().any(|id| merging.losers.contains(id));
             for (at, losers) in &world.unclear {
                 let over = at.elapsed() > MERGE_LIMIT;
-                assert!(over || !touched(losers), "a merge was sent again while the first may be under way");
+                assert!(
+                    over || !touched(losers),
+                    "a merge was sent again while the first may be under way"
+                );
             }
             let fate = match world.merge_fates.first() {
                 _ if world.is_killed(&[Moment::LongAfter]) => Fate::DoneLater(170),
@@ -72,7 +78,10 @@ impl World {
             Fate::NeverDone => Err(unclear(call)),
             Fate::Refused(code) => Err(refused(call, code)),
             Fate::StopsAfterOne => {
-                self.merge(&Merging { winner: merging.winner, losers: merging.losers[..1].to_vec() });
+                self.merge(&Merging {
+                    winner: merging.winner,
+                    losers: merging.losers[..1].to_vec(),
+                });
                 Err(refused(call, "1078"))
             }
             Fate::LoserSurvives => {

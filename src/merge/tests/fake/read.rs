@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::{Breaks, Fake, World, refused};
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
-    ActivityPage, ActivityType, CustomObjectType, Error, Field, Program, ProgramMember, ReadLeads, Result,
-    Schema, StaticList, Usage,
+    ActivityPage, ActivityType, CustomObjectType, Error, Field, Program, ProgramMember, ReadLeads,
+    Result, Schema, StaticList, Usage,
 };
 
 impl Fake {
@@ -92,10 +92,19 @@ impl ReadLeads for Fake {
     async fn static_lists(&self) -> Result<Vec<StaticList>> {
         self.arrive().await;
         self.assets_are_shown()?;
-        Ok(self.world().lists.keys().map(|id| StaticList { id: *id, name: format!("list {id}") }).collect())
+        Ok(self
+            .world()
+            .lists
+            .keys()
+            .map(|id| StaticList { id: *id, name: format!("list {id}") })
+            .collect())
     }
 
-    async fn list_members(&self, list: u64, _: Option<&str>) -> Result<(Vec<LeadId>, Option<String>)> {
+    async fn list_members(
+        &self,
+        list: u64,
+        _: Option<&str>,
+    ) -> Result<(Vec<LeadId>, Option<String>)> {
         self.arrive().await;
         Ok((self.world().lists[&list].iter().copied().collect(), None))
     }
@@ -154,8 +163,10 @@ impl ReadLeads for Fake {
         if let Some(code) = world.refuses_members.filter(|_| !world.merges.is_empty()) {
             return Err(refused("GET /rest/v1/leads/programs/9.json", code));
         }
-        let member =
-            |lead: &LeadId| ProgramMember { lead: *lead, membership: world.membership(program, *lead) };
+        let member = |lead: &LeadId| ProgramMember {
+            lead: *lead,
+            membership: world.membership(program, *lead),
+        };
         Ok((world.programs[&program].iter().map(member).collect(), None))
     }
 

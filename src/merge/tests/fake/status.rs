@@ -16,7 +16,11 @@ impl SetProgramStatus for Fake {
         self.arrive().await;
         let answer = {
             let mut world = self.world();
-            let fate = if world.status_fates.is_empty() { Fate::Fine } else { world.status_fates.remove(0) };
+            let fate = if world.status_fates.is_empty() {
+                Fate::Fine
+            } else {
+                world.status_fates.remove(0)
+            };
             match fate {
                 Fate::NeverDone => Err(unclear(CALL)),
                 Fate::AnswerLost => {

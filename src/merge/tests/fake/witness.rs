@@ -7,12 +7,18 @@ use crate::lead::LeadId;
 use crate::marketo::{LeadChange, MergeRecord, ReadActivities, Result, Since};
 
 impl ReadActivities for Fake {
-    async fn merges_since(&self, since: DateTime<Utc>, leads: &[LeadId]) -> Result<Vec<MergeRecord>> {
+    async fn merges_since(
+        &self,
+        since: DateTime<Utc>,
+        leads: &[LeadId],
+    ) -> Result<Vec<MergeRecord>> {
         self.arrive().await;
         let world = self.world();
         let concerns = |record: &&MergeRecord| {
             record.at.is_none_or(|at| at >= since)
-                && std::iter::once(&record.winner).chain(&record.losers).any(|lead| leads.contains(lead))
+                && std::iter::once(&record.winner)
+                    .chain(&record.losers)
+                    .any(|lead| leads.contains(lead))
         };
         Ok(world.recorded.iter().filter(concerns).cloned().collect())
     }
@@ -33,7 +39,8 @@ impl ReadActivities for Fake {
             Since::Token(token) => (None, token.parse().expect("a token of this fake")),
         };
         let concerns = |change: &&LeadChange| {
-            fields.contains(&change.field) && from.is_none_or(|from| change.at.is_none_or(|at| at >= from))
+            fields.contains(&change.field)
+                && from.is_none_or(|from| change.at.is_none_or(|at| at >= from))
         };
         let changes = world.changes.iter().skip(read).filter(concerns).cloned().collect();
         Ok((changes, world.changes.len().to_string()))

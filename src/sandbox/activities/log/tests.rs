@@ -72,16 +72,20 @@ fn walk(
 
 #[test]
 fn a_rare_type_comes_in_short_and_empty_pages_and_nothing_is_lost() {
-    let entries = (0..1_000).map(|n| entry(n, day(0), if n == 3 || n >= 900 { born() } else { visit() }));
-    let (found, sizes) = walk(&log(entries), day(1), 300, &wanted(&[NEW_LEAD.id]), &Leads::default());
+    let entries =
+        (0..1_000).map(|n| entry(n, day(0), if n == 3 || n >= 900 { born() } else { visit() }));
+    let (found, sizes) =
+        walk(&log(entries), day(1), 300, &wanted(&[NEW_LEAD.id]), &Leads::default());
     assert_eq!(sizes, [1, 0, 0, 100]);
     assert_eq!(found, [3].into_iter().chain(900..1_000).collect::<Vec<_>>());
 }
 
 #[test]
 fn a_page_ends_after_half_a_year_so_that_small_instances_have_short_pages_too() {
-    let entries = [entry(1, day(0), visit()), entry(2, day(200), born()), entry(3, day(300), born())];
-    let (found, sizes) = walk(&log(entries), day(400), 300, &wanted(&[NEW_LEAD.id]), &Leads::default());
+    let entries =
+        [entry(1, day(0), visit()), entry(2, day(200), born()), entry(3, day(300), born())];
+    let (found, sizes) =
+        walk(&log(entries), day(400), 300, &wanted(&[NEW_LEAD.id]), &Leads::default());
     assert_eq!((found, sizes), (vec![2, 3], vec![0, 2]));
 }
 
@@ -97,7 +101,9 @@ fn an_entry_that_is_not_readable_yet_hides_later_commits() {
     let late = Activity { visible_from: day(2), ..entry(1, day(0), born()) };
     let log = log([late, entry(2, day(1), born())]);
     let read = |now| walk(&log, now, 300, &wanted(&[NEW_LEAD.id]), &Leads::default()).0;
-    assert!(log.page(0, 300, day(1), &wanted(&[NEW_LEAD.id]), &Leads::default()).entries.is_empty());
+    assert!(
+        log.page(0, 300, day(1), &wanted(&[NEW_LEAD.id]), &Leads::default()).entries.is_empty()
+    );
     assert_eq!(read(day(2)), [1, 2]);
 }
 
@@ -149,9 +155,13 @@ fn a_seeds_history_does_not_age_with_the_day_on_which_it_is_read() {
 
 #[test]
 fn value_changes_can_be_asked_for_by_field() {
-    let change = |field: &str| What::ChangeDataValue { field: field.into(), old: None, new: None, by: None };
-    let log =
-        log([entry(1, day(0), change("email")), entry(2, day(0), change("title")), entry(3, day(0), born())]);
+    let change =
+        |field: &str| What::ChangeDataValue { field: field.into(), old: None, new: None, by: None };
+    let log = log([
+        entry(1, day(0), change("email")),
+        entry(2, day(0), change("title")),
+        entry(3, day(0), born()),
+    ]);
     let fields = ["email".to_owned()];
     let wanted = Wanted { fields: Some(&fields), ..wanted(&[12, 13]) };
     assert_eq!(walk(&log, day(1), 300, &wanted, &Leads::default()).0, [1, 3]);

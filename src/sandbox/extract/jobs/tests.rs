@@ -35,7 +35,10 @@ fn a_job_is_created_queued_processing_and_completed_and_seen_so_once_a_minute() 
     let mut jobs = jobs();
     let [_, _, _, id] = [(); 4].map(|()| create(&mut jobs, 0));
     assert_eq!(status(&mut jobs, &id, 500), Status::Created);
-    assert_eq!(jobs.enqueue(&id, OWNER, at(1_000), false).unwrap().status(at(1_000)), Status::Queued);
+    assert_eq!(
+        jobs.enqueue(&id, OWNER, at(1_000), false).unwrap().status(at(1_000)),
+        Status::Queued
+    );
     assert_eq!(status(&mut jobs, &id, 1_059), Status::Queued);
     assert_eq!(status(&mut jobs, &id, 1_060), Status::Processing);
     assert_eq!(
@@ -59,7 +62,8 @@ fn a_completed_job_tells_records_size_and_the_checksum_of_its_file() {
     let report = jobs.find(&id, OWNER).unwrap().report(at(60));
     assert_eq!(report["numberOfRecords"], 2);
     assert_eq!(report["fileSize"], 7);
-    let sha256_of_the_file = "sha256:1d1c91d15ace6e21ea5f551e16e717f326992bdf800f6696628859be29b906bf";
+    let sha256_of_the_file =
+        "sha256:1d1c91d15ace6e21ea5f551e16e717f326992bdf800f6696628859be29b906bf";
     assert_eq!(report["fileChecksum"], sha256_of_the_file);
     assert_eq!(report["finishedAt"], "2026-09-21T14:13:40Z");
 }

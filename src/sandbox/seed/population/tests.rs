@@ -17,7 +17,8 @@ fn members<'a>(population: &'a Population, group: &Group) -> Vec<&'a Birth> {
 
 #[test]
 fn one_seed_gives_one_population_and_another_seed_another() {
-    let (one, same, other) = (population(800, 0.2, 1), population(800, 0.2, 1), population(800, 0.2, 2));
+    let (one, same, other) =
+        (population(800, 0.2, 1), population(800, 0.2, 1), population(800, 0.2, 2));
     assert_eq!(one.births, same.births);
     assert_eq!(one.ids, same.ids);
     assert_eq!(one.groups, same.groups);
@@ -55,9 +56,11 @@ fn the_share_of_leads_in_groups_is_the_one_asked_for() {
 #[test]
 fn groups_have_two_to_sixty_leads_and_both_sizes_occur() {
     let population = population(3_000, 0.5, 9);
-    let sizes: BTreeSet<usize> = population.groups.iter().map(|group| group.members.len()).collect();
+    let sizes: BTreeSet<usize> =
+        population.groups.iter().map(|group| group.members.len()).collect();
     assert_eq!((sizes.first(), sizes.last()), (Some(&2), Some(&60)));
-    let pairs_and_triples = population.groups.iter().filter(|group| group.members.len() <= 3).count();
+    let pairs_and_triples =
+        population.groups.iter().filter(|group| group.members.len() <= 3).count();
     assert!(pairs_and_triples * 10 > population.groups.len() * 7);
 }
 
@@ -73,8 +76,11 @@ fn living_leads_share_an_address_only_within_their_group() {
     let population = population(4_000, 0.3, 6);
     let mut by_key: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
     for (place, birth) in population.births.iter().enumerate() {
-        let key =
-            birth.email.as_deref().map(|email| email.trim().to_lowercase()).filter(|key| !key.is_empty());
+        let key = birth
+            .email
+            .as_deref()
+            .map(|email| email.trim().to_lowercase())
+            .filter(|key| !key.is_empty());
         if let Some(key) = key.filter(|_| birth.fate == Fate::Lives) {
             by_key.entry(key).or_default().insert(place);
         }
@@ -112,9 +118,12 @@ fn in_a_race_each_call_arrives_before_the_second_in_which_the_first_lead_is_born
 #[test]
 fn create_duplicate_calls_arrive_after_the_earlier_lead_is_born() {
     let population = population(4_000, 1.0, 8);
-    for group in population.groups.iter().filter(|group| group.cause == SeedCause::CreateDuplicate) {
+    for group in population.groups.iter().filter(|group| group.cause == SeedCause::CreateDuplicate)
+    {
         for pair in members(&population, group).windows(2) {
-            let Origin::Api { arrived, .. } = pair[1].origin else { panic!("{:?}", pair[1].origin) };
+            let Origin::Api { arrived, .. } = pair[1].origin else {
+                panic!("{:?}", pair[1].origin)
+            };
             assert!(arrived > pair[0].born + SECOND);
         }
     }
@@ -126,9 +135,13 @@ fn crm_groups_have_a_crm_record_and_partition_groups_a_partition_each() {
     let mut both_in_crm = 0;
     for group in &population.groups {
         let members = members(&population, group);
-        let in_crm = |kind: CrmType| members.iter().any(|birth| birth.origin == Origin::Salesforce(kind));
+        let in_crm =
+            |kind: CrmType| members.iter().any(|birth| birth.origin == Origin::Salesforce(kind));
         let partitions: BTreeSet<u32> = members.iter().map(|birth| birth.partition).collect();
-        assert_eq!(in_crm(CrmType::Lead) || in_crm(CrmType::Contact), group.cause == SeedCause::Crm);
+        assert_eq!(
+            in_crm(CrmType::Lead) || in_crm(CrmType::Contact),
+            group.cause == SeedCause::Crm
+        );
         assert_eq!(partitions.len() > 1, group.cause == SeedCause::Partition, "{group:?}");
         both_in_crm += usize::from(in_crm(CrmType::Lead) && in_crm(CrmType::Contact));
     }
@@ -176,6 +189,9 @@ fn past_merges_come_after_both_births_and_may_be_chained() {
     assert!(chained > 0);
     let recently = PRESENT - 14 * DAY;
     assert!(
-        population.births.iter().any(|birth| matches!(birth.fate, Fate::Deleted { at } if at >= recently))
+        population
+            .births
+            .iter()
+            .any(|birth| matches!(birth.fate, Fate::Deleted { at } if at >= recently))
     );
 }

@@ -91,7 +91,8 @@ fn finds_what_is_there(found: &Found) -> TestCaseResult {
         let waits = |key: &LeaseKey| {
             entries.places.values().any(|place| place.owner == owner && place.keys.contains(key))
         };
-        let ends = entries.leases.iter().filter(|(key, _)| waits(key)).map(|(_, held)| held.ends_at);
+        let ends =
+            entries.leases.iter().filter(|(key, _)| waits(key)).map(|(_, held)| held.ends_at);
         prop_assert_eq!(found.next_end(owner), ends.min());
     }
     for number in 0..KEYS {

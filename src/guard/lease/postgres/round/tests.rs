@@ -41,7 +41,12 @@ impl Server {
     }
 
     fn rows<T>(&self, sql: &str, of: impl Fn(&Row) -> T) -> Vec<T> {
-        self.runtime.block_on(self.connected.client.query(sql, &[])).unwrap().iter().map(of).collect()
+        self.runtime
+            .block_on(self.connected.client.query(sql, &[]))
+            .unwrap()
+            .iter()
+            .map(of)
+            .collect()
     }
 }
 
@@ -51,27 +56,34 @@ impl Told for Server {
         self.runtime.block_on(async {
             let transaction = client.transaction().await.unwrap();
             let now = i64::try_from(now.as_millis()).unwrap();
-            let results = statements.carry_out_at(&transaction, owner, now, round, TERMS).await.unwrap();
+            let results =
+                statements.carry_out_at(&transaction, owner, now, round, TERMS).await.unwrap();
             transaction.commit().await.unwrap();
             results
         })
     }
 
     fn content(&mut self) -> Entries {
-        let moment = |row: &Row, column| Duration::from_millis(row.get::<_, i64>(column).unsigned_abs());
+        let moment =
+            |row: &Row, column| Duration::from_millis(row.get::<_, i64>(column).unsigned_abs());
         let leases = self.rows("SELECT key, fence, ends_at FROM mkto_audit_leases.lease", |row| {
             let fence = row.get::<_, i64>(1).unsigned_abs();
             (key(row.get(0)).unwrap(), Held { fence, ends_at: moment(row, 2) })
         });
-        let owners = self
-            .rows("SELECT id, alive_until FROM mkto_audit_leases.owner", |row| (row.get(0), moment(row, 1)));
+        let owners = self.rows("SELECT id, alive_until FROM mkto_audit_leases.owner", |row| {
+            (row.get(0), moment(row, 1))
+        });
         let mut places: BTreeMap<Ticket, Place> = BTreeMap::new();
         for (ticket, owner, key) in self
             .rows("SELECT ticket, owner, key FROM mkto_audit_leases.place", |row| {
                 (Ticket(row.get(0)), row.get(1), key(row.get(2)).unwrap())
             })
         {
-            places.entry(ticket).or_insert_with(|| Place { owner, keys: [].into() }).keys.insert(key);
+            places
+                .entry(ticket)
+                .or_insert_with(|| Place { owner, keys: [].into() })
+                .keys
+                .insert(key);
         }
         let claims = self.rows("SELECT * FROM mkto_audit_leases.share", |row| {
             let number = |column| usize::try_from(row.get::<_, i64>(column)).unwrap();

@@ -37,23 +37,30 @@ impl File {
 
 impl Told for File {
     fn round(&mut self, owner: i64, now: Duration, round: &Round) -> Results {
-        let moment = Moment { boot: "first".to_owned(), millis: i64::try_from(now.as_millis()).unwrap() };
+        let moment =
+            Moment { boot: "first".to_owned(), millis: i64::try_from(now.as_millis()).unwrap() };
         carry_out(&self.0, owner, &moment, round, TERMS).unwrap()
     }
 
     fn content(&mut self) -> Entries {
         let number = |row: &rusqlite::Row<'_>, column| row.get(column).map(i64::unsigned_abs);
-        let moment = |row: &rusqlite::Row<'_>, column| number(row, column).map(Duration::from_millis);
+        let moment =
+            |row: &rusqlite::Row<'_>, column| number(row, column).map(Duration::from_millis);
         let leases = self.rows("SELECT key, fence, ends_at FROM lease", |row| {
             let held = Held { fence: number(row, 1)?, ends_at: moment(row, 2)? };
             Ok((LeaseKey::from_bytes(row.get(0)?), held))
         });
-        let owners = self.rows("SELECT id, alive_until FROM owner", |row| Ok((row.get(0)?, moment(row, 1)?)));
+        let owners = self
+            .rows("SELECT id, alive_until FROM owner", |row| Ok((row.get(0)?, moment(row, 1)?)));
         let mut places: BTreeMap<Ticket, Place> = BTreeMap::new();
         for (ticket, owner, key) in self.rows("SELECT ticket, owner, key FROM place", |row| {
             Ok((Ticket(row.get(0)?), row.get(1)?, LeaseKey::from_bytes(row.get(2)?)))
         }) {
-            places.entry(ticket).or_insert_with(|| Place { owner, keys: [].into() }).keys.insert(key);
+            places
+                .entry(ticket)
+                .or_insert_with(|| Place { owner, keys: [].into() })
+                .keys
+                .insert(key);
         }
         let claims = self.rows("SELECT * FROM share", |row| {
             let number = |column| row.get::<_, i64>(column).map(super::number);

@@ -1,4 +1,5 @@
-//! The rules that are checked: as they are built, and each of them as a value that a test can weaken.
+//! The rules that are checked: as they are built, and each of them as a value that a test can
+//! weaken.
 
 use std::time::Duration;
 
@@ -57,7 +58,8 @@ impl Rules {
     pub(super) fn as_built(limit: Duration) -> Self {
         Self {
             limit,
-            // Signs of life come three times within the life of a place, which is one step of this clock: so two steps.
+            // Signs of life come three times within the life of a place, which is one step of this
+            // clock: so two steps.
             terms: Terms { place: TICK * 2, ..Terms::default() },
             renews: true,
             renewed_for: to_send(limit, Clock::real()),
@@ -71,7 +73,8 @@ impl Rules {
         }
     }
 
-    /// The longest that those who are silent may keep others waiting: a place, then a lease that was just renewed.
+    /// The longest that those who are silent may keep others waiting: a place, then a lease that
+    /// was just renewed.
     pub(super) fn longest_wait(&self) -> Duration {
         let built = Self::as_built(self.limit);
         built.terms.place + built.renewed_for

@@ -1,5 +1,5 @@
-//! What can happen next. A guard that does nothing while others act and time passes is one that sleeps; so everything
-//! here may also not happen, but for the passing of time.
+//! What can happen next. A guard that does nothing while others act and time passes is one that
+//! sleeps; so everything here may also not happen, but for the passing of time.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,8 +9,9 @@ use super::world::{Call, Guard, NOW, Whereabouts, World};
 use crate::guard::lease::LeaseKey;
 use crate::guard::lease::table::{Grant, Results, Round};
 
-/// How many dead processes may have places in the lines at one time: without a bound there would be no end to worlds in
-/// which a guard gets in line and is killed, over and over, with no time passing.
+/// How many dead processes may have places in the lines at one time: without a bound there would be
+/// no end to worlds in which a guard gets in line and is killed, over and over, with no time
+/// passing.
 const DEAD_IN_LINE: usize = 1;
 
 /// Guards by their number, calls by their place among the calls.
@@ -58,8 +59,9 @@ pub(super) struct Protocol {
 impl Protocol {
     /// All that may happen now.
     pub(super) fn possible(&self, world: &World, steps: &mut Vec<Step>) {
-        let overdue =
-            |call: &Call| call.at == Whereabouts::OnItsWay && call.since >= self.rules.arrives_within;
+        let overdue = |call: &Call| {
+            call.at == Whereabouts::OnItsWay && call.since >= self.rules.arrives_within
+        };
         if !world.calls.iter().any(overdue) {
             steps.push(Step::TimePasses);
         }
@@ -87,7 +89,11 @@ impl Protocol {
                 }
             }
             Guard::Granted(_) => {
-                steps.extend([Step::Keep(number), Step::GiveBack(number), Step::AskForRenewal(number)]);
+                steps.extend([
+                    Step::Keep(number),
+                    Step::GiveBack(number),
+                    Step::AskForRenewal(number),
+                ]);
             }
             Guard::Asking(..) => steps.push(Step::Renew(number)),
             Guard::Leaving(_, since) => {
@@ -151,7 +157,8 @@ impl Protocol {
 
     fn take(&self, world: &mut World, number: usize) {
         let wanted = &self.wants[number];
-        let results = self.round(world, number, &Round { take: vec![wanted.clone()], ..Round::default() });
+        let results =
+            self.round(world, number, &Round { take: vec![wanted.clone()], ..Round::default() });
         let taken = results.taken.concat();
         if taken.len() == wanted.len() {
             world.guards[number] = Guard::Granted(taken);
@@ -191,7 +198,8 @@ impl Protocol {
             CountsFrom::Renewal => self.rules.renewed_for,
             CountsFrom::OwnersAsking => self.rules.renewed_for.saturating_sub(since),
             CountsFrom::Grant => {
-                let left = |grant: &Grant| world.book.leases.get(&grant.key).map(|held| held.ends_at);
+                let left =
+                    |grant: &Grant| world.book.leases.get(&grant.key).map(|held| held.ends_at);
                 let age = self
                     .rules
                     .terms
@@ -218,7 +226,8 @@ impl Protocol {
         forget(world, number);
     }
 
-    /// What it left in the store stays: its lease, and its place, under the name of a process that is no more.
+    /// What it left in the store stays: its lease, and its place, under the name of a process that
+    /// is no more.
     fn kill(&self, world: &mut World, number: usize) {
         if !self.rules.outlives_its_owner {
             let release = grants(world, number);
@@ -239,10 +248,12 @@ impl Protocol {
 
     fn round(&self, world: &mut World, number: usize, round: &Round) -> Results {
         let highest = world.fences().max();
-        let results = world.with_book(|book| book.round(owner(number), NOW, round, self.rules.terms));
+        let results =
+            world.with_book(|book| book.round(owner(number), NOW, round, self.rules.terms));
         let granted = results.granted.iter().flat_map(|(_, grants)| grants);
         let mut new = granted.chain(results.taken.iter().flatten());
-        world.fences_went_back |= new.any(|grant| highest.is_some_and(|highest| grant.fence <= highest));
+        world.fences_went_back |=
+            new.any(|grant| highest.is_some_and(|highest| grant.fence <= highest));
         results
     }
 

@@ -1,4 +1,5 @@
-//! Without any one of its rules the protocol lets two calls of a key meet at Marketo, and this is how.
+//! Without any one of its rules the protocol lets two calls of a key meet at Marketo, and this is
+//! how.
 
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ fn built() -> Rules {
 fn way_to_break(promise: &'static str, rules: Rules) -> String {
     let protocol = Protocol { only: Some(promise), ..Protocol::new(rules, &[&["a"], &["a"]]) };
     let checker = protocol.clone().checker().spawn_bfs().join();
-    let mut way = checker.discovery(promise).expect("the promise holds without this rule").into_actions();
+    let mut way =
+        checker.discovery(promise).expect("the promise holds without this rule").into_actions();
     let without_a_detour = |way: &[Step]| detours(way).find(|way| breaks(promise, &protocol, way));
     while let Some(shorter) = without_a_detour(&way) {
         way = shorter;
@@ -30,7 +32,8 @@ fn way_to_break(promise: &'static str, rules: Rules) -> String {
 /// The ways that lack one of the steps, or two.
 fn detours(way: &[Step]) -> impl Iterator<Item = Vec<Step>> + '_ {
     let without = |one: usize, other: usize| {
-        let kept = way.iter().enumerate().filter(move |(number, _)| *number != one && *number != other);
+        let kept =
+            way.iter().enumerate().filter(move |(number, _)| *number != one && *number != other);
         kept.map(|(_, step)| *step).collect()
     };
     (0..way.len()).flat_map(move |one| (one..way.len()).map(move |other| without(one, other)))

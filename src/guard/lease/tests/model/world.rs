@@ -1,7 +1,9 @@
-//! Everything that the protocol depends on at one moment: the book of the store, what each guard is at, and the calls.
+//! Everything that the protocol depends on at one moment: the book of the store, what each guard is
+//! at, and the calls.
 //!
-//! Moments are told apart by what can still come of them, so that there is an end to them: the present is always zero, a
-//! time that is over is forgotten, and numbers are replaced by their ranks.
+//! Moments are told apart by what can still come of them, so that there is an end to them: the
+//! present is always zero, a time that is over is forgotten, and numbers are replaced by their
+//! ranks.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -127,15 +129,17 @@ impl World {
         let mut order: Vec<usize> = (0..self.guards.len()).collect();
         order.sort_by(|one, other| self.guards[*one].cmp(&self.guards[*other]));
         let place = |guard: usize| order.iter().position(|old| *old == guard).unwrap_or(guard);
-        let name =
-            |owner: i64| usize::try_from(owner).map_or(owner, |guard| super::steps::owner(place(guard)));
+        let name = |owner: i64| {
+            usize::try_from(owner).map_or(owner, |guard| super::steps::owner(place(guard)))
+        };
         for call in &mut self.calls {
             call.guard = call.guard.map(place);
         }
         for at in self.book.places.values_mut() {
             at.owner = name(at.owner);
         }
-        self.book.owners = self.book.owners.iter().map(|(owner, alive)| (name(*owner), *alive)).collect();
+        self.book.owners =
+            self.book.owners.iter().map(|(owner, alive)| (name(*owner), *alive)).collect();
         self.guards.sort_unstable();
         self.calls.sort_unstable();
         self
@@ -159,7 +163,8 @@ impl World {
             Ticket(number.cast_signed())
         };
         let places = std::mem::take(&mut self.book.places);
-        self.book.places = places.into_iter().map(|(ticket, place)| (rank_ticket(ticket), place)).collect();
+        self.book.places =
+            places.into_iter().map(|(ticket, place)| (rank_ticket(ticket), place)).collect();
         self.book.leases.values_mut().for_each(|held| rank(&mut held.fence));
         for guard in &mut self.guards {
             if let Guard::InLine(ticket) = guard {
