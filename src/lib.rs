@@ -27,5 +27,6 @@ mod plain;
 pub mod report;
 pub mod sandbox;
 pub mod scan;
+mod sqlite;
 mod stop;
 pub mod table;

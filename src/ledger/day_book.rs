@@ -9,16 +9,22 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::Error;
-use super::open::{failed, make_empty, make_private};
+use super::open::{failed, not_opened};
+use crate::sqlite::Kind;
 
-/// `mkaS`: tells it from any other SQLite file.
-const APPLICATION_ID: i32 = 0x6d6b_6153;
-
-/// How long one program waits for another's statement.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A power cut may cost the count of the last calls, and harms nothing else.
+const DAY_BOOK: Kind = Kind {
+    // `mkaS`
+    application_id: 0x6d6b_6153,
+    migrations: &[include_str!("0001_spent.sql")],
+    exclusive: false,
+    // One program waits for another's statement.
+    busy: Duration::from_secs(10),
+    pragmas: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;",
+};
 
 /// The open book.
 #[derive(Debug)]
@@ -31,24 +37,7 @@ impl DayBook {
     /// Opens the book, making it where there is none; readable by its owner only. Other programs
     /// may have it open too.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        make_empty(path)?;
-        make_private(path)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let store = |source| failed(path, source);
-        let mut db = Connection::open_with_flags(path, flags).map_err(store)?;
-        db.busy_timeout(PATIENCE).map_err(store)?;
-        let found: i32 =
-            db.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(store)?;
-        let objects: i64 = db
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-            .map_err(store)?;
-        if found != APPLICATION_ID && objects > 0 {
-            return Err(Error::NotALedger { path: path.to_owned() });
-        }
-        // A power cut may cost the count of the last calls, and harms nothing else.
-        db.pragma_update(None, "journal_mode", "WAL").map_err(store)?;
-        db.pragma_update(None, "synchronous", "NORMAL").map_err(store)?;
-        make_table(&mut db).map_err(store)?;
+        let db = DAY_BOOK.open(path, |_| Ok(())).map_err(|source| not_opened(path, source))?;
         Ok(Self { db, path: path.to_owned() })
     }
 
@@ -93,18 +82,6 @@ impl DayBook {
 /// What is beyond an i64 is no limit at all.
 fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Makes the table in a new file; two programs may come at once.
-fn make_table(db: &mut Connection) -> rusqlite::Result<()> {
-    let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == 0 {
-        transaction.execute_batch(include_str!("0001_spent.sql"))?;
-        transaction.pragma_update(None, "user_version", 1)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    }
-    transaction.commit()
 }
 
 #[cfg(test)]

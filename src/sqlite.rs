@@ -1,0 +1,215 @@
+//! The one way to open the program's SQLite files: cache, ledger, daily usage and leases.
+//!
+//! A file is made readable by its owner only, told apart by its application id, and brought up to
+//! date in one transaction. Never: changes a file that another program wrote, or one of a newer
+//! format.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+
+/// What kind of file it is.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    /// Tells it from any other SQLite file.
+    pub(crate) application_id: i32,
+    /// What each format adds to the one before, never edited after its release.
+    pub(crate) migrations: &'static [&'static str],
+    /// Whether one process alone may have it open; the lock is then taken for good.
+    pub(crate) exclusive: bool,
+    /// How long a statement waits for that of another connection.
+    pub(crate) busy: Duration,
+    /// `PRAGMA` statements, executed once the file is known to be of this kind.
+    pub(crate) pragmas: &'static str,
+}
+
+/// Why a file was not opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// It cannot be made, or its rights cannot be narrowed.
+    #[error(transparent)]
+    File(#[from] std::io::Error),
+    /// It is of another kind, or no SQLite file.
+    #[error("it is a file of another kind")]
+    OtherKind,
+    /// A later version of this program wrote it.
+    #[error("it has format {found}, and this program knows format {known}")]
+    Newer { found: u32, known: u32 },
+    /// SQLite could not read or write it.
+    #[error(transparent)]
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(source: rusqlite::Error) -> Self {
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::OtherKind,
+            _ => Self::Sqlite(source),
+        }
+    }
+}
+
+impl Kind {
+    /// The format that the migrations lead to.
+    pub(crate) fn format(&self) -> u32 {
+        u32::try_from(self.migrations.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Opens the file, making it where there is none. `first` fills a file that was just made, in
+    /// the transaction that makes its tables.
+    pub(crate) fn open(
+        &self,
+        path: &Path,
+        first: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<Connection, OpenError> {
+        make_empty(path)?;
+        self.open_existing(path, first)
+    }
+
+    /// Opens a file that is there.
+    pub(crate) fn open_existing(
+        &self,
+        path: &Path,
+        first: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<Connection, OpenError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut db = Connection::open_with_flags(path, flags)?;
+        db.busy_timeout(self.busy)?;
+        if self.exclusive {
+            // Before the first access: the lock is then taken once, by the transaction of the
+            // migrations, and kept.
+            db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        }
+        let found = self.check(&db)?;
+        make_private(path)?;
+        db.execute_batch(self.pragmas)?;
+        if self.exclusive || found < self.format() {
+            self.migrate(&mut db, first)?;
+        }
+        Ok(db)
+    }
+
+    /// The format of a file of this kind; 0 for an empty one.
+    pub(crate) fn check(&self, db: &Connection) -> Result<u32, OpenError> {
+        let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let objects: i64 =
+            db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if application != self.application_id && objects > 0 {
+            return Err(OpenError::OtherKind);
+        }
+        let (found, known) = (format(db)?, self.format());
+        if found > known { Err(OpenError::Newer { found, known }) } else { Ok(found) }
+    }
+
+    fn migrate(
+        &self,
+        db: &mut Connection,
+        first: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), OpenError> {
+        let behavior = if self.exclusive {
+            TransactionBehavior::Exclusive
+        } else {
+            TransactionBehavior::Immediate
+        };
+        let transaction = db.transaction_with_behavior(behavior)?;
+        // Another process may have been faster, and newer.
+        let (found, known) = (format(&transaction)?, self.format());
+        if found > known {
+            return Err(OpenError::Newer { found, known });
+        }
+        for migration in self.migrations.iter().skip(found as usize) {
+            transaction.execute_batch(migration)?;
+        }
+        if found < known {
+            transaction.pragma_update(None, "user_version", known)?;
+        }
+        if found == 0 {
+            transaction.pragma_update(None, "application_id", self.application_id)?;
+            first(&transaction)?;
+        }
+        Ok(transaction.commit()?)
+    }
+}
+
+fn format(db: &Connection) -> rusqlite::Result<u32> {
+    db.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Makes an empty file that only its owner can read, unless there is a file already. SQLite gives
+/// its WAL the same rights.
+fn make_empty(path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    options.open(path)?.sync_all()
+}
+
+/// Narrows the rights of a file that is there.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Kind = Kind {
+        application_id: 7,
+        migrations: &["CREATE TABLE a (x)"],
+        exclusive: false,
+        busy: Duration::ZERO,
+        pragmas: "PRAGMA journal_mode = WAL;",
+    };
+    const TWO: Kind = Kind { migrations: &["CREATE TABLE a (x)", "CREATE TABLE b (x)"], ..ONE };
+
+    fn rows(db: &Connection) -> i64 {
+        db.query_row("SELECT count(*) FROM a", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_new_file_is_filled_once_and_brought_up_to_date_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new").join("file.db");
+        let fill = |db: &Transaction<'_>| db.execute("INSERT INTO a VALUES (1)", []).map(drop);
+        assert_eq!(rows(&ONE.open(&path, fill).unwrap()), 1);
+        let db = TWO.open(&path, fill).unwrap();
+        assert_eq!((rows(&db), TWO.check(&db).unwrap()), (1, 2));
+        drop(db);
+        let newer = ONE.open(&path, fill);
+        assert!(matches!(newer, Err(OpenError::Newer { found: 2, known: 1 })), "{newer:?}");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file.db");
+        drop(ONE.open(&path, |_| Ok(())).unwrap());
+        let before = std::fs::read(&path).unwrap();
+        let other = Kind { application_id: 8, ..TWO };
+        assert!(matches!(other.open(&path, |_| Ok(())), Err(OpenError::OtherKind)));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        let text = folder.path().join("text.db");
+        std::fs::write(&text, "no SQLite file, and long enough to be looked at as one".repeat(20))
+            .unwrap();
+        assert!(matches!(ONE.open(&text, |_| Ok(())), Err(OpenError::OtherKind)));
+    }
+}
