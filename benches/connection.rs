@@ -7,7 +7,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
-use mkto_audit::sandbox::Sandbox;
+use mkto_sandbox::Sandbox;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 

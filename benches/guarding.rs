@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use mkto_audit::marketo::{Client, RecordStatus, SyncAction, SyncLeads as _, SyncRequest};
-use mkto_audit::sandbox::Options;
+use mkto_sandbox::Options;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use mkto_audit::ledger::Ledger;
 use mkto_audit::marketo::{Client, ClientOptions, Clock, OneRun};
-use mkto_audit::sandbox::{Options, Sandbox};
+use mkto_sandbox::{Options, Sandbox};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 

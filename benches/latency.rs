@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use mkto_audit::sandbox::Options;
+use mkto_sandbox::Options;
 use tokio::time::Instant;
 
 use crate::connection::{Connection, status, token};

@@ -4,7 +4,7 @@
 use mkto_audit::dedupe::{Key, Known, Policy};
 use mkto_audit::marketo::Client;
 use mkto_audit::merge::{Candidate, Confirmed, Merge, Outcome, Settings};
-use mkto_audit::sandbox::Sandbox;
+use mkto_sandbox::Sandbox;
 use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

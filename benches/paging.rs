@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use mkto_audit::cache::Cache;
 use mkto_audit::dedupe::KeySpec;
-use mkto_audit::sandbox::Options;
 use mkto_audit::scan::{PageScan, Watch, activity_log, scan_pages};
+use mkto_sandbox::Options;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 

@@ -11,8 +11,9 @@
 //! | [`cache`], [`ledger`], [`marketo`], [`dedupe`] | the file that may be lost; the file that may not; the REST API; the decisions, pure |
 //! | [`lead`] | the words that all of them share |
 //!
-//! Beside them stands [`sandbox`], a Marketo to practise on, which shares no code with the client:
-//! a misreading of the API in the one must not hide in the other.
+//! Beside them stands the crate [`mkto_sandbox`], a Marketo to practise on. It depends on nothing in
+//! this one: a misreading of the API in the client must not hide in what the client is tested
+//! against.
 
 pub mod cache;
 pub mod cli;
@@ -25,7 +26,6 @@ pub mod marketo;
 pub mod merge;
 mod plain;
 pub mod report;
-pub mod sandbox;
 pub mod scan;
 mod sqlite;
 mod stop;

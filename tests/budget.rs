@@ -1,6 +1,6 @@
 //! The budgets of a day: they outlive a run, and every command keeps to the same one.
 
-use mkto_audit::sandbox::Options;
+use mkto_sandbox::Options;
 
 use crate::support::{Instance, Run, quick};
 

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use mkto_audit::sandbox::{Fault, Options};
+use mkto_sandbox::{Fault, Options};
 use serde_json::{Value, json};
 
 use crate::support::{Instance, Run};

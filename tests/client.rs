@@ -8,7 +8,7 @@ use mkto_audit::marketo::{
     Client, ClientOptions, Clock, Error, MergeLeads, MergeOrder, OneRun, Outcome, ReadLeads,
     SYNC_LIMIT, SyncAction, SyncLeads, SyncRequest,
 };
-use mkto_audit::sandbox::Options;
+use mkto_sandbox::Options;
 use serde_json::{Value, json};
 
 use crate::support::{CLOCK_SPEED, Instance, quick};

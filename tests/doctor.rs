@@ -1,6 +1,6 @@
 //! `mkto-audit doctor` and what every command says of a wrong configuration.
 
-use mkto_audit::sandbox::{Fault, Options};
+use mkto_sandbox::{Fault, Options};
 
 use crate::assert_picture;
 use crate::support::{Instance, Run, binary, quick};

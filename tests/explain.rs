@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mkto_audit::sandbox::{Options, SeedCause};
+use mkto_sandbox::{Options, SeedCause};
 use serde_json::{Value, json};
 
 use crate::assert_picture;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use mkto_audit::sandbox::Fault;
+use mkto_sandbox::Fault;
 use serde_json::{Value, json};
 
 use crate::support::{Guard, Instance, UNHURRIED, quick};
 
 /// How many living leads have this email.
 pub fn leads_with(instance: &Instance, email: &str) -> usize {
-    let has = |lead: &mkto_audit::sandbox::LeadView| {
+    let has = |lead: &mkto_sandbox::LeadView| {
         lead.fields
             .get("email")
             .and_then(Value::as_str)

@@ -1,7 +1,7 @@
 //! Callers of `mkto-audit guard` that mean no good, or that spell things as nobody else does: no
 //! lead write gets past unguarded, nothing else becomes one, and nobody's records are another's.
 
-use mkto_audit::sandbox::Fault;
+use mkto_sandbox::Fault;
 use serde_json::{Value, json};
 
 use crate::guard::{leads_with, writes};
@@ -323,7 +323,7 @@ fn blanks_around_an_email_make_no_second_lead_through_whichever_endpoint_it_come
             assert_eq!(answer["success"], true, "{path} {answer:?}");
         }
         guard.sync(&json!({"input": [{"email": email}]}));
-        let held = |lead: &mkto_audit::sandbox::LeadView| lead.fields["email"].to_string();
+        let held = |lead: &mkto_sandbox::LeadView| lead.fields["email"].to_string();
         let same: Vec<String> = instance
             .sandbox
             .leads()

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mkto_audit::sandbox::Options;
+use mkto_sandbox::Options;
 use serde_json::{Value, json};
 
 use crate::guard::{leads_with, writes};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use mkto_audit::sandbox::Options;
+use mkto_sandbox::Options;
 
 use crate::guard_postgres::LEASES;
 use crate::support::cluster::Cluster;

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use mkto_audit::sandbox::Options;
+use mkto_sandbox::Options;
 use serde_json::{Value, json};
 
 use crate::guard::{leads_with, writes};

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mkto_audit::sandbox::{Fault, Options};
+use mkto_sandbox::{Fault, Options};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

@@ -1,7 +1,7 @@
 //! Answers that got lost between Marketo and `mkto-audit guard`, where looking cannot tell what
 //! became of the call: it is never said to be done or refused, and never sent again on a guess.
 
-use mkto_audit::sandbox::Fault;
+use mkto_sandbox::Fault;
 use serde_json::{Value, json};
 
 use crate::guard::{leads_with, writes};

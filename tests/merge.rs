@@ -6,7 +6,7 @@ use std::time::Duration;
 use mkto_audit::cache::{Cache, Row, ScanSpec};
 use mkto_audit::dedupe::KeySpec;
 use mkto_audit::lead::Lead;
-use mkto_audit::sandbox::{LeadView, Options};
+use mkto_sandbox::{LeadView, Options};
 use serde_json::{Value, json};
 
 use crate::assert_picture;

@@ -2,7 +2,7 @@
 //! meanwhile.
 
 use mkto_audit::ledger::{Finding, FindingKind};
-use mkto_audit::sandbox::{Meanwhile, Options};
+use mkto_sandbox::{Meanwhile, Options};
 use serde_json::{Value, json};
 
 use crate::merge::open_ledger;

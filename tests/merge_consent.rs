@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
-use mkto_audit::sandbox::{Meanwhile, Options};
+use mkto_sandbox::{Meanwhile, Options};
 use serde_json::json;
 
 use crate::merge::{command, fill_cache, merge};
@@ -50,7 +50,7 @@ fn an_opt_out_that_comes_while_the_merge_of_a_killed_run_runs_is_on_the_survivor
     let child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let pid = child.id().to_string();
     let child = Arc::new(Mutex::new(child));
-    let kill = move |_: &mkto_audit::sandbox::Screens<'_>| {
+    let kill = move |_: &mkto_sandbox::Screens<'_>| {
         assert!(
             std::process::Command::new("kill").args(["-KILL", &pid]).status().unwrap().success()
         );
@@ -75,7 +75,7 @@ fn a_sum_that_was_written_before_the_ledger_was_lost_is_not_added_up_again() {
     let mut child = summing(&["--confirm"]);
     let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let pid = child.id().to_string();
-    let kill = move |_: &mkto_audit::sandbox::Screens<'_>| {
+    let kill = move |_: &mkto_sandbox::Screens<'_>| {
         assert!(
             std::process::Command::new("kill").args(["-KILL", &pid]).status().unwrap().success()
         );
@@ -111,7 +111,7 @@ fn a_sum_that_was_written_before_the_ledger_was_lost_is_not_added_up_again() {
 #[test]
 fn a_log_that_cannot_be_read_is_told_and_not_passed_over() {
     let options =
-        mkto_audit::sandbox::Options { denied: vec!["Read-Only Activity".to_owned()], ..quick() };
+        mkto_sandbox::Options { denied: vec!["Read-Only Activity".to_owned()], ..quick() };
     let instance = Instance::start(options);
     for _ in 0..2 {
         instance.sandbox.put_lead(&json!({"email": "ada@example.com", "firstName": "Ada"}));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mkto_audit::sandbox::Options;
+use mkto_sandbox::Options;
 use serde_json::{Value, json};
 
 use crate::merge::{fill_cache, merge};

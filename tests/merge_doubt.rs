@@ -1,7 +1,7 @@
 //! What `mkto-audit merge` says of merges of which nobody told it what became, and of those that
 //! others made.
 
-use mkto_audit::sandbox::{Fault, Meanwhile, Options};
+use mkto_sandbox::{Fault, Meanwhile, Options};
 use serde_json::{Value, json};
 
 use crate::merge::{command, fill_cache};
@@ -93,7 +93,7 @@ fn two_machines_at_once_never_claim_the_same_loser() {
         let (mut first, mut second) = (at("one"), at("two"));
         // The second run comes and goes while the first one's first merge is on its way.
         let (tell, told) = std::sync::mpsc::channel();
-        let other = move |_: &mkto_audit::sandbox::Screens<'_>| {
+        let other = move |_: &mkto_sandbox::Screens<'_>| {
             let run = tokio::task::block_in_place(|| Run::of(&mut second));
             tell.send(run).unwrap();
         };
@@ -192,7 +192,7 @@ fn one_incomplete_read_makes_nobody_gone() {
             if !done {
                 instance.sandbox.fail_next(MERGE, Fault::CutBefore);
             }
-            let incomplete = |screens: &mkto_audit::sandbox::Screens<'_>| {
+            let incomplete = |screens: &mkto_sandbox::Screens<'_>| {
                 screens.fail_next(READ, Fault::MissingRead);
             };
             match read {

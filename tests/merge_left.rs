@@ -1,6 +1,6 @@
 //! Groups that `mkto-audit merge` leaves alone while it goes on, and what survives of the others.
 
-use mkto_audit::sandbox::{Fault, ObjectSpec};
+use mkto_sandbox::{Fault, ObjectSpec};
 use serde_json::{Value, json};
 
 use crate::merge::{fill_cache, merge, open_ledger};

@@ -1,6 +1,6 @@
 //! Leads that change while `mkto-audit merge` waits, reads or writes.
 
-use mkto_audit::sandbox::{Fault, Meanwhile};
+use mkto_sandbox::{Fault, Meanwhile};
 use serde_json::{Value, json};
 
 use crate::merge::{command, fill_cache, open_ledger};

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use mkto_audit::ledger::{CallKind, Ledger};
-use mkto_audit::sandbox::{Deed, LeadView, Meanwhile, Meddled, Moment, Options};
+use mkto_sandbox::{Deed, LeadView, Meanwhile, Meddled, Moment, Options};
 use serde_json::{Map, Value, json};
 
 use crate::merge::{command, fill_cache};
@@ -170,7 +170,7 @@ fn run(instance: &Instance, dice: &mut Dice, kill: bool) -> Option<Run> {
         let nth = usize::try_from(1 + dice.below(25)).unwrap();
         let moment = *dice.pick(&[Moment::Before, Moment::During, Moment::After]);
         let end = Arc::clone(&pid);
-        let run = move |_: &mkto_audit::sandbox::Screens<'_>| {
+        let run = move |_: &mkto_sandbox::Screens<'_>| {
             if let Some(id) = end.lock().unwrap().take() {
                 drop(std::process::Command::new("kill").args(["-KILL", &id.to_string()]).status());
             }

@@ -1,6 +1,6 @@
 //! A second `mkto-audit scan`: what changed, at the cost of what changed.
 
-use mkto_audit::sandbox::Fault;
+use mkto_sandbox::Fault;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 

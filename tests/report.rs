@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use mkto_audit::cache::{Cache, Row, ScanSpec};
 use mkto_audit::dedupe::KeySpec;
 use mkto_audit::lead::{AUDIT_FIELDS, Lead};
-use mkto_audit::sandbox::{Options, Sandbox, SeedLabel};
+use mkto_sandbox::{Options, Sandbox, SeedLabel};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -4,7 +4,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use mkto_audit::sandbox::{Fault, Options};
+use mkto_sandbox::{Fault, Options};
 
 use crate::guard::writes;
 use crate::support::caller::Caller;

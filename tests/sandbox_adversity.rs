@@ -5,7 +5,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use mkto_audit::sandbox::{Deed, Fault, Meanwhile, ObjectSpec, Screens};
+use mkto_sandbox::{Deed, Fault, Meanwhile, ObjectSpec, Screens};
 
 use crate::support::caller::Caller;
 use crate::support::{Instance, quick};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mkto_audit::sandbox::{Fault, Options, SeedCause};
+use mkto_sandbox::{Fault, Options, SeedCause};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -293,7 +293,7 @@ fn an_export_has_the_leads_of_its_window_and_fits_its_checksum() {
     let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     assert_eq!(job["numberOfRecords"], rows.len());
     let ids: BTreeSet<u64> = rows.iter().map(|row| row[0].parse().unwrap()).collect();
-    let in_window = |lead: &&mkto_audit::sandbox::LeadView| {
+    let in_window = |lead: &&mkto_sandbox::LeadView| {
         let born = lead.fields["createdAt"].as_str().unwrap();
         ("2025-10-05T00:00:00Z"..="2025-11-04T23:59:59Z").contains(&born)
     };

@@ -4,7 +4,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use mkto_audit::ledger::Ledger;
-use mkto_audit::sandbox::Fault;
+use mkto_sandbox::Fault;
 use serde_json::{Value, json};
 
 use crate::assert_picture;

@@ -1,6 +1,6 @@
 //! What `scan --estimate` says, against what a scan then takes.
 
-use mkto_audit::sandbox::Options;
+use mkto_sandbox::Options;
 use serde_json::Value;
 
 use crate::support::{Instance, quick};

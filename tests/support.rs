@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use mkto_audit::sandbox::{Options, Sandbox, SeedCause};
+use mkto_sandbox::{Options, Sandbox, SeedCause};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 

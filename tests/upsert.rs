@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::Stdio;
 
-use mkto_audit::sandbox::Fault;
+use mkto_sandbox::Fault;
 use serde_json::{Value, json};
 
 use crate::assert_picture;

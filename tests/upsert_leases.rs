@@ -4,7 +4,7 @@
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use mkto_audit::sandbox::Options;
+use mkto_sandbox::Options;
 use serde_json::json;
 
 use crate::guard::{leads_with, writes};

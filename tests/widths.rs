@@ -1,6 +1,6 @@
 //! What is shown on terminals of 80 and 120 columns: nothing is wider, and no word is broken.
 
-use mkto_audit::sandbox::Options;
+use mkto_sandbox::Options;
 
 use crate::assert_picture;
 use crate::support::{Instance, Run, quick};

@@ -7,12 +7,12 @@
 use std::path::Path;
 
 use clap::{Args, Parser};
+use mkto_sandbox::{OptionError, Options, Sandbox};
 use tempfile::TempDir;
 
 use super::wrap::fitted;
 use super::{Cli, Command, Context, Exit, Failure, Ui, interrupt};
 use crate::config::{Config, Environment, Flags};
-use crate::sandbox::{OptionError, Options, Sandbox};
 
 mod people;
 mod proof;

@@ -4,9 +4,8 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use mkto_sandbox::Sandbox;
 use serde_json::{Map, Value, json};
-
-use crate::sandbox::Sandbox;
 
 /// First names, which with a last name and a number make a person.
 const FIRST: [&str; 8] =

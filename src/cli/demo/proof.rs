@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mkto_sandbox::Sandbox;
 use serde_json::Value;
 
 use super::people::is_raced;
-use crate::sandbox::Sandbox;
 
 /// Fields that a merge has no say in, and those that differ from lead to lead by nature.
 const NOT_COUNTED: &[&str] =

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use mkto_sandbox::{Options, Sandbox};
 use proptest::prelude::*;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -15,7 +16,6 @@ use super::{Refresh, Start, how_to_start, refresh};
 use crate::cache::{Cache, RefreshTotals, Row};
 use crate::dedupe::KeySpec;
 use crate::marketo::{Client, ClientOptions, Clock, OneRun, ReadLeads, Schema};
-use crate::sandbox::{Options, Sandbox};
 
 /// The instance's present; tests stand where the command line does.
 #[expect(clippy::disallowed_methods, reason = "the sandbox's clock is the machine's")]
