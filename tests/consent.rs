@@ -154,6 +154,9 @@ fn on_a_terminal_the_number_of_records_that_vanish_has_to_be_typed() {
 #[cfg(target_os = "linux")]
 #[test]
 fn whoever_says_yes_or_names_a_plan_is_not_asked() {
+    if !has_a_terminal() {
+        return;
+    }
     let instance = with_a_group();
     let (code, shown) = on_a_terminal(&instance, "--confirm --yes", "");
     assert_eq!((code, instance.sandbox.leads().len()), (Some(0), 1), "{shown}");

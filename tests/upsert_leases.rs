@@ -105,6 +105,7 @@ fn an_upsert_and_a_guard_that_write_the_same_hundred_people_make_each_once() {
     let mut upsert = instance
         .command(["upsert", file.to_str().unwrap(), "--confirm"])
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let token = guard.token();
