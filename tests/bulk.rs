@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use mkto_sandbox::{Fault, Options};
 use serde_json::{Value, json};
 
+use crate::support::wait::{self, until};
 use crate::support::{Instance, Run};
 
 const CREATE: &str = "POST /bulk/v1/leads/export/create";
@@ -114,13 +115,12 @@ fn killed_at_many_moments_it_goes_on_and_orders_nothing_twice() {
         forget(&instance);
         let before = (instance.sandbox.calls_made(), calls(&instance, CREATE));
         let mut child = spawn(&instance);
-        while instance.sandbox.calls_made() < before.0 + moment
-            && child.try_wait().unwrap().is_none()
-        {
-            std::thread::yield_now();
-        }
+        until("a call of the scan, or its end", || {
+            instance.sandbox.calls_made() >= before.0 + moment
+                || child.try_wait().unwrap().is_some()
+        });
         child.kill().unwrap();
-        child.wait().unwrap();
+        wait::end_of(&mut child);
         scan(&instance).expect_code(0);
         assert_eq!(report(&instance), whole, "after {moment} calls");
         assert_eq!(calls(&instance, CREATE) - before.1, windows, "after {moment} calls");

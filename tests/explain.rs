@@ -6,6 +6,7 @@ use mkto_sandbox::{Options, SeedCause};
 use serde_json::{Value, json};
 
 use crate::assert_picture;
+use crate::support::wait;
 use crate::support::{Instance, Run, quick, word_for};
 
 fn seeded(leads: u32) -> Instance {
@@ -208,7 +209,7 @@ fn the_evidence_pack_of_an_integration_names_calls_and_leads_and_nobody() {
 /// Sends so many upserts of one address at one moment, and counts those that were answered.
 async fn upserts_at_once(instance: &Instance, calls: usize) -> usize {
     let base = instance.sandbox.base_url();
-    let http = reqwest::Client::new();
+    let http = wait::client();
     let token = format!(
         "{base}/identity/oauth/token?grant_type=client_credentials&client_id={}&client_secret={}",
         instance.sandbox.client_id(),

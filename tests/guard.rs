@@ -5,6 +5,7 @@ use std::time::Duration;
 use mkto_sandbox::Fault;
 use serde_json::{Value, json};
 
+use crate::support::wait::{self, until_async};
 use crate::support::{Guard, Instance, UNHURRIED, quick};
 
 /// How many living leads have this email.
@@ -252,16 +253,14 @@ fn shadow_mode_changes_nothing_and_counts_what_would_have_raced() {
     let token = guard.token();
     let held = instance.sandbox.hold_writes();
     instance.block_on(async {
-        let client = reqwest::Client::new();
+        let client = wait::client();
         let calls = (0..10).map(|_| {
             let call =
                 client.post(format!("{}/rest/v1/leads.json", guard.url())).bearer_auth(&token);
             call.json(&json!({"input": [{"email": "ada@example.com"}, {"email": ""}]})).send()
         });
         let answers = tokio::spawn(futures::future::join_all(calls));
-        while writes(&instance) < 10 {
-            tokio::task::yield_now().await;
-        }
+        until_async("ten writes at Marketo", async || writes(&instance) >= 10).await;
         drop(held);
         for answer in answers.await.unwrap() {
             assert!(answer.unwrap().text().await.unwrap().contains("\"success\":true"));
@@ -290,18 +289,17 @@ fn stopping_answers_what_is_under_way_and_takes_nothing_new() {
     let held = instance.sandbox.hold_writes();
     let answer = instance.block_on(async {
         let body = json!({"input": [{"email": "ada@example.com"}]});
-        let call = reqwest::Client::new()
+        let call = wait::client()
             .post(format!("{}/rest/v1/leads.json", guard.url()))
             .bearer_auth(&token)
             .json(&body);
         let call = tokio::spawn(call.send());
-        while writes(&instance) == 0 {
-            tokio::task::yield_now().await;
-        }
+        until_async("the write at Marketo", async || writes(&instance) > 0).await;
         guard.stop();
-        while std::net::TcpStream::connect(guard.url().trim_start_matches("http://")).is_ok() {
-            tokio::task::yield_now().await;
-        }
+        until_async("the guard to take no connection any more", async || {
+            std::net::TcpStream::connect(guard.url().trim_start_matches("http://")).is_err()
+        })
+        .await;
         drop(held);
         call.await.unwrap().unwrap().json::<Value>().await.unwrap()
     });

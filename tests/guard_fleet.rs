@@ -3,11 +3,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use crate::guard_postgres::guard_elsewhere;
 use crate::guard_storm::{Strength, Wind, blow, nothing_is_lost_and_nothing_twice, weather};
 use crate::support::cluster::Cluster;
+use crate::support::wait::until;
 use crate::support::{Guard, Instance};
 
 /// What goes wrong while it blows.
@@ -17,12 +17,21 @@ struct Trouble {
     restarts_of_postgres: usize,
 }
 
+/// Ends the storm, also where the test fails: else the callers would go on for ever.
+struct EndOfStorm<'a>(&'a AtomicBool);
+
+impl Drop for EndOfStorm<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 const MACHINES: [&str; 3] = ["one", "two", "three"];
 
 #[expect(clippy::print_stdout, reason = "figures, shown with --nocapture")]
 fn storm(strength: Strength, trouble: Trouble) {
     let instance = Instance::start(weather(strength));
-    let cluster = Cluster::start();
+    let Some(cluster) = Cluster::start() else { return };
     let address = cluster.database();
     let mut guards = MACHINES.map(|machine| guard_elsewhere(&instance, machine, &address));
     let urls = Arc::new(Mutex::new(guards.each_ref().map(Guard::url)));
@@ -43,13 +52,12 @@ fn storm(strength: Strength, trouble: Trouble) {
         },
     };
     let written = std::thread::scope(|scope| {
+        let ends = EndOfStorm(&over);
         let callers = scope.spawn(|| blow(&instance, &wind, strength));
         for crash in 1..=trouble.crashes {
             let before = instance.sandbox.calls_made();
             // It dies in the middle of its work: calls go out all the time.
-            while instance.sandbox.calls_made() < before + 20 {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            until("twenty calls more", || instance.sandbox.calls_made() >= before + 20);
             guards[0].kill();
             guards[0] = guard_elsewhere(&instance, MACHINES[0], &address);
             urls.lock().unwrap()[0] = guards[0].url();
@@ -59,7 +67,7 @@ fn storm(strength: Strength, trouble: Trouble) {
                 cluster.start_again();
             }
         }
-        over.store(true, Ordering::Relaxed);
+        drop(ends);
         callers.join().unwrap()
     });
     let log = || guards.each_ref().map(Guard::log).join("\n");

@@ -7,6 +7,7 @@ use mkto_sandbox::Options;
 use serde_json::{Value, json};
 
 use crate::guard::{leads_with, writes};
+use crate::support::wait::{self, until};
 use crate::support::{Guard, Instance, quick};
 
 const SHARED: [(&str, &str); 1] = [("MKTO_AUDIT__GUARD__LEASES", "sqlite")];
@@ -14,7 +15,7 @@ const ALONE: [(&str, &str); 1] = [("MKTO_AUDIT__GUARD__LEASES", "memory")];
 
 /// So many upserts of one email at one moment, by turns through each of these guards.
 pub async fn upserts(guards: &[&Guard], token: &str, email: &str, calls: usize) -> Vec<Value> {
-    let client = reqwest::Client::new();
+    let client = wait::client();
     let calls = guards.iter().cycle().take(calls).enumerate().map(|(number, guard)| {
         let body = json!({"input": [{"email": email, "firstName": format!("Writer {number}")}]});
         let call = client
@@ -52,14 +53,12 @@ pub fn leads_after_a_crash(leases: [(&str, &str); 1]) -> usize {
     let token = first.token();
     let url = format!("{}/rest/v1/leads.json", first.url());
     let caller = std::thread::spawn(move || {
-        let call = reqwest::blocking::Client::new().post(url).bearer_auth(&token);
+        let call = wait::blocking_client().post(url).bearer_auth(&token);
         call.json(&json!({"input": [{"email": "ada@example.com"}]})).send()
     });
-    while writes(&instance) == 0 {
-        std::thread::yield_now();
-    }
+    until("the write at Marketo", || writes(&instance) > 0);
     first.kill();
-    assert!(caller.join().unwrap().is_err(), "the guard is gone before it answers");
+    assert!(wait::joined(caller).is_err(), "the guard is gone before it answers");
     let answer = second.sync(&json!({"input": [{"email": "ada@example.com", "firstName": "Ada"}]}));
     assert!(answer["result"][0]["id"].is_number(), "{answer:?}");
     // Longer than the race window: what the killed guard's call may still write is written by then.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::guard::{leads_with, writes};
 use crate::guard_slow::records_waiting;
+use crate::support::wait::{self, until_async};
 use crate::support::{Guard, Instance, UNHURRIED, quick};
 
 #[test]
@@ -18,7 +19,7 @@ fn fifty_writers_of_one_email_at_once_make_duplicates_directly_and_none_through_
     {
         let token = guard.token();
         let answers = instance.block_on(async {
-            let client = reqwest::Client::new();
+            let client = wait::client();
             let calls = (0..50).map(|n| {
                 let body = json!({"input": [{"email": email, "firstName": format!("Writer {n}")}]});
                 let call = client
@@ -54,8 +55,8 @@ fn waiting_writes_leave_together_and_each_caller_gets_its_own_results() {
     );
     let token = guard.token();
     let answers = instance.block_on(async {
-        let client = reqwest::Client::new();
-        let calls = (0..60).map(|n| {
+        let client = wait::client();
+        let mut calls = (0..60).map(|n| {
             // One in six is bad in a way that concerns it alone.
             let employees = if n % 6 == 5 { json!("many") } else { json!(n) };
             let record =
@@ -72,13 +73,16 @@ fn waiting_writes_leave_together_and_each_caller_gets_its_own_results() {
                     .unwrap()
             }
         });
-        let answers = tokio::spawn(futures::future::join_all(calls));
-        // All but the call that left alone, since nothing was waiting.
-        while writes(&instance) == 0 || records_waiting(&client, &guard.url()).await < 59 {
-            tokio::task::yield_now().await;
-        }
+        // The first leaves alone, since nothing else is there; all others wait for it.
+        let first = tokio::spawn(calls.next().unwrap());
+        until_async("the first write at Marketo", async || writes(&instance) > 0).await;
+        let others = tokio::spawn(futures::future::join_all(calls));
+        until_async("59 records that wait", async || {
+            records_waiting(&client, &guard.url()).await == 59
+        })
+        .await;
         drop(held);
-        answers.await.unwrap()
+        [vec![first.await.unwrap()], others.await.unwrap()].concat()
     });
     for (n, answer) in answers.iter().enumerate() {
         assert_eq!(answer["result"].as_array().unwrap().len(), 1);
@@ -101,7 +105,7 @@ fn a_call_that_marketo_refuses_as_a_whole_fails_only_the_caller_whose_fault_it_i
     let guard = Guard::start(&instance, [("MKTO_AUDIT__LIMITS__CONCURRENCY", "1")]);
     let token = guard.token();
     let answers = instance.block_on(async {
-        let client = reqwest::Client::new();
+        let client = wait::client();
         let calls =
             (0..8).map(|n| {
                 let body = match n {
@@ -138,7 +142,7 @@ fn push_lead_and_submit_form_are_guarded_too() {
     let guard = Guard::start(&instance, []);
     let token = guard.token();
     let answers = instance.block_on(async {
-        let client = reqwest::Client::new();
+        let client = wait::client();
         let calls = (0..12).map(|n| {
             let (path, body) = match n % 3 {
                 0 => ("push", json!({"programName": "Webinar", "input": [{"email": "ada@example.com"}]})),
@@ -170,7 +174,7 @@ fn a_bounded_queue_turns_away_at_once_what_it_cannot_hold() {
     );
     let token = guard.token();
     let answers = instance.block_on(async {
-        let client = reqwest::Client::new();
+        let client = wait::client();
         let calls = (0..20).map(|n| {
             let body = json!({"input": [{"email": format!("p{n}@example.com")}]});
             let call = client

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::guard::{leads_with, writes};
 use crate::guard_slow::is_open;
 use crate::support::stub::{exchange, is_whole};
+use crate::support::wait::{self, until};
 use crate::support::{Guard, Instance, UNHURRIED, quick};
 
 /// A server that keeps what it was sent and gives one answer to it.
@@ -135,7 +136,7 @@ fn everything_that_is_no_lead_write_passes_byte_for_byte_both_ways() {
         ]
         .concat();
         let answered = exchange(&guard.url(), &request);
-        let (sent, received) = (head_and_body(&request), head_and_body(&recorded.join().unwrap()));
+        let (sent, received) = (head_and_body(&request), head_and_body(&wait::joined(recorded)));
         assert_eq!(received, sent, "what Marketo sees of {head}");
         let (status, headers, content) = head_and_body(&answered);
         let (their_status, their_headers, their_content) = head_and_body(&answer);
@@ -164,11 +165,9 @@ fn a_caller_that_is_killed_leaves_its_key_protected() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    while writes(&instance) == 0 {
-        std::thread::yield_now();
-    }
+    until("the write at Marketo", || writes(&instance) > 0);
     caller.kill().unwrap();
-    caller.wait().unwrap();
+    wait::end_of(&mut caller);
     assert_eq!(leads_with(&instance, "ada@example.com"), 0, "its write is under way");
     drop(held);
     let answer =

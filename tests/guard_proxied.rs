@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::support::wait::{self, PATIENCE};
 use crate::support::{Guard, Instance, quick};
 
 /// A proxy that tunnels each connection to a Marketo of its own, and gives what it was asked for.
@@ -72,7 +73,7 @@ fn marketo_is_reached_through_the_proxy_that_the_environment_names() {
         let guard = Guard::start(&instance, common.into_iter().chain(own));
         let (status, body) = guard.get("/rest/v1/lists.json", "caller-token");
         assert_eq!((status, &body["success"]), (200, &json!(true)), "{variable} {}", guard.log());
-        let (asked, sent) = heard.recv().unwrap();
+        let (asked, sent) = heard.recv_timeout(PATIENCE).unwrap();
         assert!(asked.starts_with("CONNECT marketo.example.com:443 HTTP/1.1"), "{asked}");
         assert!(
             asked.to_lowercase().contains("proxy-authorization: basic dxnlcjpwyxnz"),
@@ -100,12 +101,9 @@ fn marketo_is_reached_through_the_proxy_that_the_environment_names() {
     assert_eq!(guard.sync(&json!({"input": [{"email": "a@example.com"}]}))["success"], true);
     assert!(heard.try_recv().is_err());
 
-    let refused = instance
-        .command(["guard", "--listen", "127.0.0.1:0"])
-        .envs(common)
-        .env("HTTPS_PROXY", "socks5://127.0.0.1:9")
-        .output()
-        .unwrap();
+    let mut refused = instance.command(["guard", "--listen", "127.0.0.1:0"]);
+    refused.envs(common).env("HTTPS_PROXY", "socks5://127.0.0.1:9");
+    let refused = wait::run(&mut refused);
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && words.contains("socks5"), "{words}");
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::guard_postgres::LEASES;
 use crate::support::cluster::Cluster;
+use crate::support::wait;
 use crate::support::{Guard, Instance, Run, quick};
 
 const READ: &str = "/rest/v1/leads.json?filterType=id&filterValues=1";
@@ -101,7 +102,7 @@ fn a_guard_that_stopped_well_hands_back_its_part_of_the_limits_and_its_leases() 
 #[test]
 fn so_it_is_in_postgres() {
     let instance = Instance::start(quick());
-    let cluster = Cluster::start();
+    let Some(cluster) = Cluster::start() else { return };
     a_guard_follows_one_that_stopped_well(&instance, Some(&cluster.database()));
 }
 
@@ -167,7 +168,7 @@ fn a_guard_whose_budget_is_used_up_is_not_ready_and_says_why() {
 fn a_token_that_marketo_refuses_is_no_missing_permission() {
     let instance = Instance::start(quick());
     let guard = Guard::start(&instance, []);
-    let client = reqwest::blocking::Client::new();
+    let client = wait::blocking_client();
     let write = || {
         client
             .post(format!("{}/rest/v1/leads.json", guard.url()))

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::support::wait;
 use crate::support::{CLOCK_SPEED, Instance, bare, quick, token};
 
 const UNIT: &str = include_str!("../contrib/systemd/mkto-audit-guard.service");
@@ -54,19 +55,9 @@ fn told(manager: &UnixDatagram) -> Vec<String> {
     String::from_utf8(message[..length].to_vec()).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// The first line that a program prints.
-fn first_line(child: &mut std::process::Child) -> String {
-    let mut line = String::new();
-    let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
-    line.trim().to_owned()
-}
-
 fn write_through(instance: &Instance, url: &str) -> serde_json::Value {
     let token = token(instance);
-    let client =
-        reqwest::blocking::Client::builder().danger_accept_invalid_certs(true).build().unwrap();
-    let call = client.post(format!("{url}/rest/v1/leads.json")).bearer_auth(token);
+    let call = wait::blocking_client().post(format!("{url}/rest/v1/leads.json")).bearer_auth(token);
     call.json(&json!({"input": [{"email": "ada@example.com"}]})).send().unwrap().json().unwrap()
 }
 
@@ -74,14 +65,14 @@ fn write_through(instance: &Instance, url: &str) -> serde_json::Value {
 fn health(instance: &Instance, check: &[&str], url: &str) -> Option<i32> {
     let address = url.split_once("://").unwrap().1;
     let check = [check, &["--listen", address]].concat();
-    program(instance, &check, &BTreeMap::new()).output().unwrap().status.code()
+    wait::run(&mut program(instance, &check, &BTreeMap::new())).status.code()
 }
 
 /// Asks a program to stop, as a service manager does, and waits for its end.
 fn stop(mut child: std::process::Child) -> Option<i32> {
     let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
-    child.wait().unwrap().code()
+    wait::end_of(&mut child).code()
 }
 
 #[test]
@@ -105,7 +96,7 @@ fn the_unit_starts_a_guard_that_tells_systemd_and_keeps_to_its_state_directory()
     assert_eq!(directives(UNIT, "Type"), ["notify"]);
     assert_eq!(directives(UNIT, "StateDirectory"), ["mkto-audit"]);
     let mut child = program(&instance, &command_of(UNIT), &environment).spawn().unwrap();
-    let url = first_line(&mut child);
+    let url = wait::first_line(&mut child);
     let ready = told(&manager);
     assert_eq!(ready[0], "READY=1");
     assert!(ready[1].starts_with("STATUS=guarding writes to "), "{ready:?}");
@@ -146,7 +137,7 @@ fn the_drop_in_for_tls_starts_a_guard_with_the_credentials_that_it_loads() {
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
     let environment = BTreeMap::from([("XDG_DATA_HOME", folder.to_owned())]);
     let mut child = program(&instance, &command, &environment).spawn().unwrap();
-    let url = first_line(&mut child);
+    let url = wait::first_line(&mut child);
     assert!(url.starts_with("https://"), "{url}");
     assert_eq!(write_through(&instance, &url)["result"][0]["status"], "created");
     assert_eq!(health(&instance, &["guard", "check", "--ready"], &url), Some(0));
@@ -170,8 +161,7 @@ fn the_images_command_is_refused_without_tls_and_runs_where_something_in_front_h
     assert_eq!(volume, "/var/lib/mkto-audit");
     let command = list("CMD ");
     let mut command: Vec<&str> = command.iter().map(String::as_str).collect();
-    let refused =
-        program(&instance, &command, &environment).stderr(Stdio::piped()).output().unwrap();
+    let refused = wait::run(&mut program(&instance, &command, &environment));
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--insecure-listen"));
 
@@ -180,7 +170,7 @@ fn the_images_command_is_refused_without_tls_and_runs_where_something_in_front_h
         command.iter().map(|word| word.replace("0.0.0.0", "127.0.0.1")).collect();
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
     let mut child = program(&instance, &command, &environment).spawn().unwrap();
-    let url = first_line(&mut child);
+    let url = wait::first_line(&mut child);
     assert_eq!(write_through(&instance, &url)["result"][0]["status"], "created");
     // The check of its health is a command of the program itself, as there is nothing else in the
     // image to ask with.
@@ -213,12 +203,12 @@ fn a_log_that_nobody_reads_any_more_stops_nobody_and_loses_nothing_that_there_is
     let home = instance.folder.path().display().to_string();
     let mut child = command.env("HOME", home).stderr(writer.try_clone().unwrap()).spawn().unwrap();
     drop(command);
-    let url = first_line(&mut child);
+    let url = wait::first_line(&mut child);
     assert_eq!(write_through(&instance, &url)["result"][0]["status"], "created");
 
     fill(writer);
     assert_eq!(write_through(&instance, &url)["result"][0]["status"], "updated");
-    let health = reqwest::blocking::get(format!("{url}/-/healthz")).unwrap();
+    let health = wait::blocking_client().get(format!("{url}/-/healthz")).send().unwrap();
     assert_eq!(health.status(), 200);
 
     // Somebody reads again: the lines that waited are all there, and the last ones too.
@@ -229,11 +219,12 @@ fn a_log_that_nobody_reads_any_more_stops_nobody_and_loses_nothing_that_there_is
         let mut piece = [0; 4096];
         while !String::from_utf8_lossy(&log).contains("stopping: ") {
             let read = std::io::Read::read(&mut reader, &mut piece).unwrap();
+            assert!(read > 0, "the pipe ended");
             log.extend_from_slice(&piece[..read]);
         }
         String::from_utf8_lossy(&log).into_owned()
     });
     assert_eq!(stop(child), Some(0));
-    let log = reading.join().unwrap();
+    let log = wait::joined(reading);
     assert_eq!(log.matches("written user=").count(), 2, "{}", log.replace('.', ""));
 }

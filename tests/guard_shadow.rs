@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::stub::{self, is_whole};
+use crate::support::wait;
 use crate::support::{Guard, Instance, Run, quick};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -82,7 +83,7 @@ fn a_write_is_not_held_up_until_all_of_it_is_there_nor_framed_anew() {
     let mut answer = String::new();
     caller.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("\"created\""), "{answer}");
-    let received = String::from_utf8(upstream.received.join().unwrap()).unwrap().to_lowercase();
+    let received = String::from_utf8(wait::joined(upstream.received)).unwrap().to_lowercase();
     assert!(received.contains("transfer-encoding: chunked\r\n"), "{received}");
     assert!(!received.contains("content-length"), "{received}");
     let (seen, _) = report(&instance, guard, &upstream.url);
@@ -99,10 +100,10 @@ fn a_body_that_is_too_large_passes_whole_and_is_counted_as_not_looked_at() {
         r#"{{"input": [{{"email": "ada@example.com", "notes": "{}the end"}}]}}"#,
         "x".repeat(3_000_000)
     );
-    let call = reqwest::blocking::Client::new().post(format!("{}/rest/v1/leads.json", guard.url()));
+    let call = wait::blocking_client().post(format!("{}/rest/v1/leads.json", guard.url()));
     let call = call.bearer_auth("t").header("content-type", "application/json").body(body.clone());
     assert_eq!(call.send().unwrap().status(), 200);
-    let received = upstream.received.join().unwrap();
+    let received = wait::joined(upstream.received);
     assert!(received.ends_with(body.as_bytes()), "{} bytes came", received.len());
     let (seen, shown) = report(&instance, guard, &upstream.url);
     let counts = ["calls", "records", "unseen"].map(|name| seen[name].clone());

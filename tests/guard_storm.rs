@@ -13,6 +13,7 @@ use mkto_sandbox::{Fault, Options};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::support::wait::LONGEST;
 use crate::support::{Guard, Instance, quick, token};
 
 /// How hard it blows.
@@ -122,6 +123,7 @@ async fn write(
     let body = json!({"input": [{"email": email, "firstName": value}]});
     let begun = Instant::now();
     for attempt in caller.. {
+        assert!(begun.elapsed() < LONGEST / 2, "a write of {email} was never acknowledged");
         let url = format!("{}/rest/v1/leads.json", (wind.address)(attempt));
         let answer = match client.post(&url).bearer_auth(&wind.token).json(&body).send().await {
             Ok(answer) => answer,

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::wait::{self, until};
 use crate::support::{Instance, Run, quick};
 
 /// Runs a command that may make so many calls in an hour, and sends it a signal as soon as they are
@@ -20,14 +21,14 @@ fn stopped_after(calls: u64, instance: &Instance, arguments: &[&str], signal: &s
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    while instance.sandbox.calls_made() < before + calls && child.try_wait().unwrap().is_none() {
-        std::thread::yield_now();
-    }
+    until("its calls, or its end", || {
+        instance.sandbox.calls_made() >= before + calls || child.try_wait().unwrap().is_some()
+    });
     // It is gone already where it needed no more calls than these.
     drop(
         Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status(),
     );
-    let run = Run::from(child.wait_with_output().unwrap());
+    let run = Run::from(wait::output_of(child));
     assert!(instance.sandbox.calls_made() <= before + calls, "{}", run.picture());
     run
 }
@@ -129,12 +130,10 @@ fn a_write_that_is_under_way_is_brought_to_its_end() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    while !instance.sandbox.calls().contains_key("POST /rest/v1/leads") {
-        std::thread::yield_now();
-    }
+    until("the write at Marketo", || instance.sandbox.calls().contains_key("POST /rest/v1/leads"));
     assert!(
         Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
     );
-    let run = Run::from(child.wait_with_output().unwrap()).expect_code(0).json();
+    let run = Run::from(wait::output_of(child)).expect_code(0).json();
     assert_eq!((&run["created"], instance.sandbox.leads_living()), (&json!(2), 2));
 }

@@ -10,6 +10,7 @@ use mkto_sandbox::{LeadView, Options};
 use serde_json::{Value, json};
 
 use crate::assert_picture;
+use crate::support::wait::{self, until_async};
 use crate::support::{Instance, Run, UNHURRIED, quick};
 
 /// Every kind of fault that a call of a merge can meet.
@@ -190,9 +191,10 @@ fn in_its_first_merge(instance: &Instance) -> std::process::Child {
         .spawn()
         .unwrap();
     instance.block_on(async {
-        while !instance.sandbox.calls().keys().any(|call| call.ends_with("/merge")) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until_async("the first merge at Marketo", async || {
+            instance.sandbox.calls().keys().any(|call| call.ends_with("/merge"))
+        })
+        .await;
     });
     child
 }
@@ -210,7 +212,7 @@ fn a_loser_that_becomes_somebody_else_while_its_group_is_half_merged_is_left_alo
     let last = dry["group"][0]["losers"].as_array().unwrap().last().unwrap().as_u64().unwrap();
     let child = in_its_first_merge(&instance);
     instance.sandbox.change_lead(last, &json!({"email": "else@example.com"}));
-    let run = Run::from(child.wait_with_output().unwrap()).expect_code(3);
+    let run = Run::from(wait::output_of(child)).expect_code(3);
     assert_eq!(instance.sandbox.merged_into(last), None, "{}", run.picture());
     assert_eq!(instance.sandbox.lead(last).unwrap().fields["email"], "else@example.com");
     let group = &run.json()["group"][0];
@@ -240,7 +242,7 @@ fn what_a_loser_holds_when_its_merge_leaves_is_in_the_ledger() {
     let child = in_its_first_merge(&instance);
     // A value that is dropped, and that the plan does not name, would keep the group out.
     instance.sandbox.change_lead(loser, &json!({"title": "Countess"}));
-    Run::from(child.wait_with_output().unwrap()).expect_code(0);
+    Run::from(wait::output_of(child)).expect_code(0);
     assert!(instance.sandbox.merged_into(loser).is_some());
     let ledger = open_ledger(&instance);
     let titles: Vec<_> = ledger
@@ -309,7 +311,7 @@ fn a_merge_that_is_killed_at_random_moments_loses_nothing() {
         if ended.is_none() {
             kills += 1;
             child.kill().unwrap();
-            child.wait().unwrap();
+            wait::end_of(&mut child);
         }
         nothing_is_lost(&instance, &before);
     }

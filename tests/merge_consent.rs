@@ -8,6 +8,7 @@ use mkto_sandbox::{Meanwhile, Options};
 use serde_json::json;
 
 use crate::merge::{command, fill_cache, merge};
+use crate::support::wait;
 use crate::support::{Instance, Run, quick};
 
 fn pair(knobs: &[&str]) -> (Instance, u64, u64) {
@@ -56,7 +57,7 @@ fn an_opt_out_that_comes_while_the_merge_of_a_killed_run_runs_is_on_the_survivor
         );
     };
     instance.sandbox.after_call("/merge", 1, Meanwhile::Run(Box::new(kill)));
-    assert!(!child.lock().unwrap().wait().unwrap().success());
+    assert!(!wait::end_of(&mut child.lock().unwrap()).success());
     let next = merge(&instance, &["--confirm", "--json"]);
     assert_eq!(instance.sandbox.merged_into(loser), Some(winner), "{}", next.picture());
     assert!(says_no(&instance, winner, "doNotCall"), "{}", next.picture());
@@ -81,7 +82,7 @@ fn a_sum_that_was_written_before_the_ledger_was_lost_is_not_added_up_again() {
         );
     };
     instance.sandbox.after_call("POST /rest/v1/leads.json", 1, Meanwhile::Run(Box::new(kill)));
-    assert!(!child.wait().unwrap().success());
+    assert!(!wait::end_of(&mut child).success());
     let score = || instance.sandbox.lead(winner).unwrap().fields["leadScore"].clone();
     assert_eq!((score(), instance.sandbox.merged_into(loser)), (json!(17), None));
 

@@ -5,6 +5,7 @@ use mkto_sandbox::{Fault, Meanwhile, Options};
 use serde_json::{Value, json};
 
 use crate::merge::{command, fill_cache};
+use crate::support::wait::{self, PATIENCE};
 use crate::support::{Instance, Run, quick};
 
 const MERGE: &str = "POST /rest/v1/leads/{id}/merge";
@@ -64,7 +65,7 @@ fn of_another_user(instance: &Instance, path: &str) -> impl FnOnce() + Send + 's
         ("client_secret", instance.sandbox.client_secret().to_owned()),
     ];
     let call = move || {
-        let client = reqwest::blocking::Client::new();
+        let client = wait::blocking_client();
         let token =
             client.post(format!("{base}/identity/oauth/token")).form(&identity).send().unwrap();
         let token: Value = token.json().unwrap();
@@ -74,7 +75,7 @@ fn of_another_user(instance: &Instance, path: &str) -> impl FnOnce() + Send + 's
         assert_eq!(answer["success"], true, "{answer}");
     };
     // The client that blocks must not be used on a runtime's thread.
-    move || std::thread::spawn(call).join().unwrap()
+    move || wait::joined(std::thread::spawn(call))
 }
 
 #[test]
@@ -103,7 +104,7 @@ fn two_machines_at_once_never_claim_the_same_loser() {
         instance.sandbox.before_call("/merge", 1, Meanwhile::Run(Box::new(other)));
         // It waits for its answer for longer than the other one takes.
         let first = Run::of(first.env("MKTO_AUDIT_CLOCK_SPEED", "10"));
-        let second = told.recv().unwrap().expect_code(0);
+        let second = told.recv_timeout(PATIENCE).unwrap().expect_code(0);
         let all: Vec<u64> = pairs.iter().map(|[_, loser]| *loser).collect();
         assert_eq!(claimed(&second), all, "{}", second.picture());
         if lost {

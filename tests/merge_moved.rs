@@ -4,6 +4,7 @@ use mkto_sandbox::{Fault, Meanwhile};
 use serde_json::{Value, json};
 
 use crate::merge::{command, fill_cache, open_ledger};
+use crate::support::wait::{self, until_async};
 use crate::support::{Instance, Run, quick};
 
 const MERGE: &str = "POST /rest/v1/leads/{id}/merge";
@@ -42,16 +43,14 @@ fn a_merge_that_is_held_behind_rate_limits_is_not_made_of_a_person_who_changed_m
         .spawn()
         .unwrap();
     instance.block_on(async {
-        while !instance.sandbox.errors().contains_key("606") {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+        until_async("the first 606", async || instance.sandbox.errors().contains_key("606")).await;
     });
     // Somebody else's from now on.
     instance.sandbox.change_lead(
         loser,
         &json!({"email": "bob@example.org", "firstName": "Bob", "lastName": "Baker"}),
     );
-    let run = Run::from(child.wait_with_output().unwrap()).expect_code(3);
+    let run = Run::from(wait::output_of(child)).expect_code(3);
     assert_eq!(instance.sandbox.merged_into(loser), None, "{}", run.picture());
     assert_eq!(value(&instance, loser, "lastName"), "Baker");
     assert!(instance.sandbox.lead(winner).is_some());

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::merge::{command, fill_cache, merge};
+use crate::support::wait;
 use crate::support::{Instance, Run, quick};
 
 fn instance_of(leads: &[Value]) -> Instance {
@@ -261,7 +262,7 @@ fn addresses_come_from_standard_input_too() {
         .spawn()
         .unwrap();
     child.stdin.take().unwrap().write_all(b"email\na@example.com\n").unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = wait::output_of(child);
     let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(keys(&plan, "would_merge"), ["a@example.com"], "{plan}");
 }

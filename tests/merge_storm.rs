@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use mkto_audit::ledger::{CallKind, Ledger};
 use mkto_sandbox::{Deed, LeadView, Meanwhile, Meddled, Moment, Options};
 use serde_json::{Map, Value, json};
 
 use crate::merge::{command, fill_cache};
+use crate::support::wait::{self, LONGEST};
 use crate::support::{CLOCK_SPEED, Instance, Run, quick};
 
 /// Numbers from a seed.
@@ -177,19 +178,18 @@ fn run(instance: &Instance, dice: &mut Dice, kill: bool) -> Option<Run> {
         };
         instance.sandbox.at_moment("/", nth, moment, Meanwhile::Run(Box::new(run)));
     }
-    let mut out = String::new();
-    let mut err = child.stderr.take().unwrap();
-    let errors = std::thread::spawn(move || {
-        let mut text = String::new();
-        std::io::Read::read_to_string(&mut err, &mut text).unwrap();
-        text
-    });
-    std::io::Read::read_to_string(&mut child.stdout.take().unwrap(), &mut out).unwrap();
+    let stdout = wait::reading(child.stdout.take().unwrap());
+    let stderr = wait::reading(child.stderr.take().unwrap());
+    let words = |from: mpsc::Receiver<Vec<u8>>| {
+        String::from_utf8(from.recv_timeout(LONGEST).expect("the end of the run")).unwrap()
+    };
+    let stdout = words(stdout);
+    // Nobody kills a process of this number once it is over.
     let mut held = pid.lock().unwrap();
     *held = None;
-    let status = child.wait().unwrap();
+    let code = wait::end_of(&mut child).code();
     drop(held);
-    let run = Run { code: status.code(), stdout: out, stderr: errors.join().unwrap() };
+    let run = Run { code, stdout, stderr: words(stderr) };
     run.code.is_some().then_some(run)
 }
 

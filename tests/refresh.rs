@@ -4,6 +4,7 @@ use mkto_sandbox::Fault;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
+use crate::support::wait::{self, until};
 use crate::support::{Instance, Run, quick};
 
 fn scanned(leads: u32) -> Instance {
@@ -87,13 +88,12 @@ fn cut_short_at_any_call_it_loses_no_change() {
         instance.sandbox.fail_next(endpoint, Fault::Slow);
         let already = instance.sandbox.calls().get(endpoint).copied().unwrap_or(0);
         let mut child = instance.command(["scan", "--db", "cache.db"]).spawn().unwrap();
-        while instance.sandbox.calls().get(endpoint).copied().unwrap_or(0) == already
-            && child.try_wait().unwrap().is_none()
-        {
-            std::thread::yield_now();
-        }
+        until("the next call, or the end of the scan", || {
+            instance.sandbox.calls().get(endpoint).copied().unwrap_or(0) != already
+                || child.try_wait().unwrap().is_some()
+        });
         child.kill().unwrap();
-        child.wait().unwrap();
+        wait::end_of(&mut child);
         let found = scan(&instance);
         assert_eq!(found["strategy"], "refresh", "{endpoint}");
         instance.run(["scan", "--db", "fresh.db"]).expect_code(0);
@@ -130,8 +130,7 @@ fn what_is_known_of_births_follows_a_merge_by_somebody_else() {
     );
     let token = crate::support::token(&instance);
     let merged: Value = instance.block_on(async move {
-        let call =
-            reqwest::Client::new().post(merge).bearer_auth(token).header("content-length", 0);
+        let call = wait::client().post(merge).bearer_auth(token).header("content-length", 0);
         call.send().await.unwrap().json().await.unwrap()
     });
     assert_eq!(merged["success"], true, "{merged}");

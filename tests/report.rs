@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::assert_picture;
+use crate::support::wait;
 use crate::support::{Instance, Run, binary, quick, word_for};
 
 const INSTANCE: &str = "123-abc-456.mktorest.com";
@@ -370,7 +371,7 @@ fn a_reader_that_has_seen_enough_ends_the_report_quietly() {
     let mut child =
         audit.command(["--csv"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
-    let run = Run::from(child.wait_with_output().unwrap());
+    let run = Run::from(wait::output_of(child));
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
 }
 

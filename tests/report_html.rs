@@ -9,6 +9,8 @@ use mkto_audit::dedupe::KeySpec;
 use mkto_audit::lead::Lead;
 use tempfile::TempDir;
 
+use crate::support::needs;
+use crate::support::wait;
 use crate::support::{Run, binary};
 
 const HOSTILE: &str = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">";
@@ -44,14 +46,21 @@ impl Page {
 
     /// The document after its script has run, at this hash.
     fn shown(&self, hash: &str) -> String {
-        let output = chromium(self.folder.path())
-            .arg("--dump-dom")
-            .arg(format!("file://{}{hash}", self.file.display()))
-            .output()
-            .expect("this test needs Debian's `chromium`: apt-get install chromium");
+        let mut command = chromium(self.folder.path());
+        let address = format!("file://{}{hash}", self.file.display());
+        let output = wait::run(command.arg("--dump-dom").arg(address));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
+}
+
+/// Whether there is a browser to look with.
+fn can_look() -> bool {
+    let found = needs::program("chromium", []).is_some();
+    if !found {
+        needs::missing("Chromium", "apt-get install chromium");
+    }
+    found
 }
 
 /// Headless, and as alone as it can be made: a fresh profile, and nothing that asks a network.
@@ -99,6 +108,9 @@ fn people() -> Vec<Lead> {
 
 #[test]
 fn the_page_shows_pages_of_rows_and_runs_nothing_that_stands_in_the_data() {
+    if !can_look() {
+        return;
+    }
     let page = Page::of(people());
     let document = page.shown("");
     assert_eq!(rows(&document).len(), 100);
@@ -118,6 +130,9 @@ fn the_page_shows_pages_of_rows_and_runs_nothing_that_stands_in_the_data() {
 
 #[test]
 fn the_table_sorts_filters_and_turns_pages_by_its_address() {
+    if !can_look() {
+        return;
+    }
     let page = Page::of(people());
     let sorted = page.shown("#sort=key&dir=desc");
     assert!(rows(&sorted)[0].contains("p249@example.com"));
@@ -133,6 +148,9 @@ fn the_table_sorts_filters_and_turns_pages_by_its_address() {
 
 #[test]
 fn a_hundred_thousand_groups_are_one_page_that_still_filters() {
+    if !can_look() {
+        return;
+    }
     let people = (0..100_000)
         .flat_map(|place| pair(1 + place * 2, &format!("p{place:06}@example.com"), "Pat"));
     let page = Page::of(people);

@@ -8,6 +8,7 @@ use mkto_sandbox::{Fault, Options};
 
 use crate::guard::writes;
 use crate::support::caller::Caller;
+use crate::support::wait::{until, until_async};
 use crate::support::{Instance, quick};
 
 fn merge(caller: &Caller<'_>, winner: u64, query: &str) -> Value {
@@ -25,9 +26,7 @@ fn code(answer: &Value) -> &str {
 }
 
 async fn arrived(instance: &Instance, calls: u64) {
-    while writes(instance) < calls {
-        tokio::task::yield_now().await;
-    }
+    until_async("the writes at Marketo", async || writes(instance) >= calls).await;
 }
 
 #[test]
@@ -85,9 +84,7 @@ fn a_call_whose_client_hung_up_still_writes() {
         drop(held);
         next.await.unwrap().unwrap();
     });
-    while instance.sandbox.leads().len() < 2 {
-        std::thread::yield_now();
-    }
+    until("two leads", || instance.sandbox.leads().len() >= 2);
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl Ask for Caller<'_> {
     /// Every row of an activity endpoint, and the number of rows of each page.
     fn pages(&self, path: &str, token: &str) -> (Vec<Value>, Vec<usize>) {
         let (mut rows, mut sizes, mut token) = (Vec::new(), Vec::new(), token.to_owned());
-        loop {
+        for _ in 0..10_000 {
             let answer = self.get(&format!("{path}&nextPageToken={token}"));
             assert_eq!(answer["success"], true, "{answer}");
             let page = answer.get("result").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -42,6 +42,7 @@ impl Ask for Caller<'_> {
                 return (rows, sizes);
             }
         }
+        panic!("the activity log has no end");
     }
 
     fn create(&self, filter: &Value) -> Value {
@@ -60,7 +61,7 @@ impl Ask for Caller<'_> {
             .to_owned();
         let queued = self.post(&format!("{EXPORTS}/{id}/enqueue.json"), &json!({}));
         assert_eq!(queued["result"][0]["status"], "Queued", "{queued}");
-        loop {
+        for _ in 0..10_000 {
             let status = self.get(&format!("{EXPORTS}/{id}/status.json"))["result"][0].clone();
             match status["status"].as_str() {
                 Some("Completed") => return status,
@@ -68,6 +69,7 @@ impl Ask for Caller<'_> {
                 other => panic!("{other:?}"),
             }
         }
+        panic!("the export has not ended after ten thousand looks");
     }
 
     fn file(&self, job: &Value, range: Option<&str>) -> (StatusCode, Option<String>, Vec<u8>) {

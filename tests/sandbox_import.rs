@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::guard::leads_with;
+use crate::support::wait::{self, until};
 use crate::support::{Instance, quick, token};
 
 /// Imports a file, with more parameters in the query, and gives the answer.
@@ -12,7 +13,7 @@ fn import(instance: &Instance, query: &str, file: &str) -> Value {
         "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"leads.csv\"\r\n\r\n{file}\r\n--x--\r\n"
     );
     let url = format!("{}/bulk/v1/leads.json?{query}", instance.sandbox.base_url());
-    let call = reqwest::Client::new()
+    let call = wait::client()
         .post(url)
         .bearer_auth(token(instance))
         .header("content-type", "multipart/form-data; boundary=x")
@@ -22,7 +23,7 @@ fn import(instance: &Instance, query: &str, file: &str) -> Value {
 
 fn status(instance: &Instance, batch: u64) -> Value {
     let url = format!("{}/bulk/v1/leads/batch/{batch}.json", instance.sandbox.base_url());
-    let call = reqwest::Client::new().get(url).bearer_auth(token(instance));
+    let call = wait::client().get(url).bearer_auth(token(instance));
     let answer: Value =
         instance.block_on(async { call.send().await.unwrap().json().await.unwrap() });
     answer["result"][0].clone()
@@ -39,9 +40,7 @@ fn a_file_is_taken_row_by_row_and_of_several_leads_of_one_key_the_newest_is_writ
     let batch = taken["result"][0]["batchId"].as_u64().unwrap();
     assert_eq!(taken["result"][0]["status"], "Queued", "{taken}");
     assert_eq!(leads_with(&instance, "new@example.com"), 0, "nothing is written at once");
-    while status(&instance, batch)["status"] != "Complete" {
-        std::thread::yield_now();
-    }
+    until("the import to complete", || status(&instance, batch)["status"] == "Complete");
     let ended = status(&instance, batch);
     assert_eq!(
         (&ended["numOfLeadsProcessed"], &ended["numOfRowsFailed"]),

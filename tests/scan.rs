@@ -8,6 +8,7 @@ use mkto_sandbox::Fault;
 use serde_json::{Value, json};
 
 use crate::assert_picture;
+use crate::support::wait::{self, until};
 use crate::support::{Instance, Run, quick};
 
 /// Every lead of the report's groups, which is what a scan is for.
@@ -77,11 +78,11 @@ fn killed_at_any_moment_it_goes_on_and_ends_as_if_nothing_had_happened() {
         std::fs::remove_dir_all(instance.path(".cache")).unwrap();
         let already = reads(&instance);
         let mut child = spawn(&instance, &["scan"]);
-        while reads(&instance) < already + reads_before && child.try_wait().unwrap().is_none() {
-            std::thread::yield_now();
-        }
+        until("its reads, or its end", || {
+            reads(&instance) >= already + reads_before || child.try_wait().unwrap().is_some()
+        });
         child.kill().unwrap();
-        child.wait().unwrap();
+        wait::end_of(&mut child);
         instance.run(["scan"]).expect_code(0);
         assert_eq!(groups(&instance), whole);
     }
@@ -94,15 +95,13 @@ fn ctrl_c_stops_it_with_4_and_the_same_command_goes_on() {
     options.answer_delay = Duration::from_millis(100);
     let instance = Instance::start(options);
     let child = spawn(&instance, &["scan", "--json"]);
-    while reads(&instance) < 3 {
-        std::thread::yield_now();
-    }
+    until("three reads", || reads(&instance) >= 3);
     let interrupted = std::process::Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status()
         .unwrap();
     assert!(interrupted.success());
-    let run = Run::from(child.wait_with_output().unwrap()).expect_code(4);
+    let run = Run::from(wait::output_of(child)).expect_code(4);
     assert_eq!(run.json()["complete"], false);
     assert!(
         run.stderr.contains("stopping; a call that is writing is brought to its end first"),
@@ -163,12 +162,10 @@ fn the_cache_of_another_instance_is_refused_and_two_scans_at_once_are_one() {
     options.answer_delay = Duration::from_millis(150);
     let instance = Instance::start(options);
     let mut first = spawn(&instance, &["scan"]);
-    while reads(&instance) == 0 {
-        std::thread::yield_now();
-    }
+    until("the first read", || reads(&instance) > 0);
     let second = instance.run(["scan"]).expect_code(1);
     assert!(second.stderr.contains("in use"), "{}", second.stderr);
-    assert!(first.wait().unwrap().success());
+    assert!(wait::end_of(&mut first).success());
 }
 
 fn denying(permissions: &[&str]) -> Instance {
@@ -308,11 +305,9 @@ fn a_key_that_is_changed_and_changed_back_during_a_scan_loses_no_group() {
     std::fs::remove_dir_all(instance.path(".cache")).unwrap();
     let already = reads(&instance);
     let mut child = spawn(&instance, &["scan"]);
-    while reads(&instance) < already + 8 {
-        std::thread::yield_now();
-    }
+    until("eight reads more", || reads(&instance) >= already + 8);
     child.kill().unwrap();
-    child.wait().unwrap();
+    wait::end_of(&mut child);
     let report =
         Run::of(instance.command(["report", "--json"]).env("MKTO_AUDIT__MATCH__KEY", "lastName"));
     assert!(report.expect_code(4).json()["leads"].as_u64().unwrap() > 0);

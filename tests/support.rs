@@ -8,9 +8,13 @@ use mkto_sandbox::{Options, Sandbox, SeedCause};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use wait::LONGEST;
+
 pub mod caller;
 pub mod cluster;
+pub mod needs;
 pub mod stub;
+pub mod wait;
 
 /// How many times as fast Marketo's own time limits pass in tests, in the sandbox and in the binary
 /// alike.
@@ -41,9 +45,11 @@ impl Instance {
         Self { sandbox, folder: tempfile::tempdir().unwrap(), runtime }
     }
 
-    /// Runs something that awaits on the sandbox's own runtime.
+    /// Runs something that awaits on the sandbox's own runtime; what does not end fails.
+    #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.runtime.block_on(future)
+        let ended = self.runtime.block_on(async { tokio::time::timeout(LONGEST, future).await });
+        ended.unwrap_or_else(|_| panic!("not done after {LONGEST:?}"))
     }
 
     /// A file in this test's folder.
@@ -133,16 +139,9 @@ impl Guard {
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        let mut url = String::new();
-        let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
-        std::io::BufRead::read_line(&mut stdout, &mut url).unwrap();
-        let url = url.trim().to_owned();
+        let url = wait::first_line(&mut child);
         assert!(url.starts_with("http"), "{}", std::fs::read_to_string(&log).unwrap());
-        let client = reqwest::blocking::Client::builder()
-            .danger_accept_invalid_certs(true)
-            .timeout(std::time::Duration::from_secs(60))
-            .build()
-            .unwrap();
+        let client = wait::blocking_client();
         let identity = [
             ("grant_type", "client_credentials".to_owned()),
             ("client_id", instance.sandbox.client_id().to_owned()),
@@ -171,12 +170,12 @@ impl Guard {
     /// Ends it as a crash does.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        wait::end_of(&mut self.child);
     }
 
     /// Waits for its end.
     pub fn wait(&mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
+        wait::end_of(&mut self.child).code()
     }
 
     /// A token, fetched through it.
@@ -271,7 +270,7 @@ pub fn token(instance: &Instance) -> String {
         ("client_secret", instance.sandbox.client_secret()),
     ];
     let answer: serde_json::Value = instance.block_on(async {
-        reqwest::Client::new().post(url).form(&identity).send().await.unwrap().json().await.unwrap()
+        wait::client().post(url).form(&identity).send().await.unwrap().json().await.unwrap()
     });
     answer["access_token"].as_str().unwrap().to_owned()
 }
@@ -331,8 +330,9 @@ pub struct Run {
 }
 
 impl Run {
+    #[track_caller]
     pub fn of(command: &mut Command) -> Self {
-        Self::from(command.output().unwrap())
+        Self::from(wait::run(command))
     }
 
     /// Its one JSON document.

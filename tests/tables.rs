@@ -7,6 +7,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::wait;
 use crate::support::{Instance, Run, binary, quick};
 
 const ROWS: [[&str; 5]; 4] = [
@@ -214,7 +215,7 @@ fn standard_input_is_read_as_a_file_is() {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(&utf16(&text("\t", "\r\n"))).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = wait::output_of(child);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     expect_the_leads(&home, "standard input");
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::support::wait;
 use crate::support::{Guard, Instance, Run, quick};
 
 /// What is wrong with a certificate.
@@ -128,7 +129,7 @@ fn a_guard_refuses_a_write_that_surely_was_not_sent_and_says_why() {
             let mode = [("MKTO_AUDIT__GUARD__MODE", mode), ("MKTO_AUDIT_CLOCK_SPEED", "1")];
             let guard = Guard::start(&instance, server.variables().into_iter().chain(mode));
             let call = |method: reqwest::Method, body: Option<&Value>| {
-                let call = reqwest::blocking::Client::new()
+                let call = wait::blocking_client()
                     .request(method, format!("{}/rest/v1/leads.json", guard.url()));
                 let call = call.bearer_auth("caller-token");
                 body.map_or_else(

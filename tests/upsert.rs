@@ -8,6 +8,7 @@ use mkto_sandbox::Fault;
 use serde_json::{Value, json};
 
 use crate::assert_picture;
+use crate::support::wait::{self, until};
 use crate::support::{Instance, Run, UNHURRIED, quick};
 
 /// Emails that several living leads have.
@@ -112,7 +113,7 @@ fn standard_input_is_taken_as_json_lines_and_null_clears() {
         .unwrap()
         .write_all(b"{\"email\": \"ada@example.com\", \"title\": null}\n")
         .unwrap();
-    let run = Run::from(child.wait_with_output().unwrap()).expect_code(0);
+    let run = Run::from(wait::output_of(child)).expect_code(0);
     assert_eq!(
         run.json()["record"],
         json!([{"line": 1, "key": "ada@example.com", "status": "updated", "id": 1, "reason": null}])
@@ -203,11 +204,9 @@ fn a_run_that_was_killed_with_a_call_in_flight_is_outwaited_by_the_next() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    while writes(&instance) == 0 {
-        std::thread::yield_now();
-    }
+    until("the write at Marketo", || writes(&instance) > 0);
     child.kill().unwrap();
-    child.wait().unwrap();
+    wait::end_of(&mut child);
     assert!(instance.sandbox.leads().is_empty(), "the call is still under way");
     drop(held);
     let run = instance
@@ -265,15 +264,13 @@ fn two_runs_at_once_are_one_run_and_a_refusal() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    while writes(&instance) == 0 {
-        std::thread::yield_now();
-    }
+    until("the write at Marketo", || writes(&instance) > 0);
     let second = instance
         .run(["upsert", file.to_str().unwrap(), "--confirm", "--db", "other.db"])
         .expect_code(1);
     assert!(second.stderr.contains("is in use"), "{}", second.stderr);
     drop(held);
-    assert!(first.wait().unwrap().success());
+    assert!(wait::end_of(&mut first).success());
     assert_eq!(duplicates(&instance), [""; 0]);
 }
 

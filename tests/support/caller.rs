@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::Value;
 
+use super::wait;
 use super::{Instance, token};
 
 /// Who speaks to the sandbox, with a token of its own.
@@ -14,7 +15,7 @@ pub struct Caller<'a> {
 
 impl<'a> Caller<'a> {
     pub fn new(instance: &'a Instance) -> Self {
-        Self { instance, http: reqwest::Client::new(), token: token(instance) }
+        Self { instance, http: wait::client(), token: token(instance) }
     }
 
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {

@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::{needs, wait};
+
 /// What the server asks of everybody who comes over the network.
 pub(crate) const PASSWORD: &str = "practice";
 
@@ -18,17 +20,21 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Makes one and starts it.
-    pub(crate) fn start() -> Self {
+    /// Makes one and starts it; none where Postgres is not installed.
+    pub(crate) fn start() -> Option<Self> {
         Self::start_with(&[])
     }
 
     /// One that speaks TLS to those who ask for it, by this certificate and key (PEM).
-    pub(crate) fn start_with_tls(certificate: &str, key: &str) -> Self {
+    pub(crate) fn start_with_tls(certificate: &str, key: &str) -> Option<Self> {
         Self::start_with(&[("server.crt", certificate), ("server.key", key)])
     }
 
-    fn start_with(files: &[(&str, &str)]) -> Self {
+    fn start_with(files: &[(&str, &str)]) -> Option<Self> {
+        if find("initdb").is_none() {
+            needs::missing("Postgres", "apt-get install postgresql");
+            return None;
+        }
         let folder = tempfile::Builder::new().prefix("mkto-audit-postgres-").tempdir().unwrap();
         for (name, content) in files {
             let path = folder.path().join(name);
@@ -55,7 +61,7 @@ impl Cluster {
             .stdout(Stdio::null()));
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = Mutex::new(serve(folder.path(), port));
-        Self { folder, port, server, databases: AtomicU32::new(0) }
+        Some(Self { folder, port, server, databases: AtomicU32::new(0) })
     }
 
     /// The address of a database that nobody else uses.
@@ -92,7 +98,7 @@ impl Cluster {
             .args(["stop", "-m", mode, "-w", "-D"])
             .arg(data)
             .stdout(Stdio::null()));
-        self.server.lock().unwrap().wait().unwrap();
+        wait::end_of(&mut self.server.lock().unwrap());
     }
 
     /// Starts it again.
@@ -143,16 +149,16 @@ fn serve(folder: &Path, port: u16) -> Child {
         .unwrap();
     let port = port.to_string();
     let args = ["-q", "-h", "127.0.0.1", "-U", "postgres", "-p", &port];
-    let ready = || Command::new(program("pg_isready")).args(args).status().unwrap().success();
-    while !ready() {
+    wait::until("Postgres to take connections", || {
         let ended = server.try_wait().unwrap();
         assert!(
             ended.is_none(),
             "Postgres does not start: {}",
             std::fs::read_to_string(folder.join("log")).unwrap()
         );
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        Command::new(program("pg_isready")).args(args).status().unwrap().success()
+    });
     server
 }
 
@@ -172,24 +178,17 @@ fn is_root() -> bool {
 }
 
 fn run(command: &mut Command) {
-    let status = command.status().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let status = wait::end_of(&mut child);
     assert!(status.success(), "{command:?}: {status}");
 }
 
-/// A program of Postgres, which Debian keeps out of the path.
 fn program(name: &str) -> PathBuf {
+    find(name).unwrap_or_else(|| panic!("`{name}` is not beside Postgres's other programs"))
+}
+
+/// A program of Postgres, which Debian keeps out of the path.
+fn find(name: &str) -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> =
-        versions.map(|version| version.path().join("bin").join(name)).collect();
-    found.extend(
-        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-            .map(|folder| folder.join(name)),
-    );
-    found.retain(|path| path.exists());
-    found.sort();
-    found.pop().unwrap_or_else(|| {
-        panic!(
-            "these tests need a Postgres of their own, and `{name}` is not here: apt-get install postgresql"
-        )
-    })
+    needs::program(name, versions.map(|version| version.path().join("bin")))
 }

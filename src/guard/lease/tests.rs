@@ -12,10 +12,15 @@ use super::{LeaseError, LeaseKey, Leases, MemoryLeases, SharedLeases, Terms};
 #[expect(dead_code, reason = "the end-to-end tests use what is not used here")]
 pub(super) mod cluster;
 mod model;
+#[path = "../../../tests/support/needs.rs"]
+mod needs;
 mod postgres;
 mod processes;
 pub(super) mod rounds;
 mod storm;
+#[path = "../../../tests/support/wait.rs"]
+#[expect(dead_code, reason = "the end-to-end tests use what is not used here")]
+mod wait;
 
 /// Long enough for a busy machine, short enough to wait for.
 const TERMS: Terms =
@@ -51,14 +56,17 @@ fn keys(names: &[&str]) -> BTreeSet<LeaseKey> {
 
 /// Waits until somebody is in line for the key, which nobody holds.
 async fn somebody_waits_for(leases: &impl Leases, name: &str) {
-    loop {
-        let free = leases.try_acquire(&keys(&[name])).await.unwrap();
-        if free.is_empty() {
-            return;
+    let waits = async {
+        loop {
+            let free = leases.try_acquire(&keys(&[name])).await.unwrap();
+            if free.is_empty() {
+                return;
+            }
+            leases.release(free).await.unwrap();
+            tokio::task::yield_now().await;
         }
-        leases.release(free).await.unwrap();
-        tokio::task::yield_now().await;
-    }
+    };
+    timeout(SOON, waits).await.unwrap_or_else(|_| panic!("nobody waits for {name}"));
 }
 
 /// The same tests for each store.

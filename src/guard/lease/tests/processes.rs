@@ -41,7 +41,7 @@ fn the_owner_that_is_killed() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let leases = SharedLeases::sqlite(Path::new(&path), TERMS).unwrap();
-        let held = leases.acquire(&keys(&["a"])).await.unwrap();
+        let held = timeout(SOON, leases.acquire(&keys(&["a"]))).await.unwrap().unwrap();
         let span = std::env::var(MILLIS).unwrap().parse().unwrap();
         leases.renew(&held, Duration::from_millis(span)).await.unwrap();
         println!("holds a");
