@@ -15,6 +15,7 @@
 //! this one: a misreading of the API in the client must not hide in what the client is tested
 //! against.
 
+mod boot_clock;
 pub mod cache;
 pub mod cli;
 pub mod config;

@@ -14,49 +14,54 @@ use serde_json::{Map, Value};
 use crate::lead::{Lead, LeadId};
 
 mod call;
+mod certificate;
 mod classify;
 mod client;
 mod clock;
+mod deadline;
 mod envelope;
 mod error;
 mod export;
+mod failure;
 mod instance;
 mod pacer;
 mod permission;
-mod permit;
 mod quota;
 mod read;
 mod schema;
+mod send_gate;
 mod spending;
 mod token;
-mod trouble;
-mod untrusted;
+pub(crate) mod transport;
 mod witness;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
+pub use certificate::CertificateFault;
 pub(crate) use classify::{Kind, Verdict, of_code, of_http};
 pub(crate) use client::is_loopback;
 pub use client::{Client, ClientOptions};
 pub use clock::{Clock, Moment};
+pub(crate) use deadline::margin;
+pub use deadline::{LeaveBy, MARGIN, to_send, until_over};
 pub(crate) use error::is_of_a_record;
 pub use error::{Error, Outcome};
 pub use export::{Download, ExportBudget, ExportJob, ExportLeads, ExportStatus, Ordered};
+pub(crate) use failure::in_words;
 pub use instance::{
     Activity, ActivityPage, ActivityType, CustomObjectType, LeadChange, MergeRecord, Program,
     ProgramMember, Since, StaticList, Usage,
 };
 pub use pacer::Share;
 pub(crate) use pacer::{Pacer, Slot};
-use permit::AtAnyTime;
-pub use permit::{Permit, UntilStopped, Withheld};
 pub(crate) use quota::day;
 pub use schema::{Field, Schema};
+use send_gate::AtAnyTime;
+pub use send_gate::{SendGate, UntilStopped, Withheld};
 pub(crate) use spending::NoCall;
 pub use spending::{OneRun, Spending, Spent, Uncounted};
-pub use untrusted::Untrusted;
 
 /// Most records, ids or filter values that one call takes, and most leads on a page.
 pub const BATCH: usize = 300;
@@ -231,12 +236,12 @@ pub trait SyncLeads: Send + Sync {
     /// Sends at most [`BATCH`] records within [`BODY_BYTES`] once, and gives what Marketo says of
     /// each, in the order of the input. Never sent again after an [`Outcome::Unclear`] error: that
     /// is the caller's to settle, by looking. A call may wait long for its place among the limits,
-    /// and be turned away and try anew; `permit` is asked each time, at the last moment before it
+    /// and be turned away and try anew; `gate` is asked each time, at the last moment before it
     /// leaves. Without it, or where it is withdrawn meanwhile, nothing is sent, and the error is
     /// [`Error::Withheld`].
     fn sync_leads_with(
         &self,
-        permit: &impl Permit,
+        gate: &impl SendGate,
         request: &SyncRequest,
     ) -> impl Future<Output = Result<Vec<RecordResult>>> + Send;
 
@@ -259,7 +264,7 @@ pub trait SetProgramStatus: Send + Sync {
     /// same as once.
     fn set_program_status_with(
         &self,
-        permit: &impl Permit,
+        gate: &impl SendGate,
         program: u64,
         status: &str,
         leads: &[LeadId],
@@ -279,10 +284,10 @@ pub trait SetProgramStatus: Send + Sync {
 /// What merging may do. It takes an order, which only a confirmed plan can make.
 pub trait MergeLeads: Send + Sync {
     /// Sends one merge once. `Ok` says that Marketo accepted it, not who survived: look at all ids
-    /// afterwards. `permit` is asked as it is for [`SyncLeads::sync_leads_with`].
+    /// afterwards. `gate` is asked as it is for [`SyncLeads::sync_leads_with`].
     fn merge_leads_with(
         &self,
-        permit: &impl Permit,
+        gate: &impl SendGate,
         order: &impl MergeOrder,
     ) -> impl Future<Output = Result<Accepted>> + Send;
 

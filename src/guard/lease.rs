@@ -14,7 +14,7 @@
 //!
 //! An owner that slept through its time (a suspended machine) learns of it from [`Leases::renew`],
 //! which then says [`LeaseError::Lost`]: nothing may be sent. What remains is the way from the
-//! renewal to Marketo, for which there are two margins (`span`): a call that has not left by
+//! renewal to Marketo, for which there are two margins ([`MARGIN`]): a call that has not left by
 //! [`LeaveBy`] does not leave, and the network is trusted with the other. Each grant has a number,
 //! [`Lease::fence`], that only grows: an owner whose lease went to another can neither renew nor
 //! release the other's.
@@ -45,21 +45,20 @@ mod any;
 mod book;
 mod leaving;
 mod line;
-mod machine_clock;
 mod memory;
 mod postgres;
 mod share;
-mod span;
 mod sqlite;
 mod table;
 
+pub(crate) use crate::marketo::in_words as in_full;
+pub use crate::marketo::{LeaveBy, MARGIN, to_send, until_over};
 pub use any::AnyLeases;
 pub use leaving::Leaving;
 pub use line::SharedLeases;
 pub use memory::MemoryLeases;
 pub use postgres::{AddressError, PostgresAddress};
 pub use share::{Ask, Part, Shared, Spans};
-pub use span::{LeaveBy, MARGIN, to_send, until_over};
 pub use sqlite::FileError;
 
 /// What is leased: the hash of an instance's key, so that no address is in a store or a log.
@@ -176,15 +175,6 @@ pub enum LeaseError {
         /// Its reason.
         source: Arc<dyn Error + Send + Sync>,
     },
-}
-
-/// An error with everything that it came of, for the log: what a store says of itself is hardly
-/// ever the reason.
-pub(crate) fn in_full(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| (*error).source());
-    let mut words: Vec<String> = causes.map(ToString::to_string).collect();
-    words.dedup();
-    words.join(": ")
 }
 
 /// A store of leases, shared by all who write to an instance.

@@ -29,6 +29,7 @@ use url::Url;
 
 use super::lease::{Leases, Spans};
 use crate::dedupe::WinnerOrder;
+use crate::marketo::transport::Transport;
 use crate::marketo::{Clock, Pacer, Share, Spending};
 
 mod answer;
@@ -46,7 +47,6 @@ mod pace;
 mod pass;
 mod places;
 mod portion;
-mod prompt;
 mod refusals;
 mod rights;
 mod route;
@@ -56,7 +56,6 @@ mod settle;
 mod shadow;
 mod stream;
 mod turn;
-mod upstream;
 mod user;
 mod winner;
 mod work;
@@ -72,7 +71,6 @@ use portion::Portion;
 use refusals::Refusals;
 use shadow::Shadow;
 use turn::Turns;
-use upstream::Upstream;
 use user::ApiUsers;
 
 /// How writes are guarded.
@@ -153,7 +151,7 @@ pub struct ProxySettings {
 #[derive(Debug)]
 struct Proxy<L> {
     settings: ProxySettings,
-    upstream: Upstream,
+    upstream: Transport,
     turns: Turns,
     leases: L,
     users: ApiUsers,
@@ -186,7 +184,7 @@ impl<L: Leases> Proxy<L> {
     }
 
     fn new(settings: ProxySettings, leases: L, board: Board) -> Result<Self, String> {
-        let upstream = Upstream::new(&settings.base_url, &settings.identity_url)?;
+        let upstream = Transport::new(&settings.base_url, &settings.identity_url)?;
         let metrics = Metrics::new();
         let shadow = match (settings.mode, settings.tally.clone()) {
             (Mode::Shadow, Some(tally)) => {

@@ -3,7 +3,7 @@
 //!
 //! Every verb of the API is a few lines on [`Client::call`]; the one answer that is no envelope,
 //! the file of an export, on [`Client::until_settled`] as well. What goes wrong is judged in
-//! [`super::trouble`].
+//! [`super::failure`].
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use super::call::{Body, Call};
 use super::classify::{Kind, Verdict};
 use super::envelope::{Answer, Envelope};
 use super::export::ExportBudget;
+use super::failure::{Failure, Reply, describe_transport, judge, not_sent};
 use super::pacer::{Pacer, Slot};
 use super::token::TokenSource;
-use super::trouble::{Reply, Trouble, describe_transport, judge, not_sent};
 use super::{
-    AtAnyTime, Clock, Error, Moment, Permit, Result, Spending, Spent, Uncounted, Withheld,
+    AtAnyTime, Clock, Error, Moment, Result, SendGate, Spending, Spent, Uncounted, Withheld,
 };
 
 /// How often a read is tried, and any call that was turned away.
@@ -37,7 +37,7 @@ const CROWDED_ATTEMPTS: u32 = 60;
 const RENEWALS: u32 = 5;
 
 /// How long a connection may take to come about. It is part of the time that a call takes from its
-/// last permit until it arrives, for which those who keep others away reckon with twice [`MARGIN`].
+/// last gate until it arrives, for which those who keep others away reckon with twice [`MARGIN`].
 const CONNECT_TIME: Duration = Duration::from_secs(8);
 
 /// How much longer than Marketo's own limit an answer is waited for, so that it is Marketo that
@@ -181,14 +181,14 @@ impl Client {
 
     /// The same for a call that has to ask each time before it leaves, and may be withdrawn while
     /// it waits.
-    pub(super) async fn call_with(&self, permit: &impl Permit, call: Call) -> Result<Answer> {
+    pub(super) async fn call_with(&self, gate: &impl SendGate, call: Call) -> Result<Answer> {
         let call = &call;
         // Held while the call is under way: whoever withdraws it waits for its end, and that end
         // counts.
         let under_way = Mutex::new(());
         let under_way = &under_way;
         let answer = self.until_settled(call, |token, slot| async move {
-            if let Err(withheld) = permit.ask().await {
+            if let Err(withheld) = gate.ask().await {
                 slot.unused();
                 return Ok(Err(withheld));
             }
@@ -199,7 +199,7 @@ impl Client {
             judge(call, reply, left).map(Ok)
         });
         let withdrawn = async {
-            let withheld = permit.withdrawn().await;
+            let withheld = gate.withdrawn().await;
             let _at_rest = under_way.lock().await;
             withheld
         };
@@ -213,7 +213,7 @@ impl Client {
 
     /// Sends until there is a result, or the verdict on what went wrong ends it. Each attempt is
     /// handed a token and the right to one call, which it gives back when the call is over.
-    pub(super) async fn until_settled<T, F: Future<Output = Result<T, Trouble>>>(
+    pub(super) async fn until_settled<T, F: Future<Output = Result<T, Failure>>>(
         &self,
         call: &Call,
         attempt: impl Fn(SecretString, Slot) -> F,
@@ -224,11 +224,11 @@ impl Client {
             let token = self.inner.token.get(&self.inner.http).await?;
             let slot =
                 self.inner.pacer.slot().await.map_err(|none| none.into_error(call.name()))?;
-            let trouble = match attempt(token.clone(), slot).await {
+            let failure = match attempt(token.clone(), slot).await {
                 Ok(result) => return Ok(result),
-                Err(trouble) => trouble,
+                Err(failure) => failure,
             };
-            match trouble.verdict {
+            match failure.verdict {
                 Verdict::RenewToken if renewals < RENEWALS => {
                     renewals += 1;
                     attempts -= 1;
@@ -246,7 +246,7 @@ impl Client {
                     self.inner.clock.sleep(pause).await;
                 }
                 _ => {
-                    return Err(trouble.into_error(
+                    return Err(failure.into_error(
                         call,
                         attempts,
                         &self.inner.base_url,

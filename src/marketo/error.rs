@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Untrusted, permission};
+use super::{CertificateFault, permission};
 
 /// Why a call has no result. Facts as fields, never a token, a secret, a body or a value of a lead.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ pub enum Error {
         /// Who was to be spoken to.
         host: String,
         /// What is wrong with it.
-        why: Untrusted,
+        why: CertificateFault,
     },
     /// The client id or the secret is wrong, or the token is refused again right after it was
     /// renewed.

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Client, ClientOptions, Clock, Error, MergeLeads, MergeOrder, Outcome, Permit, ReadLeads,
-    RecordStatus, SyncAction, SyncLeads, SyncRequest, UntilStopped, Withheld,
+    Client, ClientOptions, Clock, Error, MergeLeads, MergeOrder, Outcome, ReadLeads, RecordStatus,
+    SendGate, SyncAction, SyncLeads, SyncRequest, UntilStopped, Withheld,
 };
 use crate::lead::LeadId;
 
@@ -111,7 +111,7 @@ async fn an_upsert_without_a_result_for_each_record_is_unclear() {
 #[derive(Default)]
 struct Slow(Mutex<Option<Instant>>);
 
-impl Permit for Slow {
+impl SendGate for Slow {
     async fn ask(&self) -> Result<(), Withheld> {
         tokio::time::sleep(Duration::from_millis(20)).await;
         *self.0.lock().unwrap() = Some(Instant::now());
@@ -132,9 +132,9 @@ async fn a_stop_takes_back_a_write_that_waits_for_its_place_and_not_one_that_has
     assert_eq!(rows.unwrap()[0].status, RecordStatus::Created);
 
     let stop = CancellationToken::new();
-    let permit = UntilStopped::at_once(stop.clone());
+    let gate = UntilStopped::at_once(stop.clone());
     let request = upsert();
-    let waits = client.sync_leads_with(&permit, &request);
+    let waits = client.sync_leads_with(&gate, &request);
     let (withheld, ()) = tokio::join!(waits, async {
         tokio::time::sleep(Duration::from_millis(20)).await;
         stop.cancel();
@@ -145,7 +145,7 @@ async fn a_stop_takes_back_a_write_that_waits_for_its_place_and_not_one_that_has
 
 struct LeavesAndIsWithdrawn(CancellationToken);
 
-impl Permit for LeavesAndIsWithdrawn {
+impl SendGate for LeavesAndIsWithdrawn {
     async fn ask(&self) -> Result<(), Withheld> {
         self.0.cancel();
         Ok(())
@@ -161,10 +161,10 @@ impl Permit for LeavesAndIsWithdrawn {
 async fn marketos_time_for_a_call_counts_from_when_it_left_and_not_from_when_its_permit_was_asked_for()
  {
     let server = Scripted::start(vec![Reply::Cut]).await;
-    let permit = Slow::default();
-    let error = server.client().sync_leads_with(&permit, &upsert()).await.unwrap_err();
+    let gate = Slow::default();
+    let error = server.client().sync_leads_with(&gate, &upsert()).await.unwrap_err();
     let Error::Unclear { sent_at, .. } = error else { panic!("{error}") };
-    assert!(Some(sent_at) >= *permit.0.lock().unwrap());
+    assert!(Some(sent_at) >= *gate.0.lock().unwrap());
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::classify::{Kind, Verdict, of_code};
 use super::envelope::Envelope;
-use super::{Clock, Error, Result, Untrusted};
+use super::{CertificateFault, Clock, Error, Result};
 
 /// How often a token is asked for before it is said that the identity endpoint does not answer.
 const ATTEMPTS: u32 = 5;
@@ -145,11 +145,11 @@ impl TokenSource {
     }
 
     fn not_sent(&self, error: reqwest::Error) -> Trouble {
-        let Some(why) = Untrusted::among(&error) else {
-            return Trouble::Passing(super::trouble::describe_transport(error));
+        let Some(why) = CertificateFault::among(&error) else {
+            return Trouble::Passing(super::failure::describe_transport(error));
         };
         let (call, host) =
-            (format!("POST {}", self.url.path()), super::trouble::host_of(&self.url));
+            (format!("POST {}", self.url.path()), super::failure::host_of(&self.url));
         Trouble::Final(Error::Untrusted { call, host, why })
     }
 
@@ -194,7 +194,7 @@ impl TokenSource {
         let body = answer
             .bytes()
             .await
-            .map_err(|error| Trouble::Passing(super::trouble::describe_transport(error)))?;
+            .map_err(|error| Trouble::Passing(super::failure::describe_transport(error)))?;
         if matches!(status.as_u16(), 400 | 401 | 403) {
             let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
             let what =

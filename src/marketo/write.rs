@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use super::call::{Body, Call};
 use super::envelope::{RawReason, null_as_default};
 use super::{
-    Accepted, Client, Error, MERGE_LIMIT, MergeLeads, MergeOrder, Permit, Reason, RecordResult,
-    RecordStatus, Result, STATUS_LIMIT, SYNC_LIMIT, SetProgramStatus, StatusResult, SyncAction,
-    SyncLeads, SyncRequest,
+    Accepted, Client, Error, MERGE_LIMIT, MergeLeads, MergeOrder, Reason, RecordResult,
+    RecordStatus, Result, STATUS_LIMIT, SYNC_LIMIT, SendGate, SetProgramStatus, StatusResult,
+    SyncAction, SyncLeads, SyncRequest,
 };
 use crate::lead::LeadId;
 
@@ -35,7 +35,7 @@ struct SyncRow {
 impl SyncLeads for Client {
     async fn sync_leads_with(
         &self,
-        permit: &impl Permit,
+        gate: &impl SendGate,
         request: &SyncRequest,
     ) -> Result<Vec<RecordResult>> {
         let body = SyncBody {
@@ -48,7 +48,7 @@ impl SyncLeads for Client {
             what: format!("the records cannot be written as JSON: {error}"),
         })?;
         let call = Call::post("/rest/v1/leads.json", Body::Json(body), SYNC_LIMIT);
-        let mut answer = self.call_with(permit, call).await?;
+        let mut answer = self.call_with(gate, call).await?;
         let request_id = answer.request_id.clone();
         let rows = answer.read(|row| record_result(row, request_id.as_ref())).unwrap_or_default();
         if rows.len() == request.input.len() {
@@ -79,7 +79,7 @@ struct StatusRecord {
 impl SetProgramStatus for Client {
     async fn set_program_status_with(
         &self,
-        permit: &impl Permit,
+        gate: &impl SendGate,
         program: u64,
         status: &str,
         leads: &[LeadId],
@@ -91,7 +91,7 @@ impl SetProgramStatus for Client {
             })?;
         let path = format!("/rest/v1/programs/{program}/members/status.json");
         let mut answer =
-            self.call_with(permit, Call::post(path, Body::Json(body), STATUS_LIMIT)).await?;
+            self.call_with(gate, Call::post(path, Body::Json(body), STATUS_LIMIT)).await?;
         let rows = answer.read(status_result).unwrap_or_default();
         // Results come in the order of the input; one that names another lead there tells nothing
         // of either.
@@ -130,7 +130,7 @@ fn status_result(row: &Value) -> Option<StatusRow> {
 impl MergeLeads for Client {
     async fn merge_leads_with(
         &self,
-        permit: &impl Permit,
+        gate: &impl SendGate,
         order: &impl MergeOrder,
     ) -> Result<Accepted> {
         let losers: Vec<String> = order.losers().iter().map(ToString::to_string).collect();
@@ -143,7 +143,7 @@ impl MergeLeads for Client {
         if order.in_crm() {
             call = call.with("mergeInCRM", "true");
         }
-        Ok(Accepted { request_id: self.call_with(permit, call).await?.request_id })
+        Ok(Accepted { request_id: self.call_with(gate, call).await?.request_id })
     }
 }
 

@@ -1,12 +1,12 @@
 //! Leave for a call to go only while the look that it rests on is fresh.
 //!
 //! A call can wait long for its turn: for a token, for the pace, behind 606 and 615. The client
-//! asks this permit at the last moment before each attempt. An old look sends the run back to look
+//! asks this gate at the last moment before each attempt. An old look sends the run back to look
 //! again. Never: judges the leads; it knows only when they were read.
 
 use std::time::Duration;
 
-use crate::marketo::{Clock, Moment, Permit, UntilStopped, Withheld};
+use crate::marketo::{Clock, Moment, SendGate, UntilStopped, Withheld};
 
 /// The age of a look, in Marketo's time, above which nothing that rests on it may leave. A
 /// connection that must be made anew adds its own time (at most 8 s), and Marketo's own work comes
@@ -38,7 +38,7 @@ impl Fresh {
     }
 }
 
-impl Permit for Fresh {
+impl SendGate for Fresh {
     async fn ask(&self) -> Result<(), Withheld> {
         self.stop.ask().await?;
         if self.is_fresh() {
@@ -59,23 +59,23 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::{AGE, Fresh};
-    use crate::marketo::{Clock, Moment, Permit, UntilStopped};
+    use crate::marketo::{Clock, Moment, SendGate, UntilStopped};
 
-    fn permit(looked_at: Moment) -> Fresh {
+    fn gate(looked_at: Moment) -> Fresh {
         Fresh::new(looked_at, Clock::real(), UntilStopped::at_once(CancellationToken::new()))
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_may_leave_until_its_look_is_five_seconds_old() {
-        let permit = permit(Moment::now());
-        assert!(permit.ask().await.is_ok());
+        let gate = gate(Moment::now());
+        assert!(gate.ask().await.is_ok());
         tokio::time::advance(AGE + Duration::from_millis(1)).await;
-        assert!(permit.ask().await.is_err());
+        assert!(gate.ask().await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_machine_that_slept_counts_as_having_waited() {
         let slept = Moment::now().before_a_sleep(Duration::from_secs(280));
-        assert!(permit(slept).ask().await.is_err());
+        assert!(gate(slept).ask().await.is_err());
     }
 }

@@ -280,8 +280,8 @@ impl<M: MergeClient> Merge<'_, M> {
             return Ok(nothing);
         }
         let stop = UntilStopped::after(self.stop.clone(), self.grace());
-        let permit = Fresh::new(look.at, self.clock, stop);
-        self.write(&permit, plan, crate::ledger::Purpose::Mend, records.clone()).await?;
+        let gate = Fresh::new(look.at, self.clock, stop);
+        self.write(&gate, plan, crate::ledger::Purpose::Mend, records.clone()).await?;
         let Some(look) = self.look(&ids).await? else { return Ok(nothing) };
         let (mut told, mut lost) = (Vec::new(), Vec::new());
         for record in records {

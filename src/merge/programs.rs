@@ -19,7 +19,7 @@ use super::MARGIN;
 use super::memberships::Rows;
 use crate::lead::LeadId;
 use crate::marketo::{
-    self, BATCH, Clock, Permit, ReadLeads, STATUS_LIMIT, SetProgramStatus, StatusResult,
+    self, BATCH, Clock, ReadLeads, STATUS_LIMIT, SendGate, SetProgramStatus, StatusResult,
 };
 
 /// How often a status is applied that is not there afterwards.
@@ -133,25 +133,25 @@ pub(super) fn to_raise(before: &[&Rows], after: &Rows) -> Vec<Raise> {
 /// Applies again what the survivors must keep, reads it back, and tells what is not there.
 pub(super) async fn raise(
     marketo: &(impl ReadLeads + SetProgramStatus),
-    permit: &impl Permit,
+    gate: &impl SendGate,
     clock: &Clock,
     survivors: &[Survivor<'_>],
 ) -> Raised {
     let concerned: Vec<&Survivor<'_>> =
         survivors.iter().filter(|survivor| is_concerned(&survivor.before)).collect();
-    raise_all(marketo, permit, clock, &concerned).await
+    raise_all(marketo, gate, clock, &concerned).await
 }
 
 /// The same for every survivor, whether a merge can have set it back or not.
 pub(super) async fn raise_all(
     marketo: &(impl ReadLeads + SetProgramStatus),
-    permit: &impl Permit,
+    gate: &impl SendGate,
     clock: &Clock,
     concerned: &[&Survivor<'_>],
 ) -> Raised {
     let mut run = Raising {
         marketo,
-        permit,
+        gate,
         clock,
         after: BTreeMap::new(),
         at_or_past: BTreeSet::new(),
@@ -230,7 +230,7 @@ type This = (LeadId, u64, String);
 /// The work of one call of [`raise`].
 struct Raising<'a, M, P> {
     marketo: &'a M,
-    permit: &'a P,
+    gate: &'a P,
     clock: &'a Clock,
     /// The survivors' programs, as they were read last.
     after: BTreeMap<LeadId, Rows>,
@@ -240,7 +240,7 @@ struct Raising<'a, M, P> {
     refused: BTreeMap<This, String>,
 }
 
-impl<M: ReadLeads + SetProgramStatus, P: Permit> Raising<'_, M, P> {
+impl<M: ReadLeads + SetProgramStatus, P: SendGate> Raising<'_, M, P> {
     async fn look(&mut self, leads: &BTreeSet<LeadId>) -> Result<(), marketo::Error> {
         for lead in leads {
             match self.marketo.program_membership(*lead).await {
@@ -277,10 +277,7 @@ impl<M: ReadLeads + SetProgramStatus, P: Permit> Raising<'_, M, P> {
         let mut set: BTreeMap<(LeadId, u64), String> = BTreeMap::new();
         for ((_, program, status), leads) in open {
             for leads in leads.chunks(BATCH) {
-                match self
-                    .marketo
-                    .set_program_status_with(self.permit, program, &status, leads)
-                    .await
+                match self.marketo.set_program_status_with(self.gate, program, &status, leads).await
                 {
                     Ok(results) => {
                         for result in results {

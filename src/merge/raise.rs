@@ -78,8 +78,8 @@ impl<M: MergeClient> Merge<'_, M> {
 
     /// None where the run is to stop and has no time left.
     async fn raise(&self, survivors: &[Survivor<'_>]) -> Result<Option<Raised>, Error> {
-        let permit = UntilStopped::after(self.stop.clone(), self.grace());
-        let raising = raise(self.marketo, &permit, &self.clock, survivors);
+        let gate = UntilStopped::after(self.stop.clone(), self.grace());
+        let raising = raise(self.marketo, &gate, &self.clock, survivors);
         let raised = self.within_grace(raising).await;
         Ok(raised.filter(|raised| !matches!(raised.failed, Some(marketo::Error::Withheld { .. }))))
     }
@@ -92,10 +92,10 @@ impl<M: MergeClient> Merge<'_, M> {
         if survivors.is_empty() {
             return Ok(Some(Raised::default()));
         }
-        let permit = UntilStopped::after(self.stop.clone(), self.grace());
+        let gate = UntilStopped::after(self.stop.clone(), self.grace());
         let survivors: Vec<&Survivor<'_>> = survivors.iter().collect();
         let raised =
-            self.within_grace(raise_all(self.marketo, &permit, &self.clock, &survivors)).await;
+            self.within_grace(raise_all(self.marketo, &gate, &self.clock, &survivors)).await;
         Ok(raised.filter(|raised| !matches!(raised.failed, Some(marketo::Error::Withheld { .. }))))
     }
 

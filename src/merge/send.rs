@@ -39,8 +39,8 @@ impl<M: MergeClient> Merge<'_, M> {
     ) -> Result<Option<Sent<'p>>, Error> {
         let Some(step) = work.steps.front().copied() else { return Ok(None) };
         let Some(looked_at) = self.looked_at else { return Ok(None) };
-        let permit = Fresh::new(looked_at, self.clock, UntilStopped::at_once(self.stop.clone()));
-        if !permit.is_fresh() {
+        let gate = Fresh::new(looked_at, self.clock, UntilStopped::at_once(self.stop.clone()));
+        if !gate.is_fresh() {
             work.too_old += 1;
             return Ok(None);
         }
@@ -49,7 +49,7 @@ impl<M: MergeClient> Merge<'_, M> {
         let started =
             self.ledger.begin(plan, &merge_call(work.group, step.losers()), &self.at())?;
         let call = started.call();
-        let answer = self.marketo.merge_leads_with(&permit, &step.order(&started)).await;
+        let answer = self.marketo.merge_leads_with(&gate, &step.order(&started)).await;
         let now = Instant::now();
         let limit = self.clock.wall(MERGE_LIMIT + MARGIN);
         let (event, over_at) = match &answer {

@@ -311,9 +311,9 @@ impl<M: MergeClient> Merge<'_, M> {
             }
             let mut withheld = false;
             let stop = UntilStopped::after(self.stop.clone(), self.grace());
-            let permit = Fresh::new(look.at, self.clock, stop);
+            let gate = Fresh::new(look.at, self.clock, stop);
             for (plan, records) in by_plan {
-                withheld |= self.write(&permit, plan, Purpose::Mend, records).await?.withheld;
+                withheld |= self.write(&gate, plan, Purpose::Mend, records).await?.withheld;
             }
             if !withheld {
                 break;

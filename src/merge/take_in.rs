@@ -221,12 +221,12 @@ impl<M: MergeClient> Merge<'_, M> {
             changes: work.group.changes.clone(),
         };
         let records: Vec<Record> = groups.iter().map(record).collect();
-        let permit = Fresh::new(look.at, self.clock, UntilStopped::at_once(self.stop.clone()));
+        let gate = Fresh::new(look.at, self.clock, UntilStopped::at_once(self.stop.clone()));
         for work in &groups {
             run.written.add(work.group);
         }
         let plan = &run.confirmed.plan().id;
-        let written = self.write(&permit, plan, Purpose::Prepare, records).await?;
+        let written = self.write(&gate, plan, Purpose::Prepare, records).await?;
         let mut too_old = Vec::new();
         for mut work in groups {
             if written.withheld && !written.sent.contains(&work.group.winner) {

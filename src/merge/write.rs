@@ -18,7 +18,7 @@ use crate::dedupe::{FieldChange, FieldFacts};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{CallId, CallKind, CallLead, CallValue, Event, NewCall, Purpose, Role};
 use crate::marketo::{
-    self, BATCH, BODY_BYTES, Outcome, Permit, RecordStatus, SYNC_LIMIT, SyncAction, SyncRequest,
+    self, BATCH, BODY_BYTES, Outcome, RecordStatus, SYNC_LIMIT, SendGate, SyncAction, SyncRequest,
     UntilStopped,
 };
 
@@ -96,10 +96,10 @@ impl<M: MergeClient> Merge<'_, M> {
                 return Ok(Some(look));
             }
             let stop = UntilStopped::after(self.stop.clone(), self.grace());
-            let permit = Fresh::new(look.at, self.clock, stop);
+            let gate = Fresh::new(look.at, self.clock, stop);
             let mut withheld = false;
             for (plan, records) in by_plan {
-                withheld |= self.write(&permit, &plan, purpose, records).await?.withheld;
+                withheld |= self.write(&gate, &plan, purpose, records).await?.withheld;
             }
             if !withheld {
                 break;
@@ -112,11 +112,11 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 
     /// Writes values to leads, by id, in as few calls as Marketo takes. Each call is in the ledger
-    /// before it leaves, and leaves only with the permit. Where Marketo refuses one record after
+    /// before it leaves, and leaves only with the gate. Where Marketo refuses one record after
     /// the other, and not for their own sake, the rest is not tried.
     pub(super) async fn write(
         &mut self,
-        permit: &impl Permit,
+        gate: &impl SendGate,
         plan: &str,
         purpose: Purpose,
         records: Vec<Record>,
@@ -126,7 +126,7 @@ impl<M: MergeClient> Merge<'_, M> {
         calls.reverse();
         let mut in_vain = 0;
         while let Some(mut records) = calls.pop() {
-            let one = self.write_once(permit, plan, purpose, &records).await?;
+            let one = self.write_once(gate, plan, purpose, &records).await?;
             match one {
                 Sent::Done(result) if result.withheld => {
                     all.withheld = true;
@@ -161,7 +161,7 @@ impl<M: MergeClient> Merge<'_, M> {
     /// Sends one call, and gives what became of each record.
     async fn write_once(
         &mut self,
-        permit: &impl Permit,
+        gate: &impl SendGate,
         plan: &str,
         purpose: Purpose,
         records: &[Record],
@@ -173,7 +173,7 @@ impl<M: MergeClient> Merge<'_, M> {
             input: records.iter().map(input).collect(),
         };
         let call = self.ledger.begin(plan, &new_call(purpose, records), &self.at())?.call();
-        match self.marketo.sync_leads_with(permit, &request).await {
+        match self.marketo.sync_leads_with(gate, &request).await {
             Ok(results) => {
                 let request_id = results.iter().find_map(|result| result.request_id.clone());
                 let mut refused = BTreeMap::new();

@@ -33,8 +33,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::LeaseKey;
-use super::span::margin;
-use crate::marketo::{Clock, Share};
+use crate::marketo::{Clock, Share, margin};
 
 /// An idle guard keeps this part of an equal part, so that its first calls need not wait for a
 /// round.

@@ -6,7 +6,7 @@
 //! for longer than any call that left before can run ([`QUIET`]). Waiters of this process are
 //! served by its own rounds; changes by other processes are seen by asking SQLite for its
 //! `data_version` every [`LOOK`] while somebody waits, a look into shared memory that reads no
-//! page. Times are those of [`machine_clock`]. The file must lie on a disk of this machine, as
+//! page. Times are those of [`boot_clock`]. The file must lie on a disk of this machine, as
 //! SQLite's WAL asks for.
 //!
 //! A file that is deleted or replaced while processes have it open would give a key to two of them.
@@ -24,8 +24,8 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::Terms;
 use super::line::SharedLeases;
-use super::machine_clock;
 use super::table::{Failure, Results, Round, Table};
+use crate::boot_clock;
 use crate::marketo::SYNC_LIMIT;
 
 mod in_place;
@@ -196,7 +196,7 @@ impl File {
         let transaction =
             open.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         // Read after the lock is there, since waiting for it takes time.
-        let now = machine_clock::now().map_err(|source| FileError::Clock { source })?;
+        let now = boot_clock::now().map_err(|source| FileError::Clock { source })?;
         let results =
             round::carry_out(&transaction, self.owner, &now, round, terms).map_err(failed)?;
         #[cfg(test)]
@@ -226,7 +226,7 @@ impl Open {
             "the file of leases was deleted or replaced while it was in use; nothing is written until what left before is over"
         );
         let open = Self::new(path)?;
-        let now = machine_clock::now().map_err(|source| FileError::Clock { source })?;
+        let now = boot_clock::now().map_err(|source| FileError::Clock { source })?;
         round::keep_quiet(&open.db, &now)
             .map_err(|source| FileError::Store { path: path.to_owned(), source })?;
         Ok(open)

@@ -2,7 +2,6 @@
 //! has to give itself.
 
 use chrono::{DateTime, Utc};
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -10,8 +9,7 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// What travels: a body of known or unknown length, or why it broke off.
-pub(super) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+pub(super) use crate::marketo::transport::Body;
 
 /// An answer as a whole, which several callers may get.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,10 +20,10 @@ use super::Proxy;
 use super::answer::Answer;
 use super::board::Unit;
 use super::refusals::refuses_the_token;
-use super::upstream::{NoAnswer, Whole};
 use super::user::ApiUser;
 use crate::guard::lease::{Lease, LeaseError, Leases, LeaveBy, in_full, to_send, until_over};
-use crate::marketo::{Kind, NoCall, Slot, Untrusted, Verdict, of_code, of_http};
+use crate::marketo::transport::{NoAnswer, Whole};
+use crate::marketo::{CertificateFault, Kind, NoCall, Slot, Verdict, of_code, of_http};
 
 /// How often a call is repeated for being one too many; others share the limit, so it can take a
 /// while.
@@ -144,7 +144,8 @@ impl<L: Leases> Proxy<L> {
             let sent_at = Instant::now();
             // So that it is Marketo that gives up first.
             let patience = self.over_after(order.limit).max(LEAST_PATIENCE);
-            let (left_at, answer) = self.upstream.ask(order.request(), leave_by, patience).await;
+            let (left_at, answer) =
+                self.upstream.exchange(order.request(), leave_by, patience).await;
             drop(slot);
             self.metrics.upstream(order.kind, sent_at.elapsed());
             // What follows counts from when the bytes left, which a slow connection may have held
@@ -212,7 +213,7 @@ impl<L: Leases> Proxy<L> {
     }
 
     /// Marketo's certificate is not to be trusted: nothing leaves.
-    fn untrusted(&self, why: Untrusted) -> Refusal {
+    fn untrusted(&self, why: CertificateFault) -> Refusal {
         why.tell();
         let what =
             "API Temporarily Unavailable: the guard does not trust Marketo's TLS certificate";
@@ -273,7 +274,7 @@ enum Judged {
     /// Nothing was done, and it may go better later.
     NotNow(String),
     /// Nothing was done, and it does not get better by itself.
-    Untrusted(Untrusted),
+    Untrusted(CertificateFault),
 }
 
 fn judge(kind: Kind, answer: Result<Whole, NoAnswer>, sent_at: Instant) -> Judged {

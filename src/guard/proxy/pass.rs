@@ -21,9 +21,9 @@ use super::Proxy;
 use super::answer::{Answer, Body, whole};
 use super::route::{method_of_form, only_reads};
 use super::stream::{LastMoved, beginning, continued, holding, noting, stalling};
-use super::upstream::NoAnswer;
 use super::user::ApiUser;
 use crate::guard::lease::Leases;
+use crate::marketo::transport::NoAnswer;
 use crate::marketo::{Kind, NoCall, Slot, Verdict, of_code, of_http};
 
 /// A request body up to this size is kept, to be sent again.

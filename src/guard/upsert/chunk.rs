@@ -212,7 +212,7 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
             places.iter().filter_map(|place| Some(chunk.open.get(*place)?.key.clone())).collect();
         let call = self.begin()?;
         let answer =
-            rights.keeping(self.marketo.sync_leads_with(&rights.permit(&keys), &request)).await;
+            rights.keeping(self.marketo.sync_leads_with(&rights.gate(&keys), &request)).await;
         let mut look_up = LookUp::Fresh;
         let mut failed = None;
         match answer {

@@ -14,7 +14,7 @@ use crate::dedupe::Key;
 use crate::guard::Error;
 use crate::guard::coalesce::KeyWork;
 use crate::guard::lease::{Lease, LeaseError, LeaseKey, Leases, LeaveBy, Terms, to_send};
-use crate::marketo::{Clock, Permit, ReadLeads, SYNC_LIMIT, SyncLeads, UntilStopped, Withheld};
+use crate::marketo::{Clock, ReadLeads, SYNC_LIMIT, SendGate, SyncLeads, UntilStopped, Withheld};
 
 /// The rights of one round.
 pub(super) struct Rights<'a, L> {
@@ -75,9 +75,9 @@ impl<L: Leases> Rights<'_, L> {
     }
 
     /// What a call with these keys has to ask for before it leaves.
-    pub(super) fn permit(&self, keys: &BTreeSet<Key>) -> CallPermit<'_, L> {
+    pub(super) fn gate(&self, keys: &BTreeSet<Key>) -> LeaseGate<'_, L> {
         let leases = self.held.iter().filter(|(key, _)| keys.contains(key)).map(|(_, lease)| lease);
-        CallPermit {
+        LeaseGate {
             store: self.store,
             leases: leases.collect(),
             keys: keys.len(),
@@ -114,7 +114,7 @@ impl<L: Leases> Rights<'_, L> {
 }
 
 /// Lets a call leave whose rights last for as long as it may run, unless the run is to stop.
-pub(super) struct CallPermit<'a, L> {
+pub(super) struct LeaseGate<'a, L> {
     store: &'a L,
     leases: Vec<&'a Lease>,
     /// How many rights the call takes.
@@ -123,7 +123,7 @@ pub(super) struct CallPermit<'a, L> {
     run: UntilStopped,
 }
 
-impl<L: Leases> Permit for CallPermit<'_, L> {
+impl<L: Leases> SendGate for LeaseGate<'_, L> {
     async fn ask(&self) -> Result<(), Withheld> {
         if self.leases.len() < self.keys {
             return Err(Withheld("the right to write one of its keys is not held".to_owned()));

@@ -13,8 +13,8 @@ use tokio::time::{Instant, timeout};
 use crate::marketo::call::Call;
 use crate::marketo::client::MARGIN;
 use crate::marketo::envelope::Envelope;
+use crate::marketo::failure::{Failure, Reply, describe_transport, failure, not_sent};
 use crate::marketo::pacer::Slot;
-use crate::marketo::trouble::{Reply, Trouble, describe_transport, not_sent, trouble};
 use crate::marketo::{Client, Error, Result};
 
 /// So long without a byte, in Marketo's time, and the line is taken as cut.
@@ -90,7 +90,7 @@ async fn answered(
     from: u64,
     silence: Duration,
     slot: Slot,
-) -> Result<Option<Download>, Trouble> {
+) -> Result<Option<Download>, Failure> {
     let status = response.status().as_u16();
     let begins = match status {
         200 => Some(0),
@@ -147,6 +147,6 @@ fn is_file(headers: &HeaderMap) -> bool {
 }
 
 /// What is wrong, where no file came.
-fn not_a_file(call: &Call, reply: Reply) -> Trouble {
-    trouble(call, reply, Instant::now())
+fn not_a_file(call: &Call, reply: Reply) -> Failure {
+    failure(call, reply, Instant::now())
 }

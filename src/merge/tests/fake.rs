@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
-    Error, LeadChange, MergeRecord, Permit, Reason, RecordResult, RecordStatus, Result, SyncAction,
-    SyncLeads, SyncRequest,
+    Error, LeadChange, MergeRecord, Reason, RecordResult, RecordStatus, Result, SendGate,
+    SyncAction, SyncLeads, SyncRequest,
 };
 
 /// What befalls the next write.
@@ -264,7 +264,7 @@ fn refused(call: &str, code: &str) -> Error {
 impl SyncLeads for Fake {
     async fn sync_leads_with(
         &self,
-        _at_any_time: &impl Permit,
+        _at_any_time: &impl SendGate,
         request: &SyncRequest,
     ) -> Result<Vec<RecordResult>> {
         const CALL: &str = "POST /rest/v1/leads.json";

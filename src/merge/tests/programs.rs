@@ -94,8 +94,8 @@ fn left_at(status: Option<&str>) -> Fake {
 /// What is told after the work, and the status of lead 1.
 async fn after(fake: &Fake, before: &[&Rows]) -> (Vec<String>, Option<String>) {
     let survivor = Survivor { lead: 1 as LeadId, before: before.to_vec() };
-    let permit = UntilStopped::at_once(tokio_util::sync::CancellationToken::new());
-    let raised = raise(fake, &permit, &Clock::real(), &[survivor]).await;
+    let gate = UntilStopped::at_once(tokio_util::sync::CancellationToken::new());
+    let raised = raise(fake, &gate, &Clock::real(), &[survivor]).await;
     assert!(raised.failed.is_none(), "{raised:?}");
     let told = raised.unkept.iter().map(ToString::to_string).collect();
     (told, fake.world().standing.get(&(3, 1)).cloned())
@@ -107,8 +107,8 @@ async fn a_survivor_that_is_gone_by_now_keeps_no_other_from_its_status() {
     let fake = left_at(Some("Invited"));
     fake.world().unreadable.insert(0);
     let survivor = |lead: LeadId| Survivor { lead, before: vec![&invited, &attended] };
-    let permit = UntilStopped::at_once(tokio_util::sync::CancellationToken::new());
-    let raised = raise(&fake, &permit, &Clock::real(), &[survivor(0), survivor(1)]).await;
+    let gate = UntilStopped::at_once(tokio_util::sync::CancellationToken::new());
+    let raised = raise(&fake, &gate, &Clock::real(), &[survivor(0), survivor(1)]).await;
     assert!(
         raised.failed.is_none() && raised.unkept.iter().all(|unkept| unkept.lead == 0),
         "{raised:?}"

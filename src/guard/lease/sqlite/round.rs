@@ -6,8 +6,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::QUIET;
+use crate::boot_clock::Moment;
 use crate::guard::lease::leaving::owner_of_rest;
-use crate::guard::lease::machine_clock::Moment;
 use crate::guard::lease::share::{Claim, shared};
 use crate::guard::lease::table::{Grant, Results, Round, Ticket};
 use crate::guard::lease::{Ask, LeaseKey, Leaving, Shared, Terms};

@@ -8,13 +8,13 @@ use tokio::time::Instant;
 use super::{Fake, Fate, Merging, Moment, World, refused, unclear};
 use crate::lead::LeadId;
 use crate::marketo::{
-    Accepted, Error, MERGE_LIMIT, MERGE_LOSERS, MergeLeads, MergeOrder, Permit, Result,
+    Accepted, Error, MERGE_LIMIT, MERGE_LOSERS, MergeLeads, MergeOrder, Result, SendGate,
 };
 
 impl MergeLeads for Fake {
     async fn merge_leads_with(
         &self,
-        _at_any_time: &impl Permit,
+        _at_any_time: &impl SendGate,
         order: &impl MergeOrder,
     ) -> Result<Accepted> {
         const CALL: &str = "POST /rest/v1/leads/1/merge.json";

@@ -2,12 +2,12 @@
 
 use super::{Fake, Fate, World, unclear};
 use crate::lead::LeadId;
-use crate::marketo::{Permit, Reason, Result, SetProgramStatus, StatusResult};
+use crate::marketo::{Reason, Result, SendGate, SetProgramStatus, StatusResult};
 
 impl SetProgramStatus for Fake {
     async fn set_program_status_with(
         &self,
-        _at_any_time: &impl Permit,
+        _at_any_time: &impl SendGate,
         program: u64,
         status: &str,
         leads: &[LeadId],

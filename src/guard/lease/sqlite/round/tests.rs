@@ -8,9 +8,9 @@ use rusqlite::Connection;
 
 use super::super::MIGRATIONS;
 use super::carry_out;
+use crate::boot_clock::Moment;
 use crate::guard::lease::LeaseKey;
 use crate::guard::lease::book::{Entries, Held, Place};
-use crate::guard::lease::machine_clock::Moment;
 use crate::guard::lease::share::Claim;
 use crate::guard::lease::table::{Results, Round, Ticket};
 use crate::guard::lease::tests::rounds::{TERMS, Told, answers_as_the_book_does, turns};

@@ -3,8 +3,6 @@
 //! Leans on the table of [`super::classify`]. A log line carries method, path, code, request id and
 //! milliseconds; never a query, a body, a token.
 
-use std::error::Error as _;
-
 use tokio::time::Instant;
 use url::Url;
 
@@ -12,7 +10,7 @@ use super::call::Call;
 use super::classify::{self, Kind, Verdict, of_code};
 use super::envelope::{Answer, Envelope};
 use super::quota::filled_again;
-use super::{Error, Moment, Reason, Result, Untrusted};
+use super::{CertificateFault, Error, Moment, Reason, Result};
 
 /// What came back, before it is judged.
 pub(super) enum Reply {
@@ -23,16 +21,16 @@ pub(super) enum Reply {
     /// Nothing was sent.
     NotSent(String),
     /// Nothing was sent, and nothing will be.
-    Untrusted(Untrusted),
+    Untrusted(CertificateFault),
     /// It was sent, and no whole answer came.
     Lost(String),
 }
 
 /// A verdict with what was seen.
-pub(super) struct Trouble {
+pub(super) struct Failure {
     pub(super) verdict: Verdict,
     /// In words, or the certificate by which it failed.
-    what: Result<String, Untrusted>,
+    what: Result<String, CertificateFault>,
     reason: Option<Reason>,
     request_id: Option<String>,
     /// When the call left: what it waited for before is no part of the time that Marketo lets it
@@ -41,7 +39,7 @@ pub(super) struct Trouble {
 }
 
 /// The answer, or what is to be done without one.
-pub(super) fn judge(call: &Call, reply: Reply, left: Moment) -> Result<Answer, Trouble> {
+pub(super) fn judge(call: &Call, reply: Reply, left: Moment) -> Result<Answer, Failure> {
     let sent_at = left.instant();
     match reply {
         Reply::Envelope(envelope)
@@ -50,32 +48,32 @@ pub(super) fn judge(call: &Call, reply: Reply, left: Moment) -> Result<Answer, T
             tracing::info!(call = %call.name(), request_id = envelope.request_id, elapsed_ms = millis(sent_at), "answered");
             Ok(envelope.into_answer(call.name(), left))
         }
-        reply => Err(trouble(call, reply, sent_at)),
+        reply => Err(failure(call, reply, sent_at)),
     }
 }
 
 /// What is to be done after a reply that is not what was asked for.
-pub(super) fn trouble(call: &Call, reply: Reply, sent_at: Instant) -> Trouble {
+pub(super) fn failure(call: &Call, reply: Reply, sent_at: Instant) -> Failure {
     let doubtful = match call.kind {
         Kind::Read => Verdict::TryAgain,
         Kind::Write => Verdict::Unclear,
     };
-    let bare = |verdict, what: String| Trouble {
+    let bare = |verdict, what: String| Failure {
         verdict,
         what: Ok(what),
         reason: None,
         request_id: None,
         sent_at,
     };
-    let trouble = match reply {
-        Reply::Envelope(envelope) if envelope.success => Trouble {
+    let failure = match reply {
+        Reply::Envelope(envelope) if envelope.success => Failure {
             request_id: envelope.request_id,
             ..bare(doubtful, "success, and no result".to_owned())
         },
         Reply::Envelope(envelope) => {
             let request_id = envelope.request_id.clone();
             match envelope.error() {
-                Some(reason) => Trouble {
+                Some(reason) => Failure {
                     reason: Some(reason.clone()),
                     request_id,
                     ..bare(
@@ -83,7 +81,7 @@ pub(super) fn trouble(call: &Call, reply: Reply, sent_at: Instant) -> Trouble {
                         format!("{} {}", reason.code, reason.message),
                     )
                 },
-                None => Trouble {
+                None => Failure {
                     request_id,
                     ..bare(doubtful, "neither success nor an error".to_owned())
                 },
@@ -92,17 +90,17 @@ pub(super) fn trouble(call: &Call, reply: Reply, sent_at: Instant) -> Trouble {
         Reply::Status(status, envelope) => of_http(call.kind, status, envelope, bare),
         Reply::NotAnEnvelope(what) | Reply::Lost(what) => bare(doubtful, what),
         Reply::NotSent(what) => bare(Verdict::TryAgain, what),
-        Reply::Untrusted(why) => Trouble { what: Err(why), ..bare(Verdict::Refuse, String::new()) },
+        Reply::Untrusted(why) => Failure { what: Err(why), ..bare(Verdict::Refuse, String::new()) },
     };
     tracing::info!(
         call = %call.name(),
-        code = trouble.reason.as_ref().map(|reason| reason.code.as_str()),
-        verdict = ?trouble.verdict,
-        request_id = trouble.request_id,
+        code = failure.reason.as_ref().map(|reason| reason.code.as_str()),
+        verdict = ?failure.verdict,
+        request_id = failure.request_id,
         elapsed_ms = millis(sent_at),
         "not answered"
     );
-    trouble
+    failure
 }
 
 /// What an HTTP status means, and what Marketo says along with it: 601 and its like are understood
@@ -111,8 +109,8 @@ fn of_http(
     kind: Kind,
     status: u16,
     envelope: Option<Envelope>,
-    bare: impl Fn(Verdict, String) -> Trouble,
-) -> Trouble {
+    bare: impl Fn(Verdict, String) -> Failure,
+) -> Failure {
     let said = envelope.filter(|envelope| !envelope.success);
     let Some((request_id, Some(reason))) =
         said.map(|envelope| (envelope.request_id.clone(), envelope.error()))
@@ -121,10 +119,10 @@ fn of_http(
     };
     let verdict = classify::of_http(kind, status, Some(&reason.code));
     let what = format!("HTTP {status}: {} {}", reason.code, reason.message);
-    Trouble { reason: Some(reason), request_id, ..bare(verdict, what) }
+    Failure { reason: Some(reason), request_id, ..bare(verdict, what) }
 }
 
-impl Trouble {
+impl Failure {
     /// What the caller is told when nothing more is tried.
     pub(super) fn into_error(
         self,
@@ -179,7 +177,7 @@ impl Trouble {
 
 /// A reply that nothing was sent for, where that is what a failure on the wire means.
 pub(super) fn not_sent(error: reqwest::Error) -> Reply {
-    match Untrusted::among(&error) {
+    match CertificateFault::among(&error) {
         Some(why) => Reply::Untrusted(why),
         None => Reply::NotSent(describe_transport(error)),
     }
@@ -194,13 +192,13 @@ pub(super) fn host_of(url: &Url) -> String {
 /// What went wrong on the wire, without the URL, whose query may hold people's data.
 pub(super) fn describe_transport(error: reqwest::Error) -> String {
     let error = error.without_url();
-    let mut words =
-        vec![if error.is_timeout() { "no answer in time".to_owned() } else { error.to_string() }];
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words.push(cause.to_string());
-        source = cause.source();
-    }
+    if error.is_timeout() { "no answer in time".to_owned() } else { in_words(&error) }
+}
+
+/// An error with its causes. What a library says of itself is hardly ever the reason.
+pub(crate) fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let mut words: Vec<String> = causes.map(ToString::to_string).collect();
     words.dedup();
     words.join(": ")
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Whether a call may leave now, after all the waiting that came before.
-pub trait Permit: Sync {
+pub trait SendGate: Sync {
     /// Asked when the call is ready, and once for each time that it leaves.
     fn ask(&self) -> impl Future<Output = Result<(), Withheld>> + Send;
 
@@ -24,7 +24,7 @@ pub struct Withheld(pub String);
 /// Lets every call leave.
 pub(super) struct AtAnyTime;
 
-impl Permit for AtAnyTime {
+impl SendGate for AtAnyTime {
     async fn ask(&self) -> Result<(), Withheld> {
         Ok(())
     }
@@ -50,7 +50,7 @@ impl UntilStopped {
     }
 }
 
-impl Permit for UntilStopped {
+impl SendGate for UntilStopped {
     async fn ask(&self) -> Result<(), Withheld> {
         if self.grace.is_zero() && self.stop.is_cancelled() { Err(stopped()) } else { Ok(()) }
     }

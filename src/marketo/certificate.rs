@@ -11,7 +11,7 @@ use tokio_rustls::rustls::{self, CertificateError};
 
 /// What is wrong with a certificate. The handshake failed by it, so that nothing was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Untrusted {
+pub enum CertificateFault {
     /// No authority that this system knows vouches for it.
     Issuer,
     /// It is over, since this day where it is known.
@@ -24,7 +24,7 @@ pub enum Untrusted {
     Otherwise,
 }
 
-impl Untrusted {
+impl CertificateFault {
     /// The certificate that a failure is owed to, if it is.
     pub(crate) fn among(error: &(dyn Error + 'static)) -> Option<Self> {
         let mut next = Some(error);

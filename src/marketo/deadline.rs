@@ -1,5 +1,5 @@
-//! How long a key is protected for a call: in one place, for those who send and for the check of
-//! the protocol.
+//! Law 4's margin, and the moment by which a call leaves: in one place, for those who send, for
+//! the leases, and for the check of their protocol.
 //!
 //! Between the renewal of a lease and the end of its call at Marketo lie three spans. The call
 //! leaves within [`MARGIN`] of the moment at which the renewal was asked for, or not at all
@@ -8,8 +8,8 @@
 
 use std::time::Duration;
 
-use super::machine_clock;
-use crate::marketo::Clock;
+use super::Clock;
+use crate::boot_clock;
 
 /// The longest that a call may take from the asking for its renewal until it leaves, and from there
 /// until it arrives.
@@ -30,7 +30,7 @@ pub fn until_over(limit: Duration, clock: Clock) -> Duration {
 }
 
 /// [`MARGIN`] in the wall's time.
-pub(super) fn margin(clock: Clock) -> Duration {
+pub(crate) fn margin(clock: Clock) -> Duration {
     clock.wall(MARGIN).max(LEAST_MARGIN)
 }
 
@@ -51,19 +51,19 @@ impl LeaveBy {
     /// So much of the wall's time from now.
     pub fn within(margin: Duration) -> Self {
         let margin = i64::try_from(margin.as_millis()).unwrap_or(i64::MAX);
-        Self { millis: machine_clock::up_for().ok().map(|now| now.saturating_add(margin)) }
+        Self { millis: boot_clock::up_for().ok().map(|now| now.saturating_add(margin)) }
     }
 
     /// How long it is until then; nothing where it is too late.
     pub fn remaining(self) -> Duration {
-        let now = machine_clock::up_for().ok();
+        let now = boot_clock::up_for().ok();
         let millis = now.zip(self.millis).map_or(0, |(now, by)| by.saturating_sub(now));
         Duration::from_millis(u64::try_from(millis).unwrap_or(0))
     }
 
     /// Whether it is too late.
     pub fn is_over(self) -> bool {
-        let now = machine_clock::up_for().ok();
+        let now = boot_clock::up_for().ok();
         now.zip(self.millis).is_none_or(|(now, by)| now > by)
     }
 }

@@ -10,16 +10,16 @@
 
 /// A moment, in milliseconds of one start of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Moment {
+pub(crate) struct Moment {
     /// Which start.
-    pub(super) boot: String,
+    pub(crate) boot: String,
     /// Milliseconds since.
-    pub(super) millis: i64,
+    pub(crate) millis: i64,
 }
 
 /// The time by this machine.
 #[cfg(target_os = "linux")]
-pub(super) fn now() -> std::io::Result<Moment> {
+pub(crate) fn now() -> std::io::Result<Moment> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
     Ok(Moment { boot, millis: up_for()? })
 }
@@ -27,20 +27,20 @@ pub(super) fn now() -> std::io::Result<Moment> {
 /// For how many milliseconds this machine has been up, its sleep included.
 #[cfg(target_os = "linux")]
 #[expect(clippy::unnecessary_wraps, reason = "other systems' clocks cannot always be read")]
-pub(super) fn up_for() -> std::io::Result<i64> {
+pub(crate) fn up_for() -> std::io::Result<i64> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     Ok(time.tv_sec * 1_000 + time.tv_nsec / 1_000_000)
 }
 
 /// The time by the wall's clock.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn now() -> std::io::Result<Moment> {
+pub(crate) fn now() -> std::io::Result<Moment> {
     Ok(Moment { boot: "wall".to_owned(), millis: up_for()? })
 }
 
 /// Milliseconds by the wall's clock.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn up_for() -> std::io::Result<i64> {
+pub(crate) fn up_for() -> std::io::Result<i64> {
     let since = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_err(|_before| std::io::Error::other("the clock of this machine stands before 1970"))?;

@@ -1,4 +1,4 @@
-//! How a connection to Marketo is made: straight, or through the proxy that the environment names,
+//! How a connection to Marketo is made: direct, or through the proxy that the environment names,
 //! as every other command does it (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, in capitals or not).
 //!
 //! Never: sends what is meant for this machine by way of a proxy, or a request to the proxy itself:
@@ -19,12 +19,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-/// How long a connection may take to come about, and a tunnel.
-const CONNECT_TIME: Duration = Duration::from_secs(20);
-
-/// What this machine keeps of what is sent on a connection for guarded calls, until the other side
-/// has it: a megabyte still takes less than a second to get there where an answer takes a tenth of
-/// one.
+/// The socket's send buffer on a connection for calls. It holds what was handed over and is not
+/// confirmed yet; a megabyte still arrives within a second on a line with a round trip of 100 ms.
 const SEND_BUFFER: usize = 64 * 1024;
 
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -32,14 +28,14 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Makes connections, without the TLS to Marketo.
 #[derive(Debug, Clone)]
-pub(super) struct Way {
-    straight: HttpConnector,
+pub(super) struct Connector {
+    direct: HttpConnector,
     /// Speaks TLS with the proxy where its address asks for it.
     to_proxy: HttpsConnector<HttpConnector>,
     proxies: Option<Arc<Matcher>>,
 }
 
-impl Way {
+impl Connector {
     /// Loads the system's certificates, and reads the environment. A connection on which what was
     /// sent is not confirmed for as long as `unconfirmed` is cut (on Linux), so that nothing
     /// arrives later than that; and little of what was taken to be sent waits in this machine, so
@@ -48,18 +44,17 @@ impl Way {
         through_proxies: bool,
         unconfirmed: Option<Duration>,
     ) -> Result<Self, String> {
-        let mut straight = HttpConnector::new();
-        straight.enforce_http(false);
-        straight.set_nodelay(true);
-        straight.set_connect_timeout(Some(CONNECT_TIME));
-        straight.set_send_buffer_size(unconfirmed.map(|_| SEND_BUFFER));
+        let mut direct = HttpConnector::new();
+        direct.enforce_http(false);
+        direct.set_nodelay(true);
+        direct.set_send_buffer_size(unconfirmed.map(|_| SEND_BUFFER));
         #[cfg(any(target_os = "android", target_os = "linux"))]
-        straight.set_tcp_user_timeout(unconfirmed);
+        direct.set_tcp_user_timeout(unconfirmed);
         #[cfg(not(any(target_os = "android", target_os = "linux")))]
         let _unknown_here = unconfirmed;
-        let to_proxy = super::tls(straight.clone())?;
+        let to_proxy = super::tls(direct.clone())?;
         let proxies = through_proxies.then(|| Arc::new(Matcher::from_system()));
-        Ok(Self { straight, to_proxy, proxies })
+        Ok(Self { direct, to_proxy, proxies })
     }
 
     /// Whether the way to an address can be gone; an error where a proxy is named that is none of
@@ -81,18 +76,18 @@ impl Way {
     }
 }
 
-impl Service<Uri> for Way {
+impl Service<Uri> for Connector {
     type Response = Stream;
     type Error = Error;
     type Future = Pin<Box<dyn Future<Output = Result<Stream, Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.straight.poll_ready(context).map_err(Error::from)
+        self.direct.poll_ready(context).map_err(Error::from)
     }
 
     fn call(&mut self, address: Uri) -> Self::Future {
         let Some(proxy) = self.proxy_for(&address) else {
-            let connecting = self.straight.call(address);
+            let connecting = self.direct.call(address);
             return Box::pin(async { Ok(MaybeHttpsStream::Http(connecting.await?)) });
         };
         let mut tunnel = Tunnel::new(proxy.uri().clone(), self.to_proxy.clone());
@@ -100,6 +95,46 @@ impl Service<Uri> for Way {
             tunnel = tunnel.with_auth(credentials.clone());
         }
         let connecting = tunnel.call(address);
-        Box::pin(async { Ok(tokio::time::timeout(CONNECT_TIME, connecting).await??) })
+        Box::pin(async { Ok(connecting.await?) })
+    }
+}
+
+/// A connector that gives up after some time, the name, TCP and TLS included.
+#[derive(Debug, Clone)]
+pub(super) struct InTime<C> {
+    inner: C,
+    within: Duration,
+}
+
+impl<C> InTime<C> {
+    pub(super) fn new(inner: C, within: Duration) -> Self {
+        Self { inner, within }
+    }
+}
+
+impl<C> Service<Uri> for InTime<C>
+where
+    C: Service<Uri>,
+    C::Error: Into<Error>,
+    C::Response: Send,
+    C::Future: Send + 'static,
+{
+    type Response = C::Response;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, address: Uri) -> Self::Future {
+        let connecting = self.inner.call(address);
+        let within = self.within;
+        Box::pin(async move {
+            match tokio::time::timeout(within, connecting).await {
+                Ok(connected) => connected.map_err(Into::into),
+                Err(_elapsed) => Err("no connection in time".into()),
+            }
+        })
     }
 }

@@ -1,15 +1,18 @@
-//! The way to Marketo: one connection pool, requests as they came but for what concerns a single
-//! hop.
+//! The wire to Marketo: connection pools, requests as they came but for what concerns a single hop.
 //!
-//! Never: follows a redirect, decompresses, adds a header, or logs a target, whose query may hold
-//! people's data.
+//! Two pools: one for requests that pass through or stream, and one for calls, whose body leaves by
+//! a deadline or never as a whole ([`deadline_body`]), on connections that come about in time.
+//!
+//! Never: follows a redirect, adds a header, or logs a target, whose query may hold people's data.
 
+use std::io::Read as _;
 use std::time::Duration;
 
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName};
+use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, HeaderMap, HeaderName};
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_rustls::HttpsConnector;
@@ -18,21 +21,32 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 use url::Url;
 
-use super::answer::Body;
-use super::prompt::Prompt;
-use crate::guard::lease::{LeaveBy, MARGIN};
-use crate::marketo::{Untrusted, is_loopback};
+use super::deadline::{LeaveBy, MARGIN};
+use super::failure::in_words;
+use super::{CertificateFault, is_loopback};
 
-mod way;
+mod connector;
+mod deadline_body;
 
-use way::Way;
+use connector::{Connector, InTime};
+use deadline_body::DeadlineBody;
 
-/// Answers to writes and look-ups are small; more than this is none.
+/// What travels: a body of known or unknown length, or why it broke off.
+pub(crate) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// How long a connection for a call may take to come about, its name and TLS included. It is part
+/// of the time within which a call leaves, so it is less than [`MARGIN`].
+const CONNECT_TIME: Duration = Duration::from_secs(8);
+
+/// How long a connection for what passes through may take.
+const PATIENT_CONNECT_TIME: Duration = Duration::from_secs(20);
+
+/// Answers to calls are small; more than this is none.
 const ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
-/// What a connection for guarded calls gathers: little of a body that is not on the wire yet, and
-/// any head of an answer.
-const PROMPT_BUFFER: usize = 64 * 1024;
+/// What a connection for calls buffers: little of a body that is not on the wire yet, and any head
+/// of an answer.
+const CALL_BUFFER: usize = 64 * 1024;
 
 /// What concerns one hop alone, beside what `Connection` names (RFC 9110, 7.6.1).
 const HOP_BY_HOP: [&str; 8] = [
@@ -48,16 +62,16 @@ const HOP_BY_HOP: [&str; 8] = [
 
 /// Marketo's addresses, and the connections to them.
 #[derive(Debug, Clone)]
-pub(super) struct Upstream {
+pub(crate) struct Transport {
     base: Origin,
     identity: Origin,
-    /// For what passes.
-    client: Connections,
-    /// For calls that are guarded.
-    prompt: Connections,
+    /// For what passes through, and for files.
+    patient: Connections,
+    /// For calls, which leave by a deadline.
+    calls: Connections,
 }
 
-type Connections = Client<HttpsConnector<Way>, Body>;
+type Connections = Client<InTime<HttpsConnector<Connector>>, Body>;
 
 #[derive(Debug, Clone)]
 struct Origin {
@@ -69,11 +83,11 @@ struct Origin {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum NoAnswer {
+pub(crate) enum NoAnswer {
     /// Nothing was sent.
     NotSent(String),
     /// Nothing was sent, and nothing will be: the certificate is not to be trusted.
-    Untrusted(Untrusted),
+    Untrusted(CertificateFault),
     /// It was sent, and no whole answer came.
     Lost(String),
     /// It was sent, and no answer came in time.
@@ -82,31 +96,33 @@ pub(super) enum NoAnswer {
 
 /// An answer, all of it.
 #[derive(Debug)]
-pub(super) struct Whole {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(crate) struct Whole {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
-impl Upstream {
+impl Transport {
     /// Loads the system's certificates; connects to nothing yet.
-    pub(super) fn new(base_url: &Url, identity_url: &Url) -> Result<Self, String> {
+    pub(crate) fn new(base_url: &Url, identity_url: &Url) -> Result<Self, String> {
         let (base, identity) = (Origin::of(base_url)?, Origin::of(identity_url)?);
         let through_proxies = !is_loopback(base_url) && !is_loopback(identity_url);
-        let way = Way::new(through_proxies, None)?;
+        let connector = Connector::new(through_proxies, None)?;
         for origin in [&base, &identity] {
-            way.check(&origin.address("/".to_owned())?)?;
+            connector.check(&origin.address("/".to_owned())?)?;
         }
-        let prompt = connections(Way::new(through_proxies, Some(MARGIN))?, Some(PROMPT_BUFFER))?;
-        Ok(Self { base, identity, client: connections(way, None)?, prompt })
+        let patient = connections(connector, PATIENT_CONNECT_TIME, None)?;
+        let in_time = Connector::new(through_proxies, Some(MARGIN))?;
+        let calls = connections(in_time, CONNECT_TIME, Some(CALL_BUFFER))?;
+        Ok(Self { base, identity, patient, calls })
     }
 
     /// Sends a request on, and gives the answer as soon as its head is there.
-    pub(super) async fn forward(
+    pub(crate) async fn forward(
         &self,
         request: Request<Body>,
     ) -> Result<Response<Incoming>, NoAnswer> {
-        self.send(&self.client, request).await
+        self.send(&self.patient, request).await
     }
 
     async fn send(
@@ -121,7 +137,7 @@ impl Upstream {
         request.headers_mut().remove(HOST);
         without_hop_by_hop(request.headers_mut());
         let mut response = client.request(request).await.map_err(|error| {
-            if let Some(why) = Untrusted::among(&error) {
+            if let Some(why) = CertificateFault::among(&error) {
                 return NoAnswer::Untrusted(why);
             }
             let words = in_words(&error);
@@ -132,9 +148,9 @@ impl Upstream {
         Ok(response)
     }
 
-    /// Sends a request on, if its body can leave in time, and waits for the whole answer, no longer
-    /// than this. Also when the body left.
-    pub(super) async fn ask(
+    /// Makes a call, if its body can leave in time, and waits for the whole answer, no longer than
+    /// this. Gives also when the body left; of a call without one that is not known.
+    pub(crate) async fn exchange(
         &self,
         request: Request<Bytes>,
         leave_by: LeaveBy,
@@ -142,15 +158,17 @@ impl Upstream {
     ) -> (Option<Instant>, Result<Whole, NoAnswer>) {
         let (head, bytes) = request.into_parts();
         let has_body = !bytes.is_empty();
-        let (body, left_at) = Prompt::new(bytes, leave_by);
+        let (body, left_at) = DeadlineBody::new(bytes, leave_by);
         let request = Request::from_parts(head, body.boxed_unsync());
         let asking = async {
-            let response = self.send(&self.prompt, request).await?;
+            let response = self.send(&self.calls, request).await?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, ANSWER_BYTES).collect().await;
             let body =
                 body.map_err(|error| NoAnswer::Lost(format!("the answer broke off: {error}")))?;
-            Ok(Whole { status: head.status, headers: head.headers, body: body.to_bytes() })
+            let mut headers = head.headers;
+            let body = decoded(&mut headers, body.to_bytes()).map_err(NoAnswer::Lost)?;
+            Ok(Whole { status: head.status, headers, body })
         };
         let too_late = async {
             while !leave_by.is_over() {
@@ -190,8 +208,13 @@ impl Upstream {
     }
 }
 
-/// A pool of connections, each of which gathers no more than this before it is sent or read.
-fn connections(way: Way, buffer: Option<usize>) -> Result<Connections, String> {
+/// A pool of connections that come about within this time, each of which buffers no more than this
+/// before it is sent or read.
+fn connections(
+    connector: Connector,
+    within: Duration,
+    buffer: Option<usize>,
+) -> Result<Connections, String> {
     let mut client = Client::builder(TokioExecutor::new());
     if let Some(buffer) = buffer {
         client.http1_max_buf_size(buffer);
@@ -202,7 +225,7 @@ fn connections(way: Way, buffer: Option<usize>) -> Result<Connections, String> {
         // trusted.
         .pool_idle_timeout(Duration::from_secs(20))
         .http1_preserve_header_case(true)
-        .build(tls(way)?))
+        .build(InTime::new(tls(connector)?, within)))
 }
 
 /// Speaks TLS over what a connector makes where the address asks for it, with the system's
@@ -237,7 +260,7 @@ impl Origin {
 }
 
 /// Takes out what concerns the hop that a message came by.
-pub(super) fn without_hop_by_hop(headers: &mut HeaderMap) {
+pub(crate) fn without_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -254,16 +277,23 @@ pub(super) fn without_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// What went wrong on the wire, with its causes.
-fn in_words(error: &hyper_util::client::legacy::Error) -> String {
-    let mut words = vec![error.to_string()];
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        words.push(cause.to_string());
-        source = cause.source();
+/// The body of an answer, unpacked where it came compressed; then its headers say so no more.
+fn decoded(headers: &mut HeaderMap, body: Bytes) -> Result<Bytes, String> {
+    if !headers.get(CONTENT_ENCODING).is_some_and(|coding| coding.as_bytes() == b"gzip") {
+        return Ok(body);
     }
-    words.dedup();
-    words.join(": ")
+    let mut plain = Vec::new();
+    let limit = ANSWER_BYTES as u64 + 1;
+    flate2::read::MultiGzDecoder::new(&*body)
+        .take(limit)
+        .read_to_end(&mut plain)
+        .map_err(|error| format!("the answer cannot be unpacked: {error}"))?;
+    if plain.len() > ANSWER_BYTES {
+        return Err("the answer is too large".to_owned());
+    }
+    headers.remove(CONTENT_ENCODING);
+    headers.remove(CONTENT_LENGTH);
+    Ok(plain.into())
 }
 
 #[cfg(test)]
@@ -276,15 +306,15 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
     use url::Url;
 
-    use super::{NoAnswer, Upstream, Whole, without_hop_by_hop};
-    use crate::guard::lease::{LeaveBy, MARGIN};
+    use super::{NoAnswer, Transport, Whole, without_hop_by_hop};
+    use crate::marketo::deadline::{LeaveBy, MARGIN};
 
     #[tokio::test]
     async fn paths_stay_byte_for_byte_and_the_token_endpoint_has_its_own_place() {
         let base = Url::parse("https://base.example.com/tenant/").unwrap();
         let identity = Url::parse("https://id.example.com/identity").unwrap();
-        let upstream = Upstream::new(&base, &identity).unwrap();
-        let target = |path: &str| upstream.target(&path.parse().unwrap()).unwrap().to_string();
+        let transport = Transport::new(&base, &identity).unwrap();
+        let target = |path: &str| transport.target(&path.parse().unwrap()).unwrap().to_string();
         assert_eq!(
             target("/rest/v1//leads.json?filterValues=O'Brien%2B1@example.com&x=a|b"),
             "https://base.example.com/tenant/rest/v1//leads.json?filterValues=O'Brien%2B1@example.com&x=a|b"
@@ -300,14 +330,13 @@ mod tests {
     async fn sent(leave_by: LeaveBy) -> (String, Result<Whole, NoAnswer>) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        let upstream = Upstream::new(&base, &base).unwrap();
+        let transport = Transport::new(&base, &base).unwrap();
         let mut request = Request::new(Bytes::from_static(b"{\"input\":[]}"));
         *request.method_mut() = hyper::Method::POST;
         *request.uri_mut() = "/rest/v1/leads.json".parse().unwrap();
-        let asked =
-            tokio::spawn(
-                async move { upstream.ask(request, leave_by, Duration::from_secs(20)).await },
-            );
+        let asked = tokio::spawn(async move {
+            transport.exchange(request, leave_by, Duration::from_secs(20)).await
+        });
         let (mut connection, _) = listener.accept().await.unwrap();
         let mut got = vec![0; 4096];
         let mut length = 0;
@@ -341,14 +370,14 @@ mod tests {
     async fn a_call_that_crawls_out_of_this_machine_never_arrives_whole_after_its_time() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        let upstream = Upstream::new(&base, &base).unwrap();
+        let transport = Transport::new(&base, &base).unwrap();
         let body = vec![b' '; 8 * 1024 * 1024];
         let length = body.len();
         let mut request = Request::new(Bytes::from(body));
         *request.method_mut() = hyper::Method::POST;
         *request.uri_mut() = "/rest/v1/leads.json".parse().unwrap();
         let leave_by = LeaveBy::within(Duration::from_millis(200));
-        let asking = upstream.ask(request, leave_by, Duration::from_secs(600));
+        let asking = transport.exchange(request, leave_by, Duration::from_secs(600));
         let taking = async { listener.accept().await.unwrap().0 };
         let ((left_at, asked), mut connection) = tokio::join!(asking, taking);
         assert!(left_at.is_none() && matches!(asked, Err(NoAnswer::NotSent(_))), "{asked:?}");

@@ -1,13 +1,13 @@
-//! A body that leaves in time, or never as a whole.
+//! A body that leaves by its deadline, or never as a whole.
 //!
-//! The right that a call is sent with lasts long enough if the call leaves soon after the right was
-//! renewed. In between may lie a slow store, a name to be resolved, a connection to be made, a line
-//! that crawls, and a machine that sleeps. So the body, without all of which nothing can be done at
-//! the other end, is not to be had any more once it is too late; and whether and when the last of
-//! it was had tells for certain whether and when the call left.
+//! The leases that a call is sent with last long enough if the call leaves soon after they were
+//! renewed. In between may lie a slow store, name resolution, a new connection, a slow line, and a
+//! machine that sleeps. So after the deadline the body gives no more bytes. Without all of them
+//! Marketo can do nothing. Whether and when the last piece was taken tells for certain whether and
+//! when the call left.
 //!
-//! It is had piece by piece, as the connection takes it: taken at once, all of it would count as
-//! gone while most of it waits in this machine, and it could arrive minutes later.
+//! The body is given piece by piece, as the connection takes it. Given at once, all of it would
+//! count as gone while most of it waits in this machine, and could arrive minutes later.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -17,20 +17,20 @@ use std::task::{Context, Poll};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::guard::lease::LeaveBy;
+use crate::marketo::deadline::LeaveBy;
 
-/// What is had of a body at once.
+/// Bytes of a piece.
 const PIECE: usize = 8 * 1024;
 
-/// The bytes of a call that is guarded.
+/// The bytes of a call.
 #[derive(Debug)]
-pub(super) struct Prompt {
+pub(super) struct DeadlineBody {
     bytes: Bytes,
     leave_by: LeaveBy,
     left_at: LeftAt,
 }
 
-/// When the last of the bytes was had, if it was.
+/// When the last of the bytes was taken, if it was.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LeftAt(Arc<Mutex<Option<Instant>>>);
 
@@ -39,7 +39,7 @@ pub(super) struct LeftAt(Arc<Mutex<Option<Instant>>>);
 #[error("the call could not leave in time, and was not sent")]
 struct TooLate;
 
-impl Prompt {
+impl DeadlineBody {
     pub(super) fn new(bytes: Bytes, leave_by: LeaveBy) -> (Self, LeftAt) {
         let left_at = LeftAt::default();
         (Self { bytes, leave_by, left_at: left_at.clone() }, left_at)
@@ -56,7 +56,7 @@ impl LeftAt {
     }
 }
 
-impl Body for Prompt {
+impl Body for DeadlineBody {
     type Data = Bytes;
     type Error = Box<dyn Error + Send + Sync>;
 
