@@ -2,24 +2,23 @@
 //!
 //! A page is short, or empty, whenever little of what was scanned is wanted; that there is more to
 //! scan is all that `moreResult` says. What the log holds, and when it can be read, stands in
-//! [`log`].
+//! [`super::world::log`].
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 
-use self::log::Wanted;
 use super::answer::{Answer, Refused, refused};
+use super::clock::now;
+use super::instance::Shared;
 use super::request::Request;
 use super::schema;
-use super::server::{Shared, now};
-use super::world::World;
+use super::world::log::{Activity, Wanted};
+use super::world::{World, activity_types};
 
-pub(super) mod log;
 mod show;
 mod token;
-mod types;
 
 /// The most types that one call asks for.
 const MOST_TYPES: usize = 10;
@@ -30,7 +29,7 @@ const LARGE_LIST: usize = 10_000;
 
 /// Get Activity Types.
 pub(super) fn activity_types() -> Answer {
-    Answer::Rows(types::ALL.iter().map(|known| known.describe()).collect())
+    Answer::Rows(activity_types::ALL.iter().map(|known| known.describe()).collect())
 }
 
 /// Get Paging Token: where activities since a time begin.
@@ -66,7 +65,7 @@ pub(super) fn lead_changes(shared: &Shared, request: &Request) -> Result<Answer,
     let mut world = shared.world();
     world.log.commit_late(now());
     let leads = leads_asked_for(&world, request)?;
-    let types = [types::NEW_LEAD.id, types::CHANGE_DATA_VALUE.id];
+    let types = [activity_types::NEW_LEAD.id, activity_types::CHANGE_DATA_VALUE.id];
     let wanted =
         Wanted { types: &types, leads: leads.as_ref(), fields: Some(&fields), of_deleted: false };
     page(&world, request, &wanted, show::lead_change)
@@ -74,8 +73,12 @@ pub(super) fn lead_changes(shared: &Shared, request: &Request) -> Result<Answer,
 
 /// Get Deleted Leads.
 pub(super) fn deleted_leads(shared: &Shared, request: &Request) -> Result<Answer, Refused> {
-    let wanted =
-        Wanted { types: &[types::DELETE_LEAD.id], leads: None, fields: None, of_deleted: true };
+    let wanted = Wanted {
+        types: &[activity_types::DELETE_LEAD.id],
+        leads: None,
+        fields: None,
+        of_deleted: true,
+    };
     page(&shared.world(), request, &wanted, show::activity)
 }
 
@@ -84,7 +87,7 @@ fn page(
     world: &World,
     request: &Request,
     wanted: &Wanted<'_>,
-    show: impl Fn(usize, u64, &log::Activity, &World) -> Value,
+    show: impl Fn(usize, u64, &Activity, &World) -> Value,
 ) -> Result<Answer, Refused> {
     let now = now();
     let token = request.param("nextPageToken");
@@ -116,8 +119,8 @@ fn types_asked_for(request: &Request) -> Result<Vec<u32>, Refused> {
     }
     ids.iter()
         .map(|id| {
-            let known = types::ALL.iter().find(|known| known.id.to_string() == *id);
-            let known = known.filter(|known| known.id != types::DELETE_LEAD.id);
+            let known = activity_types::ALL.iter().find(|known| known.id.to_string() == *id);
+            let known = known.filter(|known| known.id != activity_types::DELETE_LEAD.id);
             known
                 .map(|known| known.id)
                 .ok_or_else(|| refused("1003", format!("Invalid activity type '{id}'")))

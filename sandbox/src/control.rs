@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::meddle::{Meanwhile, Meddled, Moment};
+use super::meddle::screens::{Meanwhile, Meddled, Moment};
+use super::sandbox::Sandbox;
+use super::view::{LeadView, view_of};
+use super::world::objects::{self, CustomObject, Relation};
 use super::world::past::Held;
-use super::world::{self, CustomObject, Relation};
-use super::{LeadView, Sandbox, view_of};
 
 /// A custom object to be made; see [`Sandbox::put_object`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,14 +59,14 @@ impl Sandbox {
             refused: spec.refused.clone(),
             rows: BTreeMap::new(),
         };
-        world::put_object(&mut self.shared.world(), object);
+        objects::put_object(&mut self.shared.world().objects, object);
     }
 
     /// Gives a custom object a row with these values, its link among them, and gives the row's
     /// GUID.
     pub fn put_object_row(&self, name: &str, row: &Value) -> String {
         let row = row.as_object().cloned().unwrap_or_default();
-        world::put_object_row(&mut self.shared.world(), name, row)
+        objects::put_object_row(&mut self.shared.world().objects, name, row)
     }
 
     /// While the nth such call from now runs (1 is the next), somebody does this: when the call has
@@ -73,7 +74,7 @@ impl Sandbox {
     ///
     /// A call is such if its endpoint (`POST /rest/v1/leads/{id}/merge.json`) or its path as it was
     /// sent (`POST /rest/v1/leads/12/merge.json`) contains the text; `/leads.json` is none of
-    /// `/leads/12/merge.json`. Calls that the gate or a fault turns away do not count.
+    /// `/leads/12/merge.json`. Calls that the limits or a fault turns away do not count.
     pub fn at_call(&self, endpoint_contains: &str, nth: usize, meanwhile: Meanwhile) {
         self.at_moment(endpoint_contains, nth, Moment::During, meanwhile);
     }

@@ -12,11 +12,13 @@ use self::jobs::Jobs;
 use self::order::{Filter, Order};
 use self::range::Part;
 use super::answer::{Answer, Refused, refused};
+use super::clock::now;
+use super::instance::Shared;
 use super::options::Fault;
 use super::request::{Request, page_token};
 use super::schema;
-use super::server::{Shared, now};
-use super::world::{Record, World};
+use super::world::World;
+use super::world::record::Record;
 
 mod file;
 pub(super) mod jobs;

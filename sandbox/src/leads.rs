@@ -4,13 +4,14 @@ mod lag;
 
 use serde_json::{Map, Value, json};
 
-use super::activities::log::What;
 use super::answer::{Answer, Refused, refused, skipped_id};
+use super::clock::now;
+use super::instance::Shared;
 use super::meddle;
 use super::request::{BATCH, Request, page_token};
 use super::schema::{self, FIELDS, Field};
-use super::server::{Shared, now};
-use super::world::Record;
+use super::world::log::What;
+use super::world::record::Record;
 
 /// What comes without `fields`.
 const DEFAULT_FIELDS: &[&str] = &["id", "firstName", "lastName", "email", "updatedAt", "createdAt"];

@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::activities::log::What;
 use super::answer::{Answer, Refused, refused, skipped_id};
+use super::clock::now;
+use super::instance::Shared;
 use super::leads::{fields, page, shown};
-use super::request::{Request, page_token};
-use super::server::{Shared, now};
-use super::world::{Record, StaticList};
+use super::request::{Request, number, page_token};
+use super::world::StaticList;
+use super::world::log::What;
+use super::world::record::Record;
 
 /// The lists, by id; those with these ids or names, if asked.
 pub(super) fn browse(shared: &Shared, request: &Request) -> Result<Answer, Refused> {
@@ -140,9 +142,4 @@ fn described(id: u64, list: &StaticList) -> Value {
 
 fn not_found(id: u64) -> Refused {
     refused("1013", format!("Static List with id '{id}' not found"))
-}
-
-/// An id in a path.
-pub(super) fn number(text: &str) -> Result<u64, Refused> {
-    text.parse().map_err(|_no_number| refused("610", "Requested resource not found"))
 }

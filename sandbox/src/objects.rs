@@ -5,12 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Refused, refused, skipped};
+use super::instance::Shared;
 use super::request::{BATCH, Request};
-use super::server::Shared;
-use super::world::CustomObject;
-
-/// The field that every row has.
-const GUID: &str = "marketoGUID";
+use super::world::objects::{self, CustomObject, GUID};
 
 /// The objects, each with its relationship to the lead.
 pub(super) fn list(shared: &Shared) -> Answer {
@@ -81,7 +78,7 @@ pub(super) fn sync(shared: &Shared, request: &Request, name: &str) -> Result<Ans
                     json!({"seq": seq, "status": "updated", GUID: guid})
                 }
                 None if may_create => {
-                    let guid = add_row(object, row.clone());
+                    let guid = objects::add_row(object, row.clone());
                     json!({"seq": seq, "status": "created", GUID: guid})
                 }
                 None => skipped("1013", "Record not found"),
@@ -109,21 +106,6 @@ pub(super) fn delete(shared: &Shared, request: &Request, name: &str) -> Result<A
         })
         .collect();
     Ok(Answer::Rows(rows))
-}
-
-/// Adds a row under a GUID of its own.
-pub(super) fn add_row(object: &mut CustomObject, mut row: Map<String, Value>) -> String {
-    // One above the last, since a number that was deleted is not given again while a higher one
-    // lives.
-    let last = object
-        .rows
-        .keys()
-        .next_back()
-        .and_then(|guid| u32::from_str_radix(guid.get(..8)?, 16).ok());
-    let guid = format!("{:08x}-0000-4000-8000-{:012x}", last.unwrap_or(0) + 1, object.name.len());
-    row.insert(GUID.to_owned(), json!(guid));
-    object.rows.insert(guid.clone(), row);
-    guid
 }
 
 /// An object by name, if the API user may read it.

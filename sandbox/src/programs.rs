@@ -3,14 +3,15 @@
 
 use serde_json::{Value, json};
 
-use super::activities::log::What;
 use super::answer::{Answer, Refused, refused, skipped};
+use super::clock::now;
+use super::instance::Shared;
 use super::leads::{fields, page, shown};
-use super::lists::number;
-use super::request::{Request, page_token};
-use super::server::{Shared, now};
+use super::request::{Request, number, page_token};
+use super::world::Membership;
+use super::world::log::What;
+use super::world::record::Record;
 use super::world::record::shown_time;
-use super::world::{Membership, Record};
 
 /// The programs, by offset, 20 at once unless more are asked for.
 pub(super) fn browse(shared: &Shared, request: &Request) -> Answer {

@@ -2,13 +2,13 @@
 //! JSON body.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::answer::{Refused, refused};
-use super::meddle::Meddling;
+use super::meddle::screens::Meddling;
 
 /// The most values, ids or records that one call takes.
 pub(super) const BATCH: usize = 300;
@@ -137,6 +137,11 @@ fn is_number(segment: &str) -> bool {
 }
 
 impl Request {
+    /// What a change that it makes is put down to.
+    pub(super) fn cause(&self) -> Arc<str> {
+        format!("{} /{} {}", self.method, self.segments.join("/"), self.call_id).into()
+    }
+
     pub(super) fn param(&self, name: &str) -> Option<&str> {
         self.params.get(name)?.last().map(String::as_str).filter(|value| !value.is_empty())
     }
@@ -225,6 +230,11 @@ impl Request {
                 .ok_or_else(|| refused("1003", "Invalid nextPageToken")),
         }
     }
+}
+
+/// The number of a lead, list or program in a path.
+pub(super) fn number(id: &str) -> Result<u64, Refused> {
+    id.parse().map_err(|_no_number| refused("610", "Requested resource not found"))
 }
 
 /// The token of the page that begins after `id`.

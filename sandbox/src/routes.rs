@@ -1,9 +1,9 @@
 //! Which endpoint a call is for, and which permission it takes.
 
 use super::answer::{Answer, refused};
+use super::instance::Shared;
 use super::options::Fault;
 use super::request::{Request, take_time};
-use super::server::Shared;
 use super::{activities, extract, import, leads, lists, meddle, merge, objects, programs, sync};
 
 /// What can be denied: the permissions of an API user's role, as Marketo's screens name them, and
@@ -133,9 +133,9 @@ async fn route(
             activities::deleted_leads(shared, request).into()
         }
         (_, ["bulk", "v1", "leads", export @ ..]) => bulk(shared, request, endpoint, export, fault),
-        ("GET", ["rest", "v1", "stats", "usage"]) => Answer::Rows(vec![shared.gate().usage()]),
+        ("GET", ["rest", "v1", "stats", "usage"]) => Answer::Rows(vec![shared.limits().usage()]),
         ("GET", ["rest", "v1", "stats", "errors"]) => {
-            Answer::Rows(vec![shared.gate().error_usage()])
+            Answer::Rows(vec![shared.limits().error_usage()])
         }
         (_, known) if is_known(known) => {
             refused("605", format!("HTTP Method '{method}' is not supported")).into()

@@ -9,15 +9,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
-use serde_json::{Map, Value};
 
-use super::activities::log::{Activity, Directory, Log, What};
+use self::log::{Activity, Directory, Log, What};
+use self::objects::CustomObject;
+use self::record::Record;
 use super::schema;
 
+pub(super) mod activity_types;
+pub(super) mod by_hand;
+pub(super) mod log;
+pub(super) mod objects;
 pub(super) mod past;
 pub(super) mod record;
-
-pub(super) use record::Record;
 
 /// The partition that leads go to when none is named.
 pub(super) const DEFAULT_PARTITION: u64 = 1;
@@ -72,33 +75,6 @@ pub(super) struct Membership {
     pub(super) status: String,
     pub(super) since: DateTime<Utc>,
     pub(super) reached_success: bool,
-}
-
-/// A link of a custom object, as describe shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Relation {
-    /// The object's field that holds the link.
-    pub field: String,
-    /// What it links to: `Lead`, or another object.
-    pub object: String,
-    /// That one's field, in the spelling in which describe shows it: `Id`, `Email Address`,
-    /// `email`, …
-    pub related_field: String,
-}
-
-/// A custom object whose rows belong to leads.
-#[derive(Debug, Clone)]
-pub(super) struct CustomObject {
-    pub(super) name: String,
-    pub(super) display_name: String,
-    /// The object's field that holds the link.
-    pub(super) link_field: String,
-    /// What describe tells of the links.
-    pub(super) relations: Vec<Relation>,
-    /// Code and words with which every call for it is refused.
-    pub(super) refused: Option<(String, String)>,
-    /// By Marketo's GUID of the row.
-    pub(super) rows: BTreeMap<String, Map<String, Value>>,
 }
 
 impl World {
@@ -288,103 +264,4 @@ impl Directory for World {
     fn program_name(&self, program: u64) -> Option<String> {
         self.programs.get(&program).map(|program| program.name.clone())
     }
-}
-
-/// Puts a lead in from what a test or the demo says of it.
-pub(super) fn put(world: &mut World, fields: &Value, now: DateTime<Utc>) -> u64 {
-    let text = |name: &str| fields.get(name).and_then(Value::as_str);
-    let born = text("createdAt").and_then(|text| text.parse().ok()).unwrap_or(now);
-    let partition =
-        fields.get("leadPartitionId").and_then(Value::as_u64).unwrap_or(DEFAULT_PARTITION);
-    let mut record = Record::new(world.next_id(), born, partition);
-    let id = record.id;
-    set_all(&mut record, fields);
-    world.insert(record);
-    world.record(id, born, What::NewLead(super::activities::log::Source::ByHand));
-    id
-}
-
-/// Changes a lead as somebody on the screens does, with an activity for each value that differs;
-/// whether it lives.
-pub(super) fn change(world: &mut World, id: u64, fields: &Value, now: DateTime<Utc>) -> bool {
-    let numbers: Vec<u16> = fields
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter_map(|(name, _)| schema::find(name))
-        .map(|(number, _)| number)
-        .collect();
-    let shown =
-        |record: &Record| numbers.iter().map(|number| record.text_of(*number)).collect::<Vec<_>>();
-    let changed = world.change(id, now, |record| {
-        let before = shown(record);
-        set_all(record, fields);
-        (before, shown(record))
-    });
-    let Some((before, after)) = changed else { return false };
-    for ((number, old), new) in numbers.into_iter().zip(before).zip(after) {
-        if let Some(field) = schema::by_number(number).filter(|_| old != new) {
-            let (old, new) = (old.map(Into::into), new.map(Into::into));
-            world.record(
-                id,
-                now,
-                What::ChangeDataValue { field: field.name.into(), old, new, by: None },
-            );
-        }
-    }
-    true
-}
-
-/// Sets a record's values and its place in the CRM.
-pub(super) fn set_all(record: &mut Record, fields: &Value) {
-    for (name, value) in fields.as_object().into_iter().flatten() {
-        match (name.as_str(), value.as_str()) {
-            ("sfdcLeadId", Some(id)) => record.sfdc = Some((record::SfdcType::Lead, id.to_owned())),
-            ("sfdcContactId", Some(id)) => {
-                record.sfdc = Some((record::SfdcType::Contact, id.to_owned()));
-            }
-            ("sfdcAccountId", Some(id)) => {
-                record.sfdc = Some((record::SfdcType::PersonAccount, id.to_owned()));
-            }
-            ("id" | "createdAt" | "leadPartitionId", _) => {}
-            _ => record.set_named(name, value.clone()),
-        }
-    }
-}
-
-/// Makes a custom object, in the place of one with the same name, whose rows it takes over.
-pub(super) fn put_object(world: &mut World, mut object: CustomObject) {
-    match world.objects.iter_mut().find(|known| known.name == object.name) {
-        Some(known) => {
-            object.rows = std::mem::take(&mut known.rows);
-            *known = object;
-        }
-        None => world.objects.push(object),
-    }
-}
-
-/// Gives a custom object a row, and the row's GUID; the object, which then links to leads by id, is
-/// made where there is none.
-pub(super) fn put_object_row(world: &mut World, name: &str, row: Map<String, Value>) -> String {
-    if !world.objects.iter().any(|object| object.name == name) {
-        world.objects.push(CustomObject {
-            name: name.to_owned(),
-            display_name: name.to_owned(),
-            link_field: "leadId".to_owned(),
-            relations: vec![Relation {
-                field: "leadId".to_owned(),
-                object: "Lead".to_owned(),
-                related_field: "Id".to_owned(),
-            }],
-            refused: None,
-            rows: BTreeMap::new(),
-        });
-    }
-    let object = world.objects.iter_mut().find(|object| object.name == name);
-    object.map(|object| super::objects::add_row(object, row)).unwrap_or_default()
-}
-
-/// The row of an object that links to leads by id.
-pub(super) fn row_of(lead: u64) -> Map<String, Value> {
-    Map::from_iter([("leadId".to_owned(), Value::from(lead))])
 }

@@ -7,7 +7,7 @@
 use chrono_tz::America::Chicago;
 use serde_json::{Map, Value, json};
 
-use super::log::{Activity, Call, Directory, Source, What};
+use crate::world::log::{Activity, Call, Directory, Source, What};
 
 /// An activity as `activities.json` and `deletedleads.json` show it.
 pub(super) fn activity(

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use crate::clock::now;
+use crate::instance::{Shared, lock};
 use crate::options::Fault;
 use crate::request::Request;
 use crate::schema::Field;
-use crate::server::{Shared, lock, now};
-use crate::world::{Record, World};
+use crate::world::World;
+use crate::world::record::Record;
 
 /// For how long at most a read lags behind, in Marketo's time.
 const LAGS: Duration = Duration::from_secs(300);
@@ -68,5 +70,5 @@ impl Lag {
 }
 
 fn pick(shared: &Shared, among: usize) -> usize {
-    usize::try_from(shared.chance().below(among as u64)).unwrap_or_default()
+    usize::try_from(shared.faults().below(among as u64)).unwrap_or_default()
 }

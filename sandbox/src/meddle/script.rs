@@ -1,6 +1,6 @@
 //! What tests ordered for calls to come, and what was done so far.
 
-use super::{Meanwhile, Meddled, Moment};
+use super::screens::{Meanwhile, Meddled, Moment};
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::options::Knobs;
 use crate::schema::{FIELDS, Kind, Owner};
-use crate::world::{Record, World};
+use crate::world::World;
+use crate::world::record::Record;
 
 /// What the survivor gets of a loser's values.
 pub(super) fn take_values(record: &mut Record, loser: &Record, knobs: &Knobs, decides: bool) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::OptionError;
+use super::error::OptionError;
 
 /// Something that goes wrong with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

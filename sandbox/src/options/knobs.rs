@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::OptionError;
+use super::error::OptionError;
 use crate::schema;
 
 /// Answers to questions that Adobe leaves open; each by name, with the harder answer first.

@@ -4,8 +4,8 @@
 //! race is decided within a second; what Marketo shows of them is cut to whole seconds when they
 //! are written down.
 
-use super::dice::Dice;
 use super::people::Person;
+use super::rng::SeededRng;
 
 /// One second, in the unit of all times here.
 pub(super) const SECOND: i64 = 1_000;
@@ -110,20 +110,20 @@ pub(super) fn whole_second(time: i64) -> i64 {
 }
 
 /// A call of an integration that arrives at the given time.
-pub(super) fn call(user: &'static str, arrived: i64, dice: &mut Dice) -> Origin {
-    Origin::Api { user, arrived, number: dice.below(0x1_ffff) }
+pub(super) fn call(user: &'static str, arrived: i64, rng: &mut SeededRng) -> Origin {
+    Origin::Api { user, arrived, number: rng.below(0x1_ffff) }
 }
 
 /// Any of the ways in which one record of a person comes about, for a record born at `born`.
-pub(super) fn any_origin(born: i64, dice: &mut Dice) -> Origin {
-    match dice.below(100) {
+pub(super) fn any_origin(born: i64, rng: &mut SeededRng) -> Origin {
+    match rng.below(100) {
         0..=44 => {
-            let user = dice.word(INTEGRATIONS);
-            let arrived = born - dice.between(100, 3_600);
-            call(user, arrived, dice)
+            let user = rng.word(INTEGRATIONS);
+            let arrived = born - rng.between(100, 3_600);
+            call(user, arrived, rng)
         }
-        45..=64 => form(dice),
-        65..=79 => list_import(dice),
+        45..=64 => form(rng),
+        65..=79 => list_import(rng),
         80..=84 => Origin::Salesforce(CrmType::Lead),
         85..=89 => Origin::Salesforce(CrmType::Contact),
         90..=94 => Origin::ByHand,
@@ -132,13 +132,13 @@ pub(super) fn any_origin(born: i64, dice: &mut Dice) -> Origin {
 }
 
 /// One of the forms.
-pub(super) fn form(dice: &mut Dice) -> Origin {
-    Origin::Form(dice.word(FORMS))
+pub(super) fn form(rng: &mut SeededRng) -> Origin {
+    Origin::Form(rng.word(FORMS))
 }
 
 /// One of the imports.
-pub(super) fn list_import(dice: &mut Dice) -> Origin {
-    Origin::ListImport(dice.word(IMPORT_LISTS))
+pub(super) fn list_import(rng: &mut SeededRng) -> Origin {
+    Origin::ListImport(rng.word(IMPORT_LISTS))
 }
 
 /// Names of forms.

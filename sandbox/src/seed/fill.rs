@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::births::DAY;
+use super::draw::{Instance, SeededLead};
 use super::profile::{LISTS, PROGRAMS};
-use super::{Instance, Seed, SeedLabel, SeededLead};
+use super::spec::{Seed, SeedLabel};
 use crate::schema;
-use crate::world::{self, Membership, Program, Record, StaticList, World};
+use crate::world::record::Record;
+use crate::world::{Membership, Program, StaticList, World, objects};
 
 /// The custom object whose rows some leads have.
 const OBJECT: &str = "purchase_c";
@@ -71,6 +73,6 @@ fn settle(world: &mut World, lead: SeededLead, numbers: &HashMap<&str, u16>) {
         }
     }
     for _ in 0..lead.custom_objects {
-        world::put_object_row(world, OBJECT, world::row_of(lead.id));
+        objects::put_object_row(&mut world.objects, OBJECT, objects::row_of(lead.id));
     }
 }

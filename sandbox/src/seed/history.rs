@@ -10,13 +10,13 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::births::{API_ATTRIBUTES_SINCE, Birth, CrmType, DAY, Fate, Origin, PRESENT, SECOND};
-use super::dice::Dice;
 use super::names::TITLES;
 use super::population::Population;
-use crate::activities::log::{Activity, Call, Source, What};
+use super::rng::SeededRng;
+use crate::world::log::{Activity, Call, Source, What};
 
 /// Every activity of the population, oldest first.
-pub(super) fn activities(population: &Population, dice: &mut Dice) -> Vec<Activity> {
+pub(super) fn activities(population: &Population, rng: &mut SeededRng) -> Vec<Activity> {
     let mut events: Vec<Activity> = Vec::with_capacity(population.births.len() * 3 / 2);
     let mut users = Texts::default();
     let mut merges: BTreeMap<(i64, u64), Vec<u64>> = BTreeMap::new();
@@ -31,7 +31,7 @@ pub(super) fn activities(population: &Population, dice: &mut Dice) -> Vec<Activi
             add(*at, What::ChangeDataValue { field: users.get("email"), old, new, by: None });
         }
         match birth.fate {
-            Fate::Lives => noise(birth, dice, &mut users, &mut add),
+            Fate::Lives => noise(birth, rng, &mut users, &mut add),
             Fate::Deleted { at } => add(at, What::DeleteLead),
             Fate::Merged { into, at } => {
                 let winner = population.ids.get(into).copied().unwrap_or_default();
@@ -47,21 +47,20 @@ pub(super) fn activities(population: &Population, dice: &mut Dice) -> Vec<Activi
 }
 
 /// What people and campaigns do every day.
-fn noise(birth: &Birth, dice: &mut Dice, texts: &mut Texts, add: &mut impl FnMut(i64, What)) {
-    let lately = |dice: &mut Dice| {
-        dice.between((PRESENT - 90 * DAY).max(birth.born + SECOND), PRESENT - SECOND)
+fn noise(birth: &Birth, rng: &mut SeededRng, texts: &mut Texts, add: &mut impl FnMut(i64, What)) {
+    let lately = |rng: &mut SeededRng| {
+        rng.between((PRESENT - 90 * DAY).max(birth.born + SECOND), PRESENT - SECOND)
     };
-    match dice.below(100) {
-        0..=9 => add(lately(dice), What::VisitWebPage { page: texts.get(dice.word(PAGES)) }),
+    match rng.below(100) {
+        0..=9 => add(lately(rng), What::VisitWebPage { page: texts.get(rng.word(PAGES)) }),
         10..=15 => {
-            let old = i64::from(dice.below(100));
-            add(lately(dice), What::ChangeScore { old, new: old + 5 });
+            let old = i64::from(rng.below(100));
+            add(lately(rng), What::ChangeScore { old, new: old + 5 });
         }
         16..=20 => {
-            let (old, new) =
-                (Some(texts.get(dice.word(TITLES))), Some(texts.get(dice.word(TITLES))));
+            let (old, new) = (Some(texts.get(rng.word(TITLES))), Some(texts.get(rng.word(TITLES))));
             add(
-                lately(dice),
+                lately(rng),
                 What::ChangeDataValue { field: texts.get("title"), old, new, by: None },
             );
         }

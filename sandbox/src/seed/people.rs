@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 
-use super::dice::Dice;
 use super::names::{COMPANIES, CULTURES, Culture, ROLES, ROOTS, Spelled};
+use super::rng::SeededRng;
 
 /// Somebody who has, or had, one record or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,17 +27,17 @@ pub(super) struct Register {
 
 impl Register {
     /// A person with an address of their own.
-    pub(super) fn person(&mut self, dice: &mut Dice) -> Person {
-        let culture = dice.pick(CULTURES);
-        let (first, last) = (dice.pick(culture.given), dice.pick(culture.family));
-        let company = dice.pick(COMPANIES);
-        let local = local_part(first.1, last.1, dice);
-        let root = dice.pick(ROOTS);
+    pub(super) fn person(&mut self, rng: &mut SeededRng) -> Person {
+        let culture = rng.pick(CULTURES);
+        let (first, last) = (rng.pick(culture.given), rng.pick(culture.family));
+        let company = rng.pick(COMPANIES);
+        let local = local_part(first.1, last.1, rng);
+        let root = rng.pick(ROOTS);
         let domain =
-            if dice.percent(70) { format!("{}.{root}", company.1) } else { (*root).to_owned() };
+            if rng.percent(70) { format!("{}.{root}", company.1) } else { (*root).to_owned() };
         Person {
-            first: rarely_null(first.0, dice),
-            last: rarely_null(last.0, dice),
+            first: rarely_null(first.0, rng),
+            last: rarely_null(last.0, rng),
             company: company.0,
             country: culture.country,
             email: self.unique(&local, &domain),
@@ -45,24 +45,24 @@ impl Register {
     }
 
     /// A mailbox that belongs to a company, for people who share it.
-    pub(super) fn role_mailbox(&mut self, dice: &mut Dice) -> String {
-        let domain = format!("{}.{}", dice.pick(COMPANIES).1, dice.pick(ROOTS));
-        let role = dice.word(ROLES);
+    pub(super) fn role_mailbox(&mut self, rng: &mut SeededRng) -> String {
+        let domain = format!("{}.{}", rng.pick(COMPANIES).1, rng.pick(ROOTS));
+        let role = rng.word(ROLES);
         self.unique(role, &domain)
     }
 
     /// Someone else who uses the address of `person`: another first and another last name.
-    pub(super) fn sharer(person: &Person, dice: &mut Dice) -> Person {
-        let other = |table: &'static [Spelled], not: &str, dice: &mut Dice| loop {
-            let name = dice.pick(table).0;
+    pub(super) fn sharer(person: &Person, rng: &mut SeededRng) -> Person {
+        let other = |table: &'static [Spelled], not: &str, rng: &mut SeededRng| loop {
+            let name = rng.pick(table).0;
             if name != not {
                 break name;
             }
         };
-        let culture: &Culture = dice.pick(CULTURES);
+        let culture: &Culture = rng.pick(CULTURES);
         Person {
-            first: other(culture.given, person.first, dice),
-            last: other(culture.family, person.last, dice),
+            first: other(culture.given, person.first, rng),
+            last: other(culture.family, person.last, rng),
             ..person.clone()
         }
     }
@@ -81,8 +81,8 @@ impl Register {
     }
 }
 
-fn local_part(first: &str, last: &str, dice: &mut Dice) -> String {
-    match dice.below(20) {
+fn local_part(first: &str, last: &str, rng: &mut SeededRng) -> String {
+    match rng.below(20) {
         0..=11 => format!("{first}.{last}"),
         12..=14 => format!("{}{last}", first.get(..1).unwrap_or(first)),
         15..=17 => format!("{last}.{first}"),
@@ -92,9 +92,9 @@ fn local_part(first: &str, last: &str, dice: &mut Dice) -> String {
 }
 
 /// People whose form or import wrote `null` for a name are in every large instance.
-fn rarely_null(name: &'static str, dice: &mut Dice) -> &'static str {
-    let without_name = dice.word(&["null", "NULL", "Null", "N/A", "-"]);
-    if dice.permille(3) { without_name } else { name }
+fn rarely_null(name: &'static str, rng: &mut SeededRng) -> &'static str {
+    let without_name = rng.word(&["null", "NULL", "Null", "N/A", "-"]);
+    if rng.permille(3) { without_name } else { name }
 }
 
 #[cfg(test)]
@@ -105,22 +105,22 @@ mod tests {
 
     #[test]
     fn no_two_people_have_the_same_address_whatever_its_case() {
-        let (mut register, mut dice) = (Register::default(), Dice::new(3));
+        let (mut register, mut rng) = (Register::default(), SeededRng::new(3));
         let mut seen = HashSet::new();
         for _ in 0..20_000 {
-            let email = register.person(&mut dice).email;
+            let email = register.person(&mut rng).email;
             assert!(seen.insert(email.to_lowercase()), "{email} was given out twice");
         }
         for _ in 0..2_000 {
-            assert!(seen.insert(register.role_mailbox(&mut dice)));
+            assert!(seen.insert(register.role_mailbox(&mut rng)));
         }
     }
 
     #[test]
     fn every_address_is_ascii_and_at_a_reserved_domain() {
-        let (mut register, mut dice) = (Register::default(), Dice::new(4));
+        let (mut register, mut rng) = (Register::default(), SeededRng::new(4));
         for _ in 0..2_000 {
-            let email = register.person(&mut dice).email;
+            let email = register.person(&mut rng).email;
             assert!(email.is_ascii());
             assert!(ROOTS.iter().any(|root| {
                 email.ends_with(&format!("@{root}")) || email.ends_with(&format!(".{root}"))
@@ -130,10 +130,10 @@ mod tests {
 
     #[test]
     fn who_shares_a_mailbox_has_another_first_and_another_last_name() {
-        let (mut register, mut dice) = (Register::default(), Dice::new(5));
+        let (mut register, mut rng) = (Register::default(), SeededRng::new(5));
         for _ in 0..500 {
-            let one = register.person(&mut dice);
-            let other = Register::sharer(&one, &mut dice);
+            let one = register.person(&mut rng);
+            let other = Register::sharer(&one, &mut rng);
             assert_eq!(one.email, other.email);
             assert_ne!(one.first, other.first);
             assert_ne!(one.last, other.last);

@@ -7,9 +7,9 @@
 
 use super::births::{Birth, DAY, Fate, HOUR, PRESENT, SECOND, any_origin};
 use super::causes::{self, SIZES};
-use super::dice::Dice;
 use super::people::{Person, Register};
-use super::{Seed, SeedCause};
+use super::rng::SeededRng;
+use super::spec::{Seed, SeedCause};
 
 /// The births of an instance, by order of birth, with ids that only grow.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(super) fn populate(seed: &Seed) -> Population {
 
 /// A population in the making.
 struct Crowd {
-    dice: Dice,
+    rng: SeededRng,
     register: Register,
     births: Vec<Birth>,
     groups: Vec<Group>,
@@ -54,7 +54,7 @@ struct Crowd {
 impl Crowd {
     fn new(seed: u64) -> Self {
         Self {
-            dice: Dice::new(seed),
+            rng: SeededRng::new(seed),
             register: Register::default(),
             births: Vec::new(),
             groups: Vec::new(),
@@ -81,7 +81,7 @@ impl Crowd {
     /// Each cause comes once before chance decides, and large budgets get the largest group and the
     /// strangers who all gave the same useless address.
     fn next_group(&mut self, budget: usize) -> (Kind, usize) {
-        let dice = &mut self.dice;
+        let rng = &mut self.rng;
         match self.groups.len() {
             first if first < SeedCause::ALL.len() => {
                 (Kind::Duplicates(SeedCause::ALL.get(first).copied().unwrap_or(SeedCause::Race)), 2)
@@ -90,37 +90,35 @@ impl Crowd {
             7 if budget >= 200 => (Kind::Duplicates(SeedCause::CreateDuplicate), *SIZES.end()),
             8 if budget >= 200 => (Kind::Placeholder, 5),
             9 if budget >= 200 => (Kind::Role, 4),
-            _ if dice.permille(25) => (Kind::Couple, 2),
-            _ if dice.permille(15) => (Kind::Role, dice.below(4) as usize + 2),
+            _ if rng.permille(25) => (Kind::Couple, 2),
+            _ if rng.permille(15) => (Kind::Role, rng.below(4) as usize + 2),
             _ => {
-                let cause = *dice.weighted(CAUSES);
-                (Kind::Duplicates(cause), causes::usual_size(cause, dice))
+                let cause = *rng.weighted(CAUSES);
+                (Kind::Duplicates(cause), causes::usual_size(cause, rng))
             }
         }
     }
 
     fn add_group(&mut self, kind: Kind, size: usize) {
-        let who = self.register.person(&mut self.dice);
+        let who = self.register.person(&mut self.rng);
         let (cause, mut births) = match kind {
             Kind::Duplicates(cause) => {
-                (cause, causes::group(cause, size, &who, &mut self.dice, &mut self.register))
+                (cause, causes::group(cause, size, &who, &mut self.rng, &mut self.register))
             }
-            Kind::Couple => {
-                (SeedCause::CreateDuplicate, causes::shared(size, &who, &mut self.dice))
-            }
+            Kind::Couple => (SeedCause::CreateDuplicate, causes::shared(size, &who, &mut self.rng)),
             Kind::Role => {
-                let email = self.register.role_mailbox(&mut self.dice);
+                let email = self.register.role_mailbox(&mut self.rng);
                 let who = Person { email, ..who };
-                (SeedCause::CreateDuplicate, causes::shared(size, &who, &mut self.dice))
+                (SeedCause::CreateDuplicate, causes::shared(size, &who, &mut self.rng))
             }
             Kind::Placeholder => {
                 let who = Person { email: "n/a".to_owned(), ..who };
-                (SeedCause::CreateDuplicate, causes::shared(size, &who, &mut self.dice))
+                (SeedCause::CreateDuplicate, causes::shared(size, &who, &mut self.rng))
             }
         };
         let key = births.first().map_or_else(String::new, |birth| birth.who.email.clone());
         for birth in &mut births {
-            let spelling = spell(&key, &mut self.dice);
+            let spelling = spell(&key, &mut self.rng);
             birth.email = Some(spelling);
         }
         let members = (self.births.len()..self.births.len() + births.len()).collect();
@@ -134,15 +132,15 @@ impl Crowd {
     }
 
     fn add_single(&mut self) {
-        let who = self.register.person(&mut self.dice);
-        let born = causes::a_time(&mut self.dice, DAY);
-        let origin = any_origin(born, &mut self.dice);
+        let who = self.register.person(&mut self.rng);
+        let born = causes::a_time(&mut self.rng, DAY);
+        let origin = any_origin(born, &mut self.rng);
         let mut birth = Birth::new(&who, born, origin);
-        birth.partition = *self.dice.weighted(&[(1, 80), (2, 14), (3, 6)]);
-        birth.email = match self.dice.below(1000) {
+        birth.partition = *self.rng.weighted(&[(1, 80), (2, 14), (3, 6)]);
+        birth.email = match self.rng.below(1000) {
             0..=29 => None,
-            30..=34 => Some((*self.dice.pick(&[" ", "  ", "\t"])).to_owned()),
-            _ => Some(spell(&who.email, &mut self.dice)),
+            30..=34 => Some((*self.rng.pick(&[" ", "  ", "\t"])).to_owned()),
+            _ => Some(spell(&who.email, &mut self.rng)),
         };
         self.births.push(birth);
     }
@@ -151,25 +149,25 @@ impl Crowd {
     /// had taken in another.
     fn add_past_merges(&mut self, living: usize) {
         for winner in 0..living {
-            if !self.dice.permille(25) {
+            if !self.rng.permille(25) {
                 continue;
             }
             let Some(of) = self.births.get(winner) else { continue };
             let (who, winner_born, partition) = (of.who.clone(), of.born, of.partition);
-            let born = winner_born + self.dice.between(0, 20 * DAY);
+            let born = winner_born + self.rng.between(0, 20 * DAY);
             let room = PRESENT - HOUR - born;
             if room < DAY {
                 continue;
             }
-            let first_merge = born + HOUR + self.dice.between(0, room / 2);
-            let second_merge = first_merge + self.dice.between(SECOND, room / 3);
-            let losers: &[(usize, i64)] = match self.dice.below(10) {
+            let first_merge = born + HOUR + self.rng.between(0, room / 2);
+            let second_merge = first_merge + self.rng.between(SECOND, room / 3);
+            let losers: &[(usize, i64)] = match self.rng.below(10) {
                 0..=6 => &[(winner, first_merge)],
                 7 => &[(winner, first_merge), (winner, first_merge)],
                 _ => &[(winner, second_merge), (self.births.len(), first_merge)],
             };
             for (into, at) in losers {
-                let origin = any_origin(born, &mut self.dice);
+                let origin = any_origin(born, &mut self.rng);
                 let fate = Fate::Merged { into: *into, at: *at };
                 self.births.push(Birth { partition, fate, ..Birth::new(&who, born, origin) });
             }
@@ -178,11 +176,11 @@ impl Crowd {
 
     fn add_deletions(&mut self, count: usize) {
         for _ in 0..count {
-            let who = self.register.person(&mut self.dice);
-            let born = causes::a_time(&mut self.dice, 20 * DAY);
-            let origin = any_origin(born, &mut self.dice);
-            let since = if self.dice.percent(25) { PRESENT - 14 * DAY } else { born + DAY };
-            let at = self.dice.between(since, PRESENT - HOUR);
+            let who = self.register.person(&mut self.rng);
+            let born = causes::a_time(&mut self.rng, 20 * DAY);
+            let origin = any_origin(born, &mut self.rng);
+            let since = if self.rng.percent(25) { PRESENT - 14 * DAY } else { born + DAY };
+            let at = self.rng.between(since, PRESENT - HOUR);
             self.births
                 .push(Birth { fate: Fate::Deleted { at }, ..Birth::new(&who, born, origin) });
         }
@@ -213,7 +211,7 @@ impl Crowd {
             }
             group.members.sort_unstable();
         }
-        let ids = number(&births, &mut self.dice);
+        let ids = number(&births, &mut self.rng);
         Population { births, ids, groups: self.groups }
     }
 }
@@ -241,16 +239,16 @@ const CAUSES: &[(SeedCause, u32)] = &[
 
 /// Ids by order of birth. Anonymous visitors take ids too, so there are gaps, now and then wide
 /// ones; records that are born within two seconds mostly have neighbouring ids.
-fn number(births: &[Birth], dice: &mut Dice) -> Vec<u64> {
-    let mut id = u64::from(dice.below(40));
+fn number(births: &[Birth], rng: &mut SeededRng) -> Vec<u64> {
+    let mut id = u64::from(rng.below(40));
     let mut last_born = i64::MIN;
     births
         .iter()
         .map(|birth| {
             let together = birth.born.saturating_sub(last_born) <= 2 * SECOND;
-            let gap = match dice.below(2_000) {
-                0 => 200 + dice.below(2_000),
-                1..=300 if !together => 1 + dice.below(5),
+            let gap = match rng.below(2_000) {
+                0 => 200 + rng.below(2_000),
+                1..=300 if !together => 1 + rng.below(5),
                 _ => 0,
             };
             last_born = birth.born;
@@ -261,8 +259,8 @@ fn number(births: &[Birth], dice: &mut Dice) -> Vec<u64> {
 }
 
 /// The address as somebody wrote it: mostly plain, at times with capitals or blanks around it.
-fn spell(email: &str, dice: &mut Dice) -> String {
-    match dice.below(100) {
+fn spell(email: &str, rng: &mut SeededRng) -> String {
+    match rng.below(100) {
         0..=2 => email.to_ascii_uppercase(),
         3..=6 => {
             let mut spelled = email.to_owned();

@@ -7,8 +7,8 @@
 use serde_json::Value;
 
 use super::births::{Birth, CrmType, Origin};
-use super::dice::Dice;
 use super::names::TITLES;
+use super::rng::SeededRng;
 use crate::world::record::SfdcType;
 
 /// A static list of the instance.
@@ -62,25 +62,25 @@ pub(super) fn fields(
     birth: &Birth,
     id: u64,
     of: Option<Membership>,
-    dice: &mut Dice,
+    rng: &mut SeededRng,
 ) -> Vec<(&'static str, Value)> {
     let mut fields = Vec::with_capacity(16);
     let mut add = |name: &'static str, value: Value| fields.push((name, value));
     if let Some(email) = &birth.email {
         add("email", email.as_str().into());
     }
-    names(birth, dice, &mut add);
-    contact_data(birth, dice, &mut add);
-    if !dice.percent(10) {
-        add("leadScore", dice.below(200).into());
+    names(birth, rng, &mut add);
+    contact_data(birth, rng, &mut add);
+    if !rng.percent(10) {
+        add("leadScore", rng.below(200).into());
     }
     let (kind, info) = channel(birth.origin);
     add("originalSourceType", kind.into());
     if let Some(info) = info {
         add("originalSourceInfo", info.into());
     }
-    add("leadSource", dice.word(SOURCES).into());
-    opt_outs(of, dice, &mut add);
+    add("leadSource", rng.word(SOURCES).into());
+    opt_outs(of, rng, &mut add);
     of_this_instance(id, &mut add);
     if birth.origin == Origin::Salesforce(CrmType::Contact) {
         add("sfdcAccountId", format!("001{:015}", id / 7).into());
@@ -106,10 +106,10 @@ fn of_this_instance(id: u64, add: &mut impl FnMut(&'static str, Value)) {
 }
 
 /// Which static lists a record is on.
-pub(super) fn lists(dice: &mut Dice) -> Vec<u64> {
-    let mut on: Vec<u64> = match dice.below(100) {
-        0..=19 => vec![dice.pick(LISTS).id],
-        20..=27 => vec![dice.pick(LISTS).id, dice.pick(LISTS).id],
+pub(super) fn lists(rng: &mut SeededRng) -> Vec<u64> {
+    let mut on: Vec<u64> = match rng.below(100) {
+        0..=19 => vec![rng.pick(LISTS).id],
+        20..=27 => vec![rng.pick(LISTS).id, rng.pick(LISTS).id],
         _ => Vec::new(),
     };
     on.sort_unstable();
@@ -118,60 +118,64 @@ pub(super) fn lists(dice: &mut Dice) -> Vec<u64> {
 }
 
 /// Which programs a record is a member of, with its status in each.
-pub(super) fn programs(dice: &mut Dice) -> Vec<(u64, &'static str)> {
-    if !dice.percent(18) {
+pub(super) fn programs(rng: &mut SeededRng) -> Vec<(u64, &'static str)> {
+    if !rng.percent(18) {
         return Vec::new();
     }
-    let program = dice.pick(PROGRAMS);
-    vec![(program.id, dice.word(program.statuses))]
+    let program = rng.pick(PROGRAMS);
+    vec![(program.id, rng.word(program.statuses))]
 }
 
-fn names(birth: &Birth, dice: &mut Dice, add: &mut impl FnMut(&'static str, Value)) {
+fn names(birth: &Birth, rng: &mut SeededRng, add: &mut impl FnMut(&'static str, Value)) {
     let (first, last) = (birth.who.first, birth.who.last);
-    match dice.below(100) {
+    match rng.below(100) {
         0..=5 => {}
         6..=8 => add("firstName", first.to_lowercase().into()),
         9 => add("firstName", format!(" {first}").into()),
         10 => add("firstName", format!("{first} 🙂").into()),
         _ => add("firstName", first.into()),
     }
-    match dice.below(100) {
+    match rng.below(100) {
         0..=2 => {}
         3 => add("lastName", last.to_uppercase().into()),
         _ => add("lastName", last.into()),
     }
 }
 
-fn contact_data(birth: &Birth, dice: &mut Dice, add: &mut impl FnMut(&'static str, Value)) {
-    if !dice.percent(25) {
+fn contact_data(birth: &Birth, rng: &mut SeededRng, add: &mut impl FnMut(&'static str, Value)) {
+    if !rng.percent(25) {
         add("company", birth.who.company.into());
     }
-    if dice.percent(45) {
-        add("title", dice.word(TITLES).into());
+    if rng.percent(45) {
+        add("title", rng.word(TITLES).into());
     }
-    if dice.percent(40) {
-        add("phone", format!("+1 555 01{:02}", dice.below(100)).into());
+    if rng.percent(40) {
+        add("phone", format!("+1 555 01{:02}", rng.below(100)).into());
     }
-    if dice.percent(60) {
+    if rng.percent(60) {
         add("country", birth.who.country.into());
     }
-    match dice.below(100) {
+    match rng.below(100) {
         0..=4 => add("city", "  ".into()),
-        5..=40 => add("city", dice.word(CITIES).into()),
+        5..=40 => add("city", rng.word(CITIES).into()),
         _ => {}
     }
-    if dice.percent(4) {
+    if rng.percent(4) {
         add(
             "address",
-            format!("{} High St.\r\nFloor \"{}\"", dice.below(200) + 1, dice.below(9)).into(),
+            format!("{} High St.\r\nFloor \"{}\"", rng.below(200) + 1, rng.below(9)).into(),
         );
     }
 }
 
 /// Singles opt out now and then. In every fourth group its second record is opted out and no other
 /// one is, so that a merge which keeps only the winner's value shows.
-fn opt_outs(of: Option<Membership>, dice: &mut Dice, add: &mut impl FnMut(&'static str, Value)) {
-    let drawn = dice.below(100);
+fn opt_outs(
+    of: Option<Membership>,
+    rng: &mut SeededRng,
+    add: &mut impl FnMut(&'static str, Value),
+) {
+    let drawn = rng.below(100);
     let opted_out = match of {
         Some(of) => of.group % 4 == 0 && of.place == 1,
         None => drawn < 6,

@@ -3,17 +3,18 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Decision, Order};
-use crate::activities::log::{Call, Source, What};
+use super::decide::{Decision, Order};
 use crate::answer::skipped;
+use crate::clock::now;
 use crate::options::Knobs;
 use crate::schema::{self, Kind};
-use crate::server::now;
 use crate::values;
-use crate::world::{self, DEFAULT_PARTITION, Record, World};
+use crate::world::log::{Call, Source, What};
+use crate::world::record::Record;
+use crate::world::{DEFAULT_PARTITION, World, by_hand};
 
 /// Writes what was decided, and gives the row of the answer.
-pub(super) fn commit(
+pub(crate) fn commit(
     world: &mut World,
     knobs: &Knobs,
     order: &Order,
@@ -161,6 +162,6 @@ fn overwritten(knobs: &Knobs, values: &[(u16, Value)]) -> Map<String, Value> {
 
 fn overwrite(world: &mut World, id: u64, overwritten: &Map<String, Value>) {
     if !overwritten.is_empty() {
-        world::change(world, id, &Value::Object(overwritten.clone()), now());
+        by_hand::change(world, id, &Value::Object(overwritten.clone()), now());
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::Value;
 
-use super::Record;
+use super::record::Record;
 
 /// One change of a field's value.
 #[derive(Debug, Clone, PartialEq)]

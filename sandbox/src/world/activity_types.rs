@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 #[derive(Debug)]
 pub(crate) struct Type {
     pub(crate) id: u32,
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     description: &'static str,
     /// The name of the attribute whose value identifies what the activity is about.
     primary: Option<&'static str>,
@@ -16,14 +16,14 @@ pub(crate) struct Type {
     attributes: &'static [(&'static str, &'static str)],
     /// How long an activity can be read; none means for ever. By Marketo's retention policy, as
     /// reported by users.
-    pub(super) kept: Option<Duration>,
+    pub(crate) kept: Option<Duration>,
 }
 
 const WEEKS_2: Option<Duration> = Some(Duration::days(14));
 const DAYS_90: Option<Duration> = Some(Duration::days(90));
 const MONTHS_25: Option<Duration> = Some(Duration::days(25 * 365 / 12));
 
-pub(super) const NEW_LEAD: Type = Type {
+pub(crate) const NEW_LEAD: Type = Type {
     id: 12,
     name: "New Lead",
     description: "New person/record is added to the lead database",
@@ -41,7 +41,7 @@ pub(super) const NEW_LEAD: Type = Type {
     ],
     kept: None,
 };
-pub(super) const CHANGE_DATA_VALUE: Type = Type {
+pub(crate) const CHANGE_DATA_VALUE: Type = Type {
     id: 13,
     name: "Change Data Value",
     description: "Changed attribute value for a person/record",
@@ -57,7 +57,7 @@ pub(super) const CHANGE_DATA_VALUE: Type = Type {
     ],
     kept: DAYS_90,
 };
-pub(super) const MERGE_LEADS: Type = Type {
+pub(crate) const MERGE_LEADS: Type = Type {
     id: 32,
     name: "Merge Leads",
     description: "Merge two or more leads/records into a single record",
@@ -73,7 +73,7 @@ pub(super) const MERGE_LEADS: Type = Type {
     ],
     kept: MONTHS_25,
 };
-pub(super) const DELETE_LEAD: Type = Type {
+pub(crate) const DELETE_LEAD: Type = Type {
     id: 37,
     name: "Delete Lead",
     description: "Delete record from Marketo",
@@ -81,7 +81,7 @@ pub(super) const DELETE_LEAD: Type = Type {
     attributes: &[("Campaign", "string")],
     kept: WEEKS_2,
 };
-pub(super) const DELETE_FROM_SFDC: Type = Type {
+pub(crate) const DELETE_FROM_SFDC: Type = Type {
     id: 29,
     name: "Delete Lead from SFDC",
     description: "Delete lead from SFDC",
@@ -89,7 +89,7 @@ pub(super) const DELETE_FROM_SFDC: Type = Type {
     attributes: &[],
     kept: MONTHS_25,
 };
-pub(super) const CHANGE_PARTITION: Type = Type {
+pub(crate) const CHANGE_PARTITION: Type = Type {
     id: 100,
     name: "Change Lead Partition",
     description: "Lead partition is changed",
@@ -97,7 +97,7 @@ pub(super) const CHANGE_PARTITION: Type = Type {
     attributes: &[("Old Partition ID", "integer"), ("Reason", "string")],
     kept: MONTHS_25,
 };
-pub(super) const ADD_TO_LIST: Type = Type {
+pub(crate) const ADD_TO_LIST: Type = Type {
     id: 24,
     name: "Add to List",
     description: "Add a person/record to a list",
@@ -105,7 +105,7 @@ pub(super) const ADD_TO_LIST: Type = Type {
     attributes: &[("Source", "string")],
     kept: DAYS_90,
 };
-pub(super) const REMOVE_FROM_LIST: Type = Type {
+pub(crate) const REMOVE_FROM_LIST: Type = Type {
     id: 25,
     name: "Remove from List",
     description: "Remove this person/record from a list",
@@ -113,7 +113,7 @@ pub(super) const REMOVE_FROM_LIST: Type = Type {
     attributes: &[("Source", "string")],
     kept: MONTHS_25,
 };
-pub(super) const FILL_OUT_FORM: Type = Type {
+pub(crate) const FILL_OUT_FORM: Type = Type {
     id: 2,
     name: "Fill Out Form",
     description: "User fills out and submits a form on web page",
@@ -121,7 +121,7 @@ pub(super) const FILL_OUT_FORM: Type = Type {
     attributes: &[("Form Fields", "string"), ("Query Parameters", "string")],
     kept: MONTHS_25,
 };
-pub(super) const VISIT_WEB_PAGE: Type = Type {
+pub(crate) const VISIT_WEB_PAGE: Type = Type {
     id: 1,
     name: "Visit Webpage",
     description: "User visits a web page",
@@ -129,7 +129,7 @@ pub(super) const VISIT_WEB_PAGE: Type = Type {
     attributes: &[("Webpage URL", "string"), ("Query Parameters", "string")],
     kept: DAYS_90,
 };
-pub(super) const CHANGE_SCORE: Type = Type {
+pub(crate) const CHANGE_SCORE: Type = Type {
     id: 22,
     name: "Change Score",
     description: "Modify the value of a score field",
@@ -142,7 +142,7 @@ pub(super) const CHANGE_SCORE: Type = Type {
     ],
     kept: DAYS_90,
 };
-pub(super) const CHANGE_STATUS: Type = Type {
+pub(crate) const CHANGE_STATUS: Type = Type {
     id: 104,
     name: "Change Status in Progression",
     description: "Change a person's status in a program",
@@ -152,7 +152,7 @@ pub(super) const CHANGE_STATUS: Type = Type {
 };
 
 /// Every type, by id.
-pub(super) const ALL: [&Type; 12] = [
+pub(crate) const ALL: [&Type; 12] = [
     &VISIT_WEB_PAGE,
     &FILL_OUT_FORM,
     &NEW_LEAD,
@@ -169,7 +169,7 @@ pub(super) const ALL: [&Type; 12] = [
 
 impl Type {
     /// The type as `types.json` shows it.
-    pub(super) fn describe(&self) -> Value {
+    pub(crate) fn describe(&self) -> Value {
         let attribute =
             |(name, data_type): &(&str, &str)| json!({"name": name, "dataType": data_type});
         let mut described = json!({

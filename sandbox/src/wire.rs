@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Bytes, Frame};
 use hyper::header::CONTENT_TYPE;
 
-use crate::answer::Rendered;
+use super::answer::Rendered;
 
 /// How a call ends on the wire.
 pub(super) enum Ending {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::super::types::{CHANGE_DATA_VALUE, DELETE_LEAD, MERGE_LEADS, NEW_LEAD};
+use super::super::activity_types::{CHANGE_DATA_VALUE, DELETE_LEAD, MERGE_LEADS, NEW_LEAD};
 use super::*;
 
 /// A directory in which every lead is itself, save those named.

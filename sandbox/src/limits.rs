@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::answer::{Refused, refused};
+use super::options::Options;
 
 /// The API-only user that the sandbox's credentials belong to.
 const API_USER: &str = "mkto-audit@api.example.com";
@@ -28,7 +29,7 @@ pub(super) fn api_user(client_id: &str, given: &str) -> Option<String> {
 
 /// Limits and counters. Shared by everybody who calls, as Marketo's are by all integrations.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct Limits {
     rate_limit: usize,
     rate_window: Duration,
     concurrency: usize,
@@ -44,8 +45,8 @@ pub(super) struct Gate {
     most_in_flight: usize,
 }
 
-impl Gate {
-    pub(super) fn new(options: &super::Options) -> Self {
+impl Limits {
+    pub(super) fn new(options: &Options) -> Self {
         Self {
             rate_limit: options.rate_limit,
             rate_window: options.rate_window,

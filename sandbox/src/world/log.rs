@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::types::Type;
+use super::activity_types::Type;
 
 /// One entry: something that happened to a lead.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,7 +97,7 @@ pub(crate) struct Call {
 
 impl What {
     pub(crate) fn activity_type(&self) -> &'static Type {
-        use super::types::{
+        use super::activity_types::{
             ADD_TO_LIST, CHANGE_DATA_VALUE, CHANGE_PARTITION, CHANGE_SCORE, CHANGE_STATUS,
             DELETE_FROM_SFDC, DELETE_LEAD, FILL_OUT_FORM, MERGE_LEADS, NEW_LEAD, REMOVE_FROM_LIST,
             VISIT_WEB_PAGE,
@@ -144,25 +144,25 @@ pub(crate) struct Log {
 }
 
 /// Which entries a reader wants.
-pub(super) struct Wanted<'a> {
-    pub(super) types: &'a [u32],
+pub(crate) struct Wanted<'a> {
+    pub(crate) types: &'a [u32],
     /// Only what happened to these, by the ids that they have today; to any lead when none.
-    pub(super) leads: Option<&'a BTreeSet<u64>>,
+    pub(crate) leads: Option<&'a BTreeSet<u64>>,
     /// For Change Data Value, only these fields; every field when none.
-    pub(super) fields: Option<&'a [String]>,
+    pub(crate) fields: Option<&'a [String]>,
     /// Whether what happened to leads that are deleted by now is wanted: only the deletions
     /// themselves are.
-    pub(super) of_deleted: bool,
+    pub(crate) of_deleted: bool,
 }
 
 /// A page of entries.
-pub(super) struct Page<'a> {
+pub(crate) struct Page<'a> {
     /// Entries with their place in the log and the id that their lead has today.
-    pub(super) entries: Vec<(usize, u64, &'a Activity)>,
+    pub(crate) entries: Vec<(usize, u64, &'a Activity)>,
     /// Where the next page begins.
-    pub(super) next: usize,
+    pub(crate) next: usize,
     /// Whether there is more to scan, not whether there is more to find.
-    pub(super) more: bool,
+    pub(crate) more: bool,
 }
 
 /// How many entries a page scans at most before it filters: this is why pages are short or empty.
@@ -201,13 +201,13 @@ impl Log {
 
     /// Where entries since that time begin. Later commits of earlier events may lie behind it, as
     /// in Marketo.
-    pub(super) fn since(&self, time: DateTime<Utc>) -> usize {
+    pub(crate) fn since(&self, time: DateTime<Utc>) -> usize {
         self.entries.iter().position(|entry| entry.at >= time).unwrap_or(self.entries.len())
     }
 
     /// One page from `from`: a block is scanned, what is wanted of it comes back, at most `batch`
     /// entries.
-    pub(super) fn page<'a>(
+    pub(crate) fn page<'a>(
         &'a self,
         from: usize,
         batch: usize,

@@ -9,9 +9,9 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// A source of draws, fixed by its seed.
 #[derive(Debug)]
-pub(super) struct Dice(ChaCha8Rng);
+pub(super) struct SeededRng(ChaCha8Rng);
 
-impl Dice {
+impl SeededRng {
     pub(super) fn new(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
@@ -79,18 +79,18 @@ mod tests {
 
     #[test]
     fn the_stream_of_a_seed_never_changes() {
-        let mut dice = Dice::new(7);
-        let drawn: Vec<u32> = (0..6).map(|_| dice.below(1000)).collect();
+        let mut rng = SeededRng::new(7);
+        let drawn: Vec<u32> = (0..6).map(|_| rng.below(1000)).collect();
         assert_eq!(drawn, [140, 157, 182, 167, 270, 704]);
     }
 
     #[test]
     fn draws_stay_within_their_bounds_and_reach_both_ends() {
-        let mut dice = Dice::new(1);
-        let drawn: Vec<i64> = (0..200).map(|_| dice.between(-2, 2)).collect();
+        let mut rng = SeededRng::new(1);
+        let drawn: Vec<i64> = (0..200).map(|_| rng.between(-2, 2)).collect();
         assert_eq!(drawn.iter().min(), Some(&-2));
         assert_eq!(drawn.iter().max(), Some(&2));
-        assert!((0..200).all(|_| !dice.percent(0) && dice.percent(100)));
-        assert!((0..200).all(|_| *dice.weighted(&[("never", 0), ("always", 1)]) == "always"));
+        assert!((0..200).all(|_| !rng.percent(0) && rng.percent(100)));
+        assert!((0..200).all(|_| *rng.weighted(&[("never", 0), ("always", 1)]) == "always"));
     }
 }

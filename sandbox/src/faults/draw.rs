@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::options::{Fault, Faults};
+use crate::options::{Fault, Faults};
 
 /// The faults to come.
 #[derive(Debug)]
-pub(super) struct Chance {
+pub(crate) struct FaultDraw {
     rng: ChaCha8Rng,
     rates: Vec<(Fault, f64)>,
     /// Faults for the next calls of an endpoint, whatever the rates say.
@@ -18,27 +18,27 @@ pub(super) struct Chance {
 
 /// What goes wrong with a call.
 #[derive(Debug, Default)]
-pub(super) struct Drawn {
+pub(crate) struct Drawn {
     /// With the call itself.
-    pub(super) fault: Option<Fault>,
+    pub(crate) fault: Option<Fault>,
     /// With the leads that it touches or shows, meanwhile.
-    pub(super) beside: Vec<Fault>,
+    pub(crate) beside: Vec<Fault>,
 }
 
-impl Chance {
-    pub(super) fn new(seed: u64, faults: &Faults) -> Self {
+impl FaultDraw {
+    pub(crate) fn new(seed: u64, faults: &Faults) -> Self {
         let rates = faults.rates.iter().map(|(fault, rate)| (*fault, *rate)).collect();
         Self { rng: ChaCha8Rng::seed_from_u64(seed ^ 0xfa17), rates, ordered: VecDeque::new() }
     }
 
     /// The next call of this endpoint goes wrong in this way.
-    pub(super) fn order(&mut self, endpoint: String, fault: Fault) {
+    pub(crate) fn order(&mut self, endpoint: String, fault: Fault) {
         self.ordered.push_back((endpoint, fault));
     }
 
     /// What goes wrong with a call of this endpoint. File faults wait for a file, partial merges
     /// for a merge.
-    pub(super) fn draw(&mut self, endpoint: &str) -> Drawn {
+    pub(crate) fn draw(&mut self, endpoint: &str) -> Drawn {
         if let Some(place) = self.ordered.iter().position(|(wanted, _)| wanted == endpoint) {
             let ordered = self.ordered.remove(place).map(|(_, fault)| fault);
             let beside = ordered.filter(|fault| fault.comes_beside());
@@ -65,12 +65,12 @@ impl Chance {
     }
 
     /// A number below `bound`, for delays.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 { 0 } else { self.rng.random_range(0..bound) }
     }
 
     /// The first half of a request id.
-    pub(super) fn request_number(&mut self) -> u32 {
+    pub(crate) fn request_number(&mut self) -> u32 {
         self.rng.next_u32() & 0x1_ffff
     }
 }

@@ -2,8 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
+use super::super::spec::SeedCause;
 use super::*;
-use crate::activities::log::{Source, What};
+use crate::world::log::{Source, What};
 
 fn instance(leads: u32, duplicates: f64, number: u64) -> Instance {
     Instance::of(&Seed { leads, duplicates, number })
