@@ -84,6 +84,18 @@ impl Cache {
         })
     }
 
+    /// Computes every key anew where they are by another rule than the one that `signature` names.
+    pub fn ensure_keys(
+        &mut self,
+        signature: &str,
+        key_of: impl Fn(&Lead) -> Option<String>,
+    ) -> Result<(), Error> {
+        if self.summary()?.key_signature == signature {
+            return Ok(());
+        }
+        self.rekey(signature, key_of)
+    }
+
     /// Computes every key anew, by the rule that `signature` names. All keys in the cache are by
     /// one rule at any time.
     pub fn rekey(

@@ -191,6 +191,21 @@ fn a_merge_takes_the_losers_out_and_another_rule_gives_other_keys() {
     assert_eq!(cache.summary().unwrap().key_signature, "id");
 }
 
+#[test]
+fn keys_of_an_older_rule_are_computed_anew_and_those_of_this_one_are_kept() {
+    let place = Place::new();
+    let mut cache = place.open();
+    begin(&mut cache, &spec());
+    cache.save_page(&[row(1, "a@example.com"), row(2, "a@example.com")], "300").unwrap();
+    cache.finish_scan(now()).unwrap();
+    let by = |domain: &'static str| move |lead: &Lead| Some(format!("{}@{domain}", lead.id));
+    cache.ensure_keys("email", by("kept")).unwrap();
+    assert_eq!(groups(&cache).len(), 1);
+    cache.ensure_keys("email#3", by("new")).unwrap();
+    assert_eq!(groups(&cache), []);
+    assert_eq!(cache.leads_of_key("1@new").unwrap().len(), 1);
+}
+
 fn any_value() -> impl Strategy<Value = Value> {
     prop_oneof![
         "\\PC*|[\\x00-\\x7f]*".prop_map(Value::from),

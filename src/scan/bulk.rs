@@ -124,10 +124,9 @@ impl<M: ExportLeads> Run<'_, M> {
             let mut cache = self.cache();
             // Rows of an earlier scan stay until this one ends, and must not be grouped by another
             // rule than its own.
-            if cache.summary()?.key_signature != scan.key.signature() {
-                cache
-                    .rekey(&scan.key.signature(), |lead| scan.key.key_of(lead).map(String::from))?;
-            }
+            cache.ensure_keys(&scan.key.signature(), |lead| {
+                scan.key.key_of(lead).map(String::from)
+            })?;
             cache.begin_scan(&spec("bulk", scan.fields, scan.key), now)?;
             if !cache.export_windows()?.is_empty() {
                 return Ok(cache.forgive_exports()?);

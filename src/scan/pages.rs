@@ -45,9 +45,7 @@ pub async fn scan_pages(
 ) -> Result<Ended, Error> {
     // Rows of an earlier scan stay until this one ends, and must not be grouped by another rule
     // than its own.
-    if cache.summary()?.key_signature != scan.key.signature() {
-        cache.rekey(&scan.key.signature(), |lead| scan.key.key_of(lead).map(String::from))?;
-    }
+    cache.ensure_keys(&scan.key.signature(), |lead| scan.key.key_of(lead).map(String::from))?;
     let begun = cache.begin_scan(&spec("pages", scan.fields, scan.key), (scan.now)())?;
     let first: LeadId = begun.cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(1);
     let highest = match scan.highest {

@@ -84,9 +84,8 @@ pub async fn refresh(
     watch: &dyn Watch,
 ) -> Result<Ended<RefreshTotals>, Error> {
     // Rows that stay as they are must not be grouped by another rule than those that are read now.
-    if cache.summary()?.key_signature != refresh.key.signature() {
-        cache.rekey(&refresh.key.signature(), |lead| refresh.key.key_of(lead).map(String::from))?;
-    }
+    cache
+        .ensure_keys(&refresh.key.signature(), |lead| refresh.key.key_of(lead).map(String::from))?;
     // It is noted when the refresh began before the log is read: what happens from now on is for
     // the next one.
     cache.begin_scan(&spec("refresh", refresh.fields, refresh.key), (refresh.now)())?;
