@@ -241,7 +241,7 @@ impl Context {
 
     /// The cache that a scan has filled, with the keys of today's configuration. Where no instance
     /// is configured, the one whose cache it is.
-    fn cache(&self) -> Result<Cache, Failure> {
+    fn cache(&mut self) -> Result<Cache, Failure> {
         let path = self.config.cache_file()?;
         let is_named = self.config.instance.base_url.is_some() || self.config.has_named_cache();
         let opened = if is_named {
@@ -250,10 +250,10 @@ impl Context {
             Cache::open_found(&path)
         };
         let mut cache = opened.map_err(|error| caches::with_those_there(error, &self.config))?;
+        // What the instance's schema says of the fields was known to the scan.
+        self.config.key = self.config.key.clone().as_stored(&cache.summary()?.key_signature);
         let key = &self.config.key;
-        if cache.summary()?.key_signature != key.signature() {
-            cache.rekey(&key.signature(), |lead| key.key_of(lead).map(String::from))?;
-        }
+        cache.ensure_keys(&key.signature(), |lead| key.key_of(lead).map(String::from))?;
         if cache.summary()?.leads > 0 && !cache.has_keys()? {
             return Err(Failure::Usage {
                 what: format!(

@@ -12,6 +12,8 @@ mod consent;
 mod field_rule;
 mod group;
 mod key;
+mod key_spec;
+mod match_key;
 mod person;
 mod plan;
 mod value;
@@ -24,7 +26,9 @@ pub use cause::{Cause, Confidence, Explanation, LateLead, advice, explain};
 pub use consent::{Sense, custom_companions, custom_consent, sense_of};
 pub use field_rule::{FieldRule, FieldRules, OPT_OUTS};
 pub use group::Group;
-pub use key::{Key, KeySpec, normalise};
+pub use key::{Key, normalise};
+pub use key_spec::KeySpec;
+pub use match_key::{KeyKind, widest, widest_text};
 pub use person::Skip;
 pub use plan::{
     Deviation, Dropped, Expected, FieldChange, FieldFact, FieldFacts, Known, LeftOut, Objection,

@@ -32,7 +32,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::dedupe::{FieldFact, FieldFacts, Policy};
+use crate::dedupe::{FieldFact, FieldFacts, KeySpec, Policy};
 use crate::lead::LeadId;
 use crate::ledger::{self, Ledger};
 use crate::marketo::{
@@ -188,6 +188,12 @@ impl<'a, M: MergeClient> Merge<'a, M> {
             not_shown_alarm: None,
             resuming: false,
         })
+    }
+
+    /// What makes leads the same, with what this instance's schema says of the fields.
+    pub fn by_schema(&self, key: KeySpec) -> KeySpec {
+        let data_type = |field: &str| Some(self.facts.fields.get(field)?.data_type.as_str());
+        key.by_schema(data_type)
     }
 
     /// Refuses a policy that names a field that the instance does not have: a slip of the pen would

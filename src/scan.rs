@@ -133,6 +133,18 @@ fn row(lead: Lead, key: &KeySpec) -> Row {
     Row { lead, key }
 }
 
+/// The key of a lead of which a bulk extract's file holds one field, in this cell.
+#[cfg(test)]
+pub(crate) fn key_of_cell(
+    key: &KeySpec,
+    data_type: &str,
+    field: &str,
+    cell: &str,
+) -> Option<String> {
+    let value = rows::cell::value(field, rows::Kind::of(data_type), cell.as_bytes()).ok()?;
+    row(Lead::new(1).with(field, value), key).key
+}
+
 fn spec(strategy: &str, fields: &[String], key: &KeySpec) -> ScanSpec {
     ScanSpec {
         strategy: strategy.to_owned(),

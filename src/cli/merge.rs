@@ -125,6 +125,9 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
         carries_out: args.confirm,
     };
     let mut merge = context.or_stop(Merge::new(&client, &mut ledger, settings)).await??;
+    let key = merge.by_schema(context.config.key.clone());
+    cache.ensure_keys(&key.signature(), |lead| key_of(&key, lead))?;
+    context.config.key = key;
     let wanted = kept.as_ref().map_or_else(
         || policy(&context.config, &filter, &args.allowed),
         |plan| plan.policy.clone(),

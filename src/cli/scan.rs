@@ -258,6 +258,7 @@ async fn read_leads(
     log: ActivityLog,
 ) -> Result<(Run, Cache), Failure> {
     let schema = context.or_stop(client.describe()).await??;
+    context.config.key = context.config.key.clone().by_schema(|field| schema.data_type(field));
     let fields = scan::fields_to_read(&configured_fields(&context.config), &schema)?;
     let mut cache = open(&context.config)?;
     if full {

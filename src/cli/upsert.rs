@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::confirm::counted;
 use super::{Context, Exit, Failure, Progress};
+use crate::dedupe::{KeyKind, KeySpec};
 use crate::guard::lease::{AnyLeases, MemoryLeases, Terms};
 use crate::guard::{
     self, Ended, Format, Guard, GuardSettings, LineResult, Record, Records, Status, UpsertReport,
@@ -116,7 +117,7 @@ pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit
     let settings = GuardSettings {
         instance: context.config.instance_name(),
         lookup_field: args.lookup_field.clone(),
-        lookup_is_email: is_email(&schema, &args.lookup_field),
+        lookup_kind: kind_of(&schema, &args.lookup_field),
         facts: crate::merge::facts(&schema),
         partition: args.partition.clone(),
         dry_run,
@@ -183,8 +184,9 @@ fn check(
     Ok(guard::check_fields(name, records, lookup_field, schema)?)
 }
 
-fn is_email(schema: &Schema, field: &str) -> bool {
-    schema.fields.get(field).is_some_and(|field| field.data_type == "email")
+fn kind_of(schema: &Schema, field: &str) -> KeyKind {
+    let spec = KeySpec::new(vec![field.to_owned()], false);
+    spec.by_schema(|field| schema.data_type(field)).kind(field)
 }
 
 fn show(

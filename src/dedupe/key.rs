@@ -5,10 +5,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::address;
-use crate::lead::Lead;
 
 /// Stands between the parts of a key of several fields; no value holds it, since normalising drops
 /// controls.
@@ -28,6 +26,11 @@ impl Key {
     /// A key that was computed before and stored. Empty is still no key.
     pub fn stored(text: String) -> Option<Self> {
         (!text.trim().is_empty()).then_some(Self(text))
+    }
+
+    /// The key of several parts, of which none is empty.
+    pub(super) fn of_parts(parts: &[String]) -> Option<Self> {
+        (!parts.is_empty()).then(|| Self(parts.join(SEPARATOR)))
     }
 
     /// The key as it is stored and compared.
@@ -54,54 +57,6 @@ impl TryFrom<String> for Key {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         Self::stored(text).ok_or("an empty key is no key")
-    }
-}
-
-/// Which fields make two leads the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeySpec {
-    /// All of them must have a value, and equal ones.
-    pub fields: Vec<String>,
-    /// Whether the leads must be in one partition too.
-    pub within_partition: bool,
-}
-
-impl Default for KeySpec {
-    fn default() -> Self {
-        Self { fields: vec!["email".to_owned()], within_partition: false }
-    }
-}
-
-impl KeySpec {
-    /// The lead's key; none where one of the fields is empty, or where the partition counts and is
-    /// not known.
-    ///
-    /// Email addresses compare without regard to case, all else with it: that is how Marketo's own
-    /// search for duplicates is documented, and the CRM's short ids differ by case alone.
-    pub fn key_of(&self, lead: &Lead) -> Option<Key> {
-        let mut parts = Vec::with_capacity(self.fields.len() + 1);
-        for field in &self.fields {
-            let text = as_text(lead.value(field)?)?;
-            let is_email = field.to_ascii_lowercase().contains("email");
-            parts.push(if is_email { normalise(&text)? } else { visible(&text)? });
-        }
-        if parts.is_empty() {
-            return None;
-        }
-        if self.within_partition {
-            parts.push(format!("partition {}", lead.partition()?));
-        }
-        Some(Key(parts.join(SEPARATOR)))
-    }
-
-    /// Names the rule, so that a stored key can be told from one of another rule. The number
-    /// changes with what normalising takes for one.
-    pub fn signature(&self) -> String {
-        format!(
-            "{}{}#2",
-            self.fields.join("+"),
-            if self.within_partition { "@partition" } else { "" }
-        )
     }
 }
 
@@ -139,25 +94,11 @@ pub(super) fn is_invisible(c: char) -> bool {
     )
 }
 
-fn as_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        // Exports write whole numbers with a fraction now and then: 5.0 and 5 are one value.
-        Value::Number(number) => {
-            let text = number.to_string();
-            Some(text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned))
-        }
-        Value::Bool(flag) => Some(flag.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Key, KeySpec, normalise};
-    use crate::lead::Lead;
+    use super::{Key, normalise};
 
     #[test]
     fn an_empty_email_never_is_a_key() {
@@ -166,9 +107,6 @@ mod tests {
         {
             assert_eq!(normalise(empty), None, "{empty:?}");
         }
-        assert_eq!(KeySpec::default().key_of(&Lead::new(1)), None);
-        assert_eq!(KeySpec::default().key_of(&Lead::new(1).with("email", "null")), None);
-        assert_eq!(KeySpec { fields: vec![], within_partition: true }.key_of(&Lead::new(1)), None);
     }
 
     #[test]
@@ -204,44 +142,6 @@ mod tests {
         for other in ["ada+news@example.com", "a.da@example.com", "ada@example.org"] {
             assert_ne!(normalise(other), same);
         }
-    }
-
-    #[test]
-    fn a_key_of_two_fields_needs_both() {
-        let spec =
-            KeySpec { fields: vec!["email".into(), "region".into()], within_partition: false };
-        let lead = Lead::new(1).with("email", "ada@example.com");
-        assert_eq!(spec.key_of(&lead), None);
-        assert_eq!(
-            spec.key_of(&lead.with("region", "EU")).unwrap().to_string(),
-            "ada@example.com + EU"
-        );
-    }
-
-    #[test]
-    fn within_a_partition_the_partition_is_part_of_the_key() {
-        let spec = KeySpec { within_partition: true, ..KeySpec::default() };
-        let lead = Lead::new(1).with("email", "ada@example.com");
-        let (one, two) = (lead.clone().with("leadPartitionId", 1), lead.with("leadPartitionId", 2));
-        assert_ne!(spec.key_of(&one), spec.key_of(&two));
-        assert_eq!(spec.key_of(&one).unwrap().to_string(), "ada@example.com + partition 1");
-    }
-
-    #[test]
-    fn where_the_partition_counts_a_lead_of_an_unknown_one_has_no_key() {
-        let spec = KeySpec { within_partition: true, ..KeySpec::default() };
-        assert_eq!(spec.key_of(&Lead::new(1).with("email", "ada@example.com")), None);
-    }
-
-    #[test]
-    fn ids_that_differ_by_case_alone_are_two() {
-        let spec = KeySpec { fields: vec!["sfdcContactId".into()], within_partition: false };
-        let key = |id: &str| spec.key_of(&Lead::new(1).with("sfdcContactId", id));
-        assert_ne!(key("003A000001abcDE"), key("003A000001ABCde"));
-        let spec = KeySpec { fields: vec!["accountNumber".into()], within_partition: false };
-        let key =
-            |number: serde_json::Value| spec.key_of(&Lead::new(1).with("accountNumber", number));
-        assert_eq!(key(5.into()), key(5.0.into()));
     }
 
     #[test]

@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use super::bundle::Bundles;
 use super::field_rule::FieldRules;
-use super::key::{Key, KeySpec};
+use super::key::Key;
+use super::key_spec::KeySpec;
 use super::person::Skip;
 use super::value::completeness;
 use super::winner::WinnerOrder;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::lease::LeaseKey;
 use super::read::Record;
-use crate::dedupe::Key;
+use crate::dedupe::{Key, KeyKind};
 
 /// What makes a looked-up value a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,22 +16,15 @@ pub(super) struct KeyRule {
     pub(super) instance: String,
     /// The field that is looked up.
     pub(super) field: String,
-    /// Emails compare without regard to case; other values as they are, so that two ids that differ
-    /// in case alone are not taken for one person's.
-    pub(super) is_email: bool,
+    /// How its values compare.
+    pub(super) kind: KeyKind,
 }
 
 impl KeyRule {
     /// The key of a value. It is also what is looked up and written: blanks and invisible
     /// characters around a value would hide the lead from the look-up.
     pub(super) fn key(&self, value: &Value) -> Option<Key> {
-        let text = match value {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            _ => return None,
-        };
-        let folded = Key::of(&text)?;
-        if self.is_email { Some(folded) } else { Key::stored(text.trim().to_owned()) }
+        self.kind.key(value)
     }
 }
 
@@ -76,8 +69,9 @@ pub(super) fn coalesce(records: Vec<Record>, rule: &KeyRule) -> (Vec<KeyWork>, V
     let mut spellings: BTreeMap<String, (Key, u64)> = BTreeMap::new();
     let mut keyless = Vec::new();
     for record in records {
-        let key = record.fields.get(field).and_then(|value| rule.key(value));
-        let lease = key.as_ref().and_then(|key| LeaseKey::of(&rule.instance, field, key.as_str()));
+        let value = record.fields.get(field);
+        let key = value.and_then(|value| rule.key(value));
+        let lease = value.and_then(|value| LeaseKey::of_value(&rule.instance, field, value));
         let (Some(key), Some(lease)) = (key, lease) else {
             keyless
                 .push((record.line, format!("`{field}` is empty, and an empty key never matches")));
@@ -154,7 +148,7 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::{KeyRule, coalesce};
-    use crate::dedupe::Key;
+    use crate::dedupe::{Key, KeyKind};
     use crate::guard::read::Record;
 
     fn record(line: u64, fields: Value) -> Record {
@@ -163,7 +157,7 @@ mod tests {
     }
 
     fn emails() -> KeyRule {
-        KeyRule { instance: "test".to_owned(), field: "email".to_owned(), is_email: true }
+        KeyRule { instance: "test".to_owned(), field: "email".to_owned(), kind: KeyKind::Email }
     }
 
     #[test]
@@ -180,7 +174,7 @@ mod tests {
         let rule = KeyRule {
             instance: "test".to_owned(),
             field: "externalPersonId".to_owned(),
-            is_email: false,
+            kind: KeyKind::Text,
         };
         let ids = ["003AbC", "003abc", "003AbC"];
         let records = ids

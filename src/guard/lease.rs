@@ -34,11 +34,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use unicode_normalization::UnicodeNormalization as _;
-use unicode_normalization::char::is_combining_mark;
 
-use crate::dedupe::normalise;
+use crate::dedupe::{widest, widest_text};
 use crate::marketo::Clock;
 
 mod any;
@@ -68,12 +67,19 @@ pub struct LeaseKey([u8; 32]);
 impl LeaseKey {
     /// The key of the leads whose `field` holds `value`, however either is spelled; none where the
     /// value is empty, which matches nothing. Which values Marketo takes for equal is not
-    /// documented for all fields, and a right that covers two keys does no harm: so they are taken
-    /// for equal in the widest reading, without regard to case, to blanks and marks that nobody
-    /// sees, to accents, and to how a number is written.
+    /// documented for all fields, and a lease that covers two keys does no harm: so they are taken
+    /// for equal in the widest reading ([`widest`]).
     pub fn of(instance: &str, field: &str, value: &str) -> Option<Self> {
-        let value = widest(&normalise(value)?);
-        Some(Self::hash(&[instance, &field.to_ascii_lowercase(), &value]))
+        Some(Self::of_widest(instance, field, &widest_text(value)?))
+    }
+
+    /// The same of a value of any type.
+    pub fn of_value(instance: &str, field: &str, value: &Value) -> Option<Self> {
+        Some(Self::of_widest(instance, field, &widest(value)?))
+    }
+
+    fn of_widest(instance: &str, field: &str, widest: &str) -> Self {
+        Self::hash(&[instance, &field.to_ascii_lowercase(), widest])
     }
 
     /// What the limits of an instance are shared under.
@@ -99,18 +105,6 @@ impl LeaseKey {
     /// The hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
-    }
-}
-
-fn widest(value: &str) -> String {
-    let plain = value.nfkd().filter(|c| !is_combining_mark(*c));
-    // By way of the capitals, which letters share that have several small forms, as `ß` and `ss`
-    // do.
-    let folded: String = plain.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
-    match folded.parse::<f64>() {
-        // Beyond 15 digits two numbers may look alike as floating-point numbers and not be.
-        Ok(number) if number.is_finite() && folded.len() <= 15 => number.to_string(),
-        _ => folded,
     }
 }
 

@@ -19,7 +19,7 @@ use super::Error;
 use super::coalesce::{KeyRule, KeyWork, coalesce};
 use super::lease::Leases;
 use super::read::Record;
-use crate::dedupe::FieldFacts;
+use crate::dedupe::{FieldFacts, KeyKind};
 use crate::ledger::{Ledger, OpenUpserts, UpsertId};
 use crate::marketo::{BATCH, Clock, ReadLeads, SYNC_LIMIT, SyncLeads};
 
@@ -49,8 +49,8 @@ pub struct GuardSettings {
     pub instance: String,
     /// The field that makes two records the same, by which leads are looked up.
     pub lookup_field: String,
-    /// Whether that is an email, which compares without regard to case.
-    pub lookup_is_email: bool,
+    /// How its values compare.
+    pub lookup_kind: KeyKind,
     /// What is known of the fields: how Marketo stores what is written to them.
     pub facts: FieldFacts,
     /// The partition that new leads go to.
@@ -125,7 +125,7 @@ impl<'a, M: ReadLeads + SyncLeads, L: Leases> Guard<'a, M, L> {
         let rule = KeyRule {
             instance: settings.instance.clone(),
             field: settings.lookup_field.clone(),
-            is_email: settings.lookup_is_email,
+            kind: settings.lookup_kind,
         };
         let settings = GuardSettings { dry_run, stop, ..settings };
         Self {

@@ -57,6 +57,11 @@ impl Schema {
         Self { fields, searchable }
     }
 
+    /// Marketo's data type of a field.
+    pub fn data_type(&self, field: &str) -> Option<&str> {
+        self.fields.get(field).map(|field| field.data_type.as_str())
+    }
+
     /// The REST name of the field that is meant by a name: its REST name or its name on the
     /// screens, whatever the case, blanks or underscores. None where no field or several are meant.
     pub fn field_named(&self, name: &str) -> Option<&str> {

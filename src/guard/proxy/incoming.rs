@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::route::Verb;
-use crate::dedupe::normalise;
+use crate::dedupe::KeyKind;
 use crate::guard::lease::LeaseKey;
 use crate::marketo::BATCH;
 
@@ -332,8 +332,8 @@ impl Record {
             let is_key = [envelope.lookup.as_str(), "email"]
                 .iter()
                 .any(|key| name.eq_ignore_ascii_case(key));
-            if is_key && let Some(text) = read_key(name, value) {
-                leases.extend(LeaseKey::of(instance, name, &text));
+            if is_key && let Ok(value) = serde_json::from_str(value.get()) {
+                leases.extend(LeaseKey::of_value(instance, name, &value));
             }
         }
         let key = fields.get(&envelope.lookup).and_then(|value| read_key(&envelope.lookup, value));
@@ -371,20 +371,9 @@ fn read_key(field: &str, raw: &RawValue) -> Option<String> {
     key_of(field, &serde_json::from_str(raw.get()).ok()?)
 }
 
-/// What a value of a field is looked up by. Emails compare without regard to case and to what
-/// nobody sees; of other values that is not known, so that two that differ in case alone are not
-/// taken for one lead's. An empty one is no key.
+/// What a value of a field is looked up by; an empty one is no key. The schema is not known here.
 pub(super) fn key_of(field: &str, value: &Value) -> Option<String> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        // Marketo keeps it as a word where the field is a text.
-        Value::Bool(flag) => flag.to_string(),
-        _ => return None,
-    };
-    let folded = normalise(&text)?;
-    let is_email = field.to_ascii_lowercase().contains("email");
-    Some(if is_email { folded } else { text.trim().to_owned() })
+    KeyKind::standard(field).key(value).map(String::from)
 }
 
 #[cfg(test)]

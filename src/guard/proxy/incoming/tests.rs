@@ -2,10 +2,15 @@
 
 use hyper::Method;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Action, Incoming, Refused, read};
+use crate::dedupe::KeySpec;
+use crate::guard::coalesce::KeyRule;
+use crate::guard::lease::LeaseKey;
 use crate::guard::proxy::route::Verb;
+use crate::lead::Lead;
 
 fn sync(body: &Value) -> Incoming {
     read(Verb::Sync, &Method::POST, "/rest/v1/leads.json", body.to_string().as_bytes(), "test")
@@ -164,4 +169,72 @@ fn a_later_record_of_the_key_wins_field_by_field() {
     );
     let by_id = merged.addressed("email", "id", super::raw(&7));
     assert_eq!(Value::Object(by_id.values()), json!({"id": 7, "x": 1, "y": null}));
+}
+
+/// What may be looked up: a field, its data type, and whether a caller's call tells its kind.
+const LOOKED_UP: [(&str, &str, bool); 6] = [
+    ("email", "email", true),
+    ("id", "integer", true),
+    ("externalId", "string", true),
+    ("emailOptInCode", "string", true),
+    ("workEmail", "email", false),
+    ("accountNumber", "integer", false),
+];
+
+fn any_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        (-20_i32..20).prop_map(|n| Value::from(f64::from(n) / 2.0)),
+        any::<f64>().prop_map(Value::from),
+        any_text().prop_map(Value::from),
+        proptest::collection::vec(any_text(), 0..2).prop_map(Value::from),
+        any_text().prop_map(|text| json!({"email": text})),
+    ]
+}
+
+fn any_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[ \u{200b}]?(null|NULL|true|5|5\\.0|05|1e20|Ada@X\\.com|<>|mailto:a@b\\.c)[ \u{a0}]?",
+        "[aA5ßÅ.@<> +e0-]{0,5}",
+        "\\PC{0,6}",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #[test]
+    fn every_way_in_has_the_same_key_for_a_value(value in any_value()) {
+        for (field, data_type, is_told) in LOOKED_UP {
+            let spec = KeySpec::new(vec![field.to_owned()], false).by_schema(|_| Some(data_type));
+            let merge = spec.key_of(&Lead::new(1).with(field, value.clone())).map(String::from);
+            let rule = KeyRule { instance: "test".to_owned(), field: field.to_owned(), kind: spec.kind(field) };
+            let file = rule.key(&value).map(String::from);
+            prop_assert_eq!(&merge, &file, "{} {}", field, value);
+            let call = sync(&json!({"lookupField": field, "input": [{field: value}]}));
+            if is_told {
+                prop_assert_eq!(&merge, &call.records[0].key, "{} {}", field, value);
+            }
+            // Whatever is a key is leased, and by every way the same.
+            let lease = LeaseKey::of_value("test", field, &value);
+            prop_assert_eq!(call.records[0].leases.first().copied(), lease);
+            prop_assert!(merge.is_none() || lease.is_some());
+            if let Some(key) = &merge {
+                prop_assert_eq!(lease, LeaseKey::of("test", field, key), "{} {}", field, value);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cell_has_the_key_of_the_text_that_it_holds(text in any_text()) {
+        for (field, data_type, _) in LOOKED_UP {
+            let spec = KeySpec::new(vec![field.to_owned()], false).by_schema(|_| Some(data_type));
+            let scan = crate::scan::key_of_cell(&spec, data_type, field, &text);
+            let rule = KeyRule { instance: "test".to_owned(), field: field.to_owned(), kind: spec.kind(field) };
+            let file = rule.key(&json!(text)).map(String::from);
+            prop_assert_eq!(scan, file, "{} {:?}", field, text);
+        }
+    }
 }
