@@ -46,7 +46,7 @@ async fn merge(client: &Client, candidates: &[Candidate]) {
     let mut merge = Merge::new(client, &mut ledger, settings).await.unwrap();
     let plan =
         merge.plan(candidates, Policy::default(), NAME.to_owned(), usize::MAX).await.unwrap();
-    let report = merge.carry_out(Confirmed::by_its_owner(plan), &mut ()).await;
+    let report = merge.carry_out(Confirmed::new(plan), &mut ()).await;
     assert_eq!(report.count(Outcome::Merged), GROUPS as usize, "{report:?}");
 }
 

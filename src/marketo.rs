@@ -300,15 +300,55 @@ pub trait MergeLeads: Send + Sync {
     }
 }
 
-/// A merge that somebody has looked at and confirmed. Implemented by the step of a confirmed plan
-/// alone, so that no other code can ask for a merge.
-pub trait MergeOrder: Send + Sync {
+/// A merge that somebody has looked at and confirmed. It is sealed: the step of a confirmed plan
+/// alone implements it ([`crate::merge::Confirmed`]), so that no other code can ask for a merge.
+///
+/// Another crate can name it, and cannot implement it:
+///
+/// ```compile_fail,E0277
+/// use mkto_audit::lead::LeadId;
+/// use mkto_audit::marketo::MergeOrder;
+///
+/// struct Mine(LeadId, Vec<LeadId>);
+///
+/// impl MergeOrder for Mine {
+///     fn winner(&self) -> LeadId { self.0 }
+///     fn losers(&self) -> &[LeadId] { &self.1 }
+///     fn in_crm(&self) -> bool { false }
+/// }
+/// ```
+///
+/// Nothing else is wrong with that: for a trait of its own, with the same items, it compiles.
+///
+/// ```
+/// use mkto_audit::lead::LeadId;
+/// use mkto_audit::marketo::MergeOrder as _;
+/// # trait MergeOrder {
+/// #     fn winner(&self) -> LeadId;
+/// #     fn losers(&self) -> &[LeadId];
+/// #     fn in_crm(&self) -> bool;
+/// # }
+///
+/// struct Mine(LeadId, Vec<LeadId>);
+///
+/// impl MergeOrder for Mine {
+///     fn winner(&self) -> LeadId { self.0 }
+///     fn losers(&self) -> &[LeadId] { &self.1 }
+///     fn in_crm(&self) -> bool { false }
+/// }
+/// ```
+pub trait MergeOrder: sealed::Sealed + Send + Sync {
     /// The lead that stays, as asked for; the CRM's precedence can override it.
     fn winner(&self) -> LeadId;
     /// The leads that go, at most [`MERGE_LOSERS`], in the order that the plan gave them.
     fn losers(&self) -> &[LeadId];
     /// Whether Salesforce is to merge its records too; then there is one loser a call.
     fn in_crm(&self) -> bool;
+}
+
+pub(crate) mod sealed {
+    /// Keeps other crates from implementing what it is part of.
+    pub trait Sealed {}
 }
 
 /// What Sync Leads is asked to do with its records.

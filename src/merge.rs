@@ -45,7 +45,7 @@ mod batches;
 mod build;
 mod carried;
 mod compare;
-mod confirmed;
+mod consent;
 mod contradicted;
 mod custom_objects;
 mod ending;
@@ -74,7 +74,7 @@ mod write;
 mod written;
 
 pub use build::Candidate;
-pub use confirmed::Confirmed;
+pub use consent::Confirmed;
 pub use past::{PlanPast, PlanState};
 pub use report::{Difference, Fate, GroupReport, Outcome, Report, Said, Stopped, Surprise, Watch};
 pub use resume::Resumed;

@@ -3,13 +3,18 @@
 
 use std::time::Duration;
 
+use mkto_audit::dedupe::{Key, Known, Policy};
 use mkto_audit::lead::LeadId;
+use mkto_audit::ledger::Ledger;
 use mkto_audit::marketo::{
-    Client, ClientOptions, Clock, Error, MergeLeads, MergeOrder, OneRun, Outcome, ReadLeads,
-    SYNC_LIMIT, SyncAction, SyncLeads, SyncRequest,
+    Client, ClientOptions, Clock, Error, OneRun, Outcome, ReadLeads, SYNC_LIMIT, SyncAction,
+    SyncLeads, SyncRequest,
 };
+use mkto_audit::merge::Outcome::Merged;
+use mkto_audit::merge::{Candidate, Confirmed, Merge, Report, Settings};
 use mkto_sandbox::Options;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{CLOCK_SPEED, Instance, quick};
 
@@ -147,18 +152,23 @@ fn no_write_happens_twice_and_what_is_said_of_it_is_true() {
     assert!(unclear > 0, "the faults did not occur");
 }
 
-struct Order(LeadId, Vec<LeadId>);
-
-impl MergeOrder for Order {
-    fn winner(&self) -> LeadId {
-        self.0
-    }
-    fn losers(&self) -> &[LeadId] {
-        &self.1
-    }
-    fn in_crm(&self) -> bool {
-        false
-    }
+/// Merges the one way that there is: by a plan, somebody's yes to it, and a ledger.
+#[expect(clippy::disallowed_methods, reason = "what the run writes down has the time of day")]
+async fn merge(client: &Client, leads: &[LeadId], email: &str) -> Report {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(&folder.path().join("ledger.db"), "sandbox").unwrap();
+    let settings = Settings {
+        clock: client.clock(),
+        now: chrono::Utc::now,
+        stop: CancellationToken::new(),
+        stop_after_errors: 1,
+        carries_out: true,
+    };
+    let mut merge = Merge::new(client, &mut ledger, settings).await.unwrap();
+    let candidate =
+        Candidate { key: Key::of(email).unwrap(), leads: leads.to_vec(), known: Known::default() };
+    let plan = merge.plan(&[candidate], Policy::default(), "sandbox".to_owned(), 1).await.unwrap();
+    merge.carry_out(Confirmed::new(plan), &mut ()).await
 }
 
 #[test]
@@ -169,7 +179,8 @@ fn memberships_objects_and_merges_are_understood_by_the_sandbox() {
     let (winner, loser) = (put("ada+1@example.com"), put("ada+1@example.com"));
     sandbox.put_list(7, "Newsletter", &[loser]);
     sandbox.put_program(3, "Webinar", &["Invited", "Attended"], &[(loser, "Attended")]);
-    sandbox.put_custom_object("car_c", loser);
+    let driver = put("grace@example.com");
+    sandbox.put_custom_object("car_c", driver);
     let client = client_with(&instance, |_| {});
     instance.block_on(async {
         let schema = client.describe().await.unwrap();
@@ -189,11 +200,14 @@ fn memberships_objects_and_merges_are_understood_by_the_sandbox() {
 
         let object = client.lead_custom_objects().await.unwrap().remove(0);
         assert_eq!((object.name.as_str(), object.lead_field.as_str()), ("car_c", "id"));
-        let rows =
-            client.custom_objects("car_c", &object.link_field, &[loser.to_string()]).await.unwrap();
+        let rows = client
+            .custom_objects("car_c", &object.link_field, &[driver.to_string()])
+            .await
+            .unwrap();
         assert_eq!(rows.len(), 1);
 
-        client.merge_leads(&Order(winner, vec![loser])).await.unwrap();
+        let report = merge(&client, &[winner, loser], "ada+1@example.com").await;
+        assert_eq!(report.count(Merged), 1, "{report:?}");
         let left = client.leads_by_id(&[winner, loser], &fields).await.unwrap();
         assert_eq!(left.iter().map(|lead| lead.id).collect::<Vec<_>>(), [winner]);
         assert_eq!(client.usage_today().await.unwrap().total, client.calls_made());

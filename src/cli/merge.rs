@@ -177,7 +177,7 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
     let nothing = plan.groups.is_empty();
     follow.planned = plan.groups.len();
     let report = if args.confirm {
-        merge.carry_out(Confirmed::by_its_owner(plan), &mut follow).await
+        merge.carry_out(Confirmed::new(plan), &mut follow).await
     } else {
         Report {
             stopped: context.interrupt.is_cancelled().then_some(Stopped::Interrupted),

@@ -37,6 +37,8 @@ fn upsert() -> SyncRequest {
 
 struct Order(LeadId, Vec<LeadId>, bool);
 
+impl super::sealed::Sealed for Order {}
+
 impl MergeOrder for Order {
     fn winner(&self) -> LeadId {
         self.0

@@ -87,7 +87,7 @@ impl Bench {
         let mut ledger = self.ledger();
         let mut merge = Merge::new(&self.fake, &mut ledger, self.settings()).await.unwrap();
         merge.settle_open(&mut ()).await.unwrap();
-        merge.carry_out(Confirmed::by_its_owner(plan), &mut ()).await
+        merge.carry_out(Confirmed::new(plan), &mut ()).await
     }
 
     async fn run(&self) -> Ran {
@@ -97,7 +97,7 @@ impl Bench {
         let candidates = self.candidates();
         let plan =
             merge.plan(&candidates, self.policy.clone(), INSTANCE.into(), 500).await.unwrap();
-        let report = merge.carry_out(Confirmed::by_its_owner(plan), &mut ()).await;
+        let report = merge.carry_out(Confirmed::new(plan), &mut ()).await;
         Ran { resumed, report }
     }
 
@@ -164,7 +164,7 @@ async fn strangers_without_an_email_are_never_merged() {
     let mut merge = Merge::new(&bench.fake, &mut ledger, bench.settings()).await.unwrap();
     let plan = merge.plan(&[candidate], bench.policy.clone(), INSTANCE.into(), 9).await.unwrap();
     assert_eq!((plan.groups.len(), plan.left_out.len()), (0, 1));
-    let report = merge.carry_out(Confirmed::by_its_owner(plan), &mut ()).await;
+    let report = merge.carry_out(Confirmed::new(plan), &mut ()).await;
     assert_eq!((report.count(Outcome::Skipped), bench.ids().len()), (1, 5));
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::confirmed::Step;
+use super::consent::Step;
 use super::memberships::Rows;
 use super::settle::Settled;
 use crate::dedupe::PlannedGroup;

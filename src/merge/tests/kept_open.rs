@@ -44,7 +44,7 @@ fn a_loss_is_kept_before_its_call_is_closed() {
         time().block_on(async {
             let mut ledger = bench.ledger();
             let mut merge = Merge::new(&bench.fake, &mut ledger, bench.settings()).await.unwrap();
-            merge.carry_out(Confirmed::by_its_owner(plan), &mut Dies).await
+            merge.carry_out(Confirmed::new(plan), &mut Dies).await
         })
     }));
     assert!(killed.is_err());

@@ -278,7 +278,7 @@ async fn memberships_are_looked_for_once_also_where_no_opt_out_can_be_written() 
     }
     let plan =
         merge.plan(&bench.candidates(), bench.policy.clone(), INSTANCE.into(), 500).await.unwrap();
-    let report = merge.carry_out(Confirmed::by_its_owner(plan), &mut ()).await;
+    let report = merge.carry_out(Confirmed::new(plan), &mut ()).await;
     assert_eq!((report.removed(), report.stopped.is_none()), (2, true), "{report:?}");
     assert_eq!(ledger.unwatched_merges().unwrap(), []);
 }

@@ -6,7 +6,7 @@
 use crate::dedupe::Plan;
 use crate::lead::LeadId;
 use crate::ledger::Started;
-use crate::marketo::{MERGE_LOSERS, MergeOrder};
+use crate::marketo::{MERGE_LOSERS, MergeOrder, sealed};
 
 /// A plan that somebody looked at and agreed to. It uses the plan up.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct Confirmed(Plan);
 
 impl Confirmed {
     /// To be called where a person, or a script in a person's name, said yes, and nowhere else.
-    pub fn by_its_owner(plan: Plan) -> Self {
+    pub fn new(plan: Plan) -> Self {
         Self(plan)
     }
 
@@ -58,6 +58,8 @@ impl<'a> Step<'a> {
 /// A merge whose intent is on disk.
 #[derive(Debug)]
 pub(super) struct Order<'a>(Step<'a>);
+
+impl sealed::Sealed for Order<'_> {}
 
 impl MergeOrder for Order<'_> {
     fn winner(&self) -> LeadId {
