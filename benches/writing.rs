@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mkto_audit::dedupe::FieldFacts;
+use mkto_audit::dedupe::{FieldFacts, KeyKind};
 use mkto_audit::guard::lease::{MemoryLeases, Terms};
 use mkto_audit::guard::{Ended, Guard, GuardSettings, Record, Status, Watch};
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub(crate) fn measure() -> Vec<Goal> {
         let settings = GuardSettings {
             instance: "bench".to_owned(),
             lookup_field: "email".to_owned(),
-            lookup_is_email: true,
+            lookup_kind: KeyKind::Email,
             facts: FieldFacts::default(),
             partition: None,
             dry_run: false,

@@ -133,14 +133,8 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
         |plan| plan.policy.clone(),
     );
     merge.check_rules(&wanted)?;
-    let mut follow = Follow {
-        cache: &mut cache,
-        key: &context.config.key,
-        progress: context.ui.progress("reading the records to merge", None).paced_by(&client),
-        planned: 0,
-        ended: BTreeMap::new(),
-        unrecorded: false,
-    };
+    let progress = context.ui.progress("reading the records to merge", None).paced_by(&client);
+    let mut follow = Follow::new(&mut cache, &context.config.key, progress);
     let open_before = if args.confirm {
         let resumed = merge.settle_open(&mut follow).await?;
         if let Some(exit) = tell_resumed(&mut context.ui, &resumed) {
@@ -335,6 +329,12 @@ struct Follow<'a> {
     /// How many groups ended so.
     ended: BTreeMap<Outcome, usize>,
     unrecorded: bool,
+}
+
+impl<'a> Follow<'a> {
+    fn new(cache: &'a mut Cache, key: &'a KeySpec, progress: Progress) -> Self {
+        Self { cache, key, progress, planned: 0, ended: BTreeMap::new(), unrecorded: false }
+    }
 }
 
 impl Watch for Follow<'_> {
