@@ -206,7 +206,8 @@ fn it_speaks_tls_and_refuses_to_be_reached_from_elsewhere_without() {
     let certificate = instance.file("cert.pem", made.cert.pem());
     let key = instance.file("key.pem", made.signing_key.serialize_pem());
     let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
-    let guard = Guard::start_with(&instance, [], &["--tls-cert", certificate, "--tls-key", key]);
+    let guard =
+        Guard::start_with(&instance, [UNHURRIED], &["--tls-cert", certificate, "--tls-key", key]);
     assert!(guard.url().starts_with("https://"));
     let answer = guard.sync(&json!({"input": [{"email": "ada@example.com"}]}));
     assert_eq!(answer["result"][0]["status"], "created");

@@ -33,8 +33,10 @@ impl Upstream {
             while !is_whole(&received) {
                 let read = stream.read(&mut buffer).unwrap();
                 assert!(read > 0, "{} bytes came", received.len());
+                let from = received.len().saturating_sub(part.len());
                 received.extend_from_slice(&buffer[..read]);
-                if !told && received.windows(part.len()).any(|bytes| bytes == part.as_bytes()) {
+                let mut places = received[from..].windows(part.len());
+                if !told && places.any(|bytes| bytes == part.as_bytes()) {
                     told = true;
                     tell.send(()).ok();
                 }

@@ -4,7 +4,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+
+use super::wait::PATIENCE;
 
 /// A running stub.
 pub struct Stub {
@@ -98,7 +99,7 @@ pub fn is_whole(received: &[u8]) -> bool {
 /// Sends bytes, and reads what comes until the line is closed.
 pub fn exchange(url: &str, request: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(request).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
