@@ -17,6 +17,7 @@ mod client;
 mod consent;
 mod demo;
 mod doctor;
+mod documents;
 mod explain;
 mod guard;
 mod guard_clients;

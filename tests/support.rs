@@ -13,6 +13,7 @@ use wait::LONGEST;
 pub mod caller;
 pub mod cluster;
 pub mod needs;
+pub mod schema;
 pub mod stub;
 pub mod wait;
 
@@ -335,10 +336,13 @@ impl Run {
         Self::from(wait::run(command))
     }
 
-    /// Its one JSON document.
+    /// Its one JSON document, which is as its schema says.
+    #[track_caller]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error} in\n{}\n{}", self.stdout, self.stderr))
+        let document = serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error} in\n{}\n{}", self.stdout, self.stderr));
+        schema::check(&document);
+        document
     }
 
     /// Fails with everything that was printed, unless the exit code is this one.
