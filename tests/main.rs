@@ -16,6 +16,7 @@ mod bulk;
 mod client;
 mod consent;
 mod demo;
+mod docs;
 mod doctor;
 mod documents;
 mod explain;
