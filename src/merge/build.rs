@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use super::context::{Merge, MergeClient};
+use super::error::Error;
+use super::leads::members;
 use super::memberships::hidden;
+use super::own_writes::OwnWrites;
 use super::sums::Sums;
-use super::take_in::members;
-use super::written::Written;
-use super::{Error, Merge, MergeClient};
 use crate::dedupe::{Key, Known, LeftOut, Plan, PlannedGroup, Policy, plan_candidate};
 use crate::lead::{Lead, LeadId};
 use crate::marketo::BATCH;
@@ -37,7 +38,7 @@ impl<M: MergeClient> Merge<'_, M> {
         limit: usize,
     ) -> Result<Plan, Error> {
         let (mut groups, mut left_out) = (Vec::new(), Vec::new());
-        let mut written = Written::by_earlier_runs(self.ledger)?;
+        let mut written = OwnWrites::by_earlier_runs(self.ledger)?;
         let mut rest = candidates;
         while !rest.is_empty() && groups.len() < limit && !self.stop.is_cancelled() {
             // No more are read than can still be planned, so that `--limit 1` is one look at two
@@ -117,7 +118,7 @@ impl<M: MergeClient> Merge<'_, M> {
         candidates: &[Candidate],
         live: &BTreeMap<LeadId, Lead>,
         policy: &Policy,
-        written: &Written,
+        written: &OwnWrites,
     ) -> Result<PlannedGroup, LeftOut> {
         if let Some(why) = sums.unknown.get(&group.winner) {
             return Err(left_alone(group, why));
@@ -144,7 +145,7 @@ impl<M: MergeClient> Merge<'_, M> {
         candidate: &Candidate,
         live: &BTreeMap<LeadId, Lead>,
         policy: &Policy,
-        written: &Written,
+        written: &OwnWrites,
     ) -> Result<PlannedGroup, LeftOut> {
         if let Some(reason) = self.facts.why_unsafe(policy) {
             let mut leads = candidate.leads.clone();

@@ -10,11 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::context::{Merge, MergeClient};
+use super::error::Error;
 use super::memberships::Rows;
 use super::programs::{Survivor, is_as_far, is_concerned, only_of_others};
 use super::raise::{difference, finding};
 use super::report::{Fate, Surprise};
-use super::{Error, Merge, MergeClient};
 use crate::lead::LeadId;
 use crate::marketo::{self, ReadLeads};
 

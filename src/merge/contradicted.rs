@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
+use super::context::{Merge, MergeClient};
+use super::error::Error;
 use super::settle::{Finding, Settled};
-use super::{Error, Merge, MergeClient};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{self, FindingId, FindingKind};
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::take_in::members;
+use super::leads::members;
 use crate::dedupe::PlannedGroup;
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{self, BATCH, CustomObjectType, ReadLeads, Schema};

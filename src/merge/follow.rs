@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::take_in::end_of;
-use super::work::leads_of;
-use super::{Error, Merge, MergeClient};
+use super::context::{Merge, MergeClient};
+use super::error::Error;
+use super::leads::end_of;
+use super::leads::leads_of;
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Finding, FindingId, FindingKind};
 use crate::marketo::{self, MergeRecord};

@@ -9,117 +9,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use self::said::said_no;
+use super::context::{Merge, MergeClient};
+use super::error::Error;
 use super::fresh::Fresh;
+use super::leads::leads_of;
 use super::look::Look;
 use super::report::{Difference, Fate, Surprise};
 use super::run::Run;
 use super::settled::kind_of;
-use super::take_in::members;
-use super::work::leads_of;
 use super::write::Record;
-use super::{Error, Merge, MergeClient};
-use crate::dedupe::{FieldChange, FieldFacts, Plan, PlannedGroup};
-use crate::lead::{Lead, LeadId};
+use crate::dedupe::FieldChange;
+use crate::lead::LeadId;
 use crate::ledger;
-use crate::marketo::{self, LeadChange, Since, UntilStopped};
+use crate::marketo::{self, Since, UntilStopped};
 use crate::stop::unless_stopped;
 
+pub(super) mod consent;
 mod said;
+
+use consent::{CLOCKS, watched};
+use said::{Groups, said_no};
 
 /// How long the log of changes may lag behind a change that came while a call ran.
 const LAG: Duration = Duration::from_secs(10);
 
-/// By how much this machine's clock and Marketo's may differ.
-const CLOCKS: TimeDelta = TimeDelta::minutes(10);
-
 /// How many merges one reading of the log serves at least, so that it stays cheap.
 const MERGES: usize = 250;
-
-/// What is watched for, and from where on.
-#[derive(Debug)]
-pub(super) struct LateConsent {
-    from: Since,
-    fields: Vec<String>,
-    /// The leads of the plan: what the log says of any other is not kept.
-    of_plan: BTreeSet<LeadId>,
-    /// What the log said of them so far.
-    changes: Vec<LeadChange>,
-    /// Groups whose merges left, by every lead of theirs.
-    groups: Groups,
-    /// How many merges left since the log was read.
-    merges: usize,
-    /// The survivor of each lead that is gone.
-    into: BTreeMap<LeadId, LeadId>,
-    /// The opt-outs that a look after the merge showed on its survivor.
-    held: BTreeSet<(LeadId, String)>,
-    /// Why the log cannot be read.
-    pub(super) unreadable: Option<String>,
-}
-
-/// By every lead of a group that was merged: the one that is to survive, and the group's key.
-type Groups = BTreeMap<LeadId, (LeadId, String)>;
-
-/// The fields that are watched: an opt-out of this instance's own is as good as Marketo's.
-fn watched(facts: &FieldFacts) -> Vec<String> {
-    let opt_outs =
-        facts.fields.keys().filter(|field| facts.is_opt_out(field) && facts.is_writeable(field));
-    opt_outs.cloned().collect()
-}
-
-impl LateConsent {
-    pub(super) fn new(since: DateTime<Utc>, facts: &FieldFacts, plan: &Plan) -> Self {
-        Self {
-            from: Since::Time(since - CLOCKS),
-            fields: watched(facts),
-            of_plan: plan.groups.iter().flat_map(members).collect(),
-            changes: Vec::new(),
-            groups: BTreeMap::new(),
-            merges: 0,
-            into: BTreeMap::new(),
-            held: BTreeSet::new(),
-            unreadable: None,
-        }
-    }
-
-    /// A merge of this group has left.
-    pub(super) fn watch(&mut self, group: &PlannedGroup) {
-        self.merges += 1;
-        let entry = (group.winner, group.key.as_str().to_owned());
-        self.groups.extend(members(group).map(|lead| (lead, entry.clone())));
-    }
-
-    /// Whether merges of this run have to be looked after at its end.
-    pub(super) fn has_merges(&self) -> bool {
-        !self.groups.is_empty()
-    }
-
-    /// A look after a merge showed its survivor so: what it says no to needs nothing more.
-    pub(super) fn saw(&mut self, survivor: &Lead, gone: &[LeadId]) {
-        self.into.extend(gone.iter().map(|lead| (*lead, survivor.id)));
-        let said = self.fields.iter().filter(|field| survivor.flag(field));
-        self.held.extend(said.map(|field| (survivor.id, field.clone())));
-    }
-
-    /// The opt-outs of merged groups that no look has shown on their survivors.
-    fn unseen(&mut self) -> BTreeMap<LeadId, BTreeSet<String>> {
-        // What was read before the merge moved it to the survivor is the survivor's all the same.
-        for change in &mut self.changes {
-            change.lead = self.into.get(&change.lead).copied().unwrap_or(change.lead);
-        }
-        let mut said = said_no(&self.changes, &self.groups);
-        for (lead, fields) in &mut said {
-            fields.retain(|field| !self.held.contains(&(*lead, field.clone())));
-        }
-        // Where nothing was merged, every lead still says for itself what it said.
-        let survivors: BTreeSet<&LeadId> = self.into.values().collect();
-        said.retain(|lead, fields| survivors.contains(lead) && !fields.is_empty());
-        said
-    }
-}
 
 impl<M: MergeClient> Merge<'_, M> {
     /// Writes opt-outs to survivors that came while their merges ran. The caller notes that it was
@@ -313,75 +230,5 @@ impl<M: MergeClient> Merge<'_, M> {
             self.ledger.open_findings_with(plan, &lost, &self.at())?;
         }
         Ok((told, lost.len()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use chrono::{DateTime, Utc};
-    use serde_json::{Value, json};
-
-    use super::LateConsent;
-    use crate::dedupe::{FieldFacts, OPT_OUTS, Plan, PlannedGroup, Policy};
-    use crate::lead::Lead;
-    use crate::marketo::LeadChange;
-
-    /// Lead 2 goes into lead 1, and lead 4 is to go into lead 3.
-    fn groups() -> [PlannedGroup; 2] {
-        let group = |winner: u64| -> PlannedGroup {
-            let group = json!({"key": format!("p{winner}@example.com"), "winner": winner, "losers": [winner + 1],
-                "changes": [], "expected": {}, "seen": [], "reason": "", "in_crm": false});
-            serde_json::from_value(group).unwrap()
-        };
-        [group(1), group(3)]
-    }
-
-    fn change(lead: u64, new: bool, second: i64) -> LeadChange {
-        LeadChange {
-            lead,
-            field: "doNotCall".to_owned(),
-            old: Value::Null,
-            new: json!(new),
-            at: DateTime::from_timestamp(second, 0),
-            source: None,
-            request_id: None,
-        }
-    }
-
-    #[test]
-    fn an_opt_out_counts_that_came_before_its_merge_and_is_not_on_the_survivor() {
-        let no = || change(2, true, 7);
-        for (changes, merged, on_survivor, wanted) in [
-            // Read before the merge moved it to the survivor.
-            (vec![no()], true, false, vec![1]),
-            (vec![change(1, true, 7)], true, false, vec![1]),
-            // A look has shown it there; or nothing was merged; or the person took it back.
-            (vec![no()], true, true, vec![]),
-            (vec![no()], false, false, vec![]),
-            (vec![no(), change(2, false, 8)], true, false, vec![]),
-            // Of two in one second the no counts.
-            (vec![no(), change(2, false, 7)], true, false, vec![1]),
-            (vec![change(4, true, 7)], true, false, vec![]),
-        ] {
-            let groups = groups();
-            let facts = FieldFacts::of_writeable(OPT_OUTS.iter().copied());
-            let plan = Plan::new(
-                "example".to_owned(),
-                DateTime::<Utc>::UNIX_EPOCH,
-                Policy::default(),
-                groups.to_vec(),
-                Vec::new(),
-            );
-            let mut late = LateConsent::new(DateTime::<Utc>::UNIX_EPOCH, &facts, &plan);
-            for group in &groups {
-                late.watch(group);
-            }
-            late.changes.clone_from(&changes);
-            if merged {
-                late.saw(&Lead::new(1).with("doNotCall", on_survivor), &[2]);
-            }
-            let unseen: Vec<u64> = late.unseen().into_keys().collect();
-            assert_eq!(unseen, wanted, "{changes:?} {merged} {on_survivor}");
-        }
     }
 }

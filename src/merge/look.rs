@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Error, Merge, MergeClient};
+use super::context::{Merge, MergeClient};
+use super::error::Error;
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{BATCH, Moment};
 use crate::stop::unless_stopped;

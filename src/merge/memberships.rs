@@ -12,8 +12,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::Error;
 use super::custom_objects::{mend, said};
+use super::error::Error;
 use crate::lead::LeadId;
 use crate::marketo::{self, ReadLeads};
 
@@ -26,13 +26,13 @@ pub(super) type Rows = Vec<Map<String, Value>>;
 /// What was read whole.
 #[derive(Debug, Default)]
 pub(super) struct Memberships {
-    lists: Whole,
-    programs: Whole,
+    lists: FullRead,
+    programs: FullRead,
 }
 
 /// One of the two kinds.
 #[derive(Debug, Default)]
-enum Whole {
+enum FullRead {
     /// Not tried yet.
     #[default]
     Unread,
@@ -98,7 +98,7 @@ pub(super) fn not_shown(error: Error) -> Result<String, Error> {
     }
 }
 
-impl Whole {
+impl FullRead {
     fn must_be_read(&self) -> bool {
         match self {
             Self::Unread => true,
@@ -115,9 +115,9 @@ impl Whole {
     }
 }
 
-async fn lists(marketo: &impl ReadLeads, budget: usize) -> Result<Whole, Error> {
+async fn lists(marketo: &impl ReadLeads, budget: usize) -> Result<FullRead, Error> {
     if budget < 2 {
-        return Ok(Whole::TooMany);
+        return Ok(FullRead::TooMany);
     }
     let at = Instant::now();
     let lists = marketo.static_lists().await?;
@@ -128,7 +128,7 @@ async fn lists(marketo: &impl ReadLeads, budget: usize) -> Result<Whole, Error> 
         let mut seen = BTreeSet::new();
         loop {
             if calls > budget {
-                return Ok(Whole::TooMany);
+                return Ok(FullRead::TooMany);
             }
             let (page, next) = marketo.list_members(list.id, token.as_deref()).await?;
             seen.extend(page);
@@ -143,12 +143,12 @@ async fn lists(marketo: &impl ReadLeads, budget: usize) -> Result<Whole, Error> 
                 .push(object(json!({"id": list.id, "name": list.name})));
         }
     }
-    Ok(Whole::Read(at, members))
+    Ok(FullRead::Read(at, members))
 }
 
-async fn programs(marketo: &impl ReadLeads, budget: usize) -> Result<Whole, Error> {
+async fn programs(marketo: &impl ReadLeads, budget: usize) -> Result<FullRead, Error> {
     if budget < 2 {
-        return Ok(Whole::TooMany);
+        return Ok(FullRead::TooMany);
     }
     let at = Instant::now();
     let programs = marketo.programs().await?;
@@ -159,7 +159,7 @@ async fn programs(marketo: &impl ReadLeads, budget: usize) -> Result<Whole, Erro
         let mut seen = BTreeMap::new();
         loop {
             if calls > budget {
-                return Ok(Whole::TooMany);
+                return Ok(FullRead::TooMany);
             }
             let (page, next) = marketo.program_members(program.id, token.as_deref()).await?;
             seen.extend(page.into_iter().map(|member| (member.lead, member.membership)));
@@ -173,7 +173,7 @@ async fn programs(marketo: &impl ReadLeads, budget: usize) -> Result<Whole, Erro
             members.entry(lead).or_default().push(membership);
         }
     }
-    Ok(Whole::Read(at, members))
+    Ok(FullRead::Read(at, members))
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
+use super::context::{Merge, MergeClient};
+use super::error::Error;
 use super::report::{GroupReport, Outcome, Report};
-use super::{Error, Merge, MergeClient};
 use crate::dedupe::{Plan, PlannedGroup};
 use crate::lead::LeadId;
 use crate::ledger::{GroupEnd, Ledger, PastMerge, PlanRuns};

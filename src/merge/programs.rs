@@ -15,8 +15,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::MARGIN;
 use super::memberships::Rows;
+use super::timing::MARGIN;
 use crate::lead::LeadId;
 use crate::marketo::{
     self, BATCH, Clock, ReadLeads, STATUS_LIMIT, SendGate, SetProgramStatus, StatusResult,

@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::context::{Merge, MergeClient};
+use super::error::Error;
+use super::leads::members;
 use super::memberships::Rows;
 use super::programs::{Raised, Survivor, Unkept, program_of, raise, raise_all, to_raise};
 use super::report::{Difference, Fate, Surprise};
 use super::settle::{Pending, Settled};
-use super::take_in::members;
-use super::{Error, Merge, MergeClient};
 use crate::lead::LeadId;
 use crate::ledger::{self, Finding, FindingId, FindingKind};
 use crate::marketo::{self, UntilStopped};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Error;
+use super::error::Error;
 use crate::dedupe::{Dropped, FieldChange, LeftOut, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::marketo;
@@ -249,4 +249,13 @@ impl Watch for () {
     fn group(&mut self, _: &GroupReport) {}
     fn merged(&mut self, _: &Lead, _: &[LeadId]) {}
     fn waiting(&mut self, _: usize) {}
+}
+
+/// A value in a reason: `(blank)` for none.
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "(blank)".to_owned(),
+        Value::String(text) if text.trim().is_empty() => "(blank)".to_owned(),
+        other => other.to_string(),
+    }
 }

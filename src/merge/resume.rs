@@ -6,11 +6,14 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
-use super::ending::in_words;
+use super::context::{Merge, MergeClient};
+use super::error::Error;
 use super::fresh::most;
-use super::settle::{Finding, LOG_LAG, Log, Made, Pending, Settled, done_by};
+use super::outcome::in_words;
+use super::report::Watch;
+use super::settle::{Finding, Log, Made, Pending, Settled, done_by};
+use super::timing::{LOG_LAG, MARGIN};
 use super::write::Record;
-use super::{Error, MARGIN, Merge, MergeClient, Watch};
 use crate::dedupe::{FieldChange, Plan};
 use crate::lead::LeadId;
 use crate::ledger::{self, Call, CallKind, CallValue, Event, State};

@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::context::{Merge, MergeClient};
+use super::error::Error;
+use super::leads::leads_of;
 use super::look::Look;
 use super::write::Record;
-use super::{Error, Merge, MergeClient};
 use crate::dedupe::FieldChange;
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Finding, FindingId, FindingKind, Ledger, Purpose};
@@ -42,7 +44,7 @@ impl<M: MergeClient> Merge<'_, M> {
             of_fields.into_iter().partition(|(_, _, finding)| finding.kind == FindingKind::Merge);
         self.review_programs(of_programs).await?;
         self.review_contradictions(of_merges).await?;
-        let ids = super::work::leads_of(of_fields.iter().map(|(_, _, finding)| finding.lead));
+        let ids = leads_of(of_fields.iter().map(|(_, _, finding)| finding.lead));
         if !ids.is_empty() {
             let asks = |merge: &mut Self, look: &Look| Ok(merge.to_mend(&of_fields, look));
             if let Some(look) = self.look_and_write(&ids, Purpose::Mend, asks).await? {

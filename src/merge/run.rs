@@ -1,46 +1,27 @@
-//! Carries a confirmed plan out.
-//!
-//! A run goes in rounds. Each round is one look that serves three ends: it settles the calls that
-//! were sent since the last look, it verifies the groups that come next, and it is the last look at
-//! a new batch before its winners are written to. Then merges leave, as many as the ramp allows and
-//! only while the look is fresh:
-//!
-//! ```text
-//! look ─▶ settle ─▶ take in (back up, write) ─▶ verify (read back, back up) ─▶ send ─▶ look …
-//! ```
-//!
-//! Each step returns what became of its groups; this loop alone decides what comes next. Never:
-//! sends a merge that its round did not verify.
+//! What a run carries from round to round: its groups by how far they are, how they ended, and
+//! whether it is to stop. Never: I/O.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::batches::next_batch;
-use super::ending::{ending, in_words};
-use super::late::LateConsent;
-use super::look::Look;
-use super::report::{Fate, GroupReport, Outcome, Report, Stopped, Surprise, Watch};
+use super::consent::Confirmed;
+use super::late::consent::LateConsent;
+use super::outcome::{ending, in_words};
+use super::own_writes::OwnWrites;
+use super::report::{GroupReport, Outcome, Stopped, Surprise, Watch};
 use super::settle::{Pending, Settled};
-use super::verify::Verdict;
-use super::work::{Ramp, Work, leads_of};
-use super::written::Written;
-use super::{Confirmed, Error, Merge, MergeClient};
+use super::verdict::Verdict;
+use super::work::{Ramp, Work};
 use crate::dedupe::PlannedGroup;
 use crate::lead::LeadId;
-use crate::ledger::{Refusal, State};
+use crate::ledger::Refusal;
 
 /// Why a group is left that nothing was sent for.
 pub(super) const STOPPED: &str = "the run was stopped before";
 
-/// Between two looks where the run waits for Marketo: early ones, since most waits end soon.
-const PAUSES_S: [u64; 5] = [1, 4, 15, 40, 60];
-
 /// What a run carries from round to round.
 pub(super) struct Run<'p, 'w> {
     pub(super) confirmed: &'p Confirmed,
-    pub(super) written: Written,
+    pub(super) written: OwnWrites,
     /// What Marketo refused before this run, by the group's key.
     pub(super) refused: BTreeMap<String, Refusal>,
     /// Groups in order that are not merged yet, their winners written to.
@@ -53,18 +34,42 @@ pub(super) struct Run<'p, 'w> {
     pub(super) to_give_back: Vec<&'p PlannedGroup>,
     pub(super) late: LateConsent,
     pub(super) ramp: Ramp,
-    failures_in_a_row: usize,
+    pub(super) failures_in_a_row: usize,
     /// Groups in a row whose winners Marketo did not write, and not for their own sake.
     failed_writes: usize,
     /// How the groups that the run came to ended, by the plan's winner.
-    endings: BTreeMap<LeadId, GroupReport>,
+    pub(super) endings: BTreeMap<LeadId, GroupReport>,
     pub(super) stopped: Option<Stopped>,
     /// How many rounds in a row sent nothing.
-    idle: usize,
+    pub(super) idle: usize,
     pub(super) watch: &'w mut dyn Watch,
 }
 
-impl<'p> Run<'p, '_> {
+impl<'p, 'w> Run<'p, 'w> {
+    pub(super) fn new(
+        confirmed: &'p Confirmed,
+        late: LateConsent,
+        watch: &'w mut dyn Watch,
+    ) -> Self {
+        Self {
+            confirmed,
+            written: OwnWrites::default(),
+            refused: BTreeMap::new(),
+            ready: VecDeque::new(),
+            pending: Vec::new(),
+            sent: BTreeMap::new(),
+            to_give_back: Vec::new(),
+            late,
+            ramp: Ramp::new(),
+            failures_in_a_row: 0,
+            failed_writes: 0,
+            endings: BTreeMap::new(),
+            stopped: None,
+            idle: 0,
+            watch,
+        }
+    }
+
     pub(super) fn end(&mut self, group: &PlannedGroup, report: GroupReport) {
         self.watch.group(&report);
         self.endings.insert(group.winner, report);
@@ -112,311 +117,54 @@ impl<'p> Run<'p, '_> {
         };
         self.end(work.group, report);
     }
-}
 
-impl<M: MergeClient> Merge<'_, M> {
-    /// Merges what the plan says, as it says it, or leaves it alone. Always gives a report, however
-    /// it ended.
-    pub async fn carry_out(&mut self, confirmed: Confirmed, watch: &mut dyn Watch) -> Report {
-        let mut run = Run {
-            confirmed: &confirmed,
-            written: Written::default(),
-            refused: BTreeMap::new(),
-            ready: VecDeque::new(),
-            pending: Vec::new(),
-            sent: BTreeMap::new(),
-            to_give_back: Vec::new(),
-            late: LateConsent::new((self.now)(), &self.facts, confirmed.plan()),
-            ramp: Ramp::new(),
-            failures_in_a_row: 0,
-            failed_writes: 0,
-            endings: BTreeMap::new(),
-            stopped: None,
-            idle: 0,
-            watch,
-        };
-        let went = self.rounds(&mut run).await;
-        // Also after a failure: what was sent before it is looked at, if it still can be.
-        let finished = self.finish(&mut run).await;
-        if let Err(error) = went.and(finished) {
-            run.stopped = Some(Stopped::Failed(error));
-        } else if run.stopped.is_none() && self.stop.is_cancelled() {
-            // Also where the plan itself was cut short, and has nothing to carry out.
-            run.stopped = Some(Stopped::Interrupted);
-        }
-        let Run { endings, stopped, late, .. } = run;
-        let plan = confirmed.plan();
-        let left_out = plan.left_out.iter().map(GroupReport::left_out);
-        let ended = plan.groups.iter().filter_map(|group| endings.get(&group.winner).cloned());
-        let mut groups: Vec<GroupReport> = ended.chain(left_out).collect();
-        groups.sort_by(|a, b| a.key.cmp(&b.key));
-        let mut report = Report { groups, stopped, unwatched: late.unreadable };
-        if !plan.groups.is_empty()
-            && let Err(error) = self.keep_run_end(plan, &report)
-        {
-            report.stopped.get_or_insert(Stopped::Failed(error));
-        }
-        report
-    }
-
-    async fn rounds(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
-        run.written = Written::by_earlier_runs(self.ledger)?;
-        run.refused = self.ledger.refusals()?;
-        let confirmed = run.confirmed;
-        let groups: Vec<&PlannedGroup> = confirmed.plan().groups.iter().collect();
-        let sums = self.see_sums(&groups, None, &confirmed.plan().policy, &mut run.written).await?;
-        let mut rest = VecDeque::new();
-        for group in groups {
-            match sums.unknown.get(&group.winner) {
-                Some(why) => {
-                    run.leave(&Work::new(group, Vec::new()), Verdict::skipped(why.clone()));
-                }
-                None => rest.push_back(group),
-            }
-        }
-        while run.stopped.is_none() && !self.stop.is_cancelled() {
-            let waiting = run.ready.iter().filter(|work| work.waits_for_a_look()).count();
-            let batch = if waiting <= run.ramp.size() {
-                // The groups that fill the ramp up may come from the batch itself.
-                let largest =
-                    rest.front().map_or(0, |group: &&PlannedGroup| group.losers.len() + 1);
-                next_batch(&mut rest, asked_for(run) + left_of_ramp(run) * largest)
-            } else {
-                Vec::new()
-            };
-            // Groups whose last call cannot be settled in this run wait for nothing any more.
-            if batch.is_empty() && waiting == 0 && run.pending.is_empty() {
-                return Ok(());
-            }
-            if batch.is_empty() && run.ready.is_empty() {
-                return Ok(());
-            }
-            self.describe_again_when_old().await?;
-            self.see_late_consent(run, false).await?;
-            self.give_back_all(run).await?;
-            self.round(batch, run).await?;
-            let sent = self.send_verified(run).await?;
-            run.idle = if sent > 0 { 0 } else { run.idle + 1 };
-            if run.idle > 1 && !self.pause(run).await {
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    /// One look, and all that rests on it but the sending.
-    async fn round<'p>(
-        &mut self,
-        batch: Vec<&'p PlannedGroup>,
-        run: &mut Run<'p, '_>,
-    ) -> Result<(), Error> {
-        let batch =
-            if batch.is_empty() { None } else { self.read_what_takes_long(batch, run).await? };
-        let (next, pending) = (next_leads(run), run.pending.iter().flat_map(Pending::leads));
-        let next_of_batch = left_of_ramp(run);
-        let coming = batch.iter().flat_map(|batch| batch.leads_to_look_at(next_of_batch));
-        let ids = leads_of(next.into_iter().chain(pending).chain(coming));
-        let looked_at = Instant::now();
-        let Some(look) = self.look(&ids).await? else { return Ok(()) };
-        self.settle_round(&look, looked_at, run).await?;
-        if run.stopped.is_some() {
-            return Ok(());
-        }
-        let mut written = Vec::new();
-        if let Some(batch) = batch {
-            let taken_in = self.take_in(batch, &look, run).await?;
-            for (work, verdict) in taken_in.left {
-                run.leave(&work, verdict);
-            }
-            run.ready.extend(taken_in.ready);
-            written = taken_in.written;
-        }
-        let went = self.verify_next(&look, run).await;
-        // What was written after the look cannot be read back from it.
-        run.ready.extend(written);
-        went
-    }
-
-    async fn verify_next(&mut self, look: &Look, run: &mut Run<'_, '_>) -> Result<(), Error> {
-        let mut seen = run.ramp.size();
-        let mut ready = std::mem::take(&mut run.ready);
-        while let Some(mut work) = ready.pop_front() {
-            if seen == 0 || !work.waits_for_a_look() || !look.asked_for(work.leads_left()) {
-                run.ready.push_back(work);
-                continue;
-            }
-            seen -= 1;
-            match self.verify(&mut work, look, run).await? {
-                None => run.ready.push_back(work),
-                Some(verdict) if work.has_merged() => {
-                    work.cut_short = Some(verdict.why);
-                    work.steps.clear();
-                    self.end_sent(&work, run);
-                }
-                Some(verdict) => {
-                    run.failures_in_a_row += usize::from(verdict.outcome == Outcome::Failed);
-                    run.leave(&work, verdict);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends the merges that the last look allows; gives how many left.
-    async fn send_verified(&mut self, run: &mut Run<'_, '_>) -> Result<usize, Error> {
-        // Marketo accepted a merge and shows its leads as before. Reads may lag; if not, it is the
-        // first surprise, and nothing more leaves before it is settled.
-        if run.pending.iter().any(|pending| pending.lingers && pending.state == State::Accepted) {
-            put_aside(run);
-            return Ok(0);
-        }
-        let (mut sent, mut went_well) = (0, true);
-        let mut failed = None;
-        for place in 0..run.ready.len() {
-            if self.stop.is_cancelled() || run.stopped.is_some() {
-                break;
-            }
-            if run.failures_in_a_row >= self.stop_after_errors {
-                run.stopped = Some(Stopped::Errors(run.failures_in_a_row));
-                break;
-            }
-            let Some(work) = run.ready.get_mut(place).filter(|work| work.verified) else {
-                continue;
-            };
-            let Some(one) = self.send_next(work, run.confirmed).await? else { break };
-            sent += 1;
-            went_well &= one.accepted;
-            run.failures_in_a_row = match one.counts_as_failure {
-                true => run.failures_in_a_row + 1,
-                false if one.accepted => 0,
-                false => run.failures_in_a_row,
-            };
-            run.late.watch(one.pending.group);
-            run.pending.push(one.pending);
-            if one.stops_the_run.is_some() {
-                failed = one.stops_the_run;
-                break;
-            }
-        }
-        put_aside(run);
-        if sent > 0 {
-            if went_well { run.ramp.went_well() } else { run.ramp.met_trouble() }
-        }
-        failed.map_or(Ok(sent), Err)
-    }
-
-    /// A group none of whose calls is to be made or settled any more comes to its end.
-    pub(super) fn end_sent<'p>(&self, work: &Work<'p>, run: &mut Run<'p, '_>) {
-        let not_shown = self.not_shown.get(&work.group.winner).map(String::as_str);
-        let report = ending(work, not_shown);
+    /// A group none of whose calls is to be made or settled any more comes to its end. `not_shown`
+    /// says why it cannot be shown who merged the leads of a call, by the group's winner.
+    pub(super) fn end_sent(&mut self, work: &Work<'p>, not_shown: &BTreeMap<LeadId, String>) {
+        let report = ending(work, not_shown.get(&work.group.winner).map(String::as_str));
         if work.written && !work.has_merged() && report.outcome == Outcome::Failed {
-            run.to_give_back.push(work.group);
+            self.to_give_back.push(work.group);
         }
         if let Some(alarm) = work.settled.iter().find_map(Settled::alarm) {
-            run.stopped = Some(Stopped::Alarm(alarm));
+            self.stopped = Some(Stopped::Alarm(alarm));
         }
-        run.end(work.group, report);
+        self.end(work.group, report);
     }
 
-    /// Waits a little for Marketo; false where the run is to stop.
-    async fn pause(&self, run: &mut Run<'_, '_>) -> bool {
-        let pause = PAUSES_S
-            .get(run.idle.saturating_sub(2))
-            .or(PAUSES_S.last())
-            .copied()
-            .unwrap_or_default();
-        let pause = Duration::from_secs(pause);
-        if !run.pending.is_empty() {
-            run.watch.waiting(run.pending.len());
-        }
-        tokio::select! {
-            () = self.clock.sleep(pause) => true,
-            () = self.stop.cancelled() => false,
-        }
+    /// The groups that wait for a look, and that the ramp allows next.
+    fn next(&self) -> impl Iterator<Item = &Work<'p>> {
+        self.ready.iter().filter(|work| work.waits_for_a_look()).take(self.ramp.size())
     }
 
-    /// Settles what was sent, sees to late opt-outs, and gives winners that were not merged their
-    /// values back.
-    async fn finish(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
-        self.settle_rest(run).await?;
-        for work in std::mem::take(&mut run.ready) {
-            if work.is_begun() {
-                self.end_sent(&work, run);
-            } else if work.written {
-                run.to_give_back.push(work.group);
+    /// The leads of the groups that the ramp allows next.
+    pub(super) fn next_leads(&self) -> Vec<LeadId> {
+        self.next().flat_map(Work::leads_left).collect()
+    }
+
+    /// How many more groups the ramp allows next than wait for it.
+    pub(super) fn left_of_ramp(&self) -> usize {
+        self.ramp.size() - self.next().count()
+    }
+
+    /// How many leads the next look asks for anyhow.
+    pub(super) fn asked_for(&self) -> usize {
+        self.next_leads().len() + self.pending.iter().flat_map(Pending::leads).count()
+    }
+
+    /// No look serves two rounds; groups without a further call leave the queue, and so do those whose
+    /// call never found its turn while a look was fresh.
+    pub(super) fn put_aside(&mut self) {
+        const TRIES: u32 = 20;
+        for mut work in std::mem::take(&mut self.ready) {
+            work.verified = false;
+            if work.steps.is_empty() && work.under_way.is_some() {
+                self.sent.insert(work.group.winner, work);
+            } else if work.too_old > TRIES && !work.is_begun() {
+                let why = "Marketo had no room for the merge within seconds of the last look, again and again; run it again when it is less busy";
+                self.leave(&work, Verdict::skipped(why));
+            } else {
+                self.ready.push_back(work);
             }
-        }
-        for (_, work) in std::mem::take(&mut run.sent) {
-            self.end_sent(&work, run);
-        }
-        // Where one of these fails, the others are done all the same.
-        let carried = self.see_carried().await.map(|told| {
-            for (survivor, surprise) in told {
-                let what = in_words(&surprise);
-                run.add_surprise(survivor, surprise);
-                run.stopped.get_or_insert(Stopped::Alarm(what));
-            }
-        });
-        let late = self.see_late_consent(run, true).await;
-        let given_back = self.give_back_all(run).await;
-        let looked_after = carried.and(late);
-        if looked_after.is_ok() && run.late.has_merges() && !self.stop.is_cancelled() {
-            self.ledger.late_consent_seen(&self.at())?;
-        }
-        looked_after.and(given_back)
-    }
-
-    pub(super) async fn give_back_all(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
-        let groups = std::mem::take(&mut run.to_give_back);
-        let plan = run.confirmed.plan();
-        let told = self.give_back(&plan.id, &groups).await?;
-        for group in groups {
-            let (Some(back), Some(report)) =
-                (told.get(&group.winner), run.endings.get_mut(&group.winner))
-            else {
-                continue;
-            };
-            let reason = report.reason.take().unwrap_or_default();
-            report.reason = Some(format!("{reason}; {}", back.words));
-            let left = back.left.iter().cloned();
-            report
-                .surprises
-                .extend(left.map(|difference| Surprise { difference, fate: Fate::NotSetBack }));
-        }
-        Ok(())
-    }
-}
-
-/// The leads of the groups that the ramp allows next.
-fn next_leads(run: &Run<'_, '_>) -> Vec<LeadId> {
-    let next = run.ready.iter().filter(|work| work.waits_for_a_look()).take(run.ramp.size());
-    next.flat_map(Work::leads_left).collect()
-}
-
-/// How many more groups the ramp allows next than wait for it.
-fn left_of_ramp(run: &Run<'_, '_>) -> usize {
-    let waiting = run.ready.iter().filter(|work| work.waits_for_a_look()).count();
-    run.ramp.size().saturating_sub(waiting)
-}
-
-/// How many leads the next look asks for anyhow.
-fn asked_for(run: &Run<'_, '_>) -> usize {
-    next_leads(run).len() + run.pending.iter().flat_map(Pending::leads).count()
-}
-
-/// No look serves two rounds; groups without a further call leave the queue, and so do those whose
-/// call never found its turn while a look was fresh.
-fn put_aside(run: &mut Run<'_, '_>) {
-    const TRIES: u32 = 20;
-    for mut work in std::mem::take(&mut run.ready) {
-        work.verified = false;
-        if work.steps.is_empty() && work.under_way.is_some() {
-            run.sent.insert(work.group.winner, work);
-        } else if work.too_old > TRIES && !work.is_begun() {
-            let why = "Marketo had no room for the merge within seconds of the last look, again and again; run it again when it is less busy";
-            run.leave(&work, Verdict::skipped(why));
-        } else {
-            run.ready.push_back(work);
         }
     }
 }

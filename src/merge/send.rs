@@ -6,12 +6,15 @@
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
+use super::consent::Confirmed;
+use super::context::{Merge, MergeClient};
+use super::error::Error;
 use super::fresh::Fresh;
 use super::report::Said;
-use super::settle::{LOG_LAG, Log, Made, Pending, done_by};
+use super::settle::{Log, Made, Pending, done_by};
+use super::timing::{LOG_LAG, MARGIN};
 use super::work::Work;
 use super::write::{refused_event, sent_at};
-use super::{Confirmed, Error, MARGIN, Merge, MergeClient};
 use crate::dedupe::PlannedGroup;
 use crate::lead::LeadId;
 use crate::ledger::{CallKind, CallLead, Event, NewCall, Purpose, Refusal, Role, State};

@@ -11,15 +11,12 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
-use super::MARGIN;
 use super::report::{Difference, Fate, Said, Surprise};
+use super::timing::MARGIN;
 use crate::dedupe::{FieldRules, PlannedGroup};
 use crate::lead::{Crm, Lead, LeadId, request_arrival};
 use crate::ledger::{CallId, Event, State};
 use crate::marketo::{Clock, MERGE_LIMIT, MergeRecord};
-
-/// How long Marketo's log may take to name a merge after its call is over.
-pub(super) const LOG_LAG: Duration = Duration::from_secs(5 * 60);
 
 /// A merge call to be settled.
 #[derive(Debug, Clone)]

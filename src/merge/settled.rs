@@ -10,14 +10,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::compare::{Compared, compare, to_write};
+use super::context::{Merge, MergeClient};
 use super::contradicted::contradiction;
+use super::error::Error;
 use super::fresh::Fresh;
 use super::look::Look;
 use super::report::{Difference, Fate, Stopped, Surprise, Watch};
 use super::run::Run;
 use super::settle::{Conclusion, Finding, Log, Made, Pending, Settled};
 use super::write::Record;
-use super::{Error, Merge, MergeClient};
 use crate::dedupe::FieldFacts;
 use crate::lead::LeadId;
 use crate::ledger::{self, FindingKind, Purpose, State};
@@ -84,13 +85,13 @@ impl<M: MergeClient> Merge<'_, M> {
             } else if let Some(mut work) = run.sent.remove(&winner) {
                 work.under_way = None;
                 work.settled.push(settled);
-                self.end_sent(&work, run);
+                run.end_sent(&work, &self.not_shown);
             }
         }
         let over = |work: &super::work::Work<'_>| work.steps.is_empty() && work.under_way.is_none();
         while let Some(place) = run.ready.iter().position(over) {
             if let Some(work) = run.ready.remove(place) {
-                self.end_sent(&work, run);
+                run.end_sent(&work, &self.not_shown);
             }
         }
     }

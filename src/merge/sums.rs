@@ -16,28 +16,25 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::settle::LOG_LAG;
-use super::written::Written;
-use super::{Error, Merge, MergeClient};
+use super::context::{Merge, MergeClient};
+use super::error::Error;
+use super::own_writes::OwnWrites;
+use super::timing::LOG_LAG;
 use crate::dedupe::{FieldRule, PlannedGroup, Policy};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::CallValue;
 use crate::marketo::{self, LeadChange, Since};
 use crate::stop::unless_stopped;
 
+pub(super) mod log;
+
+use log::SumLog;
+
 /// So far back the log is read.
 const DAYS: i64 = 1;
 
 /// What changes a field through the API is called so in the log.
 const API: &str = "Web service API";
-
-/// What was read of the log, so that the next reading goes on from there.
-#[derive(Debug)]
-pub(super) struct SumLog {
-    fields: Vec<String>,
-    changes: Vec<LeadChange>,
-    next: String,
-}
 
 /// What the log says of groups with a sum, by their winners.
 #[derive(Debug, Default)]
@@ -63,7 +60,7 @@ impl<M: MergeClient> Merge<'_, M> {
         groups: &[&PlannedGroup],
         live: Option<&BTreeMap<LeadId, Lead>>,
         policy: &Policy,
-        written: &mut Written,
+        written: &mut OwnWrites,
     ) -> Result<Sums, Error> {
         let mut told = Sums::default();
         let now = (self.now)();

@@ -7,19 +7,21 @@
 
 use std::collections::BTreeMap;
 
+use super::backup::backup;
+use super::context::{Merge, MergeClient};
+use super::error::Error;
 use super::fresh::Fresh;
+use super::leads::members;
 use super::look::Look;
 use super::memberships::{Rows, not_shown};
-use super::refusal;
 use super::report::Outcome;
 use super::run::{Run, STOPPED};
-use super::verify::{Verdict, backup};
+use super::verdict::Verdict;
 use super::work::Work;
 use super::write::Record;
-use super::{Error, Merge, MergeClient};
 use crate::dedupe::PlannedGroup;
 use crate::lead::{Lead, LeadId};
-use crate::ledger::{Backup, Purpose};
+use crate::ledger::Purpose;
 use crate::marketo::UntilStopped;
 use crate::stop::unless_stopped;
 
@@ -173,38 +175,8 @@ impl<M: MergeClient> Merge<'_, M> {
             work.live = leads;
             standing.push(work);
         }
-        self.keep(&plan.id, &backups)?;
+        self.back_up(&plan.id, &backups)?;
         Ok(standing)
-    }
-
-    /// What the first look at a group says of it beyond its plan: it is merged already, or Marketo
-    /// has refused its merge as it is. A lead that lives is not merged, whatever the ledger has.
-    pub(super) fn first_look<'p>(
-        &self,
-        work: &mut Work<'p>,
-        live: &BTreeMap<LeadId, Lead>,
-        run: &Run<'p, '_>,
-    ) -> Result<Option<Verdict>, Error> {
-        let group = work.group;
-        if live.contains_key(&group.winner) && group.losers.iter().all(|id| !live.contains_key(id))
-        {
-            let into = self.ledger.merged_into()?;
-            if group.losers.iter().all(|id| end_of(*id, &into) == Some(group.winner)) {
-                return Ok(Some(merged_earlier()));
-            }
-        }
-        let leads: Vec<Lead> = live.values().cloned().collect();
-        let as_before = run.written.as_before(leads, &self.facts);
-        work.digest = refusal::digest(group, &as_before, &self.facts);
-        let known = run.refused.get(group.key.as_str()).filter(|known| known.digest == work.digest);
-        Ok(known.map(|known| Verdict::skipped(refusal::passed_over(known))))
-    }
-
-    fn keep(&mut self, plan: &str, backups: &[Backup]) -> Result<(), Error> {
-        if backups.is_empty() {
-            return Ok(());
-        }
-        Ok(self.ledger.back_up(plan, backups, &self.at())?)
     }
 
     /// Writes to the winners. Gives the groups back whose look became too old meanwhile; none are
@@ -260,26 +232,5 @@ impl<M: MergeClient> Merge<'_, M> {
             }
         }
         Ok((!too_old.is_empty()).then_some(too_old))
-    }
-}
-
-/// The ids of a group's leads, the winner first.
-pub(super) fn members(group: &PlannedGroup) -> impl Iterator<Item = LeadId> {
-    std::iter::once(group.winner).chain(group.losers.iter().copied())
-}
-
-/// The lead that a merged lead went into at last; none where it was not merged.
-pub(super) fn end_of(lead: LeadId, into: &BTreeMap<LeadId, LeadId>) -> Option<LeadId> {
-    // No chain is longer than there are merges.
-    let chain = std::iter::successors(into.get(&lead), |lead| into.get(lead));
-    chain.take(into.len()).last().copied()
-}
-
-fn merged_earlier() -> Verdict {
-    Verdict {
-        outcome: Outcome::Merged,
-        why: "merged by an earlier run".to_owned(),
-        not_written: Vec::new(),
-        marketo: None,
     }
 }

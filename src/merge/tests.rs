@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -12,6 +13,8 @@ use self::fake::{Fake, Fate};
 use super::*;
 use crate::dedupe::{Key, Known, Plan, Policy};
 use crate::lead::{Lead, LeadId};
+use crate::ledger::Ledger;
+use crate::marketo::{self, Clock, ReadLeads};
 
 mod fake;
 mod findings;

@@ -6,34 +6,20 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::context::{Merge, MergeClient};
+use super::error::Error;
+use super::leads::end_of;
 use super::look::Look;
-use super::report::{Difference, Outcome, Said};
+use super::refusal;
+use super::report::{Difference, Outcome, shown};
 use super::run::Run;
+use super::verdict::Verdict;
 use super::work::Work;
-use super::{Error, Merge, MergeClient};
-use crate::dedupe::{PlannedGroup, rest_as_seen, still_as_seen};
+use crate::dedupe::{rest_as_seen, still_as_seen};
 use crate::lead::{Lead, LeadId};
-use crate::ledger::{Backup, Role};
 
 /// How often a value that was written is looked for: a read can lag behind a write.
 const READS: u32 = 3;
-
-/// Why a group is left alone.
-#[derive(Debug)]
-pub(super) struct Verdict {
-    pub(super) outcome: Outcome,
-    pub(super) why: String,
-    /// Values that Marketo answered to have taken and did not.
-    pub(super) not_written: Vec<Difference>,
-    /// What Marketo said, where it refused.
-    pub(super) marketo: Option<Said>,
-}
-
-impl Verdict {
-    pub(super) fn skipped(why: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Skipped, why: why.into(), not_written: Vec::new(), marketo: None }
-    }
-}
 
 /// What the winner of a group holds in place of what was written to it.
 enum ReadBack {
@@ -79,6 +65,29 @@ impl<M: MergeClient> Merge<'_, M> {
         work.live = live;
         work.verified = true;
         Ok(None)
+    }
+
+    /// What the first look at a group says of it beyond its plan: it is merged already, or Marketo
+    /// has refused its merge as it is. A lead that lives is not merged, whatever the ledger has.
+    pub(super) fn first_look<'p>(
+        &self,
+        work: &mut Work<'p>,
+        live: &BTreeMap<LeadId, Lead>,
+        run: &Run<'p, '_>,
+    ) -> Result<Option<Verdict>, Error> {
+        let group = work.group;
+        if live.contains_key(&group.winner) && group.losers.iter().all(|id| !live.contains_key(id))
+        {
+            let into = self.ledger.merged_into()?;
+            if group.losers.iter().all(|id| end_of(*id, &into) == Some(group.winner)) {
+                return Ok(Some(Verdict::merged_earlier()));
+            }
+        }
+        let leads: Vec<Lead> = live.values().cloned().collect();
+        let as_before = run.written.as_before(leads, &self.facts);
+        work.digest = refusal::digest(group, &as_before, &self.facts);
+        let known = run.refused.get(group.key.as_str()).filter(|known| known.digest == work.digest);
+        Ok(known.map(|known| Verdict::skipped(refusal::passed_over(known))))
     }
 
     pub(super) fn is_as_planned(
@@ -160,45 +169,9 @@ impl<M: MergeClient> Merge<'_, M> {
             marketo: None,
         }))
     }
-
-    /// Backs leads up again that changed since the last backup: a merge destroys what they are now.
-    fn back_up_changed(
-        &mut self,
-        work: &mut Work<'_>,
-        live: &BTreeMap<LeadId, Lead>,
-        plan: &str,
-    ) -> Result<(), Error> {
-        let changed = live.values().filter(|lead| work.live.get(&lead.id) != Some(*lead));
-        let backups: Vec<Backup> =
-            changed.map(|lead| backup(work.group, lead.clone(), &work.memberships)).collect();
-        if backups.is_empty() {
-            return Ok(());
-        }
-        Ok(self.ledger.back_up(plan, &backups, &self.at())?)
-    }
-}
-
-/// A lead of a group, whole, for the ledger.
-pub(super) fn backup(
-    group: &PlannedGroup,
-    lead: Lead,
-    memberships: &BTreeMap<LeadId, (super::memberships::Rows, super::memberships::Rows)>,
-) -> Backup {
-    let (lists, programs) = memberships.get(&lead.id).cloned().unzip();
-    let role = if lead.id == group.winner { Role::Winner } else { Role::Loser };
-    Backup { key: group.key.as_str().to_owned(), role, lead, lists, programs }
 }
 
 fn in_words(difference: &Difference) -> String {
     let Difference { lead, name, wanted, found } = difference;
     format!("`{name}` of lead {lead} should be {} and is {}", shown(wanted), shown(found))
-}
-
-/// A value in a reason: `(blank)` for none.
-pub(super) fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "(blank)".to_owned(),
-        Value::String(text) if text.trim().is_empty() => "(blank)".to_owned(),
-        other => other.to_string(),
-    }
 }

@@ -3,7 +3,7 @@
 //! `Ready => Verified => Sent => Settled`, step by step: a group of more losers than a call takes
 //! goes through it once for each call. Never: I/O.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::consent::Step;
 use super::memberships::Rows;
@@ -109,12 +109,6 @@ impl Ramp {
     pub(super) fn met_trouble(&mut self) {
         self.0 = 1;
     }
-}
-
-/// The leads that are read together: of calls that wait to be settled, and of groups that come
-/// next.
-pub(super) fn leads_of<'a>(ids: impl IntoIterator<Item = LeadId> + 'a) -> Vec<LeadId> {
-    ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 #[cfg(test)]

@@ -10,10 +10,12 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::context::{Merge, MergeClient};
+use super::error::Error;
 use super::fresh::Fresh;
 use super::look::Look;
 use super::report::Said;
-use super::{Error, MARGIN, Merge, MergeClient};
+use super::timing::MARGIN;
 use crate::dedupe::{FieldChange, FieldFacts};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{CallId, CallKind, CallLead, CallValue, Event, NewCall, Purpose, Role};

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::Groups;
 use crate::lead::LeadId;
 use crate::marketo::LeadChange;
+
+/// By every lead of a group that was merged: the one that is to survive, and the group's key.
+pub(super) type Groups = BTreeMap<LeadId, (LeadId, String)>;
 
 /// When a field changed last, and whether it says no since.
 type Last = (Option<DateTime<Utc>>, bool);

@@ -1,9 +1,9 @@
 //! How a group ended, told from its settled calls. Pure.
 
+use super::leads::members;
+use super::report::shown;
 use super::report::{Fate, GroupReport, Outcome, Surprise};
 use super::settle::Finding;
-use super::take_in::members;
-use super::verify::shown;
 use super::work::Work;
 use crate::lead::LeadId;
 

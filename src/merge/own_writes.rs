@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Number, Value};
 
-use super::Error;
+use super::error::Error;
 use crate::dedupe::{FieldChange, FieldFacts, FieldRule, Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::Ledger;
 
 /// By winner, the changes that were, or may have been, written to it.
 #[derive(Debug, Default)]
-pub(super) struct Written {
+pub(super) struct OwnWrites {
     /// By this run, which knows what was there before.
     by_this_run: BTreeMap<LeadId, Vec<FieldChange>>,
     /// By earlier ones.
@@ -35,7 +35,7 @@ struct Change {
     losers: Vec<LeadId>,
 }
 
-impl Written {
+impl OwnWrites {
     /// What runs before this one left.
     pub(super) fn by_earlier_runs(ledger: &Ledger) -> Result<Self, Error> {
         let mut written = Self::default();

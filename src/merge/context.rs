@@ -1,0 +1,206 @@
+//! What every step of a run works with: the way to Marketo, the ledger, the fields of the instance,
+//! and how far to go.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::custom_objects::Relations;
+use super::error::Error;
+use super::memberships::Memberships;
+use super::sums::log::SumLog;
+use crate::dedupe::{FieldFact, FieldFacts, KeySpec, Policy};
+use crate::lead::LeadId;
+use crate::ledger::Ledger;
+use crate::marketo::{
+    Clock, Field, MergeLeads, Moment, ReadActivities, ReadLeads, Schema, SetProgramStatus,
+    SyncLeads,
+};
+use crate::stop::unless_stopped;
+
+/// How long a description of the fields stands for what they are.
+const DESCRIBED_FOR: Duration = Duration::from_secs(10 * 60);
+
+/// For so many days a field counts as one whose updates are blocked after it was seen to be.
+const NOT_TAKEN_DAYS: i64 = 30;
+
+/// So long after a stop a look at what was sent may still take.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A merge run on one instance: the way to Marketo, the ledger, and how far to go.
+pub struct Merge<'a, M> {
+    pub(super) marketo: &'a M,
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) clock: Clock,
+    pub(super) now: fn() -> DateTime<Utc>,
+    pub(super) stop: CancellationToken,
+    pub(super) stop_after_errors: usize,
+    pub(super) carries_out: bool,
+    pub(super) fields: Vec<String>,
+    pub(super) facts: FieldFacts,
+    pub(super) custom_objects: Relations,
+    pub(super) memberships: Memberships,
+    pub(super) opened_at: Instant,
+    /// When the fields were described.
+    pub(super) described_at: Instant,
+    /// Since when the leads were so that the next merges rest on.
+    pub(super) looked_at: Option<Moment>,
+    /// What was read of the log for sums that are held already.
+    pub(super) sum_log: Option<SumLog>,
+    /// By winner, why it cannot be shown who merged the leads of a call.
+    pub(super) not_shown: BTreeMap<LeadId, String>,
+    /// Why nothing more may be merged although no settled call says so: one that Marketo accepted
+    /// is not shown.
+    pub(super) not_shown_alarm: Option<String>,
+    /// Whether the calls that are being settled are an earlier run's.
+    pub(super) resuming: bool,
+}
+
+/// How a run goes about it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How fast Marketo's time passes.
+    pub clock: Clock,
+    /// What the ledger's times are read from.
+    pub now: fn() -> DateTime<Utc>,
+    /// Cancelled: reading that only prepares is given up, what was sent is finished and looked at,
+    /// and the run stops.
+    pub stop: CancellationToken,
+    /// The run stops after so many failed groups in a row.
+    pub stop_after_errors: usize,
+    /// Whether what it plans is carried out at once, which shows by itself what may not be read. A
+    /// plan that is only shown takes a call more for that, so that it promises nothing that cannot
+    /// be done.
+    pub carries_out: bool,
+}
+
+impl<M> std::fmt::Debug for Merge<'_, M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Merge").field("ledger", &self.ledger).finish_non_exhaustive()
+    }
+}
+
+/// What merging asks of Marketo.
+pub trait MergeClient:
+    ReadLeads + ReadActivities + SyncLeads + MergeLeads + SetProgramStatus
+{
+}
+
+impl<M: ReadLeads + ReadActivities + SyncLeads + MergeLeads + SetProgramStatus> MergeClient for M {}
+
+impl<'a, M: MergeClient> Merge<'a, M> {
+    /// Learns which fields the instance has. The ledger must have been opened for this run: while
+    /// it is held, no earlier run can still be sending.
+    pub async fn new(
+        marketo: &'a M,
+        ledger: &'a mut Ledger,
+        settings: Settings,
+    ) -> Result<Self, Error> {
+        let Settings { clock, now, stop, stop_after_errors, carries_out } = settings;
+        let opened_at = Instant::now();
+        let schema = marketo.describe().await?;
+        let mut facts = facts(&schema);
+        facts.not_taken = ledger.not_taken_since(&days_ago(now(), NOT_TAKEN_DAYS))?;
+        let fields = schema.fields.keys().cloned().collect();
+        let custom_objects = Relations::new(schema);
+        Ok(Self {
+            marketo,
+            ledger,
+            clock,
+            now,
+            stop,
+            stop_after_errors,
+            carries_out,
+            fields,
+            facts,
+            custom_objects,
+            memberships: Memberships::default(),
+            opened_at,
+            described_at: opened_at,
+            looked_at: None,
+            sum_log: None,
+            not_shown: BTreeMap::new(),
+            not_shown_alarm: None,
+            resuming: false,
+        })
+    }
+
+    /// What makes leads the same, with what this instance's schema says of the fields.
+    pub fn by_schema(&self, key: KeySpec) -> KeySpec {
+        let data_type = |field: &str| Some(self.facts.fields.get(field)?.data_type.as_str());
+        key.by_schema(data_type)
+    }
+
+    /// Refuses a policy that names a field that the instance does not have: a slip of the pen would
+    /// cost its values.
+    pub fn check_rules(&self, policy: &Policy) -> Result<(), Error> {
+        let unknown: Vec<String> =
+            policy.unknown_fields(&self.facts).iter().map(ToString::to_string).collect();
+        if unknown.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::UnknownFields { what: unknown.join(". ") })
+        }
+    }
+
+    /// How long looking at what was sent, and mending it, may wait for its turn once the run is to
+    /// stop. The ledger keeps open what is not known by then, and the next run looks first; so an
+    /// earlier run's calls are not waited for at all.
+    pub(super) fn grace(&self) -> Duration {
+        if self.resuming { Duration::ZERO } else { self.clock.wall(GRACE) }
+    }
+
+    /// Learns anew which fields there are: an administrator can add, block or shorten one in a long
+    /// run.
+    pub(super) async fn describe_again_when_old(&mut self) -> Result<(), Error> {
+        if self.described_at.elapsed() < self.clock.wall(DESCRIBED_FOR) {
+            return Ok(());
+        }
+        let Some(schema) = unless_stopped(&self.stop, self.marketo.describe()).await? else {
+            return Ok(());
+        };
+        let not_taken = std::mem::take(&mut self.facts.not_taken);
+        self.facts = facts(&schema);
+        self.facts.not_taken = not_taken;
+        self.fields = schema.fields.into_keys().collect();
+        self.described_at = Instant::now();
+        Ok(())
+    }
+
+    /// Reads until it is done, or until the run is to stop and has no time left.
+    pub(super) async fn within_grace<T>(&self, reading: impl Future<Output = T>) -> Option<T> {
+        let out_of_time = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(self.grace()).await;
+        };
+        tokio::select! {
+            biased;
+            read = reading => Some(read),
+            () = out_of_time => None,
+        }
+    }
+
+    /// The time for the ledger.
+    pub(super) fn at(&self) -> String {
+        (self.now)().to_rfc3339_opts(SecondsFormat::Millis, true)
+    }
+}
+
+/// What decisions need to know of the fields.
+pub(crate) fn facts(schema: &Schema) -> FieldFacts {
+    let fact = |field: &Field| FieldFact {
+        label: field.display_name.clone(),
+        data_type: field.data_type.clone(),
+        length: field.length,
+        writeable: field.updateable && !field.crm_managed,
+    };
+    let fields = schema.fields.iter().map(|(name, field)| (name.clone(), fact(field))).collect();
+    FieldFacts::new(fields)
+}
+
+fn days_ago(now: DateTime<Utc>, days: i64) -> String {
+    (now - TimeDelta::days(days)).to_rfc3339_opts(SecondsFormat::Millis, true)
+}

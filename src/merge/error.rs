@@ -1,0 +1,43 @@
+//! Why a merge run could not go on.
+
+use crate::{ledger, marketo};
+
+/// Why a run could not go on. What it had done by then is in its [`super::Report`] and in the ledger.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A call failed in a way that the next one would not survive either.
+    #[error(transparent)]
+    Marketo(#[from] marketo::Error),
+    /// The ledger failed; without it nothing may be sent.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    /// The ledger has no such plan.
+    #[error("the ledger has no plan {id}; `mkto-audit merge` makes one and prints its id")]
+    NoSuchPlan {
+        /// The id that was asked for.
+        id: String,
+    },
+    /// A rule, an order or a key names a field that the instance does not have.
+    #[error("{what}. Nothing was planned or changed")]
+    UnknownFields {
+        /// Each place with its field.
+        what: String,
+    },
+    /// The ledger has no open finding with this number.
+    #[error("no finding {id} is open; `mkto-audit merge` names those that are")]
+    NoSuchFinding {
+        /// The number that was asked for.
+        id: ledger::FindingId,
+    },
+    /// A plan in the ledger is not what it was when it was made, or not for this program.
+    #[error(
+        "plan {id} in the ledger cannot be carried out: {what}; make a new one with `mkto-audit merge`"
+    )]
+    UnusablePlan {
+        /// The plan.
+        id: String,
+        /// Why not.
+        what: String,
+    },
+}

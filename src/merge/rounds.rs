@@ -1,0 +1,283 @@
+//! Carries a confirmed plan out.
+//!
+//! A run goes in rounds. Each round is one look that serves three ends: it settles the calls that
+//! were sent since the last look, it verifies the groups that come next, and it is the last look at
+//! a new batch before its winners are written to. Then merges leave, as many as the ramp allows and
+//! only while the look is fresh:
+//!
+//! ```text
+//! look ─▶ settle ─▶ take in (back up, write) ─▶ verify (read back, back up) ─▶ send ─▶ look …
+//! ```
+//!
+//! Each step returns what became of its groups; this loop alone decides what comes next. Never:
+//! sends a merge that its round did not verify.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::batches::next_batch;
+use super::consent::Confirmed;
+use super::context::{Merge, MergeClient};
+use super::error::Error;
+use super::late::consent::LateConsent;
+use super::leads::leads_of;
+use super::look::Look;
+use super::outcome::in_words;
+use super::own_writes::OwnWrites;
+use super::report::{Fate, GroupReport, Outcome, Report, Stopped, Surprise, Watch};
+use super::run::Run;
+use super::settle::Pending;
+use super::verdict::Verdict;
+use super::work::Work;
+use crate::dedupe::PlannedGroup;
+use crate::ledger::State;
+
+/// Between two looks where the run waits for Marketo: early ones, since most waits end soon.
+const PAUSES_S: [u64; 5] = [1, 4, 15, 40, 60];
+
+impl<M: MergeClient> Merge<'_, M> {
+    /// Merges what the plan says, as it says it, or leaves it alone. Always gives a report, however
+    /// it ended.
+    pub async fn carry_out(&mut self, confirmed: Confirmed, watch: &mut dyn Watch) -> Report {
+        let late = LateConsent::new((self.now)(), &self.facts, confirmed.plan());
+        let mut run = Run::new(&confirmed, late, watch);
+        let went = self.rounds(&mut run).await;
+        // Also after a failure: what was sent before it is looked at, if it still can be.
+        let finished = self.finish(&mut run).await;
+        if let Err(error) = went.and(finished) {
+            run.stopped = Some(Stopped::Failed(error));
+        } else if run.stopped.is_none() && self.stop.is_cancelled() {
+            // Also where the plan itself was cut short, and has nothing to carry out.
+            run.stopped = Some(Stopped::Interrupted);
+        }
+        let Run { endings, stopped, late, .. } = run;
+        let plan = confirmed.plan();
+        let left_out = plan.left_out.iter().map(GroupReport::left_out);
+        let ended = plan.groups.iter().filter_map(|group| endings.get(&group.winner).cloned());
+        let mut groups: Vec<GroupReport> = ended.chain(left_out).collect();
+        groups.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut report = Report { groups, stopped, unwatched: late.unreadable };
+        if !plan.groups.is_empty()
+            && let Err(error) = self.keep_run_end(plan, &report)
+        {
+            report.stopped.get_or_insert(Stopped::Failed(error));
+        }
+        report
+    }
+
+    async fn rounds(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
+        run.written = OwnWrites::by_earlier_runs(self.ledger)?;
+        run.refused = self.ledger.refusals()?;
+        let confirmed = run.confirmed;
+        let groups: Vec<&PlannedGroup> = confirmed.plan().groups.iter().collect();
+        let sums = self.see_sums(&groups, None, &confirmed.plan().policy, &mut run.written).await?;
+        let mut rest = VecDeque::new();
+        for group in groups {
+            match sums.unknown.get(&group.winner) {
+                Some(why) => {
+                    run.leave(&Work::new(group, Vec::new()), Verdict::skipped(why.clone()));
+                }
+                None => rest.push_back(group),
+            }
+        }
+        while run.stopped.is_none() && !self.stop.is_cancelled() {
+            let waiting = run.ready.iter().filter(|work| work.waits_for_a_look()).count();
+            let batch = if waiting <= run.ramp.size() {
+                // The groups that fill the ramp up may come from the batch itself.
+                let largest =
+                    rest.front().map_or(0, |group: &&PlannedGroup| group.losers.len() + 1);
+                next_batch(&mut rest, run.asked_for() + run.left_of_ramp() * largest)
+            } else {
+                Vec::new()
+            };
+            // Groups whose last call cannot be settled in this run wait for nothing any more.
+            if batch.is_empty() && waiting == 0 && run.pending.is_empty() {
+                return Ok(());
+            }
+            if batch.is_empty() && run.ready.is_empty() {
+                return Ok(());
+            }
+            self.describe_again_when_old().await?;
+            self.see_late_consent(run, false).await?;
+            self.give_back_all(run).await?;
+            self.round(batch, run).await?;
+            let sent = self.send_verified(run).await?;
+            run.idle = if sent > 0 { 0 } else { run.idle + 1 };
+            if run.idle > 1 && !self.pause(run).await {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// One look, and all that rests on it but the sending.
+    async fn round<'p>(
+        &mut self,
+        batch: Vec<&'p PlannedGroup>,
+        run: &mut Run<'p, '_>,
+    ) -> Result<(), Error> {
+        let batch =
+            if batch.is_empty() { None } else { self.read_what_takes_long(batch, run).await? };
+        let (next, pending) = (run.next_leads(), run.pending.iter().flat_map(Pending::leads));
+        let next_of_batch = run.left_of_ramp();
+        let coming = batch.iter().flat_map(|batch| batch.leads_to_look_at(next_of_batch));
+        let ids = leads_of(next.into_iter().chain(pending).chain(coming));
+        let looked_at = Instant::now();
+        let Some(look) = self.look(&ids).await? else { return Ok(()) };
+        self.settle_round(&look, looked_at, run).await?;
+        if run.stopped.is_some() {
+            return Ok(());
+        }
+        let mut written = Vec::new();
+        if let Some(batch) = batch {
+            let taken_in = self.take_in(batch, &look, run).await?;
+            for (work, verdict) in taken_in.left {
+                run.leave(&work, verdict);
+            }
+            run.ready.extend(taken_in.ready);
+            written = taken_in.written;
+        }
+        let went = self.verify_next(&look, run).await;
+        // What was written after the look cannot be read back from it.
+        run.ready.extend(written);
+        went
+    }
+
+    async fn verify_next(&mut self, look: &Look, run: &mut Run<'_, '_>) -> Result<(), Error> {
+        let mut seen = run.ramp.size();
+        let mut ready = std::mem::take(&mut run.ready);
+        while let Some(mut work) = ready.pop_front() {
+            if seen == 0 || !work.waits_for_a_look() || !look.asked_for(work.leads_left()) {
+                run.ready.push_back(work);
+                continue;
+            }
+            seen -= 1;
+            match self.verify(&mut work, look, run).await? {
+                None => run.ready.push_back(work),
+                Some(verdict) if work.has_merged() => {
+                    work.cut_short = Some(verdict.why);
+                    work.steps.clear();
+                    run.end_sent(&work, &self.not_shown);
+                }
+                Some(verdict) => {
+                    run.failures_in_a_row += usize::from(verdict.outcome == Outcome::Failed);
+                    run.leave(&work, verdict);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the merges that the last look allows; gives how many left.
+    async fn send_verified(&mut self, run: &mut Run<'_, '_>) -> Result<usize, Error> {
+        // Marketo accepted a merge and shows its leads as before. Reads may lag; if not, it is the
+        // first surprise, and nothing more leaves before it is settled.
+        if run.pending.iter().any(|pending| pending.lingers && pending.state == State::Accepted) {
+            run.put_aside();
+            return Ok(0);
+        }
+        let (mut sent, mut went_well) = (0, true);
+        let mut failed = None;
+        for place in 0..run.ready.len() {
+            if self.stop.is_cancelled() || run.stopped.is_some() {
+                break;
+            }
+            if run.failures_in_a_row >= self.stop_after_errors {
+                run.stopped = Some(Stopped::Errors(run.failures_in_a_row));
+                break;
+            }
+            let Some(work) = run.ready.get_mut(place).filter(|work| work.verified) else {
+                continue;
+            };
+            let Some(one) = self.send_next(work, run.confirmed).await? else { break };
+            sent += 1;
+            went_well &= one.accepted;
+            run.failures_in_a_row = match one.counts_as_failure {
+                true => run.failures_in_a_row + 1,
+                false if one.accepted => 0,
+                false => run.failures_in_a_row,
+            };
+            run.late.watch(one.pending.group);
+            run.pending.push(one.pending);
+            if one.stops_the_run.is_some() {
+                failed = one.stops_the_run;
+                break;
+            }
+        }
+        run.put_aside();
+        if sent > 0 {
+            if went_well { run.ramp.went_well() } else { run.ramp.met_trouble() }
+        }
+        failed.map_or(Ok(sent), Err)
+    }
+
+    /// Waits a little for Marketo; false where the run is to stop.
+    async fn pause(&self, run: &mut Run<'_, '_>) -> bool {
+        let pause = PAUSES_S
+            .get(run.idle.saturating_sub(2))
+            .or(PAUSES_S.last())
+            .copied()
+            .unwrap_or_default();
+        let pause = Duration::from_secs(pause);
+        if !run.pending.is_empty() {
+            run.watch.waiting(run.pending.len());
+        }
+        tokio::select! {
+            () = self.clock.sleep(pause) => true,
+            () = self.stop.cancelled() => false,
+        }
+    }
+
+    /// Settles what was sent, sees to late opt-outs, and gives winners that were not merged their
+    /// values back.
+    async fn finish(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
+        self.settle_rest(run).await?;
+        for work in std::mem::take(&mut run.ready) {
+            if work.is_begun() {
+                run.end_sent(&work, &self.not_shown);
+            } else if work.written {
+                run.to_give_back.push(work.group);
+            }
+        }
+        for (_, work) in std::mem::take(&mut run.sent) {
+            run.end_sent(&work, &self.not_shown);
+        }
+        // Where one of these fails, the others are done all the same.
+        let carried = self.see_carried().await.map(|told| {
+            for (survivor, surprise) in told {
+                let what = in_words(&surprise);
+                run.add_surprise(survivor, surprise);
+                run.stopped.get_or_insert(Stopped::Alarm(what));
+            }
+        });
+        let late = self.see_late_consent(run, true).await;
+        let given_back = self.give_back_all(run).await;
+        let looked_after = carried.and(late);
+        if looked_after.is_ok() && run.late.has_merges() && !self.stop.is_cancelled() {
+            self.ledger.late_consent_seen(&self.at())?;
+        }
+        looked_after.and(given_back)
+    }
+
+    pub(super) async fn give_back_all(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
+        let groups = std::mem::take(&mut run.to_give_back);
+        let plan = run.confirmed.plan();
+        let told = self.give_back(&plan.id, &groups).await?;
+        for group in groups {
+            let (Some(back), Some(report)) =
+                (told.get(&group.winner), run.endings.get_mut(&group.winner))
+            else {
+                continue;
+            };
+            let reason = report.reason.take().unwrap_or_default();
+            report.reason = Some(format!("{reason}; {}", back.words));
+            let left = back.left.iter().cloned();
+            report
+                .surprises
+                .extend(left.map(|difference| Surprise { difference, fate: Fate::NotSetBack }));
+        }
+        Ok(())
+    }
+}
