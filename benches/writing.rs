@@ -26,7 +26,6 @@ pub(crate) fn measure() -> Vec<Goal> {
         for number in (0..RECORDS).step_by(2) {
             sandbox.put_lead(&json!({"email": email(number), "company": "Before"}));
         }
-        let (_folder, mut ledger) = instance::ledger();
         let settings = GuardSettings {
             instance: "bench".to_owned(),
             lookup_field: "email".to_owned(),
@@ -36,17 +35,10 @@ pub(crate) fn measure() -> Vec<Goal> {
             dry_run: false,
             concurrency: 5,
             clock: client.clock(),
-            now: instance::now,
             stop: CancellationToken::new(),
         };
         let before = Instant::now();
-        let guard = Guard::new(
-            &client,
-            MemoryLeases::new(Terms::default()),
-            Some(&mut ledger),
-            &Unwatched,
-            settings,
-        );
+        let guard = Guard::new(&client, MemoryLeases::new(Terms::default()), &Unwatched, settings);
         let report = guard.upsert((0..RECORDS).map(record).collect()).await.unwrap();
         println!("writing, {RECORDS} records: {:.1} s", before.elapsed().as_secs_f64());
         assert!(matches!(report.ended, Ended::Complete), "{:?}", report.ended);

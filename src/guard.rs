@@ -14,12 +14,14 @@
 mod coalesce;
 mod decide;
 pub mod lease;
+mod older_runs;
 mod proxy;
 mod read;
 mod slice;
 mod tally;
 mod upsert;
 
+pub use older_runs::until_older_runs_are_over;
 pub use proxy::{CreateDuplicate, Mode, OnDuplicates, ProxySettings, ServeError, serve};
 pub use read::{Format, InputError, Record, Records, check_fields, read_dates, read_records};
 pub use tally::{Counts, Tally, TallyError};
@@ -35,9 +37,6 @@ pub enum Error {
     /// The rights to the keys cannot be had; without them nothing may be sent.
     #[error(transparent)]
     Leases(#[from] lease::LeaseError),
-    /// The ledger failed; without it nothing may be sent.
-    #[error(transparent)]
-    Ledger(#[from] crate::ledger::Error),
     /// The field cannot be looked up by. Nothing was written.
     #[error("leads cannot be looked up by `{field}` on this instance; by: {known}")]
     LookupField {

@@ -20,11 +20,11 @@ mod day_book;
 mod finding;
 mod history;
 mod late;
+mod old_upserts;
 mod open;
 mod past;
 mod state;
 mod unfinished;
-mod upsert;
 
 pub use backup::{Backup, Role};
 pub use call::{Call, CallId, CallKind, CallLead, CallValue, NewCall, Purpose, Started};
@@ -35,7 +35,6 @@ pub use late::Unwatched;
 pub use past::{GroupEnd, KeptPlan, PastMerge, PlanRuns};
 pub use state::{Event, IllegalEvent, State};
 pub use unfinished::Unfinished;
-pub use upsert::{OpenUpserts, UpsertId};
 
 /// The open ledger of one instance. While it lives no other process can open the same file.
 #[derive(Debug)]

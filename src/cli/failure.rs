@@ -165,7 +165,6 @@ impl From<guard::Error> for Failure {
     fn from(error: guard::Error) -> Self {
         match error {
             guard::Error::Marketo(error) => error.into(),
-            guard::Error::Ledger(error) => error.into(),
             guard::Error::Leases(error) => Self::Leases(error),
             guard::Error::LookupField { field, known } => Self::LookupField { field, known },
         }

@@ -9,17 +9,31 @@ use crate::marketo::Clock;
 /// a Postgres that is merely away is not, since nothing is written until it is back. Needs a
 /// runtime.
 pub(super) fn open(context: &Context) -> Result<AnyLeases, Failure> {
+    open_if_shared(context, false)
+}
+
+/// The same for a run that ends before what it wrote has: where leases were to be kept in memory
+/// they are kept in a file, which protects the keys of a run that was killed.
+pub(super) fn open_shared(context: &Context) -> Result<AnyLeases, Failure> {
+    open_if_shared(context, true)
+}
+
+fn open_if_shared(context: &Context, shared: bool) -> Result<AnyLeases, Failure> {
     let config = &context.config;
     let terms = Terms::at(Clock::sped_up(config.clock_speed));
     match &config.guard.leases {
-        LeaseStore::Memory => Ok(AnyLeases::Memory(MemoryLeases::new(terms))),
-        LeaseStore::Sqlite => match SharedLeases::sqlite(&config.leases_file()?, terms) {
+        LeaseStore::Memory if !shared => Ok(AnyLeases::Memory(MemoryLeases::new(terms))),
+        LeaseStore::Memory | LeaseStore::Sqlite => match SharedLeases::sqlite(&config.leases_file()?, terms) {
             Ok(leases) => Ok(AnyLeases::Shared(leases)),
             Err(error) => Err(Failure::Usage {
                 what: error.to_string(),
                 hint: Some(
-                    "mend the rights of that file; or guard.leases = \"memory\" where one guard alone writes"
-                        .to_owned(),
+                    if shared {
+                        "mend the rights of that file"
+                    } else {
+                        "mend the rights of that file; or guard.leases = \"memory\" where one guard alone writes"
+                    }
+                    .to_owned(),
                 ),
             }),
         },

@@ -16,7 +16,7 @@ use crate::guard::{
     Watch,
 };
 use crate::ledger::Ledger;
-use crate::marketo::{Client, ReadLeads, Schema};
+use crate::marketo::{Client, Clock, ReadLeads, Schema};
 use crate::plain::about;
 use crate::table::{Encoding, Options, shown};
 
@@ -102,17 +102,15 @@ pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit
     let dates = guard::read_dates(&name, &mut read, &schema, args.dates.map(Into::into))?;
     let Records { records, notes, .. } = read;
     notes.iter().chain(&dates).for_each(|note| context.ui.note(&format!("note: {note}")));
-    let mut ledger = if dry_run {
-        None
-    } else {
-        Some(Ledger::open(&context.config.ledger_file()?, &context.config.instance_name())?)
-    };
     let watcher = Watcher { progress: context.ui.progress("writing", Some(records.len() as u64)) };
+    if !dry_run {
+        outwait_older_runs(context, &watcher, client.clock()).await?;
+    }
     // A dry run sends nothing that others would have to wait for.
     let leases = if dry_run {
         AnyLeases::Memory(MemoryLeases::new(Terms::at(client.clock())))
     } else {
-        super::leases::open(context)?
+        super::leases::open_shared(context)?
     };
     let settings = GuardSettings {
         instance: context.config.instance_name(),
@@ -123,11 +121,9 @@ pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit
         dry_run,
         concurrency: context.config.limits.concurrency,
         clock: client.clock(),
-        now: super::now,
         stop: context.interrupt.clone(),
     };
-    let report =
-        Guard::new(&client, leases, ledger.as_mut(), &watcher, settings).upsert(records).await?;
+    let report = Guard::new(&client, leases, &watcher, settings).upsert(records).await?;
     drop(watcher);
     show(context, args, &report, &client)?;
     match report.ended {
@@ -138,6 +134,26 @@ pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit
         }
         Ended::Complete => Ok(Exit::Partial),
     }
+}
+
+/// Versions before leases wrote one file at a time, and held the ledger meanwhile. While it is open
+/// here none of them runs, and from then on none begins: its format is newer than theirs.
+async fn outwait_older_runs(
+    context: &Context,
+    watcher: &Watcher,
+    clock: Clock,
+) -> Result<(), Failure> {
+    let ledger = Ledger::open(&context.config.ledger_file()?, &context.config.instance_name())?;
+    let left_before = ledger.old_upserts_left_before()?;
+    drop(ledger);
+    let wait = left_before
+        .map(|left| guard::until_older_runs_are_over(left, super::now(), clock))
+        .unwrap_or_default();
+    if !wait.is_zero() {
+        watcher.waiting(wait);
+        context.or_stop(tokio::time::sleep(wait)).await?;
+    }
+    Ok(())
 }
 
 fn read(args: &UpsertArgs) -> Result<(String, Records), Failure> {

@@ -7,12 +7,9 @@
 //! processes take too), look those up, write what the look-up asks for, and begin again with those
 //! whose outcome is open.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use futures::StreamExt;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
@@ -20,8 +17,7 @@ use super::coalesce::{KeyRule, KeyWork, coalesce};
 use super::lease::Leases;
 use super::read::Record;
 use crate::dedupe::{FieldFacts, KeyKind};
-use crate::ledger::{Ledger, OpenUpserts, UpsertId};
-use crate::marketo::{BATCH, Clock, ReadLeads, SYNC_LIMIT, SyncLeads};
+use crate::marketo::{BATCH, Clock, ReadLeads, SyncLeads};
 
 mod chunk;
 mod read_back;
@@ -36,11 +32,6 @@ const MARGIN: Duration = Duration::from_secs(20);
 /// Keys in a chunk. Three look-ups and, since creates and updates leave apart, at most four writes:
 /// 7 calls for 900 keys.
 const CHUNK: usize = 3 * BATCH;
-
-/// A call that was written down may be held back by limits before it leaves, but no longer than
-/// this: 60 refusals for being one too many, each followed by a whole window when one call in a
-/// window is all that is left.
-const HELD_BACK: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How a guarded write goes about it.
 #[derive(Debug, Clone)]
@@ -61,8 +52,6 @@ pub struct GuardSettings {
     pub concurrency: usize,
     /// How fast Marketo's time passes.
     pub clock: Clock,
-    /// What the ledger's times are read from.
-    pub now: fn() -> DateTime<Utc>,
     /// Cancelled: the calls in flight are finished, and the run stops.
     pub stop: CancellationToken,
 }
@@ -89,17 +78,13 @@ pub trait Watch: Send + Sync {
     fn held_up(&self);
 }
 
-/// A guarded writer on one instance. It holds the ledger, and so is the only one on this machine.
+/// A guarded writer on one instance. Others may write at the same time: leases keep them apart.
 pub struct Guard<'a, M, L> {
     marketo: &'a M,
     leases: L,
-    /// None for a dry run, which sends nothing that would have to be written down.
-    ledger: Option<Mutex<&'a mut Ledger>>,
     watch: &'a dyn Watch,
     rule: KeyRule,
     settings: GuardSettings,
-    /// From here on no earlier run can still be sending: the ledger is held.
-    opened_at: Instant,
 }
 
 impl<M, L> std::fmt::Debug for Guard<'_, M, L> {
@@ -109,39 +94,21 @@ impl<M, L> std::fmt::Debug for Guard<'_, M, L> {
 }
 
 impl<'a, M: ReadLeads + SyncLeads, L: Leases> Guard<'a, M, L> {
-    /// Sets a writer up; calls nothing. The ledger must have been opened for this run; a dry run
-    /// takes none.
-    pub fn new(
-        marketo: &'a M,
-        leases: L,
-        ledger: Option<&'a mut Ledger>,
-        watch: &'a dyn Watch,
-        settings: GuardSettings,
-    ) -> Self {
+    /// Sets a writer up; calls nothing.
+    pub fn new(marketo: &'a M, leases: L, watch: &'a dyn Watch, settings: GuardSettings) -> Self {
         // One chunk that has to stop stops the others, and nobody beyond this run.
         let stop = settings.stop.child_token();
-        // Without a ledger nothing may be sent.
-        let dry_run = settings.dry_run || ledger.is_none();
         let rule = KeyRule {
             instance: settings.instance.clone(),
             field: settings.lookup_field.clone(),
             kind: settings.lookup_kind,
         };
-        let settings = GuardSettings { dry_run, stop, ..settings };
-        Self {
-            marketo,
-            leases,
-            ledger: ledger.map(Mutex::new),
-            watch,
-            rule,
-            settings,
-            opened_at: Instant::now(),
-        }
+        let settings = GuardSettings { stop, ..settings };
+        Self { marketo, leases, watch, rule, settings }
     }
 
     /// Writes the records, and gives a result for each line, in the order of the lines.
     pub async fn upsert(&self, records: Vec<Record>) -> Result<UpsertReport, Error> {
-        self.outwait_earlier_runs().await?;
         let mut report = UpsertReport::new(records.len());
         let (works, keyless) = coalesce(records, &self.rule);
         for (line, reason) in keyless {
@@ -174,48 +141,5 @@ impl<'a, M: ReadLeads + SyncLeads, L: Leases> Guard<'a, M, L> {
         }
         report.in_order();
         Ok(report)
-    }
-
-    /// A call of a killed run may still be writing: until it cannot be any more, nothing is looked
-    /// up. It left before this run had the ledger, so that Marketo's time limit counts from then at
-    /// the latest.
-    async fn outwait_earlier_runs(&self) -> Result<(), Error> {
-        let open = match self.ledger() {
-            Some(ledger) => ledger.open_upserts()?,
-            None => None,
-        };
-        let Some(OpenUpserts { calls, last_sent_at }) = open else { return Ok(()) };
-        let limit = SYNC_LIMIT + MARGIN;
-        let since = ((self.settings.now)() - last_sent_at).to_std().unwrap_or_default();
-        if since < limit + HELD_BACK {
-            self.watch.waiting(self.settings.clock.wall(limit));
-            tokio::select! {
-                () = self.settings.clock.sleep_since(self.opened_at, limit) => {}
-                () = self.settings.stop.cancelled() => return Ok(()),
-            }
-        }
-        for call in calls {
-            self.end(Some(call))?;
-        }
-        Ok(())
-    }
-
-    /// Writes down that a call is about to leave.
-    fn begin(&self) -> Result<Option<UpsertId>, Error> {
-        let Some(mut ledger) = self.ledger() else { return Ok(None) };
-        Ok(Some(ledger.begin_upsert((self.settings.now)())?))
-    }
-
-    /// Writes down that a call cannot write any more.
-    fn end(&self, call: Option<UpsertId>) -> Result<(), Error> {
-        if let (Some(call), Some(mut ledger)) = (call, self.ledger()) {
-            ledger.end_upsert(call, (self.settings.now)())?;
-        }
-        Ok(())
-    }
-
-    fn ledger(&self) -> Option<MutexGuard<'_, &'a mut Ledger>> {
-        // Each use is one transaction, so that a panic in another leaves nothing half-done.
-        self.ledger.as_ref().map(|ledger| ledger.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

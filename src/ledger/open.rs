@@ -10,6 +10,10 @@ use rusqlite::ErrorCode;
 use super::{Error, Ledger};
 use crate::sqlite::{Kind, OpenError};
 
+/// How long to wait for another process: one that writes a file has the ledger for a moment at its
+/// start, and a merge for as long as it lasts.
+const WAIT: Duration = Duration::from_secs(2);
+
 /// A WAL with FULL is synced at each commit. NORMAL would lose the last commits in a power cut.
 const LEDGER: Kind = Kind {
     // `mkaL`
@@ -21,9 +25,10 @@ const LEDGER: Kind = Kind {
         include_str!("0004_runs.sql"),
         include_str!("0005_history.sql"),
         include_str!("0006_write_end.sql"),
+        include_str!("0007_no_upserts.sql"),
     ],
     exclusive: true,
-    busy: Duration::ZERO,
+    busy: WAIT,
     pragmas: "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
               PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;",
 };
@@ -49,6 +54,15 @@ impl Ledger {
         }
         Ok(Self { db, path: path.to_owned() })
     }
+}
+
+/// An open ledger as the version before wrote it.
+#[cfg(test)]
+pub(super) fn of_format_six(path: &Path, instance: &str) -> rusqlite::Connection {
+    let (older, _) = LEDGER.migrations.split_at(6);
+    let older = Kind { migrations: older, ..LEDGER };
+    let bind = "INSERT INTO meta (instance) VALUES (?1)";
+    older.open(path, |new| new.execute(bind, [instance]).map(drop)).unwrap()
 }
 
 pub(super) fn not_opened(path: &Path, source: OpenError) -> Error {

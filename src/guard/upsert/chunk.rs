@@ -192,7 +192,7 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
         Ok(LookUp::Fresh)
     }
 
-    /// One call: written down before it leaves, its outcome applied, and only then written off.
+    /// One call: it leaves, and its outcome is applied; only then its keys are others'.
     async fn send(
         &self,
         chunk: &mut Chunk<'_>,
@@ -210,7 +210,6 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
         };
         let keys: BTreeSet<Key> =
             places.iter().filter_map(|place| Some(chunk.open.get(*place)?.key.clone())).collect();
-        let call = self.begin()?;
         let answer =
             rights.keeping(self.marketo.sync_leads_with(&rights.gate(&keys), &request)).await;
         let mut look_up = LookUp::Fresh;
@@ -224,8 +223,8 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
             Err(marketo::Error::Unclear { sent_at, what, .. }) => {
                 chunk.unclear(places, creates, &what);
                 look_up = LookUp::Stale;
-                // Stopped while waiting: the ledger keeps the call open, and the next run waits in
-                // this one's place.
+                // Stopped while waiting: the leases last until the call is over, and whoever wants
+                // the keys waits in this run's place.
                 if !rights.keeping(self.outwait(sent_at)).await {
                     rights.leave_to_end(&keys);
                     return Ok(look_up);
@@ -243,7 +242,6 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
             }
             Err(error) => failed = Some(error),
         }
-        self.end(call)?;
         rights.give_back(&keys).await;
         failed.map_or(Ok(look_up), |error| Err(error.into()))
     }
