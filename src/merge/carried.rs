@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::context::{Merge, MergeClient};
 use super::error::Error;
 use super::memberships::Rows;
-use super::programs::{Survivor, is_as_far, is_concerned, only_of_others};
+use super::programs::Survivor;
+use super::programs::status::{is_as_far, is_concerned, only_of_others};
 use super::raise::{difference, finding};
 use super::report::{Fate, Surprise};
 use crate::lead::LeadId;
@@ -109,7 +110,7 @@ async fn members_now(
 ) -> Result<Option<BTreeMap<LeadId, Rows>>, marketo::Error> {
     let budget = due.len() / 2;
     let rows = due.values().flat_map(|due| due.before.iter().flatten());
-    let programs: BTreeSet<u64> = rows.filter_map(super::programs::program_of).collect();
+    let programs: BTreeSet<u64> = rows.filter_map(super::programs::status::program_of).collect();
     if programs.len() > budget {
         return Ok(None);
     }

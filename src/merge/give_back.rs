@@ -18,66 +18,19 @@ use super::error::Error;
 use super::leads::members;
 use super::look::Look;
 use super::own_writes::{givers, is_ours};
-use super::report::Difference;
-use super::report::shown;
 use super::timing::MARGIN;
-use super::write::Record;
-use crate::dedupe::{FieldChange, FieldFacts, Plan, PlannedGroup};
+use super::write::record::Record;
+use crate::dedupe::{FieldChange, Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Call, CallKind, Finding, FindingKind, Purpose};
 use crate::marketo::SYNC_LIMIT;
 
-/// What became of a winner.
-#[derive(Debug)]
-pub(super) struct GivenBack {
-    /// In words.
-    pub(super) words: String,
-    /// The fields that do not hold what they held before the run, by its doing or by what it set
-    /// off.
-    pub(super) left: Vec<Difference>,
-    /// Whether it got any former value back.
-    any: bool,
-    /// Whether it has all of them.
-    all: bool,
-}
+pub(super) mod standing;
 
-/// Where a field of a winner stands that was written to for a merge which was not made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// It holds what it held before.
-    AsBefore,
-    /// It holds something else, where a look has shown the written value: somebody changed it
-    /// since.
-    Changed,
-    /// It holds something else, and no look has shown the written value: the instance made it of
-    /// the write, or somebody typed it.
-    Unexplained,
-    /// What was written may be a person's no, or the reason of one.
-    No,
-    /// This lead gave what was written, and is gone.
-    GiverGone(LeadId),
-    /// A person has acknowledged that it holds this.
-    Acknowledged,
-    /// It holds what was written, or what Marketo left of that, and is to be set back.
-    Ours,
-}
-
-/// A written field of a winner, and what it holds now.
-struct Field<'p> {
-    change: &'p FieldChange,
-    standing: Standing,
-    held: Value,
-}
-
-impl Field<'_> {
-    /// Whether it does not hold what it held before, by this program's doing or by what it set off.
-    fn is_wrong(&self) -> bool {
-        matches!(self.standing, Standing::Ours | Standing::Unexplained)
-    }
-}
-
-/// The written fields of winners, in the order of the groups; none of a winner that is gone.
-type Fields<'p> = Vec<(&'p PlannedGroup, Option<Vec<Field<'p>>>)>;
+use standing::{
+    Field, Fields, GivenBack, Standing, became_of, finding, may_be_added_again, stays_as_a_no,
+    to_give_back,
+};
 
 impl<M: MergeClient> Merge<'_, M> {
     /// Gives winners their former values back. Tells of each what became of it; of none where the
@@ -286,125 +239,4 @@ impl<M: MergeClient> Merge<'_, M> {
         }
         Ok(())
     }
-}
-
-/// That a field could not be set back.
-fn finding(group: &PlannedGroup, field: &Field<'_>) -> Finding {
-    Finding {
-        key: group.key.as_str().to_owned(),
-        lead: group.winner,
-        field: field.change.name.clone(),
-        kind: FindingKind::NotSetBack,
-        wanted: field.change.before.clone(),
-        found: field.held.clone(),
-    }
-}
-
-/// Whether a winner keeps a sum of which a living loser has a part: merged later, that would count
-/// twice if the ledger did not know of the sum any more.
-fn may_be_added_again(
-    (group, fields): &(&PlannedGroup, Option<Vec<Field<'_>>>),
-    look: &Look,
-) -> bool {
-    let keeps_sum = |field: &Field<'_>| {
-        matches!(field.standing, Standing::GiverGone(_))
-            && field.change.from.is_none()
-            && field.held.is_number()
-    };
-    fields.iter().flatten().any(keeps_sum)
-        && group.losers.iter().any(|loser| look.leads.contains_key(loser))
-}
-
-/// What is to be written so that a winner is as it was; none where that is nothing, or where it is
-/// gone.
-fn to_give_back((group, fields): &(&PlannedGroup, Option<Vec<Field<'_>>>)) -> Option<Record> {
-    let ours = fields.iter().flatten().filter(|field| field.standing == Standing::Ours);
-    let changes: Vec<FieldChange> = ours
-        .map(|field| FieldChange {
-            name: field.change.name.clone(),
-            before: field.held.clone(),
-            after: field.change.before.clone(),
-            from: None,
-        })
-        .collect();
-    (!changes.is_empty()).then_some(Record { lead: group.winner, changes })
-}
-
-/// Whether a written value is not given back because it may be a person's no, or says why and when
-/// that came.
-pub(super) fn stays_as_a_no(
-    group: &PlannedGroup,
-    change: &FieldChange,
-    facts: &FieldFacts,
-) -> bool {
-    let may_be_a_no =
-        |change: &FieldChange| facts.takes_back_a_no(&change.name, &change.after, &change.before);
-    let flag = facts.flag_explained_by(&change.name);
-    let of_flag = flag.and_then(|flag| group.changes.iter().find(|change| change.name == flag));
-    may_be_a_no(change) || of_flag.is_some_and(may_be_a_no)
-}
-
-fn became_of(
-    group: &PlannedGroup,
-    fields: Option<&[Field<'_>]>,
-    asked: &BTreeSet<(LeadId, String)>,
-    facts: &FieldFacts,
-) -> GivenBack {
-    let Some(fields) = fields else {
-        let words =
-            "the record to keep is gone, and could not be given its former values back".to_owned();
-        return GivenBack { words, left: Vec::new(), any: false, all: false };
-    };
-    let others: Vec<String> = fields.iter().filter_map(|field| in_words(field, facts)).collect();
-    let words = if others.is_empty() {
-        "the record to keep has its former values".to_owned()
-    } else {
-        format!("the record to keep has its former values but for these: {}", others.join("; "))
-    };
-    let left = fields.iter().filter(|field| field.is_wrong()).map(|field| Difference {
-        lead: group.winner,
-        name: field.change.name.clone(),
-        wanted: field.change.before.clone(),
-        found: field.held.clone(),
-    });
-    let is_back = |field: &Field<'_>| {
-        field.standing == Standing::AsBefore
-            && asked.contains(&(group.winner, field.change.name.clone()))
-    };
-    GivenBack {
-        words,
-        left: left.collect(),
-        any: fields.iter().any(is_back),
-        all: others.is_empty(),
-    }
-}
-
-/// Why a field does not hold what it held before; none where it does.
-fn in_words(field: &Field<'_>, facts: &FieldFacts) -> Option<String> {
-    let name = &field.change.name;
-    let (before, now) = (shown(&field.change.before), shown(&field.held));
-    Some(match field.standing {
-        Standing::AsBefore => return None,
-        Standing::Changed => {
-            format!("`{name}` was changed by somebody else meanwhile, and stays {now}")
-        }
-        Standing::Unexplained => format!(
-            "`{name}` was {before} before this program wrote to it, and is {now}, which this program did not write: a campaign or a person did; set it in Marketo"
-        ),
-        Standing::No if facts.is_opt_out(name) => {
-            format!("`{name}` keeps the opt-out, which is never taken back")
-        }
-        Standing::No => {
-            format!("`{name}` stays {now}, since it may be a person's no or the reason of one")
-        }
-        Standing::GiverGone(giver) => {
-            format!("`{name}` stays {now}, since lead {giver}, which had that value, is gone")
-        }
-        Standing::Acknowledged => {
-            format!("`{name}` was {before}, and stays {now}, as was acknowledged")
-        }
-        Standing::Ours => {
-            format!("`{name}` was {before}, is {now}, and could not be set back: set it in Marketo")
-        }
-    })
 }

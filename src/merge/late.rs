@@ -19,7 +19,7 @@ use super::look::Look;
 use super::report::{Difference, Fate, Surprise};
 use super::run::Run;
 use super::settled::kind_of;
-use super::write::Record;
+use super::write::record::Record;
 use crate::dedupe::FieldChange;
 use crate::lead::LeadId;
 use crate::ledger;

@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::memberships::Rows;
@@ -22,23 +21,16 @@ use crate::marketo::{
     self, BATCH, Clock, ReadLeads, STATUS_LIMIT, SendGate, SetProgramStatus, StatusResult,
 };
 
+pub(super) mod status;
+
+use status::{Programs, Raise, is_concerned, standings, to_raise};
+
 /// How often a status is applied that is not there afterwards.
 const ROUNDS: usize = 3;
 
 /// Between applying a status and looking for it, where it was not there the first time: what is
 /// read can lag.
 const LAG: Duration = Duration::from_secs(5);
-
-/// A status that a lead of the group had, and the survivor is not known to have.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Raise {
-    /// The program's id.
-    pub(super) program: u64,
-    /// The status.
-    pub(super) status: String,
-    /// Whether a lead had reached success with it.
-    pub(super) success: bool,
-}
 
 /// What the leads of a merged group were members of, and who they are now.
 #[derive(Debug, Clone)]
@@ -76,58 +68,6 @@ pub(super) struct Raised {
     pub(super) unkept: Vec<Unkept>,
     /// Why not everything was tried.
     pub(super) failed: Option<marketo::Error>,
-}
-
-/// Whether a merge of leads with these memberships can set anybody back, so that the survivor must
-/// be looked at: two of them are in one program and not equally far. A membership that only one
-/// lead has is carried over (documented by Adobe), and looked for later.
-pub(super) fn is_concerned(before: &[&Rows]) -> bool {
-    let mut first: BTreeMap<u64, (String, bool)> = BTreeMap::new();
-    before.iter().flat_map(|rows| standings(rows)).any(|(program, standing)| {
-        let standing = (standing.status, standing.success);
-        *first.entry(program).or_insert_with(|| standing.clone()) != standing
-    })
-}
-
-/// The memberships of a lead in programs that another one is not in.
-pub(super) fn only_of_others(rows: &Rows, own: &Rows) -> Rows {
-    let own = standings(own);
-    let is_other =
-        |row: &&Map<String, Value>| program_of(row).is_some_and(|id| !own.contains_key(&id));
-    rows.iter().filter(is_other).cloned().collect()
-}
-
-/// Whether a lead with these programs is in each of those before, and as far.
-pub(super) fn is_as_far(before: &[Rows], after: &Rows) -> bool {
-    let held = standings(after);
-    before.iter().flat_map(standings).all(|(program, standing)| {
-        held.get(&program).is_some_and(|held| {
-            (standing.status.is_empty() || held.status == standing.status)
-                && (held.success || !standing.success)
-        })
-    })
-}
-
-/// The statuses to apply to a survivor with these programs, so that it is where any lead of the
-/// group was: those with success first, so that a lower one is skipped and sets nothing off.
-pub(super) fn to_raise(before: &[&Rows], after: &Rows) -> Vec<Raise> {
-    let held = standings(after);
-    let mut wanted: BTreeMap<(u64, String), bool> = BTreeMap::new();
-    for (program, standing) in before.iter().flat_map(|rows| standings(rows)) {
-        if !standing.status.is_empty() {
-            *wanted.entry((program, standing.status)).or_default() |= standing.success;
-        }
-    }
-    let missing = |program: u64, status: &str, success: bool| {
-        held.get(&program).is_none_or(|held| held.status != status || (success && !held.success))
-    };
-    let mut raises: Vec<Raise> = wanted
-        .into_iter()
-        .filter(|((program, status), success)| missing(*program, status, *success))
-        .map(|((program, status), success)| Raise { program, status, success })
-        .collect();
-    raises.sort_by(|a, b| (!a.success, a).cmp(&(!b.success, b)));
-    raises
 }
 
 /// Applies again what the survivors must keep, reads it back, and tells what is not there.
@@ -180,49 +120,9 @@ pub(super) async fn raise_all(
     Raised { unkept, failed }
 }
 
-/// How far a lead is in a program.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Standing {
-    name: String,
-    status: String,
-    success: bool,
-}
-
-type Programs = BTreeMap<u64, Standing>;
-
 /// The statuses to apply, each with the leads that are to get it, in the order in which they are
 /// applied.
 type Open = BTreeMap<(bool, u64, String), Vec<LeadId>>;
-
-fn standings(rows: &Rows) -> Programs {
-    rows.iter().filter_map(|row| Some((program_of(row)?, standing(row)))).collect()
-}
-
-/// The program that a membership is of.
-pub(super) fn program_of(row: &Map<String, Value>) -> Option<u64> {
-    match row.get("id")? {
-        Value::Number(id) => id.as_u64(),
-        Value::String(id) => id.trim().parse().ok(),
-        _ => None,
-    }
-}
-
-fn standing(row: &Map<String, Value>) -> Standing {
-    let text = |member: &str| {
-        row.get(member).and_then(Value::as_str).unwrap_or_default().trim().to_owned()
-    };
-    let success = match row.get("reachedSuccess") {
-        Some(Value::Bool(reached)) => *reached,
-        Some(Value::String(reached)) => reached.trim().eq_ignore_ascii_case("true"),
-        _ => false,
-    };
-    let status = [text("progressionStatus"), text("statusName"), text("status")];
-    Standing {
-        name: text("name"),
-        status: status.into_iter().find(|status| !status.is_empty()).unwrap_or_default(),
-        success,
-    }
-}
 
 /// A status of a program that a lead is to have.
 type This = (LeadId, u64, String);

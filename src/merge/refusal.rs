@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::give_back::stays_as_a_no;
+use super::give_back::standing::stays_as_a_no;
 use crate::dedupe::{FieldFacts, PlannedGroup, digest_of};
 use crate::lead::Lead;
 use crate::ledger::Refusal;

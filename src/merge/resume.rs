@@ -13,7 +13,7 @@ use super::outcome::in_words;
 use super::report::Watch;
 use super::settle::{Finding, Log, Made, Pending, Settled, done_by};
 use super::timing::{LOG_LAG, MARGIN};
-use super::write::Record;
+use super::write::record::Record;
 use crate::dedupe::{FieldChange, Plan};
 use crate::lead::LeadId;
 use crate::ledger::{self, Call, CallKind, CallValue, Event, State};

@@ -13,7 +13,7 @@ use super::context::{Merge, MergeClient};
 use super::error::Error;
 use super::leads::leads_of;
 use super::look::Look;
-use super::write::Record;
+use super::write::record::Record;
 use crate::dedupe::FieldChange;
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Finding, FindingId, FindingKind, Ledger, Purpose};

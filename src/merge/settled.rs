@@ -18,7 +18,7 @@ use super::look::Look;
 use super::report::{Difference, Fate, Stopped, Surprise, Watch};
 use super::run::Run;
 use super::settle::{Conclusion, Finding, Log, Made, Pending, Settled};
-use super::write::Record;
+use super::write::record::Record;
 use crate::dedupe::FieldFacts;
 use crate::lead::LeadId;
 use crate::ledger::{self, FindingKind, Purpose, State};

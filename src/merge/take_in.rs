@@ -18,7 +18,7 @@ use super::report::Outcome;
 use super::run::{Run, STOPPED};
 use super::verdict::Verdict;
 use super::work::Work;
-use super::write::Record;
+use super::write::record::Record;
 use crate::dedupe::PlannedGroup;
 use crate::lead::{Lead, LeadId};
 use crate::ledger::Purpose;

@@ -8,7 +8,8 @@ use crate::dedupe::OPT_OUTS;
 use crate::lead::LeadId;
 use crate::marketo::{Clock, LeadChange, UntilStopped};
 use crate::merge::memberships::Rows;
-use crate::merge::programs::{Raise, Survivor, is_concerned, raise, to_raise};
+use crate::merge::programs::status::{Raise, is_concerned, to_raise};
+use crate::merge::programs::{Survivor, raise};
 use crate::merge::report::{Fate as Became, Stopped};
 use crate::merge::{Confirmed, Merge};
 
