@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mkto_audit::guard::lease::{Lease, LeaseKey, Leases as _, MemoryLeases, Terms};
+use mkto_audit::guard::lease::{Lease, LeaseKey, Leases as _, SharedLeases, Terms};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -47,7 +47,7 @@ pub(crate) fn measure() -> Vec<Goal> {
 /// How long it takes for a caller to come and another to be served, with so many in line for each
 /// key.
 async fn a_caller(in_line: usize) -> Duration {
-    let leases = Arc::new(MemoryLeases::new(Terms {
+    let leases = Arc::new(SharedLeases::memory(Terms {
         unsent: Duration::from_secs(3600),
         ..Terms::default()
     }));

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use mkto_audit::dedupe::{FieldFacts, KeyKind};
-use mkto_audit::guard::lease::{MemoryLeases, Terms};
+use mkto_audit::guard::lease::{SharedLeases, Terms};
 use mkto_audit::guard::{Ended, Guard, GuardSettings, Record, Status, Watch};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -38,7 +38,8 @@ pub(crate) fn measure() -> Vec<Goal> {
             stop: CancellationToken::new(),
         };
         let before = Instant::now();
-        let guard = Guard::new(&client, MemoryLeases::new(Terms::default()), &Unwatched, settings);
+        let guard =
+            Guard::new(&client, SharedLeases::memory(Terms::default()), &Unwatched, settings);
         let report = guard.upsert((0..RECORDS).map(record).collect()).await.unwrap();
         println!("writing, {RECORDS} records: {:.1} s", before.elapsed().as_secs_f64());
         assert!(matches!(report.ended, Ended::Complete), "{:?}", report.ended);

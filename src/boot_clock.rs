@@ -46,3 +46,10 @@ pub(crate) fn up_for() -> std::io::Result<i64> {
         .map_err(|_before| std::io::Error::other("the clock of this machine stands before 1970"))?;
     Ok(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
+
+/// Milliseconds since 1970 by the wall's clock; 0 where it stands before that. Numbers of grants
+/// are made from it, and no span is measured by it.
+pub(crate) fn wall_millis() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
+}

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::confirm::counted;
 use super::{Context, Exit, Failure, Progress};
 use crate::dedupe::{KeyKind, KeySpec};
-use crate::guard::lease::{AnyLeases, MemoryLeases, Terms};
+use crate::guard::lease::{SharedLeases, Terms};
 use crate::guard::{
     self, Ended, Format, Guard, GuardSettings, LineResult, Record, Records, Status, UpsertReport,
     Watch,
@@ -108,7 +108,7 @@ pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit
     }
     // A dry run sends nothing that others would have to wait for.
     let leases = if dry_run {
-        AnyLeases::Memory(MemoryLeases::new(Terms::at(client.clock())))
+        SharedLeases::memory(Terms::at(client.clock()))
     } else {
         super::leases::open_shared(context)?
     };

@@ -27,7 +27,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use super::lease::{Leases, Spans};
+use super::lease::{Leases, Timing};
 use crate::dedupe::WinnerOrder;
 use crate::marketo::transport::Transport;
 use crate::marketo::{Clock, Pacer, Share, Spending};
@@ -203,7 +203,7 @@ impl<L: Leases> Proxy<L> {
             Arc::clone(&settings.spending),
         );
         let limit = Share { calls: settings.calls.max(1), at_once: settings.concurrency.max(1) };
-        let row = Spans::of(settings.window, settings.clock).row;
+        let row = Timing::of(settings.window, settings.clock).row;
         Ok(Self {
             portion: Mutex::new(Portion::all(limit, row)),
             upstream,

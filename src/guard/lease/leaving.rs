@@ -7,14 +7,16 @@
 //! each for the calls that leave the window at about the same time. Together they hold no more than
 //! the claim did, so the sum of all claims stays within the limit, and each lasts at least until
 //! its calls have left the window. Rows without wants are in no division of the limits
-//! ([`super::share`]).
+//! (`rate_share`).
 //!
 //! Never: a renewal after the leaving. The guard's own row would come back, and nobody would renew
 //! it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{LeaseKey, Spans};
+use super::key::LeaseKey;
+use super::rate_share::{ClaimRow, Timing};
 use crate::marketo::Share;
 
 /// At most so many rows are left; calls that leave the window together share one.
@@ -36,7 +38,7 @@ impl Leaving {
     pub fn of(
         instance: LeaseKey,
         window: Duration,
-        spans: Spans,
+        timing: Timing,
         in_flight: usize,
         answered: &[Duration],
     ) -> Self {
@@ -53,17 +55,32 @@ impl Leaving {
             .filter(|(rest, _)| rest.calls > 0)
             .collect();
         if in_flight > 0 {
-            rests.push((Share { calls: in_flight, at_once: in_flight }, spans.row));
+            rests.push((Share { calls: in_flight, at_once: in_flight }, timing.row));
         }
         Self { instance, rests }
     }
+
+    /// The guard's claim goes, and what still counts of it stays as rows that nobody renews.
+    pub(super) fn leave(
+        &self,
+        rows: &mut BTreeMap<(LeaseKey, i64), ClaimRow>,
+        guard: i64,
+        now: Duration,
+    ) {
+        rows.remove(&(self.instance, guard));
+        for (number, (share, lasts)) in self.rests.iter().enumerate() {
+            let (wants, ends_at) = (Share::default(), now.saturating_add(*lasts));
+            let row = ClaimRow { share: *share, wants, ends_at };
+            rows.insert((self.instance, guard_of_rest(guard, number)), row);
+        }
+    }
 }
 
-/// The owner of a row that is left. Owners are random numbers of 63 bits, so no guard has it; a
+/// Whose a row is that is left. Guards' numbers are random and of 62 bits, so no guard has it; a
 /// guard leaves once.
-pub(super) fn owner_of_rest(owner: i64, number: usize) -> i64 {
+fn guard_of_rest(guard: i64, number: usize) -> i64 {
     let number = i64::try_from(number).unwrap_or(i64::MAX);
-    owner.wrapping_add(number.wrapping_add(1).wrapping_mul(0x5851_F42D_4C95_7F2D))
+    guard.wrapping_add(number.wrapping_add(1).wrapping_mul(0x5851_F42D_4C95_7F2D))
 }
 
 #[cfg(test)]
@@ -79,8 +96,8 @@ mod tests {
         let answered: Vec<Duration> =
             answered.iter().map(|millis| Duration::from_millis(*millis)).collect();
         let instance = LeaseKey::of_limits("instance");
-        let spans = Spans::of(WINDOW, Clock::real());
-        let leaving = Leaving::of(instance, WINDOW, spans, in_flight, &answered);
+        let timing = Timing::of(WINDOW, Clock::real());
+        let leaving = Leaving::of(instance, WINDOW, timing, in_flight, &answered);
         let rests = leaving.rests.iter();
         rests.map(|(rest, lasts)| (rest.calls, rest.at_once, lasts.as_secs())).collect()
     }
@@ -93,7 +110,7 @@ mod tests {
             leaving(0, &[1, 1_000, 1_001, 19_001, 20_000, 20_001]),
             [(2, 0, 1), (1, 0, 2), (3, 0, 20)]
         );
-        let row = Spans::of(WINDOW, Clock::real()).row.as_secs();
+        let row = Timing::of(WINDOW, Clock::real()).row.as_secs();
         assert_eq!(leaving(2, &[500]), [(1, 0, 1), (2, 2, row)]);
     }
 }

@@ -1,14 +1,20 @@
 //! The leases of guards on several machines, in a Postgres that all of them reach.
 //!
-//! A round is one transaction under one advisory lock, so that rounds come one after another,
+//! A batch is one transaction under one advisory lock, so that batches come one after another,
 //! whichever machine makes them; all its times are by the server's clock, which must not be set
 //! forward while guards run. Postgres syncs a commit to disk, so that leases outlive its restart.
 //! Who waits hears of a release by `LISTEN` on a connection of its own, and looks now and then in
-//! case a notice was lost. A connection that fails is given up and made anew by the next round;
-//! what became of a commit whose answer was lost is settled by that round's sweep.
+//! case a notice was lost. A connection that fails is given up and made anew by the next batch,
+//! which also settles what became of a commit whose answer was lost.
+//!
+//! A failover to a replica that lagged behind, or a backup that is put back, would give a key to
+//! two owners. So the tables remember the server and its history ([`IDENTITY`]), and each process
+//! how often they had been saved; where either says that an older state is back, nothing is granted
+//! until every call that left before is over. What cannot be seen is a copy of the server's files
+//! put back while no guard runs: start the guards some minutes later.
 //!
 //! Never: lets a password reach a log, an error or a `Debug`; speaks with another machine in the
-//! clear unless the address says so (`address`).
+//! clear unless the address says so (`connect_options`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,36 +23,44 @@ use tokio::sync::Notify;
 use tokio_postgres::{AsyncMessage, Client, Config, GenericClient};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::Terms;
-use super::line::SharedLeases;
-use super::table::{Failure, Results, Round, Table};
+use super::actor::SharedLeases;
+use super::api::Terms;
+use super::backend::{Backend, Batch, BatchResult, Failure, new_guard};
+use crate::marketo::in_words;
 
-mod address;
-mod claims;
-mod round;
+mod connect_options;
+mod rows;
 
-pub use address::{AddressError, PostgresAddress};
-use round::Statements;
+pub use connect_options::{AddressError, PostgresAddress};
+use rows::Statements;
 
 /// What each format adds to the one before, never edited after its release.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("0001_leases.postgres.sql"), include_str!("0002_shares.postgres.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("0001_leases.postgres.sql"),
+    include_str!("0002_shares.postgres.sql"),
+    include_str!("0003_keys.postgres.sql"),
+];
 
 /// The format that they lead to.
-const FORMAT: i32 = 2;
+const FORMAT: i32 = 3;
 
-/// The statement by which releases are heard; a round tells them on the same channel.
+/// The statement by which releases are heard; a batch tells them on the same channel.
 const LISTEN: &str = "LISTEN mkto_audit_leases";
 
-/// How long a connection may take to come about, and a round to be done.
+/// The server's files, its database, and its timeline, which is a new one after each promotion of a
+/// replica and after each recovery of a backup to a point in time.
+const IDENTITY: &str = "SELECT system_identifier || '/' || (SELECT oid FROM pg_database WHERE datname = current_database()) \
+    || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_control_system()";
+
+/// How long a connection may take to come about, and a batch to be done.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How soon a release is seen whose notice was lost.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What every round counts on, whatever the server's defaults are: that each statement sees what
+/// What every batch counts on, whatever the server's defaults are: that each statement sees what
 /// was committed before it, as the lock is only of use so; that a commit is on disk when it is
-/// answered; and that a machine that is gone in the middle of a round, without a word, does not
+/// answered; and that a machine that is gone in the middle of a batch, without a word, does not
 /// keep the lock from all others for as long as TCP takes to notice (hours).
 const SESSION: &str = "SET default_transaction_isolation = 'read committed'; \
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
@@ -81,26 +95,25 @@ impl SharedLeases {
             // A server that is gone without a word is noticed by both connections.
             .tcp_user_timeout(PATIENCE * 2)
             .keepalives_idle(PATIENCE);
-        let way = Way { config, tls };
+        let options = ConnectOptions { config, tls };
         let released = Arc::new(Notify::new());
-        let listener = tokio::spawn(listen(way.clone(), Arc::clone(&released)));
-        // Any number will do that no other process has; 62 bits are not met twice.
-        let owner = i64::from_ne_bytes(rand::random::<[u8; 8]>()) >> 1;
-        Ok(Self::start(Server { way, owner, connected: None, released, listener }, terms))
+        let listener = tokio::spawn(listen(options.clone(), Arc::clone(&released)));
+        let server = Server { options, guard: new_guard(), connected: None, released, listener };
+        Ok(Self::start(server, terms))
     }
 }
 
 /// How the server is reached.
 #[derive(Clone)]
-struct Way {
+struct ConnectOptions {
     config: Config,
     tls: MakeRustlsConnect,
 }
 
 /// The server, and the connection to it while there is one.
 struct Server {
-    way: Way,
-    owner: i64,
+    options: ConnectOptions,
+    guard: i64,
     connected: Option<Connected>,
     released: Arc<Notify>,
     listener: tokio::task::JoinHandle<()>,
@@ -117,30 +130,30 @@ impl Drop for Server {
     }
 }
 
-impl Table for Server {
+impl Backend for Server {
     const NAME: &'static str = "postgres";
 
-    async fn round(&mut self, round: &Round, terms: Terms) -> Result<Results, Failure> {
+    async fn carry_out(&mut self, batch: &Batch, terms: Terms) -> Result<BatchResult, Failure> {
         let connected = self.connected.take().filter(|connected| !connected.client.is_closed());
-        let (way, owner) = (&self.way, self.owner);
+        let (options, guard) = (&self.options, self.guard);
         let work = async {
             let mut connected = match connected {
                 Some(connected) => connected,
-                None => connect(way).await?,
+                None => connect(options).await?,
             };
             let Connected { client, statements } = &mut connected;
             let transaction = client.transaction().await?;
-            let results = statements.carry_out(&transaction, owner, round, terms).await?;
+            let result = statements.carry_out(&transaction, guard, batch, terms).await?;
             transaction.commit().await?;
-            Ok((connected, results))
+            Ok((connected, result))
         };
-        // A connection in the middle of something is of no use to the next round, and goes.
-        let (connected, results) = match tokio::time::timeout(PATIENCE * 2, work).await {
+        // A connection in the middle of something is of no use to the next batch, and goes.
+        let (connected, result) = match tokio::time::timeout(PATIENCE * 2, work).await {
             Ok(done) => done.map_err(|error: ServerError| Arc::new(error) as Failure)?,
             Err(_elapsed) => return Err(Arc::new(ServerError::TooLong)),
         };
         self.connected = Some(connected);
-        Ok(results)
+        Ok(result)
     }
 
     async fn changed(&mut self) {
@@ -149,8 +162,8 @@ impl Table for Server {
     }
 }
 
-async fn connect(way: &Way) -> Result<Connected, ServerError> {
-    let (mut client, connection) = way.config.connect(way.tls.clone()).await?;
+async fn connect(options: &ConnectOptions) -> Result<Connected, ServerError> {
+    let (mut client, connection) = options.config.connect(options.tls.clone()).await?;
     // It ends with its client.
     tokio::spawn(async move {
         if let Err(error) = connection.await {
@@ -159,15 +172,29 @@ async fn connect(way: &Way) -> Result<Connected, ServerError> {
     });
     client.batch_execute(SESSION).await?;
     migrate(&mut client).await?;
-    let statements = Statements::prepare(&client).await?;
+    let statements = Statements::prepare(&client, identity(&client).await).await?;
     Ok(Connected { client, statements })
+}
+
+/// Which server it is; nothing where this user may not know.
+async fn identity(client: &Client) -> String {
+    match client.query_one(IDENTITY, &[]).await {
+        Ok(row) => row.get(0),
+        Err(error) => {
+            tracing::warn!(
+                error = in_words(&error),
+                "the lease store does not tell which server it is, so a failover to a replica that lags behind is not noticed for certain"
+            );
+            String::new()
+        }
+    }
 }
 
 /// Brings the tables up to date, from none at all; several guards may come at once.
 async fn migrate(client: &mut Client) -> Result<(), ServerError> {
     if format(client).await? < FORMAT {
         let transaction = client.transaction().await?;
-        transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&round::LOCK]).await?;
+        transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&rows::LOCK]).await?;
         // Another guard may have been faster.
         let found = format(&transaction).await?;
         for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default()) {
@@ -191,9 +218,9 @@ async fn format(client: &impl GenericClient) -> Result<i32, tokio_postgres::Erro
 }
 
 /// Tells of every release, as long as it is not stopped.
-async fn listen(way: Way, released: Arc<Notify>) {
+async fn listen(options: ConnectOptions, released: Arc<Notify>) {
     loop {
-        if let Err(error) = hear(&way, &released).await {
+        if let Err(error) = hear(&options, &released).await {
             tracing::debug!(%error, "the lease store is not heard");
         }
         // What was released meanwhile nobody told.
@@ -204,8 +231,8 @@ async fn listen(way: Way, released: Arc<Notify>) {
 }
 
 /// Listens until the connection ends.
-async fn hear(way: &Way, released: &Notify) -> Result<(), tokio_postgres::Error> {
-    let (client, mut connection) = way.config.connect(way.tls.clone()).await?;
+async fn hear(options: &ConnectOptions, released: &Notify) -> Result<(), tokio_postgres::Error> {
+    let (client, mut connection) = options.config.connect(options.tls.clone()).await?;
     let listening = client.batch_execute(LISTEN);
     let mut messages = std::pin::pin!(async {
         while let Some(message) =
@@ -226,13 +253,13 @@ async fn hear(way: &Way, released: &Notify) -> Result<(), tokio_postgres::Error>
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::cluster::Cluster;
-    use super::super::{Leases as _, SharedLeases, Terms};
-    use super::{FORMAT, MIGRATIONS, PostgresAddress, Way, connect, format, round};
+    use super::{ConnectOptions, FORMAT, MIGRATIONS, PostgresAddress, connect, format, rows};
+    use crate::guard::lease::tests::cluster::Cluster;
+    use crate::guard::lease::{Leases as _, SharedLeases, Terms};
 
-    fn way(address: &str) -> Way {
+    fn options(address: &str) -> ConnectOptions {
         let address: PostgresAddress = address.parse().unwrap();
-        Way { config: address.config().clone(), tls: address.tls().unwrap() }
+        ConnectOptions { config: address.config().clone(), tls: address.tls().unwrap() }
     }
 
     #[tokio::test]
@@ -240,9 +267,9 @@ mod tests {
      {
         let Some(cluster) = Cluster::start() else { return };
         let database = cluster.database();
-        let mut gone = connect(&way(&database)).await.unwrap();
+        let mut gone = connect(&options(&database)).await.unwrap();
         let round = gone.client.transaction().await.unwrap();
-        round.execute("SELECT pg_advisory_xact_lock($1)", &[&round::LOCK]).await.unwrap();
+        round.execute("SELECT pg_advisory_xact_lock($1)", &[&rows::LOCK]).await.unwrap();
         let others = SharedLeases::postgres(&database.parse().unwrap(), Terms::default()).unwrap();
         others.ready().await.unwrap();
         drop(round);
@@ -252,8 +279,8 @@ mod tests {
     async fn guards_that_come_at_once_make_the_tables_once() {
         let Some(cluster) = Cluster::start() else { return };
         for _ in 0..3 {
-            let way = way(&cluster.database());
-            let all = futures::future::join_all((0..8).map(|_| connect(&way))).await;
+            let options = options(&cluster.database());
+            let all = futures::future::join_all((0..8).map(|_| connect(&options))).await;
             for connected in all {
                 assert_eq!(format(&connected.unwrap().client).await.unwrap(), FORMAT);
             }
@@ -263,8 +290,9 @@ mod tests {
     #[tokio::test]
     async fn tables_of_the_first_format_are_brought_up_to_date_with_the_leases_that_are_in_them() {
         let Some(cluster) = Cluster::start() else { return };
-        let way = way(&cluster.database());
-        let (administrator, connection) = way.config.connect(way.tls.clone()).await.unwrap();
+        let options = options(&cluster.database());
+        let (administrator, connection) =
+            options.config.connect(options.tls.clone()).await.unwrap();
         tokio::spawn(connection);
         administrator.batch_execute(MIGRATIONS[0]).await.unwrap();
         let lease =
@@ -272,17 +300,37 @@ mod tests {
         administrator.batch_execute(lease).await.unwrap();
         assert_eq!(format(&administrator).await.unwrap(), 1);
         // Several guards may come at once.
-        let (one, other) = tokio::join!(connect(&way), connect(&way));
-        let leases =
-            one.unwrap().client.query("SELECT 1 FROM mkto_audit_leases.lease", &[]).await.unwrap();
+        let (one, other) = tokio::join!(connect(&options), connect(&options));
+        let leases = one
+            .unwrap()
+            .client
+            .query("SELECT 1 FROM mkto_audit_leases.key_state", &[])
+            .await
+            .unwrap();
         assert_eq!((leases.len(), format(&other.unwrap().client).await.unwrap()), (1, FORMAT));
     }
 
     #[tokio::test]
-    async fn what_a_round_counts_on_holds_whatever_the_servers_defaults_are() {
+    async fn a_guard_of_the_older_format_stops_when_a_newer_one_comes() {
         let Some(cluster) = Cluster::start() else { return };
-        let way = way(&cluster.database());
-        let (administrator, connection) = way.config.connect(way.tls.clone()).await.unwrap();
+        let options = options(&cluster.database());
+        let (old, connection) = options.config.connect(options.tls.clone()).await.unwrap();
+        tokio::spawn(connection);
+        old.batch_execute(&MIGRATIONS[..2].concat()).await.unwrap();
+        let release =
+            old.prepare("DELETE FROM mkto_audit_leases.lease WHERE ends_at <= $1").await.unwrap();
+        assert_eq!(old.execute(&release, &[&1_i64]).await.unwrap(), 0);
+        connect(&options).await.unwrap();
+        assert!(old.execute(&release, &[&1_i64]).await.is_err());
+        assert_eq!(format(&old).await.unwrap(), FORMAT, "which it refuses when it connects anew");
+    }
+
+    #[tokio::test]
+    async fn what_a_batch_counts_on_holds_whatever_the_servers_defaults_are() {
+        let Some(cluster) = Cluster::start() else { return };
+        let options = options(&cluster.database());
+        let (administrator, connection) =
+            options.config.connect(options.tls.clone()).await.unwrap();
         tokio::spawn(connection);
         for default in
             ["default_transaction_isolation = 'serializable'", "synchronous_commit = off"]
@@ -292,7 +340,7 @@ mod tests {
                 .await
                 .unwrap();
         }
-        let connected = connect(&way).await.unwrap();
+        let connected = connect(&options).await.unwrap();
         for (setting, needed) in
             [("transaction_isolation", "read committed"), ("synchronous_commit", "on")]
         {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::{LeaseError, LeaseKey, Leases, MemoryLeases, SharedLeases, Terms};
+use super::{LeaseError, LeaseKey, Leases, SharedLeases, Terms};
 
 #[path = "../../../tests/support/cluster.rs"]
 #[expect(dead_code, reason = "the end-to-end tests use what is not used here")]
@@ -39,8 +41,8 @@ struct Store<L> {
     _kept: Box<dyn Send>,
 }
 
-fn memory(terms: Terms) -> Store<MemoryLeases> {
-    let here = Arc::new(MemoryLeases::new(terms));
+fn memory(terms: Terms) -> Store<SharedLeases> {
+    let here = Arc::new(SharedLeases::memory(terms));
     Store { there: here.clone(), here, _kept: Box::new(()) }
 }
 
@@ -54,7 +56,7 @@ fn keys(names: &[&str]) -> BTreeSet<LeaseKey> {
     names.iter().map(|name| LeaseKey::of("instance", "email", name).unwrap()).collect()
 }
 
-/// Waits until somebody is in line for the key, which nobody holds.
+/// Waits until somebody waits for the key, which nobody holds.
 async fn somebody_waits_for(leases: &impl Leases, name: &str) {
     let waits = async {
         loop {
@@ -80,6 +82,10 @@ macro_rules! conformance {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn who_came_first_is_served_first_whichever_process_it_is_in() {
                 super::first_come_first_served($open(super::Terms::default())).await;
+            }
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn nobody_starves_beside_callers_that_come_again_and_again() {
+                super::not_starved($open(super::Terms::default())).await;
             }
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn whoever_waits_for_several_keys_takes_all_at_once_and_holds_none_meanwhile() {
@@ -150,6 +156,34 @@ async fn first_come_first_served<L: Leases>(store: Store<L>) {
     }
 }
 
+async fn not_starved<L: Leases>(store: Store<L>) {
+    let held = store.here.acquire(&keys(&["a"])).await.unwrap();
+    let there = store.there.clone();
+    let waiter = tokio::spawn(async move { there.acquire(&keys(&["a", "mark"])).await });
+    somebody_waits_for(&*store.here, "mark").await;
+    let (served, mut others) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
+    for _ in 0..8 {
+        let (here, served) = (store.here.clone(), served.clone());
+        others.spawn(async move {
+            loop {
+                let mut held = here.try_acquire(&keys(&["a"])).await.unwrap();
+                if held.is_empty() {
+                    held = here.acquire(&keys(&["a"])).await.unwrap();
+                }
+                served.fetch_add(1, Ordering::SeqCst);
+                here.release(held).await.unwrap();
+            }
+        });
+    }
+    store.here.release(held).await.unwrap();
+    let held = timeout(SOON, waiter).await.unwrap().unwrap().unwrap();
+    assert_eq!(served.load(Ordering::SeqCst), 0, "all of them came later");
+    store.there.release(held).await.unwrap();
+    while served.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn all_at_once<L: Leases>(store: Store<L>) {
     let held = store.here.acquire(&keys(&["b"])).await.unwrap();
     let there = store.there.clone();
@@ -170,7 +204,7 @@ async fn gone<L: Leases>(store: Store<L>) {
     let lost = store.here.acquire(&keys(&["a"])).await.unwrap();
     let next = timeout(SOON, store.there.acquire(&keys(&["a"]))).await.unwrap().unwrap();
     assert!(start.elapsed() >= TERMS.unsent.saturating_sub(TICK));
-    assert!(next[0].fence() > lost[0].fence());
+    assert!(next[0].generation() > lost[0].generation());
     store.there.renew(&next, SOON).await.unwrap();
     let renewed = store.here.renew(&lost, SOON).await;
     assert!(matches!(renewed, Err(LeaseError::Lost { key }) if key == lost[0].key()));

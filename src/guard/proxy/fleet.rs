@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Proxy;
 use super::portion::Tell;
-use crate::guard::lease::{LeaseKey, Leases, Leaving, Part, Shared, Spans, in_full};
+use crate::guard::lease::{LeaseKey, Leases, Leaving, RateShare, Shared, Timing, in_full};
 use crate::marketo::Share;
 
 /// How long callers are kept out for the store's first answer. Without one, the guard takes all of
@@ -27,8 +27,8 @@ const EAGER: u32 = 5;
 /// What is known of the others, and what follows.
 #[derive(Debug)]
 pub(super) struct Fleet {
-    part: Part,
-    spans: Spans,
+    part: RateShare,
+    timing: Timing,
     guards: usize,
     /// How many calls may last as long as their callers like.
     lasting: usize,
@@ -39,10 +39,10 @@ impl Fleet {
     fn of<L: Leases>(proxy: &Proxy<L>) -> Self {
         let settings = &proxy.settings;
         let limit = Share { calls: settings.calls.max(1), at_once: settings.concurrency.max(1) };
-        let spans = Spans::of(settings.window, settings.clock);
+        let timing = Timing::of(settings.window, settings.clock);
         Self {
-            part: Part::new(LeaseKey::of_limits(&settings.instance), limit, spans),
-            spans,
+            part: RateShare::new(LeaseKey::of_limits(&settings.instance), limit, timing),
+            timing,
             guards: 1,
             lasting: proxy.lasting.available_permits(),
         }
@@ -50,8 +50,8 @@ impl Fleet {
 
     /// Asks once, and gives when to ask again.
     async fn renew<L: Leases>(&mut self, proxy: &Proxy<L>) -> Duration {
-        let ask = self.part.ask(Instant::now(), proxy.turns.used(), proxy.turns.most_at_once());
-        let answer = proxy.leases.share(ask).await;
+        let claim = self.part.claim(Instant::now(), proxy.turns.used(), proxy.turns.most_at_once());
+        let answer = proxy.leases.share(claim).await;
         let (may_use, heard, again) = match answer {
             Ok(shared) => {
                 let may_use = self.part.told(Instant::now(), shared);
@@ -67,7 +67,7 @@ impl Fleet {
                 (may_use, Some(shared), self.again(shared.claim, shared.part))
             }
             // The store tells of itself.
-            Err(_away) => (self.part.not_told(), None, self.spans.renewal),
+            Err(_away) => (self.part.not_told(), None, self.timing.renewal),
         };
         proxy.note_part(may_use, heard);
         proxy.turns.limit_to(may_use);
@@ -78,11 +78,11 @@ impl Fleet {
     /// What it has too much of it lets go of at once, since its callers are held to less already.
     fn again(&self, claim: Share, part: Share) -> Duration {
         if claim.calls > part.calls || claim.at_once > part.at_once {
-            self.spans.renewal / (EAGER * 2)
+            self.timing.renewal / (EAGER * 2)
         } else if claim == part {
-            self.spans.renewal
+            self.timing.renewal
         } else {
-            self.spans.renewal / EAGER
+            self.timing.renewal / EAGER
         }
     }
 
@@ -132,8 +132,8 @@ impl<L: Leases> Proxy<L> {
         let settings = &self.settings;
         let (in_flight, answered) = self.turns.still_counts();
         let instance = LeaseKey::of_limits(&settings.instance);
-        let spans = Spans::of(settings.window, settings.clock);
-        let leaving = Leaving::of(instance, settings.window, spans, in_flight, &answered);
+        let timing = Timing::of(settings.window, settings.clock);
+        let leaving = Leaving::of(instance, settings.window, timing, in_flight, &answered);
         let left = tokio::time::timeout(HANDED_BACK, self.leases.leave(leaving)).await;
         let error = match left {
             Ok(Ok(())) => return tracing::debug!("the part of the limits is handed back"),
@@ -142,7 +142,7 @@ impl<L: Leases> Proxy<L> {
         };
         tracing::warn!(
             error,
-            counted_out_s = spans.row.as_secs(),
+            counted_out_s = timing.row.as_secs(),
             "the part of the limits could not be handed back; other guards wait until this one is counted out"
         );
     }

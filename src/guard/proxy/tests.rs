@@ -19,7 +19,7 @@ use super::route::Verb;
 use super::user::ApiUser;
 use super::{CreateDuplicate, Mode, OnDuplicates, Proxy, ProxySettings};
 use crate::guard::lease::{
-    Ask, Lease, LeaseError, LeaseKey, Leases, Leaving, MemoryLeases, Shared, Terms, to_send,
+    Claim, Lease, LeaseError, LeaseKey, Leases, Leaving, Shared, SharedLeases, Terms, to_send,
 };
 use crate::marketo::{Clock, OneRun, SYNC_LIMIT, Slot, Spending, Spent, Uncounted};
 
@@ -84,8 +84,8 @@ async fn seconds(seconds: u64) {
 
 /// A proxy with a record that waited for another guard to write its key, has got the right, and
 /// stands in line for the one place among the calls, which is somebody else's.
-async fn with_a_right_in_line() -> (Arc<Proxy<MemoryLeases>>, Waiting, Slot) {
-    let proxy = proxy(MemoryLeases::new(Terms::default()));
+async fn with_a_right_in_line() -> (Arc<Proxy<SharedLeases>>, Waiting, Slot) {
+    let proxy = proxy(SharedLeases::memory(Terms::default()));
     let of_another_guard = proxy.leases.acquire(&key()).await.unwrap();
     let waiting = write(&proxy);
     seconds(1).await;
@@ -95,7 +95,7 @@ async fn with_a_right_in_line() -> (Arc<Proxy<MemoryLeases>>, Waiting, Slot) {
     (proxy, waiting, place)
 }
 
-async fn is_free(proxy: &Proxy<MemoryLeases>) -> bool {
+async fn is_free(proxy: &Proxy<SharedLeases>) -> bool {
     !proxy.leases.try_acquire(&key()).await.unwrap().is_empty()
 }
 
@@ -128,7 +128,7 @@ async fn a_right_that_is_lost_in_line_is_asked_for_anew_before_its_turn() {
 
 /// Leases whose first owner panics as soon as it has renewed its right, and may have sent its call.
 struct Faulty {
-    leases: MemoryLeases,
+    leases: SharedLeases,
     is_sound: AtomicBool,
 }
 
@@ -159,8 +159,8 @@ impl Leases for Faulty {
         Ok(())
     }
 
-    async fn share(&self, ask: Ask) -> Result<Shared, LeaseError> {
-        self.leases.share(ask).await
+    async fn share(&self, claim: Claim) -> Result<Shared, LeaseError> {
+        self.leases.share(claim).await
     }
 
     async fn leave(&self, leaving: Leaving) -> Result<(), LeaseError> {
@@ -172,7 +172,7 @@ impl Leases for Faulty {
 async fn a_write_whose_task_panics_is_open_and_its_key_protected_as_long_as_marketo_may_be_writing_it()
  {
     let leases =
-        Faulty { leases: MemoryLeases::new(Terms::default()), is_sound: AtomicBool::new(false) };
+        Faulty { leases: SharedLeases::memory(Terms::default()), is_sound: AtomicBool::new(false) };
     let proxy = proxy(leases);
     let start = Instant::now();
     // A caller that would wait for longer is told at once.
@@ -216,7 +216,7 @@ impl Spending for Miscounting {
 #[tokio::test(start_paused = true)]
 async fn a_line_whose_attendant_panicked_is_attended_to_again() {
     let settings = settings(Arc::new(Miscounting::default()));
-    let proxy = Proxy::start(settings, MemoryLeases::new(Terms::default())).unwrap();
+    let proxy = Proxy::start(settings, SharedLeases::memory(Terms::default())).unwrap();
     let waiting = write(&proxy);
     let ending = waiting.within(Duration::from_secs(600)).await;
     assert!(matches!(ending, Ending::Answered(_)), "{ending:?}");

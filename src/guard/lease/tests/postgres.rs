@@ -28,6 +28,7 @@ async fn a_postgres_keeps_every_promise_of_a_store() {
     let usual = Terms::default();
     super::one_owner(store(&cluster, TERMS)).await;
     super::first_come_first_served(store(&cluster, usual)).await;
+    super::not_starved(store(&cluster, usual)).await;
     super::all_at_once(store(&cluster, usual)).await;
     super::gone(store(&cluster, TERMS)).await;
     super::not_early(store(&cluster, TERMS)).await;
@@ -104,6 +105,64 @@ async fn whoever_waits_keeps_its_place_while_the_server_is_restarted() {
     timeout(SOON, async { while here.ready().await.is_err() {} }).await.unwrap();
     here.release(held).await.unwrap();
     assert_eq!(timeout(SOON, waiting).await.unwrap().unwrap().unwrap().len(), 2);
+}
+
+/// What an administrator does to the tables.
+async fn administer(address: &str, sql: &str) {
+    let (client, connection) =
+        tokio_postgres::connect(address, tokio_postgres::NoTls).await.unwrap();
+    let work = async {
+        client.batch_execute(sql).await.unwrap();
+        drop(client);
+    };
+    let (ended, ()) = tokio::join!(connection, work);
+    ended.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_that_is_put_back_is_noticed_by_whoever_knows_of_later_leases() {
+    let Some(cluster) = Cluster::start() else { return };
+    let address = cluster.database();
+    let leases = open(&address, Terms::default());
+    let before = leases.acquire(&keys(&["before"])).await.unwrap();
+    administer(
+        &address,
+        "CREATE TABLE keys AS TABLE mkto_audit_leases.key_state; \
+         CREATE TABLE store AS TABLE mkto_audit_leases.store",
+    )
+    .await;
+    let since = leases.acquire(&keys(&["since"])).await.unwrap();
+    administer(
+        &address,
+        "TRUNCATE mkto_audit_leases.key_state, mkto_audit_leases.store; \
+         INSERT INTO mkto_audit_leases.key_state TABLE keys; \
+         INSERT INTO mkto_audit_leases.store TABLE store",
+    )
+    .await;
+    assert!(matches!(leases.renew(&since, SOON).await, Err(LeaseError::Lost { .. })));
+    for leases in [leases, open(&address, Terms::default())] {
+        assert!(leases.try_acquire(&keys(&["since"])).await.unwrap().is_empty());
+        assert!(leases.try_acquire(&keys(&["free"])).await.unwrap().is_empty());
+        leases.renew(&before, SOON).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_to_another_server_is_noticed_by_whoever_comes_first() {
+    let Some(cluster) = Cluster::start() else { return };
+    let address = cluster.database();
+    let leases = open(&address, Terms::default());
+    assert_eq!(leases.try_acquire(&keys(&["a"])).await.unwrap().len(), 1, "the first server");
+    drop(leases);
+    // As where these tables were copied from another server, or this one's timeline is a new one.
+    administer(&address, "UPDATE mkto_audit_leases.store SET identity = left(identity, -1) || 'x'")
+        .await;
+    let leases = open(&address, Terms::default());
+    assert!(leases.try_acquire(&keys(&["b"])).await.unwrap().is_empty());
+    // Once is enough: nobody is kept waiting again by the next connection.
+    administer(&address, "UPDATE mkto_audit_leases.store SET quiet_until = 0").await;
+    let later = open(&address, Terms::default());
+    assert_eq!(later.try_acquire(&keys(&["b"])).await.unwrap().len(), 1);
 }
 
 /// The address of a database as it is reached over a line on which every answer takes a while.

@@ -1,21 +1,20 @@
-//! Random rounds of several processes, played to a store in SQL and to the book of rules, which the
-//! protocol was checked with.
+//! Random batches of several processes, played to a store in SQL and to the rules alone.
 //!
-//! Processes ask, take, renew, give back and leave; they forget a place, or name a grant that is
-//! over or another's; and the clock moves by as much as it takes for leases to end and for silent
-//! processes to be taken for dead. After each round both must have given the same answer, and have
-//! the same in them: who holds what until when under which number, who waits for what in which
-//! order, who is alive, and who claims how much of the limits.
+//! Processes come, try, renew, give back and stop waiting; they forget a caller, or name a grant
+//! that is over or another's; and the clock moves by as much as it takes for leases to end and for
+//! silent processes to be passed over. After each batch both must have given the same answer, and
+//! have the same in them. So what a store loads for a batch is all that the rules need, and what it
+//! saves is all that they changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use crate::guard::lease::book::{Book, Entries};
-use crate::guard::lease::table::{Grant, Results, Round, Ticket};
-use crate::guard::lease::{Ask, LeaseKey, Leaving, Terms};
+use crate::guard::lease::backend::{Batch, BatchResult, Grant, Ticket};
+use crate::guard::lease::state::{State, Time};
+use crate::guard::lease::{Claim, LeaseKey, Leaving, Terms};
 use crate::marketo::Share;
 
 pub(in crate::guard::lease) const TERMS: Terms =
@@ -25,10 +24,10 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// A store that is told the time, from its beginning.
 pub(in crate::guard::lease) trait Told {
-    fn round(&mut self, owner: i64, now: Duration, round: &Round) -> Results;
+    fn batch(&mut self, guard: i64, now: Duration, batch: &Batch) -> BatchResult;
 
     /// All that is in it.
-    fn content(&mut self) -> Entries;
+    fn content(&mut self) -> State;
 }
 
 /// What a process does after a while. Keys are bits; grants and places are counted back from the
@@ -37,13 +36,14 @@ pub(in crate::guard::lease) trait Told {
 pub(in crate::guard::lease) struct Turn {
     process: usize,
     millis: u64,
-    enter: Vec<u8>,
+    arrive: Vec<u8>,
     take: Option<u8>,
     renew: Option<(BTreeSet<usize>, u64)>,
     release: Option<usize>,
     leave: Option<usize>,
-    /// It has forgotten one of its places, and asks for those that nobody waits at to be removed.
-    sweep: bool,
+    /// It looks at all of its waiting callers, of whom it may have forgotten one.
+    looks: bool,
+    forgets: bool,
     /// What it keeps and wants of the limits, whether that may grow, and how long it lasts.
     share: Option<(Share, Share, bool, u64)>,
     /// It gives up its claim but for these calls, each for so long.
@@ -65,22 +65,33 @@ fn turn() -> impl Strategy<Value = Turn> {
         prop::option::weighted(0.4, (grants, 0..600_u64)),
         prop::option::weighted(0.4, 0..4_usize),
         prop::option::weighted(0.2, 0..3_usize),
-        prop::bool::weighted(0.1),
+        (prop::bool::weighted(0.5), prop::bool::weighted(0.1)),
         (
             prop::option::weighted(0.3, (share(), share(), prop::bool::weighted(0.8), 1..600_u64)),
             prop::option::weighted(0.1, prop::collection::vec((share(), 1..600_u64), 0..3)),
         ),
     )
         .prop_map(
-            |(process, millis, enter, take, renew, release, leave, sweep, (share, left))| Turn {
+            |(
                 process,
                 millis,
-                enter,
+                arrive,
                 take,
                 renew,
                 release,
                 leave,
-                sweep,
+                (looks, forgets),
+                (share, left),
+            )| Turn {
+                process,
+                millis,
+                arrive,
+                take,
+                renew,
+                release,
+                leave,
+                looks,
+                forgets,
                 share,
                 left,
             },
@@ -95,11 +106,11 @@ fn share() -> impl Strategy<Value = Share> {
 #[derive(Default)]
 struct Known {
     granted: Vec<Grant>,
-    waiting: [BTreeSet<Ticket>; PROCESSES],
+    waiting: [BTreeMap<Ticket, BTreeSet<LeaseKey>>; PROCESSES],
 }
 
 impl Known {
-    fn round(&mut self, turn: &Turn) -> Round {
+    fn batch(&mut self, turn: &Turn) -> Batch {
         let set = |bits: u8| -> BTreeSet<LeaseKey> {
             let names = NAMES.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1);
             names.map(|(_, name)| LeaseKey::of("instance", "email", name).unwrap()).collect()
@@ -110,27 +121,33 @@ impl Known {
         });
         let renew = renew.collect();
         let release = turn.release.and_then(grant).into_iter().collect();
-        // Another's place, it may be, which stays.
-        let places: BTreeSet<Ticket> = self.waiting.iter().flatten().copied().collect();
-        let leave: Vec<Ticket> = turn
-            .leave
-            .and_then(|back| places.iter().rev().nth(back).copied())
-            .into_iter()
-            .collect();
         let waiting = &mut self.waiting[turn.process];
-        waiting.retain(|ticket| !leave.contains(ticket));
-        if turn.sweep {
+        let mut complete = BTreeSet::new();
+        let gone = turn.leave.and_then(|back| waiting.keys().rev().nth(back).copied());
+        if let Some(keys) = gone.and_then(|ticket| waiting.remove(&ticket)) {
+            complete.extend(keys);
+        }
+        if turn.forgets {
             waiting.pop_first();
         }
-        Round {
+        if turn.looks {
+            complete.extend(waiting.values().flatten());
+        }
+        // All whose keys these are, and all whose keys those are.
+        while let Some(keys) =
+            waiting.values().find(|keys| !keys.is_disjoint(&complete) && !keys.is_subset(&complete))
+        {
+            complete.extend(keys);
+        }
+        let concerned = waiting.iter().filter(|(_, keys)| keys.is_subset(&complete));
+        Batch {
             renew,
             release,
-            leave,
-            enter: turn.enter.iter().map(|bits| set(*bits)).collect(),
+            arrive: turn.arrive.iter().map(|bits| set(*bits)).collect(),
+            waiting: concerned.map(|(ticket, keys)| (*ticket, keys.clone())).collect(),
+            complete,
             take: turn.take.iter().map(|bits| set(*bits)).collect(),
-            waiting: waiting.clone(),
-            sweep: turn.sweep,
-            share: turn.share.map(|(keep, wants, grows, lasts)| Ask {
+            claim: turn.share.map(|(keep, wants, grows, lasts)| Claim {
                 instance: LeaseKey::of_limits("instance"),
                 limit: Share { calls: 40, at_once: 6 },
                 keep,
@@ -145,51 +162,52 @@ impl Known {
                     .map(|(rest, millis)| (rest, Duration::from_millis(millis)))
                     .collect(),
             }),
+            seen: 0,
         }
     }
 
-    /// What a round has granted, all of it under higher numbers than before.
-    fn learn(&mut self, process: usize, results: &Results) -> TestCaseResult {
+    /// What a batch has granted, all of it under higher numbers than before.
+    fn learn(&mut self, process: usize, batch: Batch, result: &BatchResult) -> TestCaseResult {
         let waiting = &mut self.waiting[process];
-        waiting.extend(&results.entered);
-        waiting.retain(|ticket| !results.gone.contains(ticket));
-        let highest = self.granted.iter().map(|grant| grant.fence).max();
-        for (ticket, grants) in &results.granted {
+        waiting.extend(result.arrived.iter().copied().zip(batch.arrive));
+        let highest = self.granted.iter().map(|grant| grant.generation).max();
+        for (ticket, _) in &result.granted {
             waiting.remove(ticket);
-            self.granted.extend(grants);
         }
-        self.granted.extend(results.taken.iter().flatten());
-        let new = results
-            .granted
-            .iter()
-            .flat_map(|(_, grants)| grants)
-            .chain(results.taken.iter().flatten());
-        let fences: Vec<u64> = new.map(|grant| grant.fence).collect();
-        prop_assert!(
-            fences.iter().all(|fence| Some(*fence) > highest),
-            "{:?} after {:?}",
-            fences,
-            highest
-        );
+        let granted = result.granted.iter().flat_map(|(_, grants)| grants);
+        let new: Vec<Grant> = granted.chain(result.taken.iter().flatten()).copied().collect();
+        let grow = new.iter().all(|grant| Some(grant.generation) > highest);
+        prop_assert!(grow, "{new:?} after {highest:?}");
+        self.granted.extend(new);
         Ok(())
     }
 }
 
 /// Plays the turns to both.
-pub(in crate::guard::lease) fn answers_as_the_book_does(
+pub(in crate::guard::lease) fn answers_as_the_rules_do(
     store: &mut impl Told,
     turns: &[Turn],
 ) -> TestCaseResult {
-    let (mut book, mut known, mut now) = (Book::default(), Known::default(), Duration::ZERO);
+    let (mut rules, mut known, mut now) = (State::default(), Known::default(), Duration::ZERO);
     for turn in turns {
         now += Duration::from_millis(turn.millis);
-        let round = known.round(turn);
-        let owner = i64::try_from(turn.process).unwrap();
-        let of_store = store.round(owner, now, &round);
-        let of_book = book.round(owner, now, &round, TERMS);
-        prop_assert_eq!(&of_store, &of_book, "{:?} at {:?}", &round, now);
-        prop_assert_eq!(&store.content(), book.entries(), "after {:?} at {:?}", &round, now);
-        known.learn(turn.process, &of_book)?;
+        let batch = known.batch(turn);
+        // As stores do before they load.
+        rules.prune(now);
+        let guard = i64::try_from(turn.process).unwrap();
+        let of_store = store.batch(guard, now, &batch);
+        let time = Time { now, clock: 0 };
+        let of_rules = rules.apply(guard, time, &batch, TERMS);
+        let saves = of_store.saves;
+        prop_assert_eq!(&of_store, &BatchResult { saves, ..of_rules }, "{:?} at {:?}", &batch, now);
+        // A row that is over may be there or not.
+        let mut content = State { saves: 0, ..store.content() };
+        content.prune(now);
+        rules.prune(now);
+        rules.claims.retain(|_, claim| claim.ends_at > now);
+        content.claims.retain(|_, claim| claim.ends_at > now);
+        prop_assert_eq!(&content, &rules, "after {:?} at {:?}", &batch, now);
+        known.learn(turn.process, batch, &of_store)?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::guard::lease::{Lease, LeaseKey, Leases};
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 const CALLERS: u64 = 300;
 
-/// Who owns what, by the callers' own account, and the last fence of each key.
+/// Who owns what, by the callers' own account, and the last generation of each key.
 #[derive(Default)]
 struct Owned(Mutex<BTreeMap<LeaseKey, (bool, u64)>>);
 
@@ -22,10 +22,10 @@ impl Owned {
     fn take(&self, leases: &[Lease]) {
         let mut owned = self.0.lock().unwrap();
         for lease in leases {
-            let (held, fence) = owned.entry(lease.key()).or_default();
+            let (held, generation) = owned.entry(lease.key()).or_default();
             assert!(!*held, "{} has two owners", lease.key());
-            assert!(*fence < lease.fence(), "the fences of {} go back", lease.key());
-            (*held, *fence) = (true, lease.fence());
+            assert!(*generation < lease.generation(), "the generations of {} go back", lease.key());
+            (*held, *generation) = (true, lease.generation());
         }
     }
 

@@ -4,15 +4,17 @@
 use std::time::Duration;
 
 use super::world::TICK;
+use crate::guard::lease::state::QUIET;
 use crate::guard::lease::{MARGIN, Terms, to_send, until_over};
-use crate::marketo::Clock;
+use crate::marketo::{Clock, MERGE_LIMIT};
 
 /// What the writers and the store keep to, and what the network does.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule that a test leaves out")]
 pub(super) struct Rules {
     /// How long Marketo lets a call run.
     pub(super) limit: Duration,
-    /// How long grants and places last.
+    /// How long grants and waiting callers last.
     pub(super) terms: Terms,
     /// Whether the store is asked right before a call leaves.
     pub(super) renews: bool,
@@ -26,6 +28,12 @@ pub(super) struct Rules {
     pub(super) settled_after: Duration,
     /// Whether a lease outlives its owner.
     pub(super) outlives_its_owner: bool,
+    /// Whether the store keeps who waits.
+    pub(super) notes_who_waits: bool,
+    /// Whether a key is not taken by the way that somebody waits for.
+    pub(super) tries_stand_back: bool,
+    /// For how long nothing is granted by a store that has lost its rows.
+    pub(super) quiet: Duration,
     /// What a renewal holds for, and a release.
     pub(super) renewal_names: Named,
     pub(super) release_names: Named,
@@ -44,7 +52,7 @@ pub(super) enum CountsFrom {
     Grant,
 }
 
-/// What a right is known by to the store.
+/// What a lease is known by to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Named {
     /// By its key and the number of its grant.
@@ -58,7 +66,7 @@ impl Rules {
     pub(super) fn as_built(limit: Duration) -> Self {
         Self {
             limit,
-            // Signs of life come three times within the life of a place, which is one step of this
+            // Signs of life come three times while a waiting process counts, which is one step of this
             // clock: so two steps.
             terms: Terms { place: TICK * 2, ..Terms::default() },
             renews: true,
@@ -67,13 +75,17 @@ impl Rules {
             leaves_within: MARGIN,
             settled_after: until_over(limit, Clock::real()),
             outlives_its_owner: true,
+            notes_who_waits: true,
+            tries_stand_back: true,
+            // As the store's is for the longest limit.
+            quiet: limit + QUIET.saturating_sub(MERGE_LIMIT),
             renewal_names: Named::Grant,
             release_names: Named::Grant,
             arrives_within: MARGIN,
         }
     }
 
-    /// The longest that those who are silent may keep others waiting: a place, then a lease that
+    /// The longest that those who are silent may keep others waiting: somebody who waits, then a lease that
     /// was just renewed.
     pub(super) fn longest_wait(&self) -> Duration {
         let built = Self::as_built(self.limit);

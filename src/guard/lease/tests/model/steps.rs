@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::rules::{CountsFrom, Named, Rules};
 use super::world::{Call, Guard, NOW, Whereabouts, World};
 use crate::guard::lease::LeaseKey;
-use crate::guard::lease::table::{Grant, Results, Round};
+use crate::guard::lease::backend::{Batch, BatchResult, Grant};
+use crate::guard::lease::state::Time;
 
-/// How many dead processes may have places in the lines at one time: without a bound there would be
-/// no end to worlds in which a guard gets in line and is killed, over and over, with no time
-/// passing.
-const DEAD_IN_LINE: usize = 1;
+/// How many dead processes may be noted as waiting at one time: without a bound there would be no
+/// end to worlds in which a guard begins to wait and is killed, over and over, with no time passing.
+const DEAD_WAITING: usize = 1;
 
 /// Guards by their number, calls by their place among the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +20,10 @@ pub(super) enum Step {
     TimePasses,
     /// It takes the keys if all of them are free.
     Take(usize),
-    GetInLine(usize),
+    Wait(usize),
     /// It gives its sign of life, and learns whether it is its turn.
-    LookInLine(usize),
-    LeaveLine(usize),
+    Look(usize),
+    StopWaiting(usize),
     /// Its look-up takes long.
     Keep(usize),
     /// It has nothing to send after all.
@@ -43,6 +43,8 @@ pub(super) enum Step {
     Kill(usize),
     Arrive(usize),
     Insert(usize),
+    /// An older state of the store is back, without a row of now.
+    StoreLosesRows,
 }
 
 /// Which guard writes which keys, by which rules.
@@ -52,6 +54,8 @@ pub(super) struct Protocol {
     pub(super) wants: Vec<BTreeSet<LeaseKey>>,
     /// Whether all want the same, so that it makes no difference which is which.
     pub(super) alike: bool,
+    /// Whether the store may lose its rows.
+    pub(super) loses_rows: bool,
     /// Which promise alone is looked at.
     pub(super) only: Option<&'static str>,
 }
@@ -64,6 +68,9 @@ impl Protocol {
         };
         if !world.calls.iter().any(overdue) {
             steps.push(Step::TimePasses);
+        }
+        if self.loses_rows && world.store.quiet_until <= NOW {
+            steps.push(Step::StoreLosesRows);
         }
         for (number, call) in world.calls.iter().enumerate() {
             steps.push(match call.at {
@@ -79,12 +86,12 @@ impl Protocol {
     fn possible_for(&self, world: &World, number: usize, guard: &Guard, steps: &mut Vec<Step>) {
         match guard {
             Guard::Idle => {
-                steps.extend([Step::Take(number), Step::GetInLine(number)]);
+                steps.extend([Step::Take(number), Step::Wait(number)]);
                 return;
             }
-            Guard::InLine(_) => {
-                steps.extend([Step::LookInLine(number), Step::LeaveLine(number)]);
-                if self.dead_places(world) >= DEAD_IN_LINE {
+            Guard::Waits { .. } => {
+                steps.extend([Step::Look(number), Step::StopWaiting(number)]);
+                if self.dead_waiting(world) >= DEAD_WAITING {
                     return;
                 }
             }
@@ -120,13 +127,13 @@ impl Protocol {
         match step {
             Step::TimePasses => next.pass(&self.rules),
             Step::Take(number) => self.take(&mut next, number),
-            Step::GetInLine(number) => self.get_in_line(&mut next, number),
-            Step::LookInLine(number) => self.look_in_line(&mut next, number),
-            Step::LeaveLine(number) => self.leave_line(&mut next, number),
+            Step::Wait(number) => self.wait(&mut next, number),
+            Step::Look(number) => self.look(&mut next, number),
+            Step::StopWaiting(number) => self.stop_waiting(&mut next, number),
             Step::Keep(number) => {
                 let renew = vec![(grants(&next, number), self.rules.terms.unsent)];
                 // What was not kept is found lost when it is to be sent.
-                self.round(&mut next, number, &Round { renew, ..Round::default() });
+                self.batch(&mut next, number, &Batch { renew, ..Batch::default() });
             }
             Step::GiveBack(number) | Step::Answered(number) | Step::Settle(number) => {
                 self.release(&mut next, number);
@@ -150,6 +157,10 @@ impl Protocol {
                 next.calls[number].since = Duration::ZERO;
             }
             Step::Insert(number) => drop(next.calls.remove(number)),
+            Step::StoreLosesRows => {
+                next.store.rows.clear();
+                next.store.quiet_until = self.rules.quiet;
+            }
         }
         let next = next.settled();
         if self.alike { next.in_order() } else { next }
@@ -157,39 +168,51 @@ impl Protocol {
 
     fn take(&self, world: &mut World, number: usize) {
         let wanted = &self.wants[number];
+        let noted = world.store.clone();
+        if !self.rules.tries_stand_back {
+            world.store.rows.values_mut().for_each(|row| row.waiting.clear());
+        }
         let results =
-            self.round(world, number, &Round { take: vec![wanted.clone()], ..Round::default() });
+            self.batch(world, number, &Batch { take: vec![wanted.clone()], ..Batch::default() });
+        if !self.rules.tries_stand_back {
+            for (key, row) in noted.rows {
+                world.store.rows.entry(key).or_default().waiting = row.waiting;
+            }
+        }
         let taken = results.taken.concat();
         if taken.len() == wanted.len() {
             world.guards[number] = Guard::Granted(taken);
         } else {
-            self.round(world, number, &Round { release: taken, ..Round::default() });
+            self.batch(world, number, &Batch { release: taken, ..Batch::default() });
         }
     }
 
-    fn get_in_line(&self, world: &mut World, number: usize) {
-        let enter = vec![self.wants[number].clone()];
-        let results = self.round(world, number, &Round { enter, ..Round::default() });
+    fn wait(&self, world: &mut World, number: usize) {
+        let arrive = vec![self.wants[number].clone()];
+        let results = self.batch(world, number, &Batch { arrive, ..Batch::default() });
         world.guards[number] = match results.granted.first() {
             Some((_, grants)) => Guard::Granted(grants.clone()),
-            None => Guard::InLine(results.entered[0]),
+            None => {
+                Guard::Waits { ticket: results.arrived[0], silent: Duration::ZERO, overtaken: 0 }
+            }
         };
     }
 
-    pub(super) fn look_in_line(&self, world: &mut World, number: usize) {
-        let Guard::InLine(ticket) = world.guards[number] else { return };
-        let waiting = BTreeSet::from([ticket]);
-        let results = self.round(world, number, &Round { waiting, ..Round::default() });
+    pub(super) fn look(&self, world: &mut World, number: usize) {
+        let Guard::Waits { ticket, silent, .. } = &mut world.guards[number] else { return };
+        *silent = Duration::ZERO;
+        let (wanted, waiting) = (&self.wants[number], (*ticket, self.wants[number].clone()));
+        let batch = Batch { waiting: vec![waiting], complete: wanted.clone(), ..Batch::default() };
+        let results = self.batch(world, number, &batch);
         if let Some((_, grants)) = results.granted.first() {
             world.guards[number] = Guard::Granted(grants.clone());
-        } else if results.gone.contains(&ticket) {
-            world.guards[number] = Guard::Idle;
         }
     }
 
-    fn leave_line(&self, world: &mut World, number: usize) {
-        let Guard::InLine(ticket) = std::mem::take(&mut world.guards[number]) else { return };
-        self.round(world, number, &Round { leave: vec![ticket], ..Round::default() });
+    fn stop_waiting(&self, world: &mut World, number: usize) {
+        world.guards[number] = Guard::Idle;
+        let complete = self.wants[number].clone();
+        self.batch(world, number, &Batch { complete, ..Batch::default() });
     }
 
     fn renew(&self, world: &mut World, number: usize) {
@@ -198,8 +221,7 @@ impl Protocol {
             CountsFrom::Renewal => self.rules.renewed_for,
             CountsFrom::OwnersAsking => self.rules.renewed_for.saturating_sub(since),
             CountsFrom::Grant => {
-                let left =
-                    |grant: &Grant| world.book.leases.get(&grant.key).map(|held| held.ends_at);
+                let left = |grant: &Grant| world.store.rows.get(&grant.key).map(|row| row.ends_at);
                 let age = self
                     .rules
                     .terms
@@ -210,9 +232,9 @@ impl Protocol {
         };
         let named = named(world, &grants, self.rules.renewal_names);
         let renew = if self.rules.renews { vec![(named, span)] } else { Vec::new() };
-        let results = self.round(world, number, &Round { renew, ..Round::default() });
+        let results = self.batch(world, number, &Batch { renew, ..Batch::default() });
         if results.renewed.iter().any(Result::is_err) {
-            // The others of the call are given back, and the write gets in line anew.
+            // The others of the call are given back, and the write begins to wait anew.
             return self.release(world, number);
         }
         let sleeps_unnoticed = self.rules.counts_from == CountsFrom::OwnersAsking;
@@ -222,48 +244,63 @@ impl Protocol {
 
     pub(super) fn release(&self, world: &mut World, number: usize) {
         let release = named(world, &grants(world, number), self.rules.release_names);
-        self.round(world, number, &Round { release, ..Round::default() });
+        self.batch(world, number, &Batch { release, ..Batch::default() });
         forget(world, number);
     }
 
-    /// What it left in the store stays: its lease, and its place, under the name of a process that
-    /// is no more.
+    /// What it left in the store stays: its lease, and that it waits, under the name of a process
+    /// that is no more.
     fn kill(&self, world: &mut World, number: usize) {
         if !self.rules.outlives_its_owner {
             let release = grants(world, number);
-            self.round(world, number, &Round { release, ..Round::default() });
+            self.batch(world, number, &Batch { release, ..Batch::default() });
         }
-        let name = owner(number);
-        let of_the_dead = (owner(self.wants.len())..)
-            .take(DEAD_IN_LINE + 1)
-            .find(|name| !world.book.owners.contains_key(name));
-        if let (Some(dead), Some(alive_until)) = (of_the_dead, world.book.owners.remove(&name)) {
-            world.book.owners.insert(dead, alive_until);
-            for place in world.book.places.values_mut().filter(|place| place.owner == name) {
-                place.owner = dead;
+        let waiting = |world: &World, name: i64| {
+            let mut noted = world.store.rows.values().flat_map(|row| &row.waiting);
+            noted.any(|waiting| waiting.guard == name)
+        };
+        let mut names = (owner(self.wants.len())..).take(DEAD_WAITING + 1);
+        if let Some(dead) = names.find(|name| !waiting(world, *name)) {
+            let noted = world.store.rows.values_mut().flat_map(|row| &mut row.waiting);
+            for waiting in noted.filter(|waiting| waiting.guard == owner(number)) {
+                waiting.guard = dead;
             }
         }
         forget(world, number);
     }
 
-    fn round(&self, world: &mut World, number: usize, round: &Round) -> Results {
-        let highest = world.fences().max();
-        let results =
-            world.with_book(|book| book.round(owner(number), NOW, round, self.rules.terms));
+    fn batch(&self, world: &mut World, number: usize, batch: &Batch) -> BatchResult {
+        let highest = world.generations().max();
+        let time = Time { now: NOW, clock: 0 };
+        let results = world.store.apply(owner(number), time, batch, self.rules.terms);
+        if !self.rules.notes_who_waits {
+            world.store.rows.values_mut().for_each(|row| row.waiting.clear());
+        }
         let granted = results.granted.iter().flat_map(|(_, grants)| grants);
-        let mut new = granted.chain(results.taken.iter().flatten());
-        world.fences_went_back |=
-            new.any(|grant| highest.is_some_and(|highest| grant.fence <= highest));
+        let new: Vec<Grant> = granted.chain(results.taken.iter().flatten()).copied().collect();
+        world.generations_went_back |=
+            new.iter().any(|grant| highest.is_some_and(|highest| grant.generation <= highest));
+        for (other, guard) in world.guards.iter_mut().enumerate() {
+            if let Guard::Waits { silent, overtaken, .. } = guard
+                && other != number
+                && *silent < self.rules.terms.place
+                && new.iter().any(|grant| self.wants[other].contains(&grant.key))
+            {
+                *overtaken = (*overtaken + 1).min(self.wants.len());
+            }
+        }
         results
     }
 
-    fn dead_places(&self, world: &World) -> usize {
+    fn dead_waiting(&self, world: &World) -> usize {
         let living = 0..owner(self.wants.len());
-        world.book.owners.keys().filter(|name| !living.contains(name)).count()
+        let noted = world.store.rows.values().flat_map(|row| &row.waiting);
+        let dead: BTreeSet<i64> = noted.map(|waiting| waiting.guard).collect();
+        dead.iter().filter(|name| !living.contains(name)).count()
     }
 }
 
-/// Whatever a guard was at, it is at it no more.
+/// Whatever a guard did, it does it no more.
 fn forget(world: &mut World, number: usize) {
     world.guards[number] = Guard::Idle;
     for call in world.calls.iter_mut().filter(|call| call.guard == Some(number)) {
@@ -283,8 +320,8 @@ fn grants(world: &World, number: usize) -> Vec<Grant> {
 /// These grants, or those of the same keys, whoever has them.
 fn named(world: &World, grants: &[Grant], by: Named) -> Vec<Grant> {
     let held = |grant: &Grant| {
-        let held = world.book.leases.get(&grant.key)?;
-        Some(Grant { key: grant.key, fence: held.fence })
+        let row = world.store.rows.get(&grant.key).filter(|row| row.ends_at > NOW)?;
+        Some(Grant { key: grant.key, generation: row.generation })
     };
     match by {
         Named::Grant => grants.to_vec(),

@@ -8,7 +8,7 @@ use stateright::{Checker as _, Model as _};
 use super::rules::{CountsFrom, Named, Rules};
 use super::steps::{Protocol, Step};
 use super::world::{TICK, World};
-use super::{ONE_CALL, SERVED};
+use super::{NOT_STARVED, ONE_CALL, SERVED};
 use crate::guard::lease::{MARGIN, Terms, until_over};
 use crate::marketo::{Clock, SYNC_LIMIT};
 
@@ -19,10 +19,14 @@ fn built() -> Rules {
 /// A way to a world where the promise is broken, without a step that could be left out.
 fn way_to_break(promise: &'static str, rules: Rules) -> String {
     let protocol = Protocol { only: Some(promise), ..Protocol::new(rules, &[&["a"], &["a"]]) };
+    way_of(promise, &protocol)
+}
+
+fn way_of(promise: &'static str, protocol: &Protocol) -> String {
     let checker = protocol.clone().checker().spawn_bfs().join();
     let mut way =
         checker.discovery(promise).expect("the promise holds without this rule").into_actions();
-    let without_a_detour = |way: &[Step]| detours(way).find(|way| breaks(promise, &protocol, way));
+    let without_a_detour = |way: &[Step]| detours(way).find(|way| breaks(promise, protocol, way));
     while let Some(shorter) = without_a_detour(&way) {
         way = shorter;
     }
@@ -92,7 +96,7 @@ fn a_call_that_leaves_late_and_arrives_late_outlasts_a_renewal_with_one_margin()
 }
 
 #[test]
-fn a_guard_that_does_not_renew_sends_with_a_right_that_it_has_lost() {
+fn a_guard_that_does_not_renew_sends_with_a_lease_that_it_has_lost() {
     let rules = Rules { renews: false, ..built() };
     assert_eq!(
         way_to_break(ONE_CALL, rules),
@@ -152,7 +156,7 @@ fn a_lease_that_dies_with_its_owner_does_not_protect_the_call_that_goes_on() {
 }
 
 #[test]
-fn a_renewal_that_does_not_name_its_grant_renews_the_right_of_another() {
+fn a_renewal_that_does_not_name_its_grant_renews_the_lease_of_another() {
     let rules = Rules { renewal_names: Named::Key, ..built() };
     assert_eq!(
         way_to_break(ONE_CALL, rules),
@@ -162,7 +166,7 @@ fn a_renewal_that_does_not_name_its_grant_renews_the_right_of_another() {
 }
 
 #[test]
-fn a_release_that_does_not_name_its_grant_gives_back_the_right_of_another() {
+fn a_release_that_does_not_name_its_grant_gives_back_the_lease_of_another() {
     let rules = Rules { release_names: Named::Key, ..built() };
     assert_eq!(
         way_to_break(ONE_CALL, rules),
@@ -202,16 +206,48 @@ fn a_network_that_keeps_a_call_for_longer_than_the_margin_is_more_than_the_proto
 }
 
 #[test]
-fn a_place_that_outlives_its_process_keeps_everybody_behind_it_waiting() {
+fn a_waiting_process_that_counts_for_long_after_its_death_keeps_everybody_behind_it_waiting() {
     let terms = Terms { place: Duration::from_secs(3600), ..built().terms };
     assert_eq!(
         way_to_break(SERVED, Rules { terms, ..built() }),
-        "Take(0), GetInLine(1), Kill(1), GetInLine(1)"
+        "Take(0), Wait(1), Kill(1), Wait(1)"
     );
 }
 
 #[test]
 fn a_lease_that_outlives_its_call_by_too_much_keeps_everybody_waiting() {
     let rules = Rules { renewed_for: Duration::from_secs(3600), ..built() };
-    assert_eq!(way_to_break(SERVED, rules), "Take(0), AskForRenewal(0), Renew(0), GetInLine(1)");
+    assert_eq!(way_to_break(SERVED, rules), "Take(0), AskForRenewal(0), Renew(0), Wait(1)");
+}
+
+#[test]
+fn where_the_store_does_not_keep_who_waits_a_guard_that_comes_again_and_again_starves_another() {
+    let rules = Rules { notes_who_waits: false, ..built() };
+    assert_eq!(
+        way_to_break(NOT_STARVED, rules),
+        "Take(0), Wait(1), GiveBack(0), Take(0), GiveBack(0), Take(0)"
+    );
+}
+
+#[test]
+fn where_keys_are_taken_that_somebody_waits_for_a_guard_that_tries_again_and_again_starves_another()
+{
+    let rules = Rules { tries_stand_back: false, ..built() };
+    assert_eq!(
+        way_to_break(NOT_STARVED, rules),
+        "Take(0), Wait(1), GiveBack(0), Take(0), GiveBack(0), Take(0)"
+    );
+}
+
+#[test]
+fn a_store_that_loses_its_rows_and_grants_before_what_left_is_over_lets_two_calls_meet() {
+    let at_once = "Take(0), AskForRenewal(0), Renew(0), StoreLosesRows, Send(0), Arrive(0), Take(1), \
+                   AskForRenewal(1), Renew(1), Send(1), Arrive(0)";
+    let with_one_margin = "Take(0), AskForRenewal(0), Renew(0), StoreLosesRows, 10s, Send(0), 10s, \
+                           Arrive(0), 80s, Take(1), AskForRenewal(1), Renew(1), Send(1), Arrive(0)";
+    for (quiet, way) in [(Duration::ZERO, at_once), (SYNC_LIMIT + MARGIN, with_one_margin)] {
+        let protocol = Protocol::new(Rules { quiet, ..built() }, &[&["a"], &["a"]]);
+        let protocol = Protocol { loses_rows: true, only: Some(ONE_CALL), ..protocol };
+        assert_eq!(way_of(ONE_CALL, &protocol), way);
+    }
 }

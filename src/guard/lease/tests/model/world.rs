@@ -1,16 +1,15 @@
-//! Everything that the protocol depends on at one moment: the book of the store, what each guard is
-//! at, and the calls.
+//! Everything that the protocol depends on at one moment: the state of the store, what each guard
+//! does, and the calls.
 //!
 //! Moments are told apart by what can still come of them, so that there is an end to them: the
 //! present is always zero, a time that is over is forgotten, and numbers are replaced by their
 //! ranks.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::rules::Rules;
-use crate::guard::lease::book::{Book, Entries};
-use crate::guard::lease::table::{Grant, Ticket};
+use crate::guard::lease::backend::{Grant, Ticket};
+use crate::guard::lease::state::State;
 use crate::guard::lease::{LeaseKey, MARGIN};
 
 /// The step of the clock. Every span of the protocol is a whole number of them.
@@ -21,20 +20,22 @@ pub(super) const NOW: Duration = Duration::ZERO;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct World {
-    pub(super) book: Entries,
+    pub(super) store: State,
     pub(super) guards: Vec<Guard>,
     /// In order, so that it does not matter which left first.
     pub(super) calls: Vec<Call>,
     /// A grant had a lower number than one before it.
-    pub(super) fences_went_back: bool,
+    pub(super) generations_went_back: bool,
 }
 
-/// What a guard is at, with one write. In all of these it may sleep, or be killed.
+/// What a guard does, with one write. In all of these it may sleep, or be killed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Guard {
     #[default]
     Idle,
-    InLine(Ticket),
+    /// It was heard of so long ago, and since it is heard of so many grants of its keys went to
+    /// others.
+    Waits { ticket: Ticket, silent: Duration, overtaken: usize },
     /// It looks up, or waits for its turn among the limits.
     Granted(Vec<Grant>),
     /// It has asked for the renewal, so long ago.
@@ -73,7 +74,12 @@ impl World {
                     *since = (*since + TICK).min(rules.leaves_within.saturating_add(TICK));
                 }
                 Guard::Sent(_, since) => *since = (*since + TICK).min(rules.settled_after),
-                Guard::Idle | Guard::InLine(_) | Guard::Granted(_) => {}
+                Guard::Waits { silent, overtaken, .. } => {
+                    *silent = (*silent + TICK).min(rules.terms.place);
+                    // One that is silent for too long is passed over.
+                    *overtaken = if *silent < rules.terms.place { *overtaken } else { 0 };
+                }
+                Guard::Idle | Guard::Granted(_) => {}
             }
         }
         for call in &mut self.calls {
@@ -83,11 +89,12 @@ impl World {
     }
 
     pub(super) fn pass_in_store(&mut self, span: Duration) {
-        for held in self.book.leases.values_mut() {
-            held.ends_at = held.ends_at.saturating_sub(span);
-        }
-        for alive_until in self.book.owners.values_mut() {
-            *alive_until = alive_until.saturating_sub(span);
+        self.store.quiet_until = self.store.quiet_until.saturating_sub(span);
+        for row in self.store.rows.values_mut() {
+            row.ends_at = row.ends_at.saturating_sub(span);
+            for waiting in &mut row.waiting {
+                waiting.until = waiting.until.saturating_sub(span);
+            }
         }
     }
 
@@ -97,28 +104,23 @@ impl World {
         self.calls.iter().filter(|call| call.at == Whereabouts::Running).filter(of_key).count()
     }
 
-    /// Whether the right that a call was sent with is still its own.
+    /// Whether the leases that a call was sent with are still its own.
     pub(super) fn is_covered(&self, grants: &[Grant]) -> bool {
         grants.iter().all(|grant| {
-            let held = self.book.leases.get(&grant.key);
-            held.is_some_and(|held| held.fence == grant.fence && held.ends_at > NOW)
+            let row = self.store.rows.get(&grant.key);
+            row.is_some_and(|row| row.generation == grant.generation && row.ends_at > NOW)
         })
-    }
-
-    /// Does something with the book that these are the entries of.
-    pub(super) fn with_book<T>(&mut self, act: impl FnOnce(&mut Book) -> T) -> T {
-        let mut book = Book::from(std::mem::take(&mut self.book));
-        let done = act(&mut book);
-        self.book = book.into_entries();
-        done
     }
 
     /// Forgets what nobody can tell any more.
     pub(super) fn settled(mut self) -> Self {
-        // The next round begins with it, whoever makes it.
-        self.with_book(|book| book.remove_what_is_over(NOW));
-        let waited_at: BTreeSet<i64> = self.book.places.values().map(|place| place.owner).collect();
-        self.book.owners.retain(|owner, _| waited_at.contains(owner));
+        for row in self.store.rows.values_mut() {
+            row.waiting.retain(|waiting| waiting.until > NOW);
+            if row.ends_at <= NOW {
+                row.generation = 0;
+            }
+        }
+        self.store.prune(NOW);
         self.rank_numbers();
         self.calls.sort_unstable();
         self
@@ -135,11 +137,9 @@ impl World {
         for call in &mut self.calls {
             call.guard = call.guard.map(place);
         }
-        for at in self.book.places.values_mut() {
-            at.owner = name(at.owner);
+        for waiting in self.store.rows.values_mut().flat_map(|row| &mut row.waiting) {
+            waiting.guard = name(waiting.guard);
         }
-        self.book.owners =
-            self.book.owners.iter().map(|(owner, alive)| (name(*owner), *alive)).collect();
         self.guards.sort_unstable();
         self.calls.sort_unstable();
         self
@@ -150,55 +150,54 @@ impl World {
         let mut numbers: Vec<u64> = self.numbers().collect();
         numbers.sort_unstable();
         numbers.dedup();
-        self.book.last = numbers.len() as u64;
-        if numbers.last().is_none_or(|last| *last == self.book.last) {
+        self.store.last = numbers.len() as u64;
+        if numbers.last().is_none_or(|last| *last == self.store.last) {
             return;
         }
         let rank = |number: &mut u64| {
             *number = numbers.partition_point(|lower| lower <= number) as u64;
         };
-        let rank_ticket = |ticket: Ticket| {
-            let mut number = ticket.0.unsigned_abs();
-            rank(&mut number);
-            Ticket(number.cast_signed())
-        };
-        let places = std::mem::take(&mut self.book.places);
-        self.book.places =
-            places.into_iter().map(|(ticket, place)| (rank_ticket(ticket), place)).collect();
-        self.book.leases.values_mut().for_each(|held| rank(&mut held.fence));
-        for guard in &mut self.guards {
-            if let Guard::InLine(ticket) = guard {
-                *ticket = rank_ticket(*ticket);
+        for row in self.store.rows.values_mut() {
+            row.waiting.iter_mut().for_each(|waiting| rank(&mut waiting.ticket.0));
+            if row.ends_at > NOW {
+                rank(&mut row.generation);
             }
-            guard.grants_mut().iter_mut().for_each(|grant| rank(&mut grant.fence));
+        }
+        for guard in &mut self.guards {
+            if let Guard::Waits { ticket, .. } = guard {
+                rank(&mut ticket.0);
+            }
+            guard.grants_mut().iter_mut().for_each(|grant| rank(&mut grant.generation));
         }
         let of_calls = self.calls.iter_mut().flat_map(|call| &mut call.grants);
-        of_calls.for_each(|grant| rank(&mut grant.fence));
+        of_calls.for_each(|grant| rank(&mut grant.generation));
     }
 
-    /// The numbers of all grants and places that somebody knows of.
+    /// The numbers of all grants and waiting callers that somebody knows of.
     fn numbers(&self) -> impl Iterator<Item = u64> + '_ {
         let tickets = self.guards.iter().filter_map(|guard| match guard {
-            Guard::InLine(ticket) => Some(ticket),
+            Guard::Waits { ticket, .. } => Some(ticket),
             _ => None,
         });
-        let tickets = self.book.places.keys().chain(tickets).map(|ticket| ticket.0.unsigned_abs());
-        self.fences().chain(tickets)
+        let noted = self.store.rows.values().flat_map(|row| &row.waiting);
+        let tickets = noted.map(|waiting| &waiting.ticket).chain(tickets).map(|ticket| ticket.0);
+        self.generations().chain(tickets)
     }
 
     /// The numbers of all grants that somebody knows of.
-    pub(super) fn fences(&self) -> impl Iterator<Item = u64> + '_ {
+    pub(super) fn generations(&self) -> impl Iterator<Item = u64> + '_ {
         let of_guards = self.guards.iter().flat_map(Guard::grants);
         let of_calls = self.calls.iter().flat_map(|call| &call.grants);
-        let held = self.book.leases.values().map(|held| held.fence);
-        of_guards.chain(of_calls).map(|grant| grant.fence).chain(held)
+        let held = self.store.rows.values().filter(|row| row.ends_at > NOW);
+        let held = held.map(|row| row.generation);
+        of_guards.chain(of_calls).map(|grant| grant.generation).chain(held)
     }
 }
 
 impl Guard {
     pub(super) fn grants(&self) -> &[Grant] {
         match self {
-            Self::Idle | Self::InLine(_) => &[],
+            Self::Idle | Self::Waits { .. } => &[],
             Self::Granted(grants)
             | Self::Asking(grants, _)
             | Self::Leaving(grants, _)
@@ -208,7 +207,7 @@ impl Guard {
 
     fn grants_mut(&mut self) -> &mut [Grant] {
         match self {
-            Self::Idle | Self::InLine(_) => &mut [],
+            Self::Idle | Self::Waits { .. } => &mut [],
             Self::Granted(grants)
             | Self::Asking(grants, _)
             | Self::Leaving(grants, _)

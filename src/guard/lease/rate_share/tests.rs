@@ -1,5 +1,5 @@
-//! Guards that come, go, die and lose answers, on a clock that the test moves, against the book of
-//! a store: whatever happens, Marketo never sees more than the limits, and what there is goes to
+//! Guards that come, go, die and lose answers, on a clock that the test moves, against the state
+//! of a store: whatever happens, Marketo never sees more than the limits, and what there is goes to
 //! those who have use for it.
 
 use std::collections::VecDeque;
@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 use tokio::time::Instant;
 
-use super::{IDLE, Part, Spans, parts};
-use crate::guard::lease::book::Book;
-use crate::guard::lease::table::Round;
+use super::{IDLE, RateShare, Timing, parts};
+use crate::guard::lease::backend::Batch;
+use crate::guard::lease::state::{State, Time};
 use crate::guard::lease::{LeaseKey, Leaving, Terms};
 use crate::marketo::{Clock, Share};
 
@@ -21,7 +21,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A guard: what it keeps, and the calls that it made.
 struct Guard {
     owner: i64,
-    part: Part,
+    part: RateShare,
     may_use: Share,
     /// Calls under way.
     in_flight: usize,
@@ -34,9 +34,9 @@ struct Guard {
 struct World {
     start: Instant,
     now: Duration,
-    spans: Spans,
+    timing: Timing,
     limit: Share,
-    book: Book,
+    store: State,
     guards: Vec<Guard>,
     started: i64,
     /// When calls arrived: Marketo's window.
@@ -48,9 +48,9 @@ impl World {
         Self {
             start: Instant::now(),
             now: Duration::ZERO,
-            spans: Spans::of(WINDOW, Clock::real()),
+            timing: Timing::of(WINDOW, Clock::real()),
             limit,
-            book: Book::default(),
+            store: State::default(),
             guards: Vec::new(),
             started: 0,
             arrived: VecDeque::new(),
@@ -58,7 +58,7 @@ impl World {
     }
 
     fn start(&mut self) {
-        let part = Part::new(LeaseKey::of_limits("instance"), self.limit, self.spans);
+        let part = RateShare::new(LeaseKey::of_limits("instance"), self.limit, self.timing);
         let (may_use, answers) = (Share::default(), VecDeque::new());
         self.guards.push(Guard {
             owner: self.started,
@@ -77,10 +77,10 @@ impl World {
         let at = self.start + self.now;
         let Some(guard) = self.guards.get_mut(guard) else { return };
         let used = Share { calls: guard.in_flight + guard.answers.len(), at_once: guard.in_flight };
-        let round =
-            Round { share: Some(guard.part.ask(at, used, used.at_once)), ..Round::default() };
-        let shared =
-            self.book.round(guard.owner, self.now, &round, Terms::default()).shared.unwrap();
+        let claim = Some(guard.part.claim(at, used, used.at_once));
+        let batch = Batch { claim, ..Batch::default() };
+        let time = Time { now: self.now, clock: 0 };
+        let shared = self.store.apply(guard.owner, time, &batch, Terms::default()).shared.unwrap();
         guard.renewed = self.now;
         guard.may_use = if answered { guard.part.told(at, shared) } else { guard.part.not_told() };
     }
@@ -119,20 +119,21 @@ impl World {
         let answered: Vec<Duration> =
             gone.answers.iter().map(|answer| (*answer + WINDOW).saturating_sub(self.now)).collect();
         let instance = LeaseKey::of_limits("instance");
-        let left = Leaving::of(instance, WINDOW, self.spans, gone.in_flight, &answered);
-        let round = Round { left: Some(left), ..Round::default() };
-        self.book.round(gone.owner, self.now, &round, Terms::default());
+        let left = Leaving::of(instance, WINDOW, self.timing, gone.in_flight, &answered);
+        let batch = Batch { left: Some(left), ..Batch::default() };
+        let time = Time { now: self.now, clock: 0 };
+        self.store.apply(gone.owner, time, &batch, Terms::default());
     }
 
     /// Time passes; whoever lives renews in time.
     fn pass(&mut self, span: Duration) {
         let end = self.now + span;
         while self.now < end {
-            self.now = end.min(self.now + self.spans.renewal);
+            self.now = end.min(self.now + self.timing.renewal);
             for number in 0..self.guards.len() {
                 let guard = &mut self.guards[number];
                 guard.answers.retain(|answer| *answer + WINDOW > self.now);
-                if self.now >= guard.renewed + self.spans.renewal {
+                if self.now >= guard.renewed + self.timing.renewal {
                     self.renew(number, true);
                 }
             }
@@ -269,7 +270,7 @@ fn the_part_of_a_guard_that_died_comes_back_once_its_last_call_has_left_the_wind
     world.kill(1);
     world.pass(WINDOW);
     assert_eq!(world.may_use(), [25]);
-    world.pass(world.spans.row);
+    world.pass(world.timing.row);
     assert_eq!(world.may_use(), [50]);
 }
 
@@ -331,15 +332,16 @@ fn a_guard_that_was_killed_is_told_apart_and_so_is_when_its_row_ends() {
     world.start();
     let asked = |world: &mut World| {
         let guard = &world.guards[0];
-        let ask = guard.part.ask(world.start + world.now, Share::default(), 0);
-        let round = Round { share: Some(ask), ..Round::default() };
-        world.book.round(guard.owner, world.now, &round, Terms::default()).shared.unwrap()
+        let claim = Some(guard.part.claim(world.start + world.now, Share::default(), 0));
+        let batch = Batch { claim, ..Batch::default() };
+        let time = Time { now: world.now, clock: 0 };
+        world.store.apply(guard.owner, time, &batch, Terms::default()).shared.unwrap()
     };
     assert_eq!((asked(&mut world).silent, asked(&mut world).claim.calls), (0, 0));
-    world.pass(world.spans.row / 2);
+    world.pass(world.timing.row / 2);
     let shared = asked(&mut world);
-    assert_eq!((shared.silent, shared.claim.calls, shared.frees_in), (1, 0, world.spans.row / 2));
-    world.pass(world.spans.row / 2);
+    assert_eq!((shared.silent, shared.claim.calls, shared.frees_in), (1, 0, world.timing.row / 2));
+    world.pass(world.timing.row / 2);
     assert_eq!((asked(&mut world).silent, world.may_use()), (0, vec![50]));
 }
 
@@ -350,7 +352,7 @@ fn after_the_store_was_away_nobody_takes_what_is_anothers_that_is_not_back_yet()
     world.start();
     world.pass(SECOND * 5);
     // No renewal for so long that all rows are over; one of them comes a second before the other.
-    world.now += world.spans.row * 2;
+    world.now += world.timing.row * 2;
     world.renew(0, true);
     assert_eq!(world.may_use(), [25, 25]);
     world.now += SECOND;
@@ -364,6 +366,6 @@ fn after_the_store_was_away_nobody_takes_what_is_anothers_that_is_not_back_yet()
 fn a_guard_that_never_heard_of_the_store_uses_the_limits_as_its_own() {
     let limit = Share { calls: 50, at_once: 5 };
     let mut part =
-        Part::new(LeaseKey::of_limits("instance"), limit, Spans::of(WINDOW, Clock::real()));
+        RateShare::new(LeaseKey::of_limits("instance"), limit, Timing::of(WINDOW, Clock::real()));
     assert_eq!(part.not_told(), limit);
 }

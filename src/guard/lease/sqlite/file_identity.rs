@@ -9,9 +9,9 @@ const FILES: [&str; 3] = ["", "-wal", "-shm"];
 
 /// Which files were there, by the numbers that the file system has for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct InPlace([Option<(u64, u64)>; FILES.len()]);
+pub(super) struct FileIdentity([Option<(u64, u64)>; FILES.len()]);
 
-impl InPlace {
+impl FileIdentity {
     /// The files of this path at this moment.
     pub(super) fn look(path: &Path) -> Self {
         Self(FILES.map(|end| {

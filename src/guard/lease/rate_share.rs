@@ -1,19 +1,19 @@
 //! What guards of one instance use of its limits, shared over their store of leases: together never
 //! more than one of them alone may.
 //!
-//! Each guard has a row in the store with its *claim*, renewed every [`Spans::renewal`] or so, and
+//! Each guard has a row in the store with its *claim*, renewed every [`Timing::renewal`] or so, and
 //! a row lasts for a window and a margin longer than that. Why no window of Marketo's sees more
 //! calls than `limits.calls`, and no more than `limits.concurrency` are in flight:
 //!
 //! 1. A guard never uses more than its claim. It raises what it may use after the store has taken
 //!    the raised claim, and lowers it before it asks for a lower one; what it has used up in the
-//!    window before keeps the claim up ([`Ask::keep`]) until those calls have left the window.
+//!    window before keeps the claim up ([`Claim::keep`]) until those calls have left the window.
 //! 2. The claims never come to more than the limit. Rounds are one after another, and in its round
 //!    a guard's claim is raised by no more than what the other rows leave ([`shared`]).
 //! 3. A row outlives the last call of a guard that died by the window, and a margin for that call's
 //!    way.
 //! 4. A guard that stops in good order replaces its row by rows of no more than it had, each of
-//!    which lasts until its calls have left the window ([`super::leaving`]). Nobody wants anything
+//!    which lasts until its calls have left the window (`leaving`). Nobody wants anything
 //!    by them, so what they do not hold is divided among those that are there.
 //!
 //! How the limit is divided ([`parts`]) is of no weight for that, so that it can go by what each
@@ -25,14 +25,15 @@
 //! last part, while others are not; by one that was started while the store was away, which takes
 //! the whole limit for its own; by a machine that slept for so long, until its first round; by
 //! calls of a guard that died that run on for longer than its row lasts; and where the store has
-//! lost its rows. No call waits for the store: rounds for this are made in the background ([`Part`]
+//! lost its rows. No call waits for the store: rounds for this are made in the background ([`RateShare`]
 //! is what a guard keeps).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::LeaseKey;
+use super::key::LeaseKey;
 use crate::marketo::{Clock, Share, margin};
 
 /// An idle guard keeps this part of an equal part, so that its first calls need not wait for a
@@ -45,14 +46,14 @@ const ALL_ARE_BACK: u32 = 10;
 
 /// How long and how often what is shared is claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Spans {
+pub struct Timing {
     /// Between two renewals.
     pub renewal: Duration,
     /// How long a row lasts.
     pub row: Duration,
 }
 
-impl Spans {
+impl Timing {
     /// For limits with this window of the wall's time.
     pub fn of(window: Duration, clock: Clock) -> Self {
         let margin = margin(clock);
@@ -63,9 +64,9 @@ impl Spans {
     }
 }
 
-/// What a guard asks for in a renewal.
+/// What a guard claims in a renewal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ask {
+pub struct Claim {
     /// Whose limits: an instance of Marketo's.
     pub instance: LeaseKey,
     /// The limits, which are to be the same for all guards.
@@ -97,23 +98,42 @@ pub struct Shared {
     pub frees_in: Duration,
 }
 
-/// A row of the store.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Claim {
+/// A guard's claim, as a row of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ClaimRow {
     pub(super) share: Share,
     pub(super) wants: Share,
     pub(super) ends_at: Duration,
 }
 
+/// Renews a guard's claim, by what those of the others leave.
+pub(super) fn renew(
+    rows: &mut BTreeMap<(LeaseKey, i64), ClaimRow>,
+    guard: i64,
+    now: Duration,
+    claim: &Claim,
+) -> Shared {
+    rows.retain(|_, row| row.ends_at > now);
+    let all = rows.range((claim.instance, i64::MIN)..=(claim.instance, i64::MAX));
+    let others = all.map(|((_, other), row)| (*other, row)).filter(|(other, _)| *other != guard);
+    let told = shared(guard, now, claim, others);
+    let ends_at = now.saturating_add(claim.lasts);
+    rows.insert(
+        (claim.instance, guard),
+        ClaimRow { share: told.claim, wants: claim.wants, ends_at },
+    );
+    told
+}
+
 /// What a guard gets, given the rows of the others.
-pub(super) fn shared<'r>(
+fn shared<'r>(
     owner: i64,
     now: Duration,
-    ask: &Ask,
-    others: impl Iterator<Item = (i64, &'r Claim)>,
+    claim: &Claim,
+    others: impl Iterator<Item = (i64, &'r ClaimRow)>,
 ) -> Shared {
     let (mut claimed, mut left, mut wants) =
-        (Share::default(), Share::default(), vec![(ask.wants, owner)]);
+        (Share::default(), Share::default(), vec![(claim.wants, owner)]);
     let (mut silent, mut frees_in) = (0, Duration::ZERO);
     for (other, row) in others {
         claimed.calls += row.share.calls;
@@ -121,7 +141,7 @@ pub(super) fn shared<'r>(
         let ends_in = row.ends_at.saturating_sub(now);
         let has_stopped = row.wants == Share::default();
         // A guard that lives renews its row several times before an eighth of it is over.
-        let is_silent = !has_stopped && ends_in < ask.lasts / 8 * 7;
+        let is_silent = !has_stopped && ends_in < claim.lasts / 8 * 7;
         if has_stopped {
             left.calls += row.share.calls;
             left.at_once += row.share.at_once;
@@ -136,11 +156,11 @@ pub(super) fn shared<'r>(
     let one = |of: fn(&Share) -> usize| {
         let wants: Vec<(usize, i64)> =
             wants.iter().map(|(wants, owner)| (of(wants), *owner)).collect();
-        let divided = of(&ask.limit).saturating_sub(of(&left));
+        let divided = of(&claim.limit).saturating_sub(of(&left));
         let part = parts(divided, wants).into_iter().find(|(whose, _)| *whose == owner);
         let part = part.map_or(0, |(_, part)| part);
-        let free = if ask.grows { of(&ask.limit).saturating_sub(of(&claimed)) } else { 0 };
-        (part, of(&ask.keep).max(part.min(free)))
+        let free = if claim.grows { of(&claim.limit).saturating_sub(of(&claimed)) } else { 0 };
+        (part, of(&claim.keep).max(part.min(free)))
     };
     let (calls, at_once) = (one(|share| share.calls), one(|share| share.at_once));
     Shared {
@@ -181,10 +201,10 @@ fn parts(limit: usize, mut wants: Vec<(usize, i64)>) -> Vec<(i64, usize)> {
 
 /// What a guard keeps between its renewals. It is told what is used, and tells what may be.
 #[derive(Debug)]
-pub struct Part {
+pub struct RateShare {
     instance: LeaseKey,
     limit: Share,
-    spans: Spans,
+    timing: Timing,
     /// What may be used; nothing is known of it before the first answer.
     may_use: Option<Share>,
     /// Since when renewals have been answered one after another, and when the last one was.
@@ -193,25 +213,25 @@ pub struct Part {
     always_there: bool,
 }
 
-impl Part {
+impl RateShare {
     /// Of these limits.
-    pub fn new(instance: LeaseKey, limit: Share, spans: Spans) -> Self {
-        Self { instance, limit, spans, may_use: None, answered: None, always_there: true }
+    pub fn new(instance: LeaseKey, limit: Share, timing: Timing) -> Self {
+        Self { instance, limit, timing, may_use: None, answered: None, always_there: true }
     }
 
-    /// The question of a renewal.
-    pub fn ask(&self, now: Instant, used: Share, most_at_once: usize) -> Ask {
+    /// The claim of a renewal.
+    pub fn claim(&self, now: Instant, used: Share, most_at_once: usize) -> Claim {
         let kept = self.may_use.unwrap_or_default();
         let all_are_back = match self.answered {
             None => self.always_there,
             Some((_, last)) if self.is_away(now, last) => false,
             Some((since, _)) => {
-                self.always_there || now - since >= self.spans.renewal * ALL_ARE_BACK
+                self.always_there || now - since >= self.timing.renewal * ALL_ARE_BACK
             }
         };
         // Half as much again as it has use for now, so that it can grow into more.
         let wants = |used: usize| used + used / 2 + 1;
-        Ask {
+        Claim {
             instance: self.instance,
             limit: self.limit,
             keep: Share {
@@ -223,7 +243,7 @@ impl Part {
                 at_once: wants(most_at_once.max(used.at_once)),
             },
             grows: all_are_back,
-            lasts: self.spans.row,
+            lasts: self.timing.row,
         }
     }
 
@@ -242,7 +262,7 @@ impl Part {
     /// Whether the last answer is so long ago that others may have counted this guard out, or it
     /// the others.
     fn is_away(&self, now: Instant, last: Instant) -> bool {
-        now - last >= self.spans.row / 2
+        now - last >= self.timing.row / 2
     }
 
     /// What may be used after a renewal that was not answered: what was before, or, where nobody

@@ -1,0 +1,405 @@
+//! Callers of this process on one side, the transactions of their store on the other.
+//!
+//! One task, the [`StoreActor`], speaks with the store, since that makes three things simple.
+//! Callers that come together share a transaction. A caller that stops waiting, at whatever
+//! instant, finds its answer undeliverable, and the actor gives its keys or its place back. And a
+//! process that waits has one thing to listen to, however many callers it has.
+//!
+//! A caller of [`SharedLeases::acquire`] may wait for [`PATIENCE`] while the store is away;
+//! everybody else is told at once. A release that the store did not take is kept, and told again. A
+//! batch that panics has failed like any other: its callers are refused, and the actor goes on,
+//! since without it nobody could write until the process is started anew.
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::api::{Lease, LeaseError, Leases, Terms};
+use super::backend::{Backend, Batch, BatchResult, Failure, Grant};
+use super::key::LeaseKey;
+use super::leaving::Leaving;
+use super::queue::Queue;
+use super::rate_share::{Claim, Shared};
+use crate::marketo::in_words;
+
+/// How long those who wait anyway put up with a store that is away, as while it is restarted.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two attempts to reach a store that is away.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Callers of one batch. More would only make its transaction long.
+const CALLERS: usize = 256;
+
+type Answer<T> = oneshot::Sender<Result<T, LeaseError>>;
+
+enum Command {
+    Acquire {
+        keys: BTreeSet<LeaseKey>,
+        answer: Answer<Vec<Lease>>,
+    },
+    TryAcquire {
+        keys: BTreeSet<LeaseKey>,
+        answer: Answer<Vec<Lease>>,
+    },
+    Renew {
+        grants: Vec<Grant>,
+        span: Duration,
+        answer: Answer<()>,
+    },
+    Release {
+        grants: Vec<Grant>,
+        answer: Answer<()>,
+    },
+    Ready {
+        answer: Answer<()>,
+    },
+    Share {
+        claim: Claim,
+        answer: Answer<Shared>,
+    },
+    Leave {
+        leaving: Leaving,
+        answer: Answer<()>,
+    },
+    /// A caller has stopped waiting.
+    Left,
+}
+
+/// Leases in a store; see [`SharedLeases::memory`], [`SharedLeases::sqlite`] and
+/// [`SharedLeases::postgres`].
+#[derive(Debug)]
+pub struct SharedLeases {
+    store: &'static str,
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+impl SharedLeases {
+    /// Starts the task that speaks with the store; it ends with the last of the callers. Needs a
+    /// runtime.
+    pub(super) fn start<B: Backend>(backend: B, terms: Terms) -> Self {
+        let (commands, received) = mpsc::unbounded_channel();
+        let actor = StoreActor {
+            backend,
+            terms,
+            queue: Queue::default(),
+            doubtful: BTreeSet::new(),
+            owed: Vec::new(),
+            seen: 0,
+            away_since: None,
+            look_at: None,
+        };
+        tokio::spawn(actor.run(received));
+        Self { store: B::NAME, commands }
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, LeaseError> {
+        let (answer, answered) = oneshot::channel();
+        // An actor that has ended drops the command, and with it the answer.
+        self.commands.send(command(answer)).ok();
+        answered.await.unwrap_or_else(|_dropped| Err(self.ended()))
+    }
+
+    /// Asks for leases, which are given back if the caller is gone when they come.
+    async fn leased(
+        &self,
+        command: impl FnOnce(Waiter) -> Command,
+    ) -> Result<Vec<Lease>, LeaseError> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(command(answer)).ok();
+        let mut pending = Pending { commands: &self.commands, answered, is_done: false };
+        let result = (&mut pending.answered).await;
+        pending.is_done = true;
+        result.unwrap_or_else(|_dropped| Err(self.ended()))
+    }
+
+    fn ended(&self) -> LeaseError {
+        let source = Arc::new(std::io::Error::other("the task that speaks with it has ended"));
+        LeaseError::Unavailable { store: self.store, source }
+    }
+}
+
+impl Leases for SharedLeases {
+    async fn acquire(&self, keys: &BTreeSet<LeaseKey>) -> Result<Vec<Lease>, LeaseError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.leased(|answer| Command::Acquire { keys: keys.clone(), answer }).await
+    }
+
+    async fn try_acquire(&self, keys: &BTreeSet<LeaseKey>) -> Result<Vec<Lease>, LeaseError> {
+        self.leased(|answer| Command::TryAcquire { keys: keys.clone(), answer }).await
+    }
+
+    async fn renew<'l>(
+        &self,
+        leases: impl IntoIterator<Item = &'l Lease> + Send,
+        span: Duration,
+    ) -> Result<(), LeaseError> {
+        let grants = leases.into_iter().map(Grant::from).collect();
+        self.ask(|answer| Command::Renew { grants, span, answer }).await
+    }
+
+    async fn release(&self, leases: Vec<Lease>) -> Result<(), LeaseError> {
+        let grants = leases.iter().map(Grant::from).collect();
+        self.ask(|answer| Command::Release { grants, answer }).await
+    }
+
+    async fn ready(&self) -> Result<(), LeaseError> {
+        self.ask(|answer| Command::Ready { answer }).await
+    }
+
+    async fn share(&self, claim: Claim) -> Result<Shared, LeaseError> {
+        self.ask(|answer| Command::Share { claim, answer }).await
+    }
+
+    async fn leave(&self, leaving: Leaving) -> Result<(), LeaseError> {
+        self.ask(|answer| Command::Leave { leaving, answer }).await
+    }
+}
+
+/// A caller that waits for leases. Dropped before they came, or before it took them, it gives back
+/// its place or the leases.
+struct Pending<'a> {
+    commands: &'a mpsc::UnboundedSender<Command>,
+    answered: oneshot::Receiver<Result<Vec<Lease>, LeaseError>>,
+    is_done: bool,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        self.answered.close();
+        let command = match self.answered.try_recv() {
+            Ok(Ok(leases)) => {
+                let (answer, _nobody_waits) = oneshot::channel();
+                Command::Release { grants: leases.iter().map(Grant::from).collect(), answer }
+            }
+            Ok(Err(_)) | Err(_) => Command::Left,
+        };
+        // Without an actor there is no place to give up.
+        self.commands.send(command).ok();
+    }
+}
+
+/// A caller that waits.
+type Waiter = Answer<Vec<Lease>>;
+
+/// The callers of a batch, in the order of its lists.
+#[derive(Default)]
+struct Callers {
+    arrive: Vec<Waiter>,
+    take: Vec<Answer<Vec<Lease>>>,
+    renew: Vec<Answer<()>>,
+    told: Vec<Answer<()>>,
+    share: Option<Answer<Shared>>,
+    /// Some have stopped waiting.
+    some_left: bool,
+}
+
+struct StoreActor<B> {
+    backend: B,
+    terms: Terms,
+    queue: Queue<Waiter>,
+    /// Keys of batches that failed, or were carried out and not answered: nobody knows which. Their
+    /// rows are put right by the next batch.
+    doubtful: BTreeSet<LeaseKey>,
+    /// Leases to be released, until the store has taken note.
+    owed: Vec<Grant>,
+    /// [`BatchResult::saves`] of the last batch.
+    seen: u64,
+    /// Since when batches fail.
+    away_since: Option<Instant>,
+    /// When to look at all who wait without having been asked to.
+    look_at: Option<Instant>,
+}
+
+impl<B: Backend> StoreActor<B> {
+    async fn run(mut self, mut received: mpsc::UnboundedReceiver<Command>) {
+        let mut commands = Vec::new();
+        loop {
+            let look_at = self.look_at;
+            let listens = !self.queue.is_empty() && self.away_since.is_none();
+            let all = tokio::select! {
+                count = received.recv_many(&mut commands, CALLERS) => {
+                    if count == 0 {
+                        return;
+                    }
+                    look_at.is_some_and(|at| at <= Instant::now())
+                }
+                () = self.backend.changed(), if listens => true,
+                () = tokio::time::sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => true,
+            };
+            self.serve(commands.drain(..), all).await;
+        }
+    }
+
+    /// One batch for all who asked, and its answers. Where `all` are looked at, so are those who
+    /// wait for keys that nobody asked about.
+    async fn serve(&mut self, commands: impl Iterator<Item = Command>, all: bool) {
+        let (mut batch, mut callers) = (Batch::default(), Callers::default());
+        batch.release = self.owed.clone();
+        for command in commands {
+            take_down(command, &mut batch, &mut callers);
+        }
+        let all = all || self.away_since.is_some();
+        let mut concerned = if all { self.queue.keys() } else { BTreeSet::new() };
+        concerned.extend(&self.doubtful);
+        concerned.extend(batch.release.iter().map(|grant| grant.key));
+        if callers.some_left {
+            concerned.extend(self.queue.remove_if(Waiter::is_closed));
+        }
+        (batch.waiting, batch.complete) = self.queue.concerned(concerned);
+        batch.seen = self.seen;
+        // What a panic left half done is the backend's alone, which begins anew.
+        let done = AssertUnwindSafe(self.backend.carry_out(&batch, self.terms)).catch_unwind();
+        match done.await.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+            Ok(result) => self.answer(result, batch.arrive, callers, all),
+            Err(failure) => self.fail(&failure, &batch, callers),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        result: BatchResult,
+        arrive: Vec<BTreeSet<LeaseKey>>,
+        callers: Callers,
+        all: bool,
+    ) {
+        self.away_since = None;
+        self.doubtful.clear();
+        self.owed.clear();
+        self.seen = result.saves;
+        for (answer, renewed) in callers.renew.into_iter().zip(result.renewed) {
+            answer.send(renewed.map_err(|key| LeaseError::Lost { key })).ok();
+        }
+        for answer in callers.told {
+            answer.send(Ok(())).ok();
+        }
+        if let (Some(answer), Some(shared)) = (callers.share, result.shared) {
+            answer.send(Ok(shared)).ok();
+        }
+        for ((ticket, keys), caller) in result.arrived.into_iter().zip(arrive).zip(callers.arrive) {
+            self.queue.insert(ticket, keys, caller);
+        }
+        for (ticket, grants) in result.granted {
+            match self.queue.remove(ticket) {
+                Some(waiter) => self.hand_over(waiter, grants),
+                None => self.owed.extend(grants),
+            }
+        }
+        for (answer, grants) in callers.take.into_iter().zip(result.taken) {
+            self.hand_over(answer, grants);
+        }
+        self.set_look(result.look_again, all);
+    }
+
+    /// Looks again when something ends, and often enough to give a sign of life.
+    fn set_look(&mut self, ends_in: Option<Duration>, all: bool) {
+        let now = Instant::now();
+        if !self.owed.is_empty() {
+            self.look_at = Some(now);
+        } else if self.queue.is_empty() {
+            self.look_at = None;
+        } else {
+            let sign_of_life = self.terms.place / 3;
+            let next = now + ends_in.map_or(sign_of_life, |end| end.min(sign_of_life));
+            // Those who were not looked at may have something to wait for that ends sooner.
+            let sooner = self.look_at.filter(|at| !all && *at < next);
+            self.look_at = Some(sooner.unwrap_or(next));
+        }
+    }
+
+    /// Gives keys to a caller; if it is gone meanwhile, back.
+    fn hand_over(&mut self, answer: Waiter, grants: Vec<Grant>) {
+        let leases = grants.iter().map(|grant| Lease::granted(grant.key, grant.generation));
+        if answer.send(Ok(leases.collect())).is_err() {
+            self.owed.extend(grants);
+        }
+    }
+
+    fn fail(&mut self, failure: &Failure, batch: &Batch, callers: Callers) {
+        let now = Instant::now();
+        if self.away_since.is_none() {
+            tracing::warn!(
+                store = B::NAME,
+                error = in_words(&**failure),
+                "the lease store cannot be used; nothing is written"
+            );
+        }
+        let away_since = *self.away_since.get_or_insert(now);
+        self.doubtful.extend(batch.keys());
+        self.owed.clone_from(&batch.release);
+        let refused = || unavailable::<B>(failure);
+        for answer in callers.take.into_iter().chain(callers.arrive) {
+            answer.send(Err(refused())).ok();
+        }
+        for answer in callers.renew.into_iter().chain(callers.told) {
+            answer.send(Err(refused())).ok();
+        }
+        if let Some(answer) = callers.share {
+            answer.send(Err(refused())).ok();
+        }
+        if now - away_since >= PATIENCE {
+            for waiter in self.queue.drain() {
+                waiter.send(Err(refused())).ok();
+            }
+        }
+        let unsettled = !self.queue.is_empty() || !self.doubtful.is_empty();
+        self.look_at = unsettled.then(|| now + PAUSE);
+    }
+}
+
+fn take_down(command: Command, batch: &mut Batch, callers: &mut Callers) {
+    match command {
+        Command::Acquire { keys, answer } => {
+            batch.arrive.push(keys);
+            callers.arrive.push(answer);
+        }
+        Command::TryAcquire { keys, answer } => {
+            batch.take.push(keys);
+            callers.take.push(answer);
+        }
+        Command::Renew { grants, span, answer } => {
+            batch.renew.push((grants, span));
+            callers.renew.push(answer);
+        }
+        Command::Release { grants, answer } => {
+            batch.release.extend(grants);
+            callers.told.push(answer);
+        }
+        Command::Ready { answer } => callers.told.push(answer),
+        Command::Share { claim, answer } => {
+            // A process asks once at a time; were it otherwise, the last one counts.
+            batch.claim = Some(claim);
+            callers.share = Some(answer);
+        }
+        Command::Leave { leaving, answer } => {
+            batch.left = Some(leaving);
+            callers.told.push(answer);
+        }
+        Command::Left => callers.some_left = true,
+    }
+}
+
+fn unavailable<B: Backend>(failure: &Failure) -> LeaseError {
+    LeaseError::Unavailable { store: B::NAME, source: failure.clone() }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Failure {
+    let what = panic.downcast_ref::<&str>().copied();
+    let what = what
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no reason given");
+    Arc::new(std::io::Error::other(format!(
+        "a mistake of this program stopped it half-way ({what}); what it did is undone, and the next attempt begins anew"
+    )))
+}

@@ -1,0 +1,117 @@
+//! What a store does: it loads rows, has the rules applied to them, and saves them, in one
+//! transaction.
+//!
+//! Everything that a process wants since its last transaction goes in one [`Batch`] (group
+//! commit): a store that syncs to disk does so once for many callers.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::api::{Lease, Terms};
+use super::key::LeaseKey;
+use super::leaving::Leaving;
+use super::rate_share::{Claim, Shared};
+
+/// A waiting caller's place in the order of arrival, over all processes. The lower one came first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Ticket(pub(super) u64);
+
+/// A lease as it is named to the store, where its owner keeps the [`Lease`] itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Grant {
+    pub(super) key: LeaseKey,
+    pub(super) generation: u64,
+}
+
+impl From<&Lease> for Grant {
+    fn from(lease: &Lease) -> Self {
+        Self { key: lease.key(), generation: lease.generation() }
+    }
+}
+
+/// What a process wants of the store.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Batch {
+    /// Leases that are to last at least so long from now on; each list as a whole or not at all.
+    pub(super) renew: Vec<(Vec<Grant>, Duration)>,
+    /// Leases that are over. One that is another's by now is passed over.
+    pub(super) release: Vec<Grant>,
+    /// The keys of callers that begin to wait, in the order of their arrival.
+    pub(super) arrive: Vec<BTreeSet<LeaseKey>>,
+    /// Callers of this process that wait already and may be served now, the earliest first.
+    pub(super) waiting: Vec<(Ticket, BTreeSet<LeaseKey>)>,
+    /// Keys for which `waiting` names every caller of this process.
+    pub(super) complete: BTreeSet<LeaseKey>,
+    /// Keys that a caller takes as far as they are free and nobody waits for them.
+    pub(super) take: Vec<BTreeSet<LeaseKey>>,
+    /// This process's claim to a part of the limits, renewed.
+    pub(super) claim: Option<Claim>,
+    /// The claim is given up, after whatever renewal of it came in the same batch.
+    pub(super) left: Option<Leaving>,
+    /// [`BatchResult::saves`] of the last batch.
+    pub(super) seen: u64,
+}
+
+impl Batch {
+    /// The rows that the rules look at.
+    pub(super) fn keys(&self) -> BTreeSet<LeaseKey> {
+        let grants = self.renew.iter().flat_map(|(grants, _)| grants).chain(&self.release);
+        let wanted = self.arrive.iter().chain(&self.take);
+        let wanted = wanted.chain(self.waiting.iter().map(|(_, keys)| keys)).flatten();
+        grants.map(|grant| &grant.key).chain(wanted).chain(&self.complete).copied().collect()
+    }
+
+    /// Whose claims the rules look at.
+    pub(super) fn instance(&self) -> Option<LeaseKey> {
+        let left = self.left.as_ref().map(|leaving| leaving.instance);
+        self.claim.as_ref().map(|claim| claim.instance).or(left)
+    }
+}
+
+/// What came of a batch.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct BatchResult {
+    /// For each renewal the first lease that was not there any more.
+    pub(super) renewed: Vec<Result<(), LeaseKey>>,
+    /// The ticket of each caller that arrived, also where it was served at once.
+    pub(super) arrived: Vec<Ticket>,
+    /// Who is served, of those who waited and those who arrived: all of its keys.
+    pub(super) granted: Vec<(Ticket, Vec<Grant>)>,
+    /// What each who tried has got.
+    pub(super) taken: Vec<Vec<Grant>>,
+    /// After how long something that a waiting caller of the batch waits for ends by itself.
+    pub(super) look_again: Option<Duration>,
+    /// What may be used of the limits, for whoever asked.
+    pub(super) shared: Option<Shared>,
+    /// Whether somebody in another process may be served now.
+    pub(super) wakes: bool,
+    /// How often the store has been saved since it was made.
+    pub(super) saves: u64,
+}
+
+/// Why a batch was not carried out, or may not have been.
+pub(super) type Failure = Arc<dyn Error + Send + Sync>;
+
+/// A store of leases.
+pub(super) trait Backend: Send + 'static {
+    /// What the store is called.
+    const NAME: &'static str;
+
+    /// Carries out a batch, all of it or nothing. After one that failed, or panicked, the next
+    /// begins with a new connection: nobody knows what state the old one is in.
+    fn carry_out(
+        &mut self,
+        batch: &Batch,
+        terms: Terms,
+    ) -> impl Future<Output = Result<BatchResult, Failure>> + Send;
+
+    /// Waits until another process may have changed the store. May be dropped at any time.
+    fn changed(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// A number for this process that no other process has: 62 random bits are not met twice.
+pub(super) fn new_guard() -> i64 {
+    i64::from_ne_bytes(rand::random::<[u8; 8]>()) >> 1
+}
