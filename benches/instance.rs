@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use mkto_audit::ledger::Ledger;
-use mkto_audit::marketo::{Client, ClientOptions, Clock, OneRun};
+use mkto_audit::marketo::{Client, ClientOptions, Clock};
 use mkto_sandbox::{Options, Sandbox};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -50,20 +50,13 @@ pub(crate) async fn start(options: Options, rate: Rate) -> (Sandbox, Client) {
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let sandbox = Sandbox::start(listener, options).unwrap();
-    let client = Client::new(ClientOptions {
-        base_url: sandbox.base_url().parse().unwrap(),
-        identity_url: format!("{}/identity", sandbox.base_url()).parse().unwrap(),
-        client_id: sandbox.client_id().to_owned(),
-        client_secret: sandbox.client_secret().to_owned().into(),
-        calls: rate.calls,
-        window: rate.window,
-        concurrency: rate.concurrency,
-        daily_calls: u64::MAX,
-        daily_export: u64::MAX,
-        spending: std::sync::Arc::new(OneRun::default()),
-        clock: Clock::sped_up(CLOCK_SPEED),
-    });
-    (sandbox, client.unwrap())
+    let options = ClientOptions::new(sandbox.base_url().parse().unwrap())
+        .credentials(sandbox.client_id(), sandbox.client_secret())
+        .rate(rate.calls, rate.window)
+        .concurrency(rate.concurrency)
+        .a_day(u64::MAX, u64::MAX)
+        .clock(Clock::sped_up(CLOCK_SPEED));
+    (sandbox, Client::new(options).unwrap())
 }
 
 /// A ledger in a folder of its own, which lasts as long as the folder.

@@ -279,19 +279,16 @@ fn now() -> DateTime<Utc> {
 /// A client within the configured limits.
 fn client(config: &Config, credentials: Credentials) -> Result<Client, Failure> {
     let Credentials { base_url, identity_url, client_id, client_secret } = credentials;
-    Ok(Client::new(ClientOptions {
-        base_url,
-        identity_url,
-        client_id,
-        client_secret,
-        calls: config.limits.calls,
-        window: config.limits.window,
-        concurrency: config.limits.concurrency,
-        daily_calls: config.limits.daily_calls,
-        daily_export: config.limits.daily_export,
-        spending: spending(config)?,
-        clock: Clock::sped_up(config.clock_speed),
-    })?)
+    let limits = &config.limits;
+    let options = ClientOptions::new(base_url)
+        .identity_url(identity_url)
+        .credentials(client_id, client_secret)
+        .rate(limits.calls, limits.window)
+        .concurrency(limits.concurrency)
+        .a_day(limits.daily_calls, limits.daily_export)
+        .spending(spending(config)?)
+        .clock(Clock::sped_up(config.clock_speed));
+    Ok(Client::new(options)?)
 }
 
 /// Where the calls and bytes of the day are counted.

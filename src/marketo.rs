@@ -13,23 +13,34 @@ use serde_json::{Map, Value};
 
 use crate::lead::{Lead, LeadId};
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the guard is to call by it"))]
+mod auth;
+#[cfg_attr(not(test), expect(dead_code, reason = "the guard is to call by it"))]
 mod call;
 mod certificate;
-mod classify;
 mod client;
 mod clock;
 mod deadline;
+#[cfg_attr(not(test), expect(dead_code, reason = "the guard is to call by it"))]
 mod envelope;
 mod error;
 mod export;
+#[cfg_attr(not(test), expect(dead_code, reason = "the guard is to call by it"))]
 mod failure;
+mod in_flight;
 mod instance;
+#[cfg_attr(not(test), expect(dead_code, reason = "the guard is to call by it"))]
+mod meaning;
+mod options;
 mod pacer;
 mod permission;
 mod quota;
 mod read;
+mod retry;
 mod schema;
 mod send_gate;
+#[cfg_attr(not(test), expect(dead_code, reason = "the guard is to call by it"))]
+mod session;
 mod spending;
 mod token;
 pub(crate) mod transport;
@@ -39,27 +50,39 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+#[cfg_attr(not(test), expect(unused_imports, reason = "the guard is to call by them"))]
+pub(crate) use auth::{Auth, Borrowed};
 pub use certificate::CertificateFault;
-pub(crate) use classify::{Kind, Verdict, of_code, of_http};
-pub(crate) use client::is_loopback;
-pub use client::{Client, ClientOptions};
+pub use client::Client;
 pub use clock::{Clock, Moment};
 pub(crate) use deadline::margin;
 pub use deadline::{LeaveBy, MARGIN, to_send, until_over};
-pub(crate) use error::is_of_a_record;
 pub use error::{Error, Outcome};
 pub use export::{Download, ExportBudget, ExportJob, ExportLeads, ExportStatus, Ordered};
 pub(crate) use failure::in_words;
+#[cfg_attr(not(test), expect(unused_imports, reason = "the guard is to call by them"))]
+pub(crate) use failure::{CallFailure, Refusal};
+pub use in_flight::{InFlight, longest};
 pub use instance::{
     Activity, ActivityPage, ActivityType, CustomObjectType, LeadChange, MergeRecord, Program,
     ProgramMember, Since, StaticList, Usage,
 };
+#[cfg_attr(not(test), expect(unused_imports, reason = "the guard is to call by them"))]
+pub(crate) use meaning::Meaning;
+pub(crate) use meaning::{Kind, Verdict, code_of, is_of_a_record, of_code, of_http};
+pub(crate) use options::is_loopback;
+pub use options::{ClientOptions, OwnCredentials};
 pub use pacer::Share;
 pub(crate) use pacer::{Pacer, Slot};
 pub(crate) use quota::day;
+#[cfg_attr(not(test), expect(unused_imports, reason = "the guard is to call by them"))]
+pub(crate) use retry::Turns;
+pub(crate) use retry::crowded_pause;
 pub use schema::{Field, Schema};
-use send_gate::AtAnyTime;
+pub(crate) use send_gate::AtAnyTime;
 pub use send_gate::{SendGate, UntilStopped, Withheld};
+#[cfg_attr(not(test), expect(unused_imports, reason = "the guard is to call by them"))]
+pub(crate) use session::{Found, MarketoTime, RawWrite, Session, Written};
 pub(crate) use spending::NoCall;
 pub use spending::{OneRun, Spending, Spent, Uncounted};
 

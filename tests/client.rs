@@ -7,7 +7,7 @@ use mkto_audit::dedupe::{Key, Known, Policy};
 use mkto_audit::lead::LeadId;
 use mkto_audit::ledger::Ledger;
 use mkto_audit::marketo::{
-    Client, ClientOptions, Clock, Error, OneRun, Outcome, ReadLeads, SYNC_LIMIT, SyncAction,
+    Client, ClientOptions, Clock, Error, Outcome, ReadLeads, SyncAction,
     SyncLeads, SyncRequest,
 };
 use mkto_audit::merge::Outcome::Merged;
@@ -20,19 +20,12 @@ use crate::support::{CLOCK_SPEED, Instance, quick};
 
 fn client_with(instance: &Instance, change: impl FnOnce(&mut ClientOptions)) -> Client {
     let base = instance.sandbox.base_url();
-    let mut options = ClientOptions {
-        base_url: base.parse().unwrap(),
-        identity_url: format!("{base}/identity").parse().unwrap(),
-        client_id: instance.sandbox.client_id().to_owned(),
-        client_secret: instance.sandbox.client_secret().to_owned().into(),
-        calls: 100_000,
-        window: Duration::from_secs(20),
-        concurrency: 8,
-        daily_calls: 1_000_000,
-        daily_export: 1_000_000,
-        spending: std::sync::Arc::new(OneRun::default()),
-        clock: Clock::sped_up(CLOCK_SPEED),
-    };
+    let mut options = ClientOptions::new(base.parse().unwrap())
+        .credentials(instance.sandbox.client_id(), instance.sandbox.client_secret())
+        .rate(100_000, Duration::from_secs(20))
+        .concurrency(8)
+        .a_day(1_000_000, 1_000_000)
+        .clock(Clock::sped_up(CLOCK_SPEED));
     change(&mut options);
     Client::new(options).unwrap()
 }
@@ -132,8 +125,8 @@ fn no_write_happens_twice_and_what_is_said_of_it_is_true() {
         });
         let errors = futures::future::join_all(calls).await;
         for error in errors.iter().flatten() {
-            if let Error::Unclear { sent_at, .. } = error {
-                client.clock().sleep_since(*sent_at, SYNC_LIMIT).await;
+            if let Error::Unclear { in_flight, .. } = error {
+                in_flight.over().await;
             }
         }
         errors.iter().map(|error| error.as_ref().map(Error::outcome)).collect()

@@ -7,10 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::marketo::{Clock, SYNC_LIMIT};
-
-/// Added to Marketo's time limit, for clocks and networks, before a call counts as over.
-const MARGIN: Duration = Duration::from_secs(20);
+use crate::marketo::{Clock, SYNC_LIMIT, longest};
 
 /// How long to wait, of the wall's time, before anything is looked up: until a write that left by
 /// then cannot be running any more.
@@ -19,7 +16,7 @@ pub fn until_older_runs_are_over(
     now: DateTime<Utc>,
     clock: Clock,
 ) -> Duration {
-    let limit = clock.wall(SYNC_LIMIT + MARGIN);
+    let limit = longest(SYNC_LIMIT, clock);
     // A clock that was set back says nothing.
     let since = (now - left_before).max(TimeDelta::zero()).to_std().unwrap_or_default();
     limit.saturating_sub(since)

@@ -26,9 +26,6 @@ mod rights;
 
 pub use result::{LineResult, Status, UpsertReport};
 
-/// Added to Marketo's time limit, for clocks and networks, before a call counts as over.
-const MARGIN: Duration = Duration::from_secs(20);
-
 /// Keys in a chunk. Three look-ups and, since creates and updates leave apart, at most four writes:
 /// 7 calls for 900 keys.
 const CHUNK: usize = 3 * BATCH;

@@ -4,11 +4,12 @@
 //! answer is what proves a merge, so an answer in which something cannot be read is an error as a
 //! whole.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use tokio::time::Instant;
 
-use super::{Error, Moment, Reason, Result};
+use super::meaning::code_text;
+use super::{Error, InFlight, Moment, Reason, Result};
 
 /// An answer as it comes over the wire. Members that have nothing to say are left out by Marketo,
 /// or null.
@@ -22,12 +23,14 @@ pub(super) struct Envelope {
     result: Value,
     #[serde(default, deserialize_with = "null_as_default")]
     errors: Vec<RawReason>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    warnings: Vec<Value>,
     next_page_token: Option<String>,
     #[serde(default, deserialize_with = "null_as_default")]
     more_result: bool,
 }
 
-/// A code and a text. Codes are texts, by Adobe's documentation; a number is accepted too.
+/// A code and a text.
 #[derive(Debug, Deserialize)]
 pub(super) struct RawReason {
     code: Value,
@@ -35,14 +38,23 @@ pub(super) struct RawReason {
     message: String,
 }
 
+/// When and how an answer came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Came {
+    /// When sending began, by two clocks.
+    pub(super) left: Moment,
+    pub(super) in_flight: InFlight,
+    /// The time of day that the answer bears.
+    pub(super) date: Option<DateTime<Utc>>,
+}
+
 /// A successful answer, with the call that it answers.
 #[derive(Debug)]
 pub(super) struct Answer {
     call: String,
-    pub(super) sent_at: Instant,
-    /// The same by two clocks.
-    pub(super) left: Moment,
+    pub(super) came: Came,
     pub(super) request_id: Option<String>,
+    pub(super) warnings: Vec<Value>,
     /// Whether there is more; only activities are to be paged by it.
     pub(super) more: bool,
     next: Option<String>,
@@ -60,21 +72,25 @@ impl Envelope {
         !self.result.is_null()
     }
 
-    pub(super) fn into_answer(self, call: String, left: Moment) -> Answer {
-        let sent_at = left.instant();
-        let Self { request_id, result, next_page_token, more_result, .. } = self;
+    pub(super) fn into_answer(self, call: String, came: Came) -> Answer {
+        let Self { request_id, result, warnings, next_page_token, more_result, .. } = self;
         let next = next_page_token.filter(|token| !token.is_empty());
-        Answer { call, sent_at, left, request_id, more: more_result, next, result }
+        Answer { call, came, request_id, warnings, more: more_result, next, result }
     }
 }
 
 impl Answer {
     /// The rows of the result; none where the member is absent.
     pub(super) fn rows(&mut self) -> Result<Vec<Value>> {
+        self.raw_rows().ok_or_else(|| self.senseless("its result is no list"))
+    }
+
+    /// The rows of the result, where it is a list or absent.
+    pub(super) fn raw_rows(&mut self) -> Option<Vec<Value>> {
         match self.result.take() {
-            Value::Array(rows) => Ok(rows),
-            Value::Null => Ok(Vec::new()),
-            _ => Err(self.senseless("its result is no list")),
+            Value::Array(rows) => Some(rows),
+            Value::Null => Some(Vec::new()),
+            _ => None,
         }
     }
 
@@ -108,17 +124,14 @@ impl Answer {
 
     /// The error that this answer is to a write: it does not say what was written.
     pub(super) fn unclear(self, what: String) -> Error {
-        Error::Unclear { call: self.call, what, request_id: self.request_id, sent_at: self.sent_at }
+        let in_flight = self.came.in_flight;
+        Error::Unclear { call: self.call, what, request_id: self.request_id, in_flight }
     }
 }
 
 impl From<&RawReason> for Reason {
     fn from(raw: &RawReason) -> Self {
-        let code = match &raw.code {
-            Value::String(code) => code.clone(),
-            other => other.to_string(),
-        };
-        Self { code, message: raw.message.clone() }
+        Self { code: code_text(&raw.code), message: raw.message.clone() }
     }
 }
 

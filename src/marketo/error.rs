@@ -1,8 +1,7 @@
 //! What can go wrong with a call, by what it means for the data.
 
-use tokio::time::Instant;
-
-use super::{CertificateFault, permission};
+use super::meaning::{Meaning, is_of_a_group};
+use super::{CertificateFault, InFlight, permission};
 
 /// Why a call has no result. Facts as fields, never a token, a secret, a body or a value of a lead.
 #[derive(Debug, thiserror::Error)]
@@ -30,8 +29,8 @@ pub enum Error {
         what: String,
         /// Marketo's id of the call, where it came.
         request_id: Option<String>,
-        /// When the call left; Marketo's time limit counts from here.
-        sent_at: Instant,
+        /// When it left, and when it must be over.
+        in_flight: InFlight,
     },
     /// A read that kept failing, or a call that could not be sent at all. Nothing was changed.
     #[error("{call} did not succeed after {attempts} attempts: {what}")]
@@ -159,6 +158,23 @@ impl Error {
         }
     }
 
+    /// What Marketo's refusal means; none where it is no refusal.
+    pub(super) fn meaning(&self) -> Option<Meaning> {
+        match self {
+            Self::Refused { code, message, .. } => Some(Meaning::of(code, message)),
+            Self::Permission { .. } => Some(Meaning::Denied),
+            _ => None,
+        }
+    }
+
+    /// The call in doubt, where it is one.
+    pub fn in_flight(&self) -> Option<InFlight> {
+        match self {
+            Self::Unclear { in_flight, .. } => Some(*in_flight),
+            _ => None,
+        }
+    }
+
     /// Marketo's words, where it said no.
     pub fn message(&self) -> Option<&str> {
         match self {
@@ -211,38 +227,6 @@ impl Error {
                 | Self::Setup { .. }
         )
     }
-}
-
-/// Whether a merge that is refused with this code was refused for its leads: a person account of
-/// Salesforce (712), no default record type for them (714), a lead that cannot be taken (1003), is
-/// gone (1004, 1013), is in a partition that may not be written (1008), or belongs to the CRM
-/// (1018); and what the CRM and personalised URLs forbid (1076 to 1079) or are too many losers
-/// (1080).
-fn is_of_a_group(code: &str) -> bool {
-    matches!(
-        code,
-        "712"
-            | "714"
-            | "1003"
-            | "1004"
-            | "1008"
-            | "1013"
-            | "1018"
-            | "1076"
-            | "1077"
-            | "1078"
-            | "1079"
-            | "1080"
-    )
-}
-
-/// Whether Marketo's code for a record that it does not write, or for a call of that one record, is
-/// about that record: the codes from 1000 on, but for a field that the instance does not have
-/// (1006) or cannot look up by (1011), which every other record would meet as well.
-pub(crate) fn is_of_a_record(code: &str) -> bool {
-    let is_of_records =
-        code.len() == 4 && code.starts_with("10") && code.bytes().all(|byte| byte.is_ascii_digit());
-    is_of_records && !matches!(code, "1006" | "1011")
 }
 
 fn needs(call: &str) -> String {

@@ -13,10 +13,11 @@
 use std::future::Future;
 
 use chrono::{DateTime, Utc};
+use hyper::Method;
 use serde_json::{Value, json};
 
 use super::call::{Body, Call};
-use super::classify::Kind;
+use super::meaning::{Kind, Meaning};
 use super::read::number;
 use super::{BATCH, Client, Error, Result};
 use crate::lead::{Window, parse_time};
@@ -26,6 +27,9 @@ mod download;
 
 pub use budget::ExportBudget;
 pub use download::Download;
+
+/// What is wrong with an answer that should show a job.
+const NO_JOB: &str = "it shows no job";
 
 /// Most folders that one call shows.
 const FOLDERS: usize = 200;
@@ -131,15 +135,13 @@ impl ExportLeads for Client {
         });
         let body = Body::Json(body.to_string().into_bytes());
         let mut call = Call::get("/bulk/v1/leads/export/create.json");
-        (call.kind, call.method, call.body) = (Kind::Write, "POST", body);
+        (call.kind, call.method, call.body) = (Kind::Write, Method::POST, body);
         self.order(call).await
     }
 
     async fn enqueue_export(&self, id: &str) -> Result<Ordered> {
         match self.order(repeatable(id, "enqueue")).await {
-            Err(Error::Refused { code, message, .. })
-                if code == "1029" && says(&message, "already") =>
-            {
+            Err(error) if error.meaning() == Some(Meaning::AlreadyQueued) => {
                 Ok(Ordered::Taken(self.export(id).await?))
             }
             ordered => ordered,
@@ -200,46 +202,47 @@ impl Client {
     async fn one_job(&self, call: Call) -> Result<ExportJob> {
         let mut answer = self.call(call).await?;
         let jobs = answer.read(job)?;
-        jobs.into_iter().next().ok_or_else(|| answer.senseless("it shows no job"))
+        jobs.into_iter().next().ok_or_else(|| answer.senseless(NO_JOB))
     }
 
-    /// An order. 1029 stands for three things; only its text tells which.
+    /// An order.
     async fn order(&self, call: Call) -> Result<Ordered> {
-        let (kind, name, sent_at) = (call.kind, call.name(), tokio::time::Instant::now());
-        match self.one_job(call).await {
-            Ok(job) => Ok(Ordered::Taken(job)),
-            Err(Error::Refused { code, message, .. })
-                if code == "1029" && says(&message, "too many") =>
-            {
-                Ok(Ordered::QueueFull)
-            }
-            Err(Error::Refused { call, code, message, .. })
-                if code == "1029" && says(&message, "quota") =>
-            {
-                let which = format!(
-                    "Marketo's daily quota of bulk extract for the whole instance is used up (1029 {message}); it is \
-                     filled again at midnight US Central"
-                );
-                Err(Error::Quota { call, which })
-            }
+        let kind = call.kind;
+        let mut answer = match self.call(call).await {
+            Ok(answer) => answer,
+            Err(error) => return refused(error),
+        };
+        match answer.read(job).map(|jobs| jobs.into_iter().next()) {
+            Ok(Some(job)) => Ok(Ordered::Taken(job)),
             // A job was made, and its id did not come along.
-            Err(Error::Answer { what, request_id, .. }) if kind == Kind::Write => {
-                Err(Error::Unclear { call: name, what, request_id, sent_at })
-            }
+            Err(Error::Answer { what, .. }) if kind == Kind::Write => Err(answer.unclear(what)),
+            Ok(None) if kind == Kind::Write => Err(answer.unclear(NO_JOB.to_owned())),
+            Ok(None) => Err(answer.senseless(NO_JOB)),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// What became of an order that Marketo refused.
+fn refused(error: Error) -> Result<Ordered> {
+    match (error.meaning(), error) {
+        (Some(Meaning::QueueFull), _) => Ok(Ordered::QueueFull),
+        (Some(Meaning::ExportQuota), Error::Refused { call, message, .. }) => {
+            let which = format!(
+                "Marketo's daily quota of bulk extract for the whole instance is used up (1029 {message}); it is \
+                 filled again at midnight US Central"
+            );
+            Err(Error::Quota { call, which })
+        }
+        (_, error) => Err(error),
     }
 }
 
 /// A POST that may be sent again: done twice is done once.
 fn repeatable(id: &str, verb: &str) -> Call {
     let mut call = Call::get(format!("/bulk/v1/leads/export/{id}/{verb}.json"));
-    call.method = "POST";
+    call.method = Method::POST;
     call
-}
-
-fn says(message: &str, words: &str) -> bool {
-    message.to_lowercase().contains(words)
 }
 
 fn job(row: &Value) -> Option<ExportJob> {

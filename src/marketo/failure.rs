@@ -1,158 +1,258 @@
 //! What came back of a call, and what is to be done where it is no answer.
 //!
-//! Leans on the table of [`super::classify`]. A log line carries method, path, code, request id and
+//! Leans on the table of [`super::meaning`]. A log line carries method, path, code, request id and
 //! milliseconds; never a query, a body, a token.
 
+use chrono::{DateTime, Utc};
+use hyper::StatusCode;
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use tokio::time::Instant;
 use url::Url;
 
 use super::call::Call;
-use super::classify::{self, Kind, Verdict, of_code};
-use super::envelope::{Answer, Envelope};
+use super::envelope::{Answer, Came, Envelope};
+use super::meaning::{Kind, Meaning, Verdict, of_code, of_http};
 use super::quota::filled_again;
-use super::{CertificateFault, Error, Moment, Reason, Result};
+use super::transport::{NoAnswer, Whole};
+use super::{CertificateFault, Error, InFlight, Moment, NoCall, Reason, Withheld};
 
-/// What came back, before it is judged.
-pub(super) enum Reply {
-    Envelope(Envelope),
-    /// Another HTTP status than 200, with the envelope that came along.
-    Status(u16, Option<Envelope>),
-    NotAnEnvelope(String),
-    /// Nothing was sent.
-    NotSent(String),
-    /// Nothing was sent, and nothing will be.
+/// Why a call has no answer.
+#[derive(Debug)]
+pub(crate) enum CallFailure {
+    /// Marketo said no; nothing was done.
+    Refused(Refusal),
+    /// A write that left, and may have been done or be under way (law 4).
+    InDoubt { what: String, request_id: Option<String>, in_flight: InFlight },
+    /// Marketo could not be reached, or a read kept failing; nothing was done.
+    Unavailable { what: String, attempts: u32 },
+    /// A reading answer that is not what Marketo documents.
+    Unreadable { what: &'static str, request_id: Option<String> },
+    /// A value with a comma, at which Marketo splits the values of a filter. Nothing was asked.
+    CannotAsk { field: String },
+    /// The certificate is not to be trusted; nothing was sent.
     Untrusted(CertificateFault),
-    /// It was sent, and no whole answer came.
-    Lost(String),
+    /// There is no call left today, or it cannot be counted; nothing was sent.
+    NoCall(NoCall),
+    /// The send gate let nothing leave.
+    Withheld(Withheld),
+    /// There is no token of the client's own.
+    NoToken(Box<Error>),
 }
 
-/// A verdict with what was seen.
-pub(super) struct Failure {
-    pub(super) verdict: Verdict,
-    /// In words, or the certificate by which it failed.
-    what: Result<String, CertificateFault>,
-    reason: Option<Reason>,
-    request_id: Option<String>,
-    /// When the call left: what it waited for before is no part of the time that Marketo lets it
-    /// run.
-    sent_at: Instant,
+/// Marketo's no, as it came.
+#[derive(Clone)]
+pub(crate) struct Refusal {
+    /// Marketo's code; `HTTP` and the status where it gave none.
+    pub(crate) code: String,
+    /// Marketo's words.
+    pub(crate) message: String,
+    pub(crate) meaning: Meaning,
+    pub(crate) request_id: Option<String>,
+    pub(crate) status: u16,
+    pub(crate) content_type: Option<HeaderValue>,
+    pub(crate) body: Bytes,
+    verdict: Verdict,
 }
 
-/// The answer, or what is to be done without one.
-pub(super) fn judge(call: &Call, reply: Reply, left: Moment) -> Result<Answer, Failure> {
-    let sent_at = left.instant();
-    match reply {
-        Reply::Envelope(envelope)
-            if envelope.success && (envelope.has_result() || !call.needs_result) =>
-        {
-            tracing::info!(call = %call.name(), request_id = envelope.request_id, elapsed_ms = millis(sent_at), "answered");
-            Ok(envelope.into_answer(call.name(), left))
-        }
-        reply => Err(failure(call, reply, sent_at)),
+/// Shows no words of Marketo's: they may quote a value of a person.
+impl std::fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Refusal")
+            .field("code", &self.code)
+            .field("status", &self.status)
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
     }
 }
 
-/// What is to be done after a reply that is not what was asked for.
-pub(super) fn failure(call: &Call, reply: Reply, sent_at: Instant) -> Failure {
-    let doubtful = match call.kind {
-        Kind::Read => Verdict::TryAgain,
-        Kind::Write => Verdict::Unclear,
-    };
-    let bare = |verdict, what: String| Failure {
-        verdict,
-        what: Ok(what),
-        reason: None,
-        request_id: None,
-        sent_at,
-    };
-    let failure = match reply {
-        Reply::Envelope(envelope) if envelope.success => Failure {
-            request_id: envelope.request_id,
-            ..bare(doubtful, "success, and no result".to_owned())
-        },
-        Reply::Envelope(envelope) => {
-            let request_id = envelope.request_id.clone();
-            match envelope.error() {
-                Some(reason) => Failure {
-                    reason: Some(reason.clone()),
-                    request_id,
-                    ..bare(
-                        of_code(call.kind, &reason.code),
-                        format!("{} {}", reason.code, reason.message),
-                    )
-                },
-                None => Failure {
-                    request_id,
-                    ..bare(doubtful, "neither success nor an error".to_owned())
-                },
-            }
+/// The answer, or what there is in place of one. It left at these moments, as far as that is known.
+pub(super) fn judge(
+    call: &Call,
+    (left, in_flight): (Moment, InFlight),
+    reply: Result<Whole, NoAnswer>,
+) -> Result<Answer, CallFailure> {
+    let judged = read(call, (left, in_flight), reply);
+    let elapsed_ms = millis(left.instant());
+    match &judged {
+        Ok(answer) => {
+            tracing::info!(call = %call.name(), request_id = answer.request_id, elapsed_ms, "answered");
         }
-        Reply::Status(status, envelope) => of_http(call.kind, status, envelope, bare),
-        Reply::NotAnEnvelope(what) | Reply::Lost(what) => bare(doubtful, what),
-        Reply::NotSent(what) => bare(Verdict::TryAgain, what),
-        Reply::Untrusted(why) => Failure { what: Err(why), ..bare(Verdict::Refuse, String::new()) },
-    };
-    tracing::info!(
-        call = %call.name(),
-        code = failure.reason.as_ref().map(|reason| reason.code.as_str()),
-        verdict = ?failure.verdict,
-        request_id = failure.request_id,
-        elapsed_ms = millis(sent_at),
-        "not answered"
-    );
-    failure
+        Err(failure) => tracing::info!(
+            call = %call.name(),
+            code = failure.code(),
+            verdict = ?failure.verdict(),
+            request_id = failure.request_id(),
+            elapsed_ms,
+            "not answered"
+        ),
+    }
+    judged
 }
 
-/// What an HTTP status means, and what Marketo says along with it: 601 and its like are understood
-/// whatever the status.
-fn of_http(
+fn read(
+    call: &Call,
+    (left, in_flight): (Moment, InFlight),
+    reply: Result<Whole, NoAnswer>,
+) -> Result<Answer, CallFailure> {
+    let doubtful = |what: String, request_id: Option<String>| match call.kind {
+        Kind::Read => CallFailure::unavailable(and_request(what, request_id.as_ref())),
+        Kind::Write => CallFailure::InDoubt { what, request_id, in_flight },
+    };
+    let whole = match reply {
+        Ok(whole) => whole,
+        Err(NoAnswer::NotSent(what)) => return Err(CallFailure::unavailable(what)),
+        Err(NoAnswer::Untrusted(why)) => return Err(CallFailure::Untrusted(why)),
+        Err(NoAnswer::Lost(what)) => return Err(doubtful(what, None)),
+        Err(NoAnswer::Late) => return Err(doubtful("no answer in time".to_owned(), None)),
+    };
+    let envelope = serde_json::from_slice::<Envelope>(&whole.body).ok();
+    if whole.status != StatusCode::OK {
+        return Err(refused(call.kind, whole, envelope, doubtful));
+    }
+    let Some(envelope) = envelope else {
+        let what = format!("{} bytes that are no answer of Marketo's", whole.body.len());
+        return Err(doubtful(what, None));
+    };
+    if !envelope.success {
+        return Err(refused(call.kind, whole, Some(envelope), doubtful));
+    }
+    if call.needs_result && !envelope.has_result() {
+        return Err(doubtful("success, and no result".to_owned(), envelope.request_id));
+    }
+    let came = Came { left, in_flight, date: date(&whole.headers) };
+    Ok(envelope.into_answer(call.name(), came))
+}
+
+/// What an answer says that is no success: by its HTTP status, and by what Marketo says along with
+/// it.
+fn refused(
     kind: Kind,
-    status: u16,
+    whole: Whole,
     envelope: Option<Envelope>,
-    bare: impl Fn(Verdict, String) -> Failure,
-) -> Failure {
+    doubtful: impl Fn(String, Option<String>) -> CallFailure,
+) -> CallFailure {
+    let Whole { status, headers, body } = whole;
     let said = envelope.filter(|envelope| !envelope.success);
-    let Some((request_id, Some(reason))) =
-        said.map(|envelope| (envelope.request_id.clone(), envelope.error()))
-    else {
-        return bare(classify::of_http(kind, status, None), format!("HTTP {status}"));
+    let (request_id, reason) =
+        said.map_or((None, None), |said| (said.request_id.clone(), said.error()));
+    let http = format!("HTTP {}", status.as_u16());
+    let is_ok = status == StatusCode::OK;
+    let (verdict, what, reason) = match reason {
+        Some(reason) if is_ok => {
+            (of_code(kind, &reason.code), format!("{} {}", reason.code, reason.message), reason)
+        }
+        Some(reason) => (
+            of_http(kind, status.as_u16(), Some(&reason.code)),
+            format!("{http}: {} {}", reason.code, reason.message),
+            reason,
+        ),
+        None if is_ok => return doubtful("neither success nor an error".to_owned(), request_id),
+        None => {
+            let reason = Reason { code: http.clone(), message: String::new() };
+            (of_http(kind, status.as_u16(), None), http, reason)
+        }
     };
-    let verdict = classify::of_http(kind, status, Some(&reason.code));
-    let what = format!("HTTP {status}: {} {}", reason.code, reason.message);
-    Failure { reason: Some(reason), request_id, ..bare(verdict, what) }
+    match verdict {
+        Verdict::TryAgain => CallFailure::unavailable(and_request(what, request_id.as_ref())),
+        Verdict::Unclear => doubtful(what, request_id),
+        Verdict::RenewToken
+        | Verdict::SlowDown
+        | Verdict::Refuse
+        | Verdict::Deny
+        | Verdict::Quota => CallFailure::Refused(Refusal {
+            meaning: Meaning::of(&reason.code, &reason.message),
+            code: reason.code,
+            message: reason.message,
+            request_id,
+            status: status.as_u16(),
+            content_type: headers.get(CONTENT_TYPE).cloned(),
+            body,
+            verdict,
+        }),
+    }
 }
 
-impl Failure {
-    /// What the caller is told when nothing more is tried.
-    pub(super) fn into_error(
-        self,
-        call: &Call,
-        attempts: u32,
-        base: &Url,
-        identity: &str,
-    ) -> Error {
-        let Self { verdict, what, reason, request_id, sent_at } = self;
-        let call = call.name();
-        let what = match what {
-            Ok(what) => what,
-            Err(why) => return Error::Untrusted { call, host: host_of(base), why },
-        };
-        // The other errors carry the id as a field.
-        let and_request = |what: String| {
-            request_id.as_ref().map_or_else(|| what.clone(), |id| format!("{what} (request {id})"))
+impl CallFailure {
+    pub(super) fn unavailable(what: String) -> Self {
+        Self::Unavailable { what, attempts: 1 }
+    }
+
+    /// What is to be done.
+    pub(super) fn verdict(&self) -> Verdict {
+        match self {
+            Self::Refused(refusal) => refusal.verdict,
+            Self::Unavailable { .. } => Verdict::TryAgain,
+            Self::InDoubt { .. } => Verdict::Unclear,
+            Self::Unreadable { .. }
+            | Self::CannotAsk { .. }
+            | Self::Untrusted(_)
+            | Self::NoCall(_)
+            | Self::Withheld(_)
+            | Self::NoToken(_) => Verdict::Refuse,
+        }
+    }
+
+    /// The same after so many attempts.
+    pub(super) fn after(self, attempts: u32) -> Self {
+        match self {
+            Self::Unavailable { what, .. } => Self::Unavailable { what, attempts },
+            other => other,
+        }
+    }
+
+    fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused(refusal) => Some(&refusal.code),
+            _ => None,
+        }
+    }
+
+    fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::Refused(Refusal { request_id, .. })
+            | Self::InDoubt { request_id, .. }
+            | Self::Unreadable { request_id, .. } => request_id.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// What the caller of the typed API is told: of which call, at which address, and where its
+    /// token came from.
+    pub(super) fn into_error(self, call: String, base: &Url, identity: &Url) -> Error {
+        match self {
+            Self::Refused(refusal) => refusal.into_error(call, identity),
+            Self::InDoubt { what, request_id, in_flight } => {
+                Error::Unclear { call, what, request_id, in_flight }
+            }
+            Self::Unavailable { what, attempts } => Error::Unavailable { call, what, attempts },
+            Self::Unreadable { what, request_id } => {
+                Error::Answer { call, what: what.to_owned(), request_id }
+            }
+            Self::CannotAsk { field } => Error::CannotAsk { field },
+            Self::Untrusted(why) => Error::Untrusted { call, host: host_of(base), why },
+            Self::NoCall(none) => none.into_error(call),
+            Self::Withheld(Withheld(why)) => Error::Withheld { call, why },
+            Self::NoToken(error) => *error,
+        }
+    }
+}
+
+impl Refusal {
+    fn into_error(self, call: String, identity: &Url) -> Error {
+        let Self { code, message, request_id, verdict, status, .. } = self;
+        let what = match status {
+            200 => format!("{code} {message}"),
+            _ if message.is_empty() && code.starts_with("HTTP ") => code.clone(),
+            _ => format!("HTTP {status}: {code} {message}"),
         };
         match verdict {
-            Verdict::Unclear => Error::Unclear { call, what, request_id, sent_at },
-            Verdict::Deny => Error::Permission {
-                call,
-                message: reason.map(|reason| reason.message).unwrap_or_default(),
-                request_id,
-            },
+            Verdict::Deny => Error::Permission { call, message, request_id },
             Verdict::Quota => Error::Quota {
                 call,
                 which: format!(
                     "Marketo's daily quota of calls for the whole instance is used up: {}; it is filled again at {}",
-                    and_request(what),
+                    and_request(what, request_id.as_ref()),
                     request_id.as_deref().and_then(filled_again).map_or_else(
                         || "midnight US Central".to_owned(),
                         |at| format!("{} UTC, midnight US Central", at.format("%Y-%m-%d %H:%M")),
@@ -160,39 +260,41 @@ impl Failure {
                 ),
             },
             Verdict::RenewToken => Error::Credentials {
-                url: identity.to_owned(),
-                what: and_request(format!("the token that it gave is refused right away: {what}")),
+                url: identity.to_string(),
+                what: and_request(
+                    format!("the token that it gave is refused right away: {what}"),
+                    request_id.as_ref(),
+                ),
             },
-            Verdict::Refuse => {
-                let reason =
-                    reason.unwrap_or_else(|| Reason { code: what, message: String::new() });
-                Error::Refused { call, code: reason.code, message: reason.message, request_id }
-            }
-            Verdict::SlowDown | Verdict::TryAgain => {
-                Error::Unavailable { call, what: and_request(what), attempts }
+            Verdict::SlowDown => Error::Unavailable {
+                call,
+                what: and_request(what, request_id.as_ref()),
+                attempts: 1,
+            },
+            Verdict::Refuse | Verdict::TryAgain | Verdict::Unclear => {
+                Error::Refused { call, code, message, request_id }
             }
         }
     }
 }
 
-/// A reply that nothing was sent for, where that is what a failure on the wire means.
-pub(super) fn not_sent(error: reqwest::Error) -> Reply {
-    match CertificateFault::among(&error) {
-        Some(why) => Reply::Untrusted(why),
-        None => Reply::NotSent(describe_transport(error)),
+fn and_request(what: String, request_id: Option<&String>) -> String {
+    match request_id {
+        Some(id) => format!("{what} (request {id})"),
+        None => what,
     }
+}
+
+/// The time of day that an answer bears.
+fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    let date = headers.get(DATE)?.to_str().ok()?;
+    DateTime::parse_from_rfc2822(date).ok().map(|date| date.with_timezone(&Utc))
 }
 
 /// Host and port of an address.
 pub(super) fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-/// What went wrong on the wire, without the URL, whose query may hold people's data.
-pub(super) fn describe_transport(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    if error.is_timeout() { "no answer in time".to_owned() } else { in_words(&error) }
 }
 
 /// An error with its causes. What a library says of itself is hardly ever the reason.
@@ -206,3 +308,6 @@ pub(crate) fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
 fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

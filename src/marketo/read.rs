@@ -1,7 +1,6 @@
 //! Reading: leads by filter, the schema, activities, memberships, usage. All of it may be asked
 //! again.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -15,7 +14,7 @@ use super::{
 use crate::lead::{Lead, LeadId, parse_time};
 
 /// Marketo's own time limit for Get Leads by Filter and by List.
-const FILTER_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const FILTER_LIMIT: Duration = Duration::from_secs(60);
 
 /// And for a paging token.
 const PAGING_TOKEN_LIMIT: Duration = Duration::from_secs(300);
@@ -39,9 +38,9 @@ impl ReadLeads for Client {
     }
 
     async fn describe(&self) -> Result<Schema> {
-        let mut answer = self.call(Call::get("/rest/v1/leads/describe2.json")).await?;
-        let rows = answer.rows()?;
-        rows.first().map(Schema::read).ok_or_else(|| answer.senseless("it describes no fields"))
+        let described = self.own().describe().await;
+        described
+            .map_err(|failure| self.error("GET /rest/v1/leads/describe2.json".to_owned(), failure))
     }
 
     async fn activity_types(&self) -> Result<Vec<ActivityType>> {
@@ -231,36 +230,12 @@ impl Client {
         values: &[String],
         fields: &[String],
     ) -> Result<(Moment, Vec<Lead>)> {
-        if values.iter().any(|value| value.contains(',')) {
-            return Err(Error::CannotAsk { field: field.to_owned() });
-        }
-        let (mut leads, mut since) = (BTreeMap::new(), Moment::now());
-        let mut first = true;
-        // A stack of the values still to be asked for; a chunk that finds too much is asked for in
-        // halves.
-        let mut chunks: Vec<&[String]> = values.chunks(BATCH).rev().collect();
-        while let Some(chunk) = chunks.pop() {
-            let call = Call::get("/rest/v1/leads.json")
-                .with("filterType", field)
-                .with("filterValues", chunk.join(","))
-                .with("fields", fields.join(","))
-                .with("batchSize", BATCH.to_string())
-                .within(FILTER_LIMIT)
-                .needing_result();
-            match self.pages_since(call, lead).await {
-                Ok((left, found)) => {
-                    since = if first { left } else { since.earlier(left) };
-                    first = false;
-                    leads.extend(found.into_iter().map(|lead| (lead.id, lead)));
-                }
-                Err(error) if found_too_much(&error) && chunk.len() > 1 => {
-                    let (first, second) = chunk.split_at(chunk.len() / 2);
-                    chunks.extend([second, first]);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok((since, leads.into_values().collect()))
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+        let found = self.own().look_up(field, &values, &fields).await;
+        let found =
+            found.map_err(|failure| self.error("GET /rest/v1/leads.json".to_owned(), failure))?;
+        Ok((found.since, found.leads))
     }
 
     /// One page of activities: while `moreResult` is true there is more, however few came.
@@ -279,56 +254,19 @@ impl Client {
         Ok(ActivityPage { activities: answer.read(activity)?, next, more: answer.more })
     }
 
-    /// All pages of an answer, read: while there is a token there is more, whatever `moreResult`
-    /// says.
+    /// All pages of an answer, read.
     pub(super) async fn pages<T>(
         &self,
         call: Call,
         row: impl Fn(&Value) -> Option<T> + Copy,
     ) -> Result<Vec<T>> {
-        Ok(self.pages_since(call, row).await?.1)
-    }
-
-    /// The same with the moment at which the first page was asked for.
-    async fn pages_since<T>(
-        &self,
-        call: Call,
-        row: impl Fn(&Value) -> Option<T> + Copy,
-    ) -> Result<(Moment, Vec<T>)> {
-        let Call { path, query, limit, needs_result, .. } = call;
-        let (mut found, mut token, mut since) = (Vec::new(), None::<String>, None::<Moment>);
-        loop {
-            let mut page = Call::get(path.clone()).within(limit);
-            page.query.clone_from(&query);
-            page.needs_result = needs_result;
-            if let Some(token) = &token {
-                page = page.with("nextPageToken", token);
-            }
-            let mut answer = self.call(page).await?;
-            let since = *since.get_or_insert(answer.left);
-            let rows = answer.read(row)?;
-            let (end, next) = (rows.is_empty(), answer.next());
-            found.extend(rows);
-            match next {
-                None => return Ok((since, found)),
-                // A token that repeats itself would page for ever; with rows it leaves open what is
-                // missing.
-                same if same == token && end => return Ok((since, found)),
-                same if same == token => {
-                    return Err(answer.senseless("its paging token leads nowhere"));
-                }
-                next => token = next,
-            }
-        }
+        let name = call.name();
+        let pages = self.own().pages(call, row).await;
+        Ok(pages.map_err(|failure| self.error(name, failure))?.rows)
     }
 }
 
-/// 1003 stands for several things; only its text tells that a filter found over 1,000 leads.
-fn found_too_much(error: &Error) -> bool {
-    matches!(error, Error::Refused { code, message, .. } if code == "1003" && message.to_lowercase().contains("too many results"))
-}
-
-fn lead(row: &Value) -> Option<Lead> {
+pub(super) fn lead(row: &Value) -> Option<Lead> {
     let fields = row.as_object()?;
     let mut lead = Lead::new(number(fields.get("id")?)?);
     for (field, value) in fields.iter().filter(|(field, _)| *field != "id") {

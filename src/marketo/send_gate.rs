@@ -1,14 +1,18 @@
-//! Leave to send a call: asked for at the last moment, since what a caller knew when it made the
-//! call may be over by the time that the limits let it go; and taken back while it waits.
+//! The gate that a call passes at the last moment before it leaves: what its caller knew when it
+//! made the call may be over by the time that the limits let it go. A call that waits can be
+//! withdrawn.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::LeaveBy;
+
 /// Whether a call may leave now, after all the waiting that came before.
 pub trait SendGate: Sync {
-    /// Asked when the call is ready, and once for each time that it leaves.
-    fn ask(&self) -> impl Future<Output = Result<(), Withheld>> + Send;
+    /// Asked when the call is ready, and once for each time that it leaves. Where it names a moment,
+    /// the call's body leaves by then or never as a whole; else within [`MARGIN`](super::MARGIN).
+    fn ask(&self) -> impl Future<Output = Result<Option<LeaveBy>, Withheld>> + Send;
 
     /// Comes when the call is not wanted any more: that ends its waiting. One that is under way is
     /// brought to its end.
@@ -22,11 +26,12 @@ pub trait SendGate: Sync {
 pub struct Withheld(pub String);
 
 /// Lets every call leave.
-pub(super) struct AtAnyTime;
+#[derive(Debug)]
+pub(crate) struct AtAnyTime;
 
 impl SendGate for AtAnyTime {
-    async fn ask(&self) -> Result<(), Withheld> {
-        Ok(())
+    async fn ask(&self) -> Result<Option<LeaveBy>, Withheld> {
+        Ok(None)
     }
 }
 
@@ -51,8 +56,8 @@ impl UntilStopped {
 }
 
 impl SendGate for UntilStopped {
-    async fn ask(&self) -> Result<(), Withheld> {
-        if self.grace.is_zero() && self.stop.is_cancelled() { Err(stopped()) } else { Ok(()) }
+    async fn ask(&self) -> Result<Option<LeaveBy>, Withheld> {
+        if self.grace.is_zero() && self.stop.is_cancelled() { Err(stopped()) } else { Ok(None) }
     }
 
     async fn withdrawn(&self) -> Withheld {

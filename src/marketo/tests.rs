@@ -9,11 +9,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Client, ClientOptions, Clock, Error, MergeLeads, MergeOrder, Outcome, ReadLeads, RecordStatus,
-    SendGate, SyncAction, SyncLeads, SyncRequest, UntilStopped, Withheld,
+    Client, ClientOptions, Clock, Error, LeaveBy, MergeLeads, MergeOrder, Outcome, ReadLeads,
+    RecordStatus, SendGate, SyncAction, SyncLeads, SyncRequest, UntilStopped, Withheld,
 };
 use crate::lead::LeadId;
 
+mod borrowed;
 mod exporting;
 mod logged;
 mod reading;
@@ -80,7 +81,7 @@ async fn a_write_whose_answer_cannot_be_trusted_is_unclear_and_was_sent_once() {
             (Outcome::Unclear, 1),
             "{reply:?}: {error}"
         );
-        let Error::Unclear { sent_at, .. } = error else { panic!("{reply:?}") };
+        let sent_at = error.in_flight().unwrap().sent_at();
         assert!(sent_at >= before, "{reply:?}");
 
         let server = Scripted::start(vec![reply.clone()]).await;
@@ -114,10 +115,10 @@ async fn an_upsert_without_a_result_for_each_record_is_unclear() {
 struct Slow(Mutex<Option<Instant>>);
 
 impl SendGate for Slow {
-    async fn ask(&self) -> Result<(), Withheld> {
+    async fn ask(&self) -> Result<Option<LeaveBy>, Withheld> {
         tokio::time::sleep(Duration::from_millis(20)).await;
         *self.0.lock().unwrap() = Some(Instant::now());
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -148,9 +149,9 @@ async fn a_stop_takes_back_a_write_that_waits_for_its_place_and_not_one_that_has
 struct LeavesAndIsWithdrawn(CancellationToken);
 
 impl SendGate for LeavesAndIsWithdrawn {
-    async fn ask(&self) -> Result<(), Withheld> {
+    async fn ask(&self) -> Result<Option<LeaveBy>, Withheld> {
         self.0.cancel();
-        Ok(())
+        Ok(None)
     }
 
     async fn withdrawn(&self) -> Withheld {
@@ -165,7 +166,7 @@ async fn marketos_time_for_a_call_counts_from_when_it_left_and_not_from_when_its
     let server = Scripted::start(vec![Reply::Cut]).await;
     let gate = Slow::default();
     let error = server.client().sync_leads_with(&gate, &upsert()).await.unwrap_err();
-    let Error::Unclear { sent_at, .. } = error else { panic!("{error}") };
+    let sent_at = error.in_flight().unwrap().sent_at();
     assert!(Some(sent_at) >= *gate.0.lock().unwrap());
 }
 

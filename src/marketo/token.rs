@@ -7,21 +7,30 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use url::Url;
+use url::{Url, form_urlencoded};
 
-use super::classify::{Kind, Verdict, of_code};
+use super::auth::plain_headers;
 use super::envelope::Envelope;
-use super::{CertificateFault, Clock, Error, Result};
+use super::failure::host_of;
+use super::meaning::{Kind, Verdict, of_code};
+use super::transport::{NoAnswer, Transport};
+use super::{Clock, Error, LeaveBy, Result};
 
 /// How often a token is asked for before it is said that the identity endpoint does not answer.
 const ATTEMPTS: u32 = 5;
 
 /// A token with less than this left is not worth a call.
 const LEAST_LIFE: Duration = Duration::from_secs(2);
+
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A token lives an hour; whatever is said beyond a day is not believed.
 const LONGEST_LIFE: u64 = 86_400;
@@ -85,23 +94,19 @@ impl TokenSource {
         }
     }
 
-    pub(super) fn url(&self) -> &str {
-        self.url.as_str()
-    }
-
     /// The API-only user, where a token has come with its name.
     pub(super) fn user(&self) -> Option<&str> {
         self.user.get().map(String::as_str)
     }
 
     /// The token, fetched where there is none that lives.
-    pub(super) async fn get(&self, http: &reqwest::Client) -> Result<SecretString> {
+    pub(super) async fn get(&self, transport: &Transport) -> Result<SecretString> {
         let mut kept = self.token.lock().await;
         if let Some(token) = kept.as_ref().filter(|token| token.expires > Instant::now()) {
             return Ok(token.value.clone());
         }
         for _ in 0..ATTEMPTS {
-            let token = self.fetch(http).await?;
+            let token = self.fetch(transport).await?;
             if token.expires > Instant::now() + LEAST_LIFE {
                 *kept = Some(token.clone());
                 return Ok(token.value);
@@ -123,11 +128,11 @@ impl TokenSource {
         }
     }
 
-    async fn fetch(&self, http: &reqwest::Client) -> Result<Token> {
+    async fn fetch(&self, transport: &Transport) -> Result<Token> {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            match self.ask(http).await {
+            match self.ask(transport).await {
                 Ok(token) => return Ok(token),
                 Err(Trouble::Final(error)) => return Err(error),
                 Err(Trouble::Passing(what)) if attempts >= ATTEMPTS => {
@@ -144,13 +149,15 @@ impl TokenSource {
         }
     }
 
-    fn not_sent(&self, error: reqwest::Error) -> Trouble {
-        let Some(why) = CertificateFault::among(&error) else {
-            return Trouble::Passing(super::failure::describe_transport(error));
-        };
-        let (call, host) =
-            (format!("POST {}", self.url.path()), super::failure::host_of(&self.url));
-        Trouble::Final(Error::Untrusted { call, host, why })
+    fn no_answer(&self, why: NoAnswer) -> Trouble {
+        match why {
+            NoAnswer::NotSent(what) | NoAnswer::Lost(what) => Trouble::Passing(what),
+            NoAnswer::Late => Trouble::Passing("no answer in time".to_owned()),
+            NoAnswer::Untrusted(why) => {
+                let (call, host) = (format!("POST {}", self.url.path()), host_of(&self.url));
+                Trouble::Final(Error::Untrusted { call, host, why })
+            }
+        }
     }
 
     /// What an answer that says no says, in Marketo's words; none where it does not say no.
@@ -176,25 +183,21 @@ impl TokenSource {
     }
 
     /// The secret goes in the body: a URL ends up in logs.
-    async fn ask(&self, http: &reqwest::Client) -> Result<Token, Trouble> {
-        let form = [
-            ("grant_type", "client_credentials"),
-            ("client_id", &self.client_id),
-            ("client_secret", self.client_secret.expose_secret()),
-        ];
+    async fn ask(&self, transport: &Transport) -> Result<Token, Trouble> {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "client_credentials")
+            .append_pair("client_id", &self.client_id)
+            .append_pair("client_secret", self.client_secret.expose_secret())
+            .finish();
+        let mut request = Request::post("/identity/oauth/token")
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Bytes::from(form))
+            .map_err(|error| Trouble::Passing(error.to_string()))?;
+        request.headers_mut().extend(plain_headers());
         let asked_at = Instant::now();
-        let answer = http
-            .post(self.url.clone())
-            .form(&form)
-            .timeout(Duration::from_secs(30))
-            .send()
-            .await
-            .map_err(|error| self.not_sent(error))?;
-        let status = answer.status();
-        let body = answer
-            .bytes()
-            .await
-            .map_err(|error| Trouble::Passing(super::failure::describe_transport(error)))?;
+        let (_, answer) = transport.exchange(request, LeaveBy::within(PATIENCE), PATIENCE).await;
+        let answer = answer.map_err(|why| self.no_answer(why))?;
+        let (status, body) = (answer.status, answer.body);
         if matches!(status.as_u16(), 400 | 401 | 403) {
             let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
             let what =

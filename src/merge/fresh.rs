@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::marketo::{Clock, Moment, SendGate, UntilStopped, Withheld};
+use crate::marketo::{Clock, LeaveBy, Moment, SendGate, UntilStopped, Withheld};
 
 /// The age of a look, in Marketo's time, above which nothing that rests on it may leave. A
 /// connection that must be made anew adds its own time (at most 8 s), and Marketo's own work comes
@@ -39,10 +39,10 @@ impl Fresh {
 }
 
 impl SendGate for Fresh {
-    async fn ask(&self) -> Result<(), Withheld> {
-        self.stop.ask().await?;
+    async fn ask(&self) -> Result<Option<LeaveBy>, Withheld> {
+        let leave_by = self.stop.ask().await?;
         if self.is_fresh() {
-            return Ok(());
+            return Ok(leave_by);
         }
         Err(Withheld("its leads were read too long ago; they are read again first".to_owned()))
     }

@@ -18,12 +18,11 @@ use super::error::Error;
 use super::leads::members;
 use super::look::Look;
 use super::own_writes::{givers, is_ours};
-use super::timing::MARGIN;
 use super::write::record::Record;
 use crate::dedupe::{FieldChange, Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Call, CallKind, Finding, FindingKind, Purpose};
-use crate::marketo::SYNC_LIMIT;
+use crate::marketo::{SYNC_LIMIT, longest};
 
 pub(super) mod standing;
 
@@ -194,7 +193,7 @@ impl<M: MergeClient> Merge<'_, M> {
                 return Ok(false);
             }
         }
-        let limit = TimeDelta::from_std(self.clock.wall(SYNC_LIMIT + MARGIN)).unwrap_or_default();
+        let limit = TimeDelta::from_std(longest(SYNC_LIMIT, self.clock)).unwrap_or_default();
         let written_at = self.ledger.prepared_at(plan, group.winner)?;
         Ok(written_at.is_some_and(|at| (self.now)() - at <= limit))
     }

@@ -12,13 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use tokio::time::Instant;
 
 use super::memberships::Rows;
-use super::timing::MARGIN;
 use crate::lead::LeadId;
 use crate::marketo::{
-    self, BATCH, Clock, ReadLeads, STATUS_LIMIT, SendGate, SetProgramStatus, StatusResult,
+    self, BATCH, Clock, InFlight, ReadLeads, SendGate, SetProgramStatus, StatusResult,
 };
 
 pub(super) mod status;
@@ -92,7 +90,6 @@ pub(super) async fn raise_all(
     let mut run = Raising {
         marketo,
         gate,
-        clock,
         after: BTreeMap::new(),
         at_or_past: BTreeSet::new(),
         refused: BTreeMap::new(),
@@ -131,7 +128,6 @@ type This = (LeadId, u64, String);
 struct Raising<'a, M, P> {
     marketo: &'a M,
     gate: &'a P,
-    clock: &'a Clock,
     /// The survivors' programs, as they were read last.
     after: BTreeMap<LeadId, Rows>,
     /// What a lead is at or past, by Marketo's word.
@@ -173,7 +169,7 @@ impl<M: ReadLeads + SetProgramStatus, P: SendGate> Raising<'_, M, P> {
 
     /// Applies each status once. The error is one after which nothing more is tried.
     async fn apply(&mut self, open: Open) -> Result<(), marketo::Error> {
-        let mut unclear: Option<Instant> = None;
+        let mut unclear: Option<InFlight> = None;
         let mut set: BTreeMap<(LeadId, u64), String> = BTreeMap::new();
         for ((_, program, status), leads) in open {
             for leads in leads.chunks(BATCH) {
@@ -184,7 +180,7 @@ impl<M: ReadLeads + SetProgramStatus, P: SendGate> Raising<'_, M, P> {
                             self.note(program, &status, &result, &mut set);
                         }
                     }
-                    Err(marketo::Error::Unclear { sent_at, .. }) => unclear = Some(sent_at),
+                    Err(marketo::Error::Unclear { in_flight, .. }) => unclear = Some(in_flight),
                     Err(error) if is_about_the_program(&error) => {
                         for lead in leads {
                             self.refused
@@ -195,9 +191,9 @@ impl<M: ReadLeads + SetProgramStatus, P: SendGate> Raising<'_, M, P> {
                 }
             }
         }
-        if let Some(sent_at) = unclear {
+        if let Some(in_flight) = unclear {
             // Only when it must be over does a look tell whether it was done.
-            self.clock.sleep_since(sent_at, STATUS_LIMIT + MARGIN).await;
+            in_flight.over().await;
         }
         Ok(())
     }

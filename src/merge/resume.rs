@@ -12,12 +12,12 @@ use super::fresh::most;
 use super::outcome::in_words;
 use super::report::Watch;
 use super::settle::{Finding, Log, Made, Pending, Settled, done_by};
-use super::timing::{LOG_LAG, MARGIN};
+use super::timing::LOG_LAG;
 use super::write::record::Record;
 use crate::dedupe::{FieldChange, Plan};
 use crate::lead::LeadId;
 use crate::ledger::{self, Call, CallKind, CallValue, Event, State};
-use crate::marketo::{MERGE_LIMIT, SYNC_LIMIT};
+use crate::marketo::{InFlight, MARGIN, MERGE_LIMIT, SYNC_LIMIT, longest};
 
 /// Marketo's log has long named what a call did that was written down this long ago.
 const LONG_OVER: Duration = Duration::from_secs(60 * 60);
@@ -134,7 +134,8 @@ impl<M: MergeClient> Merge<'_, M> {
         // Nothing leaves later than its look allows, and a look is older than the intent.
         let from = call.started_at.unwrap_or_else(self.now);
         let to = from
-            + TimeDelta::from_std(most(self.clock) + self.clock.wall(MARGIN)).unwrap_or_default();
+            + TimeDelta::from_std(most(self.clock) + self.clock.wall(2 * MARGIN))
+                .unwrap_or_default();
         let losers: Vec<LeadId> = call.losers().collect();
         let mut before = BTreeMap::new();
         for id in std::iter::once(group.winner).chain(losers.iter().copied()) {
@@ -219,8 +220,8 @@ impl<M: MergeClient> Merge<'_, M> {
     fn over_at(&self, call: &Call, state: State, limit: Duration) -> Instant {
         match state {
             State::Refused => Instant::now(),
-            State::Accepted if self.age(call) > self.clock.wall(limit + MARGIN) => Instant::now(),
-            _ => self.opened_at + self.clock.wall(limit + MARGIN),
+            State::Accepted if self.age(call) > longest(limit, self.clock) => Instant::now(),
+            _ => InFlight::begun_at(self.opened_at, limit, self.clock).over_at(),
         }
     }
 }

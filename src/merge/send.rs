@@ -12,13 +12,13 @@ use super::error::Error;
 use super::fresh::Fresh;
 use super::report::Said;
 use super::settle::{Log, Made, Pending, done_by};
-use super::timing::{LOG_LAG, MARGIN};
+use super::timing::LOG_LAG;
 use super::work::Work;
-use super::write::{refused_event, sent_at};
+use super::write::{in_flight, refused_event};
 use crate::dedupe::PlannedGroup;
 use crate::lead::LeadId;
 use crate::ledger::{CallKind, CallLead, Event, NewCall, Purpose, Refusal, Role, State};
-use crate::marketo::{self, MERGE_LIMIT, Outcome, UntilStopped};
+use crate::marketo::{self, InFlight, MERGE_LIMIT, Outcome, UntilStopped};
 
 /// A call that was sent.
 pub(super) struct Sent<'p> {
@@ -54,7 +54,6 @@ impl<M: MergeClient> Merge<'_, M> {
         let call = started.call();
         let answer = self.marketo.merge_leads_with(&gate, &step.order(&started)).await;
         let now = Instant::now();
-        let limit = self.clock.wall(MERGE_LIMIT + MARGIN);
         let (event, over_at) = match &answer {
             Err(error @ marketo::Error::Withheld { .. }) => {
                 self.ledger.record(call, &refused_event(error), &self.at())?;
@@ -64,11 +63,13 @@ impl<M: MergeClient> Merge<'_, M> {
             }
             // Its answer says that it is over; what is read may lag behind it.
             Ok(accepted) => {
-                (Event::Accepted { request_id: accepted.request_id.clone() }, now + limit)
+                let lags = InFlight::begun_at(now, MERGE_LIMIT, self.clock);
+                (Event::Accepted { request_id: accepted.request_id.clone() }, lags.over_at())
             }
             Err(error) if error.outcome() == Outcome::Unclear => {
                 let request_id = error.request_id().map(str::to_owned);
-                (Event::Unknown { request_id, what: error.to_string() }, sent_at(error) + limit)
+                let over_at = in_flight(error, MERGE_LIMIT, self.clock).over_at();
+                (Event::Unknown { request_id, what: error.to_string() }, over_at)
             }
             Err(error) => (refused_event(error), now),
         };
@@ -144,8 +145,10 @@ fn left_between(
     (begun, answered): (DateTime<Utc>, DateTime<Utc>),
     error: Option<&marketo::Error>,
 ) -> (DateTime<Utc>, DateTime<Utc>) {
-    let Some(marketo::Error::Unclear { sent_at, .. }) = error else { return (begun, answered) };
-    let since = chrono::TimeDelta::from_std(sent_at.elapsed()).unwrap_or_default();
+    let Some(in_flight) = error.and_then(marketo::Error::in_flight) else {
+        return (begun, answered);
+    };
+    let since = chrono::TimeDelta::from_std(in_flight.sent_at().elapsed()).unwrap_or_default();
     (answered - since, answered - since)
 }
 

@@ -12,11 +12,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use super::report::{Difference, Fate, Said, Surprise};
-use super::timing::MARGIN;
 use crate::dedupe::{FieldRules, PlannedGroup};
 use crate::lead::{Crm, Lead, LeadId, request_arrival};
 use crate::ledger::{CallId, Event, State};
-use crate::marketo::{Clock, MERGE_LIMIT, MergeRecord};
+use crate::marketo::{Clock, MERGE_LIMIT, MergeRecord, longest};
+
+/// What this machine's clock and that of Marketo's log may differ by.
+const CLOCKS: Duration = Duration::from_secs(40);
 
 /// A merge call to be settled.
 #[derive(Debug, Clone)]
@@ -281,7 +283,7 @@ impl Pending<'_> {
 /// Until when Marketo can be done with a call that left by then: its own time limit, and what
 /// clocks differ by.
 pub(super) fn done_by(left: DateTime<Utc>, clock: Clock) -> DateTime<Utc> {
-    let most = clock.wall(MERGE_LIMIT + 3 * MARGIN).max(Duration::from_secs(2));
+    let most = (longest(MERGE_LIMIT, clock) + clock.wall(CLOCKS)).max(Duration::from_secs(2));
     left + TimeDelta::from_std(most).unwrap_or_default()
 }
 

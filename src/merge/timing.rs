@@ -2,8 +2,5 @@
 
 use std::time::Duration;
 
-/// Added to Marketo's own time limits, for clocks and networks, before a call counts as over.
-pub(super) const MARGIN: Duration = Duration::from_secs(20);
-
 /// How long Marketo's log may take to name a merge after its call is over.
 pub(super) const LOG_LAG: Duration = Duration::from_secs(5 * 60);

@@ -14,11 +14,11 @@ use super::error::Error;
 use super::fresh::Fresh;
 use super::look::Look;
 use super::report::Said;
-use super::timing::MARGIN;
 use crate::lead::LeadId;
 use crate::ledger::{CallId, Event, Purpose};
 use crate::marketo::{
-    self, Outcome, RecordStatus, SYNC_LIMIT, SendGate, SyncAction, SyncRequest, UntilStopped,
+    self, Clock, InFlight, Outcome, RecordStatus, SYNC_LIMIT, SendGate, SyncAction, SyncRequest,
+    UntilStopped,
 };
 
 pub(super) mod record;
@@ -166,7 +166,7 @@ impl<M: MergeClient> Merge<'_, M> {
                 Ok(Sent::Done(WriteResult { refused, ..WriteResult::default() }))
             }
             Err(error) if error.outcome() == Outcome::Unclear => {
-                let over_at = sent_at(&error) + self.clock.wall(SYNC_LIMIT + MARGIN);
+                let over_at = in_flight(&error, SYNC_LIMIT, self.clock).over_at();
                 let event =
                     Event::Unknown { request_id: request_id(&error), what: error.to_string() };
                 self.ledger.record(call, &event, &self.at())?;
@@ -248,12 +248,9 @@ enum Sent {
     RefusedWhole(Refused),
 }
 
-/// When a call left; what it was cannot have left later than now.
-pub(super) fn sent_at(error: &marketo::Error) -> Instant {
-    match error {
-        marketo::Error::Unclear { sent_at, .. } => *sent_at,
-        _ => Instant::now(),
-    }
+/// The call that an error leaves in doubt. Any other cannot have left later than now.
+pub(super) fn in_flight(error: &marketo::Error, limit: Duration, clock: Clock) -> InFlight {
+    error.in_flight().unwrap_or_else(|| InFlight::begun_at(Instant::now(), limit, clock))
 }
 
 /// Marketo's id of a failed call.

@@ -13,7 +13,6 @@ use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -24,7 +23,7 @@ use super::stream::{LastMoved, beginning, continued, holding, noting, stalling};
 use super::user::ApiUser;
 use crate::guard::lease::Leases;
 use crate::marketo::transport::NoAnswer;
-use crate::marketo::{Kind, NoCall, Slot, Verdict, of_code, of_http};
+use crate::marketo::{Kind, NoCall, Slot, Verdict, code_of, crowded_pause, of_code, of_http};
 
 /// A request body up to this size is kept, to be sent again.
 const KEPT_BYTES: u64 = 64 * 1024;
@@ -125,9 +124,7 @@ impl<L: Leases> Proxy<L> {
                 Some(Verdict::SlowDown) if crowded < CROWDED_ATTEMPTS => {
                     crowded += 1;
                     self.metrics.crowded();
-                    let pause = Duration::from_secs(u64::from(crowded.min(5)))
-                        .mul_f64(0.5 + rand::random::<f64>());
-                    self.turns.slow_down(self.settings.clock.wall(pause));
+                    self.turns.slow_down(self.settings.clock.wall(crowded_pause(crowded)));
                 }
                 // A read may be asked again, and whatever was not sent; a second longer each time,
                 // as it may need time to heal.
@@ -269,7 +266,7 @@ async fn judge(response: Response<Body>, kind: Kind) -> (Response<Body>, Option<
     let (head, body) = response.into_parts();
     match beginning(body, ERROR_BYTES).await {
         Ok((body, None)) => {
-            let (verdict, code) = by_code(error_code(&body));
+            let (verdict, code) = by_code(code_of(&body));
             (Response::from_parts(head, whole(body)), verdict, code)
         }
         Ok((read, Some(rest))) => {
@@ -286,12 +283,6 @@ async fn judge(response: Response<Body>, kind: Kind) -> (Response<Body>, Option<
 
 fn is_json(content_type: &HeaderValue) -> bool {
     content_type.as_bytes().starts_with(b"application/json")
-}
-
-fn error_code(body: &[u8]) -> Option<String> {
-    let document: Value = serde_json::from_slice(body).ok()?;
-    let code = document.get("errors")?.get(0)?.get("code")?;
-    Some(code.as_str().map_or_else(|| code.to_string(), str::to_owned))
 }
 
 #[cfg(test)]

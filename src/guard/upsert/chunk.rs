@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::read_back::Written;
 use super::rights::Rights;
-use super::{Ended, Guard, LineResult, MARGIN, Status};
+use super::{Ended, Guard, LineResult, Status};
 use crate::dedupe::Key;
 use crate::guard::Error;
 use crate::guard::coalesce::{KeyRule, KeyWork, Write};
@@ -16,7 +16,7 @@ use crate::guard::lease::Leases;
 use crate::guard::slice::slices;
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
-    self, BATCH, ReadLeads, RecordResult, RecordStatus, SYNC_LIMIT, SyncAction, SyncLeads,
+    self, BATCH, InFlight, ReadLeads, RecordResult, RecordStatus, SyncAction, SyncLeads,
     SyncRequest,
 };
 
@@ -220,12 +220,12 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
                     chunk.answered(*place, row);
                 }
             }
-            Err(marketo::Error::Unclear { sent_at, what, .. }) => {
+            Err(marketo::Error::Unclear { in_flight, what, .. }) => {
                 chunk.unclear(places, creates, &what);
                 look_up = LookUp::Stale;
                 // Stopped while waiting: the leases last until the call is over, and whoever wants
                 // the keys waits in this run's place.
-                if !rights.keeping(self.outwait(sent_at)).await {
+                if !rights.keeping(self.outwait(in_flight)).await {
                     rights.leave_to_end(&keys);
                     return Ok(look_up);
                 }
@@ -248,10 +248,10 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
 
     /// Law 4: nothing of a call's keys leaves before it cannot write any more. False where the run
     /// is to stop first.
-    async fn outwait(&self, sent_at: Instant) -> bool {
-        self.watch.waiting(self.settings.clock.wall(SYNC_LIMIT + MARGIN));
+    async fn outwait(&self, in_flight: InFlight) -> bool {
+        self.watch.waiting(in_flight.over_at().saturating_duration_since(Instant::now()));
         tokio::select! {
-            () = self.settings.clock.sleep_since(sent_at, SYNC_LIMIT + MARGIN) => true,
+            () = in_flight.over() => true,
             () = self.settings.stop.cancelled() => false,
         }
     }

@@ -124,7 +124,7 @@ pub(super) struct LeaseGate<'a, L> {
 }
 
 impl<L: Leases> SendGate for LeaseGate<'_, L> {
-    async fn ask(&self) -> Result<(), Withheld> {
+    async fn ask(&self) -> Result<Option<LeaveBy>, Withheld> {
         if self.leases.len() < self.keys {
             return Err(Withheld("the right to write one of its keys is not held".to_owned()));
         }
@@ -135,7 +135,8 @@ impl<L: Leases> SendGate for LeaseGate<'_, L> {
         if leave_by.is_over() {
             return Err(Withheld("the lease store took too long to answer".to_owned()));
         }
-        self.run.ask().await
+        self.run.ask().await?;
+        Ok(Some(leave_by))
     }
 
     async fn withdrawn(&self) -> Withheld {

@@ -3,19 +3,22 @@
 
 use std::time::Duration;
 
-use hyper::body::Bytes;
-use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE,
-};
-use reqwest::{Request, Response};
-use tokio::time::{Instant, timeout};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE};
+use hyper::{Request, Response, StatusCode};
+use tokio::time::timeout;
 
 use crate::marketo::call::Call;
-use crate::marketo::client::MARGIN;
-use crate::marketo::envelope::Envelope;
-use crate::marketo::failure::{Failure, Reply, describe_transport, failure, not_sent};
+use crate::marketo::deadline::MARGIN;
+use crate::marketo::failure::{CallFailure, in_words, judge};
+use crate::marketo::meaning::code_of;
 use crate::marketo::pacer::Slot;
-use crate::marketo::{Client, Error, Result};
+use crate::marketo::transport::{Body, NoAnswer, Whole};
+use crate::marketo::{Client, Error, InFlight, Moment, Result};
+
+/// What says no in place of a file is small; more than this is none.
+const REFUSAL_BYTES: usize = 1024 * 1024;
 
 /// So long without a byte, in Marketo's time, and the line is taken as cut.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -25,7 +28,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 pub struct Download {
     call: String,
     from: u64,
-    response: Response,
+    body: Incoming,
     silence: Duration,
     _slot: Slot,
 }
@@ -40,10 +43,17 @@ impl Download {
     /// file. A cut line is an [`Error::Unavailable`], and the rest can be asked for.
     pub async fn piece(&mut self) -> Result<Option<Bytes>> {
         let cut = |what| Error::Unavailable { call: self.call.clone(), what, attempts: 1 };
-        match timeout(self.silence, self.response.chunk()).await {
-            Ok(Ok(piece)) => Ok(piece),
-            Ok(Err(error)) => Err(cut(describe_transport(error))),
-            Err(_elapsed) => Err(cut("nothing came any more".to_owned())),
+        loop {
+            match timeout(self.silence, self.body.frame()).await {
+                Ok(None) => return Ok(None),
+                // Trailers are no part of the file.
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(piece) => return Ok(Some(piece)),
+                    Err(_trailers) => {}
+                },
+                Ok(Some(Err(error))) => return Err(cut(in_words(&error))),
+                Err(_elapsed) => return Err(cut("nothing came any more".to_owned())),
+            }
         }
     }
 }
@@ -52,26 +62,49 @@ impl Client {
     /// Opens a file from a byte on. The limits of the API apply to this call as to any other.
     pub(super) async fn download(&self, call: &Call, from: u64) -> Result<Option<Download>> {
         let silence = self.patience(SILENCE + MARGIN);
-        self.until_settled(call, |token, slot| async move {
-            let request = match self.request(call, &token) {
-                Ok(request) => ranged(request, from),
-                Err(what) => return Err(not_a_file(call, Reply::NotSent(what))),
+        let own = self.own();
+        let opened = own.until_settled(|headers, slot| async move {
+            let left = Moment::now();
+            let answer = match call.request(headers) {
+                Ok(request) => {
+                    let sent = self.transport().forward(ranged(request, from));
+                    timeout(silence, sent).await.unwrap_or(Err(NoAnswer::Late))
+                }
+                Err(what) => Err(NoAnswer::NotSent(what)),
             };
-            match timeout(silence, self.execute(request)).await {
-                Ok(Ok(response)) => answered(call, response, from, silence, slot).await,
-                Ok(Err(error)) if error.is_connect() => Err(not_a_file(call, not_sent(error))),
-                Ok(Err(error)) => Err(not_a_file(call, Reply::Lost(describe_transport(error)))),
-                Err(_elapsed) => Err(not_a_file(call, Reply::Lost("no answer in time".to_owned()))),
+            let in_flight = InFlight::begun_at(left.instant(), call.limit, self.clock());
+            let not_a_file = |reply| match judge(call, (left, in_flight), reply) {
+                Ok(_success) => {
+                    CallFailure::unavailable("an answer in place of the file".to_owned())
+                }
+                Err(failure) => failure,
+            };
+            match answer {
+                Ok(response) => match opened(call, response, from, (silence, slot)).await {
+                    Opened::File(download) => Ok(Some(download)),
+                    Opened::Nothing => Ok(None),
+                    Opened::NoFile(reply) => Err(not_a_file(reply)),
+                },
+                Err(why) => Err(not_a_file(Err(why))),
             }
-        })
-        .await
+        });
+        opened.await.map_err(|failure| self.error(call.name(), failure))
     }
 }
 
-/// A request for the rest of a file, as long as that may take, and in the very bytes that the
-/// checksum is of.
-fn ranged(mut request: Request, from: u64) -> Request {
-    *request.timeout_mut() = None;
+/// What came when a file was asked for.
+enum Opened {
+    File(Download),
+    /// There is none: not ready, unknown, or no longer kept (404 in plain text).
+    Nothing,
+    /// Something else.
+    NoFile(std::result::Result<Whole, NoAnswer>),
+}
+
+/// A request for the rest of a file, in the very bytes that the checksum is of.
+fn ranged(request: Request<Bytes>, from: u64) -> Request<Body> {
+    let mut request =
+        request.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync());
     let headers = request.headers_mut();
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if from > 0
@@ -82,56 +115,43 @@ fn ranged(mut request: Request, from: u64) -> Request {
     request
 }
 
-/// The file that came; none where there is no file (404 in plain text: not ready, unknown, or no
-/// longer kept).
-async fn answered(
+async fn opened(
     call: &Call,
-    response: Response,
+    response: Response<Incoming>,
     from: u64,
-    silence: Duration,
-    slot: Slot,
-) -> Result<Option<Download>, Failure> {
-    let status = response.status().as_u16();
+    (silence, slot): (Duration, Slot),
+) -> Opened {
+    let status = response.status();
+    let has_file = is_file(response.headers());
     let begins = match status {
-        200 => Some(0),
-        206 => begins_at(response.headers()).filter(|first| *first == from),
-        _ => {
-            // What cannot be read says no more than the status does.
-            let body =
-                timeout(silence, response.bytes()).await.map_or_else(|_elapsed| None, Result::ok);
-            let envelope = body.and_then(|body| serde_json::from_slice::<Envelope>(&body).ok());
-            let refused = envelope.as_ref().is_some_and(|envelope| envelope.error().is_some());
-            if status == 404 && !refused {
-                return Ok(None);
-            }
-            return Err(not_a_file(call, Reply::Status(status, envelope)));
-        }
+        StatusCode::OK => Some(0),
+        StatusCode::PARTIAL_CONTENT => begins_at(response.headers()).filter(|first| *first == from),
+        _ => None,
     };
     if let Some(from) = begins
-        && is_file(response.headers())
+        && has_file
     {
-        return Ok(Some(Download { call: call.name(), from, response, silence, _slot: slot }));
+        let body = response.into_body();
+        return Opened::File(Download { call: call.name(), from, body, silence, _slot: slot });
     }
-    if is_file(response.headers()) {
+    if has_file && matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
         // A part that begins elsewhere; it may be as large as the file, and is not read.
-        return Err(not_a_file(
-            call,
-            Reply::NotAnEnvelope("another part of the file than was asked for".to_owned()),
-        ));
+        return Opened::NoFile(Err(NoAnswer::Lost(
+            "another part of the file than was asked for".to_owned(),
+        )));
     }
-    // Refusals come in place of the file, as an envelope.
-    let body = match timeout(silence, response.bytes()).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) => return Err(not_a_file(call, Reply::Lost(describe_transport(error)))),
-        Err(_elapsed) => return Err(not_a_file(call, Reply::Lost("no answer in time".to_owned()))),
+    let (head, body) = response.into_parts();
+    let body = match timeout(silence, Limited::new(body, REFUSAL_BYTES).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        // What cannot be read says no more than the status does.
+        _ if status != StatusCode::OK => Bytes::new(),
+        Ok(Err(error)) => return Opened::NoFile(Err(NoAnswer::Lost(in_words(&*error)))),
+        Err(_elapsed) => return Opened::NoFile(Err(NoAnswer::Late)),
     };
-    Err(not_a_file(
-        call,
-        match serde_json::from_slice::<Envelope>(&body) {
-            Ok(envelope) if !envelope.success => Reply::Envelope(envelope),
-            _ => Reply::NotAnEnvelope(format!("{} bytes that are no file", body.len())),
-        },
-    ))
+    if status == StatusCode::NOT_FOUND && code_of(&body).is_none() {
+        return Opened::Nothing;
+    }
+    Opened::NoFile(Ok(Whole { status, headers: head.headers, body }))
 }
 
 /// The first byte that `Content-Range: bytes a-b/total` announces.
@@ -144,9 +164,4 @@ fn begins_at(headers: &HeaderMap) -> Option<u64> {
 fn is_file(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     !kind.contains("json") && !kind.contains("html")
-}
-
-/// What is wrong, where no file came.
-fn not_a_file(call: &Call, reply: Reply) -> Failure {
-    failure(call, reply, Instant::now())
 }

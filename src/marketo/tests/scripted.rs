@@ -8,9 +8,11 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::marketo::{Client, ClientOptions, Clock, OneRun};
+use crate::marketo::{Client, ClientOptions, Clock};
 
 pub(super) const SECRET: &str = "s3cr3t-of-the-service";
+/// A token that a caller brings.
+pub(super) const BORROWED: &str = "b0rr0w3d:cd";
 pub(super) const TOKEN: &str = "t0k3n-of-the-hour:ab";
 
 /// How fast the waits pass.
@@ -87,19 +89,11 @@ impl Scripted {
     }
 
     pub(super) fn options(&self) -> ClientOptions {
-        ClientOptions {
-            base_url: format!("http://{}", self.address).parse().unwrap(),
-            identity_url: format!("http://{}/identity", self.address).parse().unwrap(),
-            client_id: "client".to_owned(),
-            client_secret: SECRET.to_owned().into(),
-            calls: 1_000,
-            window: Duration::from_secs(20),
-            concurrency: 5,
-            daily_calls: 1_000,
-            daily_export: 1_000_000,
-            spending: std::sync::Arc::new(OneRun::default()),
-            clock: Clock::sped_up(SPEED),
-        }
+        ClientOptions::new(format!("http://{}", self.address).parse().unwrap())
+            .credentials("client", SECRET)
+            .rate(1_000, Duration::from_secs(20))
+            .a_day(1_000, 1_000_000)
+            .clock(Clock::sped_up(SPEED))
     }
 
     pub(super) fn client(&self) -> Client {
@@ -125,7 +119,9 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
                 state.tokens.push(seen);
                 Reply::json(&format!(r#"{{"access_token":"{TOKEN}","expires_in":3599}}"#))
             } else {
-                assert_eq!(seen.header("authorization"), Some(format!("Bearer {TOKEN}").as_str()));
+                let known = [TOKEN, BORROWED].map(|token| format!("Bearer {token}"));
+                let shown = seen.header("authorization");
+                assert!(known.iter().any(|known| shown == Some(known)), "{shown:?}");
                 state.calls.push(seen);
                 state.script.pop_front().unwrap_or(Reply::Cut)
             }

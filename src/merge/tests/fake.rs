@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
-    Error, LeadChange, MergeRecord, Reason, RecordResult, RecordStatus, Result, SendGate,
-    SyncAction, SyncLeads, SyncRequest,
+    Clock, Error, InFlight, LeadChange, MERGE_LIMIT, MergeRecord, Reason, RecordResult,
+    RecordStatus, Result, STATUS_LIMIT, SYNC_LIMIT, SendGate, SyncAction, SyncLeads, SyncRequest,
 };
 
 /// What befalls the next write.
@@ -237,11 +237,16 @@ impl World {
 }
 
 fn unclear(call: &str) -> Error {
+    let limit = match call {
+        call if call.contains("merge") => MERGE_LIMIT,
+        call if call.contains("status") => STATUS_LIMIT,
+        _ => SYNC_LIMIT,
+    };
     Error::Unclear {
         call: call.to_owned(),
         what: "the connection was cut".to_owned(),
         request_id: None,
-        sent_at: Instant::now(),
+        in_flight: InFlight::begun_at(Instant::now(), limit, Clock::real()),
     }
 }
 

@@ -15,7 +15,7 @@ use super::super::{Ended, PageScan, Watch, activity_log, fields_to_read, scan_pa
 use super::{Refresh, Start, how_to_start, refresh};
 use crate::cache::{Cache, RefreshTotals, Row};
 use crate::dedupe::KeySpec;
-use crate::marketo::{Client, ClientOptions, Clock, OneRun, ReadLeads, Schema};
+use crate::marketo::{Client, ClientOptions, ReadLeads, Schema};
 
 /// The instance's present; tests stand where the command line does.
 #[expect(clippy::disallowed_methods, reason = "the sandbox's clock is the machine's")]
@@ -55,20 +55,12 @@ impl Place {
         let sandbox =
             Sandbox::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), options).unwrap();
         let base = sandbox.base_url();
-        let client = Client::new(ClientOptions {
-            base_url: base.parse().unwrap(),
-            identity_url: format!("{base}/identity").parse().unwrap(),
-            client_id: sandbox.client_id().to_owned(),
-            client_secret: sandbox.client_secret().to_owned().into(),
-            calls: 1_000_000,
-            window: Duration::from_secs(20),
-            concurrency: 8,
-            daily_calls: 1_000_000,
-            daily_export: 1_000_000,
-            spending: std::sync::Arc::new(OneRun::default()),
-            clock: Clock::real(),
-        })
-        .unwrap();
+        let options = ClientOptions::new(base.parse().unwrap())
+            .credentials(sandbox.client_id(), sandbox.client_secret())
+            .rate(1_000_000, Duration::from_secs(20))
+            .concurrency(8)
+            .a_day(1_000_000, 1_000_000);
+        let client = Client::new(options).unwrap();
         let schema = client.describe().await.unwrap();
         let fields = fields_to_read(&["leadScore".to_owned()], &schema).unwrap();
         Self { sandbox, client, schema, fields, folder: tempfile::tempdir().unwrap(), margin }
