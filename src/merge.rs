@@ -68,7 +68,7 @@ mod write;
 pub use build::Candidate;
 pub use consent::Confirmed;
 pub(crate) use context::facts;
-pub use context::{Merge, MergeClient, Settings};
+pub use context::{Merge, MergeClient, MergeReads, Settings};
 pub use error::Error;
 pub use past::{PlanPast, PlanState};
 pub use report::{Difference, Fate, GroupReport, Outcome, Report, Said, Stopped, Surprise, Watch};

@@ -7,8 +7,8 @@ use mkto_audit::dedupe::{Key, Known, Policy};
 use mkto_audit::lead::LeadId;
 use mkto_audit::ledger::Ledger;
 use mkto_audit::marketo::{
-    Client, ClientOptions, Clock, Error, Outcome, ReadLeads, SyncAction,
-    SyncLeads, SyncRequest,
+    Client, ClientOptions, Clock, Error, Outcome, ReadCustomObjects, ReadLeads, ReadMemberships,
+    ReadUsage, SyncAction, SyncLeads, SyncRequest,
 };
 use mkto_audit::merge::Outcome::Merged;
 use mkto_audit::merge::{Candidate, Confirmed, Merge, Report, Settings};
@@ -210,8 +210,9 @@ fn memberships_objects_and_merges_are_understood_by_the_sandbox() {
 #[test]
 fn the_wrong_secret_is_a_matter_of_credentials() {
     let instance = Instance::start(quick());
-    let client =
-        client_with(&instance, |options| options.client_secret = "wrong".to_owned().into());
+    let client = client_with(&instance, |options| {
+        *options = options.clone().credentials(instance.sandbox.client_id(), "wrong");
+    });
     let error = instance.block_on(client.describe()).unwrap_err();
     assert!(matches!(error, Error::Credentials { .. }) && error.stops_the_run(), "{error}");
 }

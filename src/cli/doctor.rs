@@ -10,7 +10,8 @@ use super::{Context, Exit, Failure};
 use crate::config::{self, Config};
 use crate::dedupe::{Sense, custom_companions, custom_consent};
 use crate::marketo::{
-    self, Client, Outcome, ReadLeads, Schema, SyncAction, SyncLeads, SyncRequest,
+    self, Client, Outcome, ReadActivities, ReadCustomObjects, ReadLeads, ReadMemberships,
+    ReadUsage, Schema, SyncAction, SyncLeads, SyncRequest,
 };
 use crate::plain::count;
 

@@ -13,7 +13,7 @@ use crate::cache::{Cache, Causes};
 use crate::config::Config;
 use crate::dedupe::{OPT_OUTS, WinnerRule};
 use crate::lead::{AUDIT_FIELDS, LeadId, Window};
-use crate::marketo::{self, Client, ExportLeads, ReadLeads};
+use crate::marketo::{self, Client, ExportLeads, ReadLeads, ReadUsage};
 use crate::plain::{about, count, counted};
 use crate::report::{Log, Source, WhyUnread};
 use crate::scan::{self, ActivityLog, Ended, PageScan, Watch, Way};

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use super::call::Call;
 use super::{
     Activity, ActivityPage, ActivityType, BATCH, Client, CustomObjectType, Error, Moment, Program,
-    ProgramMember, ReadLeads, Result, Schema, StaticList, Usage,
+    ProgramMember, ReadActivities, ReadCustomObjects, ReadLeads, ReadMemberships, ReadUsage,
+    Result, Schema, StaticList, Usage,
 };
 use crate::lead::{Lead, LeadId, parse_time};
 
@@ -42,7 +43,9 @@ impl ReadLeads for Client {
         described
             .map_err(|failure| self.error("GET /rest/v1/leads/describe2.json".to_owned(), failure))
     }
+}
 
+impl ReadActivities for Client {
     async fn activity_types(&self) -> Result<Vec<ActivityType>> {
         self.call(Call::get("/rest/v1/activities/types.json")).await?.read(|row| {
             let id = u32::try_from(number(row.get("id")?)?).ok()?;
@@ -88,7 +91,9 @@ impl ReadLeads for Client {
             .with("batchSize", BATCH.to_string());
         self.activity_page(call).await
     }
+}
 
+impl ReadMemberships for Client {
     async fn static_lists(&self) -> Result<Vec<StaticList>> {
         let call =
             Call::get("/rest/v1/lists.json").with("batchSize", BATCH.to_string()).needing_result();
@@ -178,7 +183,9 @@ impl ReadLeads for Client {
         })?;
         Ok((members, answer.next()))
     }
+}
 
+impl ReadCustomObjects for Client {
     async fn lead_custom_objects(&self) -> Result<Vec<CustomObjectType>> {
         let links = self
             .pages(Call::get("/rest/v1/customobjects.json").needing_result(), links_to_leads)
@@ -207,7 +214,9 @@ impl ReadLeads for Client {
         }
         Ok(found)
     }
+}
 
+impl ReadUsage for Client {
     async fn usage_today(&self) -> Result<Usage> {
         let rows = self.call(Call::get("/rest/v1/stats/usage.json")).await?.rows()?;
         let Some(row) = rows.first() else { return Ok(Usage::default()) };

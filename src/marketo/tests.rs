@@ -10,17 +10,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Client, ClientOptions, Clock, Error, LeaveBy, MergeLeads, MergeOrder, Outcome, ReadLeads,
-    RecordStatus, SendGate, SyncAction, SyncLeads, SyncRequest, UntilStopped, Withheld,
+    ReadUsage, RecordStatus, SendGate, SyncAction, SyncLeads, SyncRequest, UntilStopped, Withheld,
 };
 use crate::lead::LeadId;
 
 mod borrowed;
 mod exporting;
+mod history;
 mod logged;
 mod reading;
 mod scripted;
 mod status;
-mod witness;
 
 use scripted::{Reply, SECRET, Scripted, TOKEN};
 

@@ -18,7 +18,7 @@ use super::programs::status::{is_as_far, is_concerned, only_of_others};
 use super::raise::{difference, finding};
 use super::report::{Fate, Surprise};
 use crate::lead::LeadId;
-use crate::marketo::{self, ReadLeads};
+use crate::marketo::{self, ReadMemberships};
 
 /// A survivor, and what it has to be a member of.
 struct Due {
@@ -105,7 +105,7 @@ impl<M: MergeClient> Merge<'_, M> {
 /// The memberships of the survivors in the programs that they are looked for in; none where reading
 /// these whole costs more than asking for each survivor.
 async fn members_now(
-    marketo: &impl ReadLeads,
+    marketo: &impl ReadMemberships,
     due: &BTreeMap<LeadId, Due>,
 ) -> Result<Option<BTreeMap<LeadId, Rows>>, marketo::Error> {
     let budget = due.len() / 2;

@@ -16,8 +16,8 @@ use crate::dedupe::{FieldFact, FieldFacts, KeySpec, Policy};
 use crate::lead::LeadId;
 use crate::ledger::Ledger;
 use crate::marketo::{
-    Clock, Field, MergeLeads, Moment, ReadActivities, ReadLeads, Schema, SetProgramStatus,
-    SyncLeads,
+    Clock, Field, MergeLeads, Moment, ReadCustomObjects, ReadHistory, ReadLeads, ReadMemberships,
+    Schema, SetProgramStatus, SyncLeads,
 };
 use crate::stop::unless_stopped;
 
@@ -84,12 +84,14 @@ impl<M> std::fmt::Debug for Merge<'_, M> {
 }
 
 /// What merging asks of Marketo.
-pub trait MergeClient:
-    ReadLeads + ReadActivities + SyncLeads + MergeLeads + SetProgramStatus
-{
-}
+pub trait MergeClient: MergeReads + SyncLeads + MergeLeads + SetProgramStatus {}
 
-impl<M: ReadLeads + ReadActivities + SyncLeads + MergeLeads + SetProgramStatus> MergeClient for M {}
+impl<M: MergeReads + SyncLeads + MergeLeads + SetProgramStatus> MergeClient for M {}
+
+/// What merging reads.
+pub trait MergeReads: ReadLeads + ReadMemberships + ReadCustomObjects + ReadHistory {}
+
+impl<M: ReadLeads + ReadMemberships + ReadCustomObjects + ReadHistory> MergeReads for M {}
 
 impl<'a, M: MergeClient> Merge<'a, M> {
     /// Learns which fields the instance has. The ledger must have been opened for this run: while

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::leads::members;
 use crate::dedupe::PlannedGroup;
 use crate::lead::{Lead, LeadId};
-use crate::marketo::{self, BATCH, CustomObjectType, ReadLeads, Schema};
+use crate::marketo::{self, BATCH, CustomObjectType, ReadCustomObjects, Schema};
 
 /// For how long the list of custom objects stands: somebody may approve another one during a long
 /// run.
@@ -63,7 +63,7 @@ impl Relations {
     /// reason. `live` are the groups' leads as they are now.
     pub(super) async fn in_the_way(
         &mut self,
-        marketo: &impl ReadLeads,
+        marketo: &impl ReadCustomObjects,
         groups: &[&PlannedGroup],
         live: &BTreeMap<LeadId, Lead>,
     ) -> Result<Reasons, marketo::Error> {
@@ -91,7 +91,7 @@ impl Relations {
     /// the id.
     pub(super) async fn asks_by_values(
         &mut self,
-        marketo: &impl ReadLeads,
+        marketo: &impl ReadCustomObjects,
     ) -> Result<bool, marketo::Error> {
         Ok(match self.known(marketo).await? {
             Known::NotShown(_) => false,
@@ -101,7 +101,7 @@ impl Relations {
         })
     }
 
-    async fn known(&mut self, marketo: &impl ReadLeads) -> Result<&Known, marketo::Error> {
+    async fn known(&mut self, marketo: &impl ReadCustomObjects) -> Result<&Known, marketo::Error> {
         let stale = self.known.as_ref().is_none_or(|(at, _)| at.elapsed() > FRESH);
         if stale {
             self.known = None;
@@ -113,7 +113,7 @@ impl Relations {
         Ok(&self.known.insert(known).1)
     }
 
-    async fn read(&self, marketo: &impl ReadLeads) -> Result<Known, marketo::Error> {
+    async fn read(&self, marketo: &impl ReadCustomObjects) -> Result<Known, marketo::Error> {
         match marketo.lead_custom_objects().await {
             Ok(types) => {
                 let classified = types.into_iter().map(|object| {
@@ -169,7 +169,7 @@ pub(super) fn classify(relation: &CustomObjectType, schema: &Schema) -> Link {
 }
 
 async fn of_relation(
-    marketo: &impl ReadLeads,
+    marketo: &impl ReadCustomObjects,
     object: &CustomObjectType,
     link: &Link,
     groups: &[&PlannedGroup],

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::custom_objects::{mend, said};
 use super::error::Error;
 use crate::lead::LeadId;
-use crate::marketo::{self, ReadLeads};
+use crate::marketo::{self, ReadMemberships};
 
 /// For how long memberships that were read whole stand for what they are now.
 const FRESH: Duration = Duration::from_secs(15 * 60);
@@ -46,7 +46,7 @@ impl Memberships {
     /// Lists and programs of each lead. `of_run` is how many leads the run asks for in all.
     pub(super) async fn of(
         &mut self,
-        marketo: &impl ReadLeads,
+        marketo: &impl ReadMemberships,
         leads: &[LeadId],
         of_run: usize,
     ) -> Result<BTreeMap<LeadId, (Rows, Rows)>, Error> {
@@ -76,7 +76,7 @@ impl Memberships {
 /// Why no group can be merged where Marketo does not show this API user the lists and programs of a
 /// lead; none where it does. One call.
 pub(super) async fn hidden(
-    marketo: &impl ReadLeads,
+    marketo: &impl ReadMemberships,
     lead: LeadId,
 ) -> Result<Option<String>, Error> {
     match marketo.list_membership(lead).await {
@@ -115,7 +115,7 @@ impl FullRead {
     }
 }
 
-async fn lists(marketo: &impl ReadLeads, budget: usize) -> Result<FullRead, Error> {
+async fn lists(marketo: &impl ReadMemberships, budget: usize) -> Result<FullRead, Error> {
     if budget < 2 {
         return Ok(FullRead::TooMany);
     }
@@ -146,7 +146,7 @@ async fn lists(marketo: &impl ReadLeads, budget: usize) -> Result<FullRead, Erro
     Ok(FullRead::Read(at, members))
 }
 
-async fn programs(marketo: &impl ReadLeads, budget: usize) -> Result<FullRead, Error> {
+async fn programs(marketo: &impl ReadMemberships, budget: usize) -> Result<FullRead, Error> {
     if budget < 2 {
         return Ok(FullRead::TooMany);
     }

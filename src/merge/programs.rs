@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::memberships::Rows;
 use crate::lead::LeadId;
 use crate::marketo::{
-    self, BATCH, Clock, InFlight, ReadLeads, SendGate, SetProgramStatus, StatusResult,
+    self, BATCH, Clock, InFlight, ReadMemberships, SendGate, SetProgramStatus, StatusResult,
 };
 
 pub(super) mod status;
@@ -70,7 +70,7 @@ pub(super) struct Raised {
 
 /// Applies again what the survivors must keep, reads it back, and tells what is not there.
 pub(super) async fn raise(
-    marketo: &(impl ReadLeads + SetProgramStatus),
+    marketo: &(impl ReadMemberships + SetProgramStatus),
     gate: &impl SendGate,
     clock: &Clock,
     survivors: &[Survivor<'_>],
@@ -82,7 +82,7 @@ pub(super) async fn raise(
 
 /// The same for every survivor, whether a merge can have set it back or not.
 pub(super) async fn raise_all(
-    marketo: &(impl ReadLeads + SetProgramStatus),
+    marketo: &(impl ReadMemberships + SetProgramStatus),
     gate: &impl SendGate,
     clock: &Clock,
     concerned: &[&Survivor<'_>],
@@ -136,7 +136,7 @@ struct Raising<'a, M, P> {
     refused: BTreeMap<This, String>,
 }
 
-impl<M: ReadLeads + SetProgramStatus, P: SendGate> Raising<'_, M, P> {
+impl<M: ReadMemberships + SetProgramStatus, P: SendGate> Raising<'_, M, P> {
     async fn look(&mut self, leads: &BTreeSet<LeadId>) -> Result<(), marketo::Error> {
         for lead in leads {
             match self.marketo.program_membership(*lead).await {

@@ -19,7 +19,7 @@ use super::highest::{ActivityLog, highest_id};
 use super::rows::Kind;
 use super::{Error, Now};
 use crate::lead::LeadId;
-use crate::marketo::{self, ExportLeads, ReadLeads, Schema};
+use crate::marketo::{self, ExportLeads, ReadActivities, ReadLeads, ReadUsage, Schema};
 
 /// Calls of the whole instance a day, as most contracts have it; no call tells.
 const MARKETO_A_DAY: u64 = 50_000;
@@ -96,7 +96,7 @@ pub struct Estimate {
 
 /// Finds out with a handful of calls what a scan of these fields would cost.
 pub async fn estimate(
-    marketo: &(impl ReadLeads + ExportLeads),
+    marketo: &(impl ReadLeads + ReadActivities + ReadUsage + ExportLeads),
     fields: &[String],
     schema: &Schema,
     log: ActivityLog,

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Error, Watch};
 use crate::cache::Cache;
 use crate::lead::{Birth, LeadId};
-use crate::marketo::{Activity, ReadLeads};
+use crate::marketo::{Activity, ReadActivities};
 
 /// A birth may be written down a little before the creation time that the lead shows.
 const BEFORE: TimeDelta = TimeDelta::seconds(5);
@@ -56,7 +56,7 @@ impl BirthsLearnt {
 /// Learns how each lead in a group came to be that nobody has asked for yet, and keeps it in the
 /// cache page by page. `new_lead` is the number of the activity type *New Lead*.
 pub async fn learn_births(
-    marketo: &impl ReadLeads,
+    marketo: &impl ReadActivities,
     cache: &mut Cache,
     new_lead: u32,
     now: DateTime<Utc>,

@@ -14,7 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Error;
 use crate::lead::LeadId;
-use crate::marketo::{self, ActivityPage, BATCH, ReadLeads};
+use crate::marketo::{self, ActivityPage, BATCH, ReadActivities, ReadLeads};
 
 /// How far back is looked, one after another, until enough is found. A busy instance is answered by
 /// its last hour; the server reads all activities of that time to find those of one type, so that
@@ -46,7 +46,7 @@ pub enum ActivityLog {
 }
 
 /// Finds out with one call whether the activity log can be read.
-pub async fn activity_log(marketo: &impl ReadLeads) -> Result<ActivityLog, Error> {
+pub async fn activity_log(marketo: &impl ReadActivities) -> Result<ActivityLog, Error> {
     let types = match marketo.activity_types().await {
         Ok(types) => types,
         Err(marketo::Error::Permission { .. }) => return Ok(ActivityLog::Denied),
@@ -60,7 +60,7 @@ pub async fn activity_log(marketo: &impl ReadLeads) -> Result<ActivityLog, Error
 /// The highest id that New Lead activities name, or that was found by trying; 0 where there is
 /// none.
 pub(super) async fn highest_id(
-    marketo: &impl ReadLeads,
+    marketo: &(impl ReadLeads + ReadActivities),
     log: ActivityLog,
     now: DateTime<Utc>,
 ) -> Result<LeadId, Error> {
@@ -78,7 +78,7 @@ pub(super) async fn highest_id(
 }
 
 async fn highest_born(
-    marketo: &impl ReadLeads,
+    marketo: &impl ReadActivities,
     new_lead: u32,
     now: DateTime<Utc>,
 ) -> Result<LeadId, Error> {

@@ -9,7 +9,7 @@ use super::{Ended, Error, Now, Watch, row, spec};
 use crate::cache::Cache;
 use crate::dedupe::KeySpec;
 use crate::lead::LeadId;
-use crate::marketo::{BATCH, ReadLeads};
+use crate::marketo::{BATCH, ReadActivities, ReadLeads};
 
 /// So many runs without a lead, above the highest id that is known, are the end: 3,000 ids, more
 /// than any instance gives out within the seconds by which activities are late.
@@ -38,7 +38,7 @@ pub struct PageScan<'a> {
 /// several at once, and stored in their order, so that the cursor never passes a run that has not
 /// arrived.
 pub async fn scan_pages(
-    marketo: &impl ReadLeads,
+    marketo: &(impl ReadLeads + ReadActivities),
     cache: &mut Cache,
     scan: &PageScan<'_>,
     watch: &dyn Watch,

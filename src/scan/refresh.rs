@@ -39,7 +39,7 @@ use super::{Ended, Error, Now, Watch, row, spec};
 use crate::cache::{Cache, Gone, RefreshTotals};
 use crate::dedupe::KeySpec;
 use crate::lead::{Lead, LeadId};
-use crate::marketo::{BATCH, ReadLeads, Schema};
+use crate::marketo::{BATCH, ReadActivities, ReadLeads, Schema};
 
 mod concerned;
 mod start;
@@ -78,7 +78,7 @@ pub struct Refresh<'a> {
 /// Brings a complete cache up to date. Interrupted or failed, it leaves the refresh point where it
 /// was.
 pub async fn refresh(
-    marketo: &impl ReadLeads,
+    marketo: &(impl ReadLeads + ReadActivities),
     cache: &mut Cache,
     refresh: &Refresh<'_>,
     watch: &dyn Watch,
@@ -99,7 +99,7 @@ pub async fn refresh(
 }
 
 async fn catch_up(
-    marketo: &impl ReadLeads,
+    marketo: &(impl ReadLeads + ReadActivities),
     cache: &mut Cache,
     refresh: &Refresh<'_>,
     watch: &dyn Watch,
@@ -114,7 +114,7 @@ async fn catch_up(
 
 /// Reads the leads that the log names, then those who shared a key with one that is gone.
 async fn read_again(
-    marketo: &impl ReadLeads,
+    marketo: &(impl ReadLeads + ReadActivities),
     cache: &mut Cache,
     refresh: &Refresh<'_>,
     concerned: &Concerned,
@@ -132,7 +132,7 @@ async fn read_again(
 
 /// Reads these leads, several runs at once, and gives those who shared a key with one that is gone.
 async fn read_runs(
-    marketo: &impl ReadLeads,
+    marketo: &(impl ReadLeads + ReadActivities),
     cache: &mut Cache,
     refresh: &Refresh<'_>,
     ids: &[LeadId],
@@ -159,7 +159,7 @@ async fn read_runs(
 /// Tries ids above the highest that is known, one run after another, since each that is asked for
 /// in vain is a call.
 async fn read_beyond(
-    marketo: &impl ReadLeads,
+    marketo: &(impl ReadLeads + ReadActivities),
     cache: &mut Cache,
     refresh: &Refresh<'_>,
     highest: LeadId,

@@ -3,7 +3,9 @@
 use super::{EMAIL, doubtful};
 use crate::lead::Lead;
 use crate::marketo::tests::scripted::{Reply, Scripted};
-use crate::marketo::{Error, ReadLeads};
+use crate::marketo::{
+    Error, ReadActivities, ReadCustomObjects, ReadLeads, ReadMemberships, ReadUsage,
+};
 
 fn fields() -> Vec<String> {
     vec!["id".to_owned(), "email".to_owned()]

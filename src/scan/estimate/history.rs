@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::super::Error;
-use crate::marketo::{BATCH, ReadLeads};
+use crate::marketo::{BATCH, ReadActivities};
 
 /// Looked at in so many places.
 const SAMPLES: u8 = 4;
@@ -57,7 +57,7 @@ pub enum Unexplained {
 /// What it takes to find out how they came to be, on an instance whose first lead is no older than
 /// `first`.
 pub async fn history_calls(
-    marketo: &impl ReadLeads,
+    marketo: &impl ReadActivities,
     new_lead: u32,
     unexplained: Unexplained,
     first: Option<DateTime<Utc>>,
@@ -76,7 +76,7 @@ pub async fn history_calls(
 /// What a refresh takes that looks at everything since then, what is to be found out of new
 /// duplicates included.
 pub async fn refresh_calls(
-    marketo: &impl ReadLeads,
+    marketo: &impl ReadActivities,
     new_lead: u32,
     unexplained: Unexplained,
     since: DateTime<Utc>,
@@ -121,7 +121,7 @@ fn more(pages: u64) -> u64 {
 
 /// About how many pages the log has since then; none where a page tells nothing.
 async fn log_pages(
-    marketo: &impl ReadLeads,
+    marketo: &impl ReadActivities,
     new_lead: u32,
     first: DateTime<Utc>,
     now: DateTime<Utc>,

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::Error;
 use crate::lead::LeadId;
-use crate::marketo::{Activity, ActivityPage, ActivityType, ReadLeads, Schema};
+use crate::marketo::{Activity, ActivityPage, ActivityType, ReadActivities, Schema};
 
 /// The leads to look at.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ const NEVER_LOGGED: [&str; 3] = ["id", "createdAt", "updatedAt"];
 /// Reads the log three times from one moment: by type, by changed field, and the deletions, which
 /// come by themselves.
 pub(super) async fn concerned(
-    marketo: &impl ReadLeads,
+    marketo: &impl ReadActivities,
     schema: &Schema,
     fields: &[String],
     since: DateTime<Utc>,

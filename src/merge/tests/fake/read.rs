@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::{Breaks, Fake, World, refused};
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
-    ActivityPage, ActivityType, CustomObjectType, Error, Field, Program, ProgramMember, ReadLeads,
-    Result, Schema, StaticList, Usage,
+    CustomObjectType, Error, Field, Program, ProgramMember, ReadCustomObjects, ReadLeads,
+    ReadMemberships, Result, Schema, StaticList,
 };
 
 impl Fake {
@@ -72,23 +71,9 @@ impl ReadLeads for Fake {
             searchable: vec![],
         })
     }
+}
 
-    async fn activity_types(&self) -> Result<Vec<ActivityType>> {
-        unreachable!("a merge reads no activities")
-    }
-    async fn paging_token(&self, _: DateTime<Utc>) -> Result<String> {
-        unreachable!("a merge reads no activities")
-    }
-    async fn lead_changes(&self, _: &str, _: &[String]) -> Result<ActivityPage> {
-        unreachable!("a merge reads no activities")
-    }
-    async fn deleted_leads(&self, _: &str) -> Result<ActivityPage> {
-        unreachable!("a merge reads no activities")
-    }
-    async fn activities(&self, _: &str, _: &[u32], _: &[LeadId]) -> Result<ActivityPage> {
-        unreachable!("a merge reads no activities")
-    }
-
+impl ReadMemberships for Fake {
     async fn static_lists(&self) -> Result<Vec<StaticList>> {
         self.arrive().await;
         self.assets_are_shown()?;
@@ -169,7 +154,9 @@ impl ReadLeads for Fake {
         };
         Ok((world.programs[&program].iter().map(member).collect(), None))
     }
+}
 
+impl ReadCustomObjects for Fake {
     async fn lead_custom_objects(&self) -> Result<Vec<CustomObjectType>> {
         self.arrive().await;
         let world = self.world();
@@ -207,10 +194,6 @@ impl ReadLeads for Fake {
             .filter(has_row)
             .map(|value| Map::from_iter([(field.to_owned(), Value::from(value.clone()))]))
             .collect())
-    }
-
-    async fn usage_today(&self) -> Result<Usage> {
-        unreachable!("a merge does not ask for the usage")
     }
 }
 

@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 
 use super::{Fake, refused};
 use crate::lead::LeadId;
-use crate::marketo::{LeadChange, MergeRecord, ReadActivities, Result, Since};
+use crate::marketo::{LeadChange, MergeRecord, ReadHistory, Result, Since};
 
-impl ReadActivities for Fake {
+impl ReadHistory for Fake {
     async fn merges_since(
         &self,
         since: DateTime<Utc>,

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use crate::marketo::tests::scripted::{Reply, Scripted};
-use crate::marketo::{Error, ReadActivities, Since};
+use crate::marketo::{Error, ReadHistory, Since};
 
 const TYPES: &str =
     r#"{"success":true,"result":[{"id":12,"name":"New Lead"},{"id":91,"name":"merge leads"}]}"#;

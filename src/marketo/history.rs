@@ -15,8 +15,8 @@ use super::call::Call;
 use super::envelope::Answer;
 use super::read::{activity, text};
 use super::{
-    Activity, BATCH, Client, Error, LeadChange, MergeRecord, ReadActivities, ReadLeads, Result,
-    Schema, Since,
+    Activity, BATCH, Client, Error, LeadChange, MergeRecord, ReadActivities, ReadHistory,
+    ReadLeads, Result, Schema, Since,
 };
 use crate::lead::LeadId;
 
@@ -34,7 +34,7 @@ const MERGE_LEADS: &str = "Merge Leads";
 /// do not show.
 const CHANGES: [&str; 2] = ["Change Data Value", "Change Score"];
 
-impl ReadActivities for Client {
+impl ReadHistory for Client {
     async fn merges_since(
         &self,
         since: DateTime<Utc>,
