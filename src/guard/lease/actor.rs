@@ -10,7 +10,6 @@
 //! batch that panics has failed like any other: its callers are refused, and the actor goes on,
 //! since without it nobody could write until the process is started anew.
 
-use std::any::Any;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -21,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::api::{Lease, LeaseError, Leases, Terms};
-use super::backend::{Backend, Batch, BatchResult, Failure, Grant};
+use super::backend::{Backend, Batch, BatchResult, Failure, Grant, panicked};
 use super::key::LeaseKey;
 use super::leaving::Leaving;
 use super::queue::Queue;
@@ -392,14 +391,4 @@ fn take_down(command: Command, batch: &mut Batch, callers: &mut Callers) {
 
 fn unavailable<B: Backend>(failure: &Failure) -> LeaseError {
     LeaseError::Unavailable { store: B::NAME, source: failure.clone() }
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> Failure {
-    let what = panic.downcast_ref::<&str>().copied();
-    let what = what
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no reason given");
-    Arc::new(std::io::Error::other(format!(
-        "a mistake of this program stopped it half-way ({what}); what it did is undone, and the next attempt begins anew"
-    )))
 }

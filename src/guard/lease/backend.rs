@@ -4,6 +4,7 @@
 //! Everything that a process wants since its last transaction goes in one [`Batch`] (group
 //! commit): a store that syncs to disk does so once for many callers.
 
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::sync::Arc;
@@ -114,4 +115,15 @@ pub(super) trait Backend: Send + 'static {
 /// A number for this process that no other process has: 62 random bits are not met twice.
 pub(super) fn new_guard() -> i64 {
     i64::from_ne_bytes(rand::random::<[u8; 8]>()) >> 1
+}
+
+/// Why a batch that panicked was not carried out.
+pub(super) fn panicked(panic: &(dyn Any + Send)) -> Failure {
+    let what = panic.downcast_ref::<&str>().copied();
+    let what = what
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no reason given");
+    Arc::new(std::io::Error::other(format!(
+        "a mistake of this program stopped it half-way ({what}); what it did is undone, and the next attempt begins anew"
+    )))
 }
