@@ -327,7 +327,11 @@ fn what_an_older_version_gave_back_stays_given_back() {
         ledger.begin("p1", &other, AT).unwrap();
         ledger
             .db
-            .execute_batch("DROP TABLE write_end; DROP TABLE not_set_back; PRAGMA user_version = 5")
+            .execute_batch(concat!(
+                "DROP TABLE left_before; DROP TABLE write_end; DROP TABLE not_set_back;",
+                include_str!("0002_upsert.sql"),
+                "PRAGMA user_version = 5",
+            ))
             .unwrap();
     }
     let left: Vec<LeadId> =

@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-
 use super::memberships::Rows;
 use crate::lead::LeadId;
 use crate::marketo::{
