@@ -13,6 +13,8 @@
 
 mod coalesce;
 mod decide;
+#[cfg_attr(not(test), expect(dead_code, reason = "the face for files is to use the rest"))]
+mod engine;
 pub mod lease;
 mod older_runs;
 mod proxy;
@@ -21,8 +23,9 @@ mod slice;
 mod tally;
 mod upsert;
 
+pub use engine::OnDuplicates;
 pub use older_runs::until_older_runs_are_over;
-pub use proxy::{CreateDuplicate, Mode, OnDuplicates, ProxySettings, ServeError, serve};
+pub use proxy::{CreateDuplicate, Mode, ProxySettings, ServeError, serve};
 pub use read::{Format, InputError, Record, Records, check_fields, read_dates, read_records};
 pub use tally::{Counts, Tally, TallyError};
 pub use upsert::{Ended, Guard, GuardSettings, LineResult, Status, UpsertReport, Watch};

@@ -13,7 +13,6 @@
 
 use crate::lead::LeadId;
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the guard is to call by it"))]
 mod auth;
 mod call;
 mod capabilities;
@@ -24,12 +23,10 @@ mod deadline;
 mod envelope;
 mod error;
 mod export;
-#[cfg_attr(not(test), expect(dead_code, reason = "the guard is to call by it"))]
 mod failure;
 mod history;
 mod in_flight;
 mod instance;
-#[cfg_attr(not(test), expect(dead_code, reason = "the guard is to call by it"))]
 mod meaning;
 mod model;
 mod options;
@@ -40,7 +37,6 @@ mod read;
 mod retry;
 mod schema;
 mod send_gate;
-#[cfg_attr(not(test), expect(dead_code, reason = "the guard is to call by it"))]
 mod session;
 mod spending;
 mod token;
@@ -50,7 +46,6 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "the guard is to call by them"))]
 pub(crate) use auth::{Auth, Borrowed};
 pub use capabilities::{
     MergeLeads, ReadActivities, ReadCustomObjects, ReadHistory, ReadLeads, ReadMemberships,
@@ -64,14 +59,12 @@ pub use deadline::{LeaveBy, MARGIN, to_send, until_over};
 pub use error::{Error, Outcome};
 pub use export::{Download, ExportBudget, ExportJob, ExportLeads, ExportStatus, Ordered};
 pub(crate) use failure::in_words;
-#[cfg_attr(not(test), expect(unused_imports, reason = "the guard is to call by them"))]
 pub(crate) use failure::{CallFailure, Refusal};
 pub use in_flight::{InFlight, longest};
 pub use instance::{
     Activity, ActivityPage, ActivityType, CustomObjectType, LeadChange, MergeRecord, Program,
     ProgramMember, Since, StaticList, Usage,
 };
-#[cfg_attr(not(test), expect(unused_imports, reason = "the guard is to call by them"))]
 pub(crate) use meaning::Meaning;
 pub(crate) use meaning::{Kind, Verdict, code_of, is_of_a_record, of_code, of_http};
 pub use model::{
@@ -82,14 +75,12 @@ pub use options::{ClientOptions, OwnCredentials};
 pub use pacer::Share;
 pub(crate) use pacer::{Pacer, Slot};
 pub(crate) use quota::day;
-#[cfg_attr(not(test), expect(unused_imports, reason = "the guard is to call by them"))]
 pub(crate) use retry::Turns;
 pub(crate) use retry::crowded_pause;
 pub use schema::{Field, Schema};
 pub(crate) use send_gate::AtAnyTime;
 pub use send_gate::{SendGate, UntilStopped, Withheld};
-#[cfg_attr(not(test), expect(unused_imports, reason = "the guard is to call by them"))]
-pub(crate) use session::{Found, MarketoTime, RawWrite, Session, Written};
+pub(crate) use session::{Found, MarketoTime, RawWrite, Written};
 pub(crate) use spending::NoCall;
 pub use spending::{OneRun, Spending, Spent, Uncounted};
 

@@ -15,7 +15,6 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::log::Log;
 use super::{Context, Exit, Failure};
-use crate::guard::lease::Terms;
 use crate::guard::{self, Mode, ProxySettings};
 use crate::marketo::Clock;
 
@@ -137,7 +136,8 @@ pub(super) async fn run(context: &mut Context, args: &GuardArgs) -> Result<Exit,
         context.config.guard.mode = mode.into();
     }
     let settings = settings(context)?;
-    if settings.concurrency == 1 && settings.mode != Mode::Shadow {
+    let mode = context.config.guard.mode;
+    if context.config.limits.concurrency == 1 && mode != Mode::Shadow {
         tracing::warn!(
             "limits.concurrency is 1: while a file is fetched or sent through the guard, which takes as long as its caller \
              does, no write leaves and nothing else is called; give it 2, and one place is always left for those"
@@ -152,11 +152,11 @@ pub(super) async fn run(context: &mut Context, args: &GuardArgs) -> Result<Exit,
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = listener.local_addr().map_err(Failure::Output)?;
     context.ui.print(&format!("{scheme}://{address}"))?;
-    let what = match settings.mode {
+    let what = match mode {
         Mode::Shadow => "watching, and changing nothing of, what is written to",
         Mode::Serialize | Mode::Strict => "guarding writes to",
     };
-    let status = format!("{what} {}", settings.instance);
+    let status = format!("{what} {}", context.config.instance_name());
     context.ui.note(&format!("{status}; point integrations at the address above, Ctrl-C ends it"));
     // Whoever connects from now on is answered, if a moment later.
     service::ready(&status);
@@ -172,28 +172,18 @@ pub(super) async fn run(context: &mut Context, args: &GuardArgs) -> Result<Exit,
 fn settings(context: &Context) -> Result<ProxySettings, Failure> {
     let config = &context.config;
     let (base_url, identity_url) = config.addresses()?;
-    Ok(ProxySettings {
-        base_url,
-        identity_url,
-        instance: config.instance_name(),
-        mode: config.guard.mode,
-        create_duplicate: config.guard.create_duplicate,
-        on_duplicates: config.guard.on_duplicates,
-        winner: config.winner.clone(),
-        unsent: Terms::at(Clock::sped_up(config.clock_speed)).unsent,
-        queue: config.guard.queue,
-        max_wait: config.guard.max_wait,
-        calls: config.limits.calls,
-        window: config.limits.window,
-        concurrency: config.limits.concurrency,
-        daily_calls: config.limits.daily_calls,
-        spending: super::spending(config)?,
-        clock: Clock::sped_up(config.clock_speed),
-        tally: match config.guard.mode {
-            Mode::Shadow => Some(config.tally_file()?),
-            Mode::Serialize | Mode::Strict => None,
-        },
-        now: super::now,
+    let (guard, limits) = (&config.guard, &config.limits);
+    let settings = ProxySettings::new(base_url, identity_url, config.instance_name(), super::now)
+        .mode(guard.mode)
+        .create_duplicate(guard.create_duplicate)
+        .on_duplicates(guard.on_duplicates, config.winner.clone())
+        .queue(guard.queue, guard.max_wait)
+        .limits(limits.calls, limits.window, limits.concurrency)
+        .daily_calls(limits.daily_calls, super::spending(config)?)
+        .clock(Clock::sped_up(config.clock_speed));
+    Ok(match guard.mode {
+        Mode::Shadow => settings.tally(config.tally_file()?),
+        Mode::Serialize | Mode::Strict => settings,
     })
 }
 

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::lead::{Lead, LeadId, parse_time};
+use super::engine::holds;
+use crate::lead::{Lead, LeadId};
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,30 +31,6 @@ pub(super) fn decide(fields: &Map<String, Value>, found: &[Lead]) -> Decision {
             ids.sort_unstable();
             Decision::Several(ids)
         }
-    }
-}
-
-/// Whether a lead holds a value already, as Marketo would show it after writing. In doubt it does
-/// not, and is written.
-pub(super) fn holds(lead: &Lead, field: &str, wanted: &Value) -> bool {
-    let held = lead.value(field).unwrap_or(&Value::Null);
-    let (held_text, wanted_text) = (text(held), text(wanted));
-    if held_text == wanted_text {
-        return true;
-    }
-    // Null and false of a boolean look alike, and Marketo treats them otherwise: only an equal
-    // `false` counts.
-    match (parse_time(&held_text), parse_time(&wanted_text)) {
-        (Some(held), Some(wanted)) => held == wanted,
-        _ => false,
-    }
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
     }
 }
 

@@ -55,6 +55,23 @@ pub(crate) struct Refusal {
     verdict: Verdict,
 }
 
+#[cfg(test)]
+impl Refusal {
+    /// A refusal of the whole call with this code.
+    pub(crate) fn for_tests(code: &str, message: &str, body: Bytes) -> Self {
+        Self {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            meaning: Meaning::of(code, message),
+            request_id: None,
+            status: 200,
+            content_type: None,
+            body,
+            verdict: of_code(Kind::Write, code),
+        }
+    }
+}
+
 /// Shows no words of Marketo's: they may quote a value of a person.
 impl std::fmt::Debug for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -105,6 +105,8 @@ pub(crate) enum Meaning {
     UnknownField,
     /// 1007: several match.
     SeveralMatch,
+    /// 1008 to 1010: the lead is in a partition that was not named, or is not the API user's.
+    Partition,
     /// 1011: the field cannot be looked up by.
     NotSearchable,
     /// 1029 by its text: too many export jobs are in the queue.
@@ -132,6 +134,7 @@ impl Meaning {
             "1005" => Self::Exists,
             "1006" => Self::UnknownField,
             "1007" => Self::SeveralMatch,
+            "1008" | "1009" | "1010" => Self::Partition,
             "1011" => Self::NotSearchable,
             "1029" if says("already") => Self::AlreadyQueued,
             "1029" if says("too many") => Self::QueueFull,
@@ -218,6 +221,7 @@ mod tests {
             ("1005", "", Meaning::Exists),
             ("1006", "", Meaning::UnknownField),
             ("1007", "", Meaning::SeveralMatch),
+            ("1009", "", Meaning::Partition),
             ("610", "", Meaning::Other),
         ] {
             assert_eq!(Meaning::of(code, message), meaning, "{code} {message}");

@@ -59,8 +59,6 @@ pub(crate) struct Written {
     pub(crate) rows: Vec<Value>,
     pub(crate) warnings: Vec<Value>,
     pub(crate) in_flight: InFlight,
-    /// The time of day that the answer bears.
-    pub(crate) date: Option<DateTime<Utc>>,
 }
 
 /// Leads that a look-up found.
@@ -278,7 +276,6 @@ impl<'a, T: Turns> Session<'a, T> {
                 rows,
                 warnings: answer.warnings,
                 in_flight: came.in_flight,
-                date: came.date,
             }),
             None => Err(CallFailure::InDoubt {
                 what: "its result is no list".to_owned(),

@@ -13,10 +13,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use serde_json::Value;
 
-use super::user::ApiUser;
-use crate::marketo::{Kind, Share};
+use super::refusals::Refusals;
+use crate::guard::engine::quota::Allowance;
+use crate::guard::engine::{ApiUser, Event, Observer, Standing};
+use crate::marketo::Kind;
 
 /// The counters, shared by all tasks.
 #[derive(Debug)]
@@ -135,19 +136,33 @@ struct ByKind {
     kind: Arc<str>,
 }
 
-/// What stands at the moment of looking.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Standing {
-    pub(super) queue: usize,
-    pub(super) oldest: Duration,
-    pub(super) calls_today: u64,
-    pub(super) budget: u64,
-    /// What this guard may use of the limits.
-    pub(super) part: Share,
-    /// How many guards share them.
-    pub(super) guards: usize,
-    /// For how long that has been nothing.
-    pub(super) no_part: Duration,
+/// The engine's observer: counts events, and tells the log of refusals.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) refusals: Arc<Refusals>,
+}
+
+impl Observer for Watcher {
+    fn event(&self, event: &Event<'_>) {
+        let metrics = &self.metrics;
+        match *event {
+            Event::Waiting(records) => drop(metrics.prevented.inc_by(records as u64)),
+            Event::Batch(records) => {
+                metrics.batches.observe(f64::from(u32::try_from(records).unwrap_or(u32::MAX)));
+            }
+            Event::Written { status, records } => metrics.written(status, records),
+            Event::Refused(records) => metrics.count(Ended::Refused, records as u64),
+            Event::Open(records) => metrics.count(Ended::Open, records as u64),
+            Event::InDoubt(records) => drop(metrics.unclear.inc_by(records as u64)),
+            Event::BrokenOff => drop(metrics.broken_off.inc()),
+            Event::TooMany => metrics.crowded(),
+            Event::Answered { kind, took } => metrics.upstream(kind, took),
+            Event::TokenRefused { user, code } => self.refusals.token_refused(user, code),
+            Event::ReadingDenied { user } => self.refusals.reading_denied(user),
+            Event::SeveralLeads { user, key } => self.refusals.several_have_it(user, key),
+        }
+    }
 }
 
 impl Metrics {
@@ -285,26 +300,32 @@ impl Metrics {
     }
 
     /// The page of Prometheus.
-    pub(super) fn page(&self, standing: Standing) -> String {
+    pub(super) fn page(
+        &self,
+        queue: Standing,
+        calls_today: u64,
+        budget: u64,
+        allowed: Allowance,
+    ) -> String {
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        self.queue.set(whole(standing.queue as u64));
-        self.oldest.set(standing.oldest.as_secs_f64());
-        self.calls_today.set(whole(standing.calls_today));
-        self.budget.set(whole(standing.budget));
-        self.part_calls.set(whole(standing.part.calls as u64));
-        self.part_at_once.set(whole(standing.part.at_once as u64));
-        self.guards.set(whole(standing.guards as u64));
-        self.no_part.set(standing.no_part.as_secs_f64());
+        self.queue.set(whole(queue.waiting as u64));
+        self.oldest.set(queue.oldest.as_secs_f64());
+        self.calls_today.set(whole(calls_today));
+        self.budget.set(whole(budget));
+        self.part_calls.set(whole(allowed.share.calls as u64));
+        self.part_at_once.set(whole(allowed.share.at_once as u64));
+        self.guards.set(whole(allowed.guards as u64));
+        self.no_part.set(allowed.nothing_for.as_secs_f64());
         let mut page = String::new();
         // Writing to a text cannot fail; a page that is not whole would be no page at all.
         encode(&mut page, &self.registry).map_or_else(|_| String::new(), |()| page)
     }
 
     /// Records that one row of Marketo's stands for.
-    pub(super) fn written(&self, row: &Value, records: usize) {
-        let outcome = match row.get("status").and_then(Value::as_str) {
-            Some("created") => Ended::Created,
-            Some("updated") => Ended::Updated,
+    fn written(&self, status: &str, records: usize) {
+        let outcome = match status {
+            "created" => Ended::Created,
+            "updated" => Ended::Updated,
             _ => Ended::Skipped,
         };
         let others = (records as u64).saturating_sub(1);
@@ -317,32 +338,8 @@ impl Metrics {
         self.coalesced.inc_by(others);
     }
 
-    pub(super) fn refused(&self, records: usize) {
-        self.count(Ended::Refused, records as u64);
-    }
-
-    pub(super) fn open(&self, records: usize) {
-        self.count(Ended::Open, records as u64);
-    }
-
-    pub(super) fn batch(&self, records: usize) {
-        self.batches.observe(f64::from(u32::try_from(records).unwrap_or(u32::MAX)));
-    }
-
-    pub(super) fn prevented(&self, records: usize) {
-        self.prevented.inc_by(records as u64);
-    }
-
     pub(super) fn create_duplicate(&self, records: usize) {
         self.create_duplicate.inc_by(records as u64);
-    }
-
-    pub(super) fn unclear(&self, records: usize) {
-        self.unclear.inc_by(records as u64);
-    }
-
-    pub(super) fn broken_off(&self) {
-        self.broken_off.inc();
     }
 
     pub(super) fn crowded(&self) {

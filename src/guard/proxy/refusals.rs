@@ -3,17 +3,15 @@
 //!
 //! Never: a token or a key's value, only the API user's name and the hash of the key.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::Proxy;
-use super::board::Unit;
+use super::identity::NO_TOKEN;
 use super::seldom::Seldom;
-use super::user::ApiUser;
-use crate::guard::lease::{LeaseKey, Leases};
+use crate::guard::engine::ApiUser;
+use crate::guard::lease::LeaseKey;
 
 /// For how long `readyz` mentions a token that was refused.
 const MENTIONED: Duration = Duration::from_secs(60);
@@ -27,21 +25,14 @@ pub(super) struct Refusals {
     last_token: Mutex<Option<(Instant, String)>>,
 }
 
-/// Whether Marketo means the token itself by this code, and no permission: 600 to 602, or a bare
-/// HTTP 401.
-pub(super) fn refuses_the_token(code: &str) -> bool {
-    matches!(code, "600" | "601" | "602" | "401")
-}
-
-impl<L: Leases> Proxy<L> {
+impl Refusals {
     /// Marketo does not take a caller's token. It is the caller's to fetch a new one, so nothing is
     /// done here.
     pub(super) fn token_refused(&self, user: &ApiUser, code: &str) {
         let now = Instant::now();
         let words = format!("Marketo refused the token of {user} ({code})");
-        *self.refusals.last_token.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((now, words));
-        if self.refusals.tokens.is_due(user.clone(), now) {
+        *self.last_token.lock() = Some((now, words));
+        if self.tokens.is_due(user.clone(), now) {
             tracing::warn!(
                 %user,
                 code,
@@ -53,11 +44,11 @@ impl<L: Leases> Proxy<L> {
 
     /// A look-up was denied to a caller. Without a token in the header that says nothing of its
     /// permissions.
-    pub(super) fn reading_denied(&self, user: &ApiUser, headers: &HeaderMap) {
-        if !headers.contains_key(AUTHORIZATION) {
+    pub(super) fn reading_denied(&self, user: &ApiUser) {
+        if user.as_str() == NO_TOKEN {
             return self.token_refused(user, "603, there is no Authorization header");
         }
-        if self.refusals.permissions.is_due(user.clone(), Instant::now()) {
+        if self.permissions.is_due(user.clone(), Instant::now()) {
             tracing::warn!(
                 %user,
                 "the API user may not read leads, so its writes are serialised as they come; strict mode needs Read-Only Lead"
@@ -65,25 +56,21 @@ impl<L: Leases> Proxy<L> {
         }
     }
 
-    /// Several leads have the key of each of these records, which were not written.
-    pub(super) fn several_have_it<'u>(&self, units: impl IntoIterator<Item = &'u Unit>) {
-        let now = Instant::now();
-        for unit in units {
-            let Some(user) = unit.items.first().map(|item| &item.caller.user) else { continue };
-            for key in unit.keys().filter(|key| self.refusals.duplicates.is_due(*key, now)) {
-                tracing::warn!(
-                    %user,
-                    %key,
-                    "several leads have this key: the caller got 1007, and nothing was written; merge them (mkto-audit merge), \
-                     or write to the lead that a merge would keep (guard.on_duplicates = \"winner\")"
-                );
-            }
+    /// Several leads have this key, and its record was not written.
+    pub(super) fn several_have_it(&self, user: &ApiUser, key: LeaseKey) {
+        if self.duplicates.is_due(key, Instant::now()) {
+            tracing::warn!(
+                %user,
+                %key,
+                "several leads have this key: the caller got 1007, and nothing was written; merge them (mkto-audit merge), \
+                 or write to the lead that a merge would keep (guard.on_duplicates = \"winner\")"
+            );
         }
     }
 
     /// What `readyz` adds where a token was refused a moment ago; nothing otherwise.
     pub(super) fn refused_token(&self) -> String {
-        let last = self.refusals.last_token.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.last_token.lock();
         let recent = last.as_ref().filter(|(when, _)| when.elapsed() < MENTIONED);
         recent.map_or_else(String::new, |(when, words)| {
             format!("{words} {} s ago\n", when.elapsed().as_secs())

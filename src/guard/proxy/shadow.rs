@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -21,19 +21,19 @@ use chrono::{DateTime, Utc};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::CONTENT_ENCODING;
-use hyper::{Method, Request, Response};
+use hyper::{Request, Response};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Proxy;
-use super::answer::Body;
-use super::incoming::{self, Record};
+use super::body::{holding, stalling};
+use super::forward::Forwarder;
 use super::metrics::Watched as Counters;
-use super::route::Verb;
-use super::stream::{holding, stalling};
-use super::user::ApiUser;
-use crate::guard::lease::{LeaseKey, Leases};
+use super::parse::parse;
+use super::response::Body;
+use crate::guard::engine::{ApiUser, Endpoint, Record};
+use crate::guard::lease::LeaseKey;
 use crate::guard::tally::Tally;
 
 mod summary;
@@ -61,6 +61,8 @@ pub(super) struct Shadow {
     room: Arc<Semaphore>,
     file: PathBuf,
     now: fn() -> DateTime<Utc>,
+    /// The name of the instance, which keys go by.
+    instance: String,
 }
 
 /// A write that is under way until this is dropped.
@@ -72,26 +74,38 @@ struct UnderWay {
 }
 
 impl Shadow {
-    pub(super) fn new(file: PathBuf, now: fn() -> DateTime<Utc>, counters: Counters) -> Self {
-        let (under_way, seen) = (Mutex::default(), Mutex::new(Tally::new(now())));
-        let room = Arc::new(Semaphore::new(ROOM));
-        Self { under_way, seen, untold: Mutex::default(), counters, room, file, now }
+    pub(super) fn new(
+        file: PathBuf,
+        now: fn() -> DateTime<Utc>,
+        counters: Counters,
+        instance: String,
+    ) -> Self {
+        Self {
+            under_way: Mutex::default(),
+            seen: Mutex::new(Tally::new(now())),
+            untold: Mutex::default(),
+            counters,
+            room: Arc::new(Semaphore::new(ROOM)),
+            file,
+            now,
+            instance,
+        }
     }
 
     /// Notes that a write begins, and counts what it overlaps with.
     fn begin(self: &Arc<Self>, user: &ApiUser, records: &[Record]) -> UnderWay {
         let mut raced = 0;
         let mut keys = Vec::new();
-        let mut under_way = self.under_way();
+        let mut under_way = self.under_way.lock();
         for record in records {
             let mut overlaps = false;
-            for key in &record.leases {
+            for key in record.leases.iter() {
                 let others = under_way.entry(*key).or_default();
                 if let Some(other) = others.last() {
                     tracing::debug!(%user, %other, %key, "two writes of one key would have raced");
                     // One key of a record tells of it.
                     if !overlaps {
-                        self.untold().note(user, other, *key);
+                        self.untold.lock().note(user, other, *key);
                     }
                     overlaps = true;
                 }
@@ -102,7 +116,7 @@ impl Shadow {
         }
         drop(under_way);
         self.counters.count(user, records.len() as u64, raced);
-        self.seen().count((self.now)(), &user.to_string(), records.len() as u64, raced);
+        self.seen.lock().count((self.now)(), &user.to_string(), records.len() as u64, raced);
         UnderWay { shadow: Arc::clone(self), user: user.clone(), keys }
     }
 
@@ -115,7 +129,8 @@ impl Shadow {
             let stopped = tokio::time::timeout(LOOK_EVERY, stopping.cancelled()).await.is_ok();
             let now = Instant::now();
             if stopped
-                || saved.is_none_or(|saved| now - saved >= SAVE_EVERY) && !self.seen().is_empty()
+                || saved.is_none_or(|saved| now - saved >= SAVE_EVERY)
+                    && !self.seen.lock().is_empty()
             {
                 self.save().await;
                 saved = Some(now);
@@ -129,13 +144,13 @@ impl Shadow {
 
     /// Tells the log what would have raced, if a minute is over, or at the end.
     pub(super) fn tell(&self, at_the_end: bool) {
-        let due = self.untold().due(Instant::now(), at_the_end);
+        let due = self.untold.lock().due(Instant::now(), at_the_end);
         summary::tell(&due);
     }
 
     /// Writes the counts down.
     pub(super) async fn save(&self) {
-        let seen = std::mem::replace(&mut *self.seen(), Tally::new((self.now)()));
+        let seen = std::mem::replace(&mut *self.seen.lock(), Tally::new((self.now)()));
         if !seen.is_empty() {
             self.write_down(seen).await;
         }
@@ -146,28 +161,43 @@ impl Shadow {
         let saved = tokio::task::spawn_blocking(move || counts.add_to(&file)).await;
         if let Ok(Err(error)) = saved {
             tracing::error!(%error, "the counts are kept in memory, to be written down later");
-            self.seen().add(&seen);
+            self.seen.lock().add(&seen);
         }
     }
 
-    fn under_way(&self) -> MutexGuard<'_, BTreeMap<LeaseKey, Vec<ApiUser>>> {
-        // Counts, which a panic elsewhere can leave too high at worst.
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn untold(&self) -> MutexGuard<'_, Summary> {
-        // Counts likewise.
-        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn seen(&self) -> MutexGuard<'_, Tally> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Passes a write on as it comes, and counts it.
+    pub(super) async fn watch(
+        self: &Arc<Self>,
+        forwarder: &Forwarder,
+        endpoint: Endpoint,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let user = forwarder.users.of(request.headers());
+        let (head, body) = request.into_parts();
+        let under_way = Arc::default();
+        let glance = Glance {
+            shadow: Arc::clone(self),
+            user,
+            endpoint,
+            copy: Vec::new(),
+            room: None,
+            under_way: Arc::clone(&under_way),
+        };
+        let body = stalling(body, forwarder.stall);
+        let body = if head.headers.contains_key(CONTENT_ENCODING) {
+            glance.look_away();
+            body
+        } else {
+            Watched { body, glance: Some(glance) }.boxed_unsync()
+        };
+        let response = forwarder.pass_once(&head, body).await;
+        response.map(|body| holding(body, Some(under_way)))
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let mut under_way = self.shadow.under_way();
+        let mut under_way = self.shadow.under_way.lock();
         for key in &self.keys {
             let Some(users) = under_way.get_mut(key) else { continue };
             if let Some(place) = users.iter().position(|user| *user == self.user) {
@@ -177,40 +207,6 @@ impl Drop for UnderWay {
                 under_way.remove(key);
             }
         }
-    }
-}
-
-impl<L: Leases> Proxy<L> {
-    /// Passes a write on as it comes, and counts it.
-    pub(super) async fn watch(
-        &self,
-        shadow: &Arc<Shadow>,
-        verb: Verb,
-        request: Request<Incoming>,
-    ) -> Response<Body> {
-        let user = self.users.of(request.headers());
-        let (head, body) = request.into_parts();
-        let under_way = Arc::default();
-        let glance = Glance {
-            shadow: Arc::clone(shadow),
-            user,
-            verb,
-            method: head.method.clone(),
-            target: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
-            instance: self.settings.instance.clone(),
-            copy: Vec::new(),
-            room: None,
-            under_way: Arc::clone(&under_way),
-        };
-        let body = stalling(body, self.patience.stall);
-        let body = if head.headers.contains_key(CONTENT_ENCODING) {
-            glance.look_away();
-            body
-        } else {
-            Watched { body, glance: Some(glance) }.boxed_unsync()
-        };
-        let response = self.pass_once(&head, body).await;
-        response.map(|body| holding(body, Some(under_way)))
     }
 }
 
@@ -225,10 +221,7 @@ struct Watched {
 struct Glance {
     shadow: Arc<Shadow>,
     user: ApiUser,
-    verb: Verb,
-    method: Method,
-    target: String,
-    instance: String,
+    endpoint: Endpoint,
     copy: Vec<u8>,
     /// Room for the copy.
     room: Option<OwnedSemaphorePermit>,
@@ -257,21 +250,18 @@ impl Glance {
 
     /// All of it is there, and the last part of it leaves now.
     fn look(self) {
-        let Ok(write) =
-            incoming::read(self.verb, &self.method, &self.target, &self.copy, &self.instance)
-        else {
+        let Ok(write) = parse(self.endpoint, &self.copy, &self.shadow.instance) else {
             // Marketo refuses it.
             return;
         };
         let under_way = self.shadow.begin(&self.user, &write.records);
-        // Nothing else is done under this lock.
-        *self.under_way.lock().unwrap_or_else(PoisonError::into_inner) = Some(under_way);
+        *self.under_way.lock() = Some(under_way);
     }
 
     /// It cannot be looked at.
     fn look_away(self) {
         self.shadow.counters.count_unseen(&self.user);
-        self.shadow.seen().count_unseen((self.shadow.now)(), &self.user.to_string());
+        self.shadow.seen.lock().count_unseen((self.shadow.now)(), &self.user.to_string());
     }
 }
 
@@ -320,10 +310,7 @@ mod tests {
         Glance {
             shadow: Arc::clone(shadow),
             user: ApiUser::named("crm"),
-            verb: Verb::Sync,
-            method: Method::POST,
-            target: "/rest/v1/leads.json".to_owned(),
-            instance: "test".to_owned(),
+            endpoint: Endpoint::SyncLeads,
             copy: Vec::new(),
             room: None,
             under_way: Arc::default(),
@@ -336,6 +323,7 @@ mod tests {
             PathBuf::from("nowhere"),
             || DateTime::UNIX_EPOCH,
             Counters::default(),
+            "test".to_owned(),
         ));
         let largest = vec![b' '; BODY_BYTES];
         let too_large = glance(&shadow).take_down(&largest).unwrap();
@@ -349,6 +337,6 @@ mod tests {
             glance(&shadow).take_down(&largest).is_some(),
             "what is not kept any more makes room"
         );
-        assert_eq!(shadow.seen().by_user()["crm"].unseen, 10);
+        assert_eq!(shadow.seen.lock().by_user()["crm"].unseen, 10);
     }
 }

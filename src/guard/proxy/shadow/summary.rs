@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::user::ApiUser;
+use crate::guard::engine::ApiUser;
 use crate::guard::lease::LeaseKey;
 
 /// Between two summaries; the first one comes at once.

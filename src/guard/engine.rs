@@ -1,0 +1,138 @@
+//! One write of a key at a time, whoever asks for it.
+//!
+//! A face (the HTTP proxy, a file) submits a [`WriteRequest`] and gets a [`PendingReply`]; a
+//! [`Sender`] talks to Marketo; a store of leases keeps other guards away. What waits is in
+//! `queue`, and gets its turns from `fair_queue`. A batch is taken through the steps of `execute`
+//! and, where an answer was lost, of `reconcile`. What to do with each record is decided in
+//! `decide`, which is pure. The `supervisor` owns the queue and all tasks, and alone acts on what
+//! they return. Guards that share a store share the limits of their instance too (`quota`).
+//!
+//! `Queued => Held => Looked up => Sent => (Done | InDoubt => (Done | Queued | Open))`
+//!
+//! Never: two writes of one key in flight; a write without the lease of its key, whatever the store
+//! says; a second try of what may be under way; a person or a token in a log line. It knows no
+//! HTTP.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::{OnceCell, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::lease::Leases;
+
+pub(crate) mod admission;
+mod calls;
+mod decide;
+mod events;
+mod evidence;
+mod execute;
+mod fair_queue;
+mod hold;
+mod outcome;
+mod queue;
+pub(crate) mod quota;
+mod reconcile;
+mod record;
+mod request;
+mod rows;
+pub(crate) mod sender;
+mod settings;
+mod supervisor;
+
+pub(crate) use decide::holds;
+pub(crate) use events::{Event, Observer};
+pub(crate) use fair_queue::FairQueue;
+pub(crate) use outcome::{Outcome, PendingReply, Refused, Waited};
+pub(crate) use queue::Standing;
+pub(crate) use record::{Endpoint, Members};
+#[cfg(test)]
+pub(crate) use request::WriteMode;
+pub(crate) use request::{Action, ApiUser, Envelope, Goal, Record, WriteRequest};
+pub(crate) use sender::Sender;
+pub(crate) use settings::EngineSettings;
+pub use settings::OnDuplicates;
+
+use calls::Calls;
+use execute::Rules;
+use hold::Hold;
+use queue::Submitted;
+use supervisor::{Command, Supervisor, Tools};
+
+/// A running engine. `O` is what its sender needs to act for a writer.
+#[derive(Debug)]
+pub(crate) struct Engine<O> {
+    commands: UnboundedSender<Command<O>>,
+    supervisor: Mutex<Option<JoinHandle<()>>>,
+    ended: CancellationToken,
+}
+
+impl<O: Send + Sync + 'static> Engine<O> {
+    /// Starts one. Needs a runtime.
+    pub(crate) fn start<S: Sender<Origin = O>, L: Leases>(
+        sender: S,
+        leases: Arc<L>,
+        turns: Arc<FairQueue>,
+        settings: EngineSettings,
+    ) -> Self {
+        let EngineSettings { look_first, on_duplicates, winner, unsent, clock, observer } =
+            settings;
+        let hold = Hold::new(leases, unsent, clock);
+        let tools = Tools {
+            calls: Calls { sender, hold, turns, observer },
+            rules: Rules { look_first, on_duplicates, winner, winner_fields: OnceCell::new() },
+        };
+        let (commands, incoming) = unbounded_channel();
+        let ended = CancellationToken::new();
+        let guard = ended.clone().drop_guard();
+        let supervisor = Supervisor::new(tools);
+        let supervisor = tokio::spawn(async move {
+            supervisor.run(incoming).await;
+            drop(guard);
+        });
+        Self { commands, supervisor: Mutex::new(Some(supervisor)), ended }
+    }
+
+    /// Submits a write.
+    pub(crate) fn submit(&self, write: WriteRequest<O>) -> PendingReply {
+        let WriteRequest { user, origin, fingerprint, envelope, records, admitted } = write;
+        let (reply, pending) = outcome::reply(records.len());
+        let agreement = envelope.agreement(&fingerprint);
+        let since = Instant::now();
+        let request =
+            Submitted { user, origin, envelope, agreement, since, reply, _admitted: admitted };
+        // Where the engine has ended the reply says that nothing is known.
+        self.commands.send(Command::Submit(Arc::new(request), records)).ok();
+        pending
+    }
+
+    /// How things stand.
+    pub(crate) async fn standing(&self) -> Standing {
+        let (reply, standing) = oneshot::channel();
+        self.commands.send(Command::Standing(reply)).ok();
+        standing.await.unwrap_or_default()
+    }
+
+    /// Waits until all that was submitted is brought to its end. What is submitted from now on is
+    /// not looked at.
+    pub(crate) async fn drain(&self) {
+        self.commands.send(Command::Drain).ok();
+        let supervisor = self.supervisor.lock().take();
+        if let Some(supervisor) = supervisor {
+            // A fault in it has been told of by its panic.
+            supervisor.await.ok();
+        }
+    }
+
+    /// Comes when the engine has ended. Without [`Engine::drain`] that is a fault of this program,
+    /// after which nothing is written any more.
+    pub(crate) async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! One call for a batch: its turn among the users, its leases kept while it waits and renewed right
+//! before it leaves, and what came of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::events::{Event, Observer};
+use super::evidence::Evidence;
+use super::fair_queue::FairQueue;
+use super::hold::Hold;
+use super::outcome::Refused;
+use super::queue::{Submitted, Unit};
+use super::request::{ApiUser, WriteMode};
+use super::sender::Sender;
+use crate::guard::lease::{Lease, LeaseError, Leases, LeaveBy};
+use crate::marketo::{
+    CallFailure, InFlight, Kind, Meaning, NoCall, SendGate, Slot, Turns, Withheld, Written,
+    in_words,
+};
+
+/// What calls are made with.
+#[derive(Debug)]
+pub(super) struct Calls<S, L> {
+    pub(super) sender: S,
+    pub(super) hold: Hold<L>,
+    pub(super) turns: Arc<FairQueue>,
+    pub(super) observer: Arc<dyn Observer>,
+}
+
+/// Why a write has no rows.
+#[derive(Debug)]
+pub(super) enum NotWritten {
+    /// Nothing was done.
+    Refused(Refused),
+    /// The leases ended before it left: nothing was sent.
+    LeasesLost,
+    /// It may have been done (law 4).
+    InDoubt(InFlight),
+}
+
+impl<S: Sender, L: Leases> Calls<S, L> {
+    /// The leads that have the keys of these units, by key. Their leases are kept meanwhile.
+    pub(super) async fn look_up(
+        &self,
+        request: &Submitted<S::Origin>,
+        units: &[Unit<S::Origin>],
+        fields: &BTreeSet<String>,
+        slot: Option<Slot>,
+    ) -> Result<Evidence, Refused> {
+        let keys: BTreeSet<&str> = units.iter().filter_map(Unit::key).collect();
+        let keys: Vec<&str> = keys.into_iter().collect();
+        let field = &request.envelope.lookup;
+        let fields: BTreeSet<&str> =
+            fields.iter().map(String::as_str).chain(["id", field]).collect();
+        let fields: Vec<&str> = fields.into_iter().collect();
+        let leases = leases_of(units);
+        let turn = self.turn(&request.user, &[], slot);
+        let look_up = self.sender.look_up(&request.origin, field, &keys, &fields, &turn);
+        let found = self.hold.keep_during(&leases, look_up).await;
+        turn.end();
+        found
+            .map(|found| Evidence::of(field, found))
+            .map_err(|failure| self.refused(request, failure))
+    }
+
+    /// The fields that leads can be asked for. The leases of these units are kept meanwhile.
+    pub(super) async fn lead_fields(
+        &self,
+        request: &Submitted<S::Origin>,
+        units: &[Unit<S::Origin>],
+    ) -> Result<BTreeSet<String>, Refused> {
+        let leases = leases_of(units);
+        let turn = self.turn(&request.user, &[], None);
+        let fields = self.sender.lead_fields(&request.origin, &turn);
+        let fields = self.hold.keep_during(&leases, fields).await;
+        fields.map_err(|failure| self.refused(request, failure))
+    }
+
+    /// Writes units that agree and whose leases are held.
+    pub(super) async fn write(
+        &self,
+        request: &Submitted<S::Origin>,
+        units: &[Unit<S::Origin>],
+        mode: WriteMode,
+        slot: Option<Slot>,
+    ) -> Result<Written, NotWritten> {
+        let body = request.envelope.body(mode, units.iter().map(|unit| &unit.raw));
+        let leases = leases_of(units);
+        let turn = self.turn(&request.user, &leases, slot);
+        let gate = Gate { hold: &self.hold, leases: &leases, closed: Mutex::default() };
+        let written = self.sender.write(&request.origin, body, &turn, &gate).await;
+        turn.end();
+        written.map_err(|failure| match failure {
+            CallFailure::InDoubt { what, in_flight, .. } => {
+                tracing::warn!(
+                    user = %request.user, what, records = units.len(),
+                    "an outcome is unclear, and is settled by looking"
+                );
+                NotWritten::InDoubt(in_flight)
+            }
+            CallFailure::Withheld(_) => match gate.closed.into_inner() {
+                Some(error @ LeaseError::Unavailable { .. }) => {
+                    NotWritten::Refused(no_leases(error))
+                }
+                _lost => NotWritten::LeasesLost,
+            },
+            failure => NotWritten::Refused(self.refused(request, failure)),
+        })
+    }
+
+    fn turn<'a>(
+        &'a self,
+        user: &'a ApiUser,
+        kept: &'a [&'a Lease],
+        first: Option<Slot>,
+    ) -> Turn<'a, S, L> {
+        Turn { calls: self, user, kept, first: Mutex::new(first) }
+    }
+
+    /// Why nothing was done. A read is never in doubt, and has no gate.
+    fn refused(&self, request: &Submitted<S::Origin>, failure: CallFailure) -> Refused {
+        let refused = Refused::of(failure).unwrap_or(Refused::Unavailable);
+        match &refused {
+            Refused::Marketo(refusal) if refusal.meaning == Meaning::TokenRefused => {
+                let (user, code) = (&request.user, refused.code());
+                self.observer.event(&Event::TokenRefused { user, code });
+            }
+            Refused::NoCall(none) => told(none),
+            _ => {}
+        }
+        refused
+    }
+}
+
+/// There is no call for a batch: says so in the log where that is a fault.
+pub(super) fn told(none: &NoCall) {
+    if let NoCall::Uncounted(error) = none {
+        tracing::error!(%error, "a call is refused");
+    }
+}
+
+/// The lease store does not answer: nothing is sent.
+pub(super) fn no_leases(error: LeaseError) -> Refused {
+    tracing::error!(error = in_words(&error), "a write is refused");
+    Refused::Leases(error)
+}
+
+fn leases_of<O>(units: &[Unit<O>]) -> Vec<&Lease> {
+    units.iter().flat_map(|unit| &unit.leases).collect()
+}
+
+/// The turns of one call: the first may be there already.
+struct Turn<'a, S, L> {
+    calls: &'a Calls<S, L>,
+    user: &'a ApiUser,
+    /// Renewed while it waits.
+    kept: &'a [&'a Lease],
+    first: Mutex<Option<Slot>>,
+}
+
+impl<S, L> Turn<'_, S, L> {
+    /// A turn that was not needed is another's.
+    fn end(self) {
+        if let Some(slot) = self.first.into_inner() {
+            slot.unused();
+        }
+    }
+}
+
+impl<S: Sender, L: Leases> Turns for Turn<'_, S, L> {
+    async fn next(&self) -> Result<Slot, NoCall> {
+        let first = self.first.lock().take();
+        match first {
+            Some(slot) => Ok(slot),
+            None => self.calls.hold.keep_during(self.kept, self.calls.turns.next(self.user)).await,
+        }
+    }
+
+    fn slow_down(&self, pause: Duration) {
+        self.calls.observer.event(&Event::TooMany);
+        self.calls.turns.slow_down(pause);
+    }
+
+    fn answered(&self, kind: Kind, took: Duration) {
+        self.calls.observer.event(&Event::Answered { kind, took });
+    }
+}
+
+/// Lets a write leave whose leases last for as long as it may run.
+struct Gate<'a, L> {
+    hold: &'a Hold<L>,
+    leases: &'a [&'a Lease],
+    /// Why it is closed.
+    closed: Mutex<Option<LeaseError>>,
+}
+
+impl<L: Leases> SendGate for Gate<'_, L> {
+    async fn ask(&self) -> Result<Option<LeaveBy>, Withheld> {
+        self.hold.renew_to_send(self.leases).await.map(Some).map_err(|error| {
+            let why = Withheld(error.to_string());
+            *self.closed.lock() = Some(error);
+            why
+        })
+    }
+}

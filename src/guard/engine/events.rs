@@ -1,0 +1,52 @@
+//! What the engine tells an observer of, to be counted and shown. Nothing is decided by it.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::request::ApiUser;
+use crate::guard::lease::LeaseKey;
+use crate::marketo::Kind;
+
+/// Something that happened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub(crate) enum Event<'a> {
+    /// So many records wait because another write of their key is under way.
+    Waiting(usize),
+    /// A batch of so many records goes to Marketo.
+    Batch(usize),
+    /// Marketo's row of this status stands for so many records.
+    Written { status: &'a str, records: usize },
+    /// So many records were refused.
+    Refused(usize),
+    /// The outcome of so many records stays open.
+    Open(usize),
+    /// So many records are in doubt.
+    InDoubt(usize),
+    /// A fault of this program broke off the writing of a record.
+    BrokenOff,
+    /// Marketo turned a call away for being one too many.
+    TooMany,
+    /// A call was answered.
+    Answered { kind: Kind, took: Duration },
+    /// Marketo refused the writer's token.
+    TokenRefused { user: &'a ApiUser, code: &'a str },
+    /// The writer may not read leads.
+    ReadingDenied { user: &'a ApiUser },
+    /// Several leads have this key, and nothing was written.
+    SeveralLeads { user: &'a ApiUser, key: LeaseKey },
+}
+
+/// Is told of events.
+pub(crate) trait Observer: Send + Sync + fmt::Debug + 'static {
+    /// Something happened.
+    fn event(&self, event: &Event<'_>);
+}
+
+/// Nobody looks.
+#[derive(Debug)]
+pub(crate) struct Unobserved;
+
+impl Observer for Unobserved {
+    fn event(&self, _event: &Event<'_>) {}
+}

@@ -1,0 +1,81 @@
+//! What a look-up found, by match key. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::record::key_of;
+use crate::lead::Lead;
+use crate::marketo::{Found, MarketoTime};
+
+/// The leads of a look-up, by match key.
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    leads: BTreeMap<String, Vec<Lead>>,
+    /// The keys by their lower-case form.
+    spellings: BTreeMap<String, BTreeSet<String>>,
+    pub(super) request_id: Option<Arc<str>>,
+    clock: Option<MarketoTime>,
+}
+
+/// Whether a lead was created before or after a moment, by Marketo's own clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Age {
+    /// Certainly before.
+    Older,
+    /// Certainly after.
+    Younger,
+    /// In the same second, as far as that can be told.
+    Near,
+    /// The lead or Marketo does not say.
+    Unknown,
+}
+
+impl Evidence {
+    /// Sorts what was looked up by `field`.
+    pub(super) fn of(field: &str, found: Found) -> Self {
+        let mut evidence = Self {
+            request_id: found.request_id.map(Into::into),
+            clock: found.clock,
+            ..Self::default()
+        };
+        for lead in found.leads {
+            let key = if field == "id" {
+                Some(lead.id.to_string())
+            } else {
+                lead.value(field).and_then(|value| key_of(field, value))
+            };
+            if let Some(key) = key {
+                evidence.spellings.entry(key.to_lowercase()).or_default().insert(key.clone());
+                evidence.leads.entry(key).or_default().push(lead);
+            }
+        }
+        evidence
+    }
+
+    /// The leads that have a key.
+    pub(super) fn leads(&self, key: &str) -> &[Lead] {
+        self.leads.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether leads were found whose key differs from this one in case alone: only Marketo knows
+    /// whether they are meant.
+    pub(super) fn differs_in_case(&self, key: &str) -> bool {
+        let spelled = self.spellings.get(&key.to_lowercase());
+        spelled.is_some_and(|spelled| spelled.iter().any(|other| other != key))
+    }
+
+    /// How old a lead is beside a moment. Its time leaves out a part of a second.
+    pub(super) fn age(&self, lead: &Lead, then: Instant) -> Age {
+        let marketo_time = self.clock.and_then(|clock| clock.at(then));
+        match lead.created_at().zip(marketo_time) {
+            None => Age::Unknown,
+            Some((created, (_, latest))) if created >= latest => Age::Younger,
+            Some((created, (earliest, _))) if created + chrono::Duration::seconds(1) < earliest => {
+                Age::Older
+            }
+            Some(_) => Age::Near,
+        }
+    }
+}

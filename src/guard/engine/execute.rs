@@ -1,0 +1,322 @@
+//! One batch, step by step. Each step returns what is to happen next to each of its units; the
+//! engine alone acts on it.
+//!
+//! ```text
+//! prepare: hold => look up => decide => Send | FindWinner | WaitForLeases | Done
+//! send:    renew => leave  => rows   => Done | Again | FindWinner | InDoubt
+//! ```
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use super::calls::{Calls, NotWritten, no_leases};
+use super::decide::{Decision, decide};
+use super::events::Event;
+use super::evidence::Evidence;
+use super::outcome::{Outcome, Refused};
+use super::queue::{Sharing, Submitted, Unit};
+use super::record::Endpoint;
+use super::request::{Action, Goal, Record, WriteMode};
+use super::rows::{is_skipped, log};
+use super::sender::Sender;
+use super::settings::OnDuplicates;
+use crate::dedupe::{WinnerOrder, WinnerRule};
+use crate::guard::lease::Leases;
+use crate::lead::{AUDIT_FIELDS, LeadId};
+use crate::marketo::{InFlight, Meaning, Slot, Written};
+
+/// How often a record is sent before it is said that its outcome stays open.
+const TRIES: u32 = 5;
+
+/// How often somebody else may have been quicker before a write is left to Marketo to decide.
+const OVERTAKEN: u32 = 2;
+
+/// What is to happen next to a unit.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Its records have their outcome.
+    Done(Outcome),
+    /// Its records are sent anew, in no larger company than this.
+    Again(Sharing),
+    /// Another guard is writing the key.
+    WaitForLeases,
+    /// It leaves with the others that are sent so.
+    Send(WriteMode),
+    /// Several leads have the key, and the one is written to that a merge would keep.
+    FindWinner,
+    /// Its call may have been done, or be running still.
+    InDoubt(InDoubt),
+}
+
+/// A call in doubt, and how often it was looked whether it is done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InDoubt {
+    pub(super) mode: WriteMode,
+    pub(super) in_flight: InFlight,
+    pub(super) looks: usize,
+}
+
+/// What became of the units of a step.
+pub(super) type Results<O> = Vec<(Unit<O>, Next)>;
+
+/// The rules that batches are executed by.
+#[derive(Debug)]
+pub(super) struct Rules {
+    /// Whether a record is looked up before it is written.
+    pub(super) look_first: bool,
+    pub(super) on_duplicates: OnDuplicates,
+    pub(super) winner: WinnerOrder,
+    /// The fields that decide it here; known after the first time.
+    pub(super) winner_fields: OnceCell<BTreeSet<String>>,
+}
+
+/// Takes the leases of a batch, looks up what is to be looked up, and decides. Gives the turn back
+/// that was not used for it.
+pub(super) async fn prepare<S: Sender, L: Leases>(
+    calls: &Calls<S, L>,
+    rules: &Rules,
+    units: Vec<Unit<S::Origin>>,
+    slot: Slot,
+) -> (Results<S::Origin>, Option<Slot>) {
+    let (mut units, waiting) = match calls.hold.take(units).await {
+        Ok(held) => held,
+        Err((units, error)) => return (after_refusal(units, &no_leases(error)), Some(slot)),
+    };
+    let mut results = all(waiting, |_| Next::WaitForLeases);
+    let Some(request) = first_request(&units) else { return (results, Some(slot)) };
+    calls.observer.event(&Event::Batch(units.len()));
+    let envelope = &request.envelope;
+    let inserts = matches!(envelope.action, Action::CreateOrUpdate | Action::CreateOnly);
+    if rules.look_first && inserts {
+        for unit in &mut units {
+            Record::show_key(&mut unit.raw, &envelope.lookup);
+        }
+    }
+    let may_rewrite = rules.look_first
+        && envelope.endpoint == Endpoint::SyncLeads
+        && envelope.action == Action::CreateOrUpdate
+        && envelope.lookup != "id";
+    let is_rewritable = |unit: &Unit<_>| {
+        may_rewrite && unit.key().is_some() && unit.raw.is_addressed_by(&envelope.lookup)
+    };
+    let (rewritable, as_asked): (Vec<_>, Vec<_>) = units.into_iter().partition(is_rewritable);
+    results.extend(all(as_asked, |_| Next::Send(WriteMode::AsAsked)));
+    if rewritable.is_empty() {
+        return (results, Some(slot));
+    }
+    let fields = match envelope.goal {
+        Goal::Write => BTreeSet::new(),
+        Goal::WriteChanges | Goal::Preview => written_fields(&rewritable),
+    };
+    match calls.look_up(&request, &rewritable, &fields, Some(slot)).await {
+        Ok(evidence) => results.extend(
+            rewritable.into_iter().map(|unit| by_evidence(rules, &request, unit, &evidence)),
+        ),
+        Err(Refused::Marketo(refusal))
+            if refusal.meaning == Meaning::Denied && envelope.goal == Goal::Write =>
+        {
+            calls.observer.event(&Event::ReadingDenied { user: &request.user });
+            results.extend(all(rewritable, |_| Next::Send(WriteMode::AsAsked)));
+        }
+        // Nothing was written, so that whatever Marketo said can be passed on as it is.
+        Err(refused) => results.extend(after_refusal(rewritable, &refused)),
+    }
+    (results, None)
+}
+
+fn by_evidence<O>(
+    rules: &Rules,
+    request: &Submitted<O>,
+    mut unit: Unit<O>,
+    evidence: &Evidence,
+) -> (Unit<O>, Next) {
+    let envelope = &request.envelope;
+    let key = unit.key().unwrap_or_default();
+    let decision = decide(envelope, &unit.raw, key, unit.tries() >= OVERTAKEN, evidence);
+    let is_preview = envelope.goal == Goal::Preview;
+    let next = match decision {
+        Decision::Create | Decision::AsAsked if is_preview => Next::Done(Outcome::WouldCreate),
+        Decision::Update(id) if is_preview => Next::Done(Outcome::WouldUpdate(id)),
+        Decision::Unchanged(id) => Next::Done(Outcome::Unchanged(id)),
+        Decision::AsAsked => Next::Send(WriteMode::AsAsked),
+        Decision::Create => Next::Send(WriteMode::Create),
+        Decision::Update(id) => {
+            unit.raw = unit.raw.addressed_to(&envelope.lookup, id);
+            Next::Send(WriteMode::Update)
+        }
+        Decision::Several(_) if rules.on_duplicates == OnDuplicates::Winner => Next::FindWinner,
+        Decision::Several(ids) => {
+            Next::Done(Outcome::Several { ids, request_id: evidence.request_id.clone() })
+        }
+    };
+    (unit, next)
+}
+
+/// Looks for the lead of each group that a merge would keep.
+pub(super) async fn find_winners<S: Sender, L: Leases>(
+    calls: &Calls<S, L>,
+    rules: &Rules,
+    units: Vec<Unit<S::Origin>>,
+) -> Results<S::Origin> {
+    let Some(request) = first_request(&units) else { return Vec::new() };
+    let fields = rules.winner_fields.get_or_try_init(|| async {
+        let fields = calls.lead_fields(&request, &units).await?;
+        Ok::<_, Refused>(deciding(fields, &rules.winner))
+    });
+    let evidence = match fields.await {
+        Ok(fields) => calls.look_up(&request, &units, fields, None).await,
+        Err(refused) => Err(refused),
+    };
+    let evidence = match evidence {
+        Ok(evidence) => evidence,
+        Err(refused) => return after_refusal(units, &refused),
+    };
+    let of_group = |mut unit: Unit<_>| {
+        let leads = evidence.leads(unit.key().unwrap_or_default());
+        let id: Option<LeadId> = rules.winner.winner(leads).map(|lead| lead.id);
+        let next = match id {
+            Some(id) => {
+                unit.raw = unit.raw.addressed_to(&request.envelope.lookup, id);
+                Next::Send(WriteMode::Update)
+            }
+            // They are gone by now: looked at anew.
+            None => Next::Again(Sharing::Anybody),
+        };
+        (unit, next)
+    };
+    units.into_iter().map(of_group).collect()
+}
+
+/// Of the fields that there are, those that decide who the winner is.
+fn deciding(fields: BTreeSet<String>, order: &WinnerOrder) -> BTreeSet<String> {
+    let rules = &order.0;
+    let all = rules.contains(&WinnerRule::MostComplete);
+    let decides = |name: &str| {
+        rules.iter().any(|rule| matches!(rule, WinnerRule::Max(field) if field == name))
+    };
+    let is_needed = |name: &String| all || AUDIT_FIELDS.contains(&name.as_str()) || decides(name);
+    fields.into_iter().filter(is_needed).collect()
+}
+
+/// Sends units as one call.
+pub(super) async fn send<S: Sender, L: Leases>(
+    calls: &Calls<S, L>,
+    rules: &Rules,
+    mut units: Vec<Unit<S::Origin>>,
+    mode: WriteMode,
+    slot: Option<Slot>,
+) -> Results<S::Origin> {
+    let Some(request) = first_request(&units) else { return Vec::new() };
+    for item in units.iter_mut().flat_map(Unit::items_mut) {
+        item.tries += 1;
+    }
+    let in_doubt =
+        |in_flight| move |_: &Unit<_>| Next::InDoubt(InDoubt { mode, in_flight, looks: 0 });
+    match calls.write(&request, &units, mode, slot).await {
+        Ok(written) if written.rows.len() == units.len() => {
+            by_rows(rules, &request, units, mode, written)
+        }
+        // Without a row for each record nobody knows which of them were written.
+        Ok(written) => all(units, in_doubt(written.in_flight)),
+        Err(NotWritten::InDoubt(in_flight)) => all(units, in_doubt(in_flight)),
+        Err(NotWritten::Refused(refused)) => after_refusal(units, &refused),
+        // Nothing was sent, so that it is no try.
+        Err(NotWritten::LeasesLost) => {
+            for item in units.iter_mut().flat_map(Unit::items_mut) {
+                item.tries -= 1;
+            }
+            all(units, |_| Next::Again(Sharing::Anybody))
+        }
+    }
+}
+
+fn by_rows<O>(
+    rules: &Rules,
+    request: &Submitted<O>,
+    units: Vec<Unit<O>>,
+    mode: WriteMode,
+    written: Written,
+) -> Results<O> {
+    let envelope = &request.envelope;
+    let to_winner = rules.on_duplicates == OnDuplicates::Winner
+        && envelope.endpoint == Endpoint::SyncLeads
+        && matches!(envelope.action, Action::CreateOrUpdate | Action::UpdateOnly)
+        && mode == WriteMode::AsAsked;
+    let request_id: Arc<str> = written.request_id.unwrap_or_default().into();
+    let warnings: Arc<[Value]> = written.warnings.into();
+    log(request, &request_id, &units, &written.rows);
+    let by_row = |(unit, row): (Unit<O>, Value)| {
+        use Meaning::{Exists, NotFound, Partition, SeveralMatch};
+        let meaning = Meaning::of_row(&row);
+        // Somebody else was quicker, or the lead is gone: what was asked for is still to be done.
+        let is_overtaken =
+            mode != WriteMode::AsAsked && matches!(meaning, Some(NotFound | Exists | SeveralMatch));
+        // Several leads that only Marketo sees have no winner, however often they are looked for.
+        let has_winner = to_winner && meaning == Some(SeveralMatch) && unit.key().is_some();
+        // All other reasons are about the key, and every record of it would get the same.
+        let is_of_a_value = is_skipped(&row)
+            && !matches!(meaning, Some(NotFound | Exists | SeveralMatch | Partition));
+        let next = if is_overtaken && may_try_again(&unit) {
+            Next::Again(Sharing::Anybody)
+        } else if has_winner && may_try_again(&unit) {
+            Next::FindWinner
+        } else if is_of_a_value && !unit.others.is_empty() {
+            // One of the values is bad: each record by itself, so that it takes no other with it.
+            Next::Again(Sharing::OwnRecord)
+        } else {
+            let (request_id, warnings) = (Arc::clone(&request_id), Arc::clone(&warnings));
+            Next::Done(Outcome::Row { row, request_id, warnings, coalesced: false })
+        };
+        (unit, next)
+    };
+    units.into_iter().zip(written.rows).map(by_row).collect()
+}
+
+/// Nothing was done. Where several writers were in the call, each is tried apart, so that one
+/// cannot fail another.
+pub(super) fn after_refusal<O>(units: Vec<Unit<O>>, refused: &Refused) -> Results<O> {
+    let apart = are_of_several_writers(&units) && !refused.is_same_for_all();
+    all(units, |_| {
+        if apart {
+            Next::Again(Sharing::OwnWriter)
+        } else {
+            Next::Done(Outcome::Refused(refused.clone()))
+        }
+    })
+}
+
+/// The same for each of the units.
+pub(super) fn all<O>(units: Vec<Unit<O>>, next: impl Fn(&Unit<O>) -> Next) -> Results<O> {
+    let with_next = |unit| {
+        let next = next(&unit);
+        (unit, next)
+    };
+    units.into_iter().map(with_next).collect()
+}
+
+/// The fields that units write.
+pub(super) fn written_fields<O>(units: &[Unit<O>]) -> BTreeSet<String> {
+    units.iter().flat_map(|unit| unit.raw.values()).map(|(name, _)| name).collect()
+}
+
+/// Whether the records of a unit have not been sent too often.
+pub(super) fn may_try_again<O>(unit: &Unit<O>) -> bool {
+    unit.tries() < TRIES
+}
+
+/// What the units of a call agree in.
+pub(super) fn first_request<O>(units: &[Unit<O>]) -> Option<Arc<Submitted<O>>> {
+    units.first().map(|unit| Arc::clone(&unit.first.request))
+}
+
+fn are_of_several_writers<O>(units: &[Unit<O>]) -> bool {
+    let mut writers = units.iter().flat_map(Unit::items).map(|item| &item.request);
+    let Some(first) = writers.next() else { return false };
+    writers.any(|writer| !Arc::ptr_eq(writer, first))
+}
+
+#[cfg(test)]
+mod tests;

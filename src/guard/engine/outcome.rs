@@ -1,0 +1,263 @@
+//! What became of each record of a write, and the end at which its writer waits for it.
+//!
+//! `Submitted => (NotSent | Sent => outcome)`. A writer that has gone, or has run out of patience,
+//! keeps what has not left from leaving. What has left goes on without it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::guard::lease::LeaseError;
+use crate::lead::LeadId;
+use crate::marketo::{CallFailure, CertificateFault, NoCall, Refusal};
+
+/// What became of one record.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub(crate) enum Outcome {
+    /// Marketo's row for it, with what else the answer said.
+    Row {
+        /// `id`, `status`, `reasons`.
+        row: Value,
+        /// Marketo's id of the call.
+        request_id: Arc<str>,
+        /// What the answer warned of.
+        warnings: Arc<[Value]>,
+        /// Whether a later record of the same key took it in.
+        coalesced: bool,
+    },
+    /// The lead holds all of it already; nothing was sent.
+    Unchanged(LeadId),
+    /// A preview: no lead has the key.
+    WouldCreate,
+    /// A preview: this lead has the key.
+    WouldUpdate(LeadId),
+    /// Several leads have the key, and which is meant cannot be known; nothing was written.
+    Several {
+        /// The leads.
+        ids: Vec<LeadId>,
+        /// Marketo's id of the look-up.
+        request_id: Option<Arc<str>>,
+    },
+    /// The call that it was in was refused, by Marketo or before it left. Nothing was done.
+    Refused(Refused),
+    /// It was withdrawn before it left.
+    NotSent,
+    /// It cannot be known.
+    Open,
+}
+
+/// Why a call was not accepted. Nothing was done.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub(crate) enum Refused {
+    /// Marketo said no.
+    Marketo(Arc<Refusal>),
+    /// There is no call left today, or nobody can count it.
+    NoCall(NoCall),
+    /// Leases cannot be had, and without them nothing is sent.
+    Leases(LeaseError),
+    /// Marketo's certificate is not to be trusted.
+    Untrusted(CertificateFault),
+    /// Marketo is not reached, or does not answer.
+    Unavailable,
+    /// A fault of this program ended it before it was sent.
+    Fault,
+}
+
+/// Refusals that are about the token, the endpoint or the day, so that every record of the call
+/// would get the same alone.
+const SAME_FOR_ALL: [&str; 9] = ["401", "600", "601", "602", "603", "605", "607", "608", "610"];
+
+impl Refused {
+    /// What a failed call comes to; none where it is in doubt, or where its gate knows why.
+    pub(super) fn of(failure: CallFailure) -> Option<Self> {
+        match failure {
+            CallFailure::Refused(refusal) => Some(Self::Marketo(Arc::new(refusal))),
+            CallFailure::NoCall(none) => Some(Self::NoCall(none)),
+            CallFailure::Untrusted(why) => Some(Self::Untrusted(why)),
+            CallFailure::Unavailable { .. }
+            | CallFailure::Unreadable { .. }
+            | CallFailure::CannotAsk { .. }
+            | CallFailure::NoToken(_) => Some(Self::Unavailable),
+            CallFailure::InDoubt { .. } | CallFailure::Withheld(_) => None,
+        }
+    }
+
+    /// Marketo's code for it, or the one that Marketo would give.
+    pub(crate) fn code(&self) -> &str {
+        match self {
+            // Without a code of Marketo's it is `HTTP` and the status.
+            Self::Marketo(refusal) => refusal.code.strip_prefix("HTTP ").unwrap_or(&refusal.code),
+            Self::NoCall(NoCall::Spent { .. }) => "607",
+            Self::NoCall(NoCall::Uncounted(_))
+            | Self::Leases(_)
+            | Self::Untrusted(_)
+            | Self::Unavailable
+            | Self::Fault => "608",
+        }
+    }
+
+    /// Whether every record of the call would get the same alone.
+    pub(super) fn is_same_for_all(&self) -> bool {
+        SAME_FOR_ALL.contains(&self.code())
+    }
+}
+
+/// The end at which a writer waits. Dropping it withdraws the write.
+#[derive(Debug)]
+pub(crate) struct PendingReply {
+    state: Arc<State>,
+    outcomes: UnboundedReceiver<(usize, Outcome)>,
+    so_far: Vec<Option<Outcome>>,
+    missing: usize,
+}
+
+/// The end at which its outcomes arrive.
+#[derive(Debug)]
+pub(super) struct Reply {
+    state: Arc<State>,
+    outcomes: UnboundedSender<(usize, Outcome)>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Set when nobody waits for the results any more.
+    gone: AtomicBool,
+    /// Set when a call with one of the records leaves.
+    sent: AtomicBool,
+}
+
+/// What a writer's patience ended with.
+#[derive(Debug)]
+pub(crate) enum Waited {
+    /// Every record has its outcome; in their order.
+    Done(Vec<Outcome>),
+    /// Nothing of it was sent, nor will be.
+    NothingSent,
+    /// Some of it was sent, and its outcome is open.
+    Open,
+}
+
+/// Both ends, for so many records.
+pub(super) fn reply(records: usize) -> (Reply, PendingReply) {
+    let (sender, outcomes) = unbounded_channel();
+    let state = Arc::new(State::default());
+    let so_far = vec![None; records];
+    let pending = PendingReply { state: Arc::clone(&state), outcomes, so_far, missing: records };
+    (Reply { state, outcomes: sender }, pending)
+}
+
+impl Drop for PendingReply {
+    fn drop(&mut self) {
+        self.withdraw();
+    }
+}
+
+impl PendingReply {
+    /// Waits, but no longer than this.
+    pub(crate) async fn within(mut self, patience: Duration) -> Waited {
+        let all = async { while self.next().await.is_some() {} };
+        if tokio::time::timeout(patience, all).await.is_ok() {
+            let outcomes: Option<Vec<Outcome>> = self.so_far.iter_mut().map(Option::take).collect();
+            // Where the engine ended in between, nobody knows of the rest.
+            return outcomes.map_or(Waited::Open, Waited::Done);
+        }
+        // The order matters: see `Reply::may_leave`.
+        self.withdraw();
+        if self.state.sent.load(Ordering::SeqCst) { Waited::Open } else { Waited::NothingSent }
+    }
+
+    /// The next record that has an outcome, by its place among the records; none when all have.
+    pub(crate) async fn next(&mut self) -> Option<(usize, Outcome)> {
+        while self.missing > 0 {
+            let (place, outcome) = self.outcomes.recv().await?;
+            if let Some(none @ None) = self.so_far.get_mut(place) {
+                *none = Some(outcome.clone());
+                self.missing -= 1;
+                return Some((place, outcome));
+            }
+        }
+        None
+    }
+
+    /// Keeps what has not left from leaving.
+    pub(crate) fn withdraw(&self) {
+        self.state.gone.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Reply {
+    /// Notes that one of the records leaves now; false where the writer has gone and none is to
+    /// leave any more. That holds for what was sent before and not written, too: the writer may
+    /// have written something newer meanwhile, through whichever guard.
+    pub(super) fn may_leave(&self) -> bool {
+        // The order matters: whoever runs out of patience sets `gone` first and reads `sent` then.
+        let before = self.state.sent.swap(true, Ordering::SeqCst);
+        if self.has_gone() {
+            if !before {
+                self.state.sent.store(false, Ordering::SeqCst);
+            }
+            return false;
+        }
+        true
+    }
+
+    /// Whether nobody waits for the results any more.
+    pub(super) fn has_gone(&self) -> bool {
+        self.state.gone.load(Ordering::SeqCst)
+    }
+
+    /// Gives one record its outcome; the first that it is given counts.
+    pub(super) fn settle(&self, place: usize, outcome: Outcome) {
+        // Nobody may wait any more: the outcome is Marketo's all the same.
+        self.outcomes.send((place, outcome)).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Outcome, Waited, reply};
+
+    #[test]
+    fn nothing_leaves_for_a_writer_that_has_gone_not_even_the_rest_of_what_it_sent() {
+        let (reply, pending) = reply(2);
+        assert!(reply.may_leave() && reply.may_leave());
+        drop(pending);
+        assert!(!reply.may_leave());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_writer_without_patience_is_told_whether_anything_was_sent() {
+        let second = Duration::from_secs(1);
+        let (_kept, pending) = reply(1);
+        assert!(matches!(pending.within(second).await, Waited::NothingSent));
+        let (kept, pending) = reply(1);
+        assert!(kept.may_leave());
+        assert!(matches!(pending.within(second).await, Waited::Open));
+        assert!(!kept.may_leave());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn outcomes_come_in_the_order_of_the_records_and_the_first_of_each_counts() {
+        let (kept, pending) = reply(2);
+        kept.settle(1, Outcome::Unchanged(7));
+        kept.settle(1, Outcome::Open);
+        kept.settle(0, Outcome::NotSent);
+        let Waited::Done(outcomes) = pending.within(Duration::from_secs(1)).await else { panic!() };
+        assert!(matches!(outcomes[..], [Outcome::NotSent, Outcome::Unchanged(7)]), "{outcomes:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_engine_never_said_is_open() {
+        let (kept, pending) = reply(2);
+        kept.settle(1, Outcome::NotSent);
+        drop(kept);
+        assert!(matches!(pending.within(Duration::from_secs(1)).await, Waited::Open));
+    }
+}

@@ -1,0 +1,199 @@
+//! Which records leave together, and which wait.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::{Item, Sharing, Submitted, Unit, WriteQueue};
+use crate::guard::engine::outcome::{PendingReply, reply};
+use crate::guard::engine::request::{Action, ApiUser, Envelope, Record};
+
+/// A queue, and the writers that wait for it.
+#[derive(Default)]
+struct Scene {
+    queue: WriteQueue<()>,
+    waiting: Vec<PendingReply>,
+}
+
+fn sync() -> Envelope {
+    Envelope::sync(Action::CreateOrUpdate, "email")
+}
+
+impl Scene {
+    /// Somebody of this user sends these emails.
+    fn send(&mut self, user: &str, emails: &[&str]) {
+        let by = self.waiting.len();
+        let records: Vec<Value> =
+            emails.iter().map(|email| json!({"email": email, "by": by})).collect();
+        self.send_records(user, sync(), &records);
+    }
+
+    fn send_records(&mut self, user: &str, envelope: Envelope, records: &[Value]) {
+        let fields = |record: &Value| -> Map<String, Value> { record.as_object().unwrap().clone() };
+        let read = |record| Record::of_fields(&fields(record), &envelope, "test");
+        let records: Vec<Record> = records.iter().map(read).collect();
+        let (reply, pending) = reply(records.len());
+        let mut fingerprint = [0; 32];
+        fingerprint[..user.len()].copy_from_slice(user.as_bytes());
+        let request = Submitted {
+            user: ApiUser::named(user),
+            origin: (),
+            agreement: envelope.agreement(&fingerprint),
+            envelope,
+            since: Instant::now(),
+            reply,
+            _admitted: Vec::new(),
+        };
+        self.queue.enter(&Arc::new(request), records);
+        self.waiting.push(pending);
+    }
+
+    /// As the supervisor does when a turn has come.
+    fn take(&mut self, user: &str) -> Vec<Unit<()>> {
+        let user = ApiUser::named(user);
+        let units = self.queue.take(&user, &mut Vec::new());
+        self.queue.has_more(&user);
+        units
+    }
+
+    fn finish(&mut self, units: &[Unit<()>]) -> Vec<String> {
+        let users = self.queue.finish(units.iter().flat_map(Unit::items).map(|item| item.number));
+        users.iter().map(ToString::to_string).collect()
+    }
+}
+
+/// The emails of a call, and which writers each stands for.
+fn shown(units: &[Unit<()>]) -> Vec<(String, Vec<u64>)> {
+    let by = |item: &Item<()>| item.record.raw.values()["by"].as_u64().unwrap();
+    let of_unit = |unit: &Unit<()>| {
+        let email = unit.raw.values()["email"].as_str().unwrap().to_owned();
+        (email, unit.items().map(by).collect())
+    };
+    units.iter().map(of_unit).collect()
+}
+
+#[tokio::test]
+async fn what_waits_and_agrees_leaves_as_one_call_and_a_key_once_in_it() {
+    let mut scene = Scene::default();
+    scene.send("crm", &["a@example.com"]);
+    scene.send("crm", &["b@example.com", "A@example.com"]);
+    scene.send("crm", &["a@example.com"]);
+    let call = scene.take("crm");
+    assert_eq!(
+        shown(&call),
+        [("a@example.com".to_owned(), vec![0, 1, 2]), ("b@example.com".to_owned(), vec![1])]
+    );
+    assert_eq!(call[0].raw.values()["by"], 2, "the last word counts");
+    assert!(scene.take("crm").is_empty());
+}
+
+#[tokio::test]
+async fn a_key_that_is_on_its_way_holds_up_itself_alone_and_first_come_is_first_served() {
+    let mut scene = Scene::default();
+    scene.send("crm", &["a@example.com"]);
+    let first = scene.take("crm");
+    scene.send("web", &["a@example.com", "b@example.com"]);
+    scene.send("crm", &["a@example.com", "c@example.com"]);
+    assert_eq!(shown(&scene.take("crm")), [("c@example.com".to_owned(), vec![2])]);
+    assert_eq!(shown(&scene.take("web")), [("b@example.com".to_owned(), vec![1])]);
+    assert!(scene.take("web").is_empty() && scene.take("crm").is_empty());
+    assert_eq!(scene.finish(&first), ["web"], "the next in line is told");
+    assert!(scene.take("crm").is_empty(), "not before its turn");
+    let second = scene.take("web");
+    assert_eq!(shown(&second), [("a@example.com".to_owned(), vec![1])]);
+    assert_eq!(scene.finish(&second), ["crm"]);
+    assert_eq!(shown(&scene.take("crm")), [("a@example.com".to_owned(), vec![2])]);
+}
+
+#[tokio::test]
+async fn writes_that_do_not_agree_leave_apart() {
+    let mut scene = Scene::default();
+    scene.send("crm", &["a@example.com"]);
+    let create_only = Envelope::sync(Action::CreateOnly, "email");
+    scene.send_records("crm", create_only, &[json!({"email": "b@example.com", "by": 1})]);
+    scene.send("crm", &["c@example.com"]);
+    assert_eq!(shown(&scene.take("crm")).len(), 2);
+    assert_eq!(shown(&scene.take("crm")), [("b@example.com".to_owned(), vec![1])]);
+}
+
+#[tokio::test]
+async fn records_whose_result_hangs_on_each_other_are_never_one() {
+    let mut scene = Scene::default();
+    let create_only = Envelope::sync(Action::CreateOnly, "email");
+    let record = json!({"email": "a@example.com", "by": 0});
+    scene.send_records("crm", create_only, &[record.clone(), record]);
+    assert_eq!(scene.take("crm").len(), 1);
+    assert!(scene.take("crm").is_empty());
+}
+
+#[tokio::test]
+async fn a_call_has_at_most_300_records_and_less_than_a_megabyte() {
+    let mut scene = Scene::default();
+    let emails =
+        |of: &str| -> Vec<String> { (0..200).map(|n| format!("{of}{n}@example.com")).collect() };
+    for of in ["p", "q"] {
+        let emails = emails(of);
+        scene.send("crm", &emails.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    assert_eq!(scene.take("crm").len(), 300);
+    assert_eq!(scene.take("crm").len(), 100);
+
+    for n in 0..3 {
+        let large =
+            json!({"email": format!("l{n}@example.com"), "by": n, "note": "x".repeat(400_000)});
+        scene.send_records("crm", sync(), &[large]);
+    }
+    let call = scene.take("crm");
+    assert_eq!(call.len(), 2);
+    let body = call[0]
+        .first
+        .request
+        .envelope
+        .body(crate::guard::engine::request::WriteMode::AsAsked, call.iter().map(|unit| &unit.raw));
+    assert!(body.len() < 1_000_000);
+    assert_eq!(scene.take("crm").len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_refused_in_company_leaves_apart_and_in_its_old_place() {
+    let mut scene = Scene::default();
+    scene.send("crm", &["a@example.com"]);
+    scene.send("crm", &["b@example.com"]);
+    let call = scene.take("crm");
+    scene.send("crm", &["a@example.com"]);
+    for item in call.into_iter().flat_map(|unit| unit.into_parts().0) {
+        scene.queue.put_back(item.sharing_at_most(Sharing::OwnWriter));
+    }
+    let first = scene.take("crm");
+    assert_eq!(shown(&first), [("a@example.com".to_owned(), vec![0])]);
+    assert_eq!(shown(&scene.take("crm")), [("b@example.com".to_owned(), vec![1])]);
+    assert!(scene.take("crm").is_empty());
+    scene.finish(&first);
+    assert_eq!(shown(&scene.take("crm")), [("a@example.com".to_owned(), vec![2])]);
+}
+
+#[tokio::test]
+async fn what_has_not_left_is_dropped_when_its_writer_is_gone() {
+    let mut scene = Scene::default();
+    scene.send("crm", &["a@example.com"]);
+    scene.send("crm", &["a@example.com"]);
+    drop(scene.waiting.remove(0));
+    let mut given_up = Vec::new();
+    let call = scene.queue.take(&ApiUser::named("crm"), &mut given_up);
+    assert_eq!((call.len(), given_up.len()), (0, 1));
+    scene.queue.finish(given_up.iter().map(|item| item.number));
+    assert_eq!(shown(&scene.take("crm")), [("a@example.com".to_owned(), vec![1])]);
+}
+
+#[tokio::test]
+async fn a_finished_record_leaves_nothing_behind() {
+    let mut scene = Scene::default();
+    scene.send("crm", &["a@example.com", "b@example.com", "a@example.com"]);
+    let standing = scene.queue.standing(Instant::now());
+    assert_eq!(standing.waiting, 3);
+    let call = scene.take("crm");
+    scene.finish(&call);
+    assert!(scene.queue.keys.is_empty() && scene.queue.open.is_empty());
+    assert!(scene.queue.users.is_empty());
+}

@@ -1,0 +1,458 @@
+//! The one task that owns the queue and every other task of the engine, and acts on what they
+//! return.
+//!
+//! ```text
+//! submit => queue => turn => prepare => send => reconcile
+//!             ^                 |         |         |
+//!             '--- put back <---+---------+---------+---> settled, leases released, finished
+//! ```
+//!
+//! It does no I/O and waits for nothing but its tasks and commands. A task that panics takes its
+//! units along: the supervisor knows which records they were, tells their writers that the outcome
+//! is open, and goes on. Their leases are not released. They end by themselves, no earlier than
+//! Marketo can be writing the keys (law 4).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::Instant;
+
+use super::calls::{Calls, no_leases, told};
+use super::events::Event;
+use super::execute::{self, InDoubt, Next, Results, Rules};
+use super::hold::KeepEnded;
+use super::outcome::{Outcome, Refused};
+use super::queue::{Item, Number, Standing, Submitted, Unit, WriteQueue};
+use super::reconcile;
+use super::request::{ApiUser, Record, WriteMode};
+use super::rows::{is_skipped, status, written};
+use super::sender::Sender;
+use crate::guard::lease::{Lease, LeaseError, Leases};
+use crate::marketo::{Meaning, NoCall, Slot};
+
+/// What the supervisor is told from outside.
+#[derive(Debug)]
+pub(super) enum Command<O> {
+    /// A write.
+    Submit(Arc<Submitted<O>>, Vec<Record>),
+    /// Somebody asks how things stand.
+    Standing(oneshot::Sender<Standing>),
+    /// Nothing comes any more: end when all is brought to its end.
+    Drain,
+}
+
+/// What its tasks work with.
+#[derive(Debug)]
+pub(super) struct Tools<S, L> {
+    pub(super) calls: Calls<S, L>,
+    pub(super) rules: Rules,
+}
+
+/// What a task returns.
+enum Ended<O> {
+    /// A turn has come, or there is none.
+    Turn(ApiUser, Result<Slot, NoCall>),
+    /// A step was made; a turn that it did not use.
+    Step(Results<O>, Option<Slot>),
+    /// Leases were released: these records are finished, and those are sent anew.
+    Released(Vec<Number>, Vec<Item<O>>),
+    /// The leases of a record that waited for them.
+    Granted(Number, Result<Vec<Lease>, LeaseError>),
+    /// The leases of a record in the queue are not kept any more.
+    NotKept(Number, KeepEnded),
+}
+
+/// What a task is in charge of, for the case that it panics.
+enum Charge {
+    Turn(ApiUser),
+    Records(Vec<Number>),
+    Keeping(Number),
+}
+
+pub(super) struct Supervisor<S: Sender, L> {
+    tools: Arc<Tools<S, L>>,
+    queue: WriteQueue<S::Origin>,
+    /// Records that wait for leases which another guard has.
+    waiting: BTreeMap<Number, Item<S::Origin>>,
+    /// The tasks that keep the leases of records in the queue.
+    keepers: BTreeMap<Number, AbortHandle>,
+    tasks: JoinSet<Ended<S::Origin>>,
+    charges: HashMap<Id, Charge>,
+}
+
+impl<S: Sender, L: Leases> Supervisor<S, L> {
+    pub(super) fn new(tools: Tools<S, L>) -> Self {
+        Self {
+            tools: Arc::new(tools),
+            queue: WriteQueue::default(),
+            waiting: BTreeMap::new(),
+            keepers: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            charges: HashMap::new(),
+        }
+    }
+
+    /// Works until nothing can come any more, and all that came is brought to its end.
+    pub(super) async fn run(mut self, mut commands: UnboundedReceiver<Command<S::Origin>>) {
+        let mut is_open = true;
+        while is_open || !self.tasks.is_empty() {
+            tokio::select! {
+                command = commands.recv(), if is_open => match command {
+                    Some(Command::Submit(request, records)) => self.enter(&request, records),
+                    // Whoever asked may have gone.
+                    Some(Command::Standing(reply)) => {
+                        reply.send(self.queue.standing(Instant::now())).ok();
+                    }
+                    Some(Command::Drain) | None => is_open = false,
+                },
+                Some(ended) = self.tasks.join_next_with_id() => match ended {
+                    Ok((id, ended)) => {
+                        self.charges.remove(&id);
+                        self.act(ended);
+                    }
+                    Err(error) => self.broke_off(&error),
+                },
+            }
+        }
+    }
+
+    fn enter(&mut self, request: &Arc<Submitted<S::Origin>>, records: Vec<Record>) {
+        let behind = self.queue.behind_others(&records);
+        self.tell(&Event::Waiting(behind));
+        tracing::debug!(
+            user = %request.user, call = request.envelope.endpoint.name(), behind,
+            "a write came in"
+        );
+        if self.queue.enter(request, records) {
+            self.send_for_turn(request.user.clone());
+        }
+    }
+
+    /// Acts on what a task returned.
+    fn act(&mut self, ended: Ended<S::Origin>) {
+        match ended {
+            Ended::Turn(user, Ok(slot)) => {
+                let units = self.take(&user);
+                if units.is_empty() {
+                    slot.unused();
+                } else {
+                    self.step(units, |tools, units| async move {
+                        let (results, slot) =
+                            execute::prepare(&tools.calls, &tools.rules, units, slot).await;
+                        Ended::Step(results, slot)
+                    });
+                }
+            }
+            Ended::Turn(user, Err(none)) => {
+                told(&none);
+                self.refuse_next(&user, &Refused::NoCall(none));
+            }
+            Ended::Step(results, slot) => self.follow(results, slot),
+            Ended::Released(finished, again) => self.finish(finished, again),
+            Ended::Granted(number, granted) => self.granted(number, granted),
+            Ended::NotKept(number, why) => self.not_kept(number, why),
+        }
+    }
+
+    /// Acts on a task that gave no result.
+    fn broke_off(&mut self, error: &JoinError) {
+        let charge = self.charges.remove(&error.id());
+        if error.is_cancelled() {
+            return;
+        }
+        match charge {
+            Some(Charge::Turn(user)) => self.refuse_next(&user, &Refused::Fault),
+            Some(Charge::Keeping(number)) => self.not_kept(number, KeepEnded::Lost),
+            Some(Charge::Records(numbers)) => {
+                for number in &numbers {
+                    self.waiting.remove(number);
+                    self.mourn(*number);
+                }
+                self.finish(numbers, Vec::new());
+            }
+            None => {}
+        }
+    }
+
+    /// Tells a record's writer that its outcome is open: its task is gone, and may have sent it.
+    fn mourn(&self, number: Number) {
+        let Some(open) = self.queue.open(number) else { return };
+        self.tell(&Event::BrokenOff);
+        tracing::error!(
+            user = %open.request.user,
+            call = open.request.envelope.endpoint.name(),
+            key = open.keys.first().map(tracing::field::display),
+            "a fault of the guard broke off a write: its caller is told that its outcome is open, and its key stays \
+             protected until Marketo cannot be writing it any more"
+        );
+        open.request.reply.settle(open.place, Outcome::Open);
+    }
+
+    /// The records of a user's next call; sends for a turn where it has more.
+    fn take(&mut self, user: &ApiUser) -> Vec<Unit<S::Origin>> {
+        let mut given_up = Vec::new();
+        let units = self.queue.take(user, &mut given_up);
+        if self.queue.has_more(user) {
+            self.send_for_turn(user.clone());
+        }
+        if !self.keepers.is_empty() {
+            for item in units.iter().flat_map(Unit::items).chain(&given_up) {
+                if let Some(keeper) = self.keepers.remove(&item.number) {
+                    keeper.abort();
+                }
+            }
+        }
+        self.give_up(given_up);
+        units
+    }
+
+    fn refuse_next(&mut self, user: &ApiUser, refused: &Refused) {
+        let units = self.take(user);
+        let refuse = |_: &Unit<_>| Next::Done(Outcome::Refused(refused.clone()));
+        self.follow(execute::all(units, refuse), None);
+    }
+
+    /// Does what is to happen next to the units of a step.
+    fn follow(&mut self, results: Results<S::Origin>, slot: Option<Slot>) {
+        let mut to_send: BTreeMap<WriteMode, Vec<Unit<S::Origin>>> = BTreeMap::new();
+        let mut without_winner = Vec::new();
+        // The units of a step that are in doubt are so by one call.
+        let mut doubt: Option<(InDoubt, Vec<Unit<S::Origin>>)> = None;
+        let (mut leases, mut finished, mut again) = (Vec::new(), Vec::new(), Vec::new());
+        for (unit, next) in results {
+            match next {
+                Next::Done(outcome) => {
+                    self.settle(&unit, &outcome);
+                    let (items, held) = unit.into_parts();
+                    leases.extend(held);
+                    finished.extend(items.map(|item| item.number));
+                }
+                Next::Again(sharing) => {
+                    let (items, held) = unit.into_parts();
+                    leases.extend(held);
+                    again.extend(items.map(|item| item.sharing_at_most(sharing)));
+                }
+                Next::WaitForLeases => self.wait_for_leases(unit),
+                Next::Send(mode) => to_send.entry(mode).or_default().push(unit),
+                Next::FindWinner => without_winner.push(unit),
+                Next::InDoubt(in_doubt) => {
+                    doubt.get_or_insert_with(|| (in_doubt, Vec::new())).1.push(unit);
+                }
+            }
+        }
+        self.release(leases, finished, again);
+        self.send(to_send, slot);
+        if !without_winner.is_empty() {
+            self.step(without_winner, |tools, units| async move {
+                let results = execute::find_winners(&tools.calls, &tools.rules, units).await;
+                Ended::Step(results, None)
+            });
+        }
+        if let Some((in_doubt, units)) = doubt {
+            if in_doubt.looks == 0 {
+                self.tell(&Event::InDoubt(units.len()));
+            }
+            self.step(units, move |tools, units| async move {
+                Ended::Step(reconcile::look(&tools.calls, units, in_doubt).await, None)
+            });
+        }
+    }
+
+    fn send(&mut self, to_send: BTreeMap<WriteMode, Vec<Unit<S::Origin>>>, mut slot: Option<Slot>) {
+        for (mode, units) in to_send {
+            let slot = slot.take();
+            self.step(units, move |tools, units| async move {
+                let sent = execute::send(&tools.calls, &tools.rules, units, mode, slot);
+                Ended::Step(sent.await, None)
+            });
+        }
+        if let Some(slot) = slot {
+            slot.unused();
+        }
+    }
+
+    /// Gives the records of a unit their outcome.
+    fn settle(&self, unit: &Unit<S::Origin>, outcome: &Outcome) {
+        let records = unit.len();
+        match outcome {
+            Outcome::Row { row, .. } => {
+                self.tell(&Event::Written { status: status(row), records });
+                if Meaning::of_row(row) == Some(Meaning::SeveralMatch) {
+                    self.several_leads(unit);
+                }
+            }
+            Outcome::Several { .. } => {
+                self.tell(&Event::Written { status: "skipped", records });
+                self.several_leads(unit);
+            }
+            Outcome::Refused(_) => self.tell(&Event::Refused(records)),
+            Outcome::Open => self.tell(&Event::Open(records)),
+            _ => {}
+        }
+        for (position, item) in unit.items().enumerate() {
+            item.request.reply.settle(item.place, of_record(outcome, position, records));
+        }
+    }
+
+    fn several_leads(&self, unit: &Unit<S::Origin>) {
+        for key in unit.lease_keys() {
+            self.tell(&Event::SeveralLeads { user: &unit.first.request.user, key });
+        }
+    }
+
+    /// Releases leases, and then finishes records and puts others back.
+    fn release(&mut self, leases: Vec<Lease>, finished: Vec<Number>, again: Vec<Item<S::Origin>>) {
+        if leases.is_empty() {
+            return self.finish(finished, again);
+        }
+        let numbers = again.iter().map(|item| item.number).chain(finished.iter().copied());
+        let (charge, tools) = (Charge::Records(numbers.collect()), Arc::clone(&self.tools));
+        self.spawn(charge, async move {
+            tools.calls.hold.release(leases).await;
+            Ended::Released(finished, again)
+        });
+    }
+
+    fn finish(&mut self, finished: Vec<Number>, again: Vec<Item<S::Origin>>) {
+        for user in self.queue.finish(finished) {
+            self.send_for_turn(user);
+        }
+        for item in again {
+            self.put_back(item);
+        }
+    }
+
+    fn put_back(&mut self, item: Item<S::Origin>) {
+        let user = item.request.user.clone();
+        if self.queue.put_back(item) {
+            self.send_for_turn(user);
+        }
+    }
+
+    /// Ends the way of records whose writers have gone.
+    fn give_up(&mut self, items: Vec<Item<S::Origin>>) {
+        let (mut leases, mut finished) = (Vec::new(), Vec::new());
+        for item in items {
+            item.request.reply.settle(item.place, Outcome::NotSent);
+            leases.extend(item.leases);
+            finished.push(item.number);
+        }
+        if !finished.is_empty() {
+            self.release(leases, finished, Vec::new());
+        }
+    }
+
+    /// Another guard is writing the key: the first record waits for its leases, the others behind
+    /// it.
+    fn wait_for_leases(&mut self, unit: Unit<S::Origin>) {
+        let Unit { first, others, leases, .. } = unit;
+        for item in others {
+            self.put_back(item);
+        }
+        self.wait(first, leases);
+    }
+
+    fn wait(&mut self, item: Item<S::Origin>, ended: Vec<Lease>) {
+        let (number, keys) = (item.number, Arc::clone(&item.record.leases));
+        self.waiting.insert(number, item);
+        let tools = Arc::clone(&self.tools);
+        self.spawn(Charge::Records(vec![number]), async move {
+            tools.calls.hold.release(ended).await;
+            Ended::Granted(number, tools.calls.hold.wait(&keys).await)
+        });
+    }
+
+    /// A record has its leases: it goes back into the queue, where they are kept until a call takes
+    /// it along.
+    fn granted(&mut self, number: Number, granted: Result<Vec<Lease>, LeaseError>) {
+        let Some(mut item) = self.waiting.remove(&number) else { return };
+        match granted {
+            Ok(leases) => {
+                let kept: Vec<Lease> = leases.iter().map(Lease::named_again).collect();
+                let (tools, request) = (Arc::clone(&self.tools), Arc::clone(&item.request));
+                let keeper = self.spawn(Charge::Keeping(number), async move {
+                    Ended::NotKept(number, tools.calls.hold.keep(&kept, &request).await)
+                });
+                self.keepers.insert(number, keeper);
+                item.leases = leases;
+                self.put_back(item);
+            }
+            Err(error) => {
+                let refused = Next::Done(Outcome::Refused(no_leases(error)));
+                self.follow(vec![(Unit::of(item), refused)], None);
+            }
+        }
+    }
+
+    fn not_kept(&mut self, number: Number, why: KeepEnded) {
+        self.keepers.remove(&number);
+        // A call may have taken it along meanwhile.
+        let Some(mut item) = self.queue.withdraw(number) else { return };
+        match why {
+            KeepEnded::WriterGone => self.give_up(vec![item]),
+            KeepEnded::Lost => {
+                tracing::debug!(
+                    user = %item.request.user,
+                    "a lease that was waited for is lost, and is asked for anew"
+                );
+                let ended = std::mem::take(&mut item.leases);
+                self.wait(item, ended);
+            }
+        }
+    }
+
+    fn send_for_turn(&mut self, user: ApiUser) {
+        let turns = Arc::clone(&self.tools.calls.turns);
+        self.spawn(Charge::Turn(user.clone()), async move {
+            turns.linger().await;
+            let turn = turns.next(&user).await;
+            Ended::Turn(user, turn)
+        });
+    }
+
+    /// Starts a step with these units.
+    fn step<F>(
+        &mut self,
+        units: Vec<Unit<S::Origin>>,
+        step: impl FnOnce(Arc<Tools<S, L>>, Vec<Unit<S::Origin>>) -> F,
+    ) where
+        F: Future<Output = Ended<S::Origin>> + Send + 'static,
+    {
+        let numbers = units.iter().flat_map(Unit::items).map(|item| item.number).collect();
+        let step = step(Arc::clone(&self.tools), units);
+        self.spawn(Charge::Records(numbers), step);
+    }
+
+    fn spawn(
+        &mut self,
+        charge: Charge,
+        task: impl Future<Output = Ended<S::Origin>> + Send + 'static,
+    ) -> AbortHandle {
+        let handle = self.tasks.spawn(task);
+        self.charges.insert(handle.id(), charge);
+        handle
+    }
+
+    fn tell(&self, event: &Event<'_>) {
+        self.tools.calls.observer.event(event);
+    }
+}
+
+/// The outcome of one of the records that a unit stands for.
+fn of_record(outcome: &Outcome, position: usize, records: usize) -> Outcome {
+    match outcome {
+        Outcome::Row { row, request_id, warnings, .. } if !is_skipped(row) => Outcome::Row {
+            row: match row.get("id").and_then(serde_json::Value::as_u64) {
+                Some(id) if position > 0 => written(id, "updated"),
+                _ => row.clone(),
+            },
+            request_id: Arc::clone(request_id),
+            warnings: Arc::clone(warnings),
+            coalesced: position + 1 < records,
+        },
+        other => other.clone(),
+    }
+}

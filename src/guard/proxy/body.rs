@@ -1,0 +1,187 @@
+//! Bodies on their way through: never gathered, cut when they hardly move, and holding on to the
+//! right to call until they have gone.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use http_body_util::{BodyExt, BodyStream, StreamBody};
+use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::min_rate::MinRate;
+use super::response::Body;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// A body that hardly moved.
+#[derive(Debug, thiserror::Error)]
+#[error("the body hardly moved")]
+struct Stalled;
+
+struct Stalling {
+    body: Incoming,
+    pace: MinRate,
+}
+
+/// When a body on its way to Marketo last moved, or when it began to.
+#[derive(Debug, Clone)]
+pub(super) struct LastMoved(Arc<Mutex<Instant>>);
+
+struct Noting {
+    body: Body,
+    moved: LastMoved,
+}
+
+struct Holding<T> {
+    body: Body,
+    _held: T,
+}
+
+/// The body, cut when it hardly moves.
+pub(super) fn stalling(body: Incoming, stall: Duration) -> Body {
+    Stalling { body, pace: MinRate::new(stall) }.boxed_unsync()
+}
+
+/// The body, and a note of when it moves.
+pub(super) fn noting(body: Body, moved: LastMoved) -> Body {
+    if body.is_end_stream() { body } else { Noting { body, moved }.boxed_unsync() }
+}
+
+impl LastMoved {
+    pub(super) fn now() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    /// Waits until nothing has moved for so long.
+    pub(super) async fn over(&self, limit: Duration) {
+        loop {
+            let until = *self.0.lock() + limit;
+            if until <= Instant::now() {
+                return;
+            }
+            tokio::time::sleep_until(until).await;
+        }
+    }
+}
+
+/// The body, with something that is kept until the body has gone.
+pub(super) fn holding<T: Send + Unpin + 'static>(body: Body, held: Option<T>) -> Body {
+    match held {
+        Some(held) if !body.is_end_stream() => Holding { body, _held: held }.boxed_unsync(),
+        _ => body,
+    }
+}
+
+/// The body as far as somebody wants to look at it, and what is left where it is longer.
+pub(super) async fn beginning(mut body: Body, bytes: u64) -> Result<(Bytes, Option<Body>), Error> {
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            read.extend_from_slice(&data);
+        }
+        if read.len() as u64 > bytes {
+            return Ok((read.into(), Some(body)));
+        }
+    }
+    Ok((read.into(), None))
+}
+
+/// A body, of which the beginning was looked at, as it came.
+pub(super) fn continued(beginning: Bytes, rest: Body) -> Body {
+    let read = stream::iter([Ok(Frame::data(beginning))]);
+    StreamBody::new(read.chain(BodyStream::new(rest))).boxed_unsync()
+}
+
+impl HttpBody for Stalling {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+            self.pace.moved(data.map_or(0, Bytes::len));
+            return Poll::Ready(frame.map(|frame| frame.map_err(Error::from)));
+        }
+        ready!(self.pace.poll_too_slow(context));
+        Poll::Ready(Some(Err(Stalled.into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl HttpBody for Noting {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        *self.moved.0.lock() = Instant::now();
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<T: Unpin> HttpBody for Holding<T> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn marketos_time_to_answer_counts_from_when_its_caller_has_sent_the_last_of_it() {
+        let (start, limit, moved) = (Instant::now(), Duration::from_secs(310), LastMoved::now());
+        let slowly = stream::iter(0..3).then(|_| async {
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            Ok::<_, Error>(Frame::data(Bytes::from_static(b"lead")))
+        });
+        let body = noting(StreamBody::new(Box::pin(slowly)).boxed_unsync(), moved.clone());
+        let sent = tokio::select! {
+            sent = body.collect() => sent.unwrap().to_bytes(),
+            () = moved.over(limit) => panic!("it was cut after {:?}", start.elapsed()),
+        };
+        assert_eq!(sent, "leadleadlead");
+        moved.over(limit).await;
+        assert_eq!(start.elapsed().as_secs(), 900 + 310);
+    }
+}

@@ -1,0 +1,279 @@
+//! What a request is: a lead write, which is guarded, or anything else, which passes. Pure.
+//!
+//! A path is judged as a lenient server might read it, and a method as `_method` overrides it: a
+//! write that slipped past for its spelling would be one that nobody guards.
+
+use hyper::header::CONTENT_TYPE;
+use hyper::http::request::Parts;
+use hyper::{Method, Uri};
+use percent_encoding::percent_decode_str;
+use serde::de::IgnoredAny;
+use url::form_urlencoded;
+
+use crate::guard::engine::Endpoint;
+
+/// Where a request goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route {
+    /// A lead write.
+    Write(Endpoint),
+    /// The token endpoint: Marketo does not count it.
+    Token,
+    /// The proxy's own pages, under `/-/`.
+    Own,
+    /// Everything else.
+    Pass,
+}
+
+/// Judges a request by its method and target.
+pub(super) fn classify(method: &Method, uri: &Uri) -> Route {
+    let path = plain(uri.path());
+    if path == "/-" || path.starts_with("/-/") {
+        return Route::Own;
+    }
+    // Uncounted is only what goes to the token endpoint's own address, which is chosen by the path
+    // as it came.
+    if path.starts_with("/identity/") && uri.path().starts_with("/identity/") {
+        return Route::Token;
+    }
+    if !may_write(method, uri) {
+        return Route::Pass;
+    }
+    match path.as_str() {
+        "/rest/v1/leads" => Route::Write(Endpoint::SyncLeads),
+        "/rest/v1/leads/push" => Route::Write(Endpoint::PushLead),
+        "/rest/v1/leads/submitform" => Route::Write(Endpoint::SubmitForm),
+        _ => Route::Pass,
+    }
+}
+
+/// What a POST is by the `_method` of its form: a read, or a deletion. Clients put it there as well
+/// as into the query (recorded of one of Node's, and the way in which the most used one of Python
+/// asks for leads). None where it may be a write.
+///
+/// Only a body that is a form by its type and is no JSON is believed: whoever reads that as a write
+/// refuses it.
+pub(super) fn method_of_form(head: &Parts, body: &[u8]) -> Option<Method> {
+    let kind = head.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let asked = |text: &[u8]| -> Vec<String> {
+        form_urlencoded::parse(text)
+            .filter(|(name, _)| name.eq_ignore_ascii_case("_method"))
+            .map(|(_, said)| said.trim().to_ascii_uppercase())
+            .collect()
+    };
+    let is_form = kind.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    let query_says = !asked(head.uri.query().unwrap_or_default().as_bytes()).is_empty();
+    if head.method != Method::POST || !is_form || query_says || is_json(body) {
+        return None;
+    }
+    match asked(body).as_slice() {
+        [said] if said == "GET" => Some(Method::GET),
+        [said] if said == "HEAD" => Some(Method::HEAD),
+        [said] if said == "DELETE" => Some(Method::DELETE),
+        _ => None,
+    }
+}
+
+fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(body).is_ok()
+}
+
+/// Whether a call only reads, so that it may be repeated. Believed where nothing in it says
+/// otherwise.
+pub(super) fn only_reads(method: &Method, uri: &Uri) -> bool {
+    let mut overrides = overrides(uri).peekable();
+    let is_get = matches!(*method, Method::GET | Method::HEAD);
+    let stands_for_get = *method == Method::POST && overrides.peek().is_some();
+    (is_get || stands_for_get) && overrides.all(|said| said == Some(Method::GET))
+}
+
+/// Whether the call may write people: that `_method` makes something else of a POST is believed
+/// only where it says so in the one documented spelling, each time that it is there.
+fn may_write(method: &Method, uri: &Uri) -> bool {
+    let mut overrides = overrides(uri).peekable();
+    if overrides.peek().is_some() {
+        return overrides.any(|said| said.is_none());
+    }
+    !matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS)
+}
+
+/// What each `_method` of a query says: a method that writes nobody; or none of those, or not in
+/// these very letters.
+fn overrides(uri: &Uri) -> impl Iterator<Item = Option<Method>> {
+    form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+        .filter(|(name, _)| name.trim().eq_ignore_ascii_case("_method"))
+        .map(|(name, said)| match (&*name, &*said) {
+            ("_method", "GET" | "HEAD") => Some(Method::GET),
+            ("_method", "DELETE") => Some(Method::DELETE),
+            _ => None,
+        })
+}
+
+/// The path decoded, in lower case, without empty segments, `;parameters`, a slash at its end, and
+/// whatever follows the first dot of its last segment.
+fn plain(path: &str) -> String {
+    let decoded = decode(path).to_ascii_lowercase().replace('\\', "/");
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in
+        decoded.split('/').map(|segment| segment.split(';').next().unwrap_or_default().trim())
+    {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            segment => segments.push(segment),
+        }
+    }
+    let last = segments.pop().map(|last| last.split(['.', '\0']).next().unwrap_or_default().trim());
+    format!("/{}", segments.into_iter().chain(last).collect::<Vec<_>>().join("/"))
+}
+
+/// Percent-decoding of a path until nothing is left of it: two servers in a row may decode it
+/// twice.
+fn decode(path: &str) -> String {
+    let mut decoded = path.to_owned();
+    // Each round shortens what it changes, so that this ends.
+    while decoded.contains('%') {
+        let next = percent_decode_str(&decoded).decode_utf8_lossy().into_owned();
+        if next.len() >= decoded.len() {
+            break;
+        }
+        decoded = next;
+    }
+    decoded
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::{Method, Uri};
+
+    use super::{Endpoint, Route, classify, method_of_form, only_reads};
+
+    fn of(method: &str, target: &str) -> Route {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        classify(&method, &target.parse::<Uri>().unwrap())
+    }
+
+    #[test]
+    fn the_three_writes_are_seen_in_every_spelling() {
+        for target in [
+            "/rest/v1/leads.json",
+            "/rest/v1/leads",
+            "/rest/v1/leads.json/",
+            "//rest//v1/leads.json",
+            "/rest/v1/%6Ceads.json",
+            "/REST/v1/Leads.JSON",
+            "/rest/v1/leads.json;jsessionid=1",
+            "/rest/v1/x/../leads.json",
+            "/rest/v1/leads%2Ejson",
+            "/rest%2Fv1/leads.json",
+            "/rest/v1/%256Ceads.json",
+            "/rest\\v1\\leads.json",
+            "/rest/v1/leads.json%20",
+            "/rest/v1/leads.json%00",
+            "/rest/v1/leads.json%3Bx=1",
+            "/rest/v1/leads.xml",
+            "/rest/v1/./leads.json.",
+            "http://other.example.com/rest/v1/leads.json",
+            "/rest/v1/leads.json?_method=GET&_method=POST",
+            "/rest/v1/leads.json?_method=POST&_method=GET",
+            "/rest/v1/leads.json?_METHOD=GET",
+            "/rest/v1/leads.json?_method=PUT",
+            "/rest/v1/leads.json?partitionName=A",
+        ] {
+            assert_eq!(of("POST", target), Route::Write(Endpoint::SyncLeads), "{target}");
+        }
+        assert_eq!(of("POST", "/rest/v1/leads/push.json"), Route::Write(Endpoint::PushLead));
+        assert_eq!(
+            of("POST", "/rest/v1/leads/submitForm.json"),
+            Route::Write(Endpoint::SubmitForm)
+        );
+        assert_eq!(
+            of("GET", "/rest/v1/leads.json?_method=POST"),
+            Route::Write(Endpoint::SyncLeads)
+        );
+        assert_eq!(of("PUT", "/rest/v1/leads.json"), Route::Write(Endpoint::SyncLeads));
+    }
+
+    #[test]
+    fn reads_deletions_and_every_other_endpoint_pass() {
+        for (method, target) in [
+            ("GET", "/rest/v1/leads.json?filterType=email&filterValues=a%40example.com"),
+            ("POST", "/rest/v1/leads.json?_method=GET"),
+            ("POST", "/rest/v1/leads.json?_method=DELETE"),
+            ("DELETE", "/rest/v1/leads.json?id=1"),
+            ("POST", "/rest/v1/leads/delete.json"),
+            ("POST", "/rest/v1/leads/7/merge.json?leadId=8"),
+            ("POST", "/bulk/v1/leads.json?format=csv"),
+            ("POST", "/rest/v1/lists/1/leads.json?id=2"),
+        ] {
+            assert_eq!(of(method, target), Route::Pass, "{method} {target}");
+        }
+        assert_eq!(
+            of("POST", "/identity/../rest/v1/leads.json"),
+            Route::Write(Endpoint::SyncLeads)
+        );
+        assert_eq!(of("POST", "//identity/oauth/token"), Route::Pass);
+        assert_eq!(of("POST", "/identity/oauth/token"), Route::Token);
+        assert_eq!(of("GET", "/-/metrics"), Route::Own);
+    }
+
+    #[test]
+    fn a_form_that_says_get_is_a_read_and_nothing_that_could_be_a_write_is_taken_for_one() {
+        let of = |method: &str, target: &str, kind: &str, body: &str| {
+            let request =
+                hyper::Request::builder().method(method).uri(target).header("content-type", kind);
+            let (head, ()) = request.body(()).unwrap().into_parts();
+            method_of_form(&head, body.as_bytes())
+        };
+        let (form, leads) =
+            ("application/x-www-form-urlencoded; charset=utf-8", "/rest/v1/leads.json");
+        let ask = "filterType=email&filterValues=a%40example.com&_method=GET";
+        assert_eq!(of("POST", leads, form, ask), Some(Method::GET));
+        assert_eq!(of("POST", leads, form, "_method=delete&id=1"), Some(Method::DELETE));
+        for (method, target, kind, body) in [
+            ("POST", leads, form, "filterType=email"),
+            ("POST", leads, form, "_method=POST&filterType=email"),
+            ("POST", leads, form, "_method=GET&_method=POST"),
+            ("POST", "/rest/v1/leads.json?_method=POST", form, ask),
+            ("POST", leads, "application/json", ask),
+            (
+                "POST",
+                leads,
+                form,
+                r#"{"input": [{"email": "a@example.com", "title": "&_method=GET&"}]}"#,
+            ),
+            ("PUT", leads, form, ask),
+        ] {
+            assert_eq!(of(method, target, kind, body), None, "{method} {target} {kind} {body}");
+        }
+    }
+
+    #[test]
+    fn a_call_is_taken_for_a_read_only_where_nothing_in_it_says_otherwise() {
+        let reads = |method: &str, target: &str| {
+            only_reads(
+                &Method::from_bytes(method.as_bytes()).unwrap(),
+                &target.parse::<Uri>().unwrap(),
+            )
+        };
+        for (method, target) in [
+            ("GET", "/rest/v1/leads.json?a=b"),
+            ("HEAD", "/x"),
+            ("POST", "/rest/v1/leads.json?_method=GET"),
+        ] {
+            assert!(reads(method, target), "{method} {target}");
+        }
+        for (method, target) in [
+            ("POST", "/rest/v1/leads/7/merge.json?leadId=8&my_method=GET"),
+            ("POST", "/rest/v1/leads/7/merge.json?leadId=8&x=_method=GET"),
+            ("POST", "/rest/v1/leads/7/merge.json?_method=GET&_method=POST"),
+            ("GET", "/rest/v1/leads/7/merge.json?leadId=8&_method=POST"),
+            ("POST", "/rest/v1/leads.json?_method=DELETE"),
+            ("DELETE", "/rest/v1/leads.json?id=1"),
+            ("POST", "/rest/v1/leads/7/merge.json?leadId=8"),
+        ] {
+            assert!(!reads(method, target), "{method} {target}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A guarded write, from the request to the answer: read whole, parsed, submitted to the engine,
+//! waited for, answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use hyper::{Request, Response, StatusCode};
+
+use super::classify::method_of_form;
+use super::forward::{Forwarder, Limits};
+use super::origin::{Origin, fingerprint};
+use super::parse::{Refused, parse};
+use super::response::{Answer, Body, answer, timed_out};
+use super::settings::CreateDuplicate;
+use crate::guard::engine::admission::Admission;
+use crate::guard::engine::{Action, Endpoint, Engine, Waited, WriteRequest};
+use crate::marketo::Borrowed;
+
+/// Marketo's own limit of a body: 1 MB.
+const BODY_BYTES: usize = 1_048_576;
+
+/// Takes writes in.
+#[derive(Debug)]
+pub(super) struct WriteHandler {
+    pub(super) engine: Arc<Engine<Origin>>,
+    pub(super) forwarder: Arc<Forwarder>,
+    pub(super) limits: Arc<Limits>,
+    /// The name of the instance, which keys are leased under.
+    pub(super) instance: String,
+    pub(super) create_duplicate: CreateDuplicate,
+    /// How long the body of a write may take to come.
+    pub(super) body_time: Duration,
+    /// How long a caller is kept waiting.
+    pub(super) max_wait: Duration,
+}
+
+impl WriteHandler {
+    /// Takes a write in, and answers it.
+    pub(super) async fn handle(
+        &self,
+        endpoint: Endpoint,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        self.guarded(endpoint, request).await.unwrap_or_else(Answer::into_response)
+    }
+
+    /// The answer, or why there is none of Marketo's.
+    async fn guarded(
+        &self,
+        endpoint: Endpoint,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Answer> {
+        let user = self.forwarder.users.of(request.headers());
+        let announced = request
+            .body()
+            .size_hint()
+            .upper()
+            .map_or(BODY_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        if announced > BODY_BYTES {
+            return Err(Answer::http(StatusCode::PAYLOAD_TOO_LARGE, ""));
+        }
+        let admission = &self.limits.admission;
+        let (Some(place), Some(mut room)) = (admission.enter(&user), admission.room(announced))
+        else {
+            tracing::warn!(%user, "a write is turned away: too many wait already");
+            return Err(self.refused("606", "Max rate limit exceeded: too many calls wait already"));
+        };
+        let (head, body) = request.into_parts();
+        if head.headers.contains_key(CONTENT_ENCODING) {
+            return Err(self.refused("612", "Invalid Content Type"));
+        }
+        let collected = Limited::new(body, BODY_BYTES).collect();
+        let body = match tokio::time::timeout(self.body_time, collected).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(_too_large)) => return Err(Answer::http(StatusCode::PAYLOAD_TOO_LARGE, "")),
+            Err(_elapsed) => return Err(Answer::http(StatusCode::REQUEST_TIMEOUT, "")),
+        };
+        drop(Admission::shrink(&mut room, body.len()));
+        if method_of_form(&head, &body).is_some() || writes_nobody(&head.headers, &body) {
+            // `place` and `room` are held until the answer is there.
+            return Ok(self.forwarder.pass_kept(&self.limits, &user, &head, body).await);
+        }
+        let incoming = parse(endpoint, &body, &self.instance).map_err(|refused| match refused {
+            Refused { code: "609", .. } if !is_json(&head.headers) => {
+                self.refused("612", "Invalid Content Type")
+            }
+            Refused { code, message } => self.refused(code, message),
+        })?;
+        if incoming.envelope.action == Action::CreateDuplicate {
+            let records = incoming.records.len();
+            self.forwarder.metrics.create_duplicate(records);
+            if self.create_duplicate == CreateDuplicate::Forbid {
+                tracing::warn!(%user, records, "createDuplicate is forbidden here");
+                let message = "createDuplicate is forbidden by the guard (guard.create_duplicate)";
+                return Err(self.refused("1003", message));
+            }
+        }
+        let target = head.uri.path_and_query().map_or("", |target| target.as_str()).to_owned();
+        let fingerprint = fingerprint(&head.headers, &head.method, &target);
+        let headers = Borrowed::new(&head.headers);
+        let origin = Origin { headers, method: head.method, target };
+        let pending = self.engine.submit(WriteRequest {
+            user,
+            origin,
+            fingerprint,
+            envelope: incoming.envelope,
+            records: incoming.records,
+            admitted: vec![place, room],
+        });
+        let made_up = self.forwarder.made_up.id();
+        match pending.within(self.max_wait).await {
+            Waited::Done(outcomes) => Ok(answer(outcomes, &made_up).into_response()),
+            Waited::NothingSent => {
+                Err(self.refused("606", "Max rate limit exceeded: nothing was sent in time"))
+            }
+            Waited::Open => Err(timed_out(&made_up)),
+        }
+    }
+
+    /// A refusal of the guard's own, in Marketo's shape.
+    fn refused(&self, code: &str, message: &str) -> Answer {
+        Answer::refused(&self.forwarder.made_up.id(), code, message)
+    }
+}
+
+/// Whether a body cannot be a lead write in any reading: it is none, or a form, as a query in a
+/// body is. Marketo says what it is then.
+fn writes_nobody(headers: &HeaderMap, body: &[u8]) -> bool {
+    let body = body.trim_ascii_start();
+    let is_form = media_type(headers).starts_with("application/x-www-form-urlencoded");
+    body.first().is_none_or(|first| is_form && (first.is_ascii_alphanumeric() || *first == b'_'))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    media_type(headers).starts_with("application/json")
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_ascii_lowercase()
+}

@@ -1,0 +1,69 @@
+//! What a guarded call goes out with beside its body: the caller's own headers, its Authorization
+//! among them, and the method and target as they came.
+
+use hyper::Method;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use sha2::{Digest as _, Sha256};
+
+use crate::marketo::Borrowed;
+
+/// Of a caller.
+#[derive(Debug)]
+pub(super) struct Origin {
+    /// The headers of its call.
+    pub(super) headers: Borrowed,
+    /// What is no POST is Marketo's to refuse.
+    pub(super) method: Method,
+    /// Path and query.
+    pub(super) target: String,
+}
+
+/// What callers must agree in to share a call: the token, the address, and how their bodies are to
+/// be read.
+pub(super) fn fingerprint(headers: &HeaderMap, method: &Method, target: &str) -> [u8; 32] {
+    let token = headers.get(AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
+    let content_type = content_type(headers);
+    let mut hash = Sha256::new();
+    for part in [token, content_type.as_bytes(), method.as_str().as_bytes(), target.as_bytes()] {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// The type of a body in one spelling: JSON is UTF-8, whether that is said or not.
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let spelled: String =
+        String::from_utf8_lossy(value).to_ascii_lowercase().split([' ', '"']).collect();
+    if spelled == "application/json;charset=utf-8" {
+        "application/json".to_owned()
+    } else {
+        spelled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Method;
+    use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+
+    use super::fingerprint;
+
+    fn of(method: Method, token: &'static str, content_type: &'static str) -> [u8; 32] {
+        let headers = HeaderMap::from_iter([
+            (AUTHORIZATION, HeaderValue::from_static(token)),
+            (CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        ]);
+        fingerprint(&headers, &method, "/rest/v1/leads.json")
+    }
+
+    #[test]
+    fn callers_agree_only_where_token_and_method_and_the_reading_of_their_bodies_agree() {
+        let usual = of(Method::POST, "token", "application/json");
+        assert_eq!(usual, of(Method::POST, "token", "Application/JSON; charset=\"UTF-8\""));
+        assert_ne!(usual, of(Method::POST, "another", "application/json"));
+        assert_ne!(usual, of(Method::POST, "token", "application/json; charset=iso-8859-1"));
+        assert_ne!(usual, of(Method::PUT, "token", "application/json"), "the method too");
+    }
+}
