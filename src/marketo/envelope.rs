@@ -124,7 +124,7 @@ impl Answer {
 
     /// The error that this answer is to a write: it does not say what was written.
     pub(super) fn unclear(self, what: String) -> Error {
-        let in_flight = self.came.in_flight;
+        let in_flight = Box::new(self.came.in_flight);
         Error::Unclear { call: self.call, what, request_id: self.request_id, in_flight }
     }
 }

@@ -30,7 +30,7 @@ pub enum Error {
         /// Marketo's id of the call, where it came.
         request_id: Option<String>,
         /// When it left, and when it must be over.
-        in_flight: InFlight,
+        in_flight: Box<InFlight>,
     },
     /// A read that kept failing, or a call that could not be sent at all. Nothing was changed.
     #[error("{call} did not succeed after {attempts} attempts: {what}")]
@@ -170,7 +170,7 @@ impl Error {
     /// The call in doubt, where it is one.
     pub fn in_flight(&self) -> Option<InFlight> {
         match self {
-            Self::Unclear { in_flight, .. } => Some(*in_flight),
+            Self::Unclear { in_flight, .. } => Some(**in_flight),
             _ => None,
         }
     }

@@ -240,7 +240,7 @@ impl CallFailure {
         match self {
             Self::Refused(refusal) => refusal.into_error(call, identity),
             Self::InDoubt { what, request_id, in_flight } => {
-                Error::Unclear { call, what, request_id, in_flight }
+                Error::Unclear { call, what, request_id, in_flight: Box::new(in_flight) }
             }
             Self::Unavailable { what, attempts } => Error::Unavailable { call, what, attempts },
             Self::Unreadable { what, request_id } => {

@@ -179,7 +179,7 @@ impl<M: ReadMemberships + SetProgramStatus, P: SendGate> Raising<'_, M, P> {
                             self.note(program, &status, &result, &mut set);
                         }
                     }
-                    Err(marketo::Error::Unclear { in_flight, .. }) => unclear = Some(in_flight),
+                    Err(marketo::Error::Unclear { in_flight, .. }) => unclear = Some(*in_flight),
                     Err(error) if is_about_the_program(&error) => {
                         for lead in leads {
                             self.refused

@@ -225,7 +225,7 @@ impl<M: ReadLeads + SyncLeads, L: Leases> Guard<'_, M, L> {
                 look_up = LookUp::Stale;
                 // Stopped while waiting: the leases last until the call is over, and whoever wants
                 // the keys waits in this run's place.
-                if !rights.keeping(self.outwait(in_flight)).await {
+                if !rights.keeping(self.outwait(*in_flight)).await {
                     rights.leave_to_end(&keys);
                     return Ok(look_up);
                 }

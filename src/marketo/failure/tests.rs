@@ -53,8 +53,8 @@ fn an_error_says_what_was_seen_and_when_it_must_be_over() {
     let unclear = error(Kind::Write, 502, "<html>");
     assert!(unclear.to_string().ends_with("/rest/v1/leads.json: HTTP 502"), "{unclear}");
     assert_eq!(unclear.in_flight().map(InFlight::limit), Some(SYNC_LIMIT));
-    let bare = error(Kind::Write, 413, "");
-    assert_eq!(bare.code(), Some("HTTP 413"));
+    let without_code = error(Kind::Write, 413, "");
+    assert_eq!(without_code.code(), Some("HTTP 413"));
     let refused = error(Kind::Write, 400, &with_code("610"));
     assert_eq!((refused.code(), refused.message()), (Some("610"), Some("words")));
 }

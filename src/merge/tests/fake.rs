@@ -246,7 +246,7 @@ fn unclear(call: &str) -> Error {
         call: call.to_owned(),
         what: "the connection was cut".to_owned(),
         request_id: None,
-        in_flight: InFlight::begun_at(Instant::now(), limit, Clock::real()),
+        in_flight: Box::new(InFlight::begun_at(Instant::now(), limit, Clock::real())),
     }
 }
 
