@@ -1,14 +1,13 @@
 //! What the guarded write costs in calls: 30,000 records, every other one of somebody who is
 //! already there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use mkto_audit::dedupe::{FieldFacts, KeyKind};
 use mkto_audit::guard::lease::{SharedLeases, Terms};
-use mkto_audit::guard::{Ended, Guard, GuardSettings, Record, Status, Watch};
+use mkto_audit::guard::{Ended, FileSettings, Record, Status, Watch, write_file};
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::goal::Goal;
 use crate::instance::{self, Rate};
@@ -26,21 +25,15 @@ pub(crate) fn measure() -> Vec<Goal> {
         for number in (0..RECORDS).step_by(2) {
             sandbox.put_lead(&json!({"email": email(number), "company": "Before"}));
         }
-        let settings = GuardSettings {
-            instance: "bench".to_owned(),
-            lookup_field: "email".to_owned(),
-            lookup_kind: KeyKind::Email,
-            facts: FieldFacts::default(),
-            partition: None,
-            dry_run: false,
-            concurrency: 5,
-            clock: client.clock(),
-            stop: CancellationToken::new(),
-        };
         let before = Instant::now();
-        let guard =
-            Guard::new(&client, SharedLeases::memory(Terms::default()), &Unwatched, settings);
-        let report = guard.upsert((0..RECORDS).map(record).collect()).await.unwrap();
+        let report = write_file(
+            &client,
+            SharedLeases::memory(Terms::default()),
+            Arc::new(Unwatched),
+            FileSettings::new("bench"),
+            (0..RECORDS).map(record).collect(),
+        )
+        .await;
         println!("writing, {RECORDS} records: {:.1} s", before.elapsed().as_secs_f64());
         assert!(matches!(report.ended, Ended::Complete), "{:?}", report.ended);
         let half = RECORDS as usize / 2;

@@ -1,34 +1,30 @@
 //! The write path on which duplicates cannot arise, for whoever shares a store of leases.
 //!
 //! Marketo's `createOrUpdate` looks up and then inserts, so two of them that overlap both insert.
-//! Here every record goes another way: all records of one key become one (`coalesce`), the key is
-//! looked up, a new one is written by `createOnly` and a known one by `updateOnly` with its id
-//! (`decide`), and no second call with a key leaves while the first may still be writing (`lease`).
-//! A call whose answer was lost is settled by waiting out Marketo's time limit and looking (law 4).
-//! So goes a file of records (`upsert`), and so go the writes of others (`proxy`).
+//! Here every record goes another way (`engine`): records of one key become one, the key is looked
+//! up, a new one is written by `createOnly` and a known one by `updateOnly` with its id, and no
+//! second call with a key leaves while the first may still be writing (`lease`). A call whose answer
+//! was lost is settled by looking, and by waiting out Marketo's time limit where that tells nothing
+//! (law 4). So goes a file of records (`file`), and so go the writes of others (`proxy`).
 //!
 //! Never: sends a record twice on a guess, writes to a key that has several leads, or stops
 //! half-way through a call. What it cannot see: writers that do not go through it. Against those
 //! `createOnly` narrows the window, no more.
 
-mod coalesce;
-mod decide;
-#[cfg_attr(not(test), expect(dead_code, reason = "the face for files is to use the rest"))]
 mod engine;
+mod file;
 pub mod lease;
 mod older_runs;
 mod proxy;
 mod read;
-mod slice;
 mod tally;
-mod upsert;
 
 pub use engine::OnDuplicates;
+pub use file::{Ended, FileSettings, LineResult, Status, UpsertReport, Watch, write_file};
 pub use older_runs::until_older_runs_are_over;
 pub use proxy::{CreateDuplicate, Mode, ProxySettings, ServeError, serve};
 pub use read::{Format, InputError, Record, Records, check_fields, read_dates, read_records};
 pub use tally::{Counts, Tally, TallyError};
-pub use upsert::{Ended, Guard, GuardSettings, LineResult, Status, UpsertReport, Watch};
 
 /// Why a guarded write could not begin.
 #[derive(Debug, thiserror::Error)]

@@ -219,6 +219,46 @@ fn a_run_that_was_killed_with_a_call_in_flight_is_outwaited_by_the_next() {
 }
 
 #[test]
+fn a_run_after_a_killed_one_waits_for_that_ones_keys_and_for_no_others() {
+    let instance = Instance::start(quick());
+    let held = instance.sandbox.hold_writes();
+    // A call may take 15 seconds here: enough for a busy machine, and not too long to wait for.
+    let speed = ("MKTO_AUDIT_CLOCK_SPEED", "6");
+    let mut child = spawn_with(&instance, &people_of(&instance, "a.csv", 0..3), speed);
+    while writes(&instance) == 0 {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let next = spawn_with(&instance, &people_of(&instance, "b.csv", 0..6), speed);
+    // The killed run's call is under way for as long as the sandbox holds it, and its leases with
+    // it; those whom it does not write leave meanwhile.
+    while writes(&instance) < 2 {
+        std::thread::yield_now();
+    }
+    assert!(instance.sandbox.leads().is_empty(), "both calls are still under way");
+    drop(held);
+    let run = Run::from(next.wait_with_output().unwrap()).expect_code(0).json();
+    let counts = (&run["created"], &run["unchanged"]);
+    assert_eq!(counts, (&json!(3), &json!(3)), "the killed run's call had written three of them");
+    assert_eq!(duplicates(&instance), [""; 0]);
+}
+
+#[test]
+fn a_lost_answer_is_settled_by_an_early_look_long_before_its_call_must_be_over() {
+    let instance = Instance::start(quick());
+    instance.sandbox.fail_next("POST /rest/v1/leads", Fault::CutAfter);
+    let file = instance.file("people.csv", people(3));
+    let begun = tokio::time::Instant::now();
+    // Marketo's time passes six times as fast: a call may take 15 seconds of the wall's, and is
+    // looked for after less than one.
+    let mut command = instance.command(["upsert", file.to_str().unwrap(), "--confirm", "--json"]);
+    let run = Run::of(command.env("MKTO_AUDIT_CLOCK_SPEED", "6")).expect_code(0).json();
+    assert_eq!((&run["created"], writes(&instance)), (&json!(3), 1));
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn one_bad_line_fails_alone_even_among_lines_of_the_same_person() {
     let instance = Instance::start(quick());
     let file = "email,numberOfEmployees\na@example.com,7\na@example.com,many\nb@example.com,8\n";
@@ -253,11 +293,19 @@ fn a_quota_that_ends_in_mid_run_stops_it_and_every_line_is_accounted_for() {
     assert_eq!(created + document["skipped"].as_u64().unwrap(), 1_000);
 }
 
-/// A run that is under way.
+/// A run that is under way, for which no answer comes too late.
 fn spawn(instance: &Instance, file: &std::path::Path) -> std::process::Child {
+    spawn_with(instance, file, UNHURRIED)
+}
+
+fn spawn_with(
+    instance: &Instance,
+    file: &std::path::Path,
+    variable: (&str, &str),
+) -> std::process::Child {
     instance
         .command(["upsert", file.to_str().unwrap(), "--confirm", "--json"])
-        .envs([UNHURRIED])
+        .envs([variable])
         .stderr(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -340,7 +388,7 @@ fn a_call_that_an_older_version_left_open_is_outwaited_before_anything_is_looked
     let name = instance.run(["scan", "--json"]).expect_code(0).json()["instance"].clone();
     std::fs::remove_file(&ledger).ok();
     ledger_of_an_older_version(&ledger, name.as_str().unwrap());
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     let run = instance
         .run(["upsert", file.to_str().unwrap(), "--confirm", "--json"])
         .expect_code(0)

@@ -2,6 +2,7 @@
 //! duplicate can arise.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -12,8 +13,7 @@ use super::{Context, Exit, Failure, Progress};
 use crate::dedupe::{KeyKind, KeySpec};
 use crate::guard::lease::{SharedLeases, Terms};
 use crate::guard::{
-    self, Ended, Format, Guard, GuardSettings, LineResult, Record, Records, Status, UpsertReport,
-    Watch,
+    self, Ended, FileSettings, Format, LineResult, Record, Records, Status, UpsertReport, Watch,
 };
 use crate::ledger::Ledger;
 use crate::marketo::{Client, Clock, ReadLeads, Schema};
@@ -102,7 +102,8 @@ pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit
     let dates = guard::read_dates(&name, &mut read, &schema, args.dates.map(Into::into))?;
     let Records { records, notes, .. } = read;
     notes.iter().chain(&dates).for_each(|note| context.ui.note(&format!("note: {note}")));
-    let watcher = Watcher { progress: context.ui.progress("writing", Some(records.len() as u64)) };
+    let watcher: Arc<dyn Watch> =
+        Arc::new(Watcher { progress: context.ui.progress("writing", Some(records.len() as u64)) });
     if !dry_run {
         outwait_older_runs(context, &watcher, client.clock()).await?;
     }
@@ -112,18 +113,17 @@ pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit
     } else {
         super::leases::open_shared(context)?
     };
-    let settings = GuardSettings {
-        instance: context.config.instance_name(),
+    let settings = FileSettings {
         lookup_field: args.lookup_field.clone(),
         lookup_kind: kind_of(&schema, &args.lookup_field),
         facts: crate::merge::facts(&schema),
         partition: args.partition.clone(),
         dry_run,
         concurrency: context.config.limits.concurrency,
-        clock: client.clock(),
         stop: context.interrupt.clone(),
+        ..FileSettings::new(context.config.instance_name())
     };
-    let report = Guard::new(&client, leases, &watcher, settings).upsert(records).await?;
+    let report = guard::write_file(&client, leases, Arc::clone(&watcher), settings, records).await;
     drop(watcher);
     show(context, args, &report, &client)?;
     match report.ended {
@@ -140,7 +140,7 @@ pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit
 /// here none of them runs, and from then on none begins: its format is newer than theirs.
 async fn outwait_older_runs(
     context: &Context,
-    watcher: &Watcher,
+    watcher: &Arc<dyn Watch>,
     clock: Clock,
 ) -> Result<(), Failure> {
     let ledger = Ledger::open(&context.config.ledger_file()?, &context.config.instance_name())?;

@@ -43,12 +43,11 @@ pub(crate) mod sender;
 mod settings;
 mod supervisor;
 
-pub(crate) use decide::holds;
 pub(crate) use events::{Event, Observer};
 pub(crate) use fair_queue::FairQueue;
 pub(crate) use outcome::{Outcome, PendingReply, Refused, Waited};
 pub(crate) use queue::Standing;
-pub(crate) use record::{Endpoint, Members};
+pub(crate) use record::{Endpoint, Members, raw};
 #[cfg(test)]
 pub(crate) use request::WriteMode;
 pub(crate) use request::{Action, ApiUser, Envelope, Goal, Record, WriteRequest};
@@ -78,8 +77,15 @@ impl<O: Send + Sync + 'static> Engine<O> {
         turns: Arc<FairQueue>,
         settings: EngineSettings,
     ) -> Self {
-        let EngineSettings { look_first, on_duplicates, winner, unsent, clock, observer } =
-            settings;
+        let EngineSettings {
+            look_first,
+            on_duplicates,
+            winner,
+            calls_in_a_batch,
+            unsent,
+            clock,
+            observer,
+        } = settings;
         let hold = Hold::new(leases, unsent, clock);
         let tools = Tools {
             calls: Calls { sender, hold, turns, observer },
@@ -88,7 +94,7 @@ impl<O: Send + Sync + 'static> Engine<O> {
         let (commands, incoming) = unbounded_channel();
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
-        let supervisor = Supervisor::new(tools);
+        let supervisor = Supervisor::new(tools, calls_in_a_batch);
         let supervisor = tokio::spawn(async move {
             supervisor.run(incoming).await;
             drop(guard);

@@ -114,6 +114,17 @@ impl Client {
         &self.inner.export
     }
 
+    /// What calls of this client get their turn from.
+    pub(crate) fn pacer(&self) -> Arc<Pacer> {
+        Arc::clone(&self.inner.pacer)
+    }
+
+    /// The error of the typed API for a failure of this call, named without its query.
+    pub(crate) fn error_of(&self, failure: CallFailure, call: &str) -> Error {
+        let options = &self.inner.options;
+        failure.into_error(call.to_owned(), &options.base_url, &options.identity_url)
+    }
+
     /// The connections to Marketo.
     pub(crate) fn transport(&self) -> &Transport {
         &self.inner.transport

@@ -21,7 +21,7 @@ use super::{CertificateFault, Error, InFlight, Moment, NoCall, Reason, Withheld}
 #[derive(Debug)]
 pub(crate) enum CallFailure {
     /// Marketo said no; nothing was done.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// A write that left, and may have been done or be under way (law 4).
     InDoubt { what: String, request_id: Option<String>, in_flight: InFlight },
     /// Marketo could not be reached, or a read kept failing; nothing was done.
@@ -177,7 +177,7 @@ fn refused(
         | Verdict::SlowDown
         | Verdict::Refuse
         | Verdict::Deny
-        | Verdict::Quota => CallFailure::Refused(Refusal {
+        | Verdict::Quota => CallFailure::Refused(Box::new(Refusal {
             meaning: Meaning::of(&reason.code, &reason.message),
             code: reason.code,
             message: reason.message,
@@ -186,7 +186,7 @@ fn refused(
             content_type: headers.get(CONTENT_TYPE).cloned(),
             body,
             verdict,
-        }),
+        })),
     }
 }
 
@@ -227,9 +227,10 @@ impl CallFailure {
 
     fn request_id(&self) -> Option<&str> {
         match self {
-            Self::Refused(Refusal { request_id, .. })
-            | Self::InDoubt { request_id, .. }
-            | Self::Unreadable { request_id, .. } => request_id.as_deref(),
+            Self::Refused(refusal) => refusal.request_id.as_deref(),
+            Self::InDoubt { request_id, .. } | Self::Unreadable { request_id, .. } => {
+                request_id.as_deref()
+            }
             _ => None,
         }
     }

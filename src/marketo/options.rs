@@ -36,7 +36,7 @@ pub struct ClientOptions {
     pub clock: Clock,
 }
 
-/// A custom service of Marketo's Admin > LaunchPoint.
+/// A custom service of Marketo's Admin > `LaunchPoint`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct OwnCredentials {

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::auth::{Auth, own_headers};
-use super::call::Call;
+use super::call::{Body, Call};
 use super::envelope::Answer;
 use super::failure::{CallFailure, judge};
 use super::meaning::Meaning;
@@ -268,7 +268,22 @@ impl<'a, T: Turns> Session<'a, T> {
         write: RawWrite,
     ) -> Result<Written, CallFailure> {
         let RawWrite { method, target, body, limit } = write;
-        let mut answer = self.call(gate, &Call::given(method, target, body, limit)).await?;
+        self.written(gate, &Call::given(method, target, body, limit)).await
+    }
+
+    /// Writes once, with a body of this program's own.
+    pub(crate) async fn write_json(
+        &self,
+        gate: &impl SendGate,
+        path: &str,
+        body: Vec<u8>,
+        limit: std::time::Duration,
+    ) -> Result<Written, CallFailure> {
+        self.written(gate, &Call::post(path, Body::Json(body), limit)).await
+    }
+
+    async fn written(&self, gate: &impl SendGate, call: &Call) -> Result<Written, CallFailure> {
+        let mut answer = self.call(gate, call).await?;
         let came = answer.came;
         match answer.raw_rows() {
             Some(rows) => Ok(Written {

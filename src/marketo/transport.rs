@@ -279,7 +279,7 @@ pub(crate) fn without_hop_by_hop(headers: &mut HeaderMap) {
 
 /// The body of an answer, unpacked where it came compressed; then its headers say so no more.
 fn decoded(headers: &mut HeaderMap, body: Bytes) -> Result<Bytes, String> {
-    if !headers.get(CONTENT_ENCODING).is_some_and(|coding| coding.as_bytes() == b"gzip") {
+    if headers.get(CONTENT_ENCODING).is_none_or(|coding| coding.as_bytes() != b"gzip") {
         return Ok(body);
     }
     let mut plain = Vec::new();

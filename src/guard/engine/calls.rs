@@ -62,7 +62,7 @@ impl<S: Sender, L: Leases> Calls<S, L> {
         let found = self.hold.keep_during(&leases, look_up).await;
         turn.end();
         found
-            .map(|found| Evidence::of(field, found))
+            .map(|found| Evidence::of(&request.envelope, found))
             .map_err(|failure| self.refused(request, failure))
     }
 

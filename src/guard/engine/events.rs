@@ -13,6 +13,8 @@ use crate::marketo::Kind;
 pub(crate) enum Event<'a> {
     /// So many records wait because another write of their key is under way.
     Waiting(usize),
+    /// Records wait because another guard, or another run, has their key.
+    HeldElsewhere,
     /// A batch of so many records goes to Marketo.
     Batch(usize),
     /// Marketo's row of this status stands for so many records.

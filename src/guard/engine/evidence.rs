@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::record::key_of;
+use super::request::Envelope;
 use crate::lead::Lead;
 use crate::marketo::{Found, MarketoTime};
 
@@ -33,8 +33,9 @@ pub(super) enum Age {
 }
 
 impl Evidence {
-    /// Sorts what was looked up by `field`.
-    pub(super) fn of(field: &str, found: Found) -> Self {
+    /// Sorts what was looked up for such writes.
+    pub(super) fn of(envelope: &Envelope, found: Found) -> Self {
+        let field = envelope.lookup.as_str();
         let mut evidence = Self {
             request_id: found.request_id.map(Into::into),
             clock: found.clock,
@@ -44,7 +45,7 @@ impl Evidence {
             let key = if field == "id" {
                 Some(lead.id.to_string())
             } else {
-                lead.value(field).and_then(|value| key_of(field, value))
+                lead.value(field).and_then(|value| envelope.key_of(value))
             };
             if let Some(key) = key {
                 evidence.spellings.entry(key.to_lowercase()).or_default().insert(key.clone());

@@ -92,7 +92,7 @@ pub(super) async fn prepare<S: Sender, L: Leases>(
     let inserts = matches!(envelope.action, Action::CreateOrUpdate | Action::CreateOnly);
     if rules.look_first && inserts {
         for unit in &mut units {
-            Record::show_key(&mut unit.raw, &envelope.lookup);
+            Record::show_key(&mut unit.raw, envelope);
         }
     }
     let may_rewrite = rules.look_first

@@ -4,7 +4,7 @@
 //! keeps what has not left from leaving. What has left goes on without it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -76,7 +76,7 @@ impl Refused {
     /// What a failed call comes to; none where it is in doubt, or where its gate knows why.
     pub(super) fn of(failure: CallFailure) -> Option<Self> {
         match failure {
-            CallFailure::Refused(refusal) => Some(Self::Marketo(Arc::new(refusal))),
+            CallFailure::Refused(refusal) => Some(Self::Marketo(Arc::from(refusal))),
             CallFailure::NoCall(none) => Some(Self::NoCall(none)),
             CallFailure::Untrusted(why) => Some(Self::Untrusted(why)),
             CallFailure::Unavailable { .. }
@@ -101,6 +101,11 @@ impl Refused {
         }
     }
 
+    /// Whether it is about the one call, so that the next one may fare better.
+    pub(crate) fn is_of_the_call(&self) -> bool {
+        matches!(self, Self::Marketo(_) | Self::Fault)
+    }
+
     /// Whether every record of the call would get the same alone.
     pub(super) fn is_same_for_all(&self) -> bool {
         SAME_FOR_ALL.contains(&self.code())
@@ -123,8 +128,21 @@ pub(super) struct Reply {
     outcomes: UnboundedSender<(usize, Outcome)>,
 }
 
+/// Where a record is that was submitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whereabouts {
+    /// In a queue, or at its end.
+    AtRest,
+    /// In a batch.
+    UnderWay,
+    /// In a call whose answer was lost.
+    InDoubt,
+}
+
 #[derive(Debug, Default)]
 struct State {
+    /// Of each record, as a number.
+    whereabouts: Vec<AtomicU8>,
     /// Set when nobody waits for the results any more.
     gone: AtomicBool,
     /// Set when a call with one of the records leaves.
@@ -145,7 +163,8 @@ pub(crate) enum Waited {
 /// Both ends, for so many records.
 pub(super) fn reply(records: usize) -> (Reply, PendingReply) {
     let (sender, outcomes) = unbounded_channel();
-    let state = Arc::new(State::default());
+    let whereabouts = (0..records).map(|_| AtomicU8::new(Whereabouts::AtRest as u8)).collect();
+    let state = Arc::new(State { whereabouts, ..State::default() });
     let so_far = vec![None; records];
     let pending = PendingReply { state: Arc::clone(&state), outcomes, so_far, missing: records };
     (Reply { state, outcomes: sender }, pending)
@@ -184,6 +203,22 @@ impl PendingReply {
         None
     }
 
+    /// Whether a record is in a batch, and not in doubt.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.those(Whereabouts::UnderWay).next().is_some()
+    }
+
+    /// The places of the records whose call may have been done, or be running still.
+    pub(crate) fn in_doubt(&self) -> Vec<usize> {
+        self.those(Whereabouts::InDoubt).collect()
+    }
+
+    fn those(&self, wanted: Whereabouts) -> impl Iterator<Item = usize> + '_ {
+        let all = self.state.whereabouts.iter().enumerate();
+        all.filter(move |(_, now)| now.load(Ordering::SeqCst) == wanted as u8)
+            .map(|(place, _)| place)
+    }
+
     /// Keeps what has not left from leaving.
     pub(crate) fn withdraw(&self) {
         self.state.gone.store(true, Ordering::SeqCst);
@@ -215,6 +250,15 @@ impl Reply {
     pub(super) fn settle(&self, place: usize, outcome: Outcome) {
         // Nobody may wait any more: the outcome is Marketo's all the same.
         self.outcomes.send((place, outcome)).ok();
+        // The order matters: a record that is at rest has its outcome, if it has one.
+        self.is_now(place, Whereabouts::AtRest);
+    }
+
+    /// Notes where a record is.
+    pub(super) fn is_now(&self, place: usize, whereabouts: Whereabouts) {
+        if let Some(now) = self.state.whereabouts.get(place) {
+            now.store(whereabouts as u8, Ordering::SeqCst);
+        }
     }
 }
 
@@ -222,7 +266,7 @@ impl Reply {
 mod tests {
     use std::time::Duration;
 
-    use super::{Outcome, Waited, reply};
+    use super::{Outcome, Waited, Whereabouts, reply};
 
     #[test]
     fn nothing_leaves_for_a_writer_that_has_gone_not_even_the_rest_of_what_it_sent() {
@@ -259,5 +303,20 @@ mod tests {
         kept.settle(1, Outcome::NotSent);
         drop(kept);
         assert!(matches!(pending.within(Duration::from_secs(1)).await, Waited::Open));
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_stops_knows_what_is_in_doubt_and_what_is_still_under_way() {
+        let (kept, pending) = reply(3);
+        assert!(!pending.is_under_way());
+        kept.is_now(0, Whereabouts::UnderWay);
+        kept.is_now(1, Whereabouts::UnderWay);
+        kept.is_now(1, Whereabouts::InDoubt);
+        assert!(pending.is_under_way());
+        kept.settle(0, Outcome::NotSent);
+        assert!(!pending.is_under_way());
+        assert_eq!(pending.in_doubt(), [1]);
+        kept.settle(1, Outcome::Unchanged(7));
+        assert_eq!(pending.in_doubt(), [0_usize; 0]);
     }
 }

@@ -96,6 +96,8 @@ pub(super) struct WriteQueue<O> {
     /// Whatever is not finished.
     open: BTreeMap<Number, Open<O>>,
     last: Number,
+    /// How many calls' worth of records are taken together.
+    calls: usize,
 }
 
 type KeyQueues = BTreeMap<LeaseKey, VecDeque<(Number, ApiUser)>>;
@@ -117,11 +119,22 @@ pub(super) struct Open<O> {
 
 impl<O> Default for WriteQueue<O> {
     fn default() -> Self {
-        Self { users: BTreeMap::new(), keys: BTreeMap::new(), open: BTreeMap::new(), last: 0 }
+        Self::taking(1)
     }
 }
 
 impl<O> WriteQueue<O> {
+    /// Empty queues, of which so many calls' worth of records are taken together.
+    pub(super) fn taking(calls: usize) -> Self {
+        Self {
+            users: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            open: BTreeMap::new(),
+            last: 0,
+            calls: calls.max(1),
+        }
+    }
+
     /// Puts a writer's records at the end of their queues. Whether a turn has to be sent for.
     pub(super) fn enter(&mut self, request: &Arc<Submitted<O>>, records: Vec<Record>) -> bool {
         for (place, record) in records.into_iter().enumerate() {
@@ -170,20 +183,20 @@ impl<O> WriteQueue<O> {
         items.remove(items.iter().position(|item| item.number == number)?)
     }
 
-    /// The records of the next call of this user; none where none may leave now. `given_up` gets
+    /// The records of the next batch of this user; none where none may leave now. `given_up` gets
     /// those whose writer is gone.
     pub(super) fn take(&mut self, user: &ApiUser, given_up: &mut Vec<Item<O>>) -> Vec<Unit<O>> {
         let Some(queue) = self.users.get_mut(user) else { return Vec::new() };
-        let mut batch = Batch::default();
+        let mut batch = Batch::of(self.calls);
         let mut left = VecDeque::with_capacity(queue.items.len());
         let mut items = std::mem::take(&mut queue.items).into_iter();
         for item in items.by_ref() {
-            if batch.units.len() >= BATCH {
-                left.push_back(item);
-                break;
-            }
             match batch.fit(&item, &self.keys) {
                 None => left.push_back(item),
+                Some(Fit::NewUnit) if batch.units.len() >= self.calls * BATCH => {
+                    left.push_back(item);
+                    break;
+                }
                 Some(_) if !item.request.reply.may_leave() => given_up.push(item),
                 Some(fit) => batch.add(fit, item),
             }
@@ -197,7 +210,7 @@ impl<O> WriteQueue<O> {
     /// them any more.
     pub(super) fn has_more(&mut self, user: &ApiUser) -> bool {
         let Some(queue) = self.users.get_mut(user) else { return false };
-        let batch = Batch::default();
+        let batch = Batch::of(self.calls);
         queue.is_dispatched = queue.items.iter().any(|item| batch.fit(item, &self.keys).is_some());
         let has_more = queue.is_dispatched;
         if queue.items.is_empty() {
@@ -253,18 +266,35 @@ impl<O> WriteQueue<O> {
     }
 }
 
-/// A call that is being put together.
+/// Cuts units of one way of writing into calls, in order. A record that is too large for any call
+/// gets one of its own, which Marketo then refuses.
+pub(super) fn into_calls<O>(units: Vec<Unit<O>>) -> Vec<Vec<Unit<O>>> {
+    let (mut calls, mut bytes): (Vec<Vec<Unit<O>>>, usize) = (Vec::new(), 0);
+    for unit in units {
+        let room = BODY_BYTES.saturating_sub(unit.first.request.envelope.bytes());
+        let size: usize = unit.items().map(|item| item.record.bytes + ID_BYTES).sum();
+        match calls.last_mut() {
+            Some(call) if call.len() < BATCH && bytes + size <= room => {
+                call.push(unit);
+                bytes += size;
+            }
+            _ => {
+                calls.push(vec![unit]);
+                bytes = size;
+            }
+        }
+    }
+    calls
+}
+
+/// A batch that is being put together.
 struct Batch<O> {
     units: Vec<Unit<O>>,
     /// Which unit has a key, and the number of the last record in it.
     keys: BTreeMap<LeaseKey, (usize, Number)>,
     bytes: usize,
-}
-
-impl<O> Default for Batch<O> {
-    fn default() -> Self {
-        Self { units: Vec::new(), keys: BTreeMap::new(), bytes: 0 }
-    }
+    /// For how many calls it is.
+    calls: usize,
 }
 
 /// Where a record fits into a call.
@@ -275,9 +305,13 @@ enum Fit {
 }
 
 impl<O> Batch<O> {
+    fn of(calls: usize) -> Self {
+        Self { units: Vec::new(), keys: BTreeMap::new(), bytes: 0, calls }
+    }
+
     /// Where a record fits into the call; nowhere if it has to wait.
     fn fit(&self, item: &Item<O>, queues: &KeyQueues) -> Option<Fit> {
-        let room = BODY_BYTES.saturating_sub(item.request.envelope.bytes());
+        let room = self.calls * BODY_BYTES.saturating_sub(item.request.envelope.bytes());
         if !self.agrees(item) || self.bytes + item.record.bytes + ID_BYTES > room {
             // A record that is too large for any call is Marketo's to refuse.
             return (self.units.is_empty() && is_first(item, queues)).then_some(Fit::NewUnit);

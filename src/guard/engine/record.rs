@@ -6,8 +6,6 @@ use serde::Serialize as _;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::dedupe::KeyKind;
-
 /// The three endpoints that write people one call at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Endpoint {
@@ -164,9 +162,4 @@ impl Form {
 pub(crate) fn raw(value: &(impl serde::Serialize + ?Sized)) -> Box<RawValue> {
     // Strings, numbers and maps of JSON have a JSON form; null stands where a value had none.
     serde_json::value::to_raw_value(value).unwrap_or_default()
-}
-
-/// The match key of a value of a field; an empty one is none. The schema is not known here.
-pub(crate) fn key_of(field: &str, value: &Value) -> Option<String> {
-    KeyKind::standard(field).key(value).map(String::from)
 }

@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::record::{Endpoint, Members, RawRecord, key_of, raw};
+use super::record::{Endpoint, Members, RawRecord, raw};
+use crate::dedupe::KeyKind;
 use crate::guard::lease::LeaseKey;
 
 /// Whose write it is. Fairness and counts go by it: the login of an API-only user, or whatever a
@@ -103,6 +104,8 @@ pub(crate) struct Envelope {
     pub(crate) action: Action,
     /// The field that is looked up; `email` where none is named.
     pub(crate) lookup: String,
+    /// How the values of that field compare, as far as whoever asks knows the schema.
+    pub(crate) kind: KeyKind,
     /// What it is for.
     pub(crate) goal: Goal,
     /// Whether a partition is named that limits the match: what Marketo does then depends on where
@@ -154,11 +157,18 @@ impl Envelope {
             endpoint: Endpoint::SyncLeads,
             action,
             lookup: lookup.to_owned(),
+            kind: KeyKind::standard(lookup),
             goal: Goal::Write,
             in_partition: false,
             members: members.map(|(name, value)| (name.to_owned(), raw(value))).into(),
             only_on_create: Members::new(),
         }
+    }
+
+    /// The match key of a value of the field that is looked up; an empty one is none. Everything of
+    /// a write is keyed by one kind, the leads that are found too.
+    pub(super) fn key_of(&self, value: &Value) -> Option<String> {
+        self.kind.key(value).map(String::from)
     }
 
     /// What writes must agree in to share a call.
@@ -167,7 +177,7 @@ impl Envelope {
         let own: [&[u8]; 3] = [
             fingerprint,
             self.endpoint.name().as_bytes(),
-            &[self.goal as u8, u8::from(self.in_partition)],
+            &[self.goal as u8, self.kind as u8, u8::from(self.in_partition)],
         ];
         let pairs = |members: &Members| -> Vec<String> {
             members.iter().flat_map(|(name, raw)| [name.clone(), raw.get().to_owned()]).collect()
@@ -258,7 +268,7 @@ impl Record {
             .filter_map(|(name, json)| LeaseKey::of_value(instance, name, &value(json)?))
             .collect();
         let key = fields.get(&envelope.lookup);
-        let key = key.and_then(|json| key_of(&envelope.lookup, &value(json)?));
+        let key = key.and_then(|json| envelope.key_of(&value(json)?));
         Self { raw, key, leases: Arc::new(leases), bytes }
     }
 
@@ -278,10 +288,12 @@ impl Record {
 
     /// Takes away what nobody sees of the key: blanks and marks without width around it would hide
     /// the lead from the next look-up, and from the next writer who leaves them out.
-    pub(super) fn show_key(raw_record: &mut RawRecord, lookup: &str) {
+    pub(super) fn show_key(raw_record: &mut RawRecord, envelope: &Envelope) {
+        let lookup = &envelope.lookup;
         let Some(value @ Value::String(_)) = raw_record.value(lookup) else { return };
         let text = value.as_str().map(str::to_lowercase);
-        if let Some(key) = key_of(lookup, &value).filter(|key| Some(key.to_lowercase()) != text) {
+        let key = envelope.key_of(&value).filter(|key| Some(key.to_lowercase()) != text);
+        if let Some(key) = key {
             raw_record.set(lookup, &raw(&key));
         }
     }
@@ -341,7 +353,7 @@ mod tests {
     fn what_nobody_sees_of_a_key_is_taken_away() {
         let envelope = Envelope::sync(Action::CreateOrUpdate, "email");
         let mut record = record(&envelope, &json!({"email": "\u{feff}Ada@example.com\u{200b} "}));
-        Record::show_key(&mut record.raw, "email");
+        Record::show_key(&mut record.raw, &envelope);
         assert_eq!(record.raw.values()["email"], "ada@example.com");
         assert_eq!(record.key.as_deref(), Some("ada@example.com"));
     }

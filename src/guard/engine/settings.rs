@@ -24,6 +24,7 @@ pub(crate) struct EngineSettings {
     pub(super) look_first: bool,
     pub(super) on_duplicates: OnDuplicates,
     pub(super) winner: WinnerOrder,
+    pub(super) calls_in_a_batch: usize,
     pub(super) unsent: Duration,
     pub(super) clock: Clock,
     pub(super) observer: Arc<dyn Observer>,
@@ -35,6 +36,7 @@ impl Default for EngineSettings {
             look_first: true,
             on_duplicates: OnDuplicates::default(),
             winner: WinnerOrder(Vec::new()),
+            calls_in_a_batch: 1,
             unsent: Terms::default().unsent,
             clock: Clock::real(),
             observer: Arc::new(Unobserved),
@@ -53,6 +55,12 @@ impl EngineSettings {
     /// keep; an error where nothing is said.
     pub(crate) fn on_duplicates(self, on_duplicates: OnDuplicates, winner: WinnerOrder) -> Self {
         Self { on_duplicates, winner, ..self }
+    }
+
+    /// How many calls' worth of records are looked up together; one where nothing is said. Creates
+    /// and updates leave apart, so that more together fill their calls better.
+    pub(crate) fn calls_in_a_batch(self, calls_in_a_batch: usize) -> Self {
+        Self { calls_in_a_batch, ..self }
     }
 
     /// How long a lease lasts that was taken and not renewed, and how fast Marketo's time passes.

@@ -24,8 +24,8 @@ use super::calls::{Calls, no_leases, told};
 use super::events::Event;
 use super::execute::{self, InDoubt, Next, Results, Rules};
 use super::hold::KeepEnded;
-use super::outcome::{Outcome, Refused};
-use super::queue::{Item, Number, Standing, Submitted, Unit, WriteQueue};
+use super::outcome::{Outcome, Refused, Whereabouts};
+use super::queue::{Item, Number, Standing, Submitted, Unit, WriteQueue, into_calls};
 use super::reconcile;
 use super::request::{ApiUser, Record, WriteMode};
 use super::rows::{is_skipped, status, written};
@@ -84,10 +84,10 @@ pub(super) struct Supervisor<S: Sender, L> {
 }
 
 impl<S: Sender, L: Leases> Supervisor<S, L> {
-    pub(super) fn new(tools: Tools<S, L>) -> Self {
+    pub(super) fn new(tools: Tools<S, L>, calls_in_a_batch: usize) -> Self {
         Self {
             tools: Arc::new(tools),
-            queue: WriteQueue::default(),
+            queue: WriteQueue::taking(calls_in_a_batch),
             waiting: BTreeMap::new(),
             keepers: BTreeMap::new(),
             tasks: JoinSet::new(),
@@ -206,6 +206,7 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
             }
         }
         self.give_up(given_up);
+        are_now(&units, Whereabouts::UnderWay);
         units
     }
 
@@ -231,11 +232,16 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
                     finished.extend(items.map(|item| item.number));
                 }
                 Next::Again(sharing) => {
+                    is_now(&unit, Whereabouts::AtRest);
                     let (items, held) = unit.into_parts();
                     leases.extend(held);
                     again.extend(items.map(|item| item.sharing_at_most(sharing)));
                 }
-                Next::WaitForLeases => self.wait_for_leases(unit),
+                Next::WaitForLeases => {
+                    is_now(&unit, Whereabouts::AtRest);
+                    self.tell(&Event::HeldElsewhere);
+                    self.wait_for_leases(unit);
+                }
                 Next::Send(mode) => to_send.entry(mode).or_default().push(unit),
                 Next::FindWinner => without_winner.push(unit),
                 Next::InDoubt(in_doubt) => {
@@ -252,6 +258,7 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
             });
         }
         if let Some((in_doubt, units)) = doubt {
+            are_now(&units, Whereabouts::InDoubt);
             if in_doubt.looks == 0 {
                 self.tell(&Event::InDoubt(units.len()));
             }
@@ -262,7 +269,10 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
     }
 
     fn send(&mut self, to_send: BTreeMap<WriteMode, Vec<Unit<S::Origin>>>, mut slot: Option<Slot>) {
-        for (mode, units) in to_send {
+        let calls = to_send.into_iter().flat_map(|(mode, units)| {
+            into_calls(units).into_iter().map(move |units| (mode, units))
+        });
+        for (mode, units) in calls {
             let slot = slot.take();
             self.step(units, move |tools, units| async move {
                 let sent = execute::send(&tools.calls, &tools.rules, units, mode, slot);
@@ -439,6 +449,16 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
     fn tell(&self, event: &Event<'_>) {
         self.tools.calls.observer.event(event);
     }
+}
+
+fn are_now<O>(units: &[Unit<O>], whereabouts: Whereabouts) {
+    for unit in units {
+        is_now(unit, whereabouts);
+    }
+}
+
+fn is_now<O>(unit: &Unit<O>, whereabouts: Whereabouts) {
+    unit.items().for_each(|item| item.request.reply.is_now(item.place, whereabouts));
 }
 
 /// The outcome of one of the records that a unit stands for.

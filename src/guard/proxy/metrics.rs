@@ -155,6 +155,8 @@ impl Observer for Watcher {
             Event::Refused(records) => metrics.count(Ended::Refused, records as u64),
             Event::Open(records) => metrics.count(Ended::Open, records as u64),
             Event::InDoubt(records) => drop(metrics.unclear.inc_by(records as u64)),
+            // They were counted as waiting, or wait for a guard that counts its own.
+            Event::HeldElsewhere => {}
             Event::BrokenOff => drop(metrics.broken_off.inc()),
             Event::TooMany => metrics.crowded(),
             Event::Answered { kind, took } => metrics.upstream(kind, took),

@@ -50,20 +50,20 @@ mod tests {
 
     use super::fingerprint;
 
-    fn of(method: Method, token: &'static str, content_type: &'static str) -> [u8; 32] {
+    fn of(method: &Method, token: &'static str, content_type: &'static str) -> [u8; 32] {
         let headers = HeaderMap::from_iter([
             (AUTHORIZATION, HeaderValue::from_static(token)),
             (CONTENT_TYPE, HeaderValue::from_static(content_type)),
         ]);
-        fingerprint(&headers, &method, "/rest/v1/leads.json")
+        fingerprint(&headers, method, "/rest/v1/leads.json")
     }
 
     #[test]
     fn callers_agree_only_where_token_and_method_and_the_reading_of_their_bodies_agree() {
-        let usual = of(Method::POST, "token", "application/json");
-        assert_eq!(usual, of(Method::POST, "token", "Application/JSON; charset=\"UTF-8\""));
-        assert_ne!(usual, of(Method::POST, "another", "application/json"));
-        assert_ne!(usual, of(Method::POST, "token", "application/json; charset=iso-8859-1"));
-        assert_ne!(usual, of(Method::PUT, "token", "application/json"), "the method too");
+        let usual = of(&Method::POST, "token", "application/json");
+        assert_eq!(usual, of(&Method::POST, "token", "Application/JSON; charset=\"UTF-8\""));
+        assert_ne!(usual, of(&Method::POST, "another", "application/json"));
+        assert_ne!(usual, of(&Method::POST, "token", "application/json; charset=iso-8859-1"));
+        assert_ne!(usual, of(&Method::PUT, "token", "application/json"), "the method too");
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::dedupe::KeyKind;
 use crate::guard::engine::{Action, Endpoint, Envelope, Goal, Members, Record};
 use crate::marketo::BATCH;
 
@@ -55,6 +56,7 @@ pub(super) fn parse(endpoint: Endpoint, body: &[u8], instance: &str) -> Result<I
             Endpoint::SyncLeads => action(members.get("action").map(|raw| &**raw)),
             Endpoint::PushLead | Endpoint::SubmitForm => Action::CreateOrUpdate,
         },
+        kind: KeyKind::standard(&lookup),
         lookup,
         in_partition: members.get("partitionName").is_some_and(|raw| raw.get() != "null"),
         members,

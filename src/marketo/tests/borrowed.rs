@@ -16,7 +16,7 @@ use crate::marketo::pacer::Pacer;
 use crate::marketo::session::Session;
 use crate::marketo::{
     AtAnyTime, Auth, Borrowed, CallFailure, Client, Found, LeaveBy, MARGIN, MarketoTime, Meaning,
-    OneRun, RawWrite, Refusal, SYNC_LIMIT, SendGate, Turns, Withheld, Written,
+    OneRun, RawWrite, SYNC_LIMIT, SendGate, Turns, Withheld, Written,
 };
 
 const TARGET: &str = "/rest/v1//leads.json?partitionName=a%2Cb&x=a|b";
@@ -102,7 +102,7 @@ async fn what_marketo_says_of_a_borrowed_token_is_handed_back_as_it_came() {
         "HTTP/1.1 401 Unauthorized\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nno";
     let server = Scripted::start(vec![Reply::raw(plain)]).await;
     let failure = write(&server, &AtAnyTime).await.unwrap_err();
-    let CallFailure::Refused(refusal @ Refusal { .. }) = failure else { panic!("{failure:?}") };
+    let CallFailure::Refused(refusal) = failure else { panic!("{failure:?}") };
     assert_eq!((refusal.status, refusal.meaning), (401, Meaning::TokenRefused));
     assert_eq!(
         (&*refusal.body, refusal.content_type.unwrap().as_bytes()),
@@ -212,9 +212,8 @@ async fn a_borrowed_header_is_in_no_debug_text_and_no_log() {
     for reply in [Reply::Cut, Reply::code("601"), Reply::code("1003")] {
         let server = Scripted::start(vec![reply]).await;
         let failure = write(&server, &AtAnyTime).await.unwrap_err();
-        shown.push_str(&format!("{failure:?}"));
         let looked_up = look_up(&server, &["ada@example.com"]).await;
-        shown.push_str(&format!("{looked_up:?}"));
+        shown = format!("{shown}{failure:?}{looked_up:?}");
     }
     shown.push_str(&logged::taken());
     assert!(shown.contains("not answered"), "nothing was logged");

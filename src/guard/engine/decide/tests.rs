@@ -35,7 +35,7 @@ fn evidence(sent_at: Instant, leads: Vec<Lead>, is_dated: bool) -> Evidence {
     let asked = sent_at + Duration::from_secs(110);
     let clock = is_dated.then_some(MarketoTime { date, asked, heard: asked });
     let found = Found { leads, request_id: Some("1#2".to_owned()), clock, since: Moment::now() };
-    Evidence::of("externalPersonId", found)
+    Evidence::of(&Envelope::sync(Action::CreateOrUpdate, "externalPersonId"), found)
 }
 
 fn lead(id: u64, key: &str, title: &str, second: u32) -> Lead {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::{Item, Sharing, Submitted, Unit, WriteQueue};
+use super::{Item, Sharing, Submitted, Unit, WriteQueue, into_calls};
 use crate::guard::engine::outcome::{PendingReply, reply};
 use crate::guard::engine::request::{Action, ApiUser, Envelope, Record};
 
@@ -196,4 +196,34 @@ async fn a_finished_record_leaves_nothing_behind() {
     scene.finish(&call);
     assert!(scene.queue.keys.is_empty() && scene.queue.open.is_empty());
     assert!(scene.queue.users.is_empty());
+}
+
+#[tokio::test]
+async fn several_calls_worth_of_records_are_taken_together_and_cut_to_what_a_call_may_hold() {
+    let mut scene = Scene { queue: WriteQueue::taking(3), waiting: Vec::new() };
+    let emails: Vec<String> = (0..1_000).map(|n| format!("p{n}@example.com")).collect();
+    scene.send("file", &emails.iter().map(String::as_str).collect::<Vec<_>>());
+    let batch = scene.take("file");
+    assert_eq!(batch.len(), 900);
+    let calls: Vec<usize> = into_calls(batch).iter().map(Vec::len).collect();
+    assert_eq!(calls, [300, 300, 300]);
+    assert_eq!(scene.take("file").len(), 100);
+    // By bytes: one that is too large for any call leaves alone.
+    let mut scene = Scene { queue: WriteQueue::taking(3), waiting: Vec::new() };
+    let sizes = [400_000, 500_000, 400_000, 1_200_000, 10];
+    let notes = |(n, size): (usize, &usize)| json!({"email": format!("p{n}@example.com"), "notes": "x".repeat(*size)});
+    let records: Vec<Value> = sizes.iter().enumerate().map(notes).collect();
+    scene.send_records("file", sync(), &records);
+    let calls: Vec<usize> = into_calls(scene.take("file")).iter().map(Vec::len).collect();
+    assert_eq!(calls, [2, 1, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_full_batch_still_takes_along_what_its_last_record_stands_for() {
+    let mut scene = Scene::default();
+    let mut emails: Vec<String> = (0..300).map(|n| format!("p{n}@example.com")).collect();
+    emails.push("p299@example.com".to_owned());
+    scene.send("file", &emails.iter().map(String::as_str).collect::<Vec<_>>());
+    let batch = scene.take("file");
+    assert_eq!((batch.len(), batch[299].len()), (300, 2));
 }

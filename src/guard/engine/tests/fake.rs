@@ -193,7 +193,7 @@ impl State {
 }
 
 fn refusal(code: &str) -> CallFailure {
-    CallFailure::Refused(Refusal::for_tests(code, "no", Vec::new().into()))
+    CallFailure::Refused(Box::new(Refusal::for_tests(code, "no", Vec::new().into())))
 }
 
 impl Sender for FakeMarketo {
