@@ -64,6 +64,24 @@ impl TryFrom<String> for Key {
 /// it. `None` where nothing is left, and for the literal `null`, which bulk extract writes for an
 /// empty field.
 pub fn normalise(value: &str) -> Option<String> {
+    if is_plain(value) {
+        return Some(value.to_ascii_lowercase());
+    }
+    normalise_any(value)
+}
+
+/// Whether a value is an address in which nothing but the case can be another spelling, as nearly
+/// all are: letters, digits and what stands between them, with one `@`.
+fn is_plain(value: &str) -> bool {
+    let mut ats = 0_u32;
+    let is_part = |byte: u8| {
+        ats += u32::from(byte == b'@');
+        byte.is_ascii_alphanumeric() || matches!(byte, b'@' | b'.' | b'-' | b'_' | b'+')
+    };
+    value.bytes().all(is_part) && ats == 1 && !value.ends_with('.')
+}
+
+fn normalise_any(value: &str) -> Option<String> {
     // Lower case can bring marks of its own (İ); and what stood within marks can be a mark again.
     let mut text = visible(value)?;
     loop {
@@ -151,6 +169,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_plain_address_is_normalised_as_any_other_is(
+            text in "[a-zA-Z0-9.@_+-]{0,12}|[a-z.]{0,6}@[A-Z.]{0,6}|(mailto:)?[a-z]{1,3}@[a-z.]{0,9}"
+        ) {
+            prop_assert_eq!(normalise(&text), super::normalise_any(&text));
+        }
+
         #[test]
         fn normalising_twice_is_normalising_once(text in "\\PC*|.*") {
             if let Some(once) = normalise(&text) {

@@ -14,7 +14,7 @@
 //!   their consonants.
 //! - Values of a field in `skip.differs` that are filled and not the same are two people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +62,12 @@ struct Person {
 pub(super) fn several_people(leads: &[Lead], skip: &Skip) -> Option<String> {
     let placeholders = Placeholders::with(&skip.placeholders);
     let mut people: BTreeMap<(String, String), Person> = BTreeMap::new();
+    let mut told = HashSet::new();
     for lead in leads {
+        // Most records of a group say the very same, of which nothing new can be learnt.
+        if !told.insert((lead.first_name(), lead.last_name(), lead.company())) {
+            continue;
+        }
         let person = Person {
             lead: lead.id,
             name: Name::of(lead, &placeholders),
