@@ -94,6 +94,12 @@ impl Judge {
         }
     }
 
+    /// Looks at a value for which [`super::is_marketos`] holds: there is nothing to judge.
+    pub fn look_at_marketos(&mut self, line: u64, text: &str) {
+        self.read += 1;
+        self.first.get_or_insert_with(|| Example { line, text: text.to_owned() });
+    }
+
     fn weigh(&mut self, days: [Option<NaiveDate>; 3], dotted: bool, example: &dyn Fn() -> Example) {
         self.numeric.get_or_insert_with(example);
         for (order, day) in self.impossible.iter_mut().zip(days) {

@@ -3,7 +3,8 @@
 use chrono::{NaiveDate, NaiveTime, Timelike as _};
 use proptest::prelude::*;
 
-use super::{Judge, Order, Zone, read, stored};
+use super::{Judge, Order, Zone, is_marketos, read, stored};
+use crate::lead::parse_time;
 
 fn utc(text: &str, order: Option<Order>) -> Option<String> {
     stored(text, order, Zone::default())
@@ -230,6 +231,29 @@ proptest! {
             for (text, day) in texts.iter().zip(days) {
                 prop_assert_eq!(read(text).unwrap().day(reading.order), Some(day));
             }
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_time_as_marketo_writes_it_is_kept_whatever_the_order_and_the_zone(
+        year in 0_i32..10_000, month in 0_u32..14, day in 0_u32..33,
+        hour in 0_u32..26, minute in 0_u32..62, second in 0_u32..62,
+    ) {
+        let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
+        if is_marketos(text.as_bytes()) {
+            for order in [None, Some(Order::Us), Some(Order::Eu), Some(Order::Iso)] {
+                let zone = Zone::by_name("America/Chicago").unwrap();
+                proptest::prop_assert_eq!(stored(&text, order, zone), Some(text.clone()));
+                proptest::prop_assert_eq!(stored(&text, order, Zone::default()), Some(text.clone()));
+            }
+            let (mut one, mut other) = (Judge::default(), Judge::default());
+            one.look(7, &text);
+            other.look_at_marketos(7, &text);
+            proptest::prop_assert_eq!(one.decide(None, Zone::default()), other.decide(None, Zone::default()));
+        } else {
+            proptest::prop_assert!(second > 59 || parse_time(&text).is_none());
         }
     }
 }
