@@ -38,7 +38,7 @@ pub(crate) fn measure() -> Vec<Goal> {
 
 fn groups(cache: &Cache) -> u64 {
     let mut groups = 0;
-    let counted = cache.for_each_group(|_key, leads, _births| {
+    let counted = cache.for_each_group(cache::Groups::All, |_key, leads, _births| {
         groups += u64::from(leads.len() > 1);
         ControlFlow::Continue(())
     });

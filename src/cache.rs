@@ -15,20 +15,31 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Transaction};
 
+mod batch;
 mod birth;
 mod error;
 mod export;
+mod fields;
+mod fresh;
 mod group;
+mod hashes;
 mod load;
+mod member;
+mod older;
 mod open;
 mod refresh;
 mod row;
 mod scan;
 mod summary;
 mod totals;
+mod view;
 
+pub use batch::Batch;
 pub use error::Error;
 pub use export::{ExportWindow, Loaded};
+pub use fields::{BodyWriter, Fields};
+pub use fresh::Fresh;
+pub use group::Groups;
 pub use load::Loader;
 pub use refresh::{Gone, RefreshTotals};
 pub use row::Row;

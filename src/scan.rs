@@ -12,23 +12,23 @@ use crate::dedupe::KeySpec;
 use crate::lead::{AUDIT_FIELDS, Lead, Window};
 use crate::marketo::{self, Schema};
 
+mod births;
 mod bulk;
 mod estimate;
-mod evidence;
 mod file;
-mod highest;
+mod max_id;
 mod pages;
 mod refresh;
 mod rows;
 
+pub use births::{BirthsLearnt, learn_births};
 pub use bulk::{BulkScan, SharedCache, scan_bulk};
 pub use estimate::{
     CallRange, Cost, Estimate, ScanLimits, Unexplained, Way, estimate, history_calls,
     refresh_calls, seconds_of,
 };
-pub use evidence::{BirthsLearnt, learn_births};
-pub use file::{FileError, FileRules, FileScan, Unread, look};
-pub use highest::{ActivityLog, activity_log};
+pub use file::{FileError, FileRules, FileScan, Unread, look, look_and_keep};
+pub use max_id::{ActivityLog, activity_log};
 pub use pages::{PageScan, scan_pages};
 pub use refresh::{
     REFRESH_MARGIN, Refresh, Start, WhyFull, how_to_start, is_beyond_history, refresh,

@@ -57,6 +57,7 @@ mod sandbox_data;
 mod sandbox_import;
 mod scan;
 mod scan_estimate;
+mod sql;
 mod support;
 mod tables;
 mod untrusted;

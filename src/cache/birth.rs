@@ -5,6 +5,7 @@ use chrono::SecondsFormat;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 
+use super::fields::Fields;
 use super::row::id_of;
 use super::{Cache, Error};
 use crate::lead::{Birth, LeadId, parse_time};
@@ -16,18 +17,18 @@ impl Cache {
         &self,
     ) -> Result<Vec<(LeadId, chrono::DateTime<chrono::Utc>)>, Error> {
         self.read(|db| {
-            let mut statement = db.prepare(
-                "SELECT id, createdAt FROM lead \
-                 WHERE createdAt IS NOT NULL \
-                 AND key IN (SELECT key FROM lead WHERE key IS NOT NULL GROUP BY key HAVING count(*) > 1) \
-                 AND NOT EXISTS (SELECT 1 FROM birth_asked WHERE birth_asked.lead = lead.id)",
-            )?;
-            let rows =
-                statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+            self.ensure_members()?;
+            let Some(created) = Fields::read(db)?.place("createdAt") else { return Ok(Vec::new()) };
+            let mut statement = db.prepare(&format!(
+                "SELECT lead, body ->> {created} FROM member \
+                 WHERE NOT EXISTS (SELECT 1 FROM birth_asked WHERE birth_asked.lead = member.lead)",
+            ))?;
+            let mut rows = statement.query([])?;
             let mut wanted = Vec::new();
-            for row in rows {
-                let (id, created) = row?;
-                wanted.extend(parse_time(&created).map(|created| (id.unsigned_abs(), created)));
+            while let Some(row) = rows.next()? {
+                let id: i64 = row.get(0)?;
+                let created = row.get_ref(1)?.as_str().ok().and_then(parse_time);
+                wanted.extend(created.map(|created| (id.unsigned_abs(), created)));
             }
             wanted.sort_by_key(|(id, created)| (*created, *id));
             Ok(wanted)
@@ -73,18 +74,17 @@ impl Cache {
         is_asked_for: impl Fn(&str) -> bool,
     ) -> Result<Vec<(LeadId, LeadId)>, Error> {
         self.read(|db| {
-            let mut statement = db.prepare(
-                "SELECT DISTINCT birth.lead, born_as, email FROM birth JOIN lead ON lead.id = birth.lead
-                 WHERE birth.lead <> born_as AND email IS NOT NULL ORDER BY birth.lead, born_as",
-            )?;
-            let rows = statement.query_map([], |row| {
-                Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs(), row.get(2)?))
-            })?;
+            let Some(email) = Fields::read(db)?.place("email") else { return Ok(Vec::new()) };
+            let mut statement = db.prepare(&format!(
+                "SELECT DISTINCT birth.lead, born_as, body ->> {email} FROM birth JOIN lead ON lead.id = birth.lead
+                 WHERE birth.lead <> born_as ORDER BY birth.lead, born_as",
+            ))?;
+            let mut rows = statement.query([])?;
             let mut merged = Vec::new();
-            for row in rows {
-                let (survivor, loser, email): (LeadId, LeadId, String) = row?;
-                if is_asked_for(&email) {
-                    merged.push((survivor, loser));
+            while let Some(row) = rows.next()? {
+                let (survivor, loser): (i64, i64) = (row.get(0)?, row.get(1)?);
+                if row.get_ref(2)?.as_str().is_ok_and(&is_asked_for) {
+                    merged.push((survivor.unsigned_abs(), loser.unsigned_abs()));
                 }
             }
             Ok(merged)

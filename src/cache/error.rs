@@ -110,6 +110,12 @@ pub enum Error {
         /// SQLite's reason.
         source: rusqlite::Error,
     },
+    /// A value of a lead cannot be stored.
+    #[error("a value cannot be stored in the cache")]
+    Unstorable {
+        /// Why.
+        source: rusqlite::Error,
+    },
     /// A page came for a scan that was never begun, or a scan was ended twice.
     #[error("no scan is under way in the cache {}", path.display())]
     NoScan {
@@ -118,7 +124,23 @@ pub enum Error {
     },
 }
 
+/// A failure to write beside the cache, as SQLite would tell of it.
+pub(super) fn of_io(error: std::io::Error) -> rusqlite::Error {
+    let code = match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            rusqlite::ffi::SQLITE_FULL
+        }
+        _ => rusqlite::ffi::SQLITE_IOERR,
+    };
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(error.to_string()))
+}
+
 impl Error {
+    /// Of a value that cannot be written as JSON.
+    pub(super) fn unstorable(source: rusqlite::Error) -> Self {
+        Self::Unstorable { source }
+    }
+
     /// What SQLite's failure means for the cache at `path`.
     pub(super) fn of(path: &Path, source: rusqlite::Error) -> Self {
         let path = path.to_owned();

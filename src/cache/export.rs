@@ -7,9 +7,10 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::fields::Fields;
 use super::load::Loader;
-use super::scan::running;
-use super::{Cache, Error};
+use super::scan::{count_by, running};
+use super::{Cache, Error, member};
 use crate::lead::{Window, parse_time};
 
 /// One window of the scan under way, and how far its job came.
@@ -121,8 +122,11 @@ impl Cache {
 
     /// The oldest creation time of a lead in it.
     pub fn oldest_creation(&self) -> Result<Option<DateTime<Utc>>, Error> {
-        let oldest: Option<String> =
-            self.read(|db| db.query_row("SELECT min(createdAt) FROM lead", [], |row| row.get(0)))?;
+        let oldest: Option<String> = self.read(|db| {
+            let Some(place) = Fields::read(db)?.place("createdAt") else { return Ok(None) };
+            let sql = format!("SELECT min(body ->> {place}) FROM lead");
+            db.query_row(&sql, [], |row| row.get(0))
+        })?;
         Ok(oldest.as_deref().and_then(parse_time))
     }
 
@@ -140,7 +144,9 @@ impl Cache {
         let Some(number) = running(&transaction).map_err(failed)? else {
             return Err(E::from(Error::NoScan { path: path.clone() }));
         };
-        let mut rows = Loader::into_scan(&transaction, &path, number);
+        member::outdated(&transaction).map_err(failed)?;
+        let fields = Fields::read(&transaction).map_err(failed)?;
+        let mut rows = Loader::into_scan(&transaction, &path, number, fields);
         let loaded = fill(&mut rows)?;
         let (added, changed) = rows.counted();
         close(&transaction, window, loaded, added, changed).map_err(failed)?;
@@ -172,6 +178,7 @@ fn close(
         "UPDATE export_job SET rows = ?2, bytes = ?3 WHERE start_at = ?1",
         params![written(window.start), loaded.rows.cast_signed(), loaded.bytes.cast_signed()],
     )?;
+    count_by(db, added)?;
     db.execute(
         "UPDATE running SET added = added + ?1, changed = changed + ?2",
         params![added, changed],

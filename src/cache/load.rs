@@ -1,51 +1,105 @@
-//! A whole file of leads in one transaction: all of it takes the cache's place, or nothing does.
+//! Leads on their way into the cache: into a file of their own that takes its place, or into the
+//! scan that is under way.
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
-use super::row::{self, Row};
-use super::scan::{self, Seen};
+use super::batch::Batch;
+use super::fields::Fields;
+use super::fresh::Fresh;
+use super::row::{Row, body_of, id_of};
+use super::scan::{Seen, store};
 use super::{Cache, Error, ScanSpec, ScanTotals};
 
-/// Takes the leads of a file, one by one. Memory stays bounded: SQLite spills into its log.
+/// Takes leads, in whatever order.
 #[derive(Debug)]
 pub struct Loader<'a> {
+    into: Into<'a>,
+    /// The file that they come from.
+    file: Option<String>,
+}
+
+#[derive(Debug)]
+enum Into<'a> {
+    Fresh(&'a mut Fresh),
+    Scan(Scan<'a>),
+}
+
+/// A scan that other rows have gone into before.
+#[derive(Debug)]
+struct Scan<'a> {
     cache: &'a Connection,
     path: &'a std::path::Path,
     number: i64,
-    /// Into an empty table rows go without a look at what was there before.
-    was_empty: bool,
+    fields: Fields,
     added: i64,
     changed: i64,
 }
 
 impl<'a> Loader<'a> {
-    /// Into the scan with this number, which other rows have gone into before.
-    pub(super) fn into_scan(cache: &'a Connection, path: &'a std::path::Path, number: i64) -> Self {
-        Self { cache, path, number, was_empty: false, added: 0, changed: 0 }
+    /// Into the scan with this number, of which these are the fields.
+    pub(super) fn into_scan(
+        cache: &'a Connection,
+        path: &'a std::path::Path,
+        number: i64,
+        fields: Fields,
+    ) -> Self {
+        let scan = Scan { cache, path, number, fields, added: 0, changed: 0 };
+        Self { into: Into::Scan(scan), file: None }
     }
 
     /// How many leads were new, and how many had other values before.
     pub(super) fn counted(&self) -> (i64, i64) {
-        (self.added, self.changed)
+        match &self.into {
+            Into::Fresh(_) => (0, 0),
+            Into::Scan(scan) => (scan.added, scan.changed),
+        }
+    }
+
+    /// Which fields have which places.
+    pub fn fields(&self) -> &Fields {
+        match &self.into {
+            Into::Fresh(fresh) => fresh.fields(),
+            Into::Scan(scan) => &scan.fields,
+        }
     }
 
     /// Stores a lead. One that comes again takes the place of its earlier row.
     pub fn add(&mut self, row: &Row) -> Result<(), Error> {
-        self.store(row).map_err(|source| Error::of(self.path, source))
+        match &mut self.into {
+            Into::Fresh(fresh) => fresh.add_row(row),
+            Into::Scan(scan) => scan.add_row(row).map_err(|source| Error::of(scan.path, source)),
+        }
+    }
+
+    /// Stores rows that were written with the places of [`Loader::fields`].
+    pub fn add_batch(&mut self, batch: &Batch) -> Result<(), Error> {
+        match &mut self.into {
+            Into::Fresh(fresh) => fresh.add(batch),
+            Into::Scan(scan) => {
+                scan.add_batch(batch).map_err(|source| Error::of(scan.path, source))
+            }
+        }
     }
 
     /// Remembers which file the leads come from, together with them.
-    pub fn from_file(&mut self, name: &str) -> Result<(), Error> {
-        let set = self.cache.execute("UPDATE meta SET file = ?1", [name]);
-        set.map(drop).map_err(|source| Error::of(self.path, source))
+    pub fn from_file(&mut self, name: &str) {
+        self.file = Some(name.to_owned());
+    }
+}
+
+impl Scan<'_> {
+    fn add_row(&mut self, row: &Row) -> rusqlite::Result<()> {
+        let body = body_of(self.cache, &mut self.fields, &row.lead)?;
+        self.put(id_of(row.lead.id)?, row.key.as_deref(), &body)
     }
 
-    fn store(&mut self, row: &Row) -> rusqlite::Result<()> {
-        if self.was_empty {
-            return row::put(self.cache, row, self.number);
-        }
-        match scan::store(self.cache, row, self.number)? {
+    fn add_batch(&mut self, batch: &Batch) -> rusqlite::Result<()> {
+        batch.rows().try_for_each(|row| self.put(id_of(row.id)?, row.key, row.body))
+    }
+
+    fn put(&mut self, id: i64, key: Option<&str>, body: &str) -> rusqlite::Result<()> {
+        match store(self.cache, id, key, body, self.number, false)? {
             Seen::New => self.added += 1,
             Seen::Changed => self.changed += 1,
             Seen::Same => {}
@@ -64,59 +118,10 @@ impl Cache {
         now: DateTime<Utc>,
         fill: impl FnOnce(&mut Loader<'_>) -> Result<(), E>,
     ) -> Result<ScanTotals, E> {
-        let path = self.path.clone();
-        let failed = |source| E::from(Error::of(&path, source));
-        let empty = is_empty(&self.db).map_err(failed)?;
-        if empty {
-            // Pages that are new need no copy of what was there before, so that they are written
-            // once, not twice.
-            self.db.pragma_update(None, "journal_mode", "DELETE").map_err(failed)?;
-        }
-        let totals = self.fill(spec, now, fill);
-        if empty {
-            self.db.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-        }
-        totals
-    }
-
-    fn fill<E: From<Error>>(
-        &mut self,
-        spec: &ScanSpec,
-        now: DateTime<Utc>,
-        fill: impl FnOnce(&mut Loader<'_>) -> Result<(), E>,
-    ) -> Result<ScanTotals, E> {
-        let path = self.path.clone();
-        let failed = |source| E::from(Error::of(&path, source));
-        let transaction = self.db.transaction().map_err(failed)?;
-        let mut loader = begin(&transaction, &path, spec).map_err(failed)?;
+        let mut fresh = self.begin_fresh(&spec.fields)?;
+        let mut loader = Loader { into: Into::Fresh(&mut fresh), file: None };
         fill(&mut loader)?;
-        let totals = end(&loader, now).map_err(failed)?;
-        transaction.commit().map_err(failed)?;
-        totals.ok_or_else(|| E::from(Error::NoScan { path: path.clone() }))
+        let file = loader.file.take();
+        Ok(self.replace(fresh, spec, file.as_deref(), now)?)
     }
-}
-
-fn begin<'a>(
-    db: &'a Connection,
-    path: &'a std::path::Path,
-    spec: &ScanSpec,
-) -> rusqlite::Result<Loader<'a>> {
-    let number = scan::start(db, spec, None)?;
-    let was_empty = is_empty(db)?;
-    // An index that is made after the rows costs two thirds of one that grows with them.
-    db.execute("DROP INDEX lead_by_key", [])?;
-    Ok(Loader { cache: db, path, number, was_empty, added: 0, changed: 0 })
-}
-
-fn is_empty(db: &Connection) -> rusqlite::Result<bool> {
-    db.query_row("SELECT NOT EXISTS (SELECT 1 FROM lead)", [], |row| row.get(0))
-}
-
-fn end(loader: &Loader<'_>, now: DateTime<Utc>) -> rusqlite::Result<Option<ScanTotals>> {
-    let Loader { cache: db, was_empty, added, changed, .. } = *loader;
-    db.execute("CREATE INDEX lead_by_key ON lead (key, id) WHERE key IS NOT NULL", [])?;
-    db.execute("UPDATE running SET added = ?1, changed = ?2", params![added, changed])?;
-    let totals = scan::finish(db, now)?;
-    Ok(totals
-        .map(|totals| if was_empty { ScanTotals { new: totals.leads, ..totals } } else { totals }))
 }

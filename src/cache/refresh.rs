@@ -8,9 +8,10 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::fields::Fields;
 use super::row::{self, Row};
-use super::scan::{Seen, count_leads, running, store, written};
-use super::{Cache, Error, ScanTotals, birth};
+use super::scan::{Seen, count_by, count_leads, running, store, written};
+use super::{Cache, Error, ScanTotals, birth, member};
 use crate::lead::LeadId;
 
 /// A lead that is not there any more.
@@ -43,9 +44,10 @@ impl Cache {
     /// The leads that share a key with one of these, without these themselves.
     pub fn sharing_a_key_with(&self, ids: &[LeadId]) -> Result<Vec<LeadId>, Error> {
         self.read(|db| {
+            self.ensure_members()?;
             let mut mates = std::collections::BTreeSet::new();
             let mut statement = db.prepare_cached(
-                "SELECT id FROM lead WHERE key = (SELECT key FROM lead WHERE id = ?1) AND id <> ?1",
+                "SELECT lead FROM member WHERE key = (SELECT key FROM lead WHERE id = ?1) AND lead <> ?1",
             )?;
             for id in ids {
                 for mate in statement.query_map([row::id_of(*id)?], |row| row.get::<_, i64>(0))? {
@@ -59,21 +61,26 @@ impl Cache {
     /// Stores leads as they were just read, and removes those that were found to be gone; all of it
     /// or nothing.
     pub fn renew(&mut self, rows: &[Row], gone: &[Gone]) -> Result<(), Error> {
+        self.read(|_| self.ensure_members())?;
         let renewed = self.write(|db| {
             let Some(number) = running(db)? else { return Ok(false) };
+            let mut fields = Fields::read(db)?;
             let (mut added, mut changed, mut removed, mut merged) = (0_i64, 0_i64, 0_i64, 0_i64);
             for row in rows {
-                match store(db, row, number)? {
+                let body = row::body_of(db, &mut fields, &row.lead)?;
+                let (id, key) = (row::id_of(row.lead.id)?, row.key.as_deref());
+                match store(db, id, key, &body, number, true)? {
                     Seen::New => added += 1,
                     Seen::Changed => changed += 1,
                     Seen::Same => {}
                 }
             }
+            count_by(db, added)?;
             for gone in gone {
                 if let Some(winner) = gone.merged_into {
                     birth::merged(db, winner, &[gone.id])?;
                 }
-                if row::remove(db, gone.id)? {
+                if remove(db, gone.id)? {
                     removed += 1;
                     merged += i64::from(gone.merged_into.is_some());
                 }
@@ -92,6 +99,18 @@ impl Cache {
     pub fn finish_refresh(&mut self, now: DateTime<Utc>) -> Result<RefreshTotals, Error> {
         self.write(|db| finish(db, now))?.ok_or_else(|| Error::NoScan { path: self.path.clone() })
     }
+}
+
+/// Removes a lead, and follows with the members, which are exact; whether it was there.
+pub(super) fn remove(db: &Connection, lead: LeadId) -> rusqlite::Result<bool> {
+    let id = row::id_of(lead)?;
+    let Some(stored) = row::get(db, id)? else { return Ok(false) };
+    db.prepare_cached("DELETE FROM lead WHERE id = ?1")?.execute([id])?;
+    count_by(db, -1)?;
+    if let Some(key) = &stored.key {
+        member::leave(db, id, key)?;
+    }
+    Ok(true)
 }
 
 fn finish(db: &Connection, now: DateTime<Utc>) -> rusqlite::Result<Option<RefreshTotals>> {

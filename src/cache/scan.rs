@@ -1,10 +1,13 @@
 //! Scans: begun, stored page by page, gone on with after an interruption, ended.
 
+use std::path::Path;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::fields::Fields;
 use super::row::{self, Row};
-use super::{Cache, Error, birth};
+use super::{Cache, Error, birth, member};
 
 /// What a scan reads. One that was interrupted goes on only where all of this is the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +51,7 @@ impl Cache {
                 return Ok(begun);
             }
             start(db, spec, Some(now))?;
+            Fields::read(db)?.add(db, &spec.fields)?;
             // Killed at any moment from here on, it has not asked for the births of what it found.
             db.execute("UPDATE meta SET causes = 'unfinished'", [])?;
             Ok(Begun { cursor: None })
@@ -65,14 +69,19 @@ impl Cache {
     pub fn save_page(&mut self, rows: &[Row], cursor: &str) -> Result<(), Error> {
         let stored = self.write(|db| {
             let Some(number) = running(db)? else { return Ok(false) };
+            member::outdated(db)?;
+            let mut fields = Fields::read(db)?;
             let (mut added, mut changed) = (0_i64, 0_i64);
             for row in rows {
-                match store(db, row, number)? {
+                let body = row::body_of(db, &mut fields, &row.lead)?;
+                let (id, key) = (row::id_of(row.lead.id)?, row.key.as_deref());
+                match store(db, id, key, &body, number, false)? {
                     Seen::New => added += 1,
                     Seen::Changed => changed += 1,
                     Seen::Same => {}
                 }
             }
+            count_by(db, added)?;
             db.execute(
                 "UPDATE running SET cursor = ?1, added = added + ?2, changed = changed + ?3",
                 params![cursor, added, changed],
@@ -84,7 +93,9 @@ impl Cache {
 
     /// Ends the scan: the leads that it has not seen are removed, and the cache is complete.
     pub fn finish_scan(&mut self, now: DateTime<Utc>) -> Result<ScanTotals, Error> {
-        self.write(|db| finish(db, now))?.ok_or_else(|| Error::NoScan { path: self.path.clone() })
+        let folder = member::folder_of(&self.path).to_owned();
+        self.write(|db| finish(db, now, &folder))?
+            .ok_or_else(|| Error::NoScan { path: self.path.clone() })
     }
 }
 
@@ -96,16 +107,26 @@ pub(super) enum Seen {
     Same,
 }
 
-/// Stores a row under the scan with this number. A lead that the scan has seen already was counted
-/// then.
-pub(super) fn store(db: &Connection, row: &Row, number: i64) -> rusqlite::Result<Seen> {
-    let before = row::get(db, row.lead.id)?;
+/// Stores a row under the scan with this number; members follow while they are exact. A lead that
+/// the scan has seen already was counted then.
+pub(super) fn store(
+    db: &Connection,
+    id: i64,
+    key: Option<&str>,
+    body: &str,
+    number: i64,
+    members_are_exact: bool,
+) -> rusqlite::Result<Seen> {
+    let before = row::get(db, id)?;
     let seen = match &before {
         None => Seen::New,
-        Some(before) if before.scan != number && before.row.lead != row.lead => Seen::Changed,
+        Some(before) if before.scan != number && before.body != body => Seen::Changed,
         Some(_) => Seen::Same,
     };
-    row::put(db, row, number)?;
+    row::put(db, id, number, key, body)?;
+    if members_are_exact {
+        member::stored(db, id, before.as_ref(), key, body)?;
+    }
     Ok(seen)
 }
 
@@ -144,7 +165,11 @@ pub(super) fn running(db: &Connection) -> rusqlite::Result<Option<i64>> {
 }
 
 /// Ends the running scan; none where there is none.
-pub(super) fn finish(db: &Connection, now: DateTime<Utc>) -> rusqlite::Result<Option<ScanTotals>> {
+fn finish(
+    db: &Connection,
+    now: DateTime<Utc>,
+    folder: &Path,
+) -> rusqlite::Result<Option<ScanTotals>> {
     let Some((number, new, changed)) = db
         .query_row("SELECT number, added, changed FROM running", [], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
@@ -153,8 +178,13 @@ pub(super) fn finish(db: &Connection, now: DateTime<Utc>) -> rusqlite::Result<Op
     else {
         return Ok(None);
     };
+    db.execute("UPDATE meta SET leads = (SELECT count(*) FROM lead) WHERE leads IS NULL", [])?;
     let removed = db.execute("DELETE FROM lead WHERE scan <> ?1", [number])?;
+    count_by(db, -i64::try_from(removed).unwrap_or(i64::MAX))?;
     keep_point(db, &written(now))?;
+    if removed > 0 || !member::are_exact(db)? {
+        member::find(db, folder)?;
+    }
     Ok(Some(ScanTotals {
         leads: count_leads(db)?,
         new: new.unsigned_abs(),
@@ -177,11 +207,22 @@ pub(super) fn keep_point(db: &Connection, now: &str) -> rusqlite::Result<()> {
     db.execute("DELETE FROM export_job", []).map(drop)
 }
 
+/// How many leads there are; counted where nobody knows.
 pub(super) fn count_leads(db: &Connection) -> rusqlite::Result<u64> {
-    db.query_row("SELECT count(*) FROM lead", [], |row| row.get(0)).map(i64::unsigned_abs)
+    let known: Option<i64> = db.query_row("SELECT leads FROM meta", [], |row| row.get(0))?;
+    let leads = match known {
+        Some(leads) => leads,
+        None => db.query_row("SELECT count(*) FROM lead", [], |row| row.get(0))?,
+    };
+    Ok(leads.unsigned_abs())
 }
 
-fn fields_text(spec: &ScanSpec) -> rusqlite::Result<String> {
+/// So many leads more, or less.
+pub(super) fn count_by(db: &Connection, leads: i64) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE meta SET leads = leads + ?1")?.execute([leads]).map(drop)
+}
+
+pub(super) fn fields_text(spec: &ScanSpec) -> rusqlite::Result<String> {
     serde_json::to_string(&spec.fields)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::scan::count_leads;
 use super::{Cache, Error};
 use crate::lead::parse_time;
 
@@ -85,7 +86,7 @@ impl Cache {
     /// What it holds.
     pub fn summary(&self) -> Result<Summary, Error> {
         self.read(|db| {
-            let leads: i64 = db.query_row("SELECT count(*) FROM lead", [], |row| row.get(0))?;
+            let leads = count_leads(db)?;
             let running: Option<String> =
                 db.query_row("SELECT strategy FROM running", [], |row| row.get(0)).optional()?;
             let reached = reached(db, running.as_deref())?;
@@ -101,7 +102,7 @@ impl Cache {
                         instance: row.get(0)?,
                         complete: running.is_none() && scanned_at.is_some(),
                         scanned_at: scanned_at.as_deref().and_then(parse_time),
-                        leads: leads.unsigned_abs(),
+                        leads,
                         strategy: row.get(2)?,
                         key_signature: row.get(3)?,
                         fields: fields.and_then(|fields| serde_json::from_str(&fields).ok()),

@@ -1,12 +1,13 @@
 //! What the cache promises.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Cache, Error, Row, ScanSpec};
+use super::{Cache, Error, Gone, Groups, Row, ScanSpec};
 use crate::lead::Lead;
 
 const INSTANCE: &str = "123-abc-456.mktorest.com";
@@ -59,7 +60,7 @@ fn begin(cache: &mut Cache, spec: &ScanSpec) -> super::Begun {
 fn groups(cache: &Cache) -> Vec<(String, Vec<u64>)> {
     let mut groups = Vec::new();
     cache
-        .for_each_group(|key, leads, _births| {
+        .for_each_group(Groups::All, |key, leads, _births| {
             groups.push((key.to_owned(), leads.iter().map(|lead| lead.id).collect()));
             ControlFlow::Continue(())
         })
@@ -203,7 +204,195 @@ fn keys_of_an_older_rule_are_computed_anew_and_those_of_this_one_are_kept() {
     assert_eq!(groups(&cache).len(), 1);
     cache.ensure_keys("email#3", by("new")).unwrap();
     assert_eq!(groups(&cache), []);
-    assert_eq!(cache.leads_of_key("1@new").unwrap().len(), 1);
+    assert_eq!(cache.rows().unwrap()[0].key.as_deref(), Some("1@new"));
+}
+
+/// What members must be, found the slow way.
+fn expected_members(cache: &Cache) -> (Vec<Row>, Vec<(i64, String)>) {
+    let mut by_key: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+    for row in cache.rows().unwrap() {
+        if let Some(key) = row.key.clone() {
+            by_key.entry(key).or_default().push(row);
+        }
+    }
+    by_key.retain(|_, rows| rows.len() > 1);
+    let mut keys: Vec<(i64, String)> =
+        by_key.iter().map(|(key, rows)| (rows.len() as i64, key.clone())).collect();
+    keys.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    (by_key.into_values().flatten().collect(), keys)
+}
+
+/// What happens to a cache.
+#[derive(Debug, Clone)]
+enum Change {
+    Load(Vec<(u64, u8)>),
+    Pages(Vec<(u64, u8)>),
+    HalfAScan(Vec<(u64, u8)>),
+    Refresh(Vec<(u64, u8)>, Vec<u64>),
+    Merge(u64, Vec<u64>),
+    Rekey,
+    Look,
+}
+
+fn changes() -> impl Strategy<Value = Vec<Change>> {
+    let leads = || proptest::collection::vec((1_u64..12, 0_u8..5), 0..14);
+    let ids = || proptest::collection::vec(1_u64..12, 0..4);
+    proptest::collection::vec(
+        prop_oneof![
+            leads().prop_map(Change::Load),
+            leads().prop_map(Change::Pages),
+            leads().prop_map(Change::HalfAScan),
+            (leads(), ids()).prop_map(|(leads, gone)| Change::Refresh(leads, gone)),
+            (leads(), ids()).prop_map(|(leads, gone)| Change::Refresh(leads, gone)),
+            (1_u64..12, ids()).prop_map(|(winner, losers)| Change::Merge(winner, losers)),
+            Just(Change::Rekey),
+            Just(Change::Look),
+        ],
+        1..12,
+    )
+}
+
+/// The key is the email; that of 0 is none.
+fn rows_of(leads: &[(u64, u8)]) -> Vec<Row> {
+    let email = |key: u8| if key == 0 { String::new() } else { format!("{key}@example.com") };
+    leads.iter().map(|(id, key)| row(*id, &email(*key))).collect()
+}
+
+fn make(cache: &mut Cache, change: &Change) {
+    match change {
+        Change::Load(leads) => {
+            let spec = ScanSpec { strategy: "file".to_owned(), ..spec() };
+            let rows = rows_of(leads);
+            cache
+                .load(&spec, now(), |loader| rows.iter().try_for_each(|row| loader.add(row)))
+                .map_err(|error: Error| error)
+                .unwrap();
+        }
+        Change::Pages(leads) => {
+            begin(cache, &spec());
+            cache.save_page(&rows_of(leads), "300").unwrap();
+            cache.finish_scan(now()).unwrap();
+        }
+        Change::HalfAScan(leads) => {
+            begin(cache, &spec());
+            cache.save_page(&rows_of(leads), "300").unwrap();
+        }
+        Change::Refresh(leads, gone) => {
+            begin(cache, &ScanSpec { strategy: "refresh".to_owned(), ..spec() });
+            let gone: Vec<Gone> =
+                gone.iter().map(|id| Gone { id: *id, merged_into: None }).collect();
+            cache.renew(&rows_of(leads), &gone).unwrap();
+            cache.finish_refresh(now()).unwrap();
+        }
+        Change::Merge(winner, losers) => {
+            let losers: Vec<u64> = losers.iter().copied().filter(|id| id != winner).collect();
+            cache.record_merge(&rows_of(&[(*winner, 1)])[0], &losers).unwrap();
+        }
+        Change::Rekey => cache.rekey("email", |lead| lead.email().map(str::to_owned)).unwrap(),
+        Change::Look => {
+            cache.members().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_cache_of_an_older_format_keeps_every_lead_and_its_births() {
+    let place = Place::new();
+    {
+        let db = rusqlite::Connection::open(place.path()).unwrap();
+        for migration in &super::open::MIGRATIONS[..8] {
+            db.execute_batch(migration).unwrap();
+        }
+        db.execute_batch(&format!(
+            r#"INSERT INTO meta (only, instance, key_signature, scans, scanned_at, strategy)
+                   VALUES (1, '{INSTANCE}', 'email', 3, '2026-11-01T00:00:00Z', 'pages');
+               INSERT INTO lead (id, scan, key, email, leadPartitionId, unsubscribed, rest) VALUES
+                   (1, 3, 'ada@example.com', 'Ada@example.com', 2, 1, '{{"score":5.0,"notes":"a\u0000\"b"}}'),
+                   (7, 3, 'ada@example.com', 'ada@example.com', NULL, 0, NULL), (9, 3, NULL, NULL, NULL, NULL, NULL);
+               INSERT INTO birth (lead, born_as, at) VALUES (1, 1, '2026-01-01T00:00:00Z');
+               PRAGMA application_id = 1835753795; PRAGMA user_version = 8;"#
+        ))
+        .unwrap();
+    }
+    let cache = place.open();
+    let first = Lead::new(1)
+        .with("email", "Ada@example.com")
+        .with("leadPartitionId", 2)
+        .with("unsubscribed", true)
+        .with("score", 5.0)
+        .with("notes", "a\0\"b");
+    assert_eq!(cache.lead(1).unwrap(), Some(first));
+    assert_eq!(cache.lead(9).unwrap(), Some(Lead::new(9)));
+    assert_eq!(groups(&cache), [("ada@example.com".to_owned(), vec![1, 7])]);
+    let summary = cache.summary().unwrap();
+    assert_eq!((summary.leads, summary.complete), (3, true));
+    assert!(
+        cache
+            .for_each_group(Groups::All, |_, _, births| {
+                assert_eq!(births.len(), 1);
+                ControlFlow::Continue(())
+            })
+            .is_ok()
+    );
+}
+
+#[test]
+fn a_loaded_file_takes_the_place_of_the_cache_and_keeps_what_waits_in_it() {
+    let place = Place::new();
+    let mut cache = place.open();
+    make(&mut cache, &Change::Pages(vec![(1, 1), (2, 2), (3, 3)]));
+    cache.keep_totals("{}").unwrap();
+    cache
+        .save_births(
+            &[crate::lead::Birth::new(1, now()), crate::lead::Birth::new(3, now())],
+            &[1, 3],
+        )
+        .unwrap();
+    let spec = ScanSpec { strategy: "file".to_owned(), ..spec() };
+    let totals = cache
+        .load(&spec, now(), |loader| {
+            rows_of(&[(1, 1), (2, 1), (4, 4)]).iter().try_for_each(|row| loader.add(row))
+        })
+        .map_err(|error: Error| error)
+        .unwrap();
+    assert_eq!((totals.leads, totals.new, totals.changed, totals.removed), (3, 1, 1, 1));
+    assert_eq!(cache.waiting_totals().unwrap().len(), 1);
+    let births: i64 =
+        cache.db.query_row("SELECT count(*) FROM birth", [], |row| row.get(0)).unwrap();
+    assert_eq!(births, 1, "the births of a lead that is gone go with it");
+    assert!(matches!(Cache::open(&place.path(), INSTANCE), Err(Error::InUse { .. })));
+    drop(cache);
+    let files: Vec<_> = std::fs::read_dir(place.folder.path()).unwrap().collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    assert_eq!(groups(&place.open()), [("1@example.com".to_owned(), vec![1, 2])]);
+}
+
+#[test]
+fn keys_whose_hashes_collide_are_told_apart() {
+    #[derive(Default)]
+    struct Same;
+    impl std::hash::Hasher for Same {
+        fn finish(&self) -> u64 {
+            1
+        }
+        fn write(&mut self, _: &[u8]) {}
+    }
+    let place = Place::new();
+    let mut cache = place.open();
+    make(&mut cache, &Change::Pages(vec![(1, 1), (2, 2), (3, 1), (4, 3), (5, 0)]));
+    let mut hashes = super::hashes::Hashes::with(
+        std::hash::BuildHasherDefault::<Same>::default(),
+        place.folder.path(),
+        2,
+    );
+    for row in cache.rows().unwrap() {
+        if let Some(key) = &row.key {
+            hashes.add(key, row.lead.id).unwrap();
+        }
+    }
+    super::member::keep(&cache.db, hashes).unwrap();
+    assert_eq!(cache.members().unwrap(), expected_members(&cache));
+    assert_eq!(groups(&cache), [("1@example.com".to_owned(), vec![1, 3])]);
 }
 
 fn any_value() -> impl Strategy<Value = Value> {
@@ -217,6 +406,22 @@ fn any_value() -> impl Strategy<Value = Value> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn members_are_exact_whatever_happens(changes in changes()) {
+        let place = Place::new();
+        let mut cache = place.open();
+        for change in &changes {
+            make(&mut cache, change);
+            if matches!(change, Change::Look) {
+                prop_assert_eq!(cache.members().unwrap(), expected_members(&cache));
+            }
+        }
+        prop_assert_eq!(cache.members().unwrap(), expected_members(&cache));
+        let counted: i64 = cache.db.query_row("SELECT count(*) FROM lead", [], |row| row.get(0)).unwrap();
+        prop_assert_eq!(cache.summary().unwrap().leads, counted.unsigned_abs());
+    }
+
     #[test]
     fn what_goes_in_comes_out(
         values in proptest::collection::btree_map(

@@ -2,19 +2,20 @@
 //! no credentials.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::filter::some_text;
-use super::report::{STANDARD_OUTPUT, collect, tell_unfinished};
+use super::report::{STANDARD_OUTPUT, collect, count, each_group, tell_unfinished};
 use super::{Context, Exit, Failure};
 use crate::dedupe::normalise;
 use crate::lead::LeadId;
 use crate::ledger::{Ledger, PastMerge};
 use crate::plain::counted;
 use crate::report::{
-    Emails, Filter, Merged, Report, Source, is_of_integration, render_explanation, render_merged,
+    Emails, Filter, Merged, Source, is_of_integration, judged, render_explanation, render_merged,
     write_beside, write_evidence_pack, write_explanations,
 };
 
@@ -53,10 +54,10 @@ pub(super) fn run(context: &mut Context, args: ExplainArgs) -> Result<Exit, Fail
         args.email.as_deref().map(|email| merged(context, email)).transpose()?.unwrap_or_default();
     let emails = args.email.as_deref().map(|email| Emails::of([email]));
     let filter = Filter { emails, min_size: 2, ..Filter::default() };
-    let report = collect(context, &filter, None)?;
     if let (Some(user), Some(file)) = (args.integration, args.csv) {
-        return evidence_pack(context, report, &user, &file);
+        return evidence_pack(context, &filter, &user, &file);
     }
+    let report = collect(context, &filter, None)?;
     if args.json {
         context.ui.write(|out| write_explanations(&report.source, &report.shown, &merged, out))?;
         return Ok(tell_unfinished(context, &report.source));
@@ -145,13 +146,20 @@ fn own_merges(context: &mut Context, is_asked_for: impl Fn(&str) -> bool) -> Vec
 
 fn evidence_pack(
     context: &mut Context,
-    report: Report,
+    filter: &Filter,
     user: &str,
     file: &std::path::Path,
 ) -> Result<Exit, Failure> {
+    let cache = context.cache()?;
+    let report = count(context, &cache, filter, Some(0))?;
     let known: Vec<String> = report.statistics.by_integration.keys().flatten().cloned().collect();
-    let groups: Vec<_> =
-        report.shown.into_iter().filter(|shown| is_of_integration(shown, user)).collect();
+    let policy = filter.policy(context.config.policy());
+    let mut groups = Vec::new();
+    each_group(&cache, filter, &context.config.key, |group| {
+        let shown = judged(group, filter, &policy);
+        groups.extend(shown.filter(|shown| is_of_integration(shown, user)));
+        ControlFlow::Continue(())
+    })?;
     if groups.is_empty() {
         let known = if known.is_empty() { "none is known".to_owned() } else { known.join(", ") };
         return Err(Failure::Usage {

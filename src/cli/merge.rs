@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::confirm::{self, Vanishing};
 use super::filter::{FLAGS, FilterArgs, at_least_one, tell_missing};
 use super::{Context, Exit, Failure, Progress, Ui, history};
-use crate::cache::{Cache, Row};
+use crate::cache::{Cache, Groups, Row};
 use crate::config::Config;
 use crate::dedupe::{Group, Key, KeySpec, Plan, Policy, explain};
 use crate::lead::{Lead, LeadId};
@@ -242,7 +242,7 @@ fn candidates(
     stop: &CancellationToken,
 ) -> Result<(Vec<Candidate>, BTreeSet<String>), Failure> {
     let (mut candidates, mut found) = (Vec::new(), BTreeSet::new());
-    cache.for_each_group(|key, leads, births| {
+    cache.for_each_group(Groups::All, |key, leads, births| {
         // What is planned of them then is nothing.
         if stop.is_cancelled() {
             return ControlFlow::Break(());

@@ -1,19 +1,21 @@
 //! `mkto-audit report`: what the cache holds of duplicates. Asks nobody, and needs no credentials.
 
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use super::filter::{FilterArgs, at_least_one, tell_missing};
 use super::{Context, Exit, Failure};
-use crate::cache::{Cache, Causes};
-use crate::dedupe::{Group, Key};
+use crate::cache::{self, Cache, Causes, Groups};
+use crate::dedupe::{Group, Key, KeySpec, Policy};
 use crate::plain::counted_of;
 use crate::report::{
-    Collector, Filter, Price, Report, Source, render, write_beside, write_csv, write_html,
-    write_json,
+    Collector, Filter, Keys, LARGEST, Price, Report, Shown, Source, Take, judged, render,
+    write_beside, write_csv, write_html, write_json,
 };
 
 /// How many groups the table shows where nothing else is asked for; CSV and JSON hold all.
@@ -61,37 +63,102 @@ pub(super) fn run(context: &mut Context, args: ReportArgs) -> Result<Exit, Failu
     if let Some(name) = &args.cache_name {
         context.config.use_cache_named(name);
     }
-    let to_table = args.csv.is_none() && args.html.is_none() && !args.json;
-    let limit = args.limit.or(to_table.then_some(TABLE_LIMIT));
     let filter = args.filter.read(context)?;
-    let report = collect(context, &filter, limit)?;
-    tell_missing(&mut context.ui, &filter, &report.named, report.source.leads);
-    // The table says it itself.
-    let exit =
-        if to_table { exit_of(&report.source) } else { tell_unfinished(context, &report.source) };
-    if let Some(file) = args.html {
-        to_file(context, &file, &report, |out| {
-            write_html(&report, args.cost_per_record.as_ref(), out)
-        })?;
-        return Ok(exit);
+    if args.csv.is_none() && args.html.is_none() && !args.json {
+        return table(context, &filter, args.limit.unwrap_or(TABLE_LIMIT));
     }
-    match args.csv {
-        Some(file) if file.as_os_str() != STANDARD_OUTPUT => {
-            to_file(context, &file, &report, |out| write_csv(&report, out))?;
+    let cache = context.cache()?;
+    // Of all groups no more are in memory than the page shows by itself.
+    let kept = if args.html.is_some() { LARGEST } else { 0 };
+    let report = count(context, &cache, &filter, Some(kept))?;
+    tell_missing(&mut context.ui, &filter, &report.named, report.source.leads);
+    let exit = tell_unfinished(context, &report.source);
+    let policy = filter.policy(context.config.policy());
+    let groups = CachedGroups {
+        cache: &cache,
+        filter: &filter,
+        policy: &policy,
+        limit: args.limit.unwrap_or(usize::MAX),
+        stop: context.interrupt.clone(),
+    };
+    let written = match (&args.html, &args.csv) {
+        (Some(file), _) => to_file(context, file, &groups, |groups, out| {
+            write_html(&report, groups, args.cost_per_record.as_ref(), out)
+        }),
+        (None, Some(file)) if file.as_os_str() != STANDARD_OUTPUT => {
+            to_file(context, file, &groups, |groups, out| write_csv(groups, out))
         }
-        Some(_) => context.ui.write(|out| write_csv(&report, out))?,
-        None if args.json => context.ui.write(|out| write_json(&report, out))?,
-        None => {
-            let width = context.ui.width();
-            context.ui.print(&render(&report, width))?;
-            if report.groups > 0 && exit == Exit::Done && !report.source.is_file {
-                context.ui.note(
-                    "next: `mkto-audit merge` says what a merge would do, and changes nothing",
-                );
-            }
-        }
+        (None, Some(_)) => context.ui.write(|out| write_csv(&groups, out)),
+        (None, None) => context.ui.write(|out| write_json(&report, &groups, out)),
+    };
+    // Whoever stopped it knows why it is not whole.
+    if context.interrupt.is_cancelled() { Err(Failure::Stopped) } else { written.map(|()| exit) }
+}
+
+/// Prints the report for a person.
+fn table(context: &mut Context, filter: &Filter, limit: usize) -> Result<Exit, Failure> {
+    let report = collect(context, filter, Some(limit))?;
+    tell_missing(&mut context.ui, filter, &report.named, report.source.leads);
+    // The table says itself what is unfinished.
+    let exit = exit_of(&report.source);
+    let width = context.ui.width();
+    context.ui.print(&render(&report, width))?;
+    if report.groups > 0 && exit == Exit::Done && !report.source.is_file {
+        context.ui.note("next: `mkto-audit merge` says what a merge would do, and changes nothing");
     }
     Ok(exit)
+}
+
+/// The groups of a cache, judged one by one as they are read.
+pub(super) struct CachedGroups<'a> {
+    pub(super) cache: &'a Cache,
+    pub(super) filter: &'a Filter,
+    pub(super) policy: &'a Policy,
+    /// How many are shown at most.
+    pub(super) limit: usize,
+    pub(super) stop: CancellationToken,
+}
+
+impl Shown for CachedGroups<'_> {
+    fn each(&self, take: &mut Take<'_>) -> io::Result<()> {
+        let (mut left, mut ended) = (self.limit, Ok(()));
+        let read = each_group(self.cache, self.filter, &self.policy.key, |group| {
+            if self.stop.is_cancelled() {
+                ended = Err(io::ErrorKind::Interrupted.into());
+                return ControlFlow::Break(());
+            }
+            if let Some(shown) = judged(group, self.filter, self.policy) {
+                ended = take(&shown);
+                left -= 1;
+            }
+            if ended.is_err() || left == 0 {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
+        read.map_err(io::Error::other)?;
+        ended
+    }
+}
+
+/// Hands out the groups of a cache that can pass a filter, the largest first, then by key.
+pub(super) fn each_group(
+    cache: &Cache,
+    filter: &Filter,
+    key: &KeySpec,
+    mut each: impl FnMut(Group) -> ControlFlow<()>,
+) -> Result<(), cache::Error> {
+    let keys = filter.keys(key);
+    let has = |key: &str| keys.has(key);
+    let which = match &keys {
+        Keys::All => Groups::All,
+        Keys::Of(keys) => Groups::Of(keys),
+        Keys::OfDomain(_) => Groups::Where(&has),
+    };
+    cache.for_each_group(which, |key, leads, births| match Key::stored(key.to_owned()) {
+        Some(key) => each(Group::new(key, leads).with_births(births)),
+        None => ControlFlow::Continue(()),
+    })
 }
 
 /// The exit code of what is shown of a scan that may not have ended.
@@ -111,13 +178,30 @@ pub(super) fn tell_unfinished(context: &mut Context, source: &Source) -> Exit {
 fn to_file(
     context: &mut Context,
     file: &Path,
-    report: &Report,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    groups: &CachedGroups<'_>,
+    write: impl FnOnce(&Counted<'_>, &mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Failure> {
-    write_beside(file, write).map_err(|source| Failure::File { path: file.to_owned(), source })?;
-    let groups = counted_of(report.shown.len(), "group");
+    let counted = Counted { groups, count: Cell::new(0) };
+    write_beside(file, |out| write(&counted, out))
+        .map_err(|source| Failure::File { path: file.to_owned(), source })?;
+    let groups = counted_of(counted.count.get(), "group");
     context.ui.note(&format!("{groups} written to {}", file.display()));
     Ok(())
+}
+
+/// Groups, and how many were shown.
+struct Counted<'a> {
+    groups: &'a CachedGroups<'a>,
+    count: Cell<usize>,
+}
+
+impl Shown for Counted<'_> {
+    fn each(&self, take: &mut Take<'_>) -> io::Result<()> {
+        self.groups.each(&mut |shown| {
+            self.count.set(self.count.get() + 1);
+            take(shown)
+        })
+    }
 }
 
 /// Counts the cache's groups, and keeps those that are to be shown.
@@ -141,13 +225,11 @@ pub(super) fn count(
     let policy = filter.policy(context.config.policy());
     let mut collector = Collector::new(filter, &policy, limit);
     let stop = context.interrupt.clone();
-    cache.for_each_group(|key, leads, births| {
+    each_group(cache, filter, &context.config.key, |group| {
         if stop.is_cancelled() {
             return ControlFlow::Break(());
         }
-        if let Some(key) = Key::stored(key.to_owned()) {
-            collector.add(Group::new(key, leads).with_births(births));
-        }
+        collector.add(group);
         ControlFlow::Continue(())
     })?;
     if stop.is_cancelled() {

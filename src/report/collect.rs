@@ -120,6 +120,24 @@ impl Report {
     }
 }
 
+/// A group as a report with this filter shows it, decided as a merge with the same flags would; none
+/// where the filter leaves it out.
+pub fn judged(group: Group, filter: &Filter, policy: &Policy) -> Option<ShownGroup> {
+    if group.excess() == 0 || !filter.passes(&group) {
+        return None;
+    }
+    let explanation = explain(&group.leads, &group.births);
+    let cause = explanation.cause;
+    if filter.cause.is_some_and(|asked| asked != cause) {
+        return None;
+    }
+    let verdict = match Objection::to(&group.leads, filter.known(cause), policy) {
+        Some(objection) => Verdict::Undecided(objection),
+        None => Verdict::Mergeable(policy.winner.winner(&group.leads)?.id),
+    };
+    Some(ShownGroup { group, explanation, verdict })
+}
+
 /// Takes groups in any order. Holds the groups that are to be shown, and of all others nothing but
 /// their numbers.
 #[derive(Debug)]
@@ -169,35 +187,31 @@ impl<'a> Collector<'a> {
         if let Some(emails) = &self.filter.emails {
             self.named.extend(emails.found_in(&group).map(str::to_owned));
         }
-        if !self.filter.passes(&group) {
+        let Some(shown) = judged(group, self.filter, self.policy) else { return };
+        let cause = shown.explanation.cause;
+        self.totals.entry(cause).or_default().add(&shown.group);
+        self.duplicates += shown.group.leads.len() as u64;
+        self.statistics.add(&shown.explanation);
+        self.count(&shown);
+        if self.limit == 0 {
             return;
         }
-        let explanation = explain(&group.leads, &group.births);
-        if self.filter.cause.is_some_and(|cause| cause != explanation.cause) {
-            return;
-        }
-        self.totals.entry(explanation.cause).or_default().add(&group);
-        self.duplicates += group.leads.len() as u64;
-        self.statistics.add(&explanation);
-        let Some(verdict) = self.judge(&group, explanation.cause) else { return };
-        self.kept.push(Reverse(Ranked(ShownGroup { group, explanation, verdict })));
+        self.kept.push(Reverse(Ranked(shown)));
         if self.kept.len() > self.limit {
             self.kept.pop();
         }
     }
 
-    /// Decides as a merge would, and counts the group by it.
-    fn judge(&mut self, group: &Group, cause: Cause) -> Option<Verdict> {
-        let objection = Objection::to(&group.leads, self.filter.known(cause), self.policy);
-        if objection.as_ref().is_none_or(|objection| objection.reason != Reason::SeveralPeople) {
-            self.people.add(&group.leads);
+    /// Counts a group by what becomes of it.
+    fn count(&mut self, shown: &ShownGroup) {
+        let reason = shown.objection().map(|objection| objection.reason);
+        if reason != Some(Reason::SeveralPeople) {
+            self.people.add(&shown.group.leads);
         }
-        if let Some(objection) = objection {
-            self.undecided.entry(objection.reason).or_default().add(group);
-            return Some(Verdict::Undecided(objection));
+        match reason {
+            Some(reason) => self.undecided.entry(reason).or_default().add(&shown.group),
+            None => self.mergeable.add(&shown.group),
         }
-        self.mergeable.add(group);
-        self.policy.winner.winner(&group.leads).map(|winner| Verdict::Mergeable(winner.id))
     }
 
     /// Counts the birth of a lead that was merged into another before this report. Only a report on

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::{Report, ShownGroup};
+use super::{Shown, ShownGroup};
 use crate::lead::Lead;
 
 const HEADER: [&str; 16] = [
@@ -27,16 +27,17 @@ const HEADER: [&str; 16] = [
     "crm",
 ];
 
-/// Writes the report's groups as CSV, the leads of a group by creation. Lines end as RFC 4180 wants
+/// Writes groups as CSV, the leads of a group by creation. Lines end as RFC 4180 wants
 /// them, with CR LF.
-pub fn write_csv(report: &Report, out: impl Write) -> io::Result<()> {
+pub fn write_csv(groups: &dyn Shown, out: impl Write) -> io::Result<()> {
     let mut csv = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
     csv.write_record(HEADER).map_err(as_io)?;
-    for shown in &report.shown {
+    groups.each(&mut |shown| {
         for lead in &shown.group.leads {
             csv.write_record(row(shown, lead).iter().map(|cell| cell.as_bytes())).map_err(as_io)?;
         }
-    }
+        Ok(())
+    })?;
     csv.flush()
 }
 

@@ -8,18 +8,22 @@ use std::io::{self, Write};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
+use serde::ser::SerializeSeq;
 
+use super::shown::{Element, Elements};
 use super::{
-    DayTotals, GroupTotals, IntegrationTotals, Log, MailedTwice, OptedOut, Report, ShownGroup,
+    DayTotals, GroupTotals, IntegrationTotals, Log, MailedTwice, OptedOut, Report, Shown,
+    ShownGroup,
 };
 use crate::dedupe::{Group, Objection};
 use crate::lead::{Lead, LeadId};
 
 const SCHEMA: &str = "mkto-audit/report/1";
 
-/// Writes the report as one JSON document, and ends the line.
-pub fn write_json(report: &Report, mut out: impl Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut out, &Document::from(report))?;
+/// Writes the report as one JSON document, and ends the line. The groups are those of `shown`, one
+/// at a time.
+pub fn write_json(report: &Report, shown: &dyn Shown, mut out: impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut out, &Document::of(report, shown))?;
     out.write_all(b"\n")
 }
 
@@ -53,7 +57,16 @@ struct Document<'a> {
     by_day: Option<Vec<DayRecord>>,
     races_by_hour: Option<&'a [u64; 24]>,
     merged_before: Option<Vec<MergedRecord<'a>>>,
-    group: Vec<GroupRecord<'a>>,
+    group: Elements<'a, AsRecord>,
+}
+
+/// A group as its record.
+struct AsRecord;
+
+impl Element for AsRecord {
+    fn put<S: SerializeSeq>(&self, shown: &ShownGroup, into: &mut S) -> Result<(), S::Error> {
+        into.serialize_element(&GroupRecord::from(shown))
+    }
 }
 
 /// How far the activity log was read for the leads in groups, as documents say it.
@@ -158,8 +171,8 @@ struct LeadRecord<'a> {
     crm: Option<&'static str>,
 }
 
-impl<'a> From<&'a Report> for Document<'a> {
-    fn from(report: &'a Report) -> Self {
+impl<'a> Document<'a> {
+    fn of(report: &'a Report, shown: &'a dyn Shown) -> Self {
         let statistics = &report.statistics;
         let source = &report.source;
         let log_is_read = !source.log.is_unread();
@@ -209,7 +222,7 @@ impl<'a> From<&'a Report> for Document<'a> {
             races_by_hour: log_is_read.then_some(&statistics.races_by_hour),
             merged_before: log_is_read
                 .then(|| statistics.merged_before.iter().map(merged).collect()),
-            group: report.shown.iter().map(GroupRecord::from).collect(),
+            group: Elements::of(shown, AsRecord),
         }
     }
 }

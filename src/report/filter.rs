@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
-use crate::dedupe::{Cause, Group, Known, Policy, normalise};
+use crate::dedupe::{Cause, Group, KeySpec, Known, Policy, normalise};
 use crate::lead::Lead;
 
 /// The flags that narrow a report or a merge. Totals count what passes them, too.
@@ -72,11 +72,34 @@ impl Emails {
     }
 }
 
+/// Which groups have to be looked at: every group that passes a filter has one of these keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keys {
+    /// Any.
+    All,
+    /// One of these.
+    Of(BTreeSet<String>),
+    /// An address of this domain.
+    OfDomain(String),
+}
+
 impl Filter {
     /// Whether it leaves nothing out.
     pub fn is_of_everything(&self) -> bool {
         let Self { cause, min_size, since, domain, emails } = self;
         cause.is_none() && *min_size <= 2 && since.is_none() && domain.is_none() && emails.is_none()
+    }
+
+    /// The keys that a group must have to pass, where the key is the email.
+    pub fn keys(&self, key: &KeySpec) -> Keys {
+        if key.fields != ["email"] || key.within_partition {
+            return Keys::All;
+        }
+        match (&self.emails, &self.domain) {
+            (Some(emails), _) => Keys::Of(emails.given.keys().cloned().collect()),
+            (None, Some(domain)) => normalised_domain(domain).map_or(Keys::All, Keys::OfDomain),
+            (None, None) => Keys::All,
+        }
     }
 
     /// What is known of a group of this cause that passes.
@@ -107,8 +130,28 @@ fn newest(leads: &[Lead]) -> Option<DateTime<Utc>> {
 }
 
 fn has_domain(group: &Group, domain: &str) -> bool {
-    let Some(domain) = normalise(domain.trim_start_matches('@')) else { return false };
-    emails(group).any(|email| email.rsplit_once('@').is_some_and(|(_, of)| of == domain))
+    let Some(domain) = normalised_domain(domain) else { return false };
+    emails(group).any(|email| is_of_domain(&email, &domain))
+}
+
+fn normalised_domain(domain: &str) -> Option<String> {
+    normalise(domain.trim_start_matches('@'))
+}
+
+/// Whether a normalised address is of a normalised domain.
+fn is_of_domain(email: &str, domain: &str) -> bool {
+    email.rsplit_once('@').is_some_and(|(_, of)| of == domain)
+}
+
+impl Keys {
+    /// Whether this is one of them.
+    pub fn has(&self, key: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Of(keys) => keys.contains(key),
+            Self::OfDomain(domain) => is_of_domain(key, domain),
+        }
+    }
 }
 
 fn emails(group: &Group) -> impl Iterator<Item = String> {

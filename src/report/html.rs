@@ -15,17 +15,23 @@ use std::io::{self, Write};
 
 use askama::Template as _;
 
-use super::Report;
+use super::{Report, Shown};
+pub use page::LARGEST;
 use page::{Page, SCRIPT};
 pub use price::{BadPrice, Price};
 use rows::write_rows;
 
-/// Writes the page of a report that shows every group: what it says of times and integrations is
-/// counted from them.
-pub fn write_html(report: &Report, price: Option<&Price>, mut out: impl Write) -> io::Result<()> {
+/// Writes the page of a report with every group of `shown`, one at a time: what it says of times and
+/// integrations is counted from them. The report itself shows [`LARGEST`] of them at least.
+pub fn write_html(
+    report: &Report,
+    shown: &dyn Shown,
+    price: Option<&Price>,
+    mut out: impl Write,
+) -> io::Result<()> {
     Page::of(report, price).write_into(&mut out)?;
     write!(out, "<script type=\"application/json\" id=\"rows\">")?;
-    write_rows(report, &mut out)?;
+    write_rows(shown, &mut out)?;
     // The script comes after its data, so that both are there when it runs.
     write!(out, "</script>\n<script>{SCRIPT}</script>\n</body>\n</html>\n")
 }

@@ -140,7 +140,8 @@ fn a_value_cannot_steer_the_terminal() {
 #[test]
 fn the_json_is_what_the_documentation_promises() {
     let mut json = Vec::new();
-    write_json(&sample_report(), &mut json).unwrap();
+    let report = sample_report();
+    write_json(&report, &report, &mut json).unwrap();
     snapshot("report_json", &String::from_utf8(json).unwrap());
 }
 

@@ -12,7 +12,7 @@
 //! left: leaving it would save nothing. Leads that are born after the scan began are the next
 //! refresh's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,7 +29,9 @@ use crate::marketo::{self, Clock, ExportJob, ExportLeads, ExportStatus, Schema};
 mod budget;
 mod fetch;
 mod order;
-mod pieces;
+mod pipe;
+#[cfg(test)]
+mod tests;
 mod windows;
 
 use fetch::{Fetched, FileFacts, fetch};
@@ -70,7 +72,14 @@ pub async fn scan_bulk(
     scan: &BulkScan<'_>,
     watch: &dyn Watch,
 ) -> Result<Ended, Error> {
-    let mut run = Run { marketo, cache, scan, queued: BTreeSet::new(), over: None };
+    let mut run = Run {
+        marketo,
+        cache,
+        scan,
+        queued: BTreeSet::new(),
+        completed: BTreeMap::new(),
+        over: None,
+    };
     tokio::select! {
         biased;
         // A job whose order is not waited for is found again, and a file on its way is undone by
@@ -93,6 +102,8 @@ struct Run<'a, M> {
     /// Jobs that are known to be in Marketo's queue, or to have left it with a file that is not
     /// loaded yet.
     queued: BTreeSet<String>,
+    /// Those of them that are complete, by the start of their window.
+    completed: BTreeMap<DateTime<Utc>, ExportJob>,
     /// Why nothing more is ordered today.
     over: Option<marketo::Error>,
 }
@@ -143,24 +154,17 @@ impl<M: ExportLeads> Run<'_, M> {
         Ok(self.cache().plan_exports(&windows)?)
     }
 
-    /// Looks at the jobs that can have completed, oldest first, and fetches the files of those that
-    /// have; whether anything went on.
+    /// Looks at the jobs that can have completed, oldest first. Where some have, others are ordered
+    /// in their place before the file of the oldest is fetched, so that Marketo writes on while a
+    /// file is on its way. Whether anything went on.
     async fn look(&mut self, watch: &dyn Watch) -> Result<bool, Error> {
         let (mut moved, mut waiting) = (false, 0);
-        for known in self.windows(watch)? {
-            let Some(id) = known
-                .export_id
-                .as_deref()
-                .filter(|id| known.loaded.is_none() && self.queued.contains(*id))
-            else {
-                continue;
-            };
+        for known in self.running(&self.windows(watch)?) {
+            let Some(id) = known.export_id.as_deref() else { continue };
             let job = self.marketo.export(id).await?;
             match job.status {
                 ExportStatus::Completed => {
-                    self.completed(&known, &job, watch).await?;
-                    self.queued.remove(&job.id);
-                    moved = true;
+                    self.completed.insert(known.window.start, job);
                 }
                 ExportStatus::Failed | ExportStatus::Cancelled => {
                     self.lose(known.window, &job)?;
@@ -170,16 +174,35 @@ impl<M: ExportLeads> Run<'_, M> {
                     waiting += 1;
                 }
             }
-            self.windows(watch)?;
             if waiting >= RUNNING {
                 break;
             }
         }
-        Ok(moved)
+        let Some((start, job)) = self.completed.first_key_value() else { return Ok(moved) };
+        let (start, job) = (*start, job.clone());
+        let windows = self.windows(watch)?;
+        self.order(&windows).await?;
+        if let Some(known) = windows.iter().find(|known| known.window.start == start) {
+            self.take(known, &job, watch).await?;
+        }
+        self.queued.remove(&job.id);
+        self.completed.remove(&start);
+        self.windows(watch)?;
+        Ok(true)
+    }
+
+    /// The windows whose jobs are in the queue and were not seen complete.
+    fn running(&self, windows: &[ExportWindow]) -> Vec<ExportWindow> {
+        let is_running = |known: &&ExportWindow| {
+            known.loaded.is_none()
+                && known.export_id.as_deref().is_some_and(|id| self.queued.contains(id))
+                && !self.completed.contains_key(&known.window.start)
+        };
+        windows.iter().filter(is_running).cloned().collect()
     }
 
     /// Counts a completed job's bytes, and takes its file.
-    async fn completed(
+    async fn take(
         &mut self,
         known: &ExportWindow,
         job: &ExportJob,

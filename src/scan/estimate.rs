@@ -15,7 +15,7 @@ mod history;
 pub use history::{CallRange, Unexplained, history_calls, refresh_calls};
 
 use super::bulk::windows_since;
-use super::highest::{ActivityLog, highest_id};
+use super::max_id::{ActivityLog, highest_id};
 use super::rows::Kind;
 use super::{Error, Now};
 use crate::lead::LeadId;

@@ -4,7 +4,7 @@
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::highest::{ActivityLog, highest_id};
+use super::max_id::{ActivityLog, highest_id};
 use super::{Ended, Error, Now, Watch, row, spec};
 use crate::cache::Cache;
 use crate::dedupe::KeySpec;

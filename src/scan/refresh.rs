@@ -34,14 +34,14 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use self::concerned::Concerned;
+use self::changed_leads::ChangedLeads;
 use super::{Ended, Error, Now, Watch, row, spec};
 use crate::cache::{Cache, Gone, RefreshTotals};
 use crate::dedupe::KeySpec;
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{BATCH, ReadActivities, ReadLeads, Schema};
 
-mod concerned;
+mod changed_leads;
 mod start;
 
 pub use start::{Start, WhyFull, how_to_start, is_beyond_history};
@@ -104,10 +104,11 @@ async fn catch_up(
     refresh: &Refresh<'_>,
     watch: &dyn Watch,
 ) -> Result<RefreshTotals, Error> {
-    let concerned =
-        concerned::concerned(marketo, refresh.schema, refresh.fields, refresh.since).await?;
-    let highest = cache.highest_id()?.max(concerned.ids.last().copied().unwrap_or(0));
-    read_again(marketo, cache, refresh, &concerned, watch).await?;
+    let changed =
+        changed_leads::changed_leads(marketo, refresh.schema, refresh.fields, refresh.since)
+            .await?;
+    let highest = cache.highest_id()?.max(changed.ids.last().copied().unwrap_or(0));
+    read_again(marketo, cache, refresh, &changed, watch).await?;
     read_beyond(marketo, cache, refresh, highest).await?;
     Ok(cache.finish_refresh((refresh.now)())?)
 }
@@ -117,13 +118,13 @@ async fn read_again(
     marketo: &(impl ReadLeads + ReadActivities),
     cache: &mut Cache,
     refresh: &Refresh<'_>,
-    concerned: &Concerned,
+    changed: &ChangedLeads,
     watch: &dyn Watch,
 ) -> Result<(), Error> {
-    let mut ids: Vec<LeadId> = concerned.ids.iter().copied().collect();
-    let mut asked_for = concerned.ids.clone();
+    let mut ids: Vec<LeadId> = changed.ids.iter().copied().collect();
+    let mut asked_for = changed.ids.clone();
     while !ids.is_empty() {
-        let mates = read_runs(marketo, cache, refresh, &ids, &concerned.merged, watch).await?;
+        let mates = read_runs(marketo, cache, refresh, &ids, &changed.merged, watch).await?;
         ids = mates.difference(&asked_for).copied().collect();
         asked_for.extend(&ids);
     }

@@ -12,15 +12,15 @@ use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder, Terminator};
 
 use crate::lead::Lead;
 
-mod aside;
 pub(super) mod cell;
 mod columns;
 mod quotes;
+mod reader_thread;
 
-pub(super) use aside::{Leads, each_row};
 pub(super) use cell::Kind;
 pub use columns::ColumnUse;
 pub(super) use columns::Columns;
+pub(super) use reader_thread::{Leads, each_batch};
 
 use quotes::Quotes;
 
@@ -78,12 +78,14 @@ impl<R: Read> Rows<R> {
     }
 }
 
-impl<R: Read> Leads for Rows<R> {
-    fn byte(&self) -> u64 {
+impl<R: Read> Rows<R> {
+    /// How many bytes were read.
+    pub(super) fn byte(&self) -> u64 {
         self.reader.position().byte()
     }
 
-    fn next(&mut self) -> Result<Option<Lead>, RowError> {
+    /// The next lead; none at the end.
+    pub(super) fn next(&mut self) -> Result<Option<Lead>, RowError> {
         match self.reader.read_byte_record(&mut self.record) {
             Ok(true) => {}
             Ok(false) if self.reader.get_ref().is_open() => {
@@ -97,6 +99,11 @@ impl<R: Read> Leads for Rows<R> {
         self.last_line = self.record.position().map(csv::Position::line);
         let refused = |what| RowError { line: self.last_line, what };
         self.columns.lead(&self.record).map(Some).map_err(refused)
+    }
+
+    /// The line of the lead that came last.
+    pub(super) fn line(&self) -> Option<u64> {
+        self.last_line
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Run, Watcher, open, said_of_files_without_checksum, tell_quota};
+use super::watcher::said_of_files_without_checksum;
+use super::{Run, Watcher, open, tell_quota};
 use crate::cache::Cache;
 use crate::cli::{Context, Failure, now};
 use crate::config::{Config, Strategy};

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Context, Ended, Failure, Run, Watcher, configured_fields, open};
+use super::{Context, Failure, Run, Watcher, configured_fields, open};
 use crate::cache::Cache;
 use crate::cli::Ui;
 use crate::plain::counted;
@@ -91,8 +91,8 @@ impl From<&Unread> for UnreadColumn {
     }
 }
 
-/// Looks the file through, says how it is read, and puts it into the cache. The cache is opened,
-/// and where there is none made, once it is known that there is something to read.
+/// Reads a file into the cache; where there is none, it is made, and stays only where the file was
+/// read.
 pub(super) fn run(
     context: &mut Context,
     file: &Path,
@@ -110,32 +110,49 @@ pub(super) fn run(
         dates: args.dates.map(Into::into),
         zone: args.zone.unwrap_or_default(),
     };
-    let found = scan::look(&name, table, rules)?;
     let place = place_of(file);
+    let path = context.config.cache_file()?;
+    let is_new = !path.exists();
     let mut cache = open(&context.config)?;
-    refuse_other(&cache, &name, &place, context)?;
-    tell(&mut context.ui, &found);
-    let watcher = Watcher {
-        bar: context.ui.progress("reading bytes of the file", Some(found.size())),
+    let loaded = refuse_other(&cache, &name, &place, context)
+        .and_then(|()| load(context, &mut cache, (&name, table), rules, &place));
+    match loaded {
+        Ok((run, unread)) => Ok((run, cache, unread)),
+        Err(failure) => {
+            drop(cache);
+            if is_new {
+                // Nothing was read, so that there is no cache, either; where it stays, it is empty.
+                std::fs::remove_file(path).ok();
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// Looks the file through, says how it is read, and puts it into the cache.
+fn load(
+    context: &mut Context,
+    cache: &mut Cache,
+    (name, table): (&str, Table),
+    rules: FileRules<'_>,
+    place: &str,
+) -> Result<(Run, Vec<UnreadColumn>), Failure> {
+    let watcher = |ui: &Ui, bytes| Watcher {
+        bar: ui.progress("reading bytes of the file", Some(bytes)),
         budget: None,
         without_checksum: AtomicU64::new(0),
     };
-    let ended = found.load(&mut cache, &place, super::super::now, &watcher)?;
-    let run = Run {
-        strategy: "file",
-        full: true,
-        ended: Ok(ended),
-        merged: 0,
-        calls: 0,
-        bytes: found.size(),
-    };
+    let looking = watcher(&context.ui, table.size());
+    let mut found = scan::look_and_keep(name, table, rules, cache, &looking)?;
+    drop(looking);
+    tell(&mut context.ui, &found);
+    let (bytes, unread) = (found.size(), found.unread().to_vec());
+    let watcher = watcher(&context.ui, bytes);
+    let ended = found.load(cache, place, super::super::now, &watcher)?;
+    let run = Run { strategy: "file", full: true, ended: Ok(ended), merged: 0, calls: 0, bytes };
     drop(watcher);
-    tell_unread(&mut context.ui, found.unread());
-    debug_assert!(
-        matches!(run.ended, Ok(Ended::Complete(_))),
-        "a file is read to its end or refused"
-    );
-    Ok((run, cache, found.unread().iter().map(UnreadColumn::from).collect()))
+    tell_unread(&mut context.ui, &unread);
+    Ok((run, unread.iter().map(UnreadColumn::from).collect()))
 }
 
 /// The bytes of a file or of standard input, and what it is called in messages.

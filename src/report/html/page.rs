@@ -19,7 +19,7 @@ const STYLE: &str = include_str!("../../../templates/report.css");
 pub(super) const SCRIPT: &str = include_str!("../../../templates/report.js");
 
 /// How many of the largest groups stand in the page itself, for whoever prints it or has no script.
-const LARGEST: usize = 20;
+pub const LARGEST: usize = 20;
 /// How wide the longest bar of the causes is drawn.
 const BAR: u64 = 120;
 

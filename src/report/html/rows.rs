@@ -7,15 +7,16 @@ use std::io::{self, Write};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::lead::Lead;
-use crate::report::{Report, ShownGroup};
+use crate::report::{Shown, ShownGroup};
 
 /// Writes the rows, a line each. No character of a value can end the element that they stand in.
-pub(super) fn write_rows(report: &Report, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn write_rows(groups: &dyn Shown, out: &mut impl Write) -> io::Result<()> {
     out.write_all(b"[")?;
-    for (place, shown) in report.shown.iter().enumerate() {
-        out.write_all(if place == 0 { b"\n" } else { b",\n" })?;
-        out.write_all(harmless(&row(shown)?).as_bytes())?;
-    }
+    let mut is_first = true;
+    groups.each(&mut |shown| {
+        out.write_all(if std::mem::take(&mut is_first) { b"\n" } else { b",\n" })?;
+        out.write_all(harmless(&row(shown)?).as_bytes())
+    })?;
     out.write_all(b"\n]")
 }
 

@@ -32,7 +32,7 @@ fn report(name: &str) -> Report {
 
 fn page(report: &Report, price: Option<&Price>) -> String {
     let mut page = Vec::new();
-    write_html(report, price, &mut page).unwrap();
+    write_html(report, report, price, &mut page).unwrap();
     String::from_utf8(page).unwrap()
 }
 

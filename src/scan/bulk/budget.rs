@@ -1,9 +1,9 @@
 //! Which windows fit into the bytes of a day.
 //!
-//! The first is ordered without knowing; from then on a window is expected to weigh, second for
+//! The first two are ordered without knowing; from then on a window is expected to weigh, second for
 //! second, what the loaded window before it did.
 
-use super::Run;
+use super::{RUNNING, Run};
 use crate::cache::ExportWindow;
 use crate::lead::Window;
 use crate::marketo::{self, ExportLeads};
@@ -33,7 +33,8 @@ impl<M: ExportLeads> Run<'_, M> {
         let Some(rate) = rate_before(window, windows) else {
             return match left {
                 0 => Err(self.day_is_over()),
-                _ => Ok((ordered == 0).then_some(window)),
+                // Both of Marketo's places are used, and no more is risked.
+                _ => Ok((ordered < RUNNING).then_some(window)),
             };
         };
         let promised: f64 = under_way.iter().map(|known| expected(known.window, rate)).sum();

@@ -4,6 +4,7 @@
 //! them, in a transaction that ends well only when the reader comes to the file's end; and that it
 //! does only after size and checksum were right.
 
+use std::io::Read;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -11,14 +12,14 @@ use chrono::TimeDelta;
 use hyper::body::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::pieces::{PieceReader, Pieces, pipe};
+use super::pipe::{PieceReader, Pieces, pipe};
 use super::{BulkScan, SharedCache};
-use crate::cache::{Cache, Loaded};
-use crate::dedupe::KeySpec;
+use crate::cache::{Batch, Cache, Fields, Loaded};
+use crate::dedupe::{Key, KeySpec};
 use crate::lead::{Lead, Window};
 use crate::marketo::{self, Download, ExportJob, ExportLeads};
 use crate::scan::Error;
-use crate::scan::rows::{Columns, Kind, RowError, Rows, each_row};
+use crate::scan::rows::{Columns, Kind, Leads, RowError, Rows, each_batch};
 
 /// How often in a row the line may be cut without a single byte in between.
 const CUTS: u32 = 8;
@@ -126,15 +127,20 @@ fn store(
         Error::Export { window, what: format!("cannot be read{line}: {}", error.what) }
     };
     cache.load_export(window, |loader| {
+        let places = loader.fields().clone();
         let rows =
             Rows::open(reader, |header| Columns::ordered(header, fields)).map_err(refused)?;
+        let mut rows = ExportRows { rows, places, key, window };
         let mut count = 0;
-        let read = each_row(rows, key, |row, _byte| {
-            count += 1;
-            belongs(window, &row.lead)?;
-            Ok::<_, Error>(loader.add(row)?)
+        let read = each_batch(&mut rows, |batch, _byte| {
+            count += batch.len() as u64;
+            Ok::<_, Error>(loader.add_batch(batch)?)
         });
-        read?.map_err(refused)?;
+        read?.map_err(|error| match error.line {
+            // Nothing is wrong with the row, but it is of another window.
+            None if error.what.starts_with(HOLDS) => Error::Export { window, what: error.what },
+            _ => refused(error),
+        })?;
         // More is no harm: around a change of clocks rows come twice. Fewer were swallowed.
         match file.records {
             Some(records) if count < records => {
@@ -146,17 +152,40 @@ fn store(
     })
 }
 
-/// Whether a row can be of this window: a job that was found again may be somebody else's.
-fn belongs(window: Window, lead: &Lead) -> Result<(), Error> {
-    match lead.created_at() {
-        Some(created) if created < window.start - OFF || created > window.end + OFF => {
-            Err(Error::Export {
-                window,
-                what: format!("holds lead {}, which was not created then", lead.id),
-            })
+/// How it is said what a file holds and must not hold.
+const HOLDS: &str = "holds lead ";
+
+/// The rows of a file on their way into a batch.
+struct ExportRows<'a, R: Read> {
+    rows: Rows<R>,
+    places: Fields,
+    key: &'a KeySpec,
+    window: Window,
+}
+
+impl<R: Read> Leads for ExportRows<'_, R> {
+    fn next(&mut self, batch: &mut Batch) -> Result<bool, RowError> {
+        let Some(lead) = self.rows.next()? else { return Ok(false) };
+        if !belongs(self.window, &lead) {
+            let what = format!("{HOLDS}{}, which was not created then", lead.id);
+            return Err(RowError { line: None, what });
         }
-        _ => Ok(()),
+        let key = self.key.key_of(&lead);
+        batch
+            .lead(&lead, key.as_ref().map(Key::as_str), &self.places)
+            .map_err(|error| RowError { line: self.rows.line(), what: error.to_string() })?;
+        Ok(true)
     }
+
+    fn byte(&self) -> u64 {
+        self.rows.byte()
+    }
+}
+
+/// Whether a row can be of this window: a job that was found again may be somebody else's.
+fn belongs(window: Window, lead: &Lead) -> bool {
+    lead.created_at()
+        .is_none_or(|created| created >= window.start - OFF && created <= window.end + OFF)
 }
 
 /// What came of a download.

@@ -28,7 +28,8 @@ impl<M: ExportLeads> Run<'_, M> {
     /// second time.
     pub(super) async fn order(&mut self, windows: &[ExportWindow]) -> Result<(), Error> {
         for known in windows.iter().filter(|known| known.loaded.is_none()) {
-            if self.queued.len() >= IN_QUEUE {
+            // What is complete is in the queue no more.
+            if self.queued.len() >= IN_QUEUE + self.completed.len() {
                 return Ok(());
             }
             let went_on = match &known.export_id {

@@ -7,6 +7,9 @@ use crate::dedupe::KeySpec;
 use crate::lead::AUDIT_FIELDS;
 use crate::table::{Row, shown};
 
+/// The field by which partitions are told apart.
+const PARTITION: &str = "leadPartitionId";
+
 /// Fields beyond those of the audit that are kept of a file, since a person who decides about a
 /// group misses them.
 const KEPT: &[&str] = &[
@@ -121,6 +124,8 @@ pub(super) struct Columns {
     pub(super) id: usize,
     /// How many cells a row must have: the id and the fields of the key are among them.
     pub(super) at_least: usize,
+    /// Those that make the key.
+    pub(super) of_key: Vec<usize>,
 }
 
 impl Columns {
@@ -152,7 +157,22 @@ impl Columns {
             .iter()
             .map(|column| cells_of(column.field.as_deref().unwrap_or_default()))
             .collect();
-        Ok(Self { uses, cells, id, at_least: last + 1 })
+        let makes_key = |field: &str| {
+            key.fields.iter().any(|named| named == field)
+                || key.within_partition && field == PARTITION
+        };
+        let of_key = (0..uses.len())
+            .filter(|place| {
+                let field = uses.get(*place).and_then(|column| column.field.as_deref());
+                field.is_some_and(makes_key) && *place != id
+            })
+            .collect();
+        Ok(Self { uses, cells, id, at_least: last + 1, of_key })
+    }
+
+    /// The fields that are kept, in the order of the columns.
+    pub(super) fn fields(&self) -> Vec<String> {
+        self.uses.iter().filter_map(|column| column.field.clone()).collect()
     }
 }
 

@@ -6,6 +6,8 @@
 
 use serde_json::Value;
 
+use crate::cache::BodyWriter;
+
 /// What a field's values are, which decides how its cells are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::scan) enum Kind {
@@ -52,6 +54,25 @@ pub(in crate::scan) fn value(field: &str, kind: Kind, bytes: &[u8]) -> Result<Va
     })
 }
 
+/// Writes a cell as the next value of a body.
+pub(in crate::scan) fn write(
+    field: &str,
+    kind: Kind,
+    bytes: &[u8],
+    body: &mut BodyWriter<'_>,
+) -> Result<(), String> {
+    if kind == Kind::Text
+        && !bytes.is_empty()
+        && bytes != b"null"
+        && !bytes.contains(&0)
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
+        return body.text(text).map_err(|error| error.to_string());
+    }
+    let value = value(field, kind, bytes)?;
+    body.value(&value).map_err(|error| error.to_string())
+}
+
 /// The words for true and false of spreadsheets in several languages.
 const TRUE: &[&str] = &[
     "true",
@@ -88,6 +109,11 @@ const FALSE: &[&str] = &[
 ];
 
 fn flag(text: &str) -> Option<bool> {
+    match text {
+        "true" => return Some(true),
+        "false" => return Some(false),
+        _ => {}
+    }
     let word = text.to_lowercase();
     let is = |words: &[&str]| words.contains(&word.as_str());
     if is(TRUE) { Some(true) } else { is(FALSE).then_some(false) }
@@ -95,6 +121,12 @@ fn flag(text: &str) -> Option<bool> {
 
 /// An id; some exports write whole numbers with decimals, `8.0`. Three decimals may be thousands.
 pub(in crate::scan) fn id(bytes: &[u8]) -> Result<u64, String> {
+    if let [b'1'..=b'9', ..] = bytes
+        && bytes.len() < 19
+        && bytes.iter().all(u8::is_ascii_digit)
+    {
+        return Ok(bytes.iter().fold(0, |id, digit| id * 10 + u64::from(digit - b'0')));
+    }
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim().trim_end_matches('\0');
     let whole = match text.split_once(['.', ',']) {

@@ -12,7 +12,7 @@ use crate::marketo::{Activity, ActivityPage, ActivityType, ReadActivities, Schem
 
 /// The leads to look at.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Concerned {
+pub(super) struct ChangedLeads {
     /// All of them. Ids of leads that were never in the cache, or of visitors that nobody can read,
     /// do no harm.
     pub(super) ids: BTreeSet<LeadId>,
@@ -54,41 +54,40 @@ const NEVER_LOGGED: [&str; 3] = ["id", "createdAt", "updatedAt"];
 
 /// Reads the log three times from one moment: by type, by changed field, and the deletions, which
 /// come by themselves.
-pub(super) async fn concerned(
+pub(super) async fn changed_leads(
     marketo: &impl ReadActivities,
     schema: &Schema,
     fields: &[String],
     since: DateTime<Utc>,
-) -> Result<Concerned, Error> {
+) -> Result<ChangedLeads, Error> {
     let followed = followed(&marketo.activity_types().await?, has_score(schema, fields))?;
     let kinds: Vec<u32> = followed.iter().map(|(kind, _)| *kind).collect();
     let logged: Vec<String> =
         fields.iter().filter(|field| !NEVER_LOGGED.contains(&field.as_str())).cloned().collect();
-    let mut concerned = Concerned::default();
+    let mut changed = ChangedLeads::default();
     // One token begins all three: it is a place in time, whatever is read from there.
     let begin = marketo.paging_token(since).await?;
 
     let mut token = begin.clone();
     while let Some(next) =
-        concerned.take(marketo.activities(&token, &kinds, &[]).await?, |kind| says(&followed, kind))
+        changed.take(marketo.activities(&token, &kinds, &[]).await?, |kind| says(&followed, kind))
     {
         token = next;
     }
     let mut token = begin.clone();
     while let Some(next) =
-        concerned.take(marketo.lead_changes(&token, &logged).await?, |_| Says::Nothing)
+        changed.take(marketo.lead_changes(&token, &logged).await?, |_| Says::Nothing)
     {
         token = next;
     }
     let mut token = begin;
-    while let Some(next) = concerned.take(marketo.deleted_leads(&token).await?, |_| Says::FormerId)
-    {
+    while let Some(next) = changed.take(marketo.deleted_leads(&token).await?, |_| Says::FormerId) {
         token = next;
     }
-    Ok(concerned)
+    Ok(changed)
 }
 
-impl Concerned {
+impl ChangedLeads {
     /// Notes whom a page names, and gives the token of the next while there is one.
     fn take(&mut self, page: ActivityPage, says: impl Fn(u32) -> Says) -> Option<String> {
         for activity in &page.activities {
@@ -174,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_merge_names_the_survivor_of_today_the_winner_of_then_and_every_loser() {
-        let mut concerned = Concerned::default();
+        let mut changed = ChangedLeads::default();
         let activity = Activity {
             guid: "1".to_owned(),
             lead: 3,
@@ -183,11 +182,8 @@ mod tests {
             primary: Some(4),
             attributes: [("merge ids".to_owned(), json!("[5,6]"))].into(),
         };
-        concerned.note(&activity, Says::Losers);
-        assert_eq!(
-            (concerned.ids, concerned.merged),
-            ([3, 4, 5, 6].into(), [(5, 3), (6, 3)].into())
-        );
+        changed.note(&activity, Says::Losers);
+        assert_eq!((changed.ids, changed.merged), ([3, 4, 5, 6].into(), [(5, 3), (6, 3)].into()));
     }
 
     #[test]

@@ -1,0 +1,23 @@
+//! What people see who open the file with another program: `leads`, `members` and `groups`, a
+//! column a field.
+//!
+//! Never: read by the program itself.
+
+use rusqlite::Connection;
+
+/// Makes the views of a cache with these fields, in place of those of fewer fields.
+pub(super) fn make(db: &Connection, fields: &[String]) -> rusqlite::Result<()> {
+    let columns: String = fields
+        .iter()
+        .enumerate()
+        .map(|(place, name)| format!(", body ->> {place} AS \"{}\"", name.replace('"', "\"\"")))
+        .collect();
+    db.execute_batch(&format!(
+        "DROP VIEW IF EXISTS leads;
+         DROP VIEW IF EXISTS members;
+         DROP VIEW IF EXISTS groups;
+         CREATE VIEW leads AS SELECT id, key AS match_key{columns} FROM lead;
+         CREATE VIEW members AS SELECT key AS match_key, lead AS id{columns} FROM member;
+         CREATE VIEW groups AS SELECT key AS match_key, size AS records, size - 1 AS extra_records FROM member_key;"
+    ))
+}
