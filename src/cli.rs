@@ -204,7 +204,7 @@ impl Configured {
     async fn run(self, context: &mut Context) -> Result<Exit, Failure> {
         match self {
             Self::Scan(args) => scan::run(context, &args).await,
-            Self::Report(args) => report::run(context, args),
+            Self::Report(args) => report::run(context, &args),
             Self::Explain(args) => explain::run(context, args),
             Self::Merge(args) => merge::run(context, &args).await,
             Self::Upsert(args) => upsert::run(context, &args).await,

@@ -25,13 +25,12 @@ RUNS = int(os.environ.get("RUNS", "3"))
 
 def build():
     """The program and the bare parse, as release binaries."""
-    subprocess.run(
-        ["cargo", "build", "--release", "--quiet", "--locked", "--bin", "mkto-audit", "--example", "parse"],
-        cwd=ROOT,
-        check=True,
-    )
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "release"
-    return target / "mkto-audit", target / "examples" / "parse"
+    cargo = ["cargo", "build", "--release", "--quiet"]
+    subprocess.run([*cargo, "--locked", "--bin", "mkto-audit"], cwd=ROOT, check=True)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+    parse = target / "parse"
+    subprocess.run([*cargo, "--target-dir", parse], cwd=HERE / "parse", check=True)
+    return target / "release" / "mkto-audit", parse / "release" / "parse"
 
 
 def measure(commands, folder):

@@ -125,6 +125,7 @@ pub enum Error {
 }
 
 /// A failure to write beside the cache, as SQLite would tell of it.
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
 pub(super) fn of_io(error: std::io::Error) -> rusqlite::Error {
     let code = match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {

@@ -168,8 +168,8 @@ mod tests {
         }
     }
 
-    fn repeated<S: BuildHasher>(hasher: S, at_most: usize, keys: &[String]) -> BTreeSet<u64> {
-        let mut hashes = Hashes::with(hasher, &std::env::temp_dir(), at_most);
+    fn repeated<S: BuildHasher>(by: S, at_most: usize, keys: &[String]) -> BTreeSet<u64> {
+        let mut hashes = Hashes::with(by, &std::env::temp_dir(), at_most);
         for (lead, key) in (0..).zip(keys) {
             hashes.add(key, lead).unwrap();
         }

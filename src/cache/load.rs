@@ -116,12 +116,12 @@ impl Cache {
         &mut self,
         spec: &ScanSpec,
         now: DateTime<Utc>,
-        fill: impl FnOnce(&mut Loader<'_>) -> Result<(), E>,
+        hand_in: impl FnOnce(&mut Loader<'_>) -> Result<(), E>,
     ) -> Result<ScanTotals, E> {
         let mut fresh = self.begin_fresh(&spec.fields)?;
         let mut loader = Loader { into: Into::Fresh(&mut fresh), file: None };
-        fill(&mut loader)?;
-        let file = loader.file.take();
-        Ok(self.replace(fresh, spec, file.as_deref(), now)?)
+        hand_in(&mut loader)?;
+        let source = loader.file.take();
+        Ok(self.replace(fresh, spec, source.as_deref(), now)?)
     }
 }

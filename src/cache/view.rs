@@ -7,11 +7,10 @@ use rusqlite::Connection;
 
 /// Makes the views of a cache with these fields, in place of those of fewer fields.
 pub(super) fn make(db: &Connection, fields: &[String]) -> rusqlite::Result<()> {
-    let columns: String = fields
-        .iter()
-        .enumerate()
-        .map(|(place, name)| format!(", body ->> {place} AS \"{}\"", name.replace('"', "\"\"")))
-        .collect();
+    let named = |(place, name): (usize, &String)| {
+        format!(", body ->> {place} AS \"{}\"", name.replace('"', "\"\""))
+    };
+    let columns = fields.iter().enumerate().map(named).collect::<Vec<_>>().concat();
     db.execute_batch(&format!(
         "DROP VIEW IF EXISTS leads;
          DROP VIEW IF EXISTS members;

@@ -59,7 +59,7 @@ pub(super) struct ReportArgs {
     limit: Option<usize>,
 }
 
-pub(super) fn run(context: &mut Context, args: ReportArgs) -> Result<Exit, Failure> {
+pub(super) fn run(context: &mut Context, args: &ReportArgs) -> Result<Exit, Failure> {
     if let Some(name) = &args.cache_name {
         context.config.use_cache_named(name);
     }

@@ -270,10 +270,10 @@ async fn read_leads(
     if !full && let Some(since) = refresh::since(context, &cache, client, &fields, log)? {
         return Ok(refresh::run(context, cache, client, &schema, &fields, since).await);
     }
-    let Chosen { way, highest } =
+    let Chosen { way, highest, bytes } =
         bulk::choose(context, client, &fields, &schema, log, &cache).await?;
     if way == Way::Bulk {
-        let (run, kept) = bulk::run(context, client, &fields, &schema, cache).await?;
+        let (run, kept) = bulk::run(context, client, &fields, &schema, bytes, cache).await?;
         match &run.ended {
             Err(scan::Error::Marketo(error @ marketo::Error::Permission { .. })) => {
                 context.ui.note(&format!(

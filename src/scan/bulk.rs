@@ -55,6 +55,8 @@ pub struct BulkScan<'a> {
     pub schema: &'a Schema,
     /// What makes leads the same.
     pub key: &'a KeySpec,
+    /// What all its files together are expected to weigh; none where nobody asked.
+    pub expected_bytes: Option<u64>,
     /// Between two looks at a job, in Marketo's time; less than a minute counts as one.
     pub poll_interval: Duration,
     /// What waiting is done by.
@@ -164,6 +166,7 @@ impl<M: ExportLeads> Run<'_, M> {
             let job = self.marketo.export(id).await?;
             match job.status {
                 ExportStatus::Completed => {
+                    self.charge(&known, &job)?;
                     self.completed.insert(known.window.start, job);
                 }
                 ExportStatus::Failed | ExportStatus::Cancelled => {
@@ -201,7 +204,18 @@ impl<M: ExportLeads> Run<'_, M> {
         windows.iter().filter(is_running).cloned().collect()
     }
 
-    /// Counts a completed job's bytes, and takes its file.
+    /// Counts a completed job's bytes, before anything else is ordered.
+    fn charge(&self, known: &ExportWindow, job: &ExportJob) -> Result<(), Error> {
+        let size = job.size.filter(|_| !known.charged && job.records != Some(0));
+        if let Some(size) = size {
+            // Killed in between, it is counted twice rather than not at all.
+            self.marketo.charge_export(size)?;
+            self.cache().charge_export(known.window)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a completed job's file.
     async fn take(
         &mut self,
         known: &ExportWindow,
@@ -220,11 +234,6 @@ impl<M: ExportLeads> Run<'_, M> {
         };
         if file.sha256.is_none() {
             watch.without_checksum(window);
-        }
-        if !known.charged {
-            // Killed in between, it is counted twice rather than not at all.
-            self.marketo.charge_export(file.size)?;
-            self.cache().charge_export(window)?;
         }
         match fetch(self.marketo, self.cache, self.scan, window, &file).await {
             Ok(Fetched::Loaded) => Ok(()),

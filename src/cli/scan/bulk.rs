@@ -18,6 +18,8 @@ use crate::scan::{self, ActivityLog, BulkScan, Cost, Estimate, ScanLimits, Way};
 pub(super) struct Chosen {
     pub(super) way: Way,
     pub(super) highest: Option<LeadId>,
+    /// What all files of bulk extract are expected to weigh, where it was found out.
+    pub(super) bytes: Option<u64>,
 }
 
 /// The way that the configuration names; with `auto` that of the scan that was interrupted, else
@@ -37,19 +39,21 @@ pub(super) async fn choose(
     };
     if let Some(way) = named {
         tell_quota(context, client).await;
-        return Ok(Chosen { way, highest: None });
+        return Ok(Chosen { way, highest: None, bytes: None });
     }
     let estimate = ask(context, client, fields, schema, log).await?;
     context.ui.note(&told(&estimate));
-    Ok(Chosen { way: estimate.way, highest: Some(estimate.highest_id) })
+    let bytes = estimate.bulk.map(|bulk| bulk.bytes);
+    Ok(Chosen { way: estimate.way, highest: Some(estimate.highest_id), bytes })
 }
 
-/// A scan by bulk extract.
+/// A scan by bulk extract, whose files together are expected to be of so many bytes.
 pub(super) async fn run(
     context: &mut Context,
     client: &Client,
     fields: &[String],
     schema: &Schema,
+    expected_bytes: Option<u64>,
     cache: Cache,
 ) -> Result<(Run, Cache), Failure> {
     let watcher = Watcher::of(context, "1/3 people, by months", client);
@@ -57,6 +61,7 @@ pub(super) async fn run(
         fields,
         schema,
         key: &context.config.key,
+        expected_bytes,
         poll_interval: context.config.bulk_poll_interval.0,
         clock: client.clock(),
         now,

@@ -114,8 +114,7 @@ pub(super) fn run(
     let path = context.config.cache_file()?;
     let is_new = !path.exists();
     let mut cache = open(&context.config)?;
-    let loaded = refuse_other(&cache, &name, &place, context)
-        .and_then(|()| load(context, &mut cache, (&name, table), rules, &place));
+    let loaded = load(context, &mut cache, (&name, table), rules, &place);
     match loaded {
         Ok((run, unread)) => Ok((run, cache, unread)),
         Err(failure) => {
@@ -145,6 +144,7 @@ fn load(
     let looking = watcher(&context.ui, table.size());
     let mut found = scan::look_and_keep(name, table, rules, cache, &looking)?;
     drop(looking);
+    refuse_other(cache, name, place, context)?;
     tell(&mut context.ui, &found);
     let (bytes, unread) = (found.size(), found.unread().to_vec());
     let watcher = watcher(&context.ui, bytes);

@@ -1,9 +1,10 @@
 //! Which windows fit into the bytes of a day.
 //!
-//! The first two are ordered without knowing; from then on a window is expected to weigh, second for
+//! The first is ordered without knowing, and others beside it where the whole instance is small
+//! beside what is left of the day; from then on a window is expected to weigh, second for
 //! second, what the loaded window before it did.
 
-use super::{RUNNING, Run};
+use super::Run;
 use crate::cache::ExportWindow;
 use crate::lead::Window;
 use crate::marketo::{self, ExportLeads};
@@ -25,16 +26,17 @@ impl<M: ExportLeads> Run<'_, M> {
         let under_way: Vec<&ExportWindow> = windows
             .iter()
             .filter(|known| known.loaded.is_none())
+            // What is complete is counted.
+            .filter(|known| !self.completed.contains_key(&known.window.start))
             .filter(|known| known.export_id.as_deref().is_some_and(|id| self.queued.contains(id)))
             .collect();
         // Orders of this round are in the queue, and not yet in the list of windows.
-        let ordered = self.queued.len();
+        let ordered = self.queued.len().saturating_sub(self.completed.len());
         let left = self.marketo.export_left();
         let Some(rate) = rate_before(window, windows) else {
             return match left {
                 0 => Err(self.day_is_over()),
-                // Both of Marketo's places are used, and no more is risked.
-                _ => Ok((ordered < RUNNING).then_some(window)),
+                _ => Ok((self.queued.is_empty() || self.everything_fits(left)).then_some(window)),
             };
         };
         let promised: f64 = under_way.iter().map(|known| expected(known.window, rate)).sum();
@@ -65,6 +67,12 @@ impl<M: ExportLeads> Run<'_, M> {
         let parts: Vec<Window> = std::iter::once(first).chain(rest).collect();
         self.cache().split_export(window, &parts)?;
         Ok(Some(first))
+    }
+
+    /// Whether all files together are far from what is left, though each may weigh more than it
+    /// should.
+    fn everything_fits(&self, left: u64) -> bool {
+        self.scan.expected_bytes.is_some_and(|bytes| bytes.saturating_mul(2) <= left)
     }
 
     fn day_is_over(&self) -> Error {

@@ -133,6 +133,7 @@ async fn marketos_places_stand_idle_for_one_poll_at_most() {
         fields: &["id".to_owned(), "email".to_owned()],
         schema: &schema,
         key: &key,
+        expected_bytes: Some(1_000_000),
         poll_interval: POLL_AT_MOST,
         clock: Clock::real(),
         now,
@@ -143,5 +144,6 @@ async fn marketos_places_stand_idle_for_one_poll_at_most() {
     let idle = marketo.idle();
     assert_eq!(idle.len(), 30, "a window a month");
     let poll = POLL_AT_MOST.as_secs_f64();
+    assert!(idle.iter().sum::<f64>() < 1.0, "six in the queue leave no gap at all: {idle:?}");
     assert!(idle.iter().all(|seconds| *seconds <= poll), "{idle:?}");
 }

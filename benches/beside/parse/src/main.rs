@@ -1,5 +1,5 @@
 //! The bare parse of a CSV file by the `csv` crate, for the ratio: nothing reads a file in less.
-//! Usage: cargo run --release --example parse -- FILE
+//! Usage: cargo run --release -- FILE
 
 /// Counts the rows of a file.
 fn main() -> Result<(), Box<dyn std::error::Error>> {
