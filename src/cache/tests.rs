@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
+use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 use super::{Cache, Error, Gone, Groups, Row, ScanSpec};
@@ -216,8 +217,10 @@ fn expected_members(cache: &Cache) -> (Vec<Row>, Vec<(i64, String)>) {
         }
     }
     by_key.retain(|_, rows| rows.len() > 1);
-    let mut keys: Vec<(i64, String)> =
-        by_key.iter().map(|(key, rows)| (rows.len() as i64, key.clone())).collect();
+    let mut keys: Vec<(i64, String)> = by_key
+        .iter()
+        .map(|(key, rows)| (i64::try_from(rows.len()).unwrap(), key.clone()))
+        .collect();
     keys.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     (by_key.into_values().flatten().collect(), keys)
 }
@@ -299,7 +302,8 @@ fn make(cache: &mut Cache, change: &Change) {
 fn a_cache_of_an_older_format_keeps_every_lead_and_its_births() {
     let place = Place::new();
     {
-        let db = rusqlite::Connection::open(place.path()).unwrap();
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let db = Connection::open_with_flags(place.path(), flags).unwrap();
         for migration in &super::open::MIGRATIONS[..8] {
             db.execute_batch(migration).unwrap();
         }
