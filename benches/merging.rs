@@ -7,7 +7,6 @@ use mkto_audit::merge::{Candidate, Confirmed, Merge, Outcome, Settings};
 use mkto_sandbox::Sandbox;
 use serde_json::json;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::goal::Goal;
 use crate::instance::{self, NAME, Rate};
@@ -36,13 +35,7 @@ pub(crate) fn measure() -> Vec<Goal> {
 
 async fn merge(client: &Client, candidates: &[Candidate]) {
     let (_folder, mut ledger) = instance::ledger();
-    let settings = Settings {
-        clock: client.clock(),
-        now: instance::now,
-        stop: CancellationToken::new(),
-        stop_after_errors: 1,
-        carries_out: true,
-    };
+    let settings = Settings::new(client.clock(), instance::now).stop_after_errors(1);
     let mut merge = Merge::new(client, &mut ledger, settings).await.unwrap();
     let plan =
         merge.plan(candidates, Policy::default(), NAME.to_owned(), usize::MAX).await.unwrap();

@@ -48,7 +48,7 @@ async fn share(rate: Rate) -> [Goal; 2] {
     let key = KeySpec::default();
     let log = activity_log(&client).await.unwrap();
     let now = instance::now;
-    let scan = PageScan { fields: &fields, key: &key, highest: None, log, concurrency, now, stop };
+    let scan = PageScan::new(&fields, &key, log, now).concurrency(concurrency).stop(stop);
     scan_pages(&client, &mut cache, &scan, &arrivals).await.unwrap();
 
     let times = arrivals.times.into_inner().unwrap();

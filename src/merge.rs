@@ -29,6 +29,7 @@
 mod backup;
 mod batches;
 mod build;
+mod candidates;
 mod carried;
 mod compare;
 mod consent;
@@ -66,6 +67,7 @@ mod work;
 mod write;
 
 pub use build::Candidate;
+pub use candidates::candidates;
 pub use consent::Confirmed;
 pub(crate) use context::facts;
 pub use context::{Merge, MergeClient, MergeReads, Settings};

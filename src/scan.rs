@@ -57,6 +57,10 @@ pub trait Watch: Send + Sync {
     }
 }
 
+impl Watch for () {
+    fn at(&self, _: u64, _: Option<u64>) {}
+}
+
 /// Why a scan could not go on. What was stored by then is kept, and the same scan goes on from
 /// there.
 #[derive(Debug, thiserror::Error)]

@@ -14,7 +14,6 @@ use mkto_audit::merge::Outcome::Merged;
 use mkto_audit::merge::{Candidate, Confirmed, Merge, Report, Settings};
 use mkto_sandbox::Options;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use crate::support::{CLOCK_SPEED, Instance, quick};
 
@@ -150,13 +149,7 @@ fn no_write_happens_twice_and_what_is_said_of_it_is_true() {
 async fn merge(client: &Client, leads: &[LeadId], email: &str) -> Report {
     let folder = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::open(&folder.path().join("ledger.db"), "sandbox").unwrap();
-    let settings = Settings {
-        clock: client.clock(),
-        now: chrono::Utc::now,
-        stop: CancellationToken::new(),
-        stop_after_errors: 1,
-        carries_out: true,
-    };
+    let settings = Settings::new(client.clock(), chrono::Utc::now).stop_after_errors(1);
     let mut merge = Merge::new(client, &mut ledger, settings).await.unwrap();
     let candidate =
         Candidate { key: Key::of(email).unwrap(), leads: leads.to_vec(), known: Known::default() };

@@ -33,6 +33,17 @@ pub struct SyncRequest {
     pub input: Vec<Map<String, Value>>,
 }
 
+impl SyncRequest {
+    /// A call with these records, whose new leads go to the default partition.
+    pub fn new(
+        action: SyncAction,
+        lookup_field: impl Into<String>,
+        input: Vec<Map<String, Value>>,
+    ) -> Self {
+        Self { action, lookup_field: lookup_field.into(), partition: None, input }
+    }
+}
+
 impl std::fmt::Debug for SyncRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SyncRequest")

@@ -61,6 +61,7 @@ pub struct Merge<'a, M> {
 
 /// How a run goes about it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Settings {
     /// How fast Marketo's time passes.
     pub clock: Clock,
@@ -205,4 +206,31 @@ pub(crate) fn facts(schema: &Schema) -> FieldFacts {
 
 fn days_ago(now: DateTime<Utc>, days: i64) -> String {
     (now - TimeDelta::days(days)).to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+impl Settings {
+    /// A run that carries out what it plans, until it is done or ten groups in a row have failed.
+    /// The clock is the client's; `now` gives the ledger's times.
+    pub fn new(clock: Clock, now: fn() -> DateTime<Utc>) -> Self {
+        let stop = CancellationToken::new();
+        Self { clock, now, stop, stop_after_errors: 10, carries_out: true }
+    }
+
+    /// Cancelled: what was sent is finished and looked at, and the run stops.
+    #[must_use]
+    pub fn stop(self, stop: CancellationToken) -> Self {
+        Self { stop, ..self }
+    }
+
+    /// The run stops after so many failed groups in a row.
+    #[must_use]
+    pub fn stop_after_errors(self, stop_after_errors: usize) -> Self {
+        Self { stop_after_errors, ..self }
+    }
+
+    /// Plans are only shown: what may not be read is found out while planning.
+    #[must_use]
+    pub fn dry_run(self) -> Self {
+        Self { carries_out: false, ..self }
+    }
 }

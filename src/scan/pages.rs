@@ -17,6 +17,7 @@ const EMPTY_RUNS_AT_THE_END: u32 = 10;
 
 /// What a scan by pages is to read, and how.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct PageScan<'a> {
     /// The fields, from [`super::fields_to_read`].
     pub fields: &'a [String],
@@ -32,6 +33,32 @@ pub struct PageScan<'a> {
     pub now: Now,
     /// Cancelled: what has arrived is stored, and the scan stops.
     pub stop: CancellationToken,
+}
+
+impl<'a> PageScan<'a> {
+    /// A scan that reads these fields, five calls at once, until it is complete.
+    pub fn new(fields: &'a [String], key: &'a KeySpec, log: ActivityLog, now: Now) -> Self {
+        let stop = CancellationToken::new();
+        Self { fields, key, highest: None, log, concurrency: 5, now, stop }
+    }
+
+    /// The highest id, where it was found out already.
+    #[must_use]
+    pub fn highest(self, highest: LeadId) -> Self {
+        Self { highest: Some(highest), ..self }
+    }
+
+    /// Calls under way at once.
+    #[must_use]
+    pub fn concurrency(self, concurrency: usize) -> Self {
+        Self { concurrency, ..self }
+    }
+
+    /// Cancelled: what has arrived is stored, and the scan stops.
+    #[must_use]
+    pub fn stop(self, stop: CancellationToken) -> Self {
+        Self { stop, ..self }
+    }
 }
 
 /// Reads every lead into the cache, or goes on with a scan that was interrupted. Runs are asked for
