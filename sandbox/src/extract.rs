@@ -6,6 +6,7 @@
 
 use chrono::{DateTime, Utc};
 use chrono_tz::America::Chicago;
+use parking_lot::MutexGuard;
 
 use self::file::FileWriter;
 use self::jobs::Jobs;
@@ -115,7 +116,7 @@ fn damaged(mut bytes: Vec<u8>, fault: Option<Fault>) -> Vec<u8> {
 }
 
 /// The jobs, with the files made of those that finished by now.
-fn settled(shared: &Shared, now: DateTime<Utc>) -> std::sync::MutexGuard<'_, Jobs> {
+fn settled(shared: &Shared, now: DateTime<Utc>) -> MutexGuard<'_, Jobs> {
     let mut jobs = shared.jobs();
     let bare = shared.options.knobs.is("export_quotes", "bare");
     jobs.settle(now, |order| write(&shared.world(), order, bare));

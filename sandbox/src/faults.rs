@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::{Answer, refused};
-use super::instance::{Shared, lock};
+use super::instance::Shared;
 use super::meddle;
 use super::meddle::screens::Meddling;
 use super::options::Fault;
@@ -102,7 +102,7 @@ async fn at_work(
     let due = shared.script().arrive(endpoint, path);
     meddle::perform(shared, endpoint, request, due.before);
     let no_result = beside.contains(&Fault::NoResult);
-    *lock(&request.meddling) =
+    *request.meddling.lock() =
         Meddling { endpoint: endpoint.to_owned(), ordered: due.during, drawn: beside };
     let answer = routes::dispatch(shared, request, endpoint, fault).await;
     // Of a call that reads, or that was refused before it came to it.

@@ -3,8 +3,7 @@
 //!
 //! Endpoints know it; it knows none of them.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::extract::jobs::Jobs;
@@ -66,7 +65,7 @@ impl Shared {
     }
 
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
-        let mut world = lock(&self.world);
+        let mut world = self.world.lock();
         world.cause = None;
         world
     }
@@ -79,37 +78,32 @@ impl Shared {
     }
 
     pub(super) fn script(&self) -> MutexGuard<'_, Script> {
-        lock(&self.script)
+        self.script.lock()
     }
 
     pub(super) fn refusals(&self) -> MutexGuard<'_, Refusals> {
-        lock(&self.refusals)
+        self.refusals.lock()
     }
 
     pub(super) fn limits(&self) -> MutexGuard<'_, Limits> {
-        lock(&self.limits)
+        self.limits.lock()
     }
 
     pub(super) fn tokens(&self) -> MutexGuard<'_, Tokens> {
-        lock(&self.tokens)
+        self.tokens.lock()
     }
 
     /// Taken before the world wherever both are.
     pub(super) fn jobs(&self) -> MutexGuard<'_, Jobs> {
-        lock(&self.jobs)
+        self.jobs.lock()
     }
 
     /// Taken before the world wherever both are.
     pub(super) fn imports(&self) -> MutexGuard<'_, Imports> {
-        lock(&self.imports)
+        self.imports.lock()
     }
 
     pub(super) fn faults(&self) -> MutexGuard<'_, FaultDraw> {
-        lock(&self.faults)
+        self.faults.lock()
     }
-}
-
-/// A panic in one call must not end the instance for the others.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::clock::now;
-use super::instance::{Shared, lock};
+use super::instance::Shared;
 use super::merge::fold;
 use super::options::Fault;
 use super::request::Request;
@@ -103,7 +103,7 @@ pub(super) fn perform(shared: &Shared, endpoint: &str, request: &Request, ordere
 
 /// Lets happen what is to happen while this call runs, once; it touches these leads.
 pub(super) fn during(shared: &Shared, request: &Request, touched: &[u64]) {
-    let Meddling { endpoint, ordered, drawn } = std::mem::take(&mut *lock(&request.meddling));
+    let Meddling { endpoint, ordered, drawn } = std::mem::take(&mut *request.meddling.lock());
     perform(shared, &endpoint, request, ordered);
     let hands = Hands::new(shared, &endpoint, request);
     for fault in drawn {

@@ -5,10 +5,11 @@
 //! of the last moment says nothing, since calls come in bursts. Never: wraps (what has no room is
 //! left out, whole), or shows anything where no terminal is.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::marketo::Client;
 use crate::plain::{about, count};
@@ -50,7 +51,7 @@ impl Progress {
         if is_drawn {
             let seen = Arc::clone(&shown);
             let line = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-                let line = lock(&seen).line(columns().saturating_sub(3));
+                let line = seen.lock().line(columns().saturating_sub(3));
                 out.write_str(&line).unwrap_or_default();
             };
             if let Ok(style) = ProgressStyle::with_template("{spinner} {line}") {
@@ -92,7 +93,7 @@ impl Progress {
     }
 
     fn shown(&self) -> MutexGuard<'_, Shown> {
-        lock(&self.shown)
+        self.shown.lock()
     }
 }
 
@@ -100,11 +101,6 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
-}
-
-/// What is said is whole after every statement, so that a panic elsewhere leaves it usable.
-fn lock(shown: &Mutex<Shown>) -> MutexGuard<'_, Shown> {
-    shown.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Columns of the terminal that the line is drawn on.

@@ -1,9 +1,9 @@
 //! Counts what is spent today in the book of the instance, which lies beside its ledger.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::NaiveDate;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::now;
 use crate::guard::lease::in_full;
@@ -21,8 +21,7 @@ impl InTheBook {
 
     /// The book, and which day it is where Marketo counts.
     fn today(&self) -> (MutexGuard<'_, DayBook>, NaiveDate) {
-        // Each of its methods is one statement of SQL, so that a panic elsewhere leaves it usable.
-        (self.0.lock().unwrap_or_else(PoisonError::into_inner), day(now()))
+        (self.0.lock(), day(now()))
     }
 }
 

@@ -13,9 +13,10 @@
 //! [`Pacer::used`].
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Mutex as Gate, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -244,9 +245,7 @@ impl Pacer {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // The state is whole after every statement that holds the lock, so a panic elsewhere leaves
-        // it usable.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

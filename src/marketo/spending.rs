@@ -4,7 +4,7 @@
 //! they are counted is handed in: whoever sets a client up says where. A day ends at midnight US
 //! Central, as Marketo's does.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
 
 use super::{Error, Result};
 
@@ -42,34 +42,27 @@ pub struct Uncounted(pub String);
 #[derive(Debug, Default)]
 pub struct OneRun(Mutex<Spent>);
 
-impl OneRun {
-    fn state(&self) -> MutexGuard<'_, Spent> {
-        // Two numbers are whole after every statement.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Spending for OneRun {
     fn spend_call(&self, a_day: u64) -> Result<bool, Uncounted> {
-        let mut spent = self.state();
+        let mut spent = self.0.lock();
         let fits = spent.calls < a_day;
         spent.calls += u64::from(fits);
         Ok(fits)
     }
 
     fn unspend_call(&self) {
-        let mut spent = self.state();
+        let mut spent = self.0.lock();
         spent.calls = spent.calls.saturating_sub(1);
     }
 
     fn charge_bytes(&self, bytes: u64) -> Result<(), Uncounted> {
-        let mut spent = self.state();
+        let mut spent = self.0.lock();
         spent.bytes = spent.bytes.saturating_add(bytes);
         Ok(())
     }
 
     fn spent(&self) -> Result<Spent, Uncounted> {
-        Ok(*self.state())
+        Ok(*self.0.lock())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::now;
-use crate::instance::{Shared, lock};
+use crate::instance::Shared;
 use crate::options::Fault;
 use crate::request::Request;
 use crate::schema::Field;
@@ -22,7 +22,7 @@ pub(super) struct Lag {
 
 impl Lag {
     pub(super) fn of(request: &Request) -> Self {
-        let drawn = &lock(&request.meddling).drawn;
+        let drawn = &request.meddling.lock().drawn;
         Self {
             stale: drawn.contains(&Fault::StaleRead),
             missing: drawn.contains(&Fault::MissingRead),

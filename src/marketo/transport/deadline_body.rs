@@ -11,10 +11,11 @@
 
 use std::error::Error;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::marketo::deadline::LeaveBy;
@@ -48,11 +49,7 @@ impl DeadlineBody {
 
 impl LeftAt {
     pub(super) fn get(&self) -> Option<Instant> {
-        *self.lock()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 }
 
@@ -70,7 +67,7 @@ impl Body for DeadlineBody {
         // Decided and noted under one lock: who finds it too late, and nothing noted, knows that it
         // never leaves.
         let left_at = self.left_at.clone();
-        let mut left_at = left_at.lock();
+        let mut left_at = left_at.0.lock();
         if self.leave_by.is_over() {
             return Poll::Ready(Some(Err(TooLate.into())));
         }
