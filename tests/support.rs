@@ -8,14 +8,13 @@ use mkto_sandbox::{Options, Sandbox, SeedCause};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+pub use mkto_testing::{cluster, needs, wait};
+
 use wait::LONGEST;
 
 pub mod caller;
-pub mod cluster;
-pub mod needs;
 pub mod schema;
 pub mod stub;
-pub mod wait;
 
 /// How many times as fast Marketo's own time limits pass in tests, in the sandbox and in the binary
 /// alike.

@@ -253,8 +253,9 @@ async fn hear(options: &ConnectOptions, released: &Notify) -> Result<(), tokio_p
 
 #[cfg(test)]
 mod tests {
+    use mkto_testing::cluster::Cluster;
+
     use super::{ConnectOptions, FORMAT, MIGRATIONS, PostgresAddress, connect, format, rows};
-    use crate::guard::lease::tests::cluster::Cluster;
     use crate::guard::lease::{Leases as _, SharedLeases, Terms};
 
     fn options(address: &str) -> ConnectOptions {

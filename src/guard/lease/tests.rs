@@ -10,19 +10,11 @@ use tokio::time::{Instant, timeout};
 
 use super::{LeaseError, LeaseKey, Leases, SharedLeases, Terms};
 
-#[path = "../../../tests/support/cluster.rs"]
-#[expect(dead_code, reason = "the end-to-end tests use what is not used here")]
-pub(super) mod cluster;
 mod model;
-#[path = "../../../tests/support/needs.rs"]
-mod needs;
 mod postgres;
 mod processes;
 pub(super) mod rounds;
 mod storm;
-#[path = "../../../tests/support/wait.rs"]
-#[expect(dead_code, reason = "the end-to-end tests use what is not used here")]
-mod wait;
 
 /// Long enough for a busy machine, short enough to wait for.
 const TERMS: Terms =

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mkto_testing::cluster::Cluster;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use super::cluster::Cluster;
 use super::{SOON, Store, TERMS, keys};
 use crate::guard::lease::{LeaseError, Leases as _, SharedLeases, Terms};
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use mkto_testing::cluster::Cluster;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Runtime;
 
 use super::super::{ConnectOptions, Connected, PostgresAddress, connect};
 use super::*;
 use crate::guard::lease::leaving::Leaving;
-use crate::guard::lease::tests::cluster::Cluster;
 use crate::guard::lease::tests::rounds::{TERMS, Told, answers_as_the_rules_do, turns};
 
 /// Each case takes some hundred statements.

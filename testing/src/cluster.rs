@@ -6,13 +6,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{needs, wait};
+use crate::{needs, wait};
 
 /// What the server asks of everybody who comes over the network.
-pub(crate) const PASSWORD: &str = "practice";
+pub const PASSWORD: &str = "practice";
 
 /// A running server.
-pub(crate) struct Cluster {
+pub struct Cluster {
     folder: tempfile::TempDir,
     port: u16,
     server: Mutex<Child>,
@@ -21,12 +21,12 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Makes one and starts it; none where Postgres is not installed.
-    pub(crate) fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         Self::start_with(&[])
     }
 
     /// One that speaks TLS to those who ask for it, by this certificate and key (PEM).
-    pub(crate) fn start_with_tls(certificate: &str, key: &str) -> Option<Self> {
+    pub fn start_with_tls(certificate: &str, key: &str) -> Option<Self> {
         Self::start_with(&[("server.crt", certificate), ("server.key", key)])
     }
 
@@ -65,7 +65,7 @@ impl Cluster {
     }
 
     /// The address of a database that nobody else uses.
-    pub(crate) fn database(&self) -> String {
+    pub fn database(&self) -> String {
         let name = format!("d{}", self.databases.fetch_add(1, Ordering::Relaxed));
         run(Command::new(program("createdb"))
             .env("PGPASSWORD", PASSWORD)
@@ -76,19 +76,19 @@ impl Cluster {
 
     /// Sets up a database, given by its address, as an administrator may have done; it counts for
     /// new connections.
-    pub(crate) fn set(address: &str, setting: &str) {
+    pub fn set(address: &str, setting: &str) {
         let name = address.rsplit('/').next().unwrap_or_default();
         let sql = format!("ALTER DATABASE {name} SET {setting}");
         run(Command::new(program("psql")).args(["-q", "-d", address, "-c", &sql]));
     }
 
     /// Stops it as an administrator in a hurry does: connections are cut.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         self.stop_by("fast");
     }
 
     /// Ends it as a crash does: nothing is written any more.
-    pub(crate) fn crash(&self) {
+    pub fn crash(&self) {
         self.stop_by("immediate");
     }
 
@@ -102,7 +102,7 @@ impl Cluster {
     }
 
     /// Starts it again.
-    pub(crate) fn start_again(&self) {
+    pub fn start_again(&self) {
         *self.server.lock().unwrap() = serve(self.folder.path(), self.port);
     }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 /// How long a test waits for something that usually takes a fraction of a second: long enough for a
 /// machine that is busy with other work.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// How long a program, a thread or a whole scenario may take.
-pub(crate) const LONGEST: Duration = Duration::from_secs(30 * 60);
+pub const LONGEST: Duration = Duration::from_secs(30 * 60);
 
 /// The machine's own clock; a test may have paused that of its runtime.
 #[expect(clippy::disallowed_methods, reason = "a deadline has to pass while tokio's clock stands")]
@@ -22,7 +22,7 @@ fn deadline(patience: Duration) -> impl Fn() -> bool {
 
 /// Looks until it is so.
 #[track_caller]
-pub(crate) fn until(what: &str, is_so: impl FnMut() -> bool) {
+pub fn until(what: &str, is_so: impl FnMut() -> bool) {
     until_within(PATIENCE, what, is_so);
 }
 
@@ -36,7 +36,7 @@ fn until_within(patience: Duration, what: &str, mut is_so: impl FnMut() -> bool)
 }
 
 /// Looks until it is so, and lets other tasks of the runtime go on meanwhile.
-pub(crate) async fn until_async(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub async fn until_async(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let is_over = deadline(PATIENCE);
     while !is_so().await {
         assert!(!is_over(), "waited {PATIENCE:?} in vain for: {what}");
@@ -46,7 +46,7 @@ pub(crate) async fn until_async(what: &str, mut is_so: impl AsyncFnMut() -> bool
 
 /// Waits for the end of a program; one that does not end is killed.
 #[track_caller]
-pub(crate) fn end_of(child: &mut Child) -> ExitStatus {
+pub fn end_of(child: &mut Child) -> ExitStatus {
     let is_over = deadline(LONGEST);
     loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -62,7 +62,7 @@ pub(crate) fn end_of(child: &mut Child) -> ExitStatus {
 
 /// Waits for the end of a program, and gives what it wrote where that goes into a pipe.
 #[track_caller]
-pub(crate) fn output_of(mut child: Child) -> Output {
+pub fn output_of(mut child: Child) -> Output {
     drop(child.stdin.take());
     let stdout = child.stdout.take().map(reading);
     let stderr = child.stderr.take().map(reading);
@@ -80,14 +80,14 @@ pub(crate) fn output_of(mut child: Child) -> Output {
 
 /// Runs a program to its end, and gives what it wrote.
 #[track_caller]
-pub(crate) fn run(command: &mut Command) -> Output {
+pub fn run(command: &mut Command) -> Output {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     output_of(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
 }
 
 /// The first line that a program prints. What it prints later is read and forgotten.
 #[track_caller]
-pub(crate) fn first_line(child: &mut Child) -> String {
+pub fn first_line(child: &mut Child) -> String {
     let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
@@ -103,24 +103,24 @@ pub(crate) fn first_line(child: &mut Child) -> String {
 
 /// Waits for the end of a thread.
 #[track_caller]
-pub(crate) fn joined<T>(thread: JoinHandle<T>) -> T {
+pub fn joined<T>(thread: JoinHandle<T>) -> T {
     until_within(LONGEST, "the end of a thread", || thread.is_finished());
     thread.join().unwrap()
 }
 
 /// A client whose calls end.
-pub(crate) fn client() -> reqwest::Client {
+pub fn client() -> reqwest::Client {
     reqwest::Client::builder().timeout(PATIENCE).build().unwrap()
 }
 
 /// The same for a thread that blocks. It takes any certificate.
-pub(crate) fn blocking_client() -> reqwest::blocking::Client {
+pub fn blocking_client() -> reqwest::blocking::Client {
     let builder = reqwest::blocking::Client::builder().danger_accept_invalid_certs(true);
     builder.timeout(PATIENCE).build().unwrap()
 }
 
 /// Reads something to its end in a thread of its own, and gives what was read then.
-pub(crate) fn reading(mut from: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
+pub fn reading(mut from: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
         let mut bytes = Vec::new();

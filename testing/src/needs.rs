@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 /// Says that tests are skipped for want of something, once for each thing, or fails.
 #[track_caller]
-pub(crate) fn missing(what: &str, install: &str) {
+pub fn missing(what: &str, install: &str) {
     static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let is_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
     assert!(!is_ci, "this test needs {what}: {install}");
@@ -22,7 +22,7 @@ pub(crate) fn missing(what: &str, install: &str) {
 }
 
 /// A program in the path, or in these folders.
-pub(crate) fn program(name: &str, folders: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
+pub fn program(name: &str, folders: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut found: Vec<PathBuf> = folders
         .into_iter()
