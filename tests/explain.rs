@@ -161,8 +161,9 @@ fn somebody_who_was_merged_is_told_when_from_which_and_by_which_plan() {
     let instance = Instance::start(quick());
     let ids: Vec<u64> =
         (0..3).map(|_| instance.sandbox.put_lead(&json!({"email": "ada@example.com"}))).collect();
-    crate::merge::fill_cache(&instance);
-    let done = crate::merge::merge(&instance, &["--confirm", "--json"]).expect_code(0).json();
+    crate::support::merging::fill_cache(&instance);
+    let done =
+        crate::support::merging::merge(&instance, &["--confirm", "--json"]).expect_code(0).json();
     let plan = done["plan"].as_str().unwrap();
     let explain = |flags: &[&str]| {
         let mut command = instance.command([&["explain", " Ada@Example.com"], flags].concat());

@@ -5,24 +5,9 @@ use std::time::Duration;
 use mkto_sandbox::Fault;
 use serde_json::{Value, json};
 
+use crate::support::counts::{leads_with, writes};
 use crate::support::wait::{self, until_async};
 use crate::support::{Guard, Instance, UNHURRIED, quick};
-
-/// How many living leads have this email.
-pub fn leads_with(instance: &Instance, email: &str) -> usize {
-    let has = |lead: &mkto_sandbox::LeadView| {
-        lead.fields
-            .get("email")
-            .and_then(Value::as_str)
-            .is_some_and(|held| held.eq_ignore_ascii_case(email))
-    };
-    instance.sandbox.leads().iter().filter(|lead| has(lead)).count()
-}
-
-/// Calls of Sync Leads that arrived.
-pub fn writes(instance: &Instance) -> u64 {
-    instance.sandbox.calls().get("POST /rest/v1/leads").copied().unwrap_or(0)
-}
 
 fn statuses(answer: &Value) -> Vec<&str> {
     answer["result"].as_array().unwrap().iter().map(|row| row["status"].as_str().unwrap()).collect()

@@ -12,7 +12,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::guard::leads_with;
+use crate::support::counts::leads_with;
 use crate::support::needs;
 use crate::support::{Guard, Instance, Run, bare, quick};
 

@@ -4,9 +4,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::guard_postgres::guard_elsewhere;
-use crate::guard_storm::{Strength, Wind, blow, nothing_is_lost_and_nothing_twice, weather};
 use crate::support::cluster::Cluster;
+use crate::support::guards::guard_elsewhere;
+use crate::support::storm::{Strength, Wind, blow, nothing_is_lost_and_nothing_twice, weather};
 use crate::support::wait::until;
 use crate::support::{Guard, Instance};
 

@@ -4,29 +4,15 @@
 use std::time::Duration;
 
 use mkto_sandbox::Options;
-use reqwest::blocking::Response;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::guard::{leads_with, writes};
+use crate::support::counts::{leads_with, writes};
+use crate::support::guards::{caller, leads_after_a_crash, upserts};
 use crate::support::wait::{self, until};
 use crate::support::{Guard, Instance, UNHURRIED, quick};
 
 const SHARED: [(&str, &str); 1] = [("MKTO_AUDIT__GUARD__LEASES", "sqlite")];
 const ALONE: [(&str, &str); 1] = [("MKTO_AUDIT__GUARD__LEASES", "memory")];
-
-/// So many upserts of one email at one moment, by turns through each of these guards.
-pub async fn upserts(guards: &[&Guard], token: &str, email: &str, calls: usize) -> Vec<Value> {
-    let client = wait::client();
-    let calls = guards.iter().cycle().take(calls).enumerate().map(|(number, guard)| {
-        let body = json!({"input": [{"email": email, "firstName": format!("Writer {number}")}]});
-        let call = client
-            .post(format!("{}/rest/v1/leads.json", guard.url()))
-            .bearer_auth(token)
-            .json(&body);
-        async move { call.send().await.unwrap().json().await.unwrap() }
-    });
-    futures::future::join_all(calls).await
-}
 
 #[test]
 fn guards_of_one_machine_share_their_rights_to_keys() {
@@ -41,34 +27,6 @@ fn guards_of_one_machine_share_their_rights_to_keys() {
     };
     assert!(with(ALONE, "alone@example.com").0 > 1, "guards that know nothing of each other race");
     assert_eq!(with(SHARED, "shared@example.com"), (1, 30));
-}
-
-/// Kills a guard as soon as its write has arrived at Marketo, and writes the same address through
-/// another that knows of the first one's leases; how many leads have it then.
-pub fn leads_after_a_crash(leases: [(&str, &str); 1]) -> usize {
-    // The write of the killed guard goes on at Marketo for a good part of the time that Marketo may
-    // take here, which is one and a half seconds.
-    let instance = Instance::start(Options { race_window: Duration::from_millis(800), ..quick() });
-    let mut first = Guard::start(&instance, leases);
-    let second = Guard::start(&instance, leases);
-    let caller = caller(&first);
-    until("the write at Marketo", || writes(&instance) > 0);
-    first.kill();
-    assert!(wait::joined(caller).is_err(), "the guard is gone before it answers");
-    let answer = second.sync(&json!({"input": [{"email": "ada@example.com", "firstName": "Ada"}]}));
-    assert!(answer["result"][0]["id"].is_number(), "{answer:?}");
-    // Longer than the race window: what the killed guard's call may still write is written by then.
-    std::thread::sleep(Duration::from_millis(1_200));
-    leads_with(&instance, "ada@example.com")
-}
-
-/// Writes an address through a guard, in a thread.
-fn caller(guard: &Guard) -> std::thread::JoinHandle<Result<Response, reqwest::Error>> {
-    let (url, token) = (format!("{}/rest/v1/leads.json", guard.url()), guard.token());
-    std::thread::spawn(move || {
-        let call = wait::blocking_client().post(url).bearer_auth(&token);
-        call.json(&json!({"input": [{"email": "ada@example.com"}]})).send()
-    })
 }
 
 #[test]

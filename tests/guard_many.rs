@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use crate::guard::{leads_with, writes};
-use crate::guard_slow::records_waiting;
+use crate::support::counts::{leads_with, writes};
+use crate::support::guard::records_waiting;
 use crate::support::wait::{self, until_async};
 use crate::support::{Guard, Instance, UNHURRIED, quick};
 

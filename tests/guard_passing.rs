@@ -7,8 +7,8 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use crate::guard::{leads_with, writes};
-use crate::guard_slow::is_open;
+use crate::support::counts::{leads_with, writes};
+use crate::support::guard::is_open;
 use crate::support::stub::{exchange, is_whole};
 use crate::support::wait::{self, until};
 use crate::support::{Guard, Instance, UNHURRIED, quick};

@@ -3,23 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::guard::leads_with;
-use crate::guard_leases::{leads_after_a_crash, upserts};
 use crate::support::cluster::{Cluster, PASSWORD};
+use crate::support::counts::leads_with;
+use crate::support::guards::{LEASES, guard_elsewhere, leads_after_a_crash, upserts};
 use crate::support::{Guard, Instance, quick};
-
-pub const LEASES: &str = "MKTO_AUDIT__GUARD__LEASES";
-
-/// A guard of another machine: one that shares no folder with the others.
-pub fn guard_elsewhere(instance: &Instance, machine: &str, address: &str) -> Guard {
-    let home = instance.path(machine);
-    std::fs::create_dir_all(&home).unwrap();
-    // What is turned away with 606 by chance slows a guard down for a window; a short one keeps a
-    // storm short.
-    let variables =
-        [(LEASES, address), ("HOME", home.to_str().unwrap()), ("MKTO_AUDIT__LIMITS__WINDOW", "1s")];
-    Guard::start(instance, variables)
-}
 
 #[test]
 fn guards_of_several_machines_share_their_rights_to_keys() {

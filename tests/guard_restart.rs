@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::guard_postgres::LEASES;
 use crate::support::cluster::Cluster;
+use crate::support::guards::LEASES;
 use crate::support::wait;
 use crate::support::{Guard, Instance, Run, quick};
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use mkto_sandbox::Options;
 
-use crate::guard_postgres::LEASES;
 use crate::support::cluster::Cluster;
+use crate::support::guards::LEASES;
 use crate::support::wait::{self, until};
 use crate::support::{Guard, Instance, quick};
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use mkto_sandbox::Options;
 use serde_json::{Value, json};
 
-use crate::guard::{leads_with, writes};
+use crate::support::counts::{leads_with, writes};
+use crate::support::guard::{is_open, records_waiting};
 use crate::support::stub::Stub;
 use crate::support::wait::{self, until_async};
 use crate::support::{Guard, Instance, UNHURRIED, quick};
@@ -18,13 +19,6 @@ fn connect(guard: &Guard, begun: &[u8]) -> TcpStream {
     stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
     stream.write_all(begun).unwrap();
     stream
-}
-
-/// Whether the guard has neither said anything nor hung up.
-pub fn is_open(stream: &TcpStream) -> bool {
-    stream.set_nonblocking(true).unwrap();
-    let heard = stream.peek(&mut [0]);
-    heard.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
 /// What the guard says before it hangs up.
@@ -164,16 +158,6 @@ fn a_user_with_hundreds_of_writes_waiting_does_not_keep_another_from_its_turn() 
     // Ids are given in the order in which Marketo writes.
     let before = instance.sandbox.leads().iter().filter(|lead| lead.id < id).count();
     assert!(before <= 5, "{before} calls left before the one of another user");
-}
-
-/// Records that wait, as the metrics say.
-pub async fn records_waiting(client: &reqwest::Client, url: &str) -> u64 {
-    let page = client.get(format!("{url}/-/metrics")).send().await.unwrap().text().await.unwrap();
-    page.lines()
-        .find_map(|line| line.strip_prefix("mkto_guard_queue_records "))
-        .unwrap()
-        .parse()
-        .unwrap()
 }
 
 /// A line to a server on which large requests crawl: what is beyond their first part takes seconds.

@@ -4,7 +4,7 @@
 use mkto_sandbox::Fault;
 use serde_json::{Value, json};
 
-use crate::guard::{leads_with, writes};
+use crate::support::counts::{leads_with, writes};
 use crate::support::{Guard, Instance, quick};
 
 /// Calls of Submit Form and Push Lead that arrived.

@@ -5,7 +5,7 @@ use mkto_audit::ledger::{Finding, FindingKind};
 use mkto_sandbox::{Meanwhile, Options};
 use serde_json::{Value, json};
 
-use crate::merge::open_ledger;
+use crate::support::merging::open_ledger;
 use crate::support::{Instance, Run, quick};
 
 fn options(knobs: &[&str]) -> Options {

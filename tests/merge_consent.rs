@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use mkto_sandbox::{Meanwhile, Options};
 use serde_json::json;
 
-use crate::merge::{command, fill_cache, merge};
+use crate::support::merging::{command, fill_cache, merge};
 use crate::support::wait;
 use crate::support::{Instance, Run, quick};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mkto_sandbox::Options;
 use serde_json::{Value, json};
 
-use crate::merge::{fill_cache, merge};
+use crate::support::merging::{fill_cache, merge};
 use crate::support::{Instance, quick};
 
 /// How each group ends, by its key and its leads.

@@ -4,7 +4,7 @@
 use mkto_sandbox::{Fault, Meanwhile, Options};
 use serde_json::{Value, json};
 
-use crate::merge::{command, fill_cache};
+use crate::support::merging::{command, fill_cache};
 use crate::support::wait::{self, PATIENCE};
 use crate::support::{Instance, Run, quick};
 

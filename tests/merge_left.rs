@@ -3,7 +3,7 @@
 use mkto_sandbox::{Fault, ObjectSpec};
 use serde_json::{Value, json};
 
-use crate::merge::{fill_cache, merge, open_ledger};
+use crate::support::merging::{fill_cache, merge, open_ledger};
 use crate::support::{Instance, quick};
 
 fn instance() -> Instance {

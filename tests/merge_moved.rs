@@ -3,7 +3,7 @@
 use mkto_sandbox::{Fault, Meanwhile};
 use serde_json::{Value, json};
 
-use crate::merge::{command, fill_cache, open_ledger};
+use crate::support::merging::{command, fill_cache, open_ledger};
 use crate::support::wait::{self, until_async};
 use crate::support::{Instance, Run, quick};
 

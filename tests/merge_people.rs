@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::merge::{command, fill_cache, merge};
+use crate::support::merging::{command, fill_cache, merge};
 use crate::support::wait;
 use crate::support::{Instance, Run, quick};
 

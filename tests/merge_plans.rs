@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::merge::{fill_cache, merge};
+use crate::support::merging::{fill_cache, merge};
 use crate::support::{Instance, Run, quick};
 
 /// Two people with two records each.
@@ -95,7 +95,7 @@ fn an_interrupted_plan_says_how_far_it_came_and_the_same_command_goes_on() {
     let mut far = None;
     for more in 6..30 {
         let spent: u64 = instance.sandbox.calls().values().sum();
-        let mut command = crate::merge::command(&instance, &confirm);
+        let mut command = crate::support::merging::command(&instance, &confirm);
         Run::of(command.env("MKTO_AUDIT__LIMITS__DAILY_CALLS", (spent + more).to_string()));
         let seen = offline(&instance, &["--plan", &plan, "--json"]).json();
         if seen["merged"] == 1 {

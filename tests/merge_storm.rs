@@ -9,7 +9,7 @@ use mkto_audit::ledger::{CallKind, Ledger};
 use mkto_sandbox::{Deed, LeadView, Meanwhile, Meddled, Moment, Options};
 use serde_json::{Map, Value, json};
 
-use crate::merge::{command, fill_cache};
+use crate::support::merging::{command, fill_cache};
 use crate::support::wait::{self, LONGEST};
 use crate::support::{CLOCK_SPEED, Instance, Run, quick};
 

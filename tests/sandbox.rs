@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use mkto_sandbox::{Fault, Options};
 
-use crate::guard::writes;
 use crate::support::caller::Caller;
+use crate::support::counts::writes;
 use crate::support::wait::{until, until_async};
 use crate::support::{Instance, quick};
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::guard::leads_with;
+use crate::support::counts::leads_with;
 use crate::support::wait::{self, until};
 use crate::support::{Instance, quick, token};
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use mkto_sandbox::Options;
 use serde_json::json;
 
-use crate::guard::{leads_with, writes};
 use crate::support::cluster::Cluster;
+use crate::support::counts::{leads_with, writes};
 use crate::support::wait::{self, until};
 use crate::support::{Guard, Instance, UNHURRIED, quick};
 

@@ -1,10 +1,10 @@
 //! A client of the sandbox that knows nothing but HTTP.
 
+use mkto_testing::wait;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::wait;
-use super::{Instance, token};
+use super::instance::{Instance, token};
 
 /// Who speaks to the sandbox, with a token of its own.
 pub struct Caller<'a> {

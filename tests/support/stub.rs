@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use super::wait::PATIENCE;
+use mkto_testing::wait::PATIENCE;
 
 /// A running stub.
 pub struct Stub {
