@@ -9,6 +9,23 @@ use crate::support::counts::{leads_with, writes};
 use crate::support::wait::{self, until_async};
 use crate::support::{Guard, Instance, UNHURRIED, quick};
 
+mod chaos;
+mod clients;
+mod concurrency;
+mod hostile;
+mod leases;
+mod log;
+mod passing;
+mod postgres;
+mod proxied;
+mod restart;
+mod service;
+mod shadow;
+mod shares;
+mod slow;
+mod storm;
+mod unclear;
+
 fn statuses(answer: &Value) -> Vec<&str> {
     answer["result"].as_array().unwrap().iter().map(|row| row["status"].as_str().unwrap()).collect()
 }

@@ -12,6 +12,16 @@ use crate::support::merging::{
 use crate::support::wait::{self, until_async};
 use crate::support::{Instance, Run, UNHURRIED, quick};
 
+mod adverse;
+mod consent;
+mod counts;
+mod doubt;
+mod left;
+mod moved;
+mod people;
+mod plans;
+mod storm;
+
 /// Every kind of fault that a call of a merge can meet.
 const FAULTS: &[&str] = &[
     "502",

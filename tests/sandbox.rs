@@ -11,6 +11,10 @@ use crate::support::counts::writes;
 use crate::support::wait::{until, until_async};
 use crate::support::{Instance, quick};
 
+mod adversity;
+mod data;
+mod import;
+
 fn merge(caller: &Caller<'_>, winner: u64, query: &str) -> Value {
     let request =
         caller.request(Method::POST, &format!("/rest/v1/leads/{winner}/merge.json?{query}"));

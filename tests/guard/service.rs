@@ -13,9 +13,9 @@ use serde_json::json;
 use crate::support::wait;
 use crate::support::{CLOCK_SPEED, Instance, bare, quick, token};
 
-const UNIT: &str = include_str!("../contrib/systemd/mkto-audit-guard.service");
-const TLS: &str = include_str!("../contrib/systemd/tls.conf");
-const DOCKERFILE: &str = include_str!("../Dockerfile");
+const UNIT: &str = include_str!("../../contrib/systemd/mkto-audit-guard.service");
+const TLS: &str = include_str!("../../contrib/systemd/tls.conf");
+const DOCKERFILE: &str = include_str!("../../Dockerfile");
 
 /// The values of a directive, in order.
 fn directives<'a>(unit: &'a str, name: &str) -> Vec<&'a str> {
