@@ -13,7 +13,9 @@ use crate::support::{Instance, quick};
 
 mod adversity;
 mod data;
+mod exports;
 mod import;
+mod late;
 
 fn merge(caller: &Caller<'_>, winner: u64, query: &str) -> Value {
     let request =

@@ -1,6 +1,7 @@
 //! What more than one file of tests uses: a sandbox in this process, the real binary, and a picture
 //! of how it ended.
 
+pub mod asking;
 pub mod caller;
 pub mod counts;
 pub mod guard;
@@ -8,6 +9,7 @@ pub mod guards;
 pub mod instance;
 pub mod merging;
 pub mod program;
+pub mod sandboxes;
 pub mod schema;
 pub mod storm;
 pub mod stub;
