@@ -20,6 +20,7 @@ use crate::marketo::{Client, ClientOptions, Clock, Spending};
 mod caches;
 mod completions;
 mod confirm;
+mod daily_usage;
 mod demo;
 mod doctor;
 mod exit;
@@ -37,7 +38,6 @@ mod progress;
 mod report;
 mod sandbox;
 mod scan;
-mod spending;
 mod ui;
 mod upsert;
 mod words;
@@ -293,7 +293,7 @@ fn client(config: &Config, credentials: Credentials) -> Result<Client, Failure> 
 
 /// Where the calls and bytes of the day are counted.
 fn spending(config: &Config) -> Result<Arc<dyn Spending>, Failure> {
-    Ok(Arc::new(spending::InTheBook::open(&config.spent_file()?)?))
+    Ok(Arc::new(daily_usage::UsageFile::open(&config.spent_file()?)?))
 }
 
 #[cfg(test)]

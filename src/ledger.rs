@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 mod backup;
 mod call;
-mod day_book;
+mod daily_usage;
 mod finding;
 mod history;
 mod late;
@@ -28,7 +28,7 @@ mod unfinished;
 
 pub use backup::{Backup, Role};
 pub use call::{Call, CallId, CallKind, CallLead, CallValue, NewCall, Purpose, Started};
-pub use day_book::DayBook;
+pub use daily_usage::DailyUsage;
 pub use finding::{Finding, FindingId, FindingKind, Refusal};
 pub use history::{PastScan, PastTotals};
 pub use late::Unwatched;

@@ -16,7 +16,7 @@ use super::open::{failed, not_opened};
 use crate::sqlite::Kind;
 
 /// A power cut may cost the count of the last calls, and harms nothing else.
-const DAY_BOOK: Kind = Kind {
+const DAILY_USAGE: Kind = Kind {
     // `mkaS`
     application_id: 0x6d6b_6153,
     migrations: &[include_str!("0001_spent.sql")],
@@ -26,18 +26,18 @@ const DAY_BOOK: Kind = Kind {
     pragmas: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;",
 };
 
-/// The open book.
+/// The open file.
 #[derive(Debug)]
-pub struct DayBook {
+pub struct DailyUsage {
     db: Connection,
     path: PathBuf,
 }
 
-impl DayBook {
-    /// Opens the book, making it where there is none; readable by its owner only. Other programs
+impl DailyUsage {
+    /// Opens the file, making it where there is none; readable by its owner only. Other programs
     /// may have it open too.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let db = DAY_BOOK.open(path, |_| Ok(())).map_err(|source| not_opened(path, source))?;
+        let db = DAILY_USAGE.open(path, |_| Ok(())).map_err(|source| not_opened(path, source))?;
         Ok(Self { db, path: path.to_owned() })
     }
 
@@ -86,13 +86,13 @@ fn number(number: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::DayBook;
+    use super::DailyUsage;
 
     #[test]
     fn two_programs_share_a_days_budget_and_the_next_day_has_its_own() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("spent.db");
-        let (one, other) = (DayBook::open(&path).unwrap(), DayBook::open(&path).unwrap());
+        let (one, other) = (DailyUsage::open(&path).unwrap(), DailyUsage::open(&path).unwrap());
         let day = "2026-03-01".parse().unwrap();
         assert!(one.spend_call(day, 3).unwrap());
         assert!(other.spend_call(day, 3).unwrap());
@@ -103,7 +103,7 @@ mod tests {
         other.charge_bytes(day, 70).unwrap();
         one.charge_bytes(day, 30).unwrap();
         drop((one, other));
-        let again = DayBook::open(&path).unwrap();
+        let again = DailyUsage::open(&path).unwrap();
         assert_eq!(again.spent(day).unwrap(), (3, 100));
         assert!(!again.spend_call(day, 0).unwrap());
         assert!(again.spend_call(day.succ_opt().unwrap(), 3).unwrap());
