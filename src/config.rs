@@ -16,14 +16,14 @@ mod error;
 mod file;
 mod guard;
 mod instance;
-mod places;
+mod paths;
 mod settings;
 mod value;
 
 pub use error::Error;
 pub use guard::{GuardConfig, LeaseStore};
 pub use instance::{Credentials, Instance};
-pub use places::instance_name;
+pub use paths::instance_name;
 pub use settings::known_keys;
 
 /// The environment's variables, as handed in by the command line or a test.
@@ -83,7 +83,7 @@ pub struct Config {
     /// on this machine.
     pub clock_speed: u32,
     /// Where the default files lie.
-    places: places::Places,
+    paths: paths::Paths,
 }
 
 /// `limits.*`: the instance belongs to others too.
@@ -165,10 +165,10 @@ impl Config {
     /// Puts flags, environment and file together. Reads the config file, and calls nothing.
     pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, Error> {
         let mut config =
-            Self { clock_speed: 1, places: places::Places::of(environment), ..Self::default() };
+            Self { clock_speed: 1, paths: paths::Paths::of(environment), ..Self::default() };
         let profile =
             flags.profile.as_deref().or_else(|| variable(environment, "MKTO_AUDIT_PROFILE"));
-        if let Some(file) = file::find(flags, environment, &config.places) {
+        if let Some(file) = file::find(flags, environment, &config.paths) {
             for entry in file::entries(&file, profile)? {
                 settings::set(&mut config, &entry.key, &entry.value, &entry.place)?;
                 if entry.key == "guard.leases" && config.guard.has_password() {
@@ -275,10 +275,10 @@ impl Config {
             // A variable names the cache of every day; one that is asked for by name stands beside
             // it.
             (Some(path), Some(name)) if !self.cache_by_flag => {
-                Ok(path.with_file_name(places::cache_name(name)))
+                Ok(path.with_file_name(paths::cache_name(name)))
             }
             (Some(path), _) => Ok(path.clone()),
-            (None, _) => self.places.cache_file(&self.instance_name()),
+            (None, _) => self.paths.cache_file(&self.instance_name()),
         }
     }
 
@@ -314,7 +314,7 @@ impl Config {
         if let Some(path) = &self.ledger_path {
             return Ok(path.clone());
         }
-        match (self.places.ledger_file(&self.instance_name()), &self.cache_path) {
+        match (self.paths.ledger_file(&self.instance_name()), &self.cache_path) {
             (Err(_), Some(cache)) => Ok(cache.with_extension("ledger.db")),
             (place, _) => place,
         }
@@ -323,7 +323,7 @@ impl Config {
     /// Where the calls and bytes of each day are counted: one place for all programs of this user.
     /// Without a home folder it lies beside a cache that was named.
     pub fn spent_file(&self) -> Result<PathBuf, Error> {
-        match (self.places.spent_file(&self.instance_name()), &self.cache_path) {
+        match (self.paths.spent_file(&self.instance_name()), &self.cache_path) {
             (Err(_), Some(cache)) => Ok(cache.with_extension("spent.db")),
             (place, _) => place,
         }
@@ -332,7 +332,7 @@ impl Config {
     /// Where the writers of this user keep their rights to keys. Without a home folder it lies
     /// beside a cache that was named.
     pub fn leases_file(&self) -> Result<PathBuf, Error> {
-        match (self.places.leases_file(&self.instance_name()), &self.cache_path) {
+        match (self.paths.leases_file(&self.instance_name()), &self.cache_path) {
             (Err(_), Some(cache)) => Ok(cache.with_extension("leases.db")),
             (place, _) => place,
         }
@@ -340,7 +340,7 @@ impl Config {
 
     /// Where a guard in shadow mode keeps its counts.
     pub fn tally_file(&self) -> Result<PathBuf, Error> {
-        self.places.tally_file(&self.instance_name())
+        self.paths.tally_file(&self.instance_name())
     }
 
     /// What the cache and the ledger are bound to: the name that `--as` gave, else the base URL

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::places::Places;
+use super::paths::Paths;
 use super::value::RawValue;
 use super::{Environment, Error, Flags, variable};
 
@@ -19,14 +19,14 @@ pub(super) struct Entry {
 }
 
 /// The config file: the one that was named, which must exist, or the user's own, which may not.
-pub(super) fn find(flags: &Flags, environment: &Environment, places: &Places) -> Option<PathBuf> {
+pub(super) fn find(flags: &Flags, environment: &Environment, paths: &Paths) -> Option<PathBuf> {
     let named = flags
         .config
         .clone()
         .or_else(|| variable(environment, "MKTO_AUDIT_CONFIG").map(PathBuf::from));
     match named {
         Some(path) => Some(path),
-        None => places.config_file().filter(|path| path.exists()),
+        None => paths.config_file().filter(|path| path.exists()),
     }
 }
 

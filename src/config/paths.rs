@@ -1,4 +1,4 @@
-//! Where files lie when nobody named a place: the cache where caches go, the ledger where nothing
+//! The paths of files where nobody named one: the cache where caches go, the ledger where nothing
 //! is cleared.
 
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use super::{Environment, Error, variable};
 
 /// The user's folders, by the XDG base directory rules, from the environment that was handed in.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Places {
+pub(super) struct Paths {
     config: Option<PathBuf>,
     cache: Option<PathBuf>,
     data: Option<PathBuf>,
 }
 
-impl Places {
+impl Paths {
     pub(super) fn of(environment: &Environment) -> Self {
         let home = variable(environment, "HOME").or_else(|| variable(environment, "USERPROFILE"));
         let folder = |name: &str, below_home: &str| {
