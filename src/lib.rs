@@ -98,6 +98,7 @@
 
 mod boot_clock;
 pub mod cache;
+mod cancel;
 #[doc(hidden)]
 pub mod cli;
 pub mod config;
@@ -111,5 +112,5 @@ mod plain;
 pub mod report;
 pub mod scan;
 mod sqlite;
-mod stop;
+
 pub mod table;

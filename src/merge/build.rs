@@ -11,10 +11,10 @@ use super::leads::members;
 use super::memberships::hidden;
 use super::own_writes::OwnWrites;
 use super::sums::Sums;
+use crate::cancel::unless_stopped;
 use crate::dedupe::{Key, Known, LeftOut, Plan, PlannedGroup, Policy, plan_candidate};
 use crate::lead::{Lead, LeadId};
 use crate::marketo::BATCH;
-use crate::stop::unless_stopped;
 
 /// A group as the cache knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]

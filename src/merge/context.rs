@@ -12,6 +12,7 @@ use super::custom_objects::Relations;
 use super::error::Error;
 use super::memberships::Memberships;
 use super::sums::log::SumLog;
+use crate::cancel::unless_stopped;
 use crate::dedupe::{FieldFact, FieldFacts, KeySpec, Policy};
 use crate::lead::LeadId;
 use crate::ledger::Ledger;
@@ -19,7 +20,6 @@ use crate::marketo::{
     Clock, Field, MergeLeads, Moment, ReadCustomObjects, ReadHistory, ReadLeads, ReadMemberships,
     Schema, SetProgramStatus, SyncLeads,
 };
-use crate::stop::unless_stopped;
 
 /// How long a description of the fields stands for what they are.
 const DESCRIBED_FOR: Duration = Duration::from_secs(10 * 60);

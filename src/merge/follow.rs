@@ -13,10 +13,10 @@ use super::context::{Merge, MergeClient};
 use super::error::Error;
 use super::leads::end_of;
 use super::leads::leads_of;
+use crate::cancel::unless_stopped;
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Finding, FindingId, FindingKind};
 use crate::marketo::{self, MergeRecord};
-use crate::stop::unless_stopped;
 
 /// How many merges in a row of one record are followed in one run.
 const STEPS: usize = 8;

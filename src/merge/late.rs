@@ -20,11 +20,11 @@ use super::report::{Difference, Fate, Surprise};
 use super::run::Run;
 use super::settled::kind_of;
 use super::write::record::Record;
+use crate::cancel::unless_stopped;
 use crate::dedupe::FieldChange;
 use crate::lead::LeadId;
 use crate::ledger;
 use crate::marketo::{self, Since, UntilStopped};
-use crate::stop::unless_stopped;
 
 pub(super) mod consent;
 mod said;

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::{Merge, MergeClient};
 use super::error::Error;
+use crate::cancel::unless_stopped;
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{BATCH, Moment};
-use crate::stop::unless_stopped;
 
 /// Leads with every readable field, and since when they were so.
 #[derive(Debug, Clone)]

@@ -20,11 +20,11 @@ use super::context::{Merge, MergeClient};
 use super::error::Error;
 use super::own_writes::OwnWrites;
 use super::timing::LOG_LAG;
+use crate::cancel::unless_stopped;
 use crate::dedupe::{FieldRule, PlannedGroup, Policy};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::CallValue;
 use crate::marketo::{self, LeadChange, Since};
-use crate::stop::unless_stopped;
 
 pub(super) mod log;
 

@@ -19,11 +19,11 @@ use super::run::{Run, STOPPED};
 use super::verdict::Verdict;
 use super::work::Work;
 use super::write::record::Record;
+use crate::cancel::unless_stopped;
 use crate::dedupe::PlannedGroup;
 use crate::lead::{Lead, LeadId};
 use crate::ledger::Purpose;
 use crate::marketo::UntilStopped;
-use crate::stop::unless_stopped;
 
 /// Groups of which everything is known that takes long to read.
 pub(super) struct Batch<'p> {
