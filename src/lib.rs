@@ -108,9 +108,8 @@ pub mod lead;
 pub mod ledger;
 pub mod marketo;
 pub mod merge;
-mod plain;
 pub mod report;
 pub mod scan;
 mod sqlite;
-
 pub mod table;
+mod terminal;

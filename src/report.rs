@@ -16,7 +16,6 @@ mod filter;
 mod html;
 mod merged;
 mod people;
-mod plain;
 mod shown;
 mod source;
 mod statistics;

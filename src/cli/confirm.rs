@@ -57,7 +57,7 @@ fn ask(input: &mut impl BufRead, output: &mut impl Write, vanishing: Vanishing<'
         && typed.trim() == vanishing.records.to_string()
 }
 
-pub(super) use crate::plain::counted_of as counted;
+pub(super) use crate::terminal::counted_of as counted;
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,7 @@ use crate::marketo::{
     self, Client, Outcome, ReadActivities, ReadCustomObjects, ReadLeads, ReadMemberships,
     ReadUsage, Schema, SyncAction, SyncLeads, SyncRequest,
 };
-use crate::plain::count;
+use crate::terminal::count;
 
 /// How often the empty call that checks the permission to write is made.
 const WRITE_ATTEMPTS: u32 = 5;
@@ -226,7 +226,7 @@ async fn may_write(client: &Client) -> Check {
 }
 
 fn calls(number: u64) -> String {
-    crate::plain::counted(number, "call")
+    crate::terminal::counted(number, "call")
 }
 
 async fn quota(config: &Config, client: &Client) -> Check {

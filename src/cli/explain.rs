@@ -13,11 +13,11 @@ use super::{Context, Exit, Failure};
 use crate::dedupe::normalise;
 use crate::lead::LeadId;
 use crate::ledger::{Ledger, PastMerge};
-use crate::plain::counted;
 use crate::report::{
     Emails, Filter, Merged, Source, is_of_integration, judged, render_explanation, render_merged,
     write_beside, write_evidence_pack, write_explanations,
 };
+use crate::terminal::counted;
 
 /// Explain how the duplicates of an address arose, and what to change so that it stops
 ///

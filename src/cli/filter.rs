@@ -10,8 +10,8 @@ use clap::Args;
 
 use super::{Context, Failure, Ui};
 use crate::dedupe::{Cause, normalise};
-use crate::plain::{counted, counted_of};
 use crate::report::{Emails, Filter, parse_since};
+use crate::terminal::{counted, counted_of};
 
 mod addresses;
 

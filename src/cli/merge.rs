@@ -17,8 +17,8 @@ use crate::ledger::{Finding, FindingId, Ledger};
 use crate::merge::{
     Candidate, Confirmed, GroupReport, Merge, Outcome, Report, Resumed, Settings, Stopped, Watch,
 };
-use crate::plain::counted_of;
 use crate::report::Filter;
+use crate::terminal::counted_of;
 
 mod findings;
 mod kept;

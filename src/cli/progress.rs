@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::marketo::Client;
-use crate::plain::{about, count};
+use crate::terminal::{about, count};
 
 /// How often the line is drawn anew.
 const TICK: Duration = Duration::from_millis(250);

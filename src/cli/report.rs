@@ -12,11 +12,11 @@ use super::filter::{FilterArgs, at_least_one, tell_missing};
 use super::{Context, Exit, Failure};
 use crate::cache::{self, Cache, Causes, Groups};
 use crate::dedupe::{Group, Key, KeySpec, Policy};
-use crate::plain::counted_of;
 use crate::report::{
     Collector, Filter, Keys, LARGEST, Price, Report, Shown, Source, Take, judged, render,
     write_beside, write_csv, write_html, write_json,
 };
+use crate::terminal::counted_of;
 
 /// How many groups the table shows where nothing else is asked for; CSV and JSON hold all.
 const TABLE_LIMIT: usize = 20;

@@ -5,7 +5,7 @@ use mkto_sandbox::{Flags, OptionError, Sandbox};
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Failure, Ui};
-use crate::plain::counted_of;
+use crate::terminal::counted_of;
 
 /// Start a Marketo to practise on, on this machine
 ///

@@ -13,9 +13,9 @@ use crate::config::Config;
 use crate::dedupe::{OPT_OUTS, WinnerRule};
 use crate::lead::{AUDIT_FIELDS, LeadId};
 use crate::marketo::{self, Client, ReadLeads, ReadUsage};
-use crate::plain::{about, count, counted};
 use crate::report::{Log, Source, WhyUnread};
 use crate::scan::{self, ActivityLog, Ended, PageScan, Way};
+use crate::terminal::{about, count, counted};
 
 mod births;
 

@@ -17,8 +17,8 @@ use crate::guard::{
 };
 use crate::ledger::Ledger;
 use crate::marketo::{Client, Clock, ReadLeads, Schema};
-use crate::plain::about;
 use crate::table::{Encoding, Options, shown};
+use crate::terminal::about;
 
 /// The version from which on nothing is written without `--confirm`.
 const ASKS_SINCE: &str = "0.2.0";

@@ -91,7 +91,7 @@ impl<'p, 'w> Run<'p, 'w> {
     pub(super) fn stop_for_late_consent(&mut self, lost: usize) {
         let what = format!(
             "{} that came while merges ran could not be set on the surviving records; the groups name them: set them in Marketo before anything is mailed",
-            crate::plain::counted_of(lost, "opt-out")
+            crate::terminal::counted_of(lost, "opt-out")
         );
         self.stopped.get_or_insert(Stopped::Alarm(what));
     }

@@ -6,12 +6,12 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use super::document::UndecidedRecord;
-use super::plain::{counted, one_line};
 use super::table::wrapped;
 use super::timeline::{Event, What, timeline};
 use super::{Merged, ShownGroup, Source, Verdict};
 use crate::dedupe::{Cause, Explanation, LateLead, advice};
 use crate::lead::LeadId;
+use crate::terminal::{counted, one_line};
 
 /// The explanation of a group in lines of at most `width` columns.
 pub fn render_explanation(shown: &ShownGroup, width: usize) -> String {

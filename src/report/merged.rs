@@ -3,10 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::plain::{counted, one_line};
 use super::table::wrapped;
 use crate::lead::LeadId;
-use crate::plain::moment;
+use crate::terminal::{counted, moment, one_line};
 
 /// Leads that are gone, and the one that they went into.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

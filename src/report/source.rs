@@ -7,8 +7,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::plain::{count, counted};
 use crate::cache::{Causes, Reached, Summary};
+use crate::terminal::{count, counted};
 
 /// What the groups were taken from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -5,10 +5,10 @@ use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
 };
 
-use super::plain::{count, counted, one_line};
 use super::{GroupTotals, MailedTwice, OptedOut, Report, ShownGroup};
 use crate::dedupe::span;
 use crate::lead::Lead;
+use crate::terminal::{count, counted, one_line};
 
 /// A rule below the header, and none elsewhere: what is not drawn leaves room for the data.
 const STYLE: TableStyle =

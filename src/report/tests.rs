@@ -6,13 +6,13 @@ use std::io;
 use comfy_table::Cell;
 use proptest::prelude::*;
 
-use super::plain::{count, one_line};
 use super::{
     Collector, Emails, Filter, Report, Source, parse_since, render, write_beside, write_csv,
     write_json,
 };
 use crate::dedupe::{Cause, Group, Key, Policy};
 use crate::lead::Lead;
+use crate::terminal::{count, one_line};
 
 fn lead(id: u64, email: &str, created: &str) -> Lead {
     Lead::new(id)

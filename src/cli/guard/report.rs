@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::cli::{Context, Exit, Failure};
 use crate::guard::{Counts, Tally};
-use crate::plain::{count, counted};
+use crate::terminal::{count, counted};
 
 /// Say what a guard in shadow mode saw
 ///

@@ -8,7 +8,7 @@ use super::NOT_WITH_A_PLAN;
 use crate::cli::{Context, Exit, Failure, Ui, now};
 use crate::ledger::{Finding, FindingId, FindingKind, Ledger};
 use crate::merge;
-use crate::plain::counted_of;
+use crate::terminal::counted_of;
 
 /// A finding that a person has settled.
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use crate::dedupe::Plan;
 use crate::ledger::{Finding, FindingId, Ledger};
 use crate::marketo::Client;
 use crate::merge::{self, Merge, Outcome, PlanPast, PlanState, Report};
-use crate::plain::{counted_of, moment};
+use crate::terminal::{counted_of, moment};
 
 /// How many kept plans are named where one is not found.
 const TOLD: usize = 20;

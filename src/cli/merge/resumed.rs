@@ -4,7 +4,7 @@ use super::findings;
 use crate::cli::Exit;
 use crate::ledger::FindingKind;
 use crate::merge::Resumed;
-use crate::plain::counted_of;
+use crate::terminal::counted_of;
 
 /// What became of what an earlier run had left open, all of it. An exit code means that nothing
 /// more may be done now.

@@ -8,7 +8,7 @@ use crate::cli::{Failure, Ui};
 use crate::dedupe::{Dropped, FieldChange, OPT_OUTS};
 use crate::ledger::{Finding, FindingId};
 use crate::merge::{GroupReport, Outcome, PlanState, Report};
-use crate::plain::{counted_of as counted, moment};
+use crate::terminal::{counted_of as counted, moment};
 
 mod document;
 

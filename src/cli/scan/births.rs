@@ -4,8 +4,8 @@ use super::{HISTORY, Watcher};
 use crate::cache::{Cache, Causes};
 use crate::cli::Context;
 use crate::marketo::{self, Client};
-use crate::plain::{count, counted};
 use crate::scan::{self, ActivityLog, BirthsLearnt};
+use crate::terminal::{count, counted};
 
 /// Learns what is not known yet, and says what it found; or writes down why not. Gives whether that
 /// was all, and what else stood in the way.

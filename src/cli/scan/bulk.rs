@@ -11,8 +11,8 @@ use crate::cli::{Context, Failure, now};
 use crate::config::{Config, Strategy};
 use crate::lead::LeadId;
 use crate::marketo::{Client, Schema};
-use crate::plain::{about, count, counted};
 use crate::scan::{self, ActivityLog, BulkScan, Cost, Estimate, ScanLimits, Way};
+use crate::terminal::{about, count, counted};
 
 /// How a scan goes, and what was found out on the way to it.
 pub(super) struct Chosen {

@@ -3,8 +3,8 @@
 use super::{Cache, Context, Failure};
 use crate::cli::{history, report};
 use crate::ledger::PastScan;
-use crate::plain::{count, counted};
 use crate::report::{Filter, Report};
+use crate::terminal::{count, counted};
 
 /// The lines of a complete scan, whose totals go into the history. Whoever stops it here has the
 /// scan all the same.

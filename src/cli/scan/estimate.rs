@@ -11,10 +11,10 @@ use crate::cache::Cache;
 use crate::cli::{Context, Exit, Failure, now};
 use crate::lead::LeadId;
 use crate::marketo::{Client, ReadLeads};
-use crate::plain::{about, count, counted, moment};
 use crate::scan::{
     self, ActivityLog, CallRange, Cost, Estimate, REFRESH_MARGIN, Start, Unexplained, Way,
 };
+use crate::terminal::{about, count, counted, moment};
 
 /// The document of `--json`.
 #[derive(Serialize)]

@@ -11,10 +11,10 @@ use serde::Serialize;
 use super::{Context, Failure, Run, Watcher, configured_fields, open};
 use crate::cache::Cache;
 use crate::cli::Ui;
-use crate::plain::counted;
 use crate::scan::{self, FileError, FileRules, FileScan, Unread};
 use crate::table::date::{Order, Zone};
 use crate::table::{Encoding, Options, Source, Table, shown};
+use crate::terminal::counted;
 
 /// The name of what is read without a name.
 const STANDARD_INPUT: &str = "standard input";

@@ -6,8 +6,8 @@ use super::{PEOPLE, Run, Watcher, tell_quota};
 use crate::cache::{Cache, RefreshTotals};
 use crate::cli::{Context, Failure, now};
 use crate::marketo::{Client, Schema};
-use crate::plain::count;
 use crate::scan::{self, ActivityLog, Ended, REFRESH_MARGIN, Refresh, Start, WhyFull};
+use crate::terminal::count;
 
 /// Where a refresh begins; none where everything is to be read, which is explained where it is not
 /// expected.

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::cli::{Context, Progress};
 use crate::lead::Window;
 use crate::marketo::{Client, ExportLeads};
-use crate::plain::{count, counted};
 use crate::scan::Watch;
+use crate::terminal::{count, counted};
 
 /// Shows how far a scan is, and what is left of the day while it calls.
 pub(super) struct Watcher {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{Datelike as _, Days, NaiveDate};
 
 use crate::report::DayTotals;
-use crate::report::plain::count;
+use crate::terminal::count;
 
 /// The picture's plot, in units of its view box.
 const WIDTH: u64 = 700;

@@ -11,9 +11,9 @@ use super::chart::Chart;
 use super::price::Price;
 use super::rows::{integrations, name_of, newest};
 use crate::dedupe::Cause;
-use crate::report::plain::{count, counted};
 use crate::report::table::people;
 use crate::report::{DayTotals, GroupTotals, Report, ShownGroup, Statistics};
+use crate::terminal::{count, counted};
 
 const STYLE: &str = include_str!("../../../templates/report.css");
 pub(super) const SCRIPT: &str = include_str!("../../../templates/report.js");

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::report::plain::count;
+use crate::terminal::count;
 
 /// Parts of one unit of currency that are told apart.
 const SCALE: u64 = 10_000;

@@ -6,8 +6,8 @@
 use chrono::NaiveDate;
 
 use super::{DateText, Days, Form, Order, Zone, read};
-use crate::plain::count;
 use crate::table::shown;
+use crate::terminal::count;
 
 /// How many examples of what cannot be read are kept.
 const EXAMPLES: usize = 3;
