@@ -1,5 +1,5 @@
 //! How long it takes to find the groups among two million cached leads. Memory is measured by
-//! `whole.sh`: what a process needs at its peak can be told of a whole process only.
+//! `end_to_end.sh`: what a process needs at its peak can be told of a whole process only.
 
 use std::ops::ControlFlow;
 use std::path::Path;

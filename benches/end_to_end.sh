@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures whole processes: how long `scan --file` and `report` take on a big instance, and how much memory they need at
-# their peak. Needs bash, awk and GNU time; calls nobody. Usage: benches/whole.sh [LEADS]   (2,000,000 by default)
+# their peak. Needs bash, awk and GNU time; calls nobody. Usage: benches/end_to_end.sh [LEADS]   (2,000,000 by default)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +9,7 @@ goal_seconds=2
 goal_megabytes=300
 
 if ! /usr/bin/time --version 2>&1 | grep -q GNU; then
-  echo "whole.sh needs GNU time as /usr/bin/time (the package is called time)" >&2
+  echo "end_to_end.sh needs GNU time as /usr/bin/time (the package is called time)" >&2
   exit 1
 fi
 
