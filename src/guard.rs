@@ -16,15 +16,15 @@ mod file;
 pub mod lease;
 mod older_runs;
 mod proxy;
+mod race_counts;
 mod read;
-mod tally;
 
 pub use engine::OnDuplicates;
 pub use file::{Ended, FileSettings, LineResult, Status, UpsertReport, Watch, write_file};
 pub use older_runs::until_older_runs_are_over;
 pub use proxy::{CreateDuplicate, Mode, ProxySettings, ServeError, serve};
+pub use race_counts::{Counts, RaceCounts, RaceCountsError};
 pub use read::{Format, InputError, Record, Records, check_fields, read_dates, read_records};
-pub use tally::{Counts, Tally, TallyError};
 
 /// Why a guarded write could not begin.
 #[derive(Debug, thiserror::Error)]

@@ -56,7 +56,7 @@ pub enum Failure {
     Guard(#[from] guard::ServeError),
     /// What a guard saw in shadow mode cannot be read.
     #[error(transparent)]
-    Tally(#[from] guard::TallyError),
+    RaceCounts(#[from] guard::RaceCountsError),
     /// The demo did not end as it must: a defect of this program.
     #[error("the demo went wrong: {lost}")]
     Demo {
@@ -112,7 +112,7 @@ impl Failure {
             | Self::Demo { .. }
             | Self::Guard(_)
             | Self::Leases(_)
-            | Self::Tally(_)
+            | Self::RaceCounts(_)
             | Self::Cache(_)
             | Self::Ledger(_)
             | Self::Output(_)
@@ -153,7 +153,7 @@ impl Failure {
             | Self::Plan { .. }
             | Self::Demo { .. }
             | Self::Guard(_)
-            | Self::Tally(_)
+            | Self::RaceCounts(_)
             | Self::Output(_)
             | Self::BrokenPipe
             | Self::Runtime(_) => None,

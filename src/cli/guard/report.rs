@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
 use crate::cli::{Context, Exit, Failure};
-use crate::guard::{Counts, Tally};
+use crate::guard::{Counts, RaceCounts};
 use crate::terminal::{count, counted};
 
 /// Say what a guard in shadow mode saw
@@ -42,7 +42,7 @@ struct Document<'a> {
 
 pub(super) fn run(context: &mut Context, args: &ReportArgs) -> Result<Exit, Failure> {
     let instance = context.config.instance_name();
-    let Some(tally) = Tally::read(&context.config.tally_file()?)? else {
+    let Some(tally) = RaceCounts::read(&context.config.tally_file()?)? else {
         return Err(Failure::Usage {
             what: format!("no guard has watched {instance} in shadow mode on this machine"),
             hint: Some("run one: mkto-audit guard --mode shadow".to_owned()),

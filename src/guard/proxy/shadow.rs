@@ -34,7 +34,7 @@ use super::parse::parse;
 use super::response::Body;
 use crate::guard::engine::{ApiUser, Endpoint, Record};
 use crate::guard::lease::LeaseKey;
-use crate::guard::tally::Tally;
+use crate::guard::race_counts::RaceCounts;
 
 mod summary;
 
@@ -55,7 +55,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Shadow {
     under_way: Mutex<BTreeMap<LeaseKey, Vec<ApiUser>>>,
-    seen: Mutex<Tally>,
+    seen: Mutex<RaceCounts>,
     untold: Mutex<Summary>,
     counters: Counters,
     room: Arc<Semaphore>,
@@ -82,7 +82,7 @@ impl Shadow {
     ) -> Self {
         Self {
             under_way: Mutex::default(),
-            seen: Mutex::new(Tally::new(now())),
+            seen: Mutex::new(RaceCounts::new(now())),
             untold: Mutex::default(),
             counters,
             room: Arc::new(Semaphore::new(ROOM)),
@@ -123,7 +123,7 @@ impl Shadow {
     /// Writes the counts down every now and then, until it is told to stop, and then once more. The
     /// file is there from the start, so that `guard report` knows that it is watched.
     pub(super) async fn keep(self: Arc<Self>, stopping: CancellationToken) {
-        self.write_down(Tally::new((self.now)())).await;
+        self.write_down(RaceCounts::new((self.now)())).await;
         let mut saved = None;
         loop {
             let stopped = tokio::time::timeout(LOOK_EVERY, stopping.cancelled()).await.is_ok();
@@ -150,13 +150,13 @@ impl Shadow {
 
     /// Writes the counts down.
     pub(super) async fn save(&self) {
-        let seen = std::mem::replace(&mut *self.seen.lock(), Tally::new((self.now)()));
+        let seen = std::mem::replace(&mut *self.seen.lock(), RaceCounts::new((self.now)()));
         if !seen.is_empty() {
             self.write_down(seen).await;
         }
     }
 
-    async fn write_down(&self, seen: Tally) {
+    async fn write_down(&self, seen: RaceCounts) {
         let (file, counts) = (self.file.clone(), seen.clone());
         let saved = tokio::task::spawn_blocking(move || counts.add_to(&file)).await;
         if let Ok(Err(error)) = saved {

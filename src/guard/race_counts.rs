@@ -19,7 +19,7 @@ const SCHEMA: &str = "mkto-audit/guard-tally/1";
 /// Why the tally could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum TallyError {
+pub enum RaceCountsError {
     /// The file or its folder cannot be used.
     #[error("the guard's tally {} cannot be used", path.display())]
     File {
@@ -53,7 +53,7 @@ pub struct Counts {
 
 /// Counts by day, in UTC, and API user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
+pub struct RaceCounts {
     schema: String,
     /// When it was begun.
     pub since: DateTime<Utc>,
@@ -63,7 +63,7 @@ pub struct Tally {
     pub days: BTreeMap<NaiveDate, BTreeMap<String, Counts>>,
 }
 
-impl Tally {
+impl RaceCounts {
     /// One that begins now.
     pub fn new(now: DateTime<Utc>) -> Self {
         Self { schema: SCHEMA.to_owned(), since: now, until: now, days: BTreeMap::new() }
@@ -118,20 +118,20 @@ impl Tally {
     }
 
     /// Reads the file; none where there is none.
-    pub fn read(path: &Path) -> Result<Option<Self>, TallyError> {
+    pub fn read(path: &Path) -> Result<Option<Self>, RaceCountsError> {
         let text = match fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(TallyError::File { path: path.to_owned(), source }),
+            Err(source) => return Err(RaceCountsError::File { path: path.to_owned(), source }),
         };
         let tally: Option<Self> = serde_json::from_slice(&text).ok();
         let tally = tally.filter(|tally| tally.schema == SCHEMA);
-        tally.map(Some).ok_or_else(|| TallyError::Senseless { path: path.to_owned() })
+        tally.map(Some).ok_or_else(|| RaceCountsError::Senseless { path: path.to_owned() })
     }
 
     /// Adds it to the file, which is made where there is none.
-    pub fn add_to(&self, path: &Path) -> Result<(), TallyError> {
-        let refuse = |source| TallyError::File { path: path.to_owned(), source };
+    pub fn add_to(&self, path: &Path) -> Result<(), RaceCountsError> {
+        let refuse = |source| RaceCountsError::File { path: path.to_owned(), source };
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(refuse)?;
         let lock = File::create(path.with_extension("lock")).map_err(refuse)?;
@@ -160,7 +160,7 @@ impl Counts {
 mod tests {
     use chrono::{DateTime, Utc};
 
-    use super::{Counts, Tally, TallyError};
+    use super::{Counts, RaceCounts, RaceCountsError};
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
@@ -170,14 +170,14 @@ mod tests {
     fn what_several_runs_saw_is_added_up() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep").join("tally.json");
-        assert_eq!(Tally::read(&path).unwrap(), None);
+        assert_eq!(RaceCounts::read(&path).unwrap(), None);
         for hour in ["2026-03-01T23:00:00Z", "2026-03-02T01:00:00Z"] {
-            let mut tally = Tally::new(at(hour));
+            let mut tally = RaceCounts::new(at(hour));
             tally.count(at(hour), "crm@api.example.com", 3, 1);
             tally.count_unseen(at(hour), "crm@api.example.com");
             tally.add_to(&path).unwrap();
         }
-        let tally = Tally::read(&path).unwrap().unwrap();
+        let tally = RaceCounts::read(&path).unwrap().unwrap();
         assert_eq!(
             (tally.since, tally.until),
             (at("2026-03-01T23:00:00Z"), at("2026-03-02T01:00:00Z"))
@@ -196,10 +196,10 @@ mod tests {
         let earlier = r#"{"schema": "mkto-audit/guard-tally/1", "since": "2026-03-01T23:00:00Z", "until": "2026-03-01T23:00:00Z",
             "days": {"2026-03-01": {"crm": {"calls": 2, "records": 3, "raced": 1}}}}"#;
         std::fs::write(&path, earlier).unwrap();
-        let mut tally = Tally::new(at("2026-03-02T01:00:00Z"));
+        let mut tally = RaceCounts::new(at("2026-03-02T01:00:00Z"));
         tally.count_unseen(at("2026-03-02T01:00:00Z"), "crm");
         tally.add_to(&path).unwrap();
-        let sum = Tally::read(&path).unwrap().unwrap();
+        let sum = RaceCounts::read(&path).unwrap().unwrap();
         assert_eq!(sum.by_user()["crm"], Counts { calls: 3, records: 3, raced: 1, unseen: 1 });
     }
 
@@ -208,8 +208,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tally.json");
         std::fs::write(&path, "{\"schema\": \"another\"}").unwrap();
-        let added = Tally::new(at("2026-03-01T00:00:00Z")).add_to(&path);
-        assert!(matches!(added, Err(TallyError::Senseless { .. })), "{added:?}");
+        let added = RaceCounts::new(at("2026-03-01T00:00:00Z")).add_to(&path);
+        assert!(matches!(added, Err(RaceCountsError::Senseless { .. })), "{added:?}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"schema\": \"another\"}");
     }
 }
