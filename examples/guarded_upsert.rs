@@ -3,6 +3,7 @@
 //! `cargo run --example guarded_upsert` does it on a practice Marketo that it starts itself.
 
 #![expect(clippy::print_stdout, reason = "an example tells what it does")]
+#![expect(clippy::disallowed_methods, reason = "an example reads the clock as a command line does")]
 
 use std::error::Error;
 

@@ -3,13 +3,13 @@
 use std::ops::ControlFlow;
 
 use super::build::Candidate;
-use crate::cache::{self, Cache};
+use crate::cache::{self, Cache, Groups};
 use crate::dedupe::{Group, Key, Known, explain};
 
 /// Every group of the cache, the largest first, then by key.
 pub fn candidates(cache: &Cache) -> Result<Vec<Candidate>, cache::Error> {
     let mut candidates = Vec::new();
-    cache.for_each_group(|key, leads, births| {
+    cache.for_each_group(Groups::All, |key, leads, births| {
         if let Some(key) = Key::stored(key.to_owned()) {
             let group = Group::new(key, leads).with_births(births);
             let known = Known {

@@ -1,6 +1,6 @@
 //! What a plan does with a group, and that it is the same plan whatever order the leads come in.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     Deviation, FieldFact, FieldFacts, Plan, PlannedGroup, Policy, plan_group, rest_as_seen,
