@@ -13,10 +13,10 @@
 //! refresh's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use parking_lot::MutexGuard;
 use tokio_util::sync::CancellationToken;
 
 use super::rows::Kind;
@@ -30,9 +30,12 @@ mod budget;
 mod fetch;
 mod order;
 mod pipe;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod windows;
+
+pub use shared::SharedCache;
 
 use fetch::{Fetched, FileFacts, fetch};
 
@@ -42,12 +45,9 @@ const POLL_AT_MOST: Duration = Duration::from_secs(60);
 /// How many of an instance's jobs run at once; only they can complete.
 const RUNNING: usize = 2;
 
-/// A cache that a thread can load a file into while calls are awaited elsewhere. Nobody else waits
-/// for the lock long.
-pub type SharedCache = Arc<Mutex<Cache>>;
-
 /// What a scan by bulk extract is to read, and how.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BulkScan<'a> {
     /// The fields, from [`super::fields_to_read`].
     pub fields: &'a [String],
@@ -267,12 +267,43 @@ impl<M: ExportLeads> Run<'_, M> {
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
-        // A transaction that a panic interrupted was undone, so that the cache is whole.
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cache.lock()
     }
 }
 
-impl BulkScan<'_> {
+impl<'a> BulkScan<'a> {
+    /// A scan that reads these fields, looks at its jobs once a minute, and goes on until it is
+    /// complete. The clock is the client's.
+    pub fn new(
+        fields: &'a [String],
+        schema: &'a Schema,
+        key: &'a KeySpec,
+        clock: Clock,
+        now: Now,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let poll_interval = POLL_AT_MOST;
+        Self { fields, schema, key, expected_bytes: None, poll_interval, clock, now, stop }
+    }
+
+    /// What all its files together are expected to weigh, where that is known.
+    #[must_use]
+    pub fn expected_bytes(self, expected_bytes: Option<u64>) -> Self {
+        Self { expected_bytes, ..self }
+    }
+
+    /// Between two looks at a job, in Marketo's time; less than a minute counts as one.
+    #[must_use]
+    pub fn poll_interval(self, poll_interval: Duration) -> Self {
+        Self { poll_interval, ..self }
+    }
+
+    /// Cancelled: the file on its way is given up, what was stored is kept, and the scan stops.
+    #[must_use]
+    pub fn stop(self, stop: CancellationToken) -> Self {
+        Self { stop, ..self }
+    }
+
     /// The columns of its files.
     fn columns(&self) -> Vec<(String, Kind)> {
         let kind = |field: &String| {

@@ -58,6 +58,7 @@ const EMPTY_RUNS_AT_THE_END: u32 = 2;
 
 /// What a refresh is to read, and how.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Refresh<'a> {
     /// The fields, which must be those of the scan before; see [`how_to_start`].
     pub fields: &'a [String],
@@ -73,6 +74,31 @@ pub struct Refresh<'a> {
     pub now: Now,
     /// Cancelled: what has arrived is stored, and the refresh stops.
     pub stop: CancellationToken,
+}
+
+impl<'a> Refresh<'a> {
+    /// A refresh from that time on, five calls at once, until it is complete.
+    pub fn new(
+        fields: &'a [String],
+        schema: &'a Schema,
+        key: &'a KeySpec,
+        since: DateTime<Utc>,
+        now: Now,
+    ) -> Self {
+        Self { fields, schema, key, since, concurrency: 5, now, stop: CancellationToken::new() }
+    }
+
+    /// Calls under way at once.
+    #[must_use]
+    pub fn concurrency(self, concurrency: usize) -> Self {
+        Self { concurrency, ..self }
+    }
+
+    /// Cancelled: what has arrived is stored, and the refresh stops.
+    #[must_use]
+    pub fn stop(self, stop: CancellationToken) -> Self {
+        Self { stop, ..self }
+    }
 }
 
 /// Brings a complete cache up to date. Interrupted or failed, it leaves the refresh point where it

@@ -1,7 +1,6 @@
 //! Bulk extract or pages: which is the cheaper one, what either costs, and a scan by the former.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::watcher::said_of_files_without_checksum;
@@ -11,7 +10,7 @@ use crate::cli::{Context, Failure, now};
 use crate::config::{Config, Strategy};
 use crate::lead::LeadId;
 use crate::marketo::{Client, Schema};
-use crate::scan::{self, ActivityLog, BulkScan, Cost, Estimate, ScanLimits, Way};
+use crate::scan::{self, ActivityLog, BulkScan, Cost, Estimate, ScanLimits, SharedCache, Way};
 use crate::terminal::{about, count, counted};
 
 /// How a scan goes, and what was found out on the way to it.
@@ -57,18 +56,12 @@ pub(super) async fn run(
     cache: Cache,
 ) -> Result<(Run, Cache), Failure> {
     let watcher = Watcher::of(context, "1/3 people, by months", client);
-    let bulk = BulkScan {
-        fields,
-        schema,
-        key: &context.config.key,
-        expected_bytes,
-        poll_interval: context.config.bulk_poll_interval.0,
-        clock: client.clock(),
-        now,
-        stop: context.interrupt.clone(),
-    };
+    let bulk = BulkScan::new(fields, schema, &context.config.key, client.clock(), now)
+        .expected_bytes(expected_bytes)
+        .poll_interval(context.config.bulk_poll_interval.0)
+        .stop(context.interrupt.clone());
     let before = client.spent_today()?.bytes;
-    let shared = Arc::new(Mutex::new(cache));
+    let shared = SharedCache::new(cache);
     let ended = scan::scan_bulk(client, &shared, &bulk, &watcher).await;
     let without = watcher.without_checksum.load(Ordering::Relaxed);
     drop(watcher);
@@ -78,19 +71,11 @@ pub(super) async fn run(
     let bytes = client.spent_today()?.bytes.saturating_sub(before);
     let run =
         Run { strategy: "bulk", full: true, ended, merged: 0, calls: client.calls_made(), bytes };
-    Ok((run, take_back(context, shared)?))
-}
-
-/// The cache, alone again. A thread that still loads a file which was given up ends within moments.
-fn take_back(context: &Context, shared: Arc<Mutex<Cache>>) -> Result<Cache, Failure> {
-    drop(shared.lock().unwrap_or_else(PoisonError::into_inner));
-    match Arc::try_unwrap(shared) {
-        Ok(cache) => Ok(cache.into_inner().unwrap_or_else(PoisonError::into_inner)),
-        Err(shared) => {
-            drop(shared);
-            open(&context.config)
-        }
-    }
+    let cache = match shared.take_back() {
+        Some(cache) => cache,
+        None => open(&context.config)?,
+    };
+    Ok((run, cache))
 }
 
 pub(super) async fn ask(

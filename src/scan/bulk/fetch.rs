@@ -5,7 +5,6 @@
 //! does only after size and checksum were right.
 
 use std::io::Read;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -105,10 +104,10 @@ async fn load(
     file: &FileFacts,
     reader: PieceReader,
 ) -> Result<Loaded, Error> {
-    let (cache, fields, key) = (Arc::clone(cache), scan.columns(), scan.key.clone());
+    let (cache, fields, key) = (cache.clone(), scan.columns(), scan.key.clone());
     let file = file.clone();
     let loading = tokio::task::spawn_blocking(move || {
-        let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = cache.lock();
         store(&mut cache, window, &file, &fields, &key, reader)
     });
     loading.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))

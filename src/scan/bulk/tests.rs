@@ -116,30 +116,17 @@ fn now() -> DateTime<Utc> {
     "2026-11-01T00:00:00Z".parse().unwrap()
 }
 
-struct Nobody;
-
-impl Watch for Nobody {
-    fn at(&self, _: u64, _: Option<u64>) {}
-}
-
 #[tokio::test(start_paused = true)]
 async fn marketos_places_stand_idle_for_one_poll_at_most() {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::open(&folder.path().join("cache.db"), "here").unwrap();
-    let cache = Arc::new(Mutex::new(cache));
+    let cache = SharedCache::new(cache);
     let marketo = Slow { begun: Instant::now(), jobs: Mutex::default() };
     let (schema, key) = (Schema::default(), KeySpec::default());
-    let scan = BulkScan {
-        fields: &["id".to_owned(), "email".to_owned()],
-        schema: &schema,
-        key: &key,
-        expected_bytes: Some(1_000_000),
-        poll_interval: POLL_AT_MOST,
-        clock: Clock::real(),
-        now,
-        stop: CancellationToken::new(),
-    };
-    let ended = scan_bulk(&marketo, &cache, &scan, &Nobody).await.unwrap();
+    let fields = ["id".to_owned(), "email".to_owned()];
+    let scan =
+        BulkScan::new(&fields, &schema, &key, Clock::real(), now).expected_bytes(Some(1_000_000));
+    let ended = scan_bulk(&marketo, &cache, &scan, &()).await.unwrap();
     assert!(matches!(ended, Ended::Complete(_)));
     let idle = marketo.idle();
     assert_eq!(idle.len(), 30, "a window a month");
