@@ -80,7 +80,7 @@
 //! | read an instance into a cache | [`scan::scan_pages`], or [`scan::scan_bulk`] for a large one; then [`scan::refresh`] |
 //! | show the duplicates | [`report::Collector`], which takes the groups of a [`cache::Cache`] |
 //! | plan and merge | [`merge::Merge`]: [`plan`](merge::Merge::plan), [`merge::Confirmed`], [`carry_out`](merge::Merge::carry_out) |
-//! | write without making duplicates | [`guard::serve`], a proxy in front of Marketo that [`guard::ProxySettings`] describe |
+//! | write without making duplicates | [`guard::serve`], a proxy in front of Marketo that [`guard::ProxySettings`] describe; [`guard::write_file`] for records at hand |
 //!
 //! # The map
 //!
