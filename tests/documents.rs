@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Guard, Instance, Run, quick, schema};
+use crate::support::{Guard, Instance, Mode, Run, quick, schema};
 
 /// An instance with two groups, one of which a person must decide, after a scan.
 fn instance() -> Instance {
@@ -57,7 +57,7 @@ fn every_document_begins_with_its_schema_and_each_schema_has_a_document() {
     run(&["explain", "ada@example.com"]);
     run(&["upsert", people]);
     run(&["upsert", people, "--confirm"]);
-    let mut guard = Guard::start(&instance, [("MKTO_AUDIT__GUARD__MODE", "shadow")]);
+    let mut guard = Guard::builder(&instance).mode(Mode::Shadow).start();
     guard.sync(&json!({"input": [{"email": "ada@example.com"}]}));
     guard.stop();
     assert_eq!(guard.wait(), Some(0));

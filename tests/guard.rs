@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::counts::{leads_with, writes};
 use crate::support::wait::{self, until_async};
-use crate::support::{Guard, Instance, UNHURRIED, quick};
+use crate::support::{Guard, Instance, Mode, quick};
 
 mod chaos;
 mod clients;
@@ -32,13 +32,13 @@ fn statuses(answer: &Value) -> Vec<&str> {
 
 #[test]
 fn writes_are_answered_in_marketos_shape_and_in_the_order_of_the_callers_records() {
-    for mode in ["serialize", "strict"] {
+    for mode in Mode::GUARDING {
         let instance = Instance::start(quick());
         let known = instance.sandbox.put_lead(&json!({"email": "known@example.com"}));
         for _ in 0..2 {
             instance.sandbox.put_lead(&json!({"email": "twice@example.com"}));
         }
-        let guard = Guard::start(&instance, [("MKTO_AUDIT__GUARD__MODE", mode)]);
+        let guard = Guard::builder(&instance).mode(mode).start();
         let answer = guard.sync(&json!({"input": [
             {"email": "new@example.com", "firstName": "Grace"},
             {"email": "twice@example.com", "firstName": "Bob"},
@@ -68,12 +68,12 @@ fn writes_are_answered_in_marketos_shape_and_in_the_order_of_the_callers_records
 
 #[test]
 fn every_action_and_every_other_lookup_field_does_what_marketo_does() {
-    for mode in ["serialize", "strict"] {
+    for mode in Mode::GUARDING {
         let instance = Instance::start(quick());
         let known = instance
             .sandbox
             .put_lead(&json!({"email": "known@example.com", "externalPersonId": "X1"}));
-        let guard = Guard::start(&instance, [("MKTO_AUDIT__GUARD__MODE", mode)]);
+        let guard = Guard::builder(&instance).mode(mode).start();
         for (body, status, code) in [
             (
                 json!({"action": "createOnly", "input": [{"email": "known@example.com"}]}),
@@ -130,11 +130,11 @@ fn every_action_and_every_other_lookup_field_does_what_marketo_does() {
 }
 
 /// A write to a new and one to a known key, each of whose answers is lost in this way.
-fn lost_answers(mode: &str, fault: Fault) {
+fn lost_answers(mode: Mode, fault: Fault) {
     let instance = Instance::start(quick());
     let old = json!({"email": "known@example.com", "createdAt": "2024-02-29T12:00:00Z"});
     let known = instance.sandbox.put_lead(&old);
-    let guard = Guard::start(&instance, [("MKTO_AUDIT__GUARD__MODE", mode)]);
+    let guard = Guard::builder(&instance).mode(mode).start();
     for (email, status) in [("new@example.com", "created"), ("known@example.com", "updated")] {
         instance.sandbox.fail_next("POST /rest/v1/leads", fault);
         let answer = guard.sync(&json!({"input": [{"email": email, "firstName": "Ada"}]}));
@@ -156,7 +156,7 @@ fn lost_answers(mode: &str, fault: Fault) {
 
 /// Every fault at once: a guard lets a lost call's time run out, and nothing else happens
 /// meanwhile.
-fn answers_lost_in_each_way(mode: &str, faults: &[Fault]) {
+fn answers_lost_in_each_way(mode: Mode, faults: &[Fault]) {
     std::thread::scope(|scope| {
         for fault in faults {
             scope.spawn(|| lost_answers(mode, *fault));
@@ -167,7 +167,7 @@ fn answers_lost_in_each_way(mode: &str, faults: &[Fault]) {
 #[test]
 fn a_lost_answer_is_settled_by_looking_and_its_caller_gets_the_true_result() {
     answers_lost_in_each_way(
-        "strict",
+        Mode::Strict,
         &[
             Fault::Lost604,
             Fault::Lost502,
@@ -181,13 +181,13 @@ fn a_lost_answer_is_settled_by_looking_and_its_caller_gets_the_true_result() {
 
 #[test]
 fn so_it_is_where_writes_are_sent_as_they_were_asked_for() {
-    answers_lost_in_each_way("serialize", &[Fault::Lost604, Fault::CutAfter, Fault::CutBefore]);
+    answers_lost_in_each_way(Mode::Serialize, &[Fault::Lost604, Fault::CutAfter, Fault::CutBefore]);
 }
 
 #[test]
 fn a_key_stays_protected_when_its_caller_has_gone() {
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, [("MKTO_AUDIT__GUARD__MAX_WAIT", "700ms")]);
+    let guard = Guard::builder(&instance).max_wait(Duration::from_millis(700)).start();
     instance.sandbox.fail_next("POST /rest/v1/leads", Fault::Lost604);
     let body = json!({"input": [{"email": "new@example.com", "firstName": "First"}]});
     let answer = guard.sync(&body);
@@ -208,8 +208,7 @@ fn what_is_too_many_is_waited_out_and_not_passed_on() {
     options.rate_window = Duration::from_secs(1);
     let instance = Instance::start(options);
     // The guard is told of one more than there is, and has to find out.
-    let limits = [("MKTO_AUDIT__LIMITS__CALLS", "5"), ("MKTO_AUDIT__LIMITS__WINDOW", "1s")];
-    let guard = Guard::start(&instance, limits);
+    let guard = Guard::builder(&instance).calls(5).window(Duration::from_secs(1)).start();
     let token = guard.token();
     for n in 0..4 {
         let answer = guard.sync(&json!({"input": [{"email": format!("p{n}@example.com")}]}));
@@ -228,18 +227,16 @@ fn what_is_done_with_duplicates_is_as_configured() {
         .put_lead(&json!({"email": "twice@example.com", "createdAt": "2020-01-01T00:00:00Z"}));
     instance.sandbox.put_lead(&json!({"email": "twice@example.com"}));
     let duplicate = json!({"action": "createDuplicate", "input": [{"email": "twice@example.com"}]});
-    for mode in ["serialize", "strict"] {
-        let mut guard = Guard::start(
-            &instance,
-            [
-                ("MKTO_AUDIT__GUARD__MODE", mode),
-                ("MKTO_AUDIT__GUARD__ON_DUPLICATES", "winner"),
-                ("MKTO_AUDIT__GUARD__CREATE_DUPLICATE", "forbid"),
-            ],
-        );
-        let answer = guard.sync(&json!({"input": [{"email": "twice@example.com", "title": mode}]}));
+    for mode in Mode::GUARDING {
+        let mut guard = Guard::builder(&instance)
+            .mode(mode)
+            .write_the_winner()
+            .forbid_create_duplicate()
+            .start();
+        let answer = guard
+            .sync(&json!({"input": [{"email": "twice@example.com", "title": mode.to_string()}]}));
         assert_eq!(answer["result"][0], json!({"id": older, "status": "updated"}), "{mode}");
-        assert_eq!(instance.sandbox.lead(older).unwrap().fields["title"], mode);
+        assert_eq!(instance.sandbox.lead(older).unwrap().fields["title"], mode.to_string());
         assert_eq!(guard.sync(&duplicate)["success"], false);
         // After one that was killed the next would wait until its calls are over.
         guard.stop();
@@ -251,7 +248,7 @@ fn what_is_done_with_duplicates_is_as_configured() {
 #[test]
 fn shadow_mode_changes_nothing_and_counts_what_would_have_raced() {
     let instance = Instance::start(quick());
-    let mut guard = Guard::start(&instance, [("MKTO_AUDIT__GUARD__MODE", "shadow"), UNHURRIED]);
+    let mut guard = Guard::builder(&instance).mode(Mode::Shadow).unhurried().start();
     let token = guard.token();
     let held = instance.sandbox.hold_writes();
     instance.block_on(async {
@@ -286,7 +283,7 @@ fn shadow_mode_changes_nothing_and_counts_what_would_have_raced() {
 #[test]
 fn stopping_answers_what_is_under_way_and_takes_nothing_new() {
     let instance = Instance::start(quick());
-    let mut guard = Guard::start(&instance, [UNHURRIED]);
+    let mut guard = Guard::builder(&instance).unhurried().start();
     let token = guard.token();
     let held = instance.sandbox.hold_writes();
     let answer = instance.block_on(async {
@@ -312,7 +309,7 @@ fn stopping_answers_what_is_under_way_and_takes_nothing_new() {
 #[test]
 fn nothing_of_a_person_and_no_token_is_in_the_log() {
     let instance = Instance::start(quick());
-    let mut guard = Guard::start_with(&instance, [], &["--log-format", "json", "-v"]);
+    let mut guard = Guard::builder(&instance).arguments(&["--log-format", "json", "-v"]).start();
     instance.sandbox.fail_next("POST /rest/v1/leads", Fault::CutAfter);
     guard.sync(&json!({"input": [{"email": "ada@example.com", "firstName": "Augusta"}]}));
     let token = guard.token();

@@ -14,7 +14,7 @@ pub mod schema;
 pub mod storm;
 pub mod stub;
 
-pub use guard::Guard;
+pub use guard::{Guard, Leases, Mode};
 pub use instance::{CLOCK_SPEED, Instance, UNHURRIED, quick, token, word_for};
 pub use mkto_testing::{cluster, needs, wait};
 pub use program::{Run, bare, binary};

@@ -11,7 +11,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::support::wait;
-use crate::support::{Guard, Instance, Run, quick};
+use crate::support::{Guard, Instance, Mode, Run, quick};
 
 /// What is wrong with a certificate.
 #[derive(Clone, Copy)]
@@ -121,13 +121,13 @@ fn it_is_told_at_once_too_where_the_token_comes_from_elsewhere() {
 
 #[test]
 fn a_guard_refuses_a_write_that_surely_was_not_sent_and_says_why() {
-    for mode in ["strict", "serialize"] {
+    for mode in Mode::GUARDING {
         for (wrong, what, mend) in ALL {
             let instance = Instance::start(quick());
             let server = Server::start(&instance, wrong);
             // At the wall's own pace, so that no call is too late to leave on a slow machine.
-            let mode = [("MKTO_AUDIT__GUARD__MODE", mode), ("MKTO_AUDIT_CLOCK_SPEED", "1")];
-            let guard = Guard::start(&instance, server.variables().into_iter().chain(mode));
+            let guard = Guard::builder(&instance).variables(server.variables());
+            let guard = guard.mode(mode).unhurried().start();
             let call = |method: reqwest::Method, body: Option<&Value>| {
                 let call = wait::blocking_client()
                     .request(method, format!("{}/rest/v1/leads.json", guard.url()));

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::support::counts::leads_with;
 use crate::support::needs;
-use crate::support::{Guard, Instance, Run, bare, quick};
+use crate::support::{Guard, Instance, Mode, Run, bare, quick};
 
 /// What a script of a client noted.
 struct Notes {
@@ -49,11 +49,10 @@ fn its_fork_with_another_http_layer_cannot_either() {
 
 /// Runs a script directly and through guards, all at once, and compares.
 fn cannot_tell(script: impl Fn(&str, &Instance) -> Command + Sync) {
-    let run = |mode: Option<&'static str>| notes(mode, &script);
+    let run = |mode: Option<Mode>| notes(mode, &script);
     let (direct, guarded) = std::thread::scope(|scope| {
         let direct = scope.spawn(move || run(None));
-        let guarded =
-            ["strict", "serialize"].map(|mode| (mode, scope.spawn(move || run(Some(mode)))));
+        let guarded = Mode::GUARDING.map(|mode| (mode, scope.spawn(move || run(Some(mode)))));
         (direct.join().unwrap(), guarded.map(|(mode, notes)| (mode, notes.join().unwrap())))
     });
     assert!(direct.steps.len() > 30, "the script stopped after {} steps", direct.steps.len());
@@ -68,11 +67,11 @@ fn cannot_tell(script: impl Fn(&str, &Instance) -> Command + Sync) {
     }
 }
 
-fn notes(mode: Option<&str>, script: impl Fn(&str, &Instance) -> Command) -> Notes {
+fn notes(mode: Option<Mode>, script: impl Fn(&str, &Instance) -> Command) -> Notes {
     let instance = Instance::start(quick());
     instance.sandbox.put_list(7, "Newsletter", &[]);
     instance.sandbox.put_program(40, "Webinar", &["Invited", "Attended"], &[]);
-    let guard = mode.map(|mode| Guard::start(&instance, [("MKTO_AUDIT__GUARD__MODE", mode)]));
+    let guard = mode.map(|mode| Guard::builder(&instance).mode(mode).start());
     let url = guard.as_ref().map_or_else(|| instance.sandbox.base_url(), Guard::url);
     let mut document = Run::of(&mut script(&url, &instance)).expect_code(0).json();
     let race = serde_json::from_value(document["race"].take()).unwrap();

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use crate::support::counts::{leads_with, writes};
 use crate::support::guard::records_waiting;
 use crate::support::wait::{self, until_async};
-use crate::support::{Guard, Instance, UNHURRIED, quick};
+use crate::support::{Guard, Instance, Mode, quick};
 
 #[test]
 fn fifty_writers_of_one_email_at_once_make_duplicates_directly_and_none_through_the_guard() {
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, []);
+    let guard = Guard::builder(&instance).start();
     for (base, email) in
         [(instance.sandbox.base_url(), "direct@example.com"), (guard.url(), "guarded@example.com")]
     {
@@ -45,14 +45,7 @@ fn fifty_writers_of_one_email_at_once_make_duplicates_directly_and_none_through_
 fn waiting_writes_leave_together_and_each_caller_gets_its_own_results() {
     let instance = Instance::start(quick());
     let held = instance.sandbox.hold_writes();
-    let guard = Guard::start(
-        &instance,
-        [
-            ("MKTO_AUDIT__LIMITS__CONCURRENCY", "1"),
-            ("MKTO_AUDIT__GUARD__MODE", "serialize"),
-            UNHURRIED,
-        ],
-    );
+    let guard = Guard::builder(&instance).concurrency(1).mode(Mode::Serialize).unhurried().start();
     let token = guard.token();
     let answers = instance.block_on(async {
         let client = wait::client();
@@ -102,7 +95,7 @@ fn a_call_that_marketo_refuses_as_a_whole_fails_only_the_caller_whose_fault_it_i
     let mut options = quick();
     options.race_window = Duration::from_millis(300);
     let instance = Instance::start(options);
-    let guard = Guard::start(&instance, [("MKTO_AUDIT__LIMITS__CONCURRENCY", "1")]);
+    let guard = Guard::builder(&instance).concurrency(1).start();
     let token = guard.token();
     let answers = instance.block_on(async {
         let client = wait::client();
@@ -139,7 +132,7 @@ fn a_call_that_marketo_refuses_as_a_whole_fails_only_the_caller_whose_fault_it_i
 fn push_lead_and_submit_form_are_guarded_too() {
     let instance = Instance::start(quick());
     instance.sandbox.put_program(7, "Webinar", &["Invited", "Attended"], &[]);
-    let guard = Guard::start(&instance, []);
+    let guard = Guard::builder(&instance).start();
     let token = guard.token();
     let answers = instance.block_on(async {
         let client = wait::client();
@@ -168,10 +161,7 @@ fn a_bounded_queue_turns_away_at_once_what_it_cannot_hold() {
     let instance = Instance::start(quick());
     // Nothing is answered by Marketo before fifteen callers were turned away.
     let mut held = Some(instance.sandbox.hold_writes());
-    let guard = Guard::start(
-        &instance,
-        [("MKTO_AUDIT__GUARD__QUEUE", "5"), ("MKTO_AUDIT__LIMITS__CONCURRENCY", "1"), UNHURRIED],
-    );
+    let guard = Guard::builder(&instance).queue(5).concurrency(1).unhurried().start();
     let token = guard.token();
     let answers = instance.block_on(async {
         let client = wait::client();

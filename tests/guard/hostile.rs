@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::counts::{leads_with, writes};
 use crate::support::stub::{self, Stub, exchange};
-use crate::support::{Guard, Instance, quick};
+use crate::support::{Guard, Instance, Mode, quick};
 
 /// A request in bytes, closed after its answer.
 fn request(line: &str, token: &str, headers: &str, body: &str) -> Vec<u8> {
@@ -29,7 +29,7 @@ const JSON: &str = "Content-Type: application/json\r\n";
 #[test]
 fn a_lead_write_is_guarded_however_it_is_spelled() {
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, []);
+    let guard = Guard::builder(&instance).start();
     let token = guard.token();
     let passed = guard.metric("mkto_guard_passed_total{status=\"200\"}").to_string();
     let spellings = [
@@ -60,7 +60,7 @@ fn a_lead_write_is_guarded_however_it_is_spelled() {
 #[test]
 fn what_marketo_would_refuse_as_a_write_is_not_made_one() {
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, []);
+    let guard = Guard::builder(&instance).start();
     let token = guard.token();
     let body = json!({"input": [{"email": "ada@example.com"}]}).to_string();
     for (line, headers) in [
@@ -95,7 +95,7 @@ fn a_call_that_only_looks_like_a_read_is_never_sent_twice() {
         b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 4\r\nConnection: close\r\n\r\noops".to_vec()
     });
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, [("MARKETO_BASE_URL", stub.url())]);
+    let guard = Guard::builder(&instance).upstream(stub.url()).start();
     let mut before = 0;
     for (line, times) in [
         ("POST /rest/v1/leads/7/merge.json?leadId=8&my_method=GET HTTP/1.1", 1),
@@ -126,7 +126,7 @@ fn that_there_are_too_many_is_absorbed_in_an_answer_without_a_length_too() {
         )),
     });
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, [("MARKETO_BASE_URL", stub.url())]);
+    let guard = Guard::builder(&instance).upstream(stub.url()).start();
     let (status, body) = guard.get("/rest/v1/lists.json", "token");
     assert_eq!((status, &body["requestId"]), (200, &json!("a#3")), "{body}");
     assert_eq!(body["result"][0].as_str().unwrap().len(), 5_000, "and a long one is whole");
@@ -137,7 +137,7 @@ fn that_there_are_too_many_is_absorbed_in_an_answer_without_a_length_too() {
 fn two_framings_in_one_request_never_reach_marketo() {
     let stub = Stub::start(|_, _| stub::json(r#"{"requestId":"a#1","result":[],"success":true}"#));
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, [("MARKETO_BASE_URL", stub.url())]);
+    let guard = Guard::builder(&instance).upstream(stub.url()).start();
     let line = "POST /rest/v1/lists/1/leads.json HTTP/1.1";
     let hidden =
         "0\r\n\r\nPOST /rest/v1/leads.json HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
@@ -173,7 +173,7 @@ fn two_framings_in_one_request_never_reach_marketo() {
 #[test]
 fn a_caller_of_http_1_0_and_one_that_asks_before_it_sends_are_served() {
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, []);
+    let guard = Guard::builder(&instance).start();
     let token = guard.token();
     let read = request("GET /rest/v1/lists.json HTTP/1.0", &token, "", "");
     let answer = text(&exchange(&guard.url(), &read));
@@ -190,11 +190,11 @@ fn a_caller_of_http_1_0_and_one_that_asks_before_it_sends_are_served() {
 
 #[test]
 fn ids_that_differ_in_case_alone_stay_two_leads_where_marketo_minds_the_case() {
-    for mode in ["serialize", "strict"] {
+    for mode in Mode::GUARDING {
         let mut options = quick();
         options.set_knob("lookup_case=minded").unwrap();
         let instance = Instance::start(options);
-        let guard = Guard::start(&instance, [("MKTO_AUDIT__GUARD__MODE", mode)]);
+        let guard = Guard::builder(&instance).mode(mode).start();
         let body = json!({"lookupField": "externalPersonId", "input": [
             {"externalPersonId": "003AbC", "firstName": "Ada"},
             {"externalPersonId": "003abc", "firstName": "Bob"},
@@ -214,15 +214,12 @@ fn ids_that_differ_in_case_alone_stay_two_leads_where_marketo_minds_the_case() {
 
 #[test]
 fn a_key_of_several_leads_that_only_marketo_sees_gets_marketos_answer_and_not_calls_without_end() {
-    for mode in ["serialize", "strict"] {
+    for mode in Mode::GUARDING {
         let instance = Instance::start(quick());
         for id in ["003ABC", "003AbC"] {
             instance.sandbox.put_lead(&json!({"externalPersonId": id}));
         }
-        let guard = Guard::start(
-            &instance,
-            [("MKTO_AUDIT__GUARD__MODE", mode), ("MKTO_AUDIT__GUARD__ON_DUPLICATES", "winner")],
-        );
+        let guard = Guard::builder(&instance).mode(mode).write_the_winner().start();
         // Marketo takes it for either of them, and the guard, which cannot know that it does, for
         // neither.
         let answer = guard.sync(&json!({"lookupField": "externalPersonId",
@@ -234,9 +231,9 @@ fn a_key_of_several_leads_that_only_marketo_sees_gets_marketos_answer_and_not_ca
 
 #[test]
 fn a_write_whose_key_is_empty_is_never_sent_again_on_a_guess() {
-    for mode in ["serialize", "strict"] {
+    for mode in Mode::GUARDING {
         let instance = Instance::start(quick());
-        let guard = Guard::start(&instance, [("MKTO_AUDIT__GUARD__MODE", mode)]);
+        let guard = Guard::builder(&instance).mode(mode).start();
         instance.sandbox.fail_next("POST /rest/v1/leads", Fault::CutAfter);
         let body = json!({"lookupField": "externalPersonId",
             "input": [{"externalPersonId": "", "email": "ada@example.com"}]});
@@ -252,7 +249,7 @@ fn a_lost_answer_to_create_only_is_never_said_to_have_updated() {
     instance
         .sandbox
         .put_lead(&json!({"email": "old@example.com", "createdAt": "2020-01-01T00:00:00Z"}));
-    let guard = Guard::start(&instance, []);
+    let guard = Guard::builder(&instance).start();
     instance.sandbox.fail_next("POST /rest/v1/leads", Fault::CutAfter);
     let answer =
         guard.sync(&json!({"action": "createOnly", "input": [{"email": "old@example.com"}]}));
@@ -262,7 +259,7 @@ fn a_lost_answer_to_create_only_is_never_said_to_have_updated() {
 #[test]
 fn a_write_is_waited_for_also_where_its_caller_would_not() {
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, []);
+    let guard = Guard::builder(&instance).start();
     let body = json!({"asyncProcessing": true, "input": [{"email": "ada@example.com"}]});
     assert_eq!(guard.sync(&body)["result"][0]["status"], "created");
 }
@@ -276,7 +273,7 @@ fn what_is_named_twice_reaches_marketo_once() {
         stub::json(r#"{"requestId":"a#2","result":[{"id":1,"status":"created"}],"success":true}"#)
     });
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, [("MARKETO_BASE_URL", stub.url())]);
+    let guard = Guard::builder(&instance).upstream(stub.url()).start();
     for (path, body) in [
         (
             "leads.json",
@@ -301,7 +298,7 @@ fn blanks_around_an_email_make_no_second_lead_through_whichever_endpoint_it_come
     // Here blanks count for Marketo; whether they do is not documented.
     let instance = Instance::start(quick());
     instance.sandbox.put_program(1, "Newsletter", &["Member"], &[]);
-    let guard = Guard::start(&instance, []);
+    let guard = Guard::builder(&instance).start();
     let form = |email: &str| json!({"formId": 1, "input": [{"leadFormFields": {"email": email, "title": "Dr"}}]});
     let push = |email: &str| json!({"programName": "Newsletter", "input": [{"email": email}]});
     let only = |email: &str| json!({"action": "createOnly", "input": [{"email": email}]});

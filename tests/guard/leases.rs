@@ -9,31 +9,33 @@ use serde_json::json;
 use crate::support::counts::{leads_with, writes};
 use crate::support::guards::{caller, leads_after_a_crash, upserts};
 use crate::support::wait::{self, until};
-use crate::support::{Guard, Instance, UNHURRIED, quick};
-
-const SHARED: [(&str, &str); 1] = [("MKTO_AUDIT__GUARD__LEASES", "sqlite")];
-const ALONE: [(&str, &str); 1] = [("MKTO_AUDIT__GUARD__LEASES", "memory")];
+use crate::support::{Guard, Instance, Leases, quick};
 
 #[test]
 fn guards_of_one_machine_share_their_rights_to_keys() {
     // Long enough that on a busy machine too the calls of three guards overlap.
     let instance = Instance::start(Options { race_window: Duration::from_secs(1), ..quick() });
-    let with = |leases: [(&'static str, &'static str); 1], email: &str| {
-        let guards: Vec<Guard> = (0..3).map(|_| Guard::start(&instance, leases)).collect();
+    let with = |leases: Leases<'_>, email: &str| {
+        let guards: Vec<Guard> =
+            (0..3).map(|_| Guard::builder(&instance).leases(leases).start()).collect();
         let guards: Vec<&Guard> = guards.iter().collect();
         let answers = instance.block_on(upserts(&guards, &guards[0].token(), email, 30));
         let written = answers.iter().filter(|answer| answer["result"][0]["id"].is_number()).count();
         (leads_with(&instance, email), written)
     };
-    assert!(with(ALONE, "alone@example.com").0 > 1, "guards that know nothing of each other race");
-    assert_eq!(with(SHARED, "shared@example.com"), (1, 30));
+    assert!(
+        with(Leases::Memory, "alone@example.com").0 > 1,
+        "guards that know nothing of each other race"
+    );
+    assert_eq!(with(Leases::Sqlite, "shared@example.com"), (1, 30));
 }
 
 #[test]
 fn guards_that_know_nothing_of_each_other_write_over_a_call_that_is_under_way() {
     let instance = Instance::start(quick());
     let held = instance.sandbox.hold_writes();
-    let [mut first, second] = [(); 2].map(|()| Guard::start(&instance, [ALONE[0], UNHURRIED]));
+    let [mut first, second] =
+        [(); 2].map(|()| Guard::builder(&instance).leases(Leases::Memory).unhurried().start());
     let callers = [caller(&first)];
     until("the first write at Marketo", || writes(&instance) == 1);
     first.kill();
@@ -47,13 +49,13 @@ fn guards_that_know_nothing_of_each_other_write_over_a_call_that_is_under_way() 
 
 #[test]
 fn a_killed_guards_key_is_not_written_before_its_last_call_is_over() {
-    assert_eq!(leads_after_a_crash(SHARED), 1);
+    assert_eq!(leads_after_a_crash(Leases::Sqlite), 1);
 }
 
 #[test]
 fn without_its_leases_a_guard_writes_nothing_and_still_reads() {
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, SHARED);
+    let guard = Guard::builder(&instance).leases(Leases::Sqlite).start();
     let token = guard.token();
     assert_eq!(guard.page("/-/readyz").0, 200);
     let data = instance.path(".local/share/mkto-audit");
@@ -82,7 +84,7 @@ fn without_its_leases_a_guard_writes_nothing_and_still_reads() {
 #[test]
 fn why_the_leases_cannot_be_had_is_in_the_log() {
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, SHARED);
+    let guard = Guard::builder(&instance).leases(Leases::Sqlite).start();
     let data = instance.path(".local/share/mkto-audit");
     let file = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
     let file = file.filter(|path| path.to_string_lossy().ends_with(".leases.db")).last().unwrap();

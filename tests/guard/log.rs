@@ -24,7 +24,7 @@ fn lines(log: &str) -> Vec<Value> {
 #[test]
 fn from_start_to_stop_every_line_is_an_object() {
     let instance = Instance::start(quick());
-    let mut guard = Guard::start_with(&instance, [], &JSON);
+    let mut guard = Guard::builder(&instance).arguments(&JSON).start();
     guard.sync(&json!({"input": [{"email": "ada@example.com"}]}));
     guard.stop();
     assert_eq!(guard.wait(), Some(0));

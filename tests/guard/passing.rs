@@ -11,7 +11,7 @@ use crate::support::counts::{leads_with, writes};
 use crate::support::guard::is_open;
 use crate::support::stub::{exchange, is_whole};
 use crate::support::wait::{self, until};
-use crate::support::{Guard, Instance, UNHURRIED, quick};
+use crate::support::{Guard, Instance, quick};
 
 /// A server that keeps what it was sent and gives one answer to it.
 fn recorder(answer: Vec<u8>) -> (String, std::thread::JoinHandle<Vec<u8>>) {
@@ -121,10 +121,7 @@ fn everything_that_is_no_lead_write_passes_byte_for_byte_both_ways() {
     ];
     for (head, body, answer) in cases {
         let (upstream, recorded) = recorder(answer.clone());
-        let guard = Guard::start(
-            &instance,
-            [("MARKETO_BASE_URL", upstream.as_str()), ("MKTO_AUDIT_CLOCK_SPEED", "1")],
-        );
+        let guard = Guard::builder(&instance).upstream(&upstream).unhurried().start();
         let length = if body.is_empty() {
             String::new()
         } else {
@@ -156,7 +153,7 @@ fn everything_that_is_no_lead_write_passes_byte_for_byte_both_ways() {
 fn a_caller_that_is_killed_leaves_its_key_protected() {
     let instance = Instance::start(quick());
     let held = instance.sandbox.hold_writes();
-    let guard = Guard::start(&instance, [UNHURRIED]);
+    let guard = Guard::builder(&instance).unhurried().start();
     let file = instance.file("people.csv", "email,firstName\nada@example.com,First\n");
     let mut caller = instance
         .command(["upsert", file.to_str().unwrap(), "--confirm"])
@@ -180,7 +177,7 @@ fn a_caller_that_is_killed_leaves_its_key_protected() {
 fn a_hundred_callers_that_dawdle_keep_nobody_else_waiting() {
     let instance = Instance::start(quick());
     // At Marketo's own speed nobody is cut off for a minute.
-    let guard = Guard::start(&instance, [UNHURRIED]);
+    let guard = Guard::builder(&instance).unhurried().start();
     let address = guard.url().trim_start_matches("http://").to_owned();
     let dawdlers: Vec<TcpStream> = (0..100)
         .map(|n| {
@@ -206,8 +203,10 @@ fn it_speaks_tls_and_refuses_to_be_reached_from_elsewhere_without() {
     let certificate = instance.file("cert.pem", made.cert.pem());
     let key = instance.file("key.pem", made.signing_key.serialize_pem());
     let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
-    let guard =
-        Guard::start_with(&instance, [UNHURRIED], &["--tls-cert", certificate, "--tls-key", key]);
+    let guard = Guard::builder(&instance)
+        .unhurried()
+        .arguments(&["--tls-cert", certificate, "--tls-key", key])
+        .start();
     assert!(guard.url().starts_with("https://"));
     let answer = guard.sync(&json!({"input": [{"email": "ada@example.com"}]}));
     assert_eq!(answer["result"][0]["status"], "created");

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::support::cluster::{Cluster, PASSWORD};
 use crate::support::counts::leads_with;
-use crate::support::guards::{LEASES, guard_elsewhere, leads_after_a_crash, upserts};
-use crate::support::{Guard, Instance, quick};
+use crate::support::guards::{guard_elsewhere, leads_after_a_crash, upserts};
+use crate::support::{Guard, Instance, Leases, quick};
 
 #[test]
 fn guards_of_several_machines_share_their_rights_to_keys() {
@@ -24,14 +24,14 @@ fn guards_of_several_machines_share_their_rights_to_keys() {
 #[test]
 fn a_killed_guards_key_stays_protected_in_postgres_too() {
     let Some(cluster) = Cluster::start() else { return };
-    assert_eq!(leads_after_a_crash([(LEASES, &cluster.database())]), 1);
+    assert_eq!(leads_after_a_crash(Leases::Postgres(&cluster.database())), 1);
 }
 
 #[test]
 fn while_postgres_is_away_writes_are_refused_and_reads_go_on() {
     let instance = Instance::start(quick());
     let Some(cluster) = Cluster::start() else { return };
-    let guard = Guard::start(&instance, [(LEASES, cluster.database().as_str())]);
+    let guard = Guard::builder(&instance).leases(Leases::Postgres(&cluster.database())).start();
     let token = guard.token();
     let write = || guard.sync(&json!({"input": [{"email": "ada@example.com"}]}));
     assert_eq!(write()["result"][0]["status"], "created");
@@ -59,7 +59,7 @@ fn a_guard_waits_for_a_postgres_that_comes_later() {
     let Some(cluster) = Cluster::start() else { return };
     let address = cluster.database();
     cluster.stop();
-    let guard = Guard::start(&instance, [(LEASES, address.as_str())]);
+    let guard = Guard::builder(&instance).leases(Leases::Postgres(&address)).start();
     assert_eq!(guard.page("/-/readyz").0, 503);
     cluster.start_again();
     let answer = guard.sync(&json!({"input": [{"email": "ada@example.com"}]}));
@@ -83,9 +83,10 @@ fn over_a_network_postgres_is_only_spoken_to_by_tls_and_under_its_own_name() {
     let address = cluster.database().replace(&format!(":{PASSWORD}"), "") + "?sslmode=require";
     let by_name = address.replace("127.0.0.1", "localhost");
     let ready = |address: &str, authorities: &str| {
-        let variables =
-            [(LEASES, address), ("SSL_CERT_FILE", authorities), ("PGPASSWORD", PASSWORD)];
-        Guard::start(&instance, variables).page("/-/readyz").0
+        let guard = Guard::builder(&instance)
+            .leases(Leases::Postgres(address))
+            .variables([("SSL_CERT_FILE", authorities), ("PGPASSWORD", PASSWORD)]);
+        guard.start().page("/-/readyz").0
     };
     assert_eq!(ready(&by_name, authorities), 200);
     assert_eq!(ready(&by_name, others.to_str().unwrap()), 503, "nobody vouches for this server");

@@ -70,7 +70,7 @@ fn marketo_is_reached_through_the_proxy_that_the_environment_names() {
     for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
         let home = alone(variable);
         let own = [(variable, address.as_str()), ("HOME", home.as_str())];
-        let guard = Guard::start(&instance, common.into_iter().chain(own));
+        let guard = Guard::builder(&instance).variables(common.into_iter().chain(own)).start();
         let (status, body) = guard.get("/rest/v1/lists.json", "caller-token");
         assert_eq!((status, &body["success"]), (200, &json!(true)), "{variable} {}", guard.log());
         let (asked, sent) = heard.recv_timeout(PATIENCE).unwrap();
@@ -90,14 +90,13 @@ fn marketo_is_reached_through_the_proxy_that_the_environment_names() {
     let home = alone("NO_PROXY");
     let but_not =
         [("HTTPS_PROXY", address.as_str()), ("NO_PROXY", "example.com"), ("HOME", home.as_str())];
-    let guard = Guard::start(&instance, common.into_iter().chain(but_not));
+    let guard = Guard::builder(&instance).variables(common.into_iter().chain(but_not)).start();
     assert_eq!(guard.get("/rest/v1/lists.json", "caller-token").0, 502, "there is no such host");
     assert!(heard.try_recv().is_err());
     // What is on this machine is never reached by way of another.
-    let guard = Guard::start(
-        &instance,
-        [("HTTP_PROXY", address.as_str()), ("ALL_PROXY", address.as_str())],
-    );
+    let guard = Guard::builder(&instance)
+        .variables([("HTTP_PROXY", address.as_str()), ("ALL_PROXY", address.as_str())])
+        .start();
     assert_eq!(guard.sync(&json!({"input": [{"email": "a@example.com"}]}))["success"], true);
     assert!(heard.try_recv().is_err());
 
@@ -114,7 +113,7 @@ fn every_figure_has_its_help_its_type_and_the_right_value() {
     for _ in 0..2 {
         instance.sandbox.put_lead(&json!({"email": "twice@example.com"}));
     }
-    let guard = Guard::start(&instance, [("MKTO_AUDIT__LIMITS__DAILY_CALLS", "777")]);
+    let guard = Guard::builder(&instance).daily_calls(777).start();
     let token = guard.token();
     guard.get("/rest/v1/lists.json", &token);
     guard.sync(&json!({"input": [

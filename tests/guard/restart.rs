@@ -6,9 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::cluster::Cluster;
-use crate::support::guards::LEASES;
 use crate::support::wait;
-use crate::support::{Guard, Instance, Run, quick};
+use crate::support::{Guard, Instance, Leases, Mode, Run, quick};
 
 const READ: &str = "/rest/v1/leads.json?filterType=id&filterValues=1";
 
@@ -29,19 +28,18 @@ fn figure(guard: &Guard, name: &str) -> String {
 }
 
 /// A guard with the limits that are the default.
-fn guard(instance: &Instance, window: &str, leases: Option<&str>) -> Guard {
-    let limits = [
-        ("MKTO_AUDIT__LIMITS__CALLS", "50"),
-        ("MKTO_AUDIT__LIMITS__CONCURRENCY", "5"),
-        ("MKTO_AUDIT__LIMITS__WINDOW", window),
-    ];
-    Guard::start(instance, limits.into_iter().chain(leases.map(|address| (LEASES, address))))
+fn guard(instance: &Instance, window: Duration, leases: Option<&str>) -> Guard {
+    let guard = Guard::builder(instance).calls(50).concurrency(5).window(window);
+    match leases {
+        Some(address) => guard.leases(Leases::Postgres(address)).start(),
+        None => guard.start(),
+    }
 }
 
 /// Stops one in the middle of its window, and starts the next.
 fn a_guard_follows_one_that_stopped_well(instance: &Instance, leases: Option<&str>) -> Guard {
     // A window that does not end while the test runs: whatever is there at once was handed back.
-    let mut first = guard(instance, "10m", leases);
+    let mut first = guard(instance, Duration::from_secs(600), leases);
     let token = first.token();
     for _ in 0..3 {
         assert_eq!(first.get(READ, &token).0, 200);
@@ -52,7 +50,7 @@ fn a_guard_follows_one_that_stopped_well(instance: &Instance, leases: Option<&st
     );
     first.stop();
     assert_eq!(first.wait(), Some(0));
-    let next = guard(instance, "10m", leases);
+    let next = guard(instance, Duration::from_secs(600), leases);
     assert_eq!(next.page("/-/readyz"), (200, "ready\n".to_owned()), "{}", next.log());
     assert_eq!(next.get(READ, &token).0, 200);
     assert_eq!(
@@ -109,7 +107,7 @@ fn so_it_is_in_postgres() {
 #[test]
 fn an_interrupt_is_a_good_end_too() {
     let instance = Instance::start(quick());
-    let mut first = guard(&instance, "10m", None);
+    let mut first = guard(&instance, Duration::from_secs(600), None);
     let token = first.token();
     assert_eq!(first.get(READ, &token).0, 200);
     let killed = std::process::Command::new("kill")
@@ -118,7 +116,7 @@ fn an_interrupt_is_a_good_end_too() {
         .unwrap();
     assert!(killed.success());
     assert!(first.wait().is_some());
-    let next = guard(&instance, "10m", None);
+    let next = guard(&instance, Duration::from_secs(600), None);
     assert_eq!(figure(&next, "mkto_guard_part_calls"), "49");
 }
 
@@ -126,10 +124,10 @@ fn an_interrupt_is_a_good_end_too() {
 fn after_a_guard_that_was_killed_the_next_says_that_it_waits_until_its_calls_have_left_the_window()
 {
     let instance = Instance::start(quick());
-    let mut first = guard(&instance, "6s", None);
+    let mut first = guard(&instance, Duration::from_secs(6), None);
     let token = first.token();
     first.kill();
-    let next = guard(&instance, "6s", None);
+    let next = guard(&instance, Duration::from_secs(6), None);
     let (status, why) = next.page("/-/readyz");
     assert_eq!(status, 503);
     assert!(why.starts_with("waiting for a part of the limits: 1 other guard"), "{why}");
@@ -153,7 +151,7 @@ fn after_a_guard_that_was_killed_the_next_says_that_it_waits_until_its_calls_hav
 #[test]
 fn a_guard_whose_budget_is_used_up_is_not_ready_and_says_why() {
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, [("MKTO_AUDIT__LIMITS__DAILY_CALLS", "1")]);
+    let guard = Guard::builder(&instance).daily_calls(1).start();
     assert_eq!(guard.page("/-/readyz").0, 200);
     assert_eq!(guard.get(READ, &guard.token()).0, 200);
     let (status, why) = guard.page("/-/readyz");
@@ -167,7 +165,7 @@ fn a_guard_whose_budget_is_used_up_is_not_ready_and_says_why() {
 #[test]
 fn a_token_that_marketo_refuses_is_no_missing_permission() {
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, []);
+    let guard = Guard::builder(&instance).start();
     let client = wait::blocking_client();
     let write = || {
         client
@@ -197,7 +195,7 @@ fn a_token_that_marketo_refuses_is_no_missing_permission() {
 #[test]
 fn a_key_of_several_leads_is_told_with_the_way_out() {
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, []);
+    let guard = Guard::builder(&instance).start();
     let twice = json!({"action": "createDuplicate", "input": [{"email": "twice@example.com"}]});
     guard.sync(&twice);
     guard.sync(&twice);
@@ -212,8 +210,8 @@ fn a_key_of_several_leads_is_told_with_the_way_out() {
 #[test]
 fn the_mode_is_a_flag_which_beats_the_variable_and_shadow_mode_reports_from_the_start() {
     let instance = Instance::start(quick());
-    let variable = [("MKTO_AUDIT__GUARD__MODE", "strict")];
-    let mut guard = Guard::start_with(&instance, variable, &["--mode", "shadow"]);
+    let mut guard =
+        Guard::builder(&instance).mode(Mode::Strict).arguments(&["--mode", "shadow"]).start();
     let report = || instance.run(["guard", "report"]);
     // Its file is made by a task of its own, right after the start.
     until(|| report().code == Some(0), || report().picture());

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::stub::{self, is_whole};
 use crate::support::wait;
-use crate::support::{Guard, Instance, Run, quick};
+use crate::support::{Guard, Instance, Mode, Run, quick};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -51,9 +51,7 @@ impl Upstream {
 
     fn shadowed(&self, instance: &Instance) -> Guard {
         // Nobody is cut off for being slow as long as a test takes.
-        let speed = ("MKTO_AUDIT_CLOCK_SPEED", "1");
-        let shadow = ("MKTO_AUDIT__GUARD__MODE", "shadow");
-        Guard::start(instance, [shadow, speed, ("MARKETO_BASE_URL", self.url.as_str())])
+        Guard::builder(instance).mode(Mode::Shadow).unhurried().upstream(&self.url).start()
     }
 }
 

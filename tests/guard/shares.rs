@@ -8,15 +8,14 @@ use std::time::Duration;
 use mkto_sandbox::Options;
 
 use crate::support::cluster::Cluster;
-use crate::support::guards::LEASES;
 use crate::support::wait::{self, until};
-use crate::support::{Guard, Instance, quick};
+use crate::support::{Guard, Instance, Leases, quick};
 
 const MACHINES: [&str; 3] = ["one", "two", "three"];
 
 /// What Marketo allows in a window of [`WINDOW`], and what each guard is told that it may use.
 const CALLS: usize = 45;
-const WINDOW: &str = "3s";
+const WINDOW: Duration = Duration::from_secs(3);
 const AT_ONCE: usize = 6;
 
 /// Callers of each guard, all of whom want more than there is.
@@ -27,19 +26,13 @@ const MANY: usize = 5;
 const SOME: usize = 2;
 
 fn guard(instance: &Instance, machine: &str, leases: &str) -> Guard {
-    let home = instance.path(machine);
-    std::fs::create_dir_all(&home).unwrap();
-    let (calls, at_once) = (CALLS.to_string(), AT_ONCE.to_string());
-    let guard = Guard::start(
-        instance,
-        [
-            (LEASES, leases),
-            ("HOME", home.to_str().unwrap()),
-            ("MKTO_AUDIT__LIMITS__CALLS", &calls),
-            ("MKTO_AUDIT__LIMITS__WINDOW", WINDOW),
-            ("MKTO_AUDIT__LIMITS__CONCURRENCY", &at_once),
-        ],
-    );
+    let guard = Guard::builder(instance)
+        .home(machine)
+        .leases(Leases::Postgres(leases))
+        .calls(CALLS)
+        .window(WINDOW)
+        .concurrency(AT_ONCE)
+        .start();
     // It has heard from its store then.
     until("the guard to be ready", || guard.page("/-/readyz").0 == 200);
     guard

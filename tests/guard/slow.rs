@@ -12,7 +12,7 @@ use crate::support::counts::{leads_with, writes};
 use crate::support::guard::{is_open, records_waiting};
 use crate::support::stub::Stub;
 use crate::support::wait::{self, until_async};
-use crate::support::{Guard, Instance, UNHURRIED, quick};
+use crate::support::{Guard, Instance, Mode, quick};
 
 fn connect(guard: &Guard, begun: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(guard.url().trim_start_matches("http://")).unwrap();
@@ -32,7 +32,7 @@ fn last_words(mut stream: TcpStream) -> String {
 #[test]
 fn a_caller_that_sends_its_head_or_its_body_too_slowly_is_cut_off() {
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, []);
+    let guard = Guard::builder(&instance).start();
     let write =
         b"POST /rest/v1/leads.json HTTP/1.1\r\nHost: g\r\nContent-Length: 500\r\n\r\n{\"inp";
     let read = b"POST /rest/v1/leads.json?_method=GET HTTP/1.1\r\nHost: g\r\nContent-Length: 500\r\n\r\nfilt";
@@ -76,8 +76,7 @@ fn a_caller_that_does_not_read_its_answer_is_cut_off_and_its_right_to_call_is_th
         crate::support::stub::json(r#"{"requestId":"a#1","result":[],"success":true}"#)
     });
     let instance = Instance::start(quick());
-    let limits = [("MARKETO_BASE_URL", stub.url()), ("MKTO_AUDIT__LIMITS__CONCURRENCY", "1")];
-    let guard = Guard::start(&instance, limits);
+    let guard = Guard::builder(&instance).upstream(stub.url()).concurrency(1).start();
     let reader = connect(&guard, FETCH);
     cut.recv_timeout(Duration::from_secs(20)).unwrap();
     // The one right to call is the file's, until its caller is cut off.
@@ -90,7 +89,7 @@ fn a_caller_that_does_not_read_its_answer_is_cut_off_and_its_right_to_call_is_th
 #[test]
 fn callers_that_stream_as_slowly_as_they_like_leave_a_place_for_all_others() {
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, [("MKTO_AUDIT__LIMITS__CONCURRENCY", "2"), UNHURRIED]);
+    let guard = Guard::builder(&instance).concurrency(2).unhurried().start();
     let token = guard.token();
     let begun = format!(
         "POST /bulk/v1/leads.json?format=csv HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {token}\r\nContent-Length: 100000\r\n\r\nabc"
@@ -108,7 +107,7 @@ fn more_connections_than_one_user_may_have_waiting_do_not_shut_the_others_out() 
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     let instance = Instance::start(quick());
     // At Marketo's own speed nobody is cut off for a minute.
-    let guard = Guard::start(&instance, [UNHURRIED]);
+    let guard = Guard::builder(&instance).unhurried().start();
     let idle: Vec<TcpStream> = (0..1_200).map(|_| connect(&guard, b"GET /rest/v1/le")).collect();
     let answer = guard.sync(&json!({"input": [{"email": "ada@example.com"}]}));
     assert_eq!(answer["result"][0]["status"], "created");
@@ -118,14 +117,9 @@ fn more_connections_than_one_user_may_have_waiting_do_not_shut_the_others_out() 
 #[test]
 fn a_user_with_hundreds_of_writes_waiting_does_not_keep_another_from_its_turn() {
     let instance = Instance::start(Options { race_window: Duration::from_millis(40), ..quick() });
-    let limits = [
-        ("MKTO_AUDIT__LIMITS__CONCURRENCY", "1"),
-        ("MKTO_AUDIT__GUARD__MODE", "serialize"),
-        UNHURRIED,
-    ];
     // Marketo answers nobody before all are there.
     let held = instance.sandbox.hold_writes();
-    let guard = Guard::start(&instance, limits);
+    let guard = Guard::builder(&instance).concurrency(1).mode(Mode::Serialize).unhurried().start();
     let (flood, quiet) = (guard.token_of("flood"), guard.token_of("quiet"));
     let url = format!("{}/rest/v1/leads.json", guard.url());
     let id = instance.block_on(async {
@@ -199,7 +193,7 @@ fn a_write_that_crawls_to_marketo_makes_no_duplicate_when_another_guard_takes_it
     // It takes the line three seconds, and Marketo one; a right lasts two here.
     let instance = Instance::start(Options { race_window: Duration::from_secs(1), ..quick() });
     let line = crawling_line(&instance.sandbox.base_url());
-    let guards = [(); 2].map(|()| Guard::start(&instance, [("MARKETO_BASE_URL", line.as_str())]));
+    let guards = [(); 2].map(|()| Guard::builder(&instance).upstream(&line).start());
     let token = guards[0].token();
     let records = |filling: &str| -> Vec<Value> {
         let record = |n| json!({"email": format!("p{n}@example.com"), "company": filling});
@@ -244,17 +238,12 @@ fn files_that_are_fetched_leave_a_place_to_the_writes_where_there_are_two_and_on
         )
     });
     let instance = Instance::start(quick());
-    let limited = |places: &'static str| {
-        let variables = [
-            ("MARKETO_BASE_URL", stub.url()),
-            ("MKTO_AUDIT__LIMITS__CONCURRENCY", places),
-            ("MKTO_AUDIT__GUARD__MODE", "serialize"),
-            // Nobody is cut off for being slow as long as this test takes.
-            UNHURRIED,
-        ];
-        Guard::start(&instance, variables)
+    let limited = |places: usize| {
+        let guard = Guard::builder(&instance).upstream(stub.url()).mode(Mode::Serialize);
+        // Nobody is cut off for being slow as long as this test takes.
+        guard.concurrency(places).unhurried().start()
     };
-    let mut guard = limited("2");
+    let mut guard = limited(2);
     let readers: Vec<TcpStream> = (0..3).map(|_| connect(&guard, FETCH)).collect();
     begun.recv_timeout(Duration::from_secs(20)).unwrap();
     let body = json!({"input": [{"email": "ada@example.com"}]});
@@ -268,5 +257,5 @@ fn files_that_are_fetched_leave_a_place_to_the_writes_where_there_are_two_and_on
     assert_eq!(guard.wait(), Some(0));
     let warning = "limits.concurrency is 1";
     assert!(!guard.log().contains(warning), "{}", guard.log());
-    limited("1").logged(warning);
+    limited(1).logged(warning);
 }

@@ -10,10 +10,10 @@ use std::time::Duration;
 use crate::support::storm::{
     Strength, Wind, blow, duplicates, nothing_is_lost_and_nothing_twice, weather,
 };
-use crate::support::{Guard, Instance, token};
+use crate::support::{Guard, Instance, Mode, token};
 
 #[expect(clippy::print_stdout, reason = "figures, shown with --nocapture")]
-fn storm(strength: Strength, mode: &str, least_duplicates: usize) {
+fn storm(strength: Strength, mode: Mode, least_duplicates: usize) {
     let directly = Instance::start(weather(strength));
     blow(&directly, &Wind::towards(&directly.sandbox.base_url(), token(&directly)), strength);
     // What was answered as lost may still be under way.
@@ -26,10 +26,7 @@ fn storm(strength: Strength, mode: &str, least_duplicates: usize) {
     let instance = Instance::start(weather(strength));
     // What is turned away with 606 by chance slows the guard down for a window; a short one keeps
     // the storm short.
-    let guard = Guard::start(
-        &instance,
-        [("MKTO_AUDIT__GUARD__MODE", mode), ("MKTO_AUDIT__LIMITS__WINDOW", "1s")],
-    );
+    let guard = Guard::builder(&instance).mode(mode).window(Duration::from_secs(1)).start();
     let written = blow(&instance, &Wind::towards(&guard.url(), guard.token()), strength);
     nothing_is_lost_and_nothing_twice(&instance, &written, &|| guard.log());
     println!("through the guard: none, {} calls", instance.sandbox.calls_made());
@@ -38,12 +35,16 @@ fn storm(strength: Strength, mode: &str, least_duplicates: usize) {
 
 #[test]
 fn a_storm_makes_duplicates_directly_and_none_through_the_guard() {
-    storm(Strength { callers: 40, writes_each: 10, keys: 150, fault_rate: 0.01 }, "strict", 10);
+    storm(Strength { callers: 40, writes_each: 10, keys: 150, fault_rate: 0.01 }, Mode::Strict, 10);
 }
 
 #[test]
 fn so_it_is_where_writes_are_sent_as_they_were_asked_for() {
-    storm(Strength { callers: 30, writes_each: 8, keys: 100, fault_rate: 0.01 }, "serialize", 5);
+    storm(
+        Strength { callers: 30, writes_each: 8, keys: 100, fault_rate: 0.01 },
+        Mode::Serialize,
+        5,
+    );
 }
 
 #[test]
@@ -51,7 +52,7 @@ fn so_it_is_where_writes_are_sent_as_they_were_asked_for() {
 fn two_hundred_callers_write_twenty_thousand_times() {
     storm(
         Strength { callers: 200, writes_each: 100, keys: 5_000, fault_rate: 0.01 },
-        "strict",
+        Mode::Strict,
         150,
     );
 }

@@ -5,7 +5,7 @@ use mkto_sandbox::Fault;
 use serde_json::{Value, json};
 
 use crate::support::counts::{leads_with, writes};
-use crate::support::{Guard, Instance, quick};
+use crate::support::{Guard, Instance, Mode, quick};
 
 /// Calls of Submit Form and Push Lead that arrived.
 fn events(instance: &Instance) -> u64 {
@@ -25,9 +25,9 @@ fn assert_open(answer: &serde_json::Map<String, Value>, what: &str) {
 
 #[test]
 fn a_lost_write_of_an_email_that_cannot_be_looked_up_stays_open() {
-    for mode in ["serialize", "strict"] {
+    for mode in Mode::GUARDING {
         let instance = Instance::start(quick());
-        let guard = Guard::start(&instance, [("MKTO_AUDIT__GUARD__MODE", mode)]);
+        let guard = Guard::builder(&instance).mode(mode).start();
         let mut sent = 0;
         for action in ["createOnly", "createOrUpdate"] {
             for (fault, leads) in [(Fault::CutAfter, 1), (Fault::CutBefore, 0)] {
@@ -51,7 +51,7 @@ fn a_lost_write_of_an_email_that_cannot_be_looked_up_stays_open() {
 #[test]
 fn a_lead_that_create_only_may_have_made_is_not_said_to_have_been_there_before() {
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, []);
+    let guard = Guard::builder(&instance).start();
     instance.sandbox.fail_next("POST /rest/v1/leads", Fault::CutAfter);
     // Marketo shows the value otherwise than it was given, so that the lead does not look like what
     // was written.
@@ -68,7 +68,7 @@ fn a_form_or_a_push_whose_answer_was_lost_is_not_done_because_its_lead_has_the_v
     instance.sandbox.put_program(7, "Webinar", &["Invited"], &[]);
     let old = json!({"email": "old@example.com", "firstName": "Ada", "createdAt": "2020-01-01T00:00:00Z"});
     instance.sandbox.put_lead(&old);
-    let guard = Guard::start(&instance, []);
+    let guard = Guard::builder(&instance).start();
     let form = |fields: Value| json!({"formId": 1, "input": [{"leadFormFields": fields}]});
     let push = |fields: Value| json!({"programName": "Webinar", "input": [fields]});
     let known = json!({"email": "old@example.com", "firstName": "Ada"});
@@ -92,7 +92,7 @@ fn a_form_or_a_push_whose_answer_was_lost_is_not_done_because_its_lead_has_the_v
 fn a_form_or_a_push_that_a_look_up_can_tell_of_is_settled() {
     let instance = Instance::start(quick());
     instance.sandbox.put_program(7, "Webinar", &["Invited"], &[]);
-    let guard = Guard::start(&instance, []);
+    let guard = Guard::builder(&instance).start();
     for (path, body) in [
         (
             "submitForm",

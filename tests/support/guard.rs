@@ -3,41 +3,148 @@
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use mkto_testing::wait;
 
-use super::instance::Instance;
+use super::instance::{Instance, UNHURRIED};
 
-/// A running `mkto-audit guard` in front of an instance's sandbox. It is killed when it goes.
-pub struct Guard {
-    child: std::process::Child,
-    url: String,
-    client: reqwest::blocking::Client,
-    identity: [(&'static str, String); 3],
-    log: PathBuf,
+/// What a guard does with writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Strict,
+    Serialize,
+    Shadow,
 }
 
-impl Guard {
-    /// Starts one on a free port, with these variables.
-    pub fn start<'a>(
-        instance: &Instance,
-        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Self {
-        Self::start_with(instance, variables, &[])
+impl Mode {
+    /// Those in which no write makes a duplicate.
+    pub const GUARDING: [Self; 2] = [Self::Serialize, Self::Strict];
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Strict => "strict",
+            Self::Serialize => "serialize",
+            Self::Shadow => "shadow",
+        })
+    }
+}
+
+/// Where guards keep the leases that they share.
+#[derive(Clone, Copy, Debug)]
+pub enum Leases<'a> {
+    Memory,
+    Sqlite,
+    /// The address of a database.
+    Postgres(&'a str),
+}
+
+/// A guard that is still to be set up; what is not set is as `Instance::command` has it.
+#[must_use]
+pub struct GuardBuilder<'a> {
+    instance: &'a Instance,
+    variables: Vec<(String, String)>,
+    arguments: Vec<String>,
+}
+
+impl GuardBuilder<'_> {
+    pub fn mode(self, mode: Mode) -> Self {
+        self.variable("MKTO_AUDIT__GUARD__MODE", mode)
     }
 
-    /// The same, with more arguments.
-    pub fn start_with<'a>(
-        instance: &Instance,
-        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
-        arguments: &[&str],
-    ) -> Self {
-        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    pub fn leases(self, leases: Leases<'_>) -> Self {
+        let value = match leases {
+            Leases::Memory => "memory",
+            Leases::Sqlite => "sqlite",
+            Leases::Postgres(address) => address,
+        };
+        self.variable("MKTO_AUDIT__GUARD__LEASES", value)
+    }
+
+    /// How long a caller waits at most.
+    pub fn max_wait(self, wait: Duration) -> Self {
+        self.variable("MKTO_AUDIT__GUARD__MAX_WAIT", format!("{}ms", wait.as_millis()))
+    }
+
+    /// How many records may wait.
+    pub fn queue(self, records: usize) -> Self {
+        self.variable("MKTO_AUDIT__GUARD__QUEUE", records)
+    }
+
+    /// Of several leads with a key the winner is written.
+    pub fn write_the_winner(self) -> Self {
+        self.variable("MKTO_AUDIT__GUARD__ON_DUPLICATES", "winner")
+    }
+
+    /// Nobody may create a duplicate on purpose.
+    pub fn forbid_create_duplicate(self) -> Self {
+        self.variable("MKTO_AUDIT__GUARD__CREATE_DUPLICATE", "forbid")
+    }
+
+    /// How many calls may leave in a window.
+    pub fn calls(self, calls: usize) -> Self {
+        self.variable("MKTO_AUDIT__LIMITS__CALLS", calls)
+    }
+
+    pub fn window(self, window: Duration) -> Self {
+        self.variable("MKTO_AUDIT__LIMITS__WINDOW", format!("{}ms", window.as_millis()))
+    }
+
+    /// How many calls may be under way at once.
+    pub fn concurrency(self, calls: usize) -> Self {
+        self.variable("MKTO_AUDIT__LIMITS__CONCURRENCY", calls)
+    }
+
+    pub fn daily_calls(self, calls: usize) -> Self {
+        self.variable("MKTO_AUDIT__LIMITS__DAILY_CALLS", calls)
+    }
+
+    /// It waits for calls that a test holds up as long as it would for Marketo's.
+    pub fn unhurried(self) -> Self {
+        self.variable(UNHURRIED.0, UNHURRIED.1)
+    }
+
+    /// Where it sends what passes, in place of the sandbox.
+    pub fn upstream(self, url: &str) -> Self {
+        self.variable("MARKETO_BASE_URL", url)
+    }
+
+    /// A home of this name of its own, as on another machine.
+    pub fn home(self, name: &str) -> Self {
+        let home = self.instance.path(name);
+        std::fs::create_dir_all(&home).unwrap();
+        self.variable("HOME", home.display())
+    }
+
+    /// Any variable of its environment.
+    pub fn variable(mut self, name: &str, value: impl ToString) -> Self {
+        self.variables.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// The same of several.
+    pub fn variables<'v>(self, variables: impl IntoIterator<Item = (&'v str, &'v str)>) -> Self {
+        variables.into_iter().fold(self, |builder, (name, value)| builder.variable(name, value))
+    }
+
+    /// More arguments of its command line.
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        self
+    }
+
+    /// Starts it on a free port.
+    pub fn start(self) -> Guard {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let Self { instance, variables, arguments } = self;
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let log = instance.path(&format!("guard-{number}.log"));
         let listen = ["guard", "--listen", "127.0.0.1:0"];
         let mut child = instance
-            .command(listen.iter().chain(arguments))
+            .command(listen.into_iter().chain(arguments.iter().map(String::as_str)))
             // A guard has no credentials of its own.
             .env_remove("MARKETO_CLIENT_ID")
             .env_remove("MARKETO_CLIENT_SECRET")
@@ -55,7 +162,31 @@ impl Guard {
             ("client_id", instance.sandbox.client_id().to_owned()),
             ("client_secret", instance.sandbox.client_secret().to_owned()),
         ];
-        Self { child, url, client, identity, log }
+        Guard { child, url, client, identity, log }
+    }
+}
+
+/// A running `mkto-audit guard` in front of an instance's sandbox. It is killed when it goes.
+pub struct Guard {
+    child: std::process::Child,
+    url: String,
+    client: reqwest::blocking::Client,
+    identity: [(&'static str, String); 3],
+    log: PathBuf,
+}
+
+impl Guard {
+    /// One that is still to be set up.
+    pub fn builder(instance: &Instance) -> GuardBuilder<'_> {
+        GuardBuilder { instance, variables: Vec::new(), arguments: Vec::new() }
+    }
+
+    /// Starts one with these variables of the environment.
+    pub fn start<'v>(
+        instance: &Instance,
+        variables: impl IntoIterator<Item = (&'v str, &'v str)>,
+    ) -> Self {
+        Self::builder(instance).variables(variables).start()
     }
 
     /// Where integrations reach it.

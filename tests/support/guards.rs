@@ -8,20 +8,15 @@ use reqwest::blocking::Response;
 use serde_json::{Value, json};
 
 use super::counts::{leads_with, writes};
-use super::guard::Guard;
+use super::guard::{Guard, Leases};
 use super::instance::{Instance, quick};
-
-pub const LEASES: &str = "MKTO_AUDIT__GUARD__LEASES";
 
 /// A guard of another machine: one that shares no folder with the others.
 pub fn guard_elsewhere(instance: &Instance, machine: &str, address: &str) -> Guard {
-    let home = instance.path(machine);
-    std::fs::create_dir_all(&home).unwrap();
     // What is turned away with 606 by chance slows a guard down for a window; a short one keeps a
     // storm short.
-    let variables =
-        [(LEASES, address), ("HOME", home.to_str().unwrap()), ("MKTO_AUDIT__LIMITS__WINDOW", "1s")];
-    Guard::start(instance, variables)
+    let guard = Guard::builder(instance).home(machine).leases(Leases::Postgres(address));
+    guard.window(Duration::from_secs(1)).start()
 }
 
 /// So many upserts of one email at one moment, by turns through each of these guards.
@@ -40,12 +35,12 @@ pub async fn upserts(guards: &[&Guard], token: &str, email: &str, calls: usize) 
 
 /// Kills a guard as soon as its write has arrived at Marketo, and writes the same address through
 /// another that knows of the first one's leases; how many leads have it then.
-pub fn leads_after_a_crash(leases: [(&str, &str); 1]) -> usize {
+pub fn leads_after_a_crash(leases: Leases<'_>) -> usize {
     // The write of the killed guard goes on at Marketo for a good part of the time that Marketo may
     // take here, which is one and a half seconds.
     let instance = Instance::start(Options { race_window: Duration::from_millis(800), ..quick() });
-    let mut first = Guard::start(&instance, leases);
-    let second = Guard::start(&instance, leases);
+    let mut first = Guard::builder(&instance).leases(leases).start();
+    let second = Guard::builder(&instance).leases(leases).start();
     let caller = caller(&first);
     until("the write at Marketo", || writes(&instance) > 0);
     first.kill();
