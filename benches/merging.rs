@@ -2,8 +2,9 @@
 //! to, merged, verified.
 
 use mkto_audit::dedupe::{Key, Known, Policy};
+use mkto_audit::guard::lease::{SharedLeases, Terms};
 use mkto_audit::marketo::Client;
-use mkto_audit::merge::{Candidate, Confirmed, Merge, Outcome, Settings};
+use mkto_audit::merge::{Candidate, Confirmed, Hold, Merge, Outcome, Settings};
 use mkto_sandbox::Sandbox;
 use serde_json::json;
 use tokio::time::Instant;
@@ -35,7 +36,8 @@ pub(crate) fn measure() -> Vec<Goal> {
 
 async fn merge(client: &Client, candidates: &[Candidate]) {
     let (_folder, mut ledger) = instance::ledger();
-    let settings = Settings::new(client.clock(), instance::now).stop_after_errors(1);
+    let hold = Hold::new(SharedLeases::memory(Terms::default()), NAME.to_owned());
+    let settings = Settings::new(client.clock(), instance::now, hold).stop_after_errors(1);
     let mut merge = Merge::new(client, &mut ledger, settings).await.unwrap();
     let plan =
         merge.plan(candidates, Policy::default(), NAME.to_owned(), usize::MAX).await.unwrap();

@@ -11,9 +11,10 @@ use std::time::Duration;
 use chrono::Utc;
 use mkto_audit::cache::Cache;
 use mkto_audit::dedupe::{KeySpec, Policy};
+use mkto_audit::guard::lease::{SharedLeases, Terms};
 use mkto_audit::ledger::Ledger;
 use mkto_audit::marketo::{Client, ClientOptions, Clock, ReadLeads};
-use mkto_audit::merge::{self, Confirmed, Merge, Outcome, Settings};
+use mkto_audit::merge::{self, Confirmed, Hold, Merge, Outcome, Settings};
 use mkto_audit::scan::{self, PageScan};
 use mkto_sandbox::{Options, Sandbox};
 use serde_json::json;
@@ -59,7 +60,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Plan: what exactly would be done. It is kept in the ledger, a file that must not be lost, and
     // changes nothing at Marketo.
     let mut ledger = Ledger::open(&folder.path().join("ledger.db"), INSTANCE)?;
-    let settings = Settings::new(client.clock(), Utc::now);
+    // The guards of the instance would have the same store of leases: no guarded write reaches a
+    // lead while it is merged.
+    let hold = Hold::new(SharedLeases::memory(Terms::default()), INSTANCE.to_owned());
+    let settings = Settings::new(client.clock(), Utc::now, hold);
     let mut merge = Merge::new(&client, &mut ledger, settings).await?;
     let policy = Policy { key, ..Policy::default() };
     let plan = merge.plan(&candidates, policy, INSTANCE.to_owned(), usize::MAX).await?;

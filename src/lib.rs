@@ -18,7 +18,8 @@
 //! use mkto_audit::dedupe::{KeySpec, Policy};
 //! use mkto_audit::ledger::Ledger;
 //! use mkto_audit::marketo::{Client, ClientOptions, Clock, ReadLeads};
-//! use mkto_audit::merge::{self, Confirmed, Merge, Settings};
+//! use mkto_audit::guard::lease::{SharedLeases, Terms};
+//! use mkto_audit::merge::{self, Confirmed, Hold, Merge, Settings};
 //! use mkto_audit::scan::{self, PageScan};
 //!
 //! # #[tokio::main]
@@ -51,7 +52,9 @@
 //!
 //! // Plan: what would be done, group by group. It is kept in a file that must not be lost.
 //! let mut ledger = Ledger::open(&folder.join("ledger.db"), "sandbox")?;
-//! let settings = Settings::new(client.clock(), Utc::now);
+//! let leases = SharedLeases::memory(Terms::default());
+//! let hold = Hold::new(leases, "sandbox".to_owned());
+//! let settings = Settings::new(client.clock(), Utc::now, hold);
 //! let mut merge = Merge::new(&client, &mut ledger, settings).await?;
 //! let groups = merge::candidates(&cache)?;
 //! let policy = Policy { key, ..Policy::default() };

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use mkto_audit::dedupe::{Key, Known, Policy};
+use mkto_audit::guard::lease::{SharedLeases, Terms};
 use mkto_audit::lead::LeadId;
 use mkto_audit::ledger::Ledger;
 use mkto_audit::marketo::{
@@ -11,7 +12,7 @@ use mkto_audit::marketo::{
     ReadUsage, SyncAction, SyncLeads, SyncRequest,
 };
 use mkto_audit::merge::Outcome::Merged;
-use mkto_audit::merge::{Candidate, Confirmed, Merge, Report, Settings};
+use mkto_audit::merge::{Candidate, Confirmed, Hold, Merge, Report, Settings};
 use mkto_sandbox::Options;
 use serde_json::{Value, json};
 
@@ -149,7 +150,8 @@ fn no_write_happens_twice_and_what_is_said_of_it_is_true() {
 async fn merge(client: &Client, leads: &[LeadId], email: &str) -> Report {
     let folder = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::open(&folder.path().join("ledger.db"), "sandbox").unwrap();
-    let settings = Settings::new(client.clock(), chrono::Utc::now).stop_after_errors(1);
+    let hold = Hold::new(SharedLeases::memory(Terms::default()), "sandbox".to_owned());
+    let settings = Settings::new(client.clock(), chrono::Utc::now, hold).stop_after_errors(1);
     let mut merge = Merge::new(client, &mut ledger, settings).await.unwrap();
     let candidate =
         Candidate { key: Key::of(email).unwrap(), leads: leads.to_vec(), known: Known::default() };

@@ -16,6 +16,7 @@ mod adverse;
 mod consent;
 mod counts;
 mod doubt;
+mod guarded;
 mod left;
 mod moved;
 mod people;

@@ -197,6 +197,7 @@ impl From<merge::Error> for Failure {
         match error {
             merge::Error::Marketo(error) => Self::Marketo(error),
             merge::Error::Ledger(error) => Self::Ledger(error),
+            merge::Error::Leases(error) => Self::Leases(error),
             merge::Error::UnknownFields { what } => Self::Usage {
                 what,
                 hint: Some(

@@ -15,7 +15,8 @@ use crate::dedupe::{Group, Key, KeySpec, Plan, Policy, explain};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Finding, FindingId, Ledger};
 use crate::merge::{
-    Candidate, Confirmed, GroupReport, Merge, Outcome, Report, Resumed, Settings, Stopped, Watch,
+    Candidate, Confirmed, GroupReport, Hold, Merge, Outcome, Report, Resumed, Settings, Stopped,
+    Watch,
 };
 use crate::report::Filter;
 use crate::terminal::counted_of;
@@ -123,6 +124,7 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
         stop: context.interrupt.clone(),
         stop_after_errors: context.config.merge.stop_after_errors,
         carries_out: args.confirm,
+        hold: hold(context, args.confirm)?,
     };
     let mut merge = context.or_stop(Merge::new(&client, &mut ledger, settings)).await??;
     let key = merge.by_schema(context.config.key.clone());
@@ -212,6 +214,16 @@ fn tell_ended(ui: &mut Ui, report: Report, open: &[Open], before: &[Open], confi
         Exit::Done if !open.is_empty() => Exit::Partial,
         exit => exit,
     }
+}
+
+/// The keys of what is merged are leased where the guards of the instance lease theirs. A dry run
+/// sends nothing that others would have to wait for.
+fn hold(context: &Context, confirmed: bool) -> Result<Hold, Failure> {
+    if !confirmed {
+        return Ok(Hold::none());
+    }
+    let leases = super::leases::open_shared(context)?;
+    Ok(Hold::new(leases, context.config.instance_name()))
 }
 
 /// Nothing is planned from half a scan: the records that it has not read may belong to its groups.

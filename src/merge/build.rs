@@ -48,6 +48,7 @@ impl<M: MergeClient> Merge<'_, M> {
             let Some(live) = unless_stopped(&self.stop, self.read_candidates(now)).await? else {
                 break;
             };
+            self.holds.keys.learn(live.values());
             let mut planned = Vec::new();
             for candidate in now {
                 match self.plan_one(candidate, &live, &policy, &written) {

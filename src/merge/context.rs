@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::custom_objects::Relations;
 use super::error::Error;
+use super::hold::{Hold, Holds};
 use super::memberships::Memberships;
 use super::sums::log::SumLog;
 use crate::cancel::unless_stopped;
@@ -43,6 +44,8 @@ pub struct Merge<'a, M> {
     pub(super) facts: FieldFacts,
     pub(super) custom_objects: Relations,
     pub(super) memberships: Memberships,
+    /// The keys that this run holds.
+    pub(super) holds: Holds,
     pub(super) opened_at: Instant,
     /// When the fields were described.
     pub(super) described_at: Instant,
@@ -76,6 +79,8 @@ pub struct Settings {
     /// plan that is only shown takes a call more for that, so that it promises nothing that cannot
     /// be done.
     pub carries_out: bool,
+    /// Where the keys are leased of what is merged and written.
+    pub hold: Hold,
 }
 
 impl<M> std::fmt::Debug for Merge<'_, M> {
@@ -102,12 +107,13 @@ impl<'a, M: MergeClient> Merge<'a, M> {
         ledger: &'a mut Ledger,
         settings: Settings,
     ) -> Result<Self, Error> {
-        let Settings { clock, now, stop, stop_after_errors, carries_out } = settings;
+        let Settings { clock, now, stop, stop_after_errors, carries_out, hold } = settings;
         let opened_at = Instant::now();
         let schema = marketo.describe().await?;
         let mut facts = facts(&schema);
         facts.not_taken = ledger.not_taken_since(&days_ago(now(), NOT_TAKEN_DAYS))?;
         let fields = schema.fields.keys().cloned().collect();
+        let holds = Holds::new(hold, &schema.searchable, clock);
         let custom_objects = Relations::new(schema);
         Ok(Self {
             marketo,
@@ -121,6 +127,7 @@ impl<'a, M: MergeClient> Merge<'a, M> {
             facts,
             custom_objects,
             memberships: Memberships::default(),
+            holds,
             opened_at,
             described_at: opened_at,
             looked_at: None,
@@ -168,6 +175,7 @@ impl<'a, M: MergeClient> Merge<'a, M> {
         let not_taken = std::mem::take(&mut self.facts.not_taken);
         self.facts = facts(&schema);
         self.facts.not_taken = not_taken;
+        self.holds.keys.describe(&schema.searchable);
         self.fields = schema.fields.into_keys().collect();
         self.described_at = Instant::now();
         Ok(())
@@ -210,10 +218,11 @@ fn days_ago(now: DateTime<Utc>, days: i64) -> String {
 
 impl Settings {
     /// A run that carries out what it plans, until it is done or ten groups in a row have failed.
-    /// The clock is the client's; `now` gives the ledger's times.
-    pub fn new(clock: Clock, now: fn() -> DateTime<Utc>) -> Self {
+    /// The clock is the client's; `now` gives the ledger's times; `hold` is where the guards of the
+    /// instance keep their leases.
+    pub fn new(clock: Clock, now: fn() -> DateTime<Utc>, hold: Hold) -> Self {
         let stop = CancellationToken::new();
-        Self { clock, now, stop, stop_after_errors: 10, carries_out: true }
+        Self { clock, now, stop, stop_after_errors: 10, carries_out: true, hold }
     }
 
     /// Cancelled: what was sent is finished and looked at, and the run stops.

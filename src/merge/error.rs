@@ -1,5 +1,6 @@
 //! Why a merge run could not go on.
 
+use crate::guard::lease::LeaseError;
 use crate::{ledger, marketo};
 
 /// Why a run could not go on. What it had done by then is in its [`super::Report`] and in the ledger.
@@ -12,6 +13,9 @@ pub enum Error {
     /// The ledger failed; without it nothing may be sent.
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
+    /// The keys of what is to be merged cannot be leased.
+    #[error(transparent)]
+    Leases(#[from] LeaseError),
     /// The ledger has no such plan.
     #[error("the ledger has no plan {id}; `mkto-audit merge` makes one and prints its id")]
     NoSuchPlan {

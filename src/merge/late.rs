@@ -176,7 +176,7 @@ impl<M: MergeClient> Merge<'_, M> {
             return Ok(nothing);
         };
         let ids: Vec<LeadId> = said.keys().copied().collect();
-        let missing = |lead: &LeadId, fields: &BTreeSet<String>| -> Vec<FieldChange> {
+        let missing = |look: &Look, lead: &LeadId, fields: &BTreeSet<String>| -> Vec<FieldChange> {
             let Some(survivor) = look.leads.get(lead) else { return Vec::new() };
             let unset = fields.iter().filter(|field| !survivor.flag(field));
             unset
@@ -188,18 +188,26 @@ impl<M: MergeClient> Merge<'_, M> {
                 })
                 .collect()
         };
-        let records: Vec<Record> = said
-            .iter()
-            .map(|(lead, fields)| Record { lead: *lead, changes: missing(lead, fields) })
-            .filter(|record| !record.changes.is_empty())
-            .collect();
+        let unset = |look: &Look| -> Vec<Record> {
+            said.iter()
+                .map(|(lead, fields)| Record { lead: *lead, changes: missing(look, lead, fields) })
+                .filter(|record| !record.changes.is_empty())
+                .collect()
+        };
+        let records = unset(&look);
         if records.is_empty() {
             return Ok(nothing);
         }
+        self.holds.keys.learn(look.leads.values());
+        let aside = self.hold_leads(&ids).await?.unwrap_or_default();
+        // Nobody else writes them from here on.
+        let Some(look) = self.look(&ids).await? else { return Ok(nothing) };
+        let records = unset(&look);
         let stop = UntilStopped::after(self.stop.clone(), self.grace());
         let gate = Fresh::new(look.at, self.clock, stop);
         self.write(&gate, plan, crate::ledger::Purpose::Mend, records.clone()).await?;
         let Some(look) = self.look(&ids).await? else { return Ok(nothing) };
+        self.holds.release(aside).await;
         let (mut told, mut lost) = (Vec::new(), Vec::new());
         for record in records {
             for change in record.changes {

@@ -50,9 +50,11 @@ impl<M: MergeClient> Merge<'_, M> {
     /// Settles every open call of the ledger. To be done before anything is planned to be carried
     /// out.
     pub async fn settle_open(&mut self, watch: &mut dyn Watch) -> Result<Resumed, Error> {
+        self.holds.ready().await?;
         self.resuming = true;
         let resumed = self.settle_earlier(watch).await;
         self.resuming = false;
+        self.holds.release_all().await;
         resumed
     }
 

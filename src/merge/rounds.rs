@@ -21,6 +21,7 @@ use super::batches::next_batch;
 use super::consent::Confirmed;
 use super::context::{Merge, MergeClient};
 use super::error::Error;
+use super::hold::{BUSY, Holds, Taken};
 use super::late::consent::LateConsent;
 use super::leads::leads_of;
 use super::look::Look;
@@ -32,7 +33,13 @@ use super::settle::Pending;
 use super::verdict::Verdict;
 use super::work::Work;
 use crate::dedupe::PlannedGroup;
+use crate::lead::LeadId;
 use crate::ledger::State;
+use crate::marketo::BATCH;
+
+/// So many groups may wait for their keys before their winners are written to; then no more are
+/// taken in.
+const WAITING: usize = 20;
 
 /// Between two looks where the run waits for Marketo: early ones, since most waits end soon.
 const PAUSES_S: [u64; 5] = [1, 4, 15, 40, 60];
@@ -46,6 +53,7 @@ impl<M: MergeClient> Merge<'_, M> {
         let went = self.rounds(&mut run).await;
         // Also after a failure: what was sent before it is looked at, if it still can be.
         let finished = self.finish(&mut run).await;
+        self.holds.end().await;
         if let Err(error) = went.and(finished) {
             run.stopped = Some(Stopped::Failed(error));
         } else if run.stopped.is_none() && self.stop.is_cancelled() {
@@ -68,6 +76,7 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 
     async fn rounds(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
+        self.holds.ready().await?;
         run.written = OwnWrites::by_earlier_runs(self.ledger)?;
         run.refused = self.ledger.refusals()?;
         let confirmed = run.confirmed;
@@ -84,7 +93,7 @@ impl<M: MergeClient> Merge<'_, M> {
         }
         while run.stopped.is_none() && !self.stop.is_cancelled() {
             let waiting = run.ready.iter().filter(|work| work.waits_for_a_look()).count();
-            let batch = if waiting <= run.ramp.size() {
+            let batch = if waiting <= run.ramp.size() && run.to_write.len() <= WAITING {
                 // The groups that fill the ramp up may come from the batch itself.
                 let largest =
                     rest.front().map_or(0, |group: &&PlannedGroup| group.losers.len() + 1);
@@ -93,10 +102,8 @@ impl<M: MergeClient> Merge<'_, M> {
                 Vec::new()
             };
             // Groups whose last call cannot be settled in this run wait for nothing any more.
-            if batch.is_empty() && waiting == 0 && run.pending.is_empty() {
-                return Ok(());
-            }
-            if batch.is_empty() && run.ready.is_empty() {
+            let left = !batch.is_empty() || !run.to_write.is_empty();
+            if !left && (waiting == 0 && run.pending.is_empty() || run.ready.is_empty()) {
                 return Ok(());
             }
             self.describe_again_when_old().await?;
@@ -104,6 +111,8 @@ impl<M: MergeClient> Merge<'_, M> {
             self.give_back_all(run).await?;
             self.round(batch, run).await?;
             let sent = self.send_verified(run).await?;
+            // What is under way keeps its keys.
+            self.holds.release_all().await;
             run.idle = if sent > 0 { 0 } else { run.idle + 1 };
             if run.idle > 1 && !self.pause(run).await {
                 return Ok(());
@@ -118,53 +127,132 @@ impl<M: MergeClient> Merge<'_, M> {
         batch: Vec<&'p PlannedGroup>,
         run: &mut Run<'p, '_>,
     ) -> Result<(), Error> {
-        let batch =
-            if batch.is_empty() { None } else { self.read_what_takes_long(batch, run).await? };
-        let (next, pending) = (run.next_leads(), run.pending.iter().flat_map(Pending::leads));
-        let next_of_batch = run.left_of_ramp();
-        let coming = batch.iter().flat_map(|batch| batch.leads_to_look_at(next_of_batch));
-        let ids = leads_of(next.into_iter().chain(pending).chain(coming));
+        if !batch.is_empty()
+            && let Some(batch) = self.read_what_takes_long(batch, run).await?
+        {
+            self.receive(batch, run);
+        }
+        // Before the look: what it shows is what nobody else is changing.
+        self.hold_next(run).await?;
+        let pending = run.pending.iter().flat_map(Pending::leads);
+        let mut ids = leads_of(run.held_leads().chain(pending));
+        ids.extend(self.not_seen_yet(ids.len(), run));
         let looked_at = Instant::now();
         let Some(look) = self.look(&ids).await? else { return Ok(()) };
+        self.holds.keys.learn(look.leads.values());
         self.settle_round(&look, looked_at, run).await?;
         if run.stopped.is_some() {
             return Ok(());
         }
-        let mut written = Vec::new();
-        if let Some(batch) = batch {
-            let taken_in = self.take_in(batch, &look, run).await?;
-            for (work, verdict) in taken_in.left {
-                run.leave(&work, verdict);
-            }
-            run.ready.extend(taken_in.ready);
-            written = taken_in.written;
+        let (held, waiting) =
+            std::mem::take(&mut run.to_write).into_iter().partition(|work: &Work<'_>| work.held);
+        run.to_write = waiting;
+        let taken_in = self.take_in(held, &look, run).await?;
+        for (work, verdict) in taken_in.left {
+            run.leave(&work, verdict);
         }
+        run.to_write.extend(taken_in.again);
+        let written = taken_in.written;
         let went = self.verify_next(&look, run).await;
         // What was written after the look cannot be read back from it.
         run.ready.extend(written);
         went
     }
 
+    /// Takes the keys of the groups that come next. Those whose keys others have wait, and others
+    /// take their places; one that has waited for too long is left alone.
+    async fn hold_next(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
+        let spec = &run.confirmed.plan().policy.key;
+        let of = |holds: &Holds, work: &Work<'_>| {
+            holds.keys.of_group(work.group, work.leads_left(), spec)
+        };
+        let wanted = run.to_write.iter().map(|work| of(&self.holds, work)).collect();
+        let mut taken = self.holds.take(wanted).await?;
+        let (waits, others): (Vec<_>, Vec<_>) = run
+            .ready
+            .iter()
+            .filter(|work| work.waits_for_a_look())
+            .map(|work| of(&self.holds, work))
+            .partition(|wanted| self.holds.waits(wanted.owner));
+        let mut candidates = waits.into_iter().chain(others).take(run.ramp.size() + WAITING);
+        let mut room = run.ramp.size();
+        while room > 0 {
+            let wanted: Vec<_> = candidates.by_ref().take(room).collect();
+            if wanted.is_empty() {
+                break;
+            }
+            let one = self.holds.take(wanted).await?;
+            room -= one.values().filter(|how| **how == Taken::Held).count();
+            taken.extend(one);
+        }
+        for mut work in std::mem::take(&mut run.to_write) {
+            match taken.get(&work.group.winner) {
+                Some(Taken::TooLong) => run.leave(&work, Verdict::skipped(BUSY)),
+                how => {
+                    work.held = how == Some(&Taken::Held);
+                    run.to_write.push(work);
+                }
+            }
+        }
+        for mut work in std::mem::take(&mut run.ready) {
+            match taken.get(&work.group.winner) {
+                Some(Taken::TooLong) => self.end_alone(work, Verdict::skipped(BUSY), run),
+                how => {
+                    work.held = how == Some(&Taken::Held);
+                    run.ready.push_back(work);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Leads of later groups of which no value is known yet, by which others might write to them: as
+    /// many as the look has room for beside those that it asks for anyhow.
+    fn not_seen_yet(&self, asked: usize, run: &Run<'_, '_>) -> Vec<LeadId> {
+        let mut room = asked.next_multiple_of(BATCH) - asked;
+        let mut ids = Vec::new();
+        for work in run.ready.iter().filter(|work| work.waits_for_a_look() && !work.held) {
+            let leads: Vec<LeadId> = work.leads_left().collect();
+            if self.holds.keys.knows(leads.iter().copied()) {
+                continue;
+            }
+            if leads.len() > room {
+                break;
+            }
+            room -= leads.len();
+            ids.extend(leads);
+        }
+        ids
+    }
+
+    /// Ends a group of which nothing more is merged, although something may be.
+    fn end_alone<'p>(&self, mut work: Work<'p>, verdict: Verdict, run: &mut Run<'p, '_>) {
+        if work.has_merged() {
+            work.cut_short = Some(verdict.why);
+            work.steps.clear();
+            run.end_sent(&work, &self.not_shown);
+        } else {
+            run.failures_in_a_row += usize::from(verdict.outcome == Outcome::Failed);
+            run.leave(&work, verdict);
+        }
+    }
+
     async fn verify_next(&mut self, look: &Look, run: &mut Run<'_, '_>) -> Result<(), Error> {
         let mut seen = run.ramp.size();
         let mut ready = std::mem::take(&mut run.ready);
         while let Some(mut work) = ready.pop_front() {
-            if seen == 0 || !work.waits_for_a_look() || !look.asked_for(work.leads_left()) {
+            if seen == 0
+                || !work.held
+                || !work.waits_for_a_look()
+                || !look.asked_for(work.leads_left())
+            {
                 run.ready.push_back(work);
                 continue;
             }
             seen -= 1;
             match self.verify(&mut work, look, run).await? {
                 None => run.ready.push_back(work),
-                Some(verdict) if work.has_merged() => {
-                    work.cut_short = Some(verdict.why);
-                    work.steps.clear();
-                    run.end_sent(&work, &self.not_shown);
-                }
-                Some(verdict) => {
-                    run.failures_in_a_row += usize::from(verdict.outcome == Outcome::Failed);
-                    run.leave(&work, verdict);
-                }
+                Some(verdict) => self.end_alone(work, verdict, run),
             }
         }
         Ok(())
@@ -226,6 +314,7 @@ impl<M: MergeClient> Merge<'_, M> {
         }
         tokio::select! {
             () = self.clock.sleep(pause) => true,
+            () = self.holds.granted() => true,
             () = self.stop.cancelled() => false,
         }
     }

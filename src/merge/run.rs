@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::consent::Confirmed;
 use super::late::consent::LateConsent;
+use super::leads::members;
 use super::outcome::{ending, in_words};
 use super::own_writes::OwnWrites;
 use super::report::{GroupReport, Outcome, Stopped, Surprise, Watch};
@@ -26,6 +27,8 @@ pub(super) struct Run<'p, 'w> {
     pub(super) refused: BTreeMap<String, Refusal>,
     /// Groups in order that are not merged yet, their winners written to.
     pub(super) ready: VecDeque<Work<'p>>,
+    /// Groups whose winners are still to be written to.
+    pub(super) to_write: Vec<Work<'p>>,
     /// Calls that are not settled.
     pub(super) pending: Vec<Pending<'p>>,
     /// Groups all of whose calls were sent.
@@ -56,6 +59,7 @@ impl<'p, 'w> Run<'p, 'w> {
             written: OwnWrites::default(),
             refused: BTreeMap::new(),
             ready: VecDeque::new(),
+            to_write: Vec::new(),
             pending: Vec::new(),
             sent: BTreeMap::new(),
             to_give_back: Vec::new(),
@@ -137,8 +141,16 @@ impl<'p, 'w> Run<'p, 'w> {
     }
 
     /// The leads of the groups that the ramp allows next.
-    pub(super) fn next_leads(&self) -> Vec<LeadId> {
+    fn next_leads(&self) -> Vec<LeadId> {
         self.next().flat_map(Work::leads_left).collect()
+    }
+
+    /// The leads that the next look asks for: of the groups whose keys are held.
+    pub(super) fn held_leads(&self) -> impl Iterator<Item = LeadId> {
+        let written_to = self.to_write.iter().filter(|work| work.held);
+        let next = self.ready.iter().filter(|work| work.held && work.waits_for_a_look());
+        let next = next.take(self.ramp.size()).flat_map(Work::leads_left);
+        next.chain(written_to.flat_map(|work| members(work.group)))
     }
 
     /// How many more groups the ramp allows next than wait for it.

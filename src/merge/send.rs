@@ -52,12 +52,16 @@ impl<M: MergeClient> Merge<'_, M> {
         let started =
             self.ledger.begin(plan, &merge_call(work.group, step.losers()), &self.at())?;
         let call = started.call();
+        let winner = work.group.winner;
+        let gate = self.holds.gate(&gate, [winner], MERGE_LIMIT);
+        self.holds.begun([winner]);
         let answer = self.marketo.merge_leads_with(&gate, &step.order(&started)).await;
         let now = Instant::now();
         let (event, over_at) = match &answer {
             Err(error @ marketo::Error::Withheld { .. }) => {
                 self.ledger.record(call, &refused_event(error), &self.at())?;
                 self.ledger.record(call, &Event::NotDone { why: error.to_string() }, &self.at())?;
+                self.holds.known([winner]);
                 work.too_old += 1;
                 return Ok(None);
             }

@@ -4,25 +4,21 @@
 //! the merge took was written again and read back; what could not be put right is kept there as an
 //! open finding. Never: sends a merge, or takes back what somebody else wrote.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::compare::{Compared, compare, to_write};
+use super::compare::{Compared, compare};
 use super::context::{Merge, MergeClient};
 use super::contradicted::contradiction;
 use super::error::Error;
-use super::fresh::Fresh;
 use super::look::Look;
 use super::report::{Difference, Fate, Stopped, Surprise, Watch};
 use super::run::Run;
 use super::settle::{Conclusion, Finding, Log, Made, Pending, Settled};
-use super::write::record::Record;
 use crate::dedupe::FieldFacts;
 use crate::lead::LeadId;
-use crate::ledger::{self, FindingKind, Purpose, State};
-use crate::marketo::UntilStopped;
+use crate::ledger::{self, FindingKind, State};
 
 /// Between two looks at calls that may still be under way: early ones, since most end soon, then
 /// rarer.
@@ -30,9 +26,6 @@ const LOOKS_S: [u64; 6] = [1, 5, 15, 40, 60, 60];
 
 /// Why it is not known who merged leads that are gone.
 const UNNAMED: &str = "its leads are gone, and Marketo's log names no merge of them by this program; look them up in Marketo's activity log";
-
-/// How often what a merge took is written again where the look becomes too old meanwhile.
-const TRIES: usize = 10;
 
 impl<M: MergeClient> Merge<'_, M> {
     /// Settles what one look can settle, and ends the groups that are done.
@@ -192,6 +185,10 @@ impl<M: MergeClient> Merge<'_, M> {
                 watch.merged(survivor, found.finding.gone());
             }
         }
+        // That was the last look at them: whoever waits for these keys finds the survivor.
+        let winners: Vec<LeadId> = found.iter().map(|one| one.pending.group.winner).collect();
+        self.holds.known(winners.iter().copied());
+        self.holds.release(winners).await;
         settled.append(&mut found);
         Ok(())
     }
@@ -271,90 +268,6 @@ impl<M: MergeClient> Merge<'_, M> {
         let (mended, left) = self.mend(to_mend).await?;
         settled.extend(mended);
         Ok((settled, left))
-    }
-
-    /// Writes again what merges took from their survivors, reads it back, and says what became of
-    /// each.
-    async fn mend<'p>(
-        &mut self,
-        to_mend: Vec<(Settled<'p>, Vec<Difference>)>,
-    ) -> Result<(Vec<Settled<'p>>, Vec<Pending<'p>>), Error> {
-        let pendings = |to_mend: Vec<(Settled<'p>, Vec<Difference>)>| {
-            to_mend.into_iter().map(|(settled, _)| settled.pending).collect::<Vec<_>>()
-        };
-        let ids: Vec<LeadId> = to_mend
-            .iter()
-            .filter_map(|(settled, _)| Some(settled.finding.survivor()?.id))
-            .collect();
-        let mut written: BTreeSet<(LeadId, String)> = BTreeSet::new();
-        for _ in 0..TRIES {
-            let Some(look) = self.look(&ids).await? else {
-                return Ok((Vec::new(), pendings(to_mend)));
-            };
-            let mut by_plan: BTreeMap<&str, Vec<Record>> = BTreeMap::new();
-            for (settled, taken) in &to_mend {
-                let Some(survivor) =
-                    settled.finding.survivor().and_then(|lead| look.leads.get(&lead.id))
-                else {
-                    continue;
-                };
-                let still: Vec<Difference> = compare(&settled.pending, survivor, &self.facts).taken;
-                let writeable = still.into_iter().filter(|one| {
-                    self.facts.is_writeable(&one.name)
-                        && taken.iter().any(|then| then.name == one.name)
-                });
-                let changes = to_write(&writeable.collect::<Vec<_>>());
-                if !changes.is_empty() {
-                    written.extend(changes.iter().map(|change| (survivor.id, change.name.clone())));
-                    let record = Record { lead: survivor.id, changes };
-                    by_plan.entry(settled.pending.plan).or_default().push(record);
-                }
-            }
-            let mut withheld = false;
-            let stop = UntilStopped::after(self.stop.clone(), self.grace());
-            let gate = Fresh::new(look.at, self.clock, stop);
-            for (plan, records) in by_plan {
-                withheld |= self.write(&gate, plan, Purpose::Mend, records).await?.withheld;
-            }
-            if !withheld {
-                break;
-            }
-            if self.stop.is_cancelled() {
-                return Ok((Vec::new(), pendings(to_mend)));
-            }
-        }
-        let Some(look) = self.look(&ids).await? else { return Ok((Vec::new(), pendings(to_mend))) };
-        let mut settled = Vec::new();
-        for (mut one, taken) in to_mend {
-            let Some(survivor) =
-                one.finding.survivor().and_then(|lead| look.leads.get(&lead.id)).cloned()
-            else {
-                settled.push(one);
-                continue;
-            };
-            let Compared { taken: still, changed } = compare(&one.pending, &survivor, &self.facts);
-            for difference in taken {
-                let is_written = written.contains(&(survivor.id, difference.name.clone()));
-                let is_it = |other: &&Difference| other.name == difference.name;
-                let (found, fate) = match (still.iter().find(is_it), changed.iter().find(is_it)) {
-                    (Some(lost), _) => (lost.clone(), Fate::Lost),
-                    // What is there in place of the value after it was written again, a campaign's
-                    // answer for one, is a loss; what somebody typed before stays.
-                    (None, Some(other)) => {
-                        (other.clone(), if is_written { Fate::Lost } else { Fate::Changed })
-                    }
-                    (None, None) => (difference, Fate::Mended),
-                };
-                one.surprises.push(surprise(found, fate));
-            }
-            if let Finding::Merged { survivor: held, .. } | Finding::Partly { survivor: held, .. } =
-                &mut one.finding
-            {
-                *held = survivor;
-            }
-            settled.push(one);
-        }
-        Ok((settled, Vec::new()))
     }
 
     /// What could not be put right stays open in the ledger, each by its lead and field; and so

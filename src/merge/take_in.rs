@@ -31,23 +31,13 @@ pub(super) struct Batch<'p> {
     memberships: BTreeMap<LeadId, (Rows, Rows)>,
 }
 
-impl Batch<'_> {
-    /// The leads of the groups whose winners are written to. The others have their first look just
-    /// before their merges: so many of them can be merged next.
-    pub(super) fn leads_to_look_at(&self, next: usize) -> impl Iterator<Item = LeadId> {
-        let written_to = self.groups.iter().filter(|group| !group.changes.is_empty());
-        let others = self.groups.iter().filter(|group| group.changes.is_empty()).take(next);
-        written_to.chain(others).flat_map(|group| members(group))
-    }
-}
-
-/// What became of a batch.
+/// What became of groups that were to be written to.
 #[derive(Default)]
 pub(super) struct TakenIn<'p> {
-    /// To be verified by the same look.
-    pub(super) ready: Vec<Work<'p>>,
     /// Written to since that look, and to be verified by a later one.
     pub(super) written: Vec<Work<'p>>,
+    /// The look showed keys that are not held yet.
+    pub(super) again: Vec<Work<'p>>,
     /// Left alone, and why.
     pub(super) left: Vec<(Work<'p>, Verdict)>,
 }
@@ -105,23 +95,32 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(self.custom_objects.in_the_way(self.marketo, groups, &live).await?)
     }
 
-    /// Checks a batch by a look, backs it up and writes to its winners. Where the look becomes too
-    /// old before the write can leave, the batch is looked at again.
-    pub(super) async fn take_in<'p>(
-        &mut self,
-        batch: Batch<'p>,
-        look: &Look,
-        run: &mut Run<'p, '_>,
-    ) -> Result<TakenIn<'p>, Error> {
+    /// Takes a batch into the run: to be written to, or to be looked at just before its merge, as
+    /// many of it as can be merged next.
+    pub(super) fn receive<'p>(&self, batch: Batch<'p>, run: &mut Run<'p, '_>) {
         let Batch { groups, mut memberships } = batch;
-        let mut taken = TakenIn::default();
-        let mut standing = Vec::new();
         for group in groups {
             let mut work = Work::new(group, run.confirmed.steps(group.winner));
             work.memberships =
                 members(group).filter_map(|id| Some((id, memberships.remove(&id)?))).collect();
-            if group.changes.is_empty() { taken.ready.push(work) } else { standing.push(work) }
+            if group.changes.is_empty() {
+                run.ready.push_back(work);
+            } else {
+                run.to_write.push(work);
+            }
         }
+    }
+
+    /// Checks groups by a look, backs them up and writes to their winners. Where the look becomes
+    /// too old before the write can leave, they are looked at again.
+    pub(super) async fn take_in<'p>(
+        &mut self,
+        groups: Vec<Work<'p>>,
+        look: &Look,
+        run: &mut Run<'p, '_>,
+    ) -> Result<TakenIn<'p>, Error> {
+        let mut taken = TakenIn::default();
+        let mut standing = groups;
         let mut look = look.clone();
         for _ in 0..TRIES {
             standing = self.check(standing, &look, run, &mut taken).await?;
@@ -168,6 +167,12 @@ impl<M: MergeClient> Merge<'_, M> {
             };
             if let Some(verdict) = verdict {
                 taken.left.push((work, verdict));
+                continue;
+            }
+            self.holds.keys.learn(leads.values());
+            if !self.holds.covers(leads.values()) {
+                work.too_old += 1;
+                taken.again.push(work);
                 continue;
             }
             let changed = leads.values().filter(|lead| work.live.get(&lead.id) != Some(*lead));

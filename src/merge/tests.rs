@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use self::fake::{Fake, Fate};
 use super::*;
 use crate::dedupe::{Key, Known, Plan, Policy};
+use crate::guard::lease::{SharedLeases, Terms};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::Ledger;
 use crate::marketo::{self, Clock, ReadLeads};
@@ -20,6 +21,7 @@ mod fake;
 mod findings;
 mod kept_open;
 mod killed;
+mod leased;
 mod left_alone;
 mod meddled;
 mod objects;
@@ -37,6 +39,8 @@ struct Bench {
     folder: TempDir,
     policy: Policy,
     stop: CancellationToken,
+    /// Where keys are leased; by default nobody else does.
+    hold: Option<Hold>,
 }
 
 /// A run from the opening of the ledger to its end: settle, plan, carry out.
@@ -52,7 +56,7 @@ impl Bench {
         fake.world().lists = BTreeMap::from([(1, BTreeSet::new()), (2, BTreeSet::new())]);
         fake.world().programs = BTreeMap::from([(9, BTreeSet::new())]);
         let folder = tempfile::tempdir().expect("a folder for the test");
-        Self { fake, folder, policy: Policy::default(), stop: CancellationToken::new() }
+        Self { fake, folder, policy: Policy::default(), stop: CancellationToken::new(), hold: None }
     }
 
     fn path(&self) -> PathBuf {
@@ -66,7 +70,12 @@ impl Bench {
     fn settings(&self) -> Settings {
         let now = || "2026-11-24T12:00:00Z".parse().expect("a time");
         let stop = self.stop.clone();
-        Settings { clock: Clock::real(), now, stop, stop_after_errors: 10, carries_out: false }
+        let hold = match &self.hold {
+            Some(hold) => hold.clone(),
+            None => Hold::new(SharedLeases::memory(Terms::default()), INSTANCE.to_owned()),
+        };
+        let clock = Clock::real();
+        Settings { clock, now, stop, stop_after_errors: 10, carries_out: false, hold }
     }
 
     /// The groups of those that share an email, as a scan would find them.

@@ -60,6 +60,12 @@ impl<M: MergeClient> Merge<'_, M> {
         if let Err(why) = self.is_as_planned(work, &live, run) {
             return Ok(Some(Verdict::skipped(why)));
         }
+        self.holds.keys.learn(live.values());
+        if !self.holds.covers(live.values()) {
+            // Somebody may have written to a lead by a value that was not known before this look.
+            work.too_old += 1;
+            return Ok(None);
+        }
         work.read_back = true;
         self.back_up_changed(work, &live, &run.confirmed.plan().id)?;
         work.live = live;

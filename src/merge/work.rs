@@ -32,6 +32,8 @@ pub(super) struct Work<'p> {
     pub(super) too_old: u32,
     /// The leads as the latest look showed them, and as the ledger has them.
     pub(super) live: BTreeMap<LeadId, Lead>,
+    /// Whether its keys are held in this round.
+    pub(super) held: bool,
     /// Whether that look allows the next call.
     pub(super) verified: bool,
     pub(super) memberships: BTreeMap<LeadId, (Rows, Rows)>,
@@ -53,6 +55,7 @@ impl<'p> Work<'p> {
             not_there: 0,
             too_old: 0,
             live: BTreeMap::new(),
+            held: false,
             verified: false,
             memberships: BTreeMap::new(),
             digest: String::new(),

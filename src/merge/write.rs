@@ -59,11 +59,33 @@ impl<M: MergeClient> Merge<'_, M> {
         purpose: Purpose,
         mut asks: impl FnMut(&mut Self, &Look) -> Result<BTreeMap<String, Vec<Record>>, Error>,
     ) -> Result<Option<Look>, Error> {
+        let mut aside = Vec::new();
+        let look = self.look_and_write_held(ids, purpose, &mut asks, &mut aside).await;
+        self.holds.release(aside).await;
+        look
+    }
+
+    /// The same; what it takes keys for is told.
+    async fn look_and_write_held(
+        &mut self,
+        ids: &[LeadId],
+        purpose: Purpose,
+        asks: &mut impl FnMut(&mut Self, &Look) -> Result<BTreeMap<String, Vec<Record>>, Error>,
+        aside: &mut Vec<LeadId>,
+    ) -> Result<Option<Look>, Error> {
         for _ in 0..TRIES {
             let Some(look) = self.look_twice_if_missing(ids).await? else { return Ok(None) };
             let by_plan = asks(self, &look)?;
             if by_plan.is_empty() {
                 return Ok(Some(look));
+            }
+            // What is written rests on a look under the leases of those leads.
+            let leads: Vec<LeadId> = by_plan.values().flatten().map(|record| record.lead).collect();
+            self.holds.keys.learn(leads.iter().filter_map(|lead| look.leads.get(lead)));
+            if !self.holds.covers(leads.iter().filter_map(|lead| look.leads.get(lead))) {
+                let Some(taken) = self.hold_leads(&leads).await? else { return Ok(None) };
+                aside.extend(taken);
+                continue;
             }
             let stop = UntilStopped::after(self.stop.clone(), self.grace());
             let gate = Fresh::new(look.at, self.clock, stop);
@@ -79,6 +101,16 @@ impl<M: MergeClient> Merge<'_, M> {
             }
         }
         self.look_twice_if_missing(ids).await
+    }
+
+    /// Holds the keys of leads that are written to by themselves. Gives what is to be released; none
+    /// where the run is to stop, or others write them for too long: the next run then sees to them.
+    pub(super) async fn hold_leads(
+        &mut self,
+        leads: &[LeadId],
+    ) -> Result<Option<Vec<LeadId>>, Error> {
+        let taking = self.holds.take_leads(leads.iter().copied());
+        Ok(self.within_grace(taking).await.transpose()?.flatten())
     }
 
     /// Writes values to leads, by id, in as few calls as Marketo takes. Each call is in the ledger
@@ -143,7 +175,14 @@ impl<M: MergeClient> Merge<'_, M> {
             input: records.iter().map(input).collect(),
         };
         let call = self.ledger.begin(plan, &new_call(purpose, records), &self.at())?.call();
-        match self.marketo.sync_leads_with(gate, &request).await {
+        let leads = || records.iter().map(|record| record.lead);
+        let gate = self.holds.gate(gate, leads(), SYNC_LIMIT);
+        self.holds.begun(leads());
+        let sent = self.marketo.sync_leads_with(&gate, &request).await;
+        if !sent.as_ref().is_err_and(|error| error.outcome() == Outcome::Unclear) {
+            self.holds.known(leads());
+        }
+        match sent {
             Ok(results) => {
                 let request_id = results.iter().find_map(|result| result.request_id.clone());
                 let mut refused = BTreeMap::new();
@@ -170,7 +209,11 @@ impl<M: MergeClient> Merge<'_, M> {
                 let event =
                     Event::Unknown { request_id: request_id(&error), what: error.to_string() };
                 self.ledger.record(call, &event, &self.at())?;
-                Ok(Sent::Done(self.look_at_write(call, records, over_at).await?))
+                let result = self.look_at_write(call, records, over_at).await?;
+                if !result.open {
+                    self.holds.known(leads());
+                }
+                Ok(Sent::Done(result))
             }
             Err(error) => {
                 self.ledger.record(call, &refused_event(&error), &self.at())?;

@@ -37,7 +37,7 @@ impl Lease {
     /// The same grant once more, for whoever renews it while it is elsewhere. When it has ended, by
     /// whichever of the two, neither can renew or release what is another's by then: their number
     /// is the same.
-    pub(in crate::guard) fn named_again(&self) -> Self {
+    pub(crate) fn named_again(&self) -> Self {
         Self { key: self.key, generation: self.generation }
     }
 }

@@ -14,10 +14,13 @@ use crate::marketo::{
 impl MergeLeads for Fake {
     async fn merge_leads_with(
         &self,
-        _at_any_time: &impl SendGate,
+        gate: &impl SendGate,
         order: &impl MergeOrder,
     ) -> Result<Accepted> {
         const CALL: &str = "POST /rest/v1/leads/1/merge.json";
+        gate.ask()
+            .await
+            .map_err(|withheld| Error::Withheld { call: CALL.to_owned(), why: withheld.0 })?;
         self.arrive().await;
         let merging = Merging { winner: order.winner(), losers: order.losers().to_vec() };
         let mut slow = false;

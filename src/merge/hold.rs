@@ -1,0 +1,375 @@
+//! The keys of the leads that a run changes, held so that no guarded write comes in between
+//! (law 10).
+//!
+//! A guarded write leases the value that it looks its lead up by, and the email that it sets. So
+//! nobody else may have a lease of these while a group is merged:
+//!
+//! - the value by which the plan found the group, also where a lead has another one by now;
+//! - the id of each lead;
+//! - what each lead holds in `email` and in the other fields by which this instance looks leads up.
+//!   Fields that are shared by nature (`keys::SHARED`) are left out: a write that is addressed by an
+//!   account would otherwise wait for every merge of the account's people.
+//!
+//! They are taken before the look that a write or a merge rests on, all keys of a group at one
+//! moment, and none is held while the group waits for another: so no two can wait for each other.
+//! A group whose keys are not free waits in the queue of the store while the run goes on with the
+//! others, and is left alone when that takes longer than any guarded write does.
+//!
+//! What is held is renewed while the run works on it. A call renews the leases of its leads for
+//! Marketo's limit of such calls right before it leaves, and does not leave without them. They are
+//! given back once a look has shown what came of the call; where the run ends before that, they end
+//! by themselves, when the call must be over (law 4).
+//!
+//! Never: decides what is merged; knows which store it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use self::held::Held;
+use self::keys::Keys;
+use self::store::Store;
+use crate::guard::lease::{Lease, LeaseError, LeaseKey, Leases, Terms, to_send};
+use crate::lead::{Lead, LeadId};
+use crate::marketo::{Clock, MERGE_LIMIT, SYNC_LIMIT};
+
+mod gate;
+mod held;
+mod keys;
+mod store;
+
+pub(super) use gate::HoldGate;
+pub(super) use keys::Wanted;
+
+/// Where a run leases the keys of what it merges: in the store that the guards of the instance use.
+#[derive(Clone)]
+pub struct Hold {
+    store: Option<Arc<dyn Store>>,
+    instance: String,
+}
+
+impl Hold {
+    /// In this store, as the guards of the instance name it.
+    pub fn new(leases: impl Leases, instance: String) -> Self {
+        Self { store: Some(Arc::new(leases)), instance }
+    }
+
+    /// Nowhere: for runs that only read. Nothing can be sent with it.
+    pub fn none() -> Self {
+        Self { store: None, instance: String::new() }
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hold").field("instance", &self.instance).finish_non_exhaustive()
+    }
+}
+
+/// How far the keys of a group are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    Held,
+    /// Somebody else is writing one of them.
+    Waits,
+    /// That has taken longer than any guarded write does.
+    TooLong,
+}
+
+/// Why a group is left alone whose keys were not free for so long.
+pub(super) const BUSY: &str = "a guarded write of this address or of one of its records is under way, and went on for longer than such writes take; run it again";
+
+/// A group that waits for its keys.
+struct Waiting {
+    task: AbortOnDropHandle<Result<Vec<Lease>, LeaseError>>,
+}
+
+/// What a run holds, and what it waits for.
+pub(super) struct Holds {
+    store: Option<Arc<dyn Store>>,
+    /// Which keys there are to hold.
+    pub(super) keys: Keys,
+    clock: Clock,
+    held: Arc<Mutex<Held>>,
+    waiting: BTreeMap<LeadId, Waiting>,
+    /// Since when a group's keys are not to be had.
+    busy_since: BTreeMap<LeadId, Instant>,
+    granted: Arc<Notify>,
+    _keeper: Option<AbortOnDropHandle<()>>,
+}
+
+impl Holds {
+    /// Holds nothing yet. Needs a runtime.
+    pub(super) fn new(hold: Hold, searchable: &[String], clock: Clock) -> Self {
+        let Hold { store, instance } = hold;
+        let held = Arc::new(Mutex::new(Held::default()));
+        let keeper = store.clone().map(|store| {
+            let (held, span) = (Arc::clone(&held), Terms::at(clock).unsent);
+            AbortOnDropHandle::new(tokio::spawn(async move { keep(&*store, &held, span).await }))
+        });
+        Self {
+            store,
+            keys: Keys::new(instance, searchable),
+            clock,
+            held,
+            waiting: BTreeMap::new(),
+            busy_since: BTreeMap::new(),
+            granted: Arc::new(Notify::new()),
+            _keeper: keeper,
+        }
+    }
+
+    /// Whether leases can be had at all; an error is a reason to send nothing.
+    pub(super) async fn ready(&self) -> Result<(), LeaseError> {
+        match &self.store {
+            Some(store) => store.ready().await,
+            None => {
+                let why = "it was made for a run that only reads";
+                let source = Arc::new(std::io::Error::other(why));
+                Err(LeaseError::Unavailable { store: "none", source })
+            }
+        }
+    }
+
+    /// Whether a group waits for its keys.
+    pub(super) fn waits(&self, owner: LeadId) -> bool {
+        self.waiting.contains_key(&owner)
+    }
+
+    /// Whether the keys of what these leads hold are held, with those of their ids.
+    pub(super) fn covers<'l>(&self, leads: impl IntoIterator<Item = &'l Lead>) -> bool {
+        let held = self.held();
+        leads.into_iter().all(|lead| {
+            held.covers(lead.id) && self.keys.of_values(lead).iter().all(|key| held.has(*key))
+        })
+    }
+
+    /// Takes the keys of groups, as far as nobody else has them, and waits in the background for
+    /// the others.
+    pub(super) async fn take(
+        &mut self,
+        groups: Vec<Wanted>,
+    ) -> Result<BTreeMap<LeadId, Taken>, LeaseError> {
+        let Some(store) = self.store.clone() else { return Ok(BTreeMap::new()) };
+        let mut taken = BTreeMap::new();
+        let (mut asked, mut missing) = (Vec::new(), BTreeSet::new());
+        for wanted in groups {
+            let owner = wanted.owner;
+            match self.arrived(&wanted).await? {
+                Some(how) => drop(taken.insert(owner, how)),
+                None => {
+                    missing.extend(self.held().missing(&wanted.keys));
+                    asked.push(wanted);
+                }
+            }
+        }
+        let mut got: BTreeMap<LeaseKey, Lease> = if missing.is_empty() {
+            BTreeMap::new()
+        } else {
+            let leases = store.try_acquire(&missing).await?;
+            leases.into_iter().map(|lease| (lease.key(), lease)).collect()
+        };
+        for wanted in asked {
+            let missing = self.held().missing(&wanted.keys);
+            if missing.iter().all(|key| got.contains_key(key)) {
+                let leases = missing.iter().filter_map(|key| got.remove(key)).collect();
+                self.held().enter(&wanted, leases);
+                self.busy_since.remove(&wanted.owner);
+                taken.insert(wanted.owner, Taken::Held);
+            } else {
+                taken.insert(wanted.owner, self.wait_for(&store, &wanted, missing));
+            }
+        }
+        self.give_back(got.into_values().collect()).await;
+        Ok(taken)
+    }
+
+    /// What is known of a group's keys without asking for them.
+    async fn arrived(&mut self, wanted: &Wanted) -> Result<Option<Taken>, LeaseError> {
+        if self.held().holds(wanted) {
+            return Ok(Some(Taken::Held));
+        }
+        let leases = match self.waiting.remove(&wanted.owner) {
+            None => return Ok(None),
+            Some(waiting) if !waiting.task.is_finished() => {
+                if self.is_too_long(wanted.owner) {
+                    return Ok(Some(Taken::TooLong));
+                }
+                self.waiting.insert(wanted.owner, waiting);
+                return Ok(Some(Taken::Waits));
+            }
+            // A task that was ended has taken nothing.
+            Some(waiting) => waiting.task.await.unwrap_or_else(|_ended| Ok(Vec::new()))?,
+        };
+        let Some(leases) = self.still_there(leases).await? else { return Ok(None) };
+        let got: BTreeSet<LeaseKey> = leases.iter().map(Lease::key).collect();
+        if self.held().missing(&wanted.keys).is_subset(&got) {
+            self.held().enter(wanted, leases);
+            self.busy_since.remove(&wanted.owner);
+            return Ok(Some(Taken::Held));
+        }
+        // Its leads hold something else by now: nothing is held while it waits for that.
+        self.give_back(leases).await;
+        Ok(None)
+    }
+
+    /// Leases that came a while ago, unless their time is over meanwhile.
+    async fn still_there(&self, leases: Vec<Lease>) -> Result<Option<Vec<Lease>>, LeaseError> {
+        let Some(store) = &self.store else { return Ok(None) };
+        match store.renew(&leases, Terms::at(self.clock).unsent).await {
+            Ok(()) => Ok(Some(leases)),
+            Err(LeaseError::Lost { .. }) => {
+                self.give_back(leases).await;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_too_long(&self, owner: LeadId) -> bool {
+        self.busy_since.get(&owner).is_some_and(|since| since.elapsed() >= patience(self.clock))
+    }
+
+    fn wait_for(
+        &mut self,
+        store: &Arc<dyn Store>,
+        wanted: &Wanted,
+        missing: BTreeSet<LeaseKey>,
+    ) -> Taken {
+        self.busy_since.entry(wanted.owner).or_insert_with(Instant::now);
+        if self.is_too_long(wanted.owner) {
+            return Taken::TooLong;
+        }
+        tracing::info!(winner = wanted.owner, "somebody else is writing a key of the group");
+        let (store, granted) = (Arc::clone(store), Arc::clone(&self.granted));
+        let task = tokio::spawn(async move {
+            let leases = store.acquire(&missing).await;
+            granted.notify_one();
+            leases
+        });
+        self.waiting.insert(wanted.owner, Waiting { task: AbortOnDropHandle::new(task) });
+        Taken::Waits
+    }
+
+    /// Comes when keys have come that a group waits for.
+    pub(super) async fn granted(&self) {
+        self.granted.notified().await;
+    }
+
+    /// Takes the keys of leads that are written to by themselves, but those that are held already.
+    /// Gives the entries to be released; none where they are not to be had in time.
+    pub(super) async fn take_leads(
+        &self,
+        leads: impl IntoIterator<Item = LeadId>,
+    ) -> Result<Option<Vec<LeadId>>, LeaseError> {
+        let Some(store) = self.store.clone() else { return Ok(None) };
+        let mut entries = Vec::new();
+        for lead in leads {
+            let keys: BTreeSet<LeaseKey> = self.keys.of_lead(lead).collect();
+            let is_held = self.held().covers(lead) && self.held().missing(&keys).is_empty();
+            if !is_held {
+                entries.push(Wanted { owner: lead, leads: BTreeSet::from([lead]), keys });
+            }
+        }
+        let missing: BTreeSet<LeaseKey> =
+            entries.iter().flat_map(|wanted| self.held().missing(&wanted.keys)).collect();
+        let acquiring = store.acquire(&missing);
+        let Ok(leases) = tokio::time::timeout(patience(self.clock), acquiring).await else {
+            return Ok(None);
+        };
+        let mut leases = leases?;
+        let mut owners = Vec::new();
+        for wanted in entries {
+            self.held().enter(&wanted, std::mem::take(&mut leases));
+            owners.push(wanted.owner);
+        }
+        Ok(Some(owners))
+    }
+
+    /// A call with these leads is about to leave: from now on their keys are given back only once
+    /// it is known what came of it.
+    pub(super) fn begun(&self, leads: impl IntoIterator<Item = LeadId>) {
+        self.held().count(leads, true);
+    }
+
+    /// What came of it is known, or it did not leave.
+    pub(super) fn known(&self, leads: impl IntoIterator<Item = LeadId>) {
+        self.held().count(leads, false);
+    }
+
+    /// Gives the keys of these entries back, but those of calls that are not settled.
+    pub(super) async fn release(&self, owners: impl IntoIterator<Item = LeadId>) {
+        let leases = self.held().release(&owners.into_iter().collect());
+        self.give_back(leases).await;
+    }
+
+    /// The same of everything that is held.
+    pub(super) async fn release_all(&self) {
+        let owners = self.held().owners();
+        self.release(owners).await;
+    }
+
+    /// Nothing is waited for any more, and nothing held but for calls that are not settled.
+    pub(super) async fn end(&mut self) {
+        for waiting in std::mem::take(&mut self.waiting).into_values() {
+            // Ended before its keys came, it gives up its place.
+            if waiting.task.is_finished()
+                && let Ok(Ok(leases)) = waiting.task.await
+            {
+                self.give_back(leases).await;
+            }
+        }
+        self.release_all().await;
+    }
+
+    async fn give_back(&self, leases: Vec<Lease>) {
+        let Some(store) = self.store.as_ref().filter(|_| !leases.is_empty()) else { return };
+        if let Err(error) = store.release(leases).await {
+            tracing::warn!(%error, "the leases of merged keys end by themselves");
+        }
+    }
+
+    /// Lets a call that writes to these leads, and that may run for so long at Marketo, leave with
+    /// this gate while their keys are held.
+    pub(super) fn gate<'g, G>(
+        &self,
+        gate: &'g G,
+        leads: impl IntoIterator<Item = LeadId>,
+        limit: Duration,
+    ) -> HoldGate<'g, G> {
+        let leases = self.held().leases_of(leads);
+        HoldGate::new(gate, self.store.clone(), leases, limit, self.clock)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        locked(&self.held)
+    }
+}
+
+/// How long a group may wait for its keys: longer than a guarded write or the merge of a run that
+/// was killed can take.
+fn patience(clock: Clock) -> Duration {
+    to_send(MERGE_LIMIT, clock) + to_send(SYNC_LIMIT, clock)
+}
+
+/// No method of [`Held`] leaves it half changed.
+fn locked(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    held.lock()
+}
+
+/// Renews what is held, each group by itself, as long as the run lives.
+async fn keep(store: &dyn Store, held: &Mutex<Held>, span: Duration) {
+    loop {
+        tokio::time::sleep(span / 3).await;
+        let groups = locked(held).by_owner();
+        let renewals = groups.iter().map(|leases| store.renew(leases, span));
+        // What is lost is found so by the gate, before anything is sent.
+        drop(futures::future::join_all(renewals).await);
+    }
+}

@@ -1,0 +1,199 @@
+//! Law 10: a run holds the keys of what it merges, and does nothing without them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::guard::lease::{Claim, Lease, LeaseError, LeaseKey, Leases, Leaving, Shared, to_send};
+use crate::marketo::{MERGE_LIMIT, SYNC_LIMIT};
+
+/// Leases of one process, shared by a run and the writers beside it.
+#[derive(Clone)]
+struct Both {
+    inner: Arc<SharedLeases>,
+    /// Whether a lease is over just before a merge leaves.
+    loses: Arc<AtomicBool>,
+    /// Whether the store is away.
+    away: Arc<AtomicBool>,
+}
+
+impl Both {
+    fn new() -> Self {
+        let inner = Arc::new(SharedLeases::memory(Terms::default()));
+        Self { inner, loses: Arc::default(), away: Arc::default() }
+    }
+
+    fn hold(&self) -> Option<Hold> {
+        Some(Hold::new(self.clone(), INSTANCE.to_owned()))
+    }
+}
+
+impl Leases for Both {
+    async fn acquire(&self, keys: &BTreeSet<LeaseKey>) -> Result<Vec<Lease>, LeaseError> {
+        self.inner.acquire(keys).await
+    }
+
+    async fn try_acquire(&self, keys: &BTreeSet<LeaseKey>) -> Result<Vec<Lease>, LeaseError> {
+        self.inner.try_acquire(keys).await
+    }
+
+    async fn renew<'l>(
+        &self,
+        leases: impl IntoIterator<Item = &'l Lease> + Send,
+        span: Duration,
+    ) -> Result<(), LeaseError> {
+        let is_merge = span == to_send(MERGE_LIMIT, Clock::real());
+        if is_merge && self.loses.load(Ordering::Relaxed) {
+            return Err(LeaseError::Lost { key: key("email", "a@example.com") });
+        }
+        self.inner.renew(leases, span).await
+    }
+
+    async fn release(&self, leases: Vec<Lease>) -> Result<(), LeaseError> {
+        self.inner.release(leases).await
+    }
+
+    async fn ready(&self) -> Result<(), LeaseError> {
+        if self.away.load(Ordering::Relaxed) {
+            let source = Arc::new(std::io::Error::other("connection refused"));
+            return Err(LeaseError::Unavailable { store: "memory", source });
+        }
+        self.inner.ready().await
+    }
+
+    async fn share(&self, claim: Claim) -> Result<Shared, LeaseError> {
+        self.inner.share(claim).await
+    }
+
+    async fn leave(&self, leaving: Leaving) -> Result<(), LeaseError> {
+        self.inner.leave(leaving).await
+    }
+}
+
+fn key(field: &str, value: &str) -> LeaseKey {
+    LeaseKey::of(INSTANCE, field, value).unwrap()
+}
+
+/// The keys by which guarded writes may address the leads of [`pair`].
+fn keys_of_pair() -> BTreeSet<LeaseKey> {
+    BTreeSet::from([key("email", "a@example.com"), key("id", "1"), key("id", "2")])
+}
+
+fn bench(leads: impl IntoIterator<Item = Lead>) -> (Bench, Both) {
+    let leases = Both::new();
+    let mut bench = Bench::new(leads);
+    bench.hold = leases.hold();
+    (bench, leases)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merge_whose_lease_was_lost_does_not_leave() {
+    let (bench, leases) = bench(pair());
+    leases.loses.store(true, Ordering::Relaxed);
+    assert_eq!(only(&bench.run().await.report).0, Outcome::Skipped);
+    assert_eq!((bench.ids(), bench.fake.world().merges.len()), (vec![1, 2], 0));
+    leases.loses.store(false, Ordering::Relaxed);
+    assert_eq!(only(&bench.run().await.report).0, Outcome::Merged);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_where_the_store_is_away() {
+    let (bench, leases) = bench(pair());
+    let plan = bench.plan().await;
+    leases.away.store(true, Ordering::Relaxed);
+    let mut ledger = bench.ledger();
+    let mut merge = Merge::new(&bench.fake, &mut ledger, bench.settings()).await.unwrap();
+    assert!(matches!(merge.settle_open(&mut ()).await, Err(Error::Leases(_))));
+    let report = merge.carry_out(Confirmed::new(plan), &mut ()).await;
+    assert!(matches!(report.stopped, Some(Stopped::Failed(Error::Leases(_)))), "{report:?}");
+    let world = bench.fake.world();
+    assert_eq!((world.writes, world.merges.len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_of_which_somebody_writes_on_and_on_is_left_alone_and_no_other() {
+    for contested in keys_of_pair() {
+        let others = [lead(3, "b@example.com"), lead(4, "b@example.com").with("phone", "7")];
+        let (bench, leases) = bench(pair().into_iter().chain(others));
+        let held = leases.acquire(&BTreeSet::from([contested])).await.unwrap();
+        let writer = leases.clone();
+        let writing = tokio::spawn(async move {
+            loop {
+                writer.renew(&held, to_send(SYNC_LIMIT, Clock::real())).await.unwrap();
+                tokio::time::sleep(Duration::from_secs(60)).await;
+            }
+        });
+        let report = bench.run().await.report;
+        writing.abort();
+        let of = |winner| report.groups.iter().find(|group| group.winner == Some(winner)).unwrap();
+        assert_eq!(of(3).outcome, Outcome::Merged, "{report:?}");
+        assert_eq!(of(1).outcome, Outcome::Skipped, "{report:?}");
+        assert!(of(1).reason.as_ref().unwrap().contains("a guarded write"), "{report:?}");
+        assert_eq!((bench.ids(), bench.fake.world().writes), (vec![1, 2, 3], 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_waits_for_the_write_that_is_under_way() {
+    let (bench, leases) = bench(pair());
+    let held = leases.acquire(&keys_of_pair()).await.unwrap();
+    let writer = leases.clone();
+    tokio::spawn(async move {
+        writer.renew(&held, to_send(SYNC_LIMIT, Clock::real())).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        writer.release(held).await.unwrap();
+    });
+    let begun = Instant::now();
+    assert_eq!(only(&bench.run().await.report).0, Outcome::Merged);
+    assert!(begun.elapsed() >= Duration::from_secs(70));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_waits_for_the_last_look_at_a_merge_and_no_longer() {
+    let (bench, leases) = bench(pair());
+    bench.fake.world().merge_fates = vec![Fate::DoneLater(100)];
+    let plan = bench.plan().await;
+    let fake = &bench.fake;
+    let writer = async {
+        while fake.world().merges.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let mut got = Vec::new();
+        for key in keys_of_pair() {
+            let lease = leases.acquire(&BTreeSet::from([key])).await.unwrap();
+            got.push(fake.world().leads.contains_key(&2));
+            leases.release(lease).await.unwrap();
+        }
+        got
+    };
+    let (report, got) = tokio::join!(bench.carry_out(plan), writer);
+    assert_eq!(only(&report).0, Outcome::Merged);
+    assert_eq!(got, [false; 3], "the loser was there when it could be written to");
+    let free = leases.try_acquire(&keys_of_pair()).await.unwrap();
+    assert_eq!(free.len(), 3, "a key is still held");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_ends_in_doubt_keeps_its_keys_until_the_call_is_over() {
+    let (bench, leases) = bench(pair());
+    bench.fake.world().merge_fates = vec![Fate::DoneLater(179)];
+    let plan = bench.plan().await;
+    let stop = bench.stop.clone();
+    let fake = &bench.fake;
+    let stopping = async {
+        while fake.world().merges.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        stop.cancel();
+    };
+    let left = Instant::now();
+    let (report, ()) = tokio::join!(bench.carry_out(plan), stopping);
+    assert_eq!(only(&report).0, Outcome::Unknown);
+    assert!(leases.try_acquire(&keys_of_pair()).await.unwrap().is_empty());
+    let got = leases.acquire(&keys_of_pair()).await.unwrap();
+    assert_eq!(got.len(), 3);
+    assert!(left.elapsed() >= MERGE_LIMIT, "{:?}", left.elapsed());
+}
