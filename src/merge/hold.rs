@@ -108,16 +108,16 @@ impl Holds {
     /// Holds nothing yet. Needs a runtime.
     pub(super) fn new(hold: Hold, searchable: &[String], clock: Clock) -> Self {
         let Hold { store, instance } = hold;
-        let held = Arc::new(Mutex::new(Held::default()));
+        let leases = Arc::new(Mutex::new(Held::default()));
         let keeper = store.clone().map(|store| {
-            let (held, span) = (Arc::clone(&held), Terms::at(clock).unsent);
-            AbortOnDropHandle::new(tokio::spawn(async move { keep(&*store, &held, span).await }))
+            let (kept, span) = (Arc::clone(&leases), Terms::at(clock).unsent);
+            AbortOnDropHandle::new(tokio::spawn(async move { keep(&*store, &kept, span).await }))
         });
         Self {
             store,
             keys: Keys::new(instance, searchable),
             clock,
-            held,
+            held: leases,
             waiting: BTreeMap::new(),
             busy_since: BTreeMap::new(),
             granted: Arc::new(Notify::new()),

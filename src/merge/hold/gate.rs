@@ -30,7 +30,7 @@ impl<'g, G> HoldGate<'g, G> {
 }
 
 impl<G: SendGate> SendGate for HoldGate<'_, G> {
-    async fn ask(&self) -> Result<(), Withheld> {
+    async fn ask(&self) -> Result<Option<LeaveBy>, Withheld> {
         let (Some(store), Some(leases)) = (&self.store, &self.leases) else {
             return Err(Withheld("the keys of its leads are not held".to_owned()));
         };
@@ -41,7 +41,8 @@ impl<G: SendGate> SendGate for HoldGate<'_, G> {
             return Err(Withheld("the lease store took too long to answer".to_owned()));
         }
         // Last, since the store may have taken its time.
-        self.gate.ask().await
+        let also_by = self.gate.ask().await?;
+        Ok(also_by.into_iter().chain([leave_by]).min_by_key(|by| by.remaining()))
     }
 
     async fn withdrawn(&self) -> Withheld {
