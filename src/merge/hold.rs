@@ -106,8 +106,8 @@ pub(super) struct Holds {
 
 impl Holds {
     /// Holds nothing yet. Needs a runtime.
-    pub(super) fn new(hold: Hold, searchable: &[String], clock: Clock) -> Self {
-        let Hold { store, instance } = hold;
+    pub(super) fn new(place: Hold, searchable: &[String], clock: Clock) -> Self {
+        let Hold { store, instance } = place;
         let leases = Arc::new(Mutex::new(Held::default()));
         let keeper = store.clone().map(|store| {
             let (kept, span) = (Arc::clone(&leases), Terms::at(clock).unsent);
@@ -127,14 +127,12 @@ impl Holds {
 
     /// Whether leases can be had at all; an error is a reason to send nothing.
     pub(super) async fn ready(&self) -> Result<(), LeaseError> {
-        match &self.store {
-            Some(store) => store.ready().await,
-            None => {
-                let why = "it was made for a run that only reads";
-                let source = Arc::new(std::io::Error::other(why));
-                Err(LeaseError::Unavailable { store: "none", source })
-            }
+        if let Some(store) = &self.store {
+            return store.ready().await;
         }
+        let why = "it was made for a run that only reads";
+        let source = Arc::new(std::io::Error::other(why));
+        Err(LeaseError::Unavailable { store: "none", source })
     }
 
     /// Whether a group waits for its keys.
@@ -161,12 +159,11 @@ impl Holds {
         let (mut asked, mut missing) = (Vec::new(), BTreeSet::new());
         for wanted in groups {
             let owner = wanted.owner;
-            match self.arrived(&wanted).await? {
-                Some(how) => drop(taken.insert(owner, how)),
-                None => {
-                    missing.extend(self.held().missing(&wanted.keys));
-                    asked.push(wanted);
-                }
+            if let Some(how) = self.arrived(&wanted).await? {
+                taken.insert(owner, how);
+            } else {
+                missing.extend(self.held().missing(&wanted.keys));
+                asked.push(wanted);
             }
         }
         let mut got: BTreeMap<LeaseKey, Lease> = if missing.is_empty() {

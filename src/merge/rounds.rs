@@ -130,7 +130,7 @@ impl<M: MergeClient> Merge<'_, M> {
         if !batch.is_empty()
             && let Some(batch) = self.read_what_takes_long(batch, run).await?
         {
-            self.receive(batch, run);
+            Self::receive(batch, run);
         }
         // Before the look: what it shows is what nobody else is changing.
         self.hold_next(run).await?;

@@ -97,7 +97,7 @@ impl<M: MergeClient> Merge<'_, M> {
 
     /// Takes a batch into the run: to be written to, or to be looked at just before its merge, as
     /// many of it as can be merged next.
-    pub(super) fn receive<'p>(&self, batch: Batch<'p>, run: &mut Run<'p, '_>) {
+    pub(super) fn receive<'p>(batch: Batch<'p>, run: &mut Run<'p, '_>) {
         let Batch { groups, mut memberships } = batch;
         for group in groups {
             let mut work = Work::new(group, run.confirmed.steps(group.winner));

@@ -14,6 +14,7 @@ use crate::ledger::CallId;
 
 /// A planned group that is being carried out.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact about the group by itself")]
 pub(super) struct Work<'p> {
     pub(super) group: &'p PlannedGroup,
     /// The calls that are still to be made.

@@ -62,10 +62,8 @@ impl Held {
     pub(super) fn count(&mut self, leads: impl IntoIterator<Item = LeadId>, begins: bool) {
         for lead in leads {
             for entry in self.entries.values_mut().filter(|entry| entry.leads.contains(&lead)) {
-                entry.open_calls = match begins {
-                    true => entry.open_calls + 1,
-                    false => entry.open_calls.saturating_sub(1),
-                };
+                entry.open_calls =
+                    if begins { entry.open_calls + 1 } else { entry.open_calls.saturating_sub(1) };
             }
         }
     }
