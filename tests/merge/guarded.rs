@@ -94,6 +94,8 @@ fn upsert(instance: &Instance, group: usize, field: &str, value: &str, leases: &
         if Run::of(command.env(LEASES, leases)).code == Some(0) {
             return;
         }
+        // Nor does it begin while a merge has the ledger.
+        std::thread::sleep(Duration::from_millis(500));
     }
     panic!("never written: {field} of group {group}");
 }
@@ -130,7 +132,7 @@ fn write_all(
 }
 
 fn merge_once(instance: &Instance) -> Run {
-    let mut command = command(instance, &["--confirm", "--json"]);
+    let mut command = command(instance, &["--confirm", "--json", "--limit", "6"]);
     for field in FIELDS {
         command.env(format!("MKTO_AUDIT__FIELDS__{field}"), "max");
     }
@@ -173,8 +175,10 @@ fn lost(instance: &Instance, groups: usize, leases: &str) -> (Vec<String>, usize
         });
         let mut runs = Vec::new();
         while instance.sandbox.leads().len() > groups {
-            assert!(runs.len() < 20, "{}", runs.last().map(Run::picture).unwrap_or_default());
+            assert!(runs.len() < 60, "{}", runs.last().map(Run::picture).unwrap_or_default());
             runs.push(merge_once(instance));
+            // An `upsert` that waits for the ledger is to have its turn.
+            std::thread::sleep(Duration::from_secs(1));
         }
         done.store(true, Ordering::Relaxed);
         writers.join().unwrap()
