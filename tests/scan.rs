@@ -11,6 +11,8 @@ use crate::assert_picture;
 use crate::support::wait::{self, until};
 use crate::support::{Instance, Run, quick};
 
+mod estimate;
+
 /// Every lead of the report's groups, which is what a scan is for.
 fn groups(instance: &Instance) -> Value {
     instance.run(["report", "--json"]).expect_code(0).json()["group"].clone()

@@ -2,6 +2,7 @@
 //! of how it ended.
 
 pub mod asking;
+pub mod audit;
 pub mod caller;
 pub mod counts;
 pub mod guard;
@@ -13,6 +14,7 @@ pub mod sandboxes;
 pub mod schema;
 pub mod storm;
 pub mod stub;
+pub mod upserting;
 
 pub use guard::{Guard, Leases, Mode};
 pub use instance::{CLOCK_SPEED, Instance, UNHURRIED, quick, token, word_for};

@@ -1,5 +1,7 @@
 //! What a sandbox holds and what arrived there, counted.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::instance::Instance;
@@ -18,4 +20,15 @@ pub fn leads_with(instance: &Instance, email: &str) -> usize {
 /// Calls of Sync Leads that arrived.
 pub fn writes(instance: &Instance) -> u64 {
     instance.sandbox.calls().get("POST /rest/v1/leads").copied().unwrap_or(0)
+}
+
+/// Emails that several living leads have.
+pub fn duplicates(instance: &Instance) -> Vec<String> {
+    let mut leads: BTreeMap<String, usize> = BTreeMap::new();
+    for lead in instance.sandbox.leads() {
+        let email =
+            lead.fields.get("email").and_then(Value::as_str).unwrap_or_default().to_lowercase();
+        *leads.entry(email).or_default() += 1;
+    }
+    leads.into_iter().filter(|(_, count)| *count > 1).map(|(email, _)| email).collect()
 }

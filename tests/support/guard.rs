@@ -42,6 +42,16 @@ pub enum Leases<'a> {
     Postgres(&'a str),
 }
 
+impl std::fmt::Display for Leases<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "memory",
+            Self::Sqlite => "sqlite",
+            Self::Postgres(address) => address,
+        })
+    }
+}
+
 /// A guard that is still to be set up; what is not set is as `Instance::command` has it.
 #[must_use]
 pub struct GuardBuilder<'a> {
@@ -56,12 +66,7 @@ impl GuardBuilder<'_> {
     }
 
     pub fn leases(self, leases: Leases<'_>) -> Self {
-        let value = match leases {
-            Leases::Memory => "memory",
-            Leases::Sqlite => "sqlite",
-            Leases::Postgres(address) => address,
-        };
-        self.variable("MKTO_AUDIT__GUARD__LEASES", value)
+        self.variable("MKTO_AUDIT__GUARD__LEASES", leases)
     }
 
     /// How long a caller waits at most.
@@ -179,14 +184,6 @@ impl Guard {
     /// One that is still to be set up.
     pub fn builder(instance: &Instance) -> GuardBuilder<'_> {
         GuardBuilder { instance, variables: Vec::new(), arguments: Vec::new() }
-    }
-
-    /// Starts one with these variables of the environment.
-    pub fn start<'v>(
-        instance: &Instance,
-        variables: impl IntoIterator<Item = (&'v str, &'v str)>,
-    ) -> Self {
-        Self::builder(instance).variables(variables).start()
     }
 
     /// Where integrations reach it.

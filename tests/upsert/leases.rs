@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::cluster::Cluster;
 use crate::support::counts::{leads_with, writes};
 use crate::support::wait::{self, until};
-use crate::support::{Guard, Instance, UNHURRIED, quick};
+use crate::support::{Guard, Instance, Leases, Run, UNHURRIED, quick};
 
 const LEASES: &str = "MKTO_AUDIT__GUARD__LEASES";
 const EMAIL: &str = "ada@example.com";
@@ -22,13 +22,13 @@ fn slow_writes() -> Instance {
 }
 
 /// A run of `upsert` that has a write of this one email in flight.
-fn upsert_in_flight(instance: &Instance, leases: &str) -> Child {
+fn upsert_in_flight(instance: &Instance, leases: Leases<'_>) -> Child {
     let before = writes(instance);
     let file = instance.file("people.csv", format!("email,firstName\n{EMAIL},Ada\n"));
     let child = instance
         .command(["upsert", file.to_str().unwrap(), "--confirm"])
-        .env(LEASES, leases)
-        .envs([UNHURRIED].into_iter().filter(|_| leases == "memory"))
+        .env(LEASES, leases.to_string())
+        .envs([UNHURRIED].into_iter().filter(|_| matches!(leases, Leases::Memory)))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -39,9 +39,9 @@ fn upsert_in_flight(instance: &Instance, leases: &str) -> Child {
 
 /// How many leads have the email after an upsert and a guard wrote it at one time; the upsert may
 /// be killed in mid-write.
-fn leads_after_both(leases: &str, killed: bool) -> usize {
+fn leads_after_both(leases: Leases<'_>, killed: bool) -> usize {
     let instance = slow_writes();
-    let guard = Guard::start(&instance, [(LEASES, leases)]);
+    let guard = Guard::builder(&instance).leases(leases).start();
     let mut upsert = upsert_in_flight(&instance, leases);
     if killed {
         upsert.kill().unwrap();
@@ -58,9 +58,8 @@ fn leads_after_both(leases: &str, killed: bool) -> usize {
 fn a_guard_and_an_upsert_that_know_nothing_of_each_other_race() {
     let instance = Instance::start(quick());
     let held = instance.sandbox.hold_writes();
-    let memory = (LEASES, "memory");
-    let guard = Guard::start(&instance, [memory, UNHURRIED]);
-    let mut upsert = upsert_in_flight(&instance, "memory");
+    let guard = Guard::builder(&instance).leases(Leases::Memory).unhurried().start();
+    let mut upsert = upsert_in_flight(&instance, Leases::Memory);
     let (url, token) = (format!("{}/rest/v1/leads.json", guard.url()), guard.token());
     let caller = std::thread::spawn(move || {
         let call = wait::blocking_client().post(url).bearer_auth(&token);
@@ -75,20 +74,20 @@ fn a_guard_and_an_upsert_that_know_nothing_of_each_other_race() {
 
 #[test]
 fn a_guard_waits_for_the_write_of_an_upsert() {
-    assert_eq!(leads_after_both("sqlite", false), 1);
+    assert_eq!(leads_after_both(Leases::Sqlite, false), 1);
 }
 
 #[test]
 fn a_guard_waits_until_the_last_call_of_a_killed_upsert_is_over() {
-    assert_eq!(leads_after_both("sqlite", true), 1);
+    assert_eq!(leads_after_both(Leases::Sqlite, true), 1);
     let Some(cluster) = Cluster::start() else { return };
-    assert_eq!(leads_after_both(&cluster.database(), true), 1);
+    assert_eq!(leads_after_both(Leases::Postgres(&cluster.database()), true), 1);
 }
 
 #[test]
 fn an_upsert_waits_for_the_write_of_a_guard_and_says_so() {
     let instance = slow_writes();
-    let guard = Guard::start(&instance, [(LEASES, "sqlite")]);
+    let guard = Guard::builder(&instance).leases(Leases::Sqlite).start();
     let (url, token) = (format!("{}/rest/v1/leads.json", guard.url()), guard.token());
     let caller = std::thread::spawn(move || {
         let call = wait::blocking_client().post(url).bearer_auth(&token);
@@ -114,7 +113,7 @@ fn an_upsert_waits_for_the_write_of_a_guard_and_says_so() {
 #[test]
 fn an_upsert_and_a_guard_that_write_the_same_hundred_people_make_each_once() {
     let instance = Instance::start(quick());
-    let guard = Guard::start(&instance, [(LEASES, "sqlite")]);
+    let guard = Guard::builder(&instance).leases(Leases::Sqlite).start();
     let people: Vec<String> = (0..100).map(|number| format!("p{number}@example.com")).collect();
     let file = instance.file("people.csv", format!("email\n{}\n", people.join("\n")));
     let mut upsert = instance
@@ -148,7 +147,7 @@ fn without_its_lease_store_an_upsert_writes_nothing() {
     let file = instance.file("people.csv", format!("email\n{EMAIL}\n"));
     let mut command = instance.command(["upsert", file.to_str().unwrap(), "--confirm"]);
     command.env(LEASES, "postgres://guard:hush@127.0.0.1:1/leases");
-    let run = crate::support::Run::of(&mut command).expect_code(1);
+    let run = Run::of(&mut command).expect_code(1);
     assert!(run.stderr.contains("lease store (postgres) cannot be used"), "{}", run.stderr);
     assert!(run.stderr.contains("guard.leases"), "{}", run.stderr);
     assert!(!run.picture().contains("hush"));
@@ -156,5 +155,5 @@ fn without_its_lease_store_an_upsert_writes_nothing() {
     // What would be done is said without it.
     let mut command = instance.command(["upsert", file.to_str().unwrap(), "--dry-run"]);
     command.env(LEASES, "postgres://guard@127.0.0.1:1/leases");
-    crate::support::Run::of(&mut command).expect_code(0);
+    Run::of(&mut command).expect_code(0);
 }
