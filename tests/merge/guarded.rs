@@ -8,11 +8,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mkto_audit::ledger::Ledger;
 use mkto_sandbox::{Meanwhile, Moment};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::merge::{command, fill_cache};
 use crate::support::wait::{self, LONGEST};
@@ -55,7 +56,9 @@ fn weather(fault_rate: &str) -> Instance {
 fn fill(instance: &Instance, groups: usize) -> Vec<Vec<u64>> {
     let one = |group: usize| {
         let mut fields = json!({"email": email(group), "firstName": "Ada"});
-        FIELDS.iter().for_each(|field| fields[field] = json!("a former value"));
+        for field in FIELDS {
+            fields[field] = json!("a former value");
+        }
         instance.sandbox.put_lead(&fields)
     };
     let ids = (0..groups).map(|group| (0..COPIES).map(|_| one(group)).collect()).collect();

@@ -26,8 +26,8 @@ impl Both {
         Self { inner, loses: Arc::default(), away: Arc::default() }
     }
 
-    fn hold(&self) -> Option<Hold> {
-        Some(Hold::new(self.clone(), INSTANCE.to_owned()))
+    fn hold(&self) -> Hold {
+        Hold::new(self.clone(), INSTANCE.to_owned())
     }
 }
 
@@ -85,7 +85,7 @@ fn keys_of_pair() -> BTreeSet<LeaseKey> {
 fn bench(leads: impl IntoIterator<Item = Lead>) -> (Bench, Both) {
     let leases = Both::new();
     let mut bench = Bench::new(leads);
-    bench.hold = leases.hold();
+    bench.hold = Some(leases.hold());
     (bench, leases)
 }
 
