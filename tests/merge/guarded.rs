@@ -15,9 +15,9 @@ use mkto_sandbox::{Meanwhile, Moment};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::merge::{command, fill_cache};
+use crate::support::merging::{command, fill_cache};
 use crate::support::wait::{self, LONGEST};
-use crate::support::{Guard, Instance, Run, quick};
+use crate::support::{Guard, Instance, Leases, Mode, Run, quick};
 
 const LEASES: &str = "MKTO_AUDIT__GUARD__LEASES";
 
@@ -87,14 +87,14 @@ fn write(way: &Way, body: &Value) -> bool {
     panic!("never acknowledged: {body}");
 }
 
-fn upsert(instance: &Instance, group: usize, field: &str, value: &str, leases: &str) {
+fn upsert(instance: &Instance, group: usize, field: &str, value: &str, leases: Leases<'_>) {
     let people = format!("email,{field}\n{},{value}\n", email(group));
     let file = instance.file(&format!("people-{group}.csv"), people);
     let begun = Instant::now();
     while begun.elapsed() < LONGEST / 2 {
         let mut command = instance.command(["upsert", file.to_str().unwrap(), "--confirm"]);
         // While the email has several leads it writes to none of them.
-        if Run::of(command.env(LEASES, leases)).code == Some(0) {
+        if Run::of(command.env(LEASES, leases.to_string())).code == Some(0) {
             return;
         }
         // Nor does it begin while a merge has the ledger.
@@ -109,7 +109,7 @@ fn write_all(
     ways: &[Way; 2],
     group: usize,
     ids: &[u64],
-    leases: &str,
+    leases: Leases<'_>,
 ) -> Vec<Written> {
     let value = |field: &str| format!("written to {field} of group {group}");
     let (own, others) = FIELDS.split_at(COPIES);
@@ -139,17 +139,17 @@ fn merge_once(instance: &Instance) -> Run {
     for field in FIELDS {
         command.env(format!("MKTO_AUDIT__FIELDS__{field}"), "max");
     }
-    let run = Run::of(command.env(LEASES, "sqlite"));
+    let run = Run::of(command.env(LEASES, Leases::Sqlite.to_string()));
     assert!(matches!(run.code, Some(0 | 3)), "{}", run.picture());
     run
 }
 
 /// Merges all groups while each of them is written to; gives the acknowledged values that are not
 /// on their survivors, and of how many.
-fn lost(instance: &Instance, groups: usize, leases: &str) -> (Vec<String>, usize) {
+fn lost(instance: &Instance, groups: usize, leases: Leases<'_>) -> (Vec<String>, usize) {
     let ids = fill(instance, groups);
-    let guards = ["strict", "serialize"]
-        .map(|mode| Guard::start(instance, [(LEASES, leases), ("MKTO_AUDIT__GUARD__MODE", mode)]));
+    let guards = [Mode::Strict, Mode::Serialize]
+        .map(|mode| Guard::builder(instance).leases(leases).mode(mode).start());
     let ways = [0, 1].map(|place: usize| Way {
         url: guards[place].url(),
         token: guards[place].token_of(&format!("user{place}")),
@@ -199,7 +199,7 @@ fn lost(instance: &Instance, groups: usize, leases: &str) -> (Vec<String>, usize
 }
 
 #[track_caller]
-fn nothing_is_lost(groups: usize, fault_rate: &str, leases: &str) {
+fn nothing_is_lost(groups: usize, fault_rate: &str, leases: Leases<'_>) {
     let instance = weather(fault_rate);
     let (lost, written) = lost(&instance, groups, leases);
     assert_eq!(lost, Vec::<String>::new(), "of {written} acknowledged values");
@@ -213,24 +213,24 @@ fn nothing_is_lost(groups: usize, fault_rate: &str, leases: &str) {
 
 #[test]
 fn what_a_guard_acknowledges_while_a_merge_runs_is_on_the_survivor() {
-    nothing_is_lost(4, "", "sqlite");
+    nothing_is_lost(4, "", Leases::Sqlite);
 }
 
 #[test]
 fn so_it_is_where_answers_are_lost() {
-    nothing_is_lost(3, "0.05", "sqlite");
+    nothing_is_lost(3, "0.05", Leases::Sqlite);
 }
 
 /// What the leases are for: a guard that keeps them to itself writes to leads that are about to go.
 #[test]
 fn a_guard_that_a_merge_knows_nothing_of_loses_what_it_acknowledged() {
     let instance = weather("");
-    let (lost, _) = lost(&instance, 3, "memory");
+    let (lost, _) = lost(&instance, 3, Leases::Memory);
     assert!(!lost.is_empty(), "nobody wrote while a merge ran");
 }
 
 #[test]
 #[ignore = "takes minutes; run it by name with --ignored"]
 fn sixty_groups_are_merged_under_three_hundred_and_sixty_guarded_writes() {
-    nothing_is_lost(60, "0.03", "sqlite");
+    nothing_is_lost(60, "0.03", Leases::Sqlite);
 }

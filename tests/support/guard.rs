@@ -125,7 +125,7 @@ impl GuardBuilder<'_> {
     }
 
     /// Any variable of its environment.
-    #[expect(clippy::needless_pass_by_value, reason = "numbers and text are given as they are")]
+    #[expect(clippy::needless_pass_by_value, reason = "callers give numbers and names as they are")]
     pub fn variable(mut self, name: &str, value: impl ToString) -> Self {
         self.variables.push((name.to_owned(), value.to_string()));
         self
