@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::lease::Leases;
 
 pub(crate) mod admission;
+mod batching;
 mod calls;
 mod decide;
 mod events;
@@ -41,7 +42,10 @@ mod request;
 mod rows;
 pub(crate) mod sender;
 mod settings;
+mod settle;
 mod supervisor;
+mod tasks;
+mod unit;
 
 pub(crate) use events::{Event, Observer};
 pub(crate) use fair_queue::FairQueue;
@@ -58,8 +62,8 @@ pub use settings::OnDuplicates;
 use calls::Calls;
 use execute::Rules;
 use hold::Hold;
-use queue::Submitted;
 use supervisor::{Command, Supervisor, Tools};
+use unit::Submitted;
 
 /// A running engine. `O` is what its sender needs to act for a writer.
 #[derive(Debug)]

@@ -87,8 +87,8 @@ fn a_guard_that_stopped_well_hands_back_its_part_of_the_limits_and_its_leases() 
     )]
     let db = rusqlite::Connection::open(&file).unwrap();
     let count = |sql| db.query_row::<i64, _, _>(sql, [], |row| row.get(0)).unwrap();
-    assert_eq!(count("SELECT count(*) FROM lease"), 0);
-    assert_eq!(count("SELECT count(*) FROM place"), 0);
+    assert_eq!(count("SELECT count(*) FROM key_state WHERE ends_at > 0"), 0);
+    assert_eq!(count("SELECT count(*) FROM key_state WHERE length(waiting) > 0"), 0);
     assert_eq!(count("SELECT count(*) FROM share WHERE wants_calls > 0 OR at_once > 0"), 0);
     assert_eq!(
         count("SELECT sum(calls) FROM share"),

@@ -12,9 +12,9 @@ use super::evidence::Evidence;
 use super::fair_queue::FairQueue;
 use super::hold::Hold;
 use super::outcome::Refused;
-use super::queue::{Submitted, Unit};
 use super::request::{ApiUser, WriteMode};
 use super::sender::Sender;
+use super::unit::{Submitted, Unit};
 use crate::guard::lease::{Lease, LeaseError, Leases, LeaveBy};
 use crate::marketo::{
     CallFailure, InFlight, Kind, Meaning, NoCall, SendGate, Slot, Turns, Withheld, Written,

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::queue::{Submitted, Unit};
+use super::unit::{Submitted, Unit};
 use crate::guard::lease::{Lease, LeaseError, LeaseKey, Leases, LeaveBy};
 use crate::marketo::{Clock, SYNC_LIMIT, longest};
 

@@ -15,69 +15,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::outcome::Reply;
+use super::batching::{Batch, Fit, KeyQueues};
 use super::record::RawRecord;
-use super::request::{ApiUser, Envelope, Record};
-use crate::guard::lease::{Lease, LeaseKey};
-use crate::marketo::{BATCH, BODY_BYTES};
-
-/// What a record grows by at most where it is addressed by its id instead.
-const ID_BYTES: usize = 30;
-
-/// A write that was submitted, shared by its records.
-#[derive(Debug)]
-pub(super) struct Submitted<O> {
-    pub(super) user: ApiUser,
-    pub(super) origin: O,
-    pub(super) envelope: Envelope,
-    /// What other writes must agree in to leave with it.
-    pub(super) agreement: [u8; 32],
-    pub(super) since: Instant,
-    pub(super) reply: Reply,
-    /// Its places among those who may wait.
-    pub(super) _admitted: Vec<tokio::sync::OwnedSemaphorePermit>,
-}
-
-/// A record's number among all that were submitted.
-pub(super) type Number = u64;
-
-/// A record that waits or is on its way.
-#[derive(Debug)]
-pub(super) struct Item<O> {
-    pub(super) request: Arc<Submitted<O>>,
-    /// Its place among its writer's records.
-    pub(super) place: usize,
-    pub(super) record: Record,
-    pub(super) number: Number,
-    pub(super) sharing: Sharing,
-    /// How often a call with it left.
-    pub(super) tries: u32,
-    /// Where they had to be waited for.
-    pub(super) leases: Vec<Lease>,
-}
-
-/// With whom a record may share a call, the most sociable first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Sharing {
-    /// With all that agree, and as one record with others of its key.
-    Anybody,
-    /// With all that agree, but as a record of its own.
-    OwnRecord,
-    /// With records of its own writer alone: a call with others was refused.
-    OwnWriter,
-    /// With nobody.
-    Alone,
-}
-
-/// One record of a call, and those that it stands for, in the order in which they came. There is
-/// always one.
-#[derive(Debug)]
-pub(super) struct Unit<O> {
-    pub(super) raw: RawRecord,
-    pub(super) first: Item<O>,
-    pub(super) others: Vec<Item<O>>,
-    pub(super) leases: Vec<Lease>,
-}
+use super::request::{ApiUser, Record};
+use super::unit::{Item, Number, Sharing, Submitted, Unit};
+use crate::guard::lease::LeaseKey;
+use crate::marketo::BATCH;
 
 /// How things stand at a moment.
 #[derive(Debug, Clone, Copy, Default)]
@@ -99,8 +42,6 @@ pub(super) struct WriteQueue<O> {
     /// How many calls' worth of records are taken together.
     calls: usize,
 }
-
-type KeyQueues = BTreeMap<LeaseKey, VecDeque<(Number, ApiUser)>>;
 
 #[derive(Debug)]
 struct UserQueue<O> {
@@ -263,172 +204,6 @@ impl<O> WriteQueue<O> {
 
     fn dispatch(&mut self, user: &ApiUser) -> bool {
         self.users.get(user).is_some_and(|queue| !queue.is_dispatched) && self.has_more(user)
-    }
-}
-
-/// Cuts units of one way of writing into calls, in order. A record that is too large for any call
-/// gets one of its own, which Marketo then refuses.
-pub(super) fn into_calls<O>(units: Vec<Unit<O>>) -> Vec<Vec<Unit<O>>> {
-    let (mut calls, mut bytes): (Vec<Vec<Unit<O>>>, usize) = (Vec::new(), 0);
-    for unit in units {
-        let room = BODY_BYTES.saturating_sub(unit.first.request.envelope.bytes());
-        let size: usize = unit.items().map(|item| item.record.bytes + ID_BYTES).sum();
-        match calls.last_mut() {
-            Some(call) if call.len() < BATCH && bytes + size <= room => {
-                call.push(unit);
-                bytes += size;
-            }
-            _ => {
-                calls.push(vec![unit]);
-                bytes = size;
-            }
-        }
-    }
-    calls
-}
-
-/// A batch that is being put together.
-struct Batch<O> {
-    units: Vec<Unit<O>>,
-    /// Which unit has a key, and the number of the last record in it.
-    keys: BTreeMap<LeaseKey, (usize, Number)>,
-    bytes: usize,
-    /// For how many calls it is.
-    calls: usize,
-}
-
-/// Where a record fits into a call.
-#[derive(Clone, Copy)]
-enum Fit {
-    NewUnit,
-    Unit(usize),
-}
-
-impl<O> Batch<O> {
-    fn of(calls: usize) -> Self {
-        Self { units: Vec::new(), keys: BTreeMap::new(), bytes: 0, calls }
-    }
-
-    /// Where a record fits into the call; nowhere if it has to wait.
-    fn fit(&self, item: &Item<O>, queues: &KeyQueues) -> Option<Fit> {
-        let room = self.calls * BODY_BYTES.saturating_sub(item.request.envelope.bytes());
-        if !self.agrees(item) || self.bytes + item.record.bytes + ID_BYTES > room {
-            // A record that is too large for any call is Marketo's to refuse.
-            return (self.units.is_empty() && is_first(item, queues)).then_some(Fit::NewUnit);
-        }
-        if is_first(item, queues) {
-            return Some(Fit::NewUnit);
-        }
-        if item.sharing != Sharing::Anybody || !item.leases.is_empty() {
-            return None;
-        }
-        // Right behind the last record of one unit, in the queues of all its keys.
-        let mut units = item.record.leases.iter().map(|key| {
-            let (unit, last) = self.keys.get(key)?;
-            let queue = queues.get(key)?;
-            let behind = queue.iter().position(|(number, _)| number == last)? + 1;
-            (queue.get(behind)?.0 == item.number).then_some(*unit)
-        });
-        let first = units.next()??;
-        let unit = self.units.get(first)?;
-        let is_sociable = unit.items().all(|other| other.sharing == Sharing::Anybody);
-        let other = &unit.first.record;
-        // Leases go by the widest reading of a key; one record is made of two only by the
-        // narrowest.
-        let is_same = other.key.is_some()
-            && other.key == item.record.key
-            && other.leases == item.record.leases
-            && units.all(|unit| unit == Some(first));
-        (is_sociable && is_same).then_some(Fit::Unit(first))
-    }
-
-    fn agrees(&self, item: &Item<O>) -> bool {
-        let Some(first) = self.units.first().map(|unit| &unit.first) else { return true };
-        match first.sharing.max(item.sharing) {
-            Sharing::Anybody | Sharing::OwnRecord => {
-                first.request.agreement == item.request.agreement
-            }
-            Sharing::OwnWriter => Arc::ptr_eq(&first.request, &item.request),
-            Sharing::Alone => false,
-        }
-    }
-
-    fn add(&mut self, fit: Fit, item: Item<O>) {
-        self.bytes += item.record.bytes + ID_BYTES;
-        let place = match fit {
-            Fit::NewUnit => self.units.len(),
-            Fit::Unit(place) => place,
-        };
-        for key in item.record.leases.iter() {
-            self.keys.insert(*key, (place, item.number));
-        }
-        match self.units.get_mut(place) {
-            Some(unit) => {
-                unit.raw = unit.raw.clone().then(&item.record.raw);
-                unit.others.push(item);
-            }
-            None => self.units.push(Unit::of(item)),
-        }
-    }
-}
-
-/// Whether a record is at the head of the queues of all its keys.
-fn is_first<O>(item: &Item<O>, queues: &KeyQueues) -> bool {
-    let head = |key| queues.get(key).and_then(VecDeque::front);
-    item.record.leases.iter().all(|key| head(key).is_some_and(|(number, _)| *number == item.number))
-}
-
-impl<O> Item<O> {
-    /// The same in no larger company than this.
-    pub(super) fn sharing_at_most(self, sharing: Sharing) -> Self {
-        Self { sharing: self.sharing.max(sharing), ..self }
-    }
-}
-
-impl<O> Unit<O> {
-    /// A record by itself, with its leases.
-    pub(super) fn of(mut item: Item<O>) -> Self {
-        Self {
-            raw: item.record.raw.clone(),
-            leases: std::mem::take(&mut item.leases),
-            first: item,
-            others: Vec::new(),
-        }
-    }
-
-    /// The records that it stands for.
-    pub(super) fn items(&self) -> impl Iterator<Item = &Item<O>> {
-        std::iter::once(&self.first).chain(&self.others)
-    }
-
-    /// The same to change them.
-    pub(super) fn items_mut(&mut self) -> impl Iterator<Item = &mut Item<O>> {
-        std::iter::once(&mut self.first).chain(&mut self.others)
-    }
-
-    /// Its records, and its leases apart.
-    pub(super) fn into_parts(self) -> (impl Iterator<Item = Item<O>>, Vec<Lease>) {
-        (std::iter::once(self.first).chain(self.others), self.leases)
-    }
-
-    /// How many records it stands for.
-    pub(super) fn len(&self) -> usize {
-        1 + self.others.len()
-    }
-
-    /// How often a call with one of its records left.
-    pub(super) fn tries(&self) -> u32 {
-        self.items().map(|item| item.tries).max().unwrap_or_default()
-    }
-
-    /// The keys that writing it takes leases on.
-    pub(super) fn lease_keys(&self) -> impl Iterator<Item = LeaseKey> + '_ {
-        self.first.record.leases.iter().copied()
-    }
-
-    /// What is looked up for it; none where it has no key, or one that Marketo cannot be asked for.
-    pub(super) fn key(&self) -> Option<&str> {
-        self.first.record.searchable_key()
     }
 }
 

@@ -13,10 +13,10 @@ use super::decide::{Doubt, Verdict};
 use super::evidence::Evidence;
 use super::execute::{InDoubt, Next, Results, all, first_request, may_try_again, written_fields};
 use super::outcome::{Outcome, Refused};
-use super::queue::{Sharing, Submitted, Unit};
 use super::request::Action;
 use super::rows::written;
 use super::sender::Sender;
+use super::unit::{Sharing, Submitted, Unit};
 use crate::guard::lease::Leases;
 use crate::marketo::Meaning;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::queue::{Submitted, Unit};
+use super::unit::{Submitted, Unit};
 
 /// A row for a record that was written.
 pub(crate) fn written(id: u64, status: &str) -> Value {

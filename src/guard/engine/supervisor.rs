@@ -12,26 +12,29 @@
 //! is open, and goes on. Their leases are not released. They end by themselves, no earlier than
 //! Marketo can be writing the keys (law 4).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
-use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::batching::into_calls;
 use super::calls::{Calls, no_leases, told};
-use super::events::Event;
+use super::events;
 use super::execute::{self, InDoubt, Next, Results, Rules};
 use super::hold::KeepEnded;
 use super::outcome::{Outcome, Refused, Whereabouts};
-use super::queue::{Item, Number, Standing, Submitted, Unit, WriteQueue, into_calls};
+use super::queue::{Standing, WriteQueue};
 use super::reconcile;
 use super::request::{ApiUser, Record, WriteMode};
-use super::rows::{is_skipped, status, written};
 use super::sender::Sender;
+use super::settle::settle;
+use super::tasks::{Ended, Tasks};
+use super::unit::{Item, Number, Submitted, Unit, are_now};
 use crate::guard::lease::{Lease, LeaseError, Leases};
-use crate::marketo::{Meaning, NoCall, Slot};
+use crate::marketo::{NoCall, Slot};
 
 /// What the supervisor is told from outside.
 #[derive(Debug)]
@@ -52,7 +55,7 @@ pub(super) struct Tools<S, L> {
 }
 
 /// What a task returns.
-enum Ended<O> {
+enum Event<O> {
     /// A turn has come, or there is none.
     Turn(ApiUser, Result<Slot, NoCall>),
     /// A step was made; a turn that it did not use.
@@ -79,8 +82,7 @@ pub(super) struct Supervisor<S: Sender, L> {
     waiting: BTreeMap<Number, Item<S::Origin>>,
     /// The tasks that keep the leases of records in the queue.
     keepers: BTreeMap<Number, AbortHandle>,
-    tasks: JoinSet<Ended<S::Origin>>,
-    charges: HashMap<Id, Charge>,
+    tasks: Tasks<Event<S::Origin>, Charge>,
 }
 
 impl<S: Sender, L: Leases> Supervisor<S, L> {
@@ -90,8 +92,7 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
             queue: WriteQueue::taking(calls_in_a_batch),
             waiting: BTreeMap::new(),
             keepers: BTreeMap::new(),
-            tasks: JoinSet::new(),
-            charges: HashMap::new(),
+            tasks: Tasks::default(),
         }
     }
 
@@ -108,12 +109,9 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
                     }
                     Some(Command::Drain) | None => is_open = false,
                 },
-                Some(ended) = self.tasks.join_next_with_id() => match ended {
-                    Ok((id, ended)) => {
-                        self.charges.remove(&id);
-                        self.act(ended);
-                    }
-                    Err(error) => self.broke_off(&error),
+                Some(ended) = self.tasks.next() => match ended {
+                    Ended::Returned(event) => self.act(event),
+                    Ended::Panicked(charge) => self.broke_off(charge),
                 },
             }
         }
@@ -121,20 +119,18 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
 
     fn enter(&mut self, request: &Arc<Submitted<S::Origin>>, records: Vec<Record>) {
         let behind = self.queue.behind_others(&records);
-        self.tell(&Event::Waiting(behind));
-        tracing::debug!(
-            user = %request.user, call = request.envelope.endpoint.name(), behind,
-            "a write came in"
-        );
+        self.tell(&events::Event::Waiting(behind));
+        let call = request.envelope.endpoint.name();
+        tracing::debug!(user = %request.user, call, behind, "a write came in");
         if self.queue.enter(request, records) {
             self.send_for_turn(request.user.clone());
         }
     }
 
     /// Acts on what a task returned.
-    fn act(&mut self, ended: Ended<S::Origin>) {
-        match ended {
-            Ended::Turn(user, Ok(slot)) => {
+    fn act(&mut self, event: Event<S::Origin>) {
+        match event {
+            Event::Turn(user, Ok(slot)) => {
                 let units = self.take(&user);
                 if units.is_empty() {
                     slot.unused();
@@ -142,45 +138,40 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
                     self.step(units, |tools, units| async move {
                         let (results, slot) =
                             execute::prepare(&tools.calls, &tools.rules, units, slot).await;
-                        Ended::Step(results, slot)
+                        Event::Step(results, slot)
                     });
                 }
             }
-            Ended::Turn(user, Err(none)) => {
+            Event::Turn(user, Err(none)) => {
                 told(&none);
                 self.refuse_next(&user, &Refused::NoCall(none));
             }
-            Ended::Step(results, slot) => self.follow(results, slot),
-            Ended::Released(finished, again) => self.finish(finished, again),
-            Ended::Granted(number, granted) => self.granted(number, granted),
-            Ended::NotKept(number, why) => self.not_kept(number, why),
+            Event::Step(results, slot) => self.follow(results, slot),
+            Event::Released(finished, again) => self.finish(finished, again),
+            Event::Granted(number, granted) => self.granted(number, granted),
+            Event::NotKept(number, why) => self.not_kept(number, why),
         }
     }
 
-    /// Acts on a task that gave no result.
-    fn broke_off(&mut self, error: &JoinError) {
-        let charge = self.charges.remove(&error.id());
-        if error.is_cancelled() {
-            return;
-        }
+    /// Acts on a task that panicked.
+    fn broke_off(&mut self, charge: Charge) {
         match charge {
-            Some(Charge::Turn(user)) => self.refuse_next(&user, &Refused::Fault),
-            Some(Charge::Keeping(number)) => self.not_kept(number, KeepEnded::Lost),
-            Some(Charge::Records(numbers)) => {
+            Charge::Turn(user) => self.refuse_next(&user, &Refused::Fault),
+            Charge::Keeping(number) => self.not_kept(number, KeepEnded::Lost),
+            Charge::Records(numbers) => {
                 for number in &numbers {
                     self.waiting.remove(number);
-                    self.mourn(*number);
+                    self.leave_open(*number);
                 }
                 self.finish(numbers, Vec::new());
             }
-            None => {}
         }
     }
 
     /// Tells a record's writer that its outcome is open: its task is gone, and may have sent it.
-    fn mourn(&self, number: Number) {
+    fn leave_open(&self, number: Number) {
         let Some(open) = self.queue.open(number) else { return };
-        self.tell(&Event::BrokenOff);
+        self.tell(&events::Event::BrokenOff);
         tracing::error!(
             user = %open.request.user,
             call = open.request.envelope.endpoint.name(),
@@ -226,20 +217,20 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         for (unit, next) in results {
             match next {
                 Next::Done(outcome) => {
-                    self.settle(&unit, &outcome);
+                    settle(&unit, &outcome, &*self.tools.calls.observer);
                     let (items, held) = unit.into_parts();
                     leases.extend(held);
                     finished.extend(items.map(|item| item.number));
                 }
                 Next::Again(sharing) => {
-                    is_now(&unit, Whereabouts::AtRest);
+                    unit.is_now(Whereabouts::AtRest);
                     let (items, held) = unit.into_parts();
                     leases.extend(held);
                     again.extend(items.map(|item| item.sharing_at_most(sharing)));
                 }
                 Next::WaitForLeases => {
-                    is_now(&unit, Whereabouts::AtRest);
-                    self.tell(&Event::HeldElsewhere);
+                    unit.is_now(Whereabouts::AtRest);
+                    self.tell(&events::Event::HeldElsewhere);
                     self.wait_for_leases(unit);
                 }
                 Next::Send(mode) => to_send.entry(mode).or_default().push(unit),
@@ -254,16 +245,16 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         if !without_winner.is_empty() {
             self.step(without_winner, |tools, units| async move {
                 let results = execute::find_winners(&tools.calls, &tools.rules, units).await;
-                Ended::Step(results, None)
+                Event::Step(results, None)
             });
         }
         if let Some((in_doubt, units)) = doubt {
             are_now(&units, Whereabouts::InDoubt);
             if in_doubt.looks == 0 {
-                self.tell(&Event::InDoubt(units.len()));
+                self.tell(&events::Event::InDoubt(units.len()));
             }
             self.step(units, move |tools, units| async move {
-                Ended::Step(reconcile::look(&tools.calls, units, in_doubt).await, None)
+                Event::Step(reconcile::look(&tools.calls, units, in_doubt).await, None)
             });
         }
     }
@@ -276,40 +267,11 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
             let slot = slot.take();
             self.step(units, move |tools, units| async move {
                 let sent = execute::send(&tools.calls, &tools.rules, units, mode, slot);
-                Ended::Step(sent.await, None)
+                Event::Step(sent.await, None)
             });
         }
         if let Some(slot) = slot {
             slot.unused();
-        }
-    }
-
-    /// Gives the records of a unit their outcome.
-    fn settle(&self, unit: &Unit<S::Origin>, outcome: &Outcome) {
-        let records = unit.len();
-        match outcome {
-            Outcome::Row { row, .. } => {
-                self.tell(&Event::Written { status: status(row), records });
-                if Meaning::of_row(row) == Some(Meaning::SeveralMatch) {
-                    self.several_leads(unit);
-                }
-            }
-            Outcome::Several { .. } => {
-                self.tell(&Event::Written { status: "skipped", records });
-                self.several_leads(unit);
-            }
-            Outcome::Refused(_) => self.tell(&Event::Refused(records)),
-            Outcome::Open => self.tell(&Event::Open(records)),
-            _ => {}
-        }
-        for (position, item) in unit.items().enumerate() {
-            item.request.reply.settle(item.place, of_record(outcome, position, records));
-        }
-    }
-
-    fn several_leads(&self, unit: &Unit<S::Origin>) {
-        for key in unit.lease_keys() {
-            self.tell(&Event::SeveralLeads { user: &unit.first.request.user, key });
         }
     }
 
@@ -320,9 +282,9 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         }
         let numbers = again.iter().map(|item| item.number).chain(finished.iter().copied());
         let (charge, tools) = (Charge::Records(numbers.collect()), Arc::clone(&self.tools));
-        self.spawn(charge, async move {
+        self.tasks.spawn(charge, async move {
             tools.calls.hold.release(leases).await;
-            Ended::Released(finished, again)
+            Event::Released(finished, again)
         });
     }
 
@@ -355,8 +317,7 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         }
     }
 
-    /// Another guard is writing the key: the first record waits for its leases, the others behind
-    /// it.
+    /// Another guard is writing the key: the first record waits, and the others behind it.
     fn wait_for_leases(&mut self, unit: Unit<S::Origin>) {
         let Unit { first, others, leases, .. } = unit;
         for item in others {
@@ -369,22 +330,21 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         let (number, keys) = (item.number, Arc::clone(&item.record.leases));
         self.waiting.insert(number, item);
         let tools = Arc::clone(&self.tools);
-        self.spawn(Charge::Records(vec![number]), async move {
+        self.tasks.spawn(Charge::Records(vec![number]), async move {
             tools.calls.hold.release(ended).await;
-            Ended::Granted(number, tools.calls.hold.wait(&keys).await)
+            Event::Granted(number, tools.calls.hold.wait(&keys).await)
         });
     }
 
-    /// A record has its leases: it goes back into the queue, where they are kept until a call takes
-    /// it along.
+    /// A record in the queue has its leases, which are kept until a call takes it along.
     fn granted(&mut self, number: Number, granted: Result<Vec<Lease>, LeaseError>) {
         let Some(mut item) = self.waiting.remove(&number) else { return };
         match granted {
             Ok(leases) => {
                 let kept: Vec<Lease> = leases.iter().map(Lease::named_again).collect();
                 let (tools, request) = (Arc::clone(&self.tools), Arc::clone(&item.request));
-                let keeper = self.spawn(Charge::Keeping(number), async move {
-                    Ended::NotKept(number, tools.calls.hold.keep(&kept, &request).await)
+                let keeper = self.tasks.spawn(Charge::Keeping(number), async move {
+                    Event::NotKept(number, tools.calls.hold.keep(&kept, &request).await)
                 });
                 self.keepers.insert(number, keeper);
                 item.leases = leases;
@@ -404,10 +364,8 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         match why {
             KeepEnded::WriterGone => self.give_up(vec![item]),
             KeepEnded::Lost => {
-                tracing::debug!(
-                    user = %item.request.user,
-                    "a lease that was waited for is lost, and is asked for anew"
-                );
+                let user = &item.request.user;
+                tracing::debug!(%user, "a lease that was waited for is lost, and is asked for anew");
                 let ended = std::mem::take(&mut item.leases);
                 self.wait(item, ended);
             }
@@ -416,10 +374,10 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
 
     fn send_for_turn(&mut self, user: ApiUser) {
         let turns = Arc::clone(&self.tools.calls.turns);
-        self.spawn(Charge::Turn(user.clone()), async move {
+        self.tasks.spawn(Charge::Turn(user.clone()), async move {
             turns.linger().await;
             let turn = turns.next(&user).await;
-            Ended::Turn(user, turn)
+            Event::Turn(user, turn)
         });
     }
 
@@ -429,50 +387,14 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         units: Vec<Unit<S::Origin>>,
         step: impl FnOnce(Arc<Tools<S, L>>, Vec<Unit<S::Origin>>) -> F,
     ) where
-        F: Future<Output = Ended<S::Origin>> + Send + 'static,
+        F: Future<Output = Event<S::Origin>> + Send + 'static,
     {
         let numbers = units.iter().flat_map(Unit::items).map(|item| item.number).collect();
         let step = step(Arc::clone(&self.tools), units);
-        self.spawn(Charge::Records(numbers), step);
+        self.tasks.spawn(Charge::Records(numbers), step);
     }
 
-    fn spawn(
-        &mut self,
-        charge: Charge,
-        task: impl Future<Output = Ended<S::Origin>> + Send + 'static,
-    ) -> AbortHandle {
-        let handle = self.tasks.spawn(task);
-        self.charges.insert(handle.id(), charge);
-        handle
-    }
-
-    fn tell(&self, event: &Event<'_>) {
+    fn tell(&self, event: &events::Event<'_>) {
         self.tools.calls.observer.event(event);
-    }
-}
-
-fn are_now<O>(units: &[Unit<O>], whereabouts: Whereabouts) {
-    for unit in units {
-        is_now(unit, whereabouts);
-    }
-}
-
-fn is_now<O>(unit: &Unit<O>, whereabouts: Whereabouts) {
-    unit.items().for_each(|item| item.request.reply.is_now(item.place, whereabouts));
-}
-
-/// The outcome of one of the records that a unit stands for.
-fn of_record(outcome: &Outcome, position: usize, records: usize) -> Outcome {
-    match outcome {
-        Outcome::Row { row, request_id, warnings, .. } if !is_skipped(row) => Outcome::Row {
-            row: match row.get("id").and_then(serde_json::Value::as_u64) {
-                Some(id) if position > 0 => written(id, "updated"),
-                _ => row.clone(),
-            },
-            request_id: Arc::clone(request_id),
-            warnings: Arc::clone(warnings),
-            coalesced: position + 1 < records,
-        },
-        other => other.clone(),
     }
 }

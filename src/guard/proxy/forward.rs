@@ -164,7 +164,7 @@ impl Forwarder {
             match verdict {
                 Some(Verdict::SlowDown) if crowded < CROWDED_ATTEMPTS => {
                     crowded += 1;
-                    self.metrics.crowded();
+                    self.metrics.too_many();
                     limits.turns.slow_down(self.clock.wall(crowded_pause(crowded)));
                 }
                 // A read may be asked again, and whatever was not sent; a second longer each time,
@@ -202,7 +202,7 @@ impl Forwarder {
             () = moved.over(HEAD_LIMIT) => Err(NoAnswer::Late),
         };
         let kind = if only_reads(&head.method, &head.uri) { Kind::Read } else { Kind::Write };
-        self.metrics.upstream(kind, started.elapsed());
+        self.metrics.answered(kind, started.elapsed());
         let answer = answer?;
         self.metrics.passed(answer.status().as_u16());
         Ok(answer)

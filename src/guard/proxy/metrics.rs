@@ -1,56 +1,73 @@
 //! What is counted, and shown to Prometheus under `/-/metrics`. No label holds anything of a
 //! person.
 
-use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 
 use super::refusals::Refusals;
 use crate::guard::engine::quota::Allowance;
 use crate::guard::engine::{ApiUser, Event, Observer, Standing};
 use crate::marketo::Kind;
 
-/// The counters, shared by all tasks.
+/// All metrics, shared by all tasks.
 #[derive(Debug)]
 pub(super) struct Metrics {
     registry: Registry,
-    writes: Family<ByOutcome, Counter>,
+    writes: Writes,
+    calls: Calls,
+    limits: Limits,
+    watched: Watched,
+}
+
+/// Of guarded writes.
+#[derive(Debug)]
+struct Writes {
+    records: Family<ByOutcome, Counter>,
     batches: Histogram,
     coalesced: Counter,
     prevented: Counter,
     create_duplicate: Counter,
-    unclear: Counter,
+    in_doubt: Counter,
     broken_off: Counter,
+    queue: Gauge,
+    oldest: Gauge<f64, AtomicU64>,
+}
+
+/// Of calls to Marketo.
+#[derive(Debug)]
+struct Calls {
     too_many: Counter,
     passed: Family<ByStatus, Counter>,
     upstream: Family<ByKind, Histogram>,
-    queue: Gauge,
-    oldest: Gauge<f64, AtomicU64>,
-    calls_today: Gauge,
+    today: Gauge,
     budget: Gauge,
-    part_calls: Gauge,
-    part_at_once: Gauge,
+}
+
+/// Of the limits that guards share.
+#[derive(Debug)]
+struct Limits {
     guards: Gauge,
-    no_part: Gauge<f64, AtomicU64>,
-    watched: Watched,
+    calls: Gauge,
+    at_once: Gauge,
+    nothing_for: Gauge<f64, AtomicU64>,
 }
 
 /// What shadow mode saw, by API user: the login of an API-only user, or a name made of the token's
 /// hash.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Watched {
+    raced: Family<ByUser, Counter>,
     calls: Family<ByUser, Counter>,
     records: Family<ByUser, Counter>,
-    raced: Family<ByUser, Counter>,
     unseen: Family<ByUser, Counter>,
 }
 
@@ -59,7 +76,140 @@ struct ByUser {
     user: String,
 }
 
+/// How a record's write ended: in small letters, as Marketo writes a status.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByOutcome {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByStatus {
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByKind {
+    kind: &'static str,
+}
+
+/// The page's metrics while they are made.
+struct Page(Registry);
+
+impl Page {
+    fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+        self.0.register(name, help, metric.clone());
+        metric
+    }
+
+    fn seconds<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+        self.0.register_with_unit(name, help, Unit::Seconds, metric.clone());
+        metric
+    }
+}
+
+impl Writes {
+    fn new(page: &mut Page) -> Self {
+        let sizes = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 200.0, 300.0];
+        let combined = "Records that were combined with another record of the same key";
+        let waited = "Records that waited because another write of the same key was under way";
+        let lost = "Records whose answer from Marketo was lost; the guard looked them up to learn the outcome";
+        let fault = "Records whose outcome is unknown because of a bug in the guard (see its log)";
+        let counter = Counter::default;
+        Self {
+            records: page.add("records", "Records written, by outcome", Family::default()),
+            batches: page.add(
+                "batch_records",
+                "Records in each call that wrote to Marketo",
+                Histogram::new(sizes),
+            ),
+            coalesced: page.add("coalesced", combined, counter()),
+            prevented: page.add("races_prevented", waited, counter()),
+            create_duplicate: page.add(
+                "create_duplicate",
+                "Records sent with the action createDuplicate",
+                counter(),
+            ),
+            in_doubt: page.add("unclear", lost, counter()),
+            broken_off: page.add("broken_off", fault, counter()),
+            queue: page.add("queue_records", "Records waiting to be sent", Gauge::default()),
+            oldest: page.seconds(
+                "queue_oldest",
+                "How long the oldest waiting record has waited",
+                Gauge::default(),
+            ),
+        }
+    }
+
+    /// Records that one row of Marketo's stands for: the first created the lead, and the others
+    /// updated it.
+    fn written(&self, status: &str, records: usize) {
+        let others = (records as u64).saturating_sub(1);
+        match status {
+            "created" => {
+                self.count("created", 1);
+                self.count("updated", others);
+            }
+            "updated" => self.count("updated", records as u64),
+            _ => self.count("skipped", records as u64),
+        }
+        self.coalesced.inc_by(others);
+    }
+
+    fn count(&self, outcome: &'static str, records: u64) {
+        if records > 0 {
+            self.records.get_or_create(&ByOutcome { outcome }).inc_by(records);
+        }
+    }
+}
+
+impl Calls {
+    fn new(page: &mut Page) -> Self {
+        let too_many =
+            "Calls that Marketo refused with 606 (rate limit) or 615 (concurrency limit)";
+        let passed = "Requests passed through unchanged, by HTTP status of Marketo's answer";
+        let took = || Histogram::new(exponential_buckets(0.01, 2.0, 14));
+        let took: Family<ByKind, Histogram> = Family::new_with_constructor(took);
+        let used = "Calls made today, in Marketo's day (US Central)";
+        let budget = "Calls that may be made in a day (limits.daily_calls)";
+        Self {
+            too_many: page.add("too_many", too_many, Counter::default()),
+            passed: page.add("passed", passed, Family::default()),
+            upstream: page.seconds("upstream", "How long Marketo took to answer a call", took),
+            today: page.add("quota_used", used, Gauge::default()),
+            budget: page.add("quota_budget", budget, Gauge::default()),
+        }
+    }
+}
+
+impl Limits {
+    fn new(page: &mut Page) -> Self {
+        let guards = "Guards that share the limits of this instance";
+        let calls = "Calls in a window that this guard may make, of limits.calls";
+        let at_once = "Calls that this guard may have in flight, of limits.concurrency";
+        let nothing = "How long no call could leave because other guards hold all of the limits; 0 while calls can leave";
+        Self {
+            guards: page.add("guards", guards, Gauge::default()),
+            calls: page.add("part_calls", calls, Gauge::default()),
+            at_once: page.add("part_at_once", at_once, Gauge::default()),
+            nothing_for: page.seconds("waiting_for_part", nothing, Gauge::default()),
+        }
+    }
+}
+
 impl Watched {
+    fn new(page: &mut Page) -> Self {
+        let raced = "Shadow mode: records written while another write of the same key was under way, by API user";
+        let calls = "Shadow mode: lead writes that passed, by API user";
+        let records = "Shadow mode: records in those lead writes, by API user";
+        let unseen = "Shadow mode: lead writes whose records were not looked at (too large or compressed), by API user";
+        Self {
+            raced: page.add("would_have_raced", raced, Family::default()),
+            calls: page.add("watched_calls", calls, Family::default()),
+            records: page.add("watched_records", records, Family::default()),
+            unseen: page.add("unwatched_calls", unseen, Family::default()),
+        }
+    }
+
     /// A call was looked at.
     pub(super) fn count(&self, user: &ApiUser, records: u64, raced: u64) {
         let user = ByUser { user: user.to_string() };
@@ -73,67 +223,6 @@ impl Watched {
     pub(super) fn count_unseen(&self, user: &ApiUser) {
         self.unseen.get_or_create(&ByUser { user: user.to_string() }).inc();
     }
-
-    fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "would_have_raced",
-            "Shadow mode: records written while another write of the same key was under way, by API user",
-            self.raced.clone(),
-        );
-        registry.register(
-            "watched_calls",
-            "Shadow mode: lead writes that passed, by API user",
-            self.calls.clone(),
-        );
-        registry.register(
-            "watched_records",
-            "Shadow mode: records in those lead writes, by API user",
-            self.records.clone(),
-        );
-        registry.register(
-            "unwatched_calls",
-            "Shadow mode: lead writes whose records were not looked at (too large or compressed), by API user",
-            self.unseen.clone(),
-        );
-    }
-}
-
-/// How a record's write ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Ended {
-    Created,
-    Updated,
-    Skipped,
-    Refused,
-    Open,
-}
-
-impl EncodeLabelValue for Ended {
-    /// In small letters, as Marketo writes a status.
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        encoder.write_str(match self {
-            Self::Created => "created",
-            Self::Updated => "updated",
-            Self::Skipped => "skipped",
-            Self::Refused => "refused",
-            Self::Open => "open",
-        })
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByOutcome {
-    outcome: Ended,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByStatus {
-    status: u16,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByKind {
-    kind: Arc<str>,
 }
 
 /// The engine's observer: counts events, and tells the log of refusals.
@@ -145,155 +234,38 @@ pub(super) struct Watcher {
 
 impl Observer for Watcher {
     fn event(&self, event: &Event<'_>) {
-        let metrics = &self.metrics;
+        let (writes, refusals) = (&self.metrics.writes, &self.refusals);
         match *event {
-            Event::Waiting(records) => drop(metrics.prevented.inc_by(records as u64)),
+            Event::Waiting(records) => drop(writes.prevented.inc_by(records as u64)),
             Event::Batch(records) => {
-                metrics.batches.observe(f64::from(u32::try_from(records).unwrap_or(u32::MAX)));
+                writes.batches.observe(f64::from(u32::try_from(records).unwrap_or(u32::MAX)));
             }
-            Event::Written { status, records } => metrics.written(status, records),
-            Event::Refused(records) => metrics.count(Ended::Refused, records as u64),
-            Event::Open(records) => metrics.count(Ended::Open, records as u64),
-            Event::InDoubt(records) => drop(metrics.unclear.inc_by(records as u64)),
+            Event::Written { status, records } => writes.written(status, records),
+            Event::Refused(records) => writes.count("refused", records as u64),
+            Event::Open(records) => writes.count("open", records as u64),
+            Event::InDoubt(records) => drop(writes.in_doubt.inc_by(records as u64)),
             // They were counted as waiting, or wait for a guard that counts its own.
             Event::HeldElsewhere => {}
-            Event::BrokenOff => drop(metrics.broken_off.inc()),
-            Event::TooMany => metrics.crowded(),
-            Event::Answered { kind, took } => metrics.upstream(kind, took),
-            Event::TokenRefused { user, code } => self.refusals.token_refused(user, code),
-            Event::ReadingDenied { user } => self.refusals.reading_denied(user),
-            Event::SeveralLeads { user, key } => self.refusals.several_have_it(user, key),
+            Event::BrokenOff => drop(writes.broken_off.inc()),
+            Event::TooMany => self.metrics.too_many(),
+            Event::Answered { kind, took } => self.metrics.answered(kind, took),
+            Event::TokenRefused { user, code } => refusals.token_refused(user, code),
+            Event::ReadingDenied { user } => refusals.reading_denied(user),
+            Event::SeveralLeads { user, key } => refusals.several_have_it(user, key),
         }
     }
 }
 
 impl Metrics {
     pub(super) fn new() -> Self {
-        let mut metrics = Self {
-            registry: Registry::default(),
-            writes: Family::default(),
-            batches: Histogram::new([1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 200.0, 300.0]),
-            coalesced: Counter::default(),
-            prevented: Counter::default(),
-            create_duplicate: Counter::default(),
-            unclear: Counter::default(),
-            broken_off: Counter::default(),
-            too_many: Counter::default(),
-            passed: Family::default(),
-            upstream: Family::new_with_constructor(|| {
-                Histogram::new(exponential_buckets(0.01, 2.0, 14))
-            }),
-            queue: Gauge::default(),
-            oldest: Gauge::default(),
-            calls_today: Gauge::default(),
-            budget: Gauge::default(),
-            part_calls: Gauge::default(),
-            part_at_once: Gauge::default(),
-            guards: Gauge::default(),
-            no_part: Gauge::default(),
-            watched: Watched::default(),
-        };
-        let mut registry = Registry::with_prefix("mkto_guard");
-        metrics.register_writes(&mut registry);
-        metrics.register_calls(&mut registry);
-        metrics.register_limits(&mut registry);
-        metrics.watched.register(&mut registry);
-        metrics.registry = registry;
-        metrics
-    }
-
-    fn register_writes(&self, registry: &mut Registry) {
-        registry.register("records", "Records written, by outcome", self.writes.clone());
-        registry.register(
-            "batch_records",
-            "Records in each call that wrote to Marketo",
-            self.batches.clone(),
-        );
-        registry.register(
-            "coalesced",
-            "Records that were combined with another record of the same key",
-            self.coalesced.clone(),
-        );
-        registry.register(
-            "races_prevented",
-            "Records that waited because another write of the same key was under way",
-            self.prevented.clone(),
-        );
-        registry.register(
-            "create_duplicate",
-            "Records sent with the action createDuplicate",
-            self.create_duplicate.clone(),
-        );
-        registry.register(
-            "unclear",
-            "Records whose answer from Marketo was lost; the guard looked them up to learn the outcome",
-            self.unclear.clone(),
-        );
-        registry.register(
-            "broken_off",
-            "Records whose outcome is unknown because of a bug in the guard (see its log)",
-            self.broken_off.clone(),
-        );
-        registry.register("queue_records", "Records waiting to be sent", self.queue.clone());
-        registry.register_with_unit(
-            "queue_oldest",
-            "How long the oldest waiting record has waited",
-            Unit::Seconds,
-            self.oldest.clone(),
-        );
-    }
-
-    fn register_calls(&self, registry: &mut Registry) {
-        registry.register(
-            "too_many",
-            "Calls that Marketo refused with 606 (rate limit) or 615 (concurrency limit)",
-            self.too_many.clone(),
-        );
-        registry.register(
-            "passed",
-            "Requests passed through unchanged, by HTTP status of Marketo's answer",
-            self.passed.clone(),
-        );
-        registry.register_with_unit(
-            "upstream",
-            "How long Marketo took to answer a call",
-            Unit::Seconds,
-            self.upstream.clone(),
-        );
-        registry.register(
-            "quota_used",
-            "Calls made today, in Marketo's day (US Central)",
-            self.calls_today.clone(),
-        );
-        registry.register(
-            "quota_budget",
-            "Calls that may be made in a day (limits.daily_calls)",
-            self.budget.clone(),
-        );
-    }
-
-    fn register_limits(&self, registry: &mut Registry) {
-        registry.register(
-            "guards",
-            "Guards that share the limits of this instance",
-            self.guards.clone(),
-        );
-        registry.register(
-            "part_calls",
-            "Calls in a window that this guard may make, of limits.calls",
-            self.part_calls.clone(),
-        );
-        registry.register(
-            "part_at_once",
-            "Calls that this guard may have in flight, of limits.concurrency",
-            self.part_at_once.clone(),
-        );
-        registry.register_with_unit(
-            "waiting_for_part",
-            "How long no call could leave because other guards hold all of the limits; 0 while calls can leave",
-            Unit::Seconds,
-            self.no_part.clone(),
-        );
+        let mut page = Page(Registry::with_prefix("mkto_guard"));
+        Self {
+            writes: Writes::new(&mut page),
+            calls: Calls::new(&mut page),
+            limits: Limits::new(&mut page),
+            watched: Watched::new(&mut page),
+            registry: page.0,
+        }
     }
 
     /// The counters of shadow mode.
@@ -310,59 +282,37 @@ impl Metrics {
         allowed: Allowance,
     ) -> String {
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        self.queue.set(whole(queue.waiting as u64));
-        self.oldest.set(queue.oldest.as_secs_f64());
-        self.calls_today.set(whole(calls_today));
-        self.budget.set(whole(budget));
-        self.part_calls.set(whole(allowed.share.calls as u64));
-        self.part_at_once.set(whole(allowed.share.at_once as u64));
-        self.guards.set(whole(allowed.guards as u64));
-        self.no_part.set(allowed.nothing_for.as_secs_f64());
+        self.writes.queue.set(whole(queue.waiting as u64));
+        self.writes.oldest.set(queue.oldest.as_secs_f64());
+        self.calls.today.set(whole(calls_today));
+        self.calls.budget.set(whole(budget));
+        self.limits.calls.set(whole(allowed.share.calls as u64));
+        self.limits.at_once.set(whole(allowed.share.at_once as u64));
+        self.limits.guards.set(whole(allowed.guards as u64));
+        self.limits.nothing_for.set(allowed.nothing_for.as_secs_f64());
         let mut page = String::new();
         // Writing to a text cannot fail; a page that is not whole would be no page at all.
         encode(&mut page, &self.registry).map_or_else(|_| String::new(), |()| page)
     }
 
-    /// Records that one row of Marketo's stands for.
-    fn written(&self, status: &str, records: usize) {
-        let outcome = match status {
-            "created" => Ended::Created,
-            "updated" => Ended::Updated,
-            _ => Ended::Skipped,
-        };
-        let others = (records as u64).saturating_sub(1);
-        if outcome == Ended::Created {
-            self.count(Ended::Created, 1);
-            self.count(Ended::Updated, others);
-        } else {
-            self.count(outcome, records as u64);
-        }
-        self.coalesced.inc_by(others);
-    }
-
     pub(super) fn create_duplicate(&self, records: usize) {
-        self.create_duplicate.inc_by(records as u64);
+        self.writes.create_duplicate.inc_by(records as u64);
     }
 
-    pub(super) fn crowded(&self) {
-        self.too_many.inc();
+    pub(super) fn too_many(&self) {
+        self.calls.too_many.inc();
     }
 
     pub(super) fn passed(&self, status: u16) {
-        self.passed.get_or_create(&ByStatus { status }).inc();
+        self.calls.passed.get_or_create(&ByStatus { status }).inc();
     }
 
-    pub(super) fn upstream(&self, kind: Kind, took: Duration) {
+    /// Marketo took so long to answer a call.
+    pub(super) fn answered(&self, kind: Kind, took: Duration) {
         let kind = match kind {
             Kind::Read => "read",
             Kind::Write => "write",
         };
-        self.upstream.get_or_create(&ByKind { kind: kind.into() }).observe(took.as_secs_f64());
-    }
-
-    fn count(&self, outcome: Ended, records: u64) {
-        if records > 0 {
-            self.writes.get_or_create(&ByOutcome { outcome }).inc_by(records);
-        }
+        self.calls.upstream.get_or_create(&ByKind { kind }).observe(took.as_secs_f64());
     }
 }

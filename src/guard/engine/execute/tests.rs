@@ -28,7 +28,7 @@ fn of(email: &str) -> WriteRequest<()> {
 /// The emails or ids of units, and what is to happen next to each.
 fn shown(results: &Results<()>) -> Vec<String> {
     let of_unit = |(unit, next): &(_, Next)| {
-        let unit: &crate::guard::engine::queue::Unit<()> = unit;
+        let unit: &crate::guard::engine::unit::Unit<()> = unit;
         let values = unit.raw.values();
         let named =
             values.get("email").or_else(|| values.get("id")).cloned().unwrap_or(Value::Null);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::{Item, Sharing, Submitted, Unit, WriteQueue, into_calls};
+use super::{Item, Sharing, Submitted, Unit, WriteQueue};
+use crate::guard::engine::batching::into_calls;
 use crate::guard::engine::outcome::{PendingReply, reply};
 use crate::guard::engine::request::{Action, ApiUser, Envelope, Record};
 

@@ -15,9 +15,10 @@ use crate::guard::engine::events::{Event, Observer};
 use crate::guard::engine::fair_queue::FairQueue;
 use crate::guard::engine::hold::Hold;
 use crate::guard::engine::outcome::{PendingReply, reply};
-use crate::guard::engine::queue::{Submitted, Unit, WriteQueue};
+use crate::guard::engine::queue::WriteQueue;
 use crate::guard::engine::request::{ApiUser, Envelope, Record, WriteRequest};
 use crate::guard::engine::sender::Sender;
+use crate::guard::engine::unit::{Submitted, Unit};
 use crate::guard::lease::{Lease, LeaseKey, Leases as _, SharedLeases, Terms};
 use crate::lead::Lead;
 use crate::marketo::{
