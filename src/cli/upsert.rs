@@ -136,16 +136,16 @@ pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit
     }
 }
 
-/// Versions before leases wrote one file at a time, and held the ledger meanwhile. While it is open
-/// here none of them runs, and from then on none begins: its format is newer than theirs.
+/// Versions before leases wrote one file at a time, and held the ledger meanwhile. Once it was opened
+/// by this version none of them runs, and none begins: its format is newer than theirs. A merge that
+/// has it open is no reason to wait, since merges and writes are kept apart by leases.
 async fn outwait_older_runs(
     context: &Context,
     watcher: &Arc<dyn Watch>,
     clock: Clock,
 ) -> Result<(), Failure> {
-    let ledger = Ledger::open(&context.config.ledger_file()?, &context.config.instance_name())?;
-    let left_before = ledger.old_upserts_left_before()?;
-    drop(ledger);
+    let (path, instance) = (context.config.ledger_file()?, context.config.instance_name());
+    let left_before = Ledger::old_upserts_of(&path, &instance)?;
     let wait = left_before
         .map(|left| guard::until_older_runs_are_over(left, super::now(), clock))
         .unwrap_or_default();

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::ErrorCode;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{Error, Ledger};
 use crate::sqlite::{Kind, OpenError};
@@ -52,13 +52,32 @@ impl Ledger {
                 wanted: instance.to_owned(),
             });
         }
+        // So that the file itself shows its format to those who find it locked: see `unlocked`.
+        db.query_row("PRAGMA wal_checkpoint", [], |_| Ok(()))
+            .map_err(|source| failed(path, source))?;
         Ok(Self { db, path: path.to_owned() })
     }
 }
 
+/// A look at the ledger of this instance that a process has open; none where that process may be of
+/// an older version, or another instance's ledger is there. It shows what the file held at some
+/// moment, without what is in the WAL: only for what never changes once the format is there. Once
+/// the file shows this format, no older version can open it.
+pub(super) fn unlocked(path: &Path, instance: &str) -> Option<Connection> {
+    let path = std::path::absolute(path).ok()?;
+    let uri = format!("{}?immutable=1", url::Url::from_file_path(path).ok()?);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(uri, flags).ok()?;
+    let format = LEDGER.check(&db).ok()?;
+    let of: String = db.query_row("SELECT instance FROM meta", [], |row| row.get(0)).ok()?;
+    (format == LEDGER.format() && of == instance).then_some(db)
+}
+
 /// An open ledger as the version before wrote it.
 #[cfg(test)]
-pub(super) fn of_format_six(path: &Path, instance: &str) -> rusqlite::Connection {
+pub(super) fn of_format_six(path: &Path, instance: &str) -> Connection {
     let (older, _) = LEDGER.migrations.split_at(6);
     let older = Kind { migrations: older, ..LEDGER };
     let bind = "INSERT INTO meta (instance) VALUES (?1)";
