@@ -93,11 +93,12 @@ fn upsert(instance: &Instance, group: usize, field: &str, value: &str, leases: L
     let begun = Instant::now();
     while begun.elapsed() < LONGEST / 2 {
         let mut command = instance.command(["upsert", file.to_str().unwrap(), "--confirm"]);
-        // While the email has several leads it writes to none of them.
-        if Run::of(command.env(LEASES, leases.to_string())).code == Some(0) {
+        let run = Run::of(command.env(LEASES, leases.to_string()));
+        assert!(!run.stderr.contains("in use"), "a merge that runs is no reason: {}", run.picture());
+        if run.code == Some(0) {
             return;
         }
-        // Nor does it begin while a merge has the ledger.
+        // While the email has several leads it writes to none of them.
         std::thread::sleep(Duration::from_millis(500));
     }
     panic!("never written: {field} of group {group}");
@@ -180,8 +181,6 @@ fn lost(instance: &Instance, groups: usize, leases: Leases<'_>) -> (Vec<String>,
         while instance.sandbox.leads().len() > groups {
             assert!(runs.len() < 60, "{}", runs.last().map(Run::picture).unwrap_or_default());
             runs.push(merge_once(instance));
-            // An `upsert` that waits for the ledger is to have its turn.
-            std::thread::sleep(Duration::from_secs(1));
         }
         done.store(true, Ordering::Relaxed);
         writers.join().unwrap()
