@@ -27,7 +27,12 @@ impl<M: ExportLeads> Run<'_, M> {
     /// Fills the queue up. What was ordered by an earlier run is found again, and not ordered a
     /// second time.
     pub(super) async fn order(&mut self, windows: &[ExportWindow]) -> Result<(), Error> {
-        for known in windows.iter().filter(|known| known.loaded.is_none()) {
+        let missing = || windows.iter().filter(|known| known.loaded.is_none());
+        // What an earlier run has ordered comes first: its bytes are spent, and another window is
+        // ordered beside it only where both fit.
+        let known = missing().filter(|known| known.export_id.is_some());
+        let new = missing().filter(|known| known.export_id.is_none());
+        for known in known.chain(new) {
             // What is complete is in the queue no more.
             if self.queued.len() >= IN_QUEUE + self.completed.len() {
                 return Ok(());

@@ -134,3 +134,27 @@ async fn marketos_places_stand_idle_for_one_poll_at_most() {
     assert!(idle.iter().sum::<f64>() < 1.0, "six in the queue leave no gap at all: {idle:?}");
     assert!(idle.iter().all(|seconds| *seconds <= poll), "{idle:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_window_is_not_ordered_beside_jobs_of_an_earlier_run_that_nobody_has_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cache = Cache::open(&folder.path().join("cache.db"), "here").unwrap();
+    let (schema, key) = (Schema::default(), KeySpec::default());
+    let fields = ["id".to_owned(), "email".to_owned()];
+    // The job of the first window was lost; that of the second one runs still.
+    let windows = windows_since(now() - TimeDelta::days(100), now());
+    cache.ensure_keys(&key.signature(), |_| None).unwrap();
+    cache.begin_scan(&spec("bulk", &fields, &key), now()).unwrap();
+    cache.plan_exports(&windows).unwrap();
+    cache.keep_export(windows[1], "0").unwrap();
+    let running = SlowJob { created_at: 0.0, runs: Some((0.0, 100.0)) };
+    let marketo = Slow { begun: Instant::now(), jobs: Mutex::new(vec![running]) };
+    let cache = SharedCache::new(cache);
+    // How much a window weighs, or all of them together, is not known.
+    let scan = BulkScan::new(&fields, &schema, &key, Clock::real(), now);
+    let ended = scan_bulk(&marketo, &cache, &scan, &()).await.unwrap();
+    assert!(matches!(ended, Ended::Complete(_)));
+    let jobs = marketo.jobs.lock().unwrap();
+    assert_eq!(jobs.len(), windows.len(), "none is ordered twice");
+    assert!(jobs[1].created_at >= 100.0, "ordered at {} s", jobs[1].created_at);
+}
