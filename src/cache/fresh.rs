@@ -33,28 +33,26 @@ pub struct Fresh {
     hashes: Hashes,
     /// The number of its scan.
     number: i64,
+    is_in_place: bool,
 }
 
 impl Drop for Fresh {
     fn drop(&mut self) {
         drop(self.db.take());
-        // Where it has been renamed, nothing of that name is left.
-        std::fs::remove_file(&self.path).ok();
+        // Once it has its place, a file of that name is another process's.
+        if !self.is_in_place {
+            std::fs::remove_file(&self.path).ok();
+        }
     }
 }
 
 impl Cache {
     /// Begins a file beside this one. These fields have the first places, in this order.
     pub fn begin_fresh(&self, fields: &[String]) -> Result<Fresh, Error> {
-        let path = beside(&self.path);
+        let path = open::beside(&self.path);
         let failed = |source| Error::of(&path, source);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::of(&path, of_io(error)));
-            }
-            // Left by a process that was killed: whoever has the cache open is alone here.
-            _ => {}
-        }
+        // Whoever has the cache open is alone here.
+        open::remove_if_there(&path)?;
         open::make_empty(&path)?;
         let db = open_fresh(&path).map_err(failed)?;
         let mut known = Fields::default();
@@ -62,7 +60,7 @@ impl Cache {
         let hashes = Hashes::in_folder(member::folder_of(&self.path));
         let number =
             self.read(|db| db.query_row("SELECT scans + 1 FROM meta", [], |row| row.get(0)))?;
-        Ok(Fresh { db: Some(db), path, fields: known, hashes, number })
+        Ok(Fresh { db: Some(db), path, fields: known, hashes, number, is_in_place: false })
     }
 
     /// Puts a file that was filled into the place of this cache.
@@ -86,7 +84,10 @@ impl Cache {
             return Err(Error::InUse { path });
         }
         let instance = open::instance_in(&self.db).map_err(failed)?;
-        let moved = std::fs::rename(&fresh.path, &path).map_err(|error| failed(of_io(error)));
+        // Renaming over a symbolic link would replace the link, not what it points to.
+        let place = open::resolved(&path);
+        let moved = std::fs::rename(&fresh.path, place).map_err(|error| failed(of_io(error)));
+        fresh.is_in_place = moved.is_ok();
         // The old file is closed before the new one is opened under its name.
         self.db = Connection::open_in_memory().map_err(failed)?;
         drop(fresh);
@@ -104,12 +105,6 @@ fn opened_again(path: &Path, instance: &str) -> Result<Cache, Error> {
         }
         std::thread::sleep(BETWEEN_TRIES);
     }
-}
-
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    PathBuf::from(name)
 }
 
 fn open_fresh(path: &Path) -> rusqlite::Result<Connection> {

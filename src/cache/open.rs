@@ -3,11 +3,12 @@
 //! Never: touches a file that it does not recognise.
 
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use super::error::of_io;
 use super::{Cache, Error, older};
 
 /// What each format adds to the one before.
@@ -53,12 +54,14 @@ impl Cache {
     fn open_file(path: &Path, instance: &str) -> Result<Self, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let failed = |source| Error::of(path, source);
+        let before = file_of(path)?;
         let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
         db.busy_timeout(Duration::ZERO).map_err(failed)?;
         // Exclusive before the first access: the lock is then taken once, by the transaction below,
         // and kept.
         db.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed)?;
         check_format(&db, path)?;
+        check_place(path, before)?;
         make_private(path)?;
         // Takes effect on a file without pages only.
         db.pragma_update(None, "page_size", PAGE).map_err(failed)?;
@@ -76,7 +79,54 @@ impl Cache {
                 wanted: instance.to_owned(),
             });
         }
+        // What a process that was killed has left is full of people's data, and nobody else's now.
+        remove_if_there(&beside(path))?;
         Ok(Self { db, path: path.to_owned() })
+    }
+}
+
+/// Which file a path names at the moment.
+fn file_of(path: &Path) -> Result<Option<(u64, u64)>, Error> {
+    let found =
+        std::fs::metadata(path).map_err(|source| Error::Open { path: path.to_owned(), source })?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        Ok(Some((found.dev(), found.ino())))
+    }
+    #[cfg(not(unix))]
+    {
+        // An open file cannot be renamed over there.
+        drop(found);
+        Ok(None)
+    }
+}
+
+/// Whether an open file, locked by its first access, still has its name. Where another process has
+/// put a new one into its place meanwhile, its log would be taken for that of the new one.
+fn check_place(path: &Path, before: Option<(u64, u64)>) -> Result<(), Error> {
+    if file_of(path)? == before { Ok(()) } else { Err(Error::InUse { path: path.to_owned() }) }
+}
+
+/// Where the file lies that a path names: behind links, and in a folder even where none is named.
+pub(super) fn resolved(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Where a file is written that is to take the place of a cache.
+pub(super) fn beside(path: &Path) -> PathBuf {
+    let mut name = resolved(path).into_os_string();
+    name.push(".new");
+    PathBuf::from(name)
+}
+
+/// Removes a file, where there is one.
+pub(super) fn remove_if_there(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::of(path, of_io(error)))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -178,4 +228,21 @@ pub(super) fn migrate(db: &mut Connection, instance: &str) -> rusqlite::Result<(
         )?;
     }
     transaction.commit()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_lost_its_name_before_it_was_locked_is_not_gone_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, new) = (folder.path().join("cache.db"), folder.path().join("other.db"));
+        drop(Cache::open(&path, "here").unwrap());
+        drop(Cache::open(&new, "here").unwrap());
+        let before = file_of(&path).unwrap();
+        assert!(check_place(&path, before).is_ok());
+        std::fs::rename(&new, &path).unwrap();
+        assert!(matches!(check_place(&path, before), Err(Error::InUse { .. })));
+    }
 }

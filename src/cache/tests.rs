@@ -445,3 +445,40 @@ proptest! {
         prop_assert_eq!(cache.lead(7).unwrap(), Some(lead));
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_cache_behind_a_link_is_replaced_where_it_lies() {
+    let place = Place::new();
+    let real = place.folder.path().join("real.db");
+    std::os::unix::fs::symlink(&real, place.path()).unwrap();
+    let mut cache = place.open();
+    for email in ["a@x.org", "b@x.org"] {
+        cache.load(&spec(), now(), |loader| loader.add(&row(1, email))).unwrap();
+    }
+    drop(cache);
+    assert!(place.path().symlink_metadata().unwrap().is_symlink());
+    let cache = Cache::open(&real, INSTANCE).unwrap();
+    assert_eq!(cache.lead(1).unwrap().unwrap().email(), Some("b@x.org"));
+}
+
+#[test]
+fn what_a_killed_load_has_left_is_removed_by_whoever_opens_the_cache_next() {
+    let place = Place::new();
+    let mut cache = place.open();
+    cache.load(&spec(), now(), |loader| loader.add(&row(1, "a@x.org"))).unwrap();
+    let fresh = cache.begin_fresh(&spec().fields).unwrap();
+    let left = place.folder.path().join("cache.db.new");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(left.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    // As a kill leaves it.
+    std::mem::forget(fresh);
+    drop(cache);
+    assert!(left.exists());
+    let cache = place.open();
+    assert!(!left.exists());
+    assert_eq!(cache.lead(1).unwrap().unwrap().email(), Some("a@x.org"));
+}
