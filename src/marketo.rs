@@ -22,6 +22,7 @@ mod clock;
 mod deadline;
 mod envelope;
 mod error;
+mod error_chain;
 mod export;
 mod failure;
 mod history;
@@ -57,8 +58,8 @@ pub use clock::{Clock, Moment};
 pub(crate) use deadline::margin;
 pub use deadline::{LeaveBy, MARGIN, to_send, until_over};
 pub use error::{Error, Outcome};
+pub(crate) use error_chain::in_words;
 pub use export::{Download, ExportBudget, ExportJob, ExportLeads, ExportStatus, Ordered};
-pub(crate) use failure::in_words;
 pub(crate) use failure::{CallFailure, Refusal};
 pub use in_flight::{InFlight, longest};
 pub use instance::{

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::deadline::{LeaveBy, MARGIN};
-use super::failure::in_words;
+use super::error_chain::in_words;
 use super::{CertificateFault, is_loopback};
 
 mod connector;

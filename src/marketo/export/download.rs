@@ -11,7 +11,8 @@ use tokio::time::timeout;
 
 use crate::marketo::call::Call;
 use crate::marketo::deadline::MARGIN;
-use crate::marketo::failure::{CallFailure, in_words, judge};
+use crate::marketo::error_chain::in_words;
+use crate::marketo::failure::{CallFailure, judge};
 use crate::marketo::meaning::code_of;
 use crate::marketo::pacer::Slot;
 use crate::marketo::transport::{Body, NoAnswer, Whole};
