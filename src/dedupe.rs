@@ -9,6 +9,7 @@ mod address;
 mod bundle;
 mod cause;
 mod consent;
+mod did_you_mean;
 mod field_rule;
 mod group;
 mod key;
@@ -17,6 +18,7 @@ mod match_key;
 mod person;
 mod plan;
 mod value;
+mod visible;
 mod winner;
 
 pub(crate) use address::can_be_mailed;
@@ -36,16 +38,6 @@ pub use plan::{
     plan_candidate, plan_group, rest_as_seen, still_as_seen,
 };
 pub use winner::{WinnerOrder, WinnerRule};
-
-/// What an error adds: the known word that resembles a wrong one, or nothing where none does.
-fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let likeness = |word: &str| strsim::jaro_winkler(word, wrong);
-    known
-        .filter(|word| likeness(word) > 0.7)
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
-        .map(|word| format!(" (did you mean `{word}`?)"))
-        .unwrap_or_default()
-}
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,8 @@ use serde_json::Value;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
-use super::key::{Key, normalise, visible};
+use super::key::{Key, normalise};
+use super::visible::visible;
 
 /// From here on two whole numbers may be one as floating-point numbers.
 const INEXACT: f64 = 9_007_199_254_740_992.0;

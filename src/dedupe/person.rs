@@ -27,11 +27,11 @@ mod name;
 mod placeholder;
 mod script;
 mod spelling;
-
-pub(super) use placeholder::Placeholders;
+mod word;
 
 use company::Company;
 use name::{Likeness, Name};
+use placeholder::Placeholders;
 
 /// Which groups are left alone until somebody names or allows them: the section `skip` of the
 /// config file.

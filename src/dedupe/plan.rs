@@ -24,6 +24,7 @@ mod blocked;
 mod changes;
 mod facts;
 mod holds;
+mod mailable;
 mod named;
 mod objection;
 mod prediction;

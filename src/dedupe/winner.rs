@@ -7,7 +7,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::did_you_mean;
+use super::did_you_mean::did_you_mean;
 use super::value::{self, completeness, filled};
 use crate::lead::{Crm, Lead};
 

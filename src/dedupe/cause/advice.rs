@@ -1,6 +1,6 @@
 //! What to change so that no more duplicates come about in one way.
 
-use super::Cause;
+use super::kind::Cause;
 
 /// What stops the cause at its source, in words for whoever runs the integration that is named
 /// where one is known.

@@ -5,8 +5,8 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use super::kind::{Cause, Confidence};
 use super::member::{Member, after};
-use super::{Cause, Confidence};
 use crate::lead::Precision;
 
 /// The longest that Marketo lets a sync call run: creations further apart cannot have overlapped.

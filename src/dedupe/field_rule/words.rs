@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::FieldRule;
-use crate::dedupe::did_you_mean;
+use crate::dedupe::did_you_mean::did_you_mean;
 
 const NAMES: &[(&str, FieldRule)] = &[
     ("winner", FieldRule::Winner),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Placeholders;
-use super::spelling::fold;
+use super::placeholder::Placeholders;
+use super::word::fold;
 use crate::lead::Lead;
 
 /// Words that say in which legal form a company exists, or that come and go with its name.
@@ -135,7 +135,7 @@ impl Company {
 #[cfg(test)]
 mod tests {
     use super::Company;
-    use crate::dedupe::person::Placeholders;
+    use crate::dedupe::person::placeholder::Placeholders;
     use crate::lead::Lead;
 
     fn differ(a: &str, b: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use super::spelling::fold;
+use super::word::fold;
 
 /// One name a line: its common forms in several languages, and its short forms. A form can be on
 /// several lines (Alex, Sasha): it agrees with the names of each.

@@ -1,7 +1,8 @@
 //! A lead's name taken apart, and compared with another one.
 
-use super::Placeholders;
-use super::spelling::{Match, Word, first_names, last_names, names, words};
+use super::placeholder::Placeholders;
+use super::spelling::{Match, first_names, last_names, names};
+use super::word::{Word, words};
 use crate::lead::Lead;
 
 /// Words before or behind a name that are none of it.

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use super::spelling::{fold, tokens};
+use super::word::{fold, tokens};
 
 /// In several languages, one text a line or between commas. Each is compared without case, accents,
 /// brackets, punctuation and blanks.

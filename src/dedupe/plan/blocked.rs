@@ -8,8 +8,8 @@
 use std::collections::BTreeSet;
 
 use super::changes::{Draft, field_changes};
+use super::mailable::keep_mailable;
 use super::{FieldFacts, Policy};
-use crate::dedupe::address;
 use crate::dedupe::consent::companion_of;
 use crate::lead::Lead;
 
@@ -68,8 +68,7 @@ fn merging<'l>(
     let losers = super::losers_in_order(members, winner.id);
     let in_order: Vec<&Lead> = std::iter::once(winner).chain(losers).collect();
     let mut draft = field_changes(&in_order, policy, facts)?;
-    let spelling =
-        address::keep_mailable(&in_order, facts, &mut draft.changes, &mut draft.expected)?;
+    let spelling = keep_mailable(&in_order, facts, &mut draft.changes, &mut draft.expected)?;
     let why = policy.winner.why(winner, members);
     let reason = spelling.map_or(why.clone(), |words| format!("{why}; {words}"));
     Ok(Merging { in_order, draft, reason })
