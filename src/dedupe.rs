@@ -10,6 +10,8 @@ mod bundle;
 mod cause;
 mod consent;
 mod did_you_mean;
+mod facts;
+mod field_fact;
 mod field_rule;
 mod group;
 mod key;
@@ -17,15 +19,21 @@ mod key_spec;
 mod match_key;
 mod person;
 mod plan;
+mod policy;
 mod value;
 mod visible;
 mod winner;
+mod words;
 
 pub(crate) use address::can_be_mailed;
 pub use bundle::{Bundles, NoBundle};
 pub(crate) use cause::span;
 pub use cause::{Cause, Confidence, Explanation, LateLead, advice, explain};
-pub use consent::{Sense, custom_companions, custom_consent, sense_of};
+pub use consent::sense::Sense;
+pub use consent::{custom_companions, custom_consent, sense_of};
+pub use facts::FieldFacts;
+pub use facts::holds::WhyNot;
+pub use field_fact::FieldFact;
 pub use field_rule::{FieldRule, FieldRules, OPT_OUTS};
 pub use group::Group;
 pub use key::{Key, normalise};
@@ -33,10 +41,11 @@ pub use key_spec::KeySpec;
 pub use match_key::{KeyKind, widest, widest_text};
 pub use person::Skip;
 pub use plan::{
-    Deviation, Dropped, Expected, FieldChange, FieldFact, FieldFacts, Known, LeftOut, Objection,
-    Plan, PlannedGroup, Policy, Prediction, Reason, Seen, UnknownField, WhyNot, digest_of,
-    plan_candidate, plan_group, rest_as_seen, still_as_seen,
+    Deviation, Dropped, Expected, FieldChange, Known, LeftOut, Objection, Plan, PlannedGroup,
+    Prediction, Reason, Seen, UnknownField, digest_of, plan_candidate, plan_group, rest_as_seen,
+    still_as_seen,
 };
+pub use policy::Policy;
 pub use winner::{WinnerOrder, WinnerRule};
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::consent::words;
+use super::field_fact::FieldFact;
 use super::field_rule::{FieldRules, OPT_OUTS};
-use super::plan::FieldFacts;
+use super::words::words;
 
 /// The configured bundles by name, each with its fields. A name of a default bundle replaces it;
 /// without fields it switches it off.
@@ -132,9 +132,9 @@ const PARTS: &[(&str, &str)] = &[
 /// The address fields of an instance, each with the name of its bundle: `address` for the lead's
 /// own, and for each other family its first words, `billing_address`. A family needs a street, a
 /// city or a postal code, and one field besides.
-pub(super) fn addresses(facts: &FieldFacts) -> BTreeMap<String, String> {
+pub(super) fn addresses(facts: &BTreeMap<String, FieldFact>) -> BTreeMap<String, String> {
     let mut families: BTreeMap<String, Vec<(&str, &str)>> = BTreeMap::new();
-    for (field, fact) in &facts.fields {
+    for (field, fact) in facts {
         if fact.data_type == "boolean" {
             continue;
         }
@@ -197,7 +197,7 @@ mod tests {
             "leadState",
             "estate",
         ]);
-        let found = addresses(&facts);
+        let found = addresses(&facts.fields);
         for (field, bundle) in [
             ("address", Some("address")),
             ("postalCode", Some("address")),

@@ -6,9 +6,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Companion, Sense, in_words, words};
+use super::sense::{Sense, in_words};
+use crate::dedupe::field_fact::FieldFact;
 use crate::dedupe::field_rule::OPT_OUTS;
-use crate::dedupe::plan::{FieldFact, FieldFacts};
+use crate::dedupe::words::words;
+
+/// Whose reason or date a field tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::dedupe) enum Companion {
+    /// That of this consent field.
+    Of(String),
+    /// Of which consent field, its words do not say.
+    Unclear,
+}
 
 /// What such a field tells, as single words.
 const TELLS: &[&str] = &[
@@ -110,12 +120,11 @@ const FORMS: &[(&str, &str)] = &[
 /// The companions of consent fields, each with the field that it belongs to, where there is just
 /// one.
 pub(super) fn companions_of(
-    facts: &FieldFacts,
+    facts: &BTreeMap<String, FieldFact>,
     senses: &BTreeMap<String, Sense>,
 ) -> BTreeMap<String, Companion> {
     let statements = statements(facts, senses);
     let fields = facts
-        .fields
         .iter()
         .filter(|(field, fact)| fact.data_type != "boolean" && !OPT_OUTS.contains(&field.as_str()));
     let found = fields.filter_map(|(field, fact)| {
@@ -139,13 +148,13 @@ fn says_something(stem: &[String]) -> bool {
 
 /// The words of each consent field, by name and by label.
 fn statements<'a>(
-    facts: &'a FieldFacts,
+    facts: &'a BTreeMap<String, FieldFact>,
     senses: &'a BTreeMap<String, Sense>,
 ) -> Vec<(&'a str, BTreeSet<Vec<String>>)> {
     let names: BTreeSet<&str> =
         senses.keys().map(String::as_str).chain(OPT_OUTS.iter().copied()).collect();
     let words_of = |field: &str| {
-        let label = facts.fields.get(field).map_or("", |fact| fact.label.as_str());
+        let label = facts.get(field).map_or("", |fact| fact.label.as_str());
         [field, label].into_iter().map(plain).filter(|words| !words.is_empty()).collect()
     };
     names.into_iter().map(|field| (field, words_of(field))).collect()
@@ -208,7 +217,8 @@ fn plain(name: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::dedupe::consent::{Companion, companion_of, sense_of};
+    use super::Companion;
+    use crate::dedupe::consent::{companion_of, sense_of};
     use crate::dedupe::{FieldFact, FieldFacts, OPT_OUTS};
 
     fn facts(fields: &[(&str, &str, &str)]) -> FieldFacts {

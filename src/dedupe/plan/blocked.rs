@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 
 use super::changes::{Draft, field_changes};
 use super::mailable::keep_mailable;
-use super::{FieldFacts, Policy};
 use crate::dedupe::consent::companion_of;
+use crate::dedupe::facts::FieldFacts;
+use crate::dedupe::policy::Policy;
 use crate::lead::Lead;
 
 /// The group with one lead as its winner.

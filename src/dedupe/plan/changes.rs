@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::FieldChange;
 use super::ruling::Ruling;
 use super::together::{self, Givers};
-use super::{FieldChange, FieldFacts, Policy, WhyNot};
 use crate::dedupe::consent;
+use crate::dedupe::facts::FieldFacts;
+use crate::dedupe::facts::holds::WhyNot;
 use crate::dedupe::field_rule::{Chosen, FieldRule, OPT_OUTS};
+use crate::dedupe::policy::Policy;
 use crate::dedupe::value::is_nothing;
 use crate::lead::{Lead, LeadId};
 

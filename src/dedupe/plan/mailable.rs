@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{FieldChange, FieldFacts};
+use super::FieldChange;
 use crate::dedupe::address::{can_be_mailed, clean};
+use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::key::normalise;
 use crate::dedupe::visible::is_invisible;
 use crate::lead::Lead;

@@ -4,8 +4,10 @@
 //! Never: part of the re-check. A plan holds such a group only where it was named, and leads that
 //! come later are no part of the planned group.
 
-use super::{FieldFacts, Known, LeftOut, Objection, PlannedGroup, Policy, members, plan_group};
-use crate::dedupe::Key;
+use super::{Known, LeftOut, Objection, PlannedGroup, members, plan_group};
+use crate::dedupe::facts::FieldFacts;
+use crate::dedupe::key::Key;
+use crate::dedupe::policy::Policy;
 use crate::lead::{Lead, LeadId};
 
 /// Decides what is to be done with a group, as [`plan_group`] does, and leaves it alone where it

@@ -11,9 +11,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Policy;
-use crate::dedupe::Cause;
+use crate::dedupe::cause::Cause;
 use crate::dedupe::group::likely_shared;
+use crate::dedupe::policy::Policy;
 use crate::lead::{Crm, Lead};
 
 /// What is known of a group beside its leads.

@@ -9,8 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{FieldChange, FieldFacts, PlannedGroup, Policy};
+use super::{FieldChange, PlannedGroup};
+use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::field_rule::{CONCAT, FieldRule, FieldRules};
+use crate::dedupe::policy::Policy;
 use crate::dedupe::value::{is_empty, is_nothing, number_of, text_of};
 use crate::lead::{Lead, LeadId};
 

@@ -3,9 +3,12 @@
 //!
 //! For: one place that knows the defaults. Never: applies a rule.
 
-use super::{FieldFacts, Policy};
-use crate::dedupe::consent::{Companion, Sense, companion_of, sense_of};
+use crate::dedupe::consent::companion::Companion;
+use crate::dedupe::consent::sense::Sense;
+use crate::dedupe::consent::{companion_of, sense_of};
+use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::field_rule::{FieldRule, OPT_OUTS};
+use crate::dedupe::policy::Policy;
 
 /// What decides over a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

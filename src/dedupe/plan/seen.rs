@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Dropped, FieldChange, FieldFacts, PlannedGroup, Policy, Seen, plan_group};
+use super::{Dropped, FieldChange, PlannedGroup, Seen, plan_group};
+use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::field_rule::OPT_OUTS;
+use crate::dedupe::policy::Policy;
 use crate::dedupe::value::is_empty;
 use crate::lead::{Lead, LeadId};
 

@@ -2,11 +2,8 @@
 
 use serde_json::json;
 
-use super::{
-    Deviation, FieldFact, FieldFacts, Plan, PlannedGroup, Policy, plan_group, rest_as_seen,
-    still_as_seen,
-};
-use crate::dedupe::{FieldRule, Key, OPT_OUTS, WinnerRule};
+use super::{Deviation, Plan, PlannedGroup, plan_group, rest_as_seen, still_as_seen};
+use crate::dedupe::{FieldFact, FieldFacts, FieldRule, Key, OPT_OUTS, Policy, WinnerRule};
 use crate::lead::Lead;
 
 mod properties;

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::changes::Rulings;
 use super::ruling::Ruling;
-use super::{FieldFacts, Policy};
+use crate::dedupe::facts::FieldFacts;
+use crate::dedupe::policy::Policy;
 use crate::dedupe::value::{filled, is_nothing};
 use crate::lead::Lead;
 

@@ -5,8 +5,9 @@
 
 use std::fmt;
 
-use super::{FieldFacts, Policy};
+use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::field_rule::{FieldRule, OPT_OUTS};
+use crate::dedupe::policy::Policy;
 use crate::dedupe::winner::WinnerRule;
 
 /// A field that a policy names and the instance does not have.

@@ -8,6 +8,7 @@
 use serde_json::Value;
 
 use super::FieldFacts;
+use crate::dedupe::consent::sense::Sense;
 use crate::dedupe::value::{self, is_empty, text_of};
 
 mod forms;
@@ -59,11 +60,6 @@ impl FieldFacts {
         }
     }
 
-    /// The field's data type in small letters; empty where the instance does not show the field.
-    pub(in crate::dedupe) fn data_type(&self, field: &str) -> &str {
-        self.fields.get(field).map_or("", |fact| fact.data_type.as_str())
-    }
-
     /// Whether an honest write of `written` to the field can have become `held`.
     pub fn holds(&self, field: &str, held: &Value, written: &Value) -> bool {
         if self.canonical(field, held) == self.canonical(field, written) {
@@ -75,6 +71,21 @@ impl FieldFacts {
             Kind::Time => midnight_of(held, written) || midnight_of(written, held),
             Kind::Unknown => value::same(held, written),
             Kind::Boolean | Kind::Phone | Kind::Email | Kind::Text => false,
+        }
+    }
+
+    /// Whether a lead that holds `held`, and would hold `then`, would no longer say a no that it
+    /// says, or may say, now.
+    pub fn takes_back_a_no(&self, field: &str, held: &Value, then: &Value) -> bool {
+        let is_false = self.holds(field, held, &Value::Null);
+        if self.holds(field, held, then) {
+            return false;
+        }
+        match self.consent().sense_of(field) {
+            _ if self.is_opt_out(field) => !is_false,
+            Some(Sense::Consent) => is_false,
+            Some(Sense::Unclear | Sense::OptOut) => true,
+            None => false,
         }
     }
 

@@ -5,11 +5,16 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::Policy;
-use crate::dedupe::bundle::addresses;
-use crate::dedupe::consent::{Companion, ConsentFields, Sense, companion_of, sense_of};
-use crate::dedupe::field_rule::OPT_OUTS;
-use crate::dedupe::value::is_empty;
+use super::bundle::addresses;
+use super::consent::companion::Companion;
+use super::consent::fields::ConsentFields;
+use super::consent::sense::Sense;
+use super::field_fact::FieldFact;
+use super::field_rule::OPT_OUTS;
+use super::policy::Policy;
+use super::value::is_empty;
+
+pub(super) mod holds;
 
 /// Without these no merge is safe.
 const NEEDED: &[&str] = &["unsubscribed", "leadPartitionId"];
@@ -26,22 +31,9 @@ pub struct FieldFacts {
     /// of them are blocked, or they are computed. A blank one may still take its first value.
     pub not_taken: BTreeSet<String>,
     /// What the fields say of consent, found when it is first asked for.
-    pub(in crate::dedupe) consent: OnceLock<ConsentFields>,
+    pub(super) consent: OnceLock<ConsentFields>,
     /// The address fields, each with its bundle, likewise.
-    pub(in crate::dedupe) addresses: OnceLock<BTreeMap<String, String>>,
-}
-
-/// One field.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FieldFact {
-    /// As Marketo's screens name it, for example `Email Address`.
-    pub label: String,
-    /// Marketo's data type: `string`, `email`, `phone`, `integer`, `boolean`, `date`, `score`, ….
-    pub data_type: String,
-    /// The longest value of a text field.
-    pub length: Option<u32>,
-    /// Whether Sync Leads may write it and the CRM does not own it.
-    pub writeable: bool,
+    pub(super) addresses: OnceLock<BTreeMap<String, String>>,
 }
 
 impl FieldFacts {
@@ -50,19 +42,24 @@ impl FieldFacts {
         Self { fields, ..Self::default() }
     }
 
-    pub(in crate::dedupe) fn consent(&self) -> &ConsentFields {
-        self.consent.get_or_init(|| ConsentFields::of(self))
+    pub(super) fn consent(&self) -> &ConsentFields {
+        self.consent.get_or_init(|| ConsentFields::of(&self.fields))
     }
 
     /// The bundle of addresses that the field belongs to.
     pub(super) fn address_of(&self, field: &str) -> Option<&str> {
-        self.addresses.get_or_init(|| addresses(self)).get(field).map(String::as_str)
+        self.addresses.get_or_init(|| addresses(&self.fields)).get(field).map(String::as_str)
     }
 
     /// Whether the field was seen to keep a value like this one against updates. Only a value is
     /// protected, and a boolean always is one.
     pub(super) fn is_blocked(&self, field: &str, held: &Value) -> bool {
         self.not_taken.contains(field) && (!is_empty(held) || self.data_type(field) == "boolean")
+    }
+
+    /// The field's data type in small letters; empty where the instance does not show the field.
+    pub(super) fn data_type(&self, field: &str) -> &str {
+        self.fields.get(field).map_or("", |fact| fact.data_type.as_str())
     }
 
     /// Whether Sync Leads may write the field.
@@ -77,27 +74,12 @@ impl FieldFacts {
 
     /// Whether the field says no to being written to, called or tracked, where it is true.
     pub fn is_opt_out(&self, field: &str) -> bool {
-        OPT_OUTS.contains(&field) || sense_of(field, self) == Some(Sense::OptOut)
-    }
-
-    /// Whether a lead that holds `held`, and would hold `then`, would no longer say a no that it
-    /// says, or may say, now.
-    pub fn takes_back_a_no(&self, field: &str, held: &Value, then: &Value) -> bool {
-        let is_false = self.holds(field, held, &Value::Null);
-        if self.holds(field, held, then) {
-            return false;
-        }
-        match sense_of(field, self) {
-            _ if self.is_opt_out(field) => !is_false,
-            Some(Sense::Consent) => is_false,
-            Some(Sense::Unclear | Sense::OptOut) => true,
-            None => false,
-        }
+        OPT_OUTS.contains(&field) || self.consent().sense_of(field) == Some(Sense::OptOut)
     }
 
     /// The consent field of which the field tells the reason or the time.
     pub fn flag_explained_by(&self, field: &str) -> Option<&str> {
-        match companion_of(field, self)? {
+        match self.consent().companion_of(field)? {
             Companion::Of(flag) => Some(flag),
             Companion::Unclear => None,
         }
