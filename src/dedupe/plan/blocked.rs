@@ -12,7 +12,8 @@ use super::mailable::keep_mailable;
 use crate::dedupe::consent::companion_of;
 use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::policy::Policy;
-use crate::lead::Lead;
+use crate::dedupe::value::completeness;
+use crate::lead::{Lead, LeadId};
 
 /// The group with one lead as its winner.
 pub(super) struct Merging<'l> {
@@ -66,13 +67,20 @@ fn merging<'l>(
     policy: &'l Policy,
     facts: &'l FieldFacts,
 ) -> Result<Merging<'l>, String> {
-    let losers = super::losers_in_order(members, winner.id);
+    let losers = losers_in_order(members, winner.id);
     let in_order: Vec<&Lead> = std::iter::once(winner).chain(losers).collect();
     let mut draft = field_changes(&in_order, policy, facts)?;
     let spelling = keep_mailable(&in_order, facts, &mut draft.changes, &mut draft.expected)?;
     let why = policy.winner.why(winner, members);
     let reason = spelling.map_or(why.clone(), |words| format!("{why}; {words}"));
     Ok(Merging { in_order, draft, reason })
+}
+
+/// Most complete first.
+fn losers_in_order(members: &[Lead], winner: LeadId) -> Vec<&Lead> {
+    let mut losers: Vec<&Lead> = members.iter().filter(|lead| lead.id != winner).collect();
+    losers.sort_by_key(|lead| (std::cmp::Reverse(completeness(lead)), lead.id));
+    losers
 }
 
 /// How much of the draft rests on blocked fields: how many of consent, then how many at all; none

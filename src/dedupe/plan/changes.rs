@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::FieldChange;
-use super::ruling::Ruling;
+use super::model::FieldChange;
+use super::prediction::differs_by_nature;
+use super::ruling::{Ruling, Rulings};
 use super::together::{self, Givers};
 use crate::dedupe::consent;
 use crate::dedupe::facts::FieldFacts;
@@ -14,9 +15,6 @@ use crate::dedupe::field_rule::{Chosen, FieldRule, OPT_OUTS};
 use crate::dedupe::policy::Policy;
 use crate::dedupe::value::is_nothing;
 use crate::lead::{Lead, LeadId};
-
-/// What decides over each field of a group.
-pub(super) type Rulings<'l> = BTreeMap<&'l str, Ruling<'l>>;
 
 /// What a plan does with the fields of a group.
 #[derive(Debug, Default)]
@@ -181,7 +179,7 @@ pub(super) fn saved_one_by_one(in_order: &[&Lead], policy: &Policy, facts: &Fiel
         let ruled_out = matches!(policy.fields.of(field), FieldRule::KeepBlank | FieldRule::Ignore);
         let left_to_marketo = !facts.is_writeable(field)
             && facts.fields.contains_key(field)
-            && !super::prediction::differs_by_nature(field)
+            && !differs_by_nature(field)
             && !facts.is_derived(field)
             && !ruled_out;
         left_to_marketo && blank(winner) && blank(first) && later.iter().any(|lead| !blank(lead))

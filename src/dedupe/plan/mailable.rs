@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::FieldChange;
+use super::model::FieldChange;
 use crate::dedupe::address::{can_be_mailed, clean};
 use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::key::normalise;

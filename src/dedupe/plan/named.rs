@@ -4,7 +4,9 @@
 //! Never: part of the re-check. A plan holds such a group only where it was named, and leads that
 //! come later are no part of the planned group.
 
-use super::{Known, LeftOut, Objection, PlannedGroup, members, plan_group};
+use super::decide::{members, plan_group};
+use super::model::{LeftOut, PlannedGroup};
+use super::objection::{Known, Objection};
 use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::key::Key;
 use crate::dedupe::policy::Policy;

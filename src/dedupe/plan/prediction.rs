@@ -6,15 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{FieldChange, PlannedGroup};
+use super::model::{Dropped, FieldChange, PlannedGroup};
 use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::field_rule::{CONCAT, FieldRule, FieldRules};
 use crate::dedupe::policy::Policy;
 use crate::dedupe::value::{is_empty, is_nothing, number_of, text_of};
-use crate::lead::{Lead, LeadId};
+use crate::lead::Lead;
 
 /// What a survivor will hold, and what of the leads is lost with the merge.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,17 +36,6 @@ pub enum Expected {
     Exactly(Value),
     /// One of these: Marketo's choice, where it cannot be written beforehand.
     OneOf(Vec<Value>),
-}
-
-/// A value that a merge destroys.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Dropped {
-    /// The field's REST API name.
-    pub name: String,
-    /// The lead that holds it, the winner too where a rule replaces its value.
-    pub lead: LeadId,
-    /// The value.
-    pub value: Value,
 }
 
 /// A field of a survivor that holds something else than predicted.

@@ -3,12 +3,17 @@
 //!
 //! For: one place that knows the defaults. Never: applies a rule.
 
+use std::collections::BTreeMap;
+
 use crate::dedupe::consent::companion::Companion;
 use crate::dedupe::consent::sense::Sense;
 use crate::dedupe::consent::{companion_of, sense_of};
 use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::field_rule::{FieldRule, OPT_OUTS};
 use crate::dedupe::policy::Policy;
+
+/// What decides over each field of a group.
+pub(super) type Rulings<'l> = BTreeMap<&'l str, Ruling<'l>>;
 
 /// What decides over a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

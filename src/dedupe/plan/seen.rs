@@ -1,53 +1,14 @@
 //! What a plan believed of its leads, and whether that still holds (law 2).
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use super::{Dropped, FieldChange, PlannedGroup, Seen, plan_group};
+use super::decide::plan_group;
+use super::look::{HIDDEN, look};
+use super::model::{Dropped, FieldChange, PlannedGroup, Seen};
 use crate::dedupe::facts::FieldFacts;
-use crate::dedupe::field_rule::OPT_OUTS;
 use crate::dedupe::policy::Policy;
 use crate::dedupe::value::is_empty;
 use crate::lead::{Lead, LeadId};
-
-/// Before the digest of a field that the instance does not show: one that is hidden later reads as
-/// blank, which is no proof that it is.
-const HIDDEN: &str = "hidden:";
-
-/// What the plan has to remember of a lead of the group.
-pub(super) fn look(lead: &Lead, group: &PlannedGroup, policy: &Policy, facts: &FieldFacts) -> Seen {
-    let digest = |field: String| {
-        let value =
-            lead.value(&field).map(|value| facts.canonical(&field, value)).unwrap_or_default();
-        let digest = if value.is_empty() { value } else { short_digest(&[value.as_bytes()]) };
-        let hidden = if facts.fields.contains_key(&field) { "" } else { HIDDEN };
-        (field, format!("{hidden}{digest}"))
-    };
-    Seen {
-        id: lead.id,
-        created_at: lead.created_at(),
-        digests: watched_fields(lead, group, policy).into_iter().map(digest).collect(),
-    }
-}
-
-/// The fields whose change takes a lead's group out: those of the key, those that decide the
-/// winner, those with a rule, those that are written, and those that say whether it is one person.
-fn watched_fields(lead: &Lead, group: &PlannedGroup, policy: &Policy) -> BTreeSet<String> {
-    let mut fields: BTreeSet<String> = policy.winner.deciding_fields().into_iter().collect();
-    if lead.id == group.winner {
-        // An update of the lead that was updated last, by what is written to it for one, makes it
-        // no less the winner.
-        fields.remove("updatedAt");
-    }
-    fields.extend(policy.key.fields.iter().cloned());
-    fields.extend(policy.fields.0.keys().chain(&policy.skip.differs).cloned());
-    fields.extend(OPT_OUTS.iter().map(|field| (*field).to_owned()));
-    fields.extend(group.expected.keys().cloned());
-    fields.extend(["firstName", "lastName", "leadPartitionId"].map(str::to_owned));
-    fields
-}
 
 /// Whether the live leads are still what the plan looked at; otherwise what changed.
 pub fn still_as_seen(
@@ -249,20 +210,4 @@ fn without_spread_opt_out(lead: &Lead, planned: &PlannedGroup) -> Option<Lead> {
         .any(|change| change.name == SPREADS && change.after == Value::Bool(true));
     (writes && lead.id != planned.winner && lead.flag(SPREADS))
         .then(|| lead.clone().with(SPREADS, false))
-}
-
-/// A short digest of texts, in their order.
-pub fn digest_of(parts: impl IntoIterator<Item = String>) -> String {
-    let parts: Vec<String> = parts.into_iter().collect();
-    short_digest(&parts.iter().map(String::as_bytes).collect::<Vec<_>>())
-}
-
-/// The first 16 hexadecimal digits of the SHA-256 of the parts, each with its length before it.
-pub(super) fn short_digest(parts: &[&[u8]]) -> String {
-    let mut digest = Sha256::new();
-    for part in parts {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part);
-    }
-    digest.finalize().iter().take(8).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

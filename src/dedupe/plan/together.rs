@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::changes::Rulings;
-use super::ruling::Ruling;
+use super::ruling::{Ruling, Rulings};
 use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::policy::Policy;
 use crate::dedupe::value::{filled, is_nothing};
