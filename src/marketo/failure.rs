@@ -23,7 +23,15 @@ pub(crate) enum CallFailure {
     /// Marketo said no; nothing was done.
     Refused(Box<Refusal>),
     /// A write that left, and may have been done or be under way (law 4).
-    InDoubt { what: String, request_id: Option<String>, in_flight: InFlight },
+    ///
+    /// `what` may quote a value of the call, since Marketo's messages do; the code, where there is
+    /// one, is what a log may tell.
+    InDoubt {
+        what: Box<str>,
+        code: Option<Box<str>>,
+        request_id: Option<String>,
+        in_flight: InFlight,
+    },
     /// Marketo could not be reached, or a read kept failing; nothing was done.
     Unavailable { what: String, attempts: u32 },
     /// A reading answer that is not what Marketo documents.
@@ -114,7 +122,9 @@ fn read(
 ) -> Result<Answer, CallFailure> {
     let doubtful = |what: String, request_id: Option<String>| match call.kind {
         Kind::Read => CallFailure::unavailable(and_request(what, request_id.as_ref())),
-        Kind::Write => CallFailure::InDoubt { what, request_id, in_flight },
+        Kind::Write => {
+            CallFailure::InDoubt { what: what.into(), code: None, request_id, in_flight }
+        }
     };
     let whole = match reply {
         Ok(whole) => whole,
@@ -172,7 +182,12 @@ fn refused(
     };
     match verdict {
         Verdict::TryAgain => CallFailure::unavailable(and_request(what, request_id.as_ref())),
-        Verdict::Unclear => doubtful(what, request_id),
+        Verdict::Unclear => match doubtful(what, request_id) {
+            CallFailure::InDoubt { what, request_id, in_flight, .. } => {
+                CallFailure::InDoubt { what, code: Some(reason.code.into()), request_id, in_flight }
+            }
+            read => read,
+        },
         Verdict::RenewToken
         | Verdict::SlowDown
         | Verdict::Refuse
@@ -240,9 +255,12 @@ impl CallFailure {
     pub(super) fn into_error(self, call: String, base: &Url, identity: &Url) -> Error {
         match self {
             Self::Refused(refusal) => refusal.into_error(call, identity),
-            Self::InDoubt { what, request_id, in_flight } => {
-                Error::Unclear { call, what, request_id, in_flight: Box::new(in_flight) }
-            }
+            Self::InDoubt { what, request_id, in_flight, .. } => Error::Unclear {
+                call,
+                what: what.into(),
+                request_id,
+                in_flight: Box::new(in_flight),
+            },
             Self::Unavailable { what, attempts } => Error::Unavailable { call, what, attempts },
             Self::Unreadable { what, request_id } => {
                 Error::Answer { call, what: what.to_owned(), request_id }

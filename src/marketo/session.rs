@@ -293,7 +293,8 @@ impl<'a, T: Turns> Session<'a, T> {
                 in_flight: came.in_flight,
             }),
             None => Err(CallFailure::InDoubt {
-                what: "its result is no list".to_owned(),
+                what: "its result is no list".into(),
+                code: None,
                 request_id: answer.request_id,
                 in_flight: came.in_flight,
             }),

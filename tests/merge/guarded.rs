@@ -94,7 +94,11 @@ fn upsert(instance: &Instance, group: usize, field: &str, value: &str, leases: L
     while begun.elapsed() < LONGEST / 2 {
         let mut command = instance.command(["upsert", file.to_str().unwrap(), "--confirm"]);
         let run = Run::of(command.env(LEASES, leases.to_string()));
-        assert!(!run.stderr.contains("in use"), "a merge that runs is no reason: {}", run.picture());
+        assert!(
+            !run.stderr.contains("in use"),
+            "a merge that runs is no reason: {}",
+            run.picture()
+        );
         if run.code == Some(0) {
             return;
         }

@@ -94,9 +94,11 @@ impl<S: Sender, L: Leases> Calls<S, L> {
         let written = self.sender.write(&request.origin, body, &turn, &gate).await;
         turn.end();
         written.map_err(|failure| match failure {
-            CallFailure::InDoubt { what, in_flight, .. } => {
+            CallFailure::InDoubt { what, code, request_id, in_flight } => {
+                // Marketo's own words may quote a person's value: a log has its code alone.
+                let what = code.map_or(what, |code| format!("Marketo said {code}").into());
                 tracing::warn!(
-                    user = %request.user, what, records = units.len(),
+                    user = %request.user, %what, request_id, records = units.len(),
                     "an outcome is unclear, and is settled by looking"
                 );
                 NotWritten::InDoubt(in_flight)

@@ -68,9 +68,10 @@ pub(crate) enum Refused {
     Fault,
 }
 
-/// Refusals that are about the token, the endpoint or the day, so that every record of the call
+/// Refusals that are about the token, the endpoint, the limits or the day, so that every record of the call
 /// would get the same alone.
-const SAME_FOR_ALL: [&str; 9] = ["401", "600", "601", "602", "603", "605", "607", "608", "610"];
+const SAME_FOR_ALL: [&str; 11] =
+    ["401", "600", "601", "602", "603", "605", "606", "607", "608", "610", "615"];
 
 impl Refused {
     /// What a failed call comes to; none where it is in doubt, or where its gate knows why.

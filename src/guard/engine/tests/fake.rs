@@ -257,7 +257,7 @@ impl Sender for FakeMarketo {
         let body: Value = serde_json::from_slice(&body).unwrap();
         let in_flight = InFlight::left_at(Instant::now(), SYNC_LIMIT, Clock::real());
         let in_doubt =
-            CallFailure::InDoubt { what: "lost".to_owned(), request_id: None, in_flight };
+            CallFailure::InDoubt { what: "lost".into(), code: None, request_id: None, in_flight };
         let keys = self.begin(&body);
         let mut rows = match fault {
             Some(Fault::LostAndDone(after)) => {
