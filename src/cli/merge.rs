@@ -12,19 +12,18 @@ use super::{Context, Exit, Failure, Progress, Ui, history};
 use crate::cache::{Cache, Groups, Row};
 use crate::config::Config;
 use crate::dedupe::{Group, Key, KeySpec, Plan, Policy, explain};
-use crate::guard;
 use crate::lead::{Lead, LeadId};
-use crate::ledger::{Finding, FindingId, Ledger};
-use crate::marketo::Clock;
+use crate::ledger::{Finding, FindingId};
 use crate::merge::{
     Candidate, Confirmed, GroupReport, Hold, Merge, Outcome, Report, Resumed, Settings, Stopped,
     Watch,
 };
 use crate::report::Filter;
-use crate::terminal::{about, counted_of};
+use crate::terminal::counted_of;
 
 mod findings;
 mod kept;
+mod ledger;
 mod resumed;
 mod show;
 
@@ -117,7 +116,7 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
     if args.plan.is_none() {
         refuse_unfinished(&cache)?;
     }
-    let mut ledger = open_ledger(context, args.confirm, client.clock()).await?;
+    let mut ledger = ledger::open(context, args.confirm, client.clock()).await?;
     history::append_waiting(&mut cache, &mut ledger)?;
     let kept = args.plan.as_ref().map(|id| kept::load(&ledger, id, &instance)).transpose()?;
     let settings = Settings {
@@ -237,29 +236,6 @@ fn refuse_unfinished(cache: &Cache) -> Result<(), Failure> {
             hint: Some(words),
         })
     })
-}
-
-/// Opens the ledger. Before anything is merged it waits for a write that an older version left open:
-/// that may still be running, without a lease that would keep a merge off its record.
-async fn open_ledger(
-    context: &mut Context,
-    carries_out: bool,
-    clock: Clock,
-) -> Result<Ledger, Failure> {
-    let ledger = Ledger::open(&context.config.ledger_file()?, &context.config.instance_name())?;
-    if !carries_out {
-        return Ok(ledger);
-    }
-    let wait = ledger
-        .old_upserts_left_before()?
-        .map(|left| guard::until_older_runs_are_over(left, super::now(), clock))
-        .unwrap_or_default();
-    if !wait.is_zero() {
-        let wait_in_words = about(wait);
-        context.ui.note(&format!("waiting {wait_in_words} for a write of an older version to end"));
-        context.or_stop(tokio::time::sleep(wait)).await?;
-    }
-    Ok(ledger)
 }
 
 fn key_of(spec: &KeySpec, lead: &Lead) -> Option<String> {

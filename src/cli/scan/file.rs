@@ -119,8 +119,11 @@ pub(super) fn run(
         Ok((run, unread)) => Ok((run, cache, unread)),
         Err(failure) => {
             drop(cache);
-            if is_new {
-                // Nothing was read, so that there is no cache, either; where it stays, it is empty.
+            // Nothing was read, so that there is no cache, either; where it stays, it is empty. One
+            // that somebody else has by now was put in place, and is whole.
+            let now = open(&context.config).ok().and_then(|cache| cache.summary().ok());
+            let is_empty = now.is_some_and(|now| now.scanned_at.is_none() && now.leads == 0);
+            if is_new && is_empty {
                 std::fs::remove_file(path).ok();
             }
             Err(failure)

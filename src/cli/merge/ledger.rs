@@ -1,0 +1,30 @@
+//! The ledger of a merge run, opened so that no write of an older version is under way.
+
+use super::super::{Context, Failure, now};
+use crate::guard;
+use crate::ledger::Ledger;
+use crate::marketo::Clock;
+use crate::terminal::about;
+
+/// Opens the ledger. Before anything is merged it waits for a write that an older version left open:
+/// that may still be running, without a lease that would keep a merge off its record.
+pub(super) async fn open(
+    context: &mut Context,
+    carries_out: bool,
+    clock: Clock,
+) -> Result<Ledger, Failure> {
+    let ledger = Ledger::open(&context.config.ledger_file()?, &context.config.instance_name())?;
+    if !carries_out {
+        return Ok(ledger);
+    }
+    let wait = ledger
+        .old_upserts_left_before()?
+        .map(|left| guard::until_older_runs_are_over(left, now(), clock))
+        .unwrap_or_default();
+    if !wait.is_zero() {
+        let wait_in_words = about(wait);
+        context.ui.note(&format!("waiting {wait_in_words} for a write of an older version to end"));
+        context.or_stop(tokio::time::sleep(wait)).await?;
+    }
+    Ok(ledger)
+}
