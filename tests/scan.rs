@@ -161,7 +161,8 @@ fn the_cache_of_another_instance_is_refused_and_two_scans_at_once_are_one() {
 
     let mut options = quick();
     options.leads = 300;
-    options.answer_delay = Duration::from_millis(150);
+    // The second waits two seconds for the cache: the first must take longer by far.
+    options.answer_delay = Duration::from_millis(600);
     let instance = Instance::start(options);
     let mut first = spawn(&instance, &["scan"]);
     until("the first read", || reads(&instance) > 0);
