@@ -109,11 +109,10 @@ impl<O: Send + Sync + 'static> Engine<O> {
     /// Submits a write.
     pub(crate) fn submit(&self, write: WriteRequest<O>) -> PendingReply {
         let WriteRequest { user, origin, fingerprint, envelope, records, admitted } = write;
-        let (reply, pending) = outcome::reply(records.len());
+        let (reply, pending) = outcome::reply(records.len(), admitted);
         let agreement = envelope.agreement(&fingerprint);
         let since = Instant::now();
-        let request =
-            Submitted { user, origin, envelope, agreement, since, reply, _admitted: admitted };
+        let request = Submitted { user, origin, envelope, agreement, since, reply };
         // Where the engine has ended the reply says that nothing is known.
         self.commands.send(Command::Submit(Arc::new(request), records)).ok();
         pending

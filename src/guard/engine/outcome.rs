@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::guard::lease::LeaseError;
@@ -148,6 +150,9 @@ struct State {
     gone: AtomicBool,
     /// Set when a call with one of the records leaves.
     sent: AtomicBool,
+    /// Its places in the queue: given back with the last outcome, or, where nobody waits for that
+    /// any more, when the engine is done with it.
+    admitted: Mutex<Vec<OwnedSemaphorePermit>>,
 }
 
 /// What a writer's patience ended with.
@@ -161,11 +166,11 @@ pub(crate) enum Waited {
     Open,
 }
 
-/// Both ends, for so many records.
-pub(super) fn reply(records: usize) -> (Reply, PendingReply) {
+/// Both ends, for so many records that were let in with these places.
+pub(super) fn reply(records: usize, admitted: Vec<OwnedSemaphorePermit>) -> (Reply, PendingReply) {
     let (sender, outcomes) = unbounded_channel();
     let whereabouts = (0..records).map(|_| AtomicU8::new(Whereabouts::AtRest as u8)).collect();
-    let state = Arc::new(State { whereabouts, ..State::default() });
+    let state = Arc::new(State { whereabouts, admitted: Mutex::new(admitted), ..State::default() });
     let so_far = vec![None; records];
     let pending = PendingReply { state: Arc::clone(&state), outcomes, so_far, missing: records };
     (Reply { state, outcomes: sender }, pending)
@@ -198,6 +203,10 @@ impl PendingReply {
             if let Some(none @ None) = self.so_far.get_mut(place) {
                 *none = Some(outcome.clone());
                 self.missing -= 1;
+                if self.missing == 0 {
+                    // The engine may hold the write for longer, while it releases its leases.
+                    self.state.admitted.lock().clear();
+                }
                 return Some((place, outcome));
             }
         }
@@ -271,7 +280,7 @@ mod tests {
 
     #[test]
     fn nothing_leaves_for_a_writer_that_has_gone_not_even_the_rest_of_what_it_sent() {
-        let (reply, pending) = reply(2);
+        let (reply, pending) = reply(2, Vec::new());
         assert!(reply.may_leave() && reply.may_leave());
         drop(pending);
         assert!(!reply.may_leave());
@@ -280,9 +289,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_writer_without_patience_is_told_whether_anything_was_sent() {
         let second = Duration::from_secs(1);
-        let (_kept, pending) = reply(1);
+        let (_kept, pending) = reply(1, Vec::new());
         assert!(matches!(pending.within(second).await, Waited::NothingSent));
-        let (kept, pending) = reply(1);
+        let (kept, pending) = reply(1, Vec::new());
         assert!(kept.may_leave());
         assert!(matches!(pending.within(second).await, Waited::Open));
         assert!(!kept.may_leave());
@@ -290,7 +299,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn outcomes_come_in_the_order_of_the_records_and_the_first_of_each_counts() {
-        let (kept, pending) = reply(2);
+        let (kept, pending) = reply(2, Vec::new());
         kept.settle(1, Outcome::Unchanged(7));
         kept.settle(1, Outcome::Open);
         kept.settle(0, Outcome::NotSent);
@@ -300,7 +309,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_the_engine_never_said_is_open() {
-        let (kept, pending) = reply(2);
+        let (kept, pending) = reply(2, Vec::new());
         kept.settle(1, Outcome::NotSent);
         drop(kept);
         assert!(matches!(pending.within(Duration::from_secs(1)).await, Waited::Open));
@@ -308,7 +317,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_writer_that_stops_knows_what_is_in_doubt_and_what_is_still_under_way() {
-        let (kept, pending) = reply(3);
+        let (kept, pending) = reply(3, Vec::new());
         assert!(!pending.is_under_way());
         kept.is_now(0, Whereabouts::UnderWay);
         kept.is_now(1, Whereabouts::UnderWay);
@@ -319,5 +328,19 @@ mod tests {
         assert_eq!(pending.in_doubt(), [1]);
         kept.settle(1, Outcome::Unchanged(7));
         assert_eq!(pending.in_doubt(), [0_usize; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_place_is_free_with_the_last_outcome_though_the_engine_still_has_the_write() {
+        let places = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
+        let place = std::sync::Arc::clone(&places).try_acquire_owned().unwrap();
+        let (kept, mut pending) = reply(2, vec![place]);
+        kept.settle(0, Outcome::NotSent);
+        assert!(pending.next().await.is_some());
+        assert_eq!(places.available_permits(), 0, "one record has no outcome yet");
+        kept.settle(1, Outcome::NotSent);
+        assert!(pending.next().await.is_some());
+        assert_eq!(places.available_permits(), 1);
+        drop(kept);
     }
 }

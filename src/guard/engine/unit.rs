@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::outcome::{Reply, Whereabouts};
@@ -20,8 +19,6 @@ pub(super) struct Submitted<O> {
     pub(super) agreement: [u8; 32],
     pub(super) since: Instant,
     pub(super) reply: Reply,
-    /// Its places among those who may wait.
-    pub(super) _admitted: Vec<OwnedSemaphorePermit>,
 }
 
 /// A record's number among all that were submitted.

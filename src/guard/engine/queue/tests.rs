@@ -34,7 +34,7 @@ impl Scene {
         let fields = |record: &Value| -> Map<String, Value> { record.as_object().unwrap().clone() };
         let read = |record| Record::of_fields(&fields(record), &envelope, "test");
         let records: Vec<Record> = records.iter().map(read).collect();
-        let (reply, pending) = reply(records.len());
+        let (reply, pending) = reply(records.len(), Vec::new());
         let mut fingerprint = [0; 32];
         fingerprint[..user.len()].copy_from_slice(user.as_bytes());
         let request = Submitted {
@@ -44,7 +44,6 @@ impl Scene {
             envelope,
             since: Instant::now(),
             reply,
-            _admitted: Vec::new(),
         };
         self.queue.enter(&Arc::new(request), records);
         self.waiting.push(pending);

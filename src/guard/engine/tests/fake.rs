@@ -347,11 +347,10 @@ pub(crate) fn units(writes: Vec<WriteRequest<()>>) -> (Vec<Unit<()>>, Vec<Pendin
     let user = writes[0].user.clone();
     for write in writes {
         let WriteRequest { user, origin, fingerprint, envelope, records, admitted } = write;
-        let (reply, waiting) = reply(records.len());
+        let (reply, waiting) = reply(records.len(), admitted);
         let agreement = envelope.agreement(&fingerprint);
         let since = Instant::now();
-        let request =
-            Submitted { user, origin, agreement, envelope, since, reply, _admitted: admitted };
+        let request = Submitted { user, origin, envelope, agreement, since, reply };
         queue.enter(&Arc::new(request), records);
         pending.push(waiting);
     }
