@@ -1,9 +1,10 @@
 //! Finds, explains, merges and prevents duplicate people in Adobe Marketo Engage.
 //!
-//! Marketo's `createOrUpdate` looks an email up and then inserts, so two calls that overlap make two
-//! leads. This crate finds the leads that are one person, plans what their merge would keep, carries
-//! the plan out with nothing lost, and gives writers a path on which no duplicate can arise. The
-//! program `mkto-audit` is a thin layer over it: everything that its commands do, a program can do.
+//! Marketo's `createOrUpdate` looks an email up and then inserts, so two calls that overlap make
+//! two leads. This crate finds the leads that are one person, plans what their merge would keep,
+//! carries the plan out with nothing lost, and gives writers a path on which no duplicate can
+//! arise. The program `mkto-audit` is a thin layer over it: everything that its commands do, a
+//! program can do.
 //!
 //! # A scan, a plan and a merge
 //!
@@ -96,8 +97,8 @@
 //! | [`cache`], [`ledger`], [`marketo`], [`dedupe`] | the file that may be lost; the file that may not; the REST API; the decisions, pure |
 //! | [`table`], [`lead`] | CSV, text and workbooks as rows; the words that all of them share |
 //!
-//! Beside them stands the crate [`mkto_sandbox`]. It depends on nothing in this one: a misreading of
-//! the API in the client must not hide in what the client is tested against.
+//! Beside them stands the crate [`mkto_sandbox`]. It depends on nothing in this one: a misreading
+//! of the API in the client must not hide in what the client is tested against.
 
 mod boot_clock;
 pub mod cache;

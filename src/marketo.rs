@@ -1,11 +1,11 @@
 //! Speaks Marketo, and knows nothing of duplicates.
 //!
-//! For: one typed, paced, classified door to the REST API, in capabilities. A [`Client`] makes calls
-//! with its own token; on behalf of the guard's callers a session makes them with theirs. Both go by
-//! one retry loop, one envelope and one table of what Marketo's codes mean.
+//! For: one typed, paced, classified door to the REST API, in capabilities. A [`Client`] makes
+//! calls with its own token; on behalf of the guard's callers a session makes them with theirs.
+//! Both go by one retry loop, one envelope and one table of what Marketo's codes mean.
 //!
-//! Never: prints, decides about duplicates, sends a write a second time whose outcome is unclear, or
-//! lets a token or a secret reach a URL, an error or a log line.
+//! Never: prints, decides about duplicates, sends a write a second time whose outcome is unclear,
+//! or lets a token or a secret reach a URL, an error or a log line.
 //!
 //! From the wire upwards: `transport` (connections, and bodies that leave by a deadline), `call`,
 //! `envelope`, `meaning`, `failure`, `retry`, `session`, `client`, then the typed verbs in `read`,

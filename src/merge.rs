@@ -19,8 +19,8 @@
 //!    get their former values back (`give_back`).
 //!
 //! The next run begins with what the last one left open ([`Merge::settle_open`]), so that killing
-//! it at any instant is harmless. `rounds` is the loop that arranges these steps; what it carries along is a `Run`, and
-//! what every step works with is the [`Merge`].
+//! it at any instant is harmless. `rounds` is the loop that arranges these steps; what it carries
+//! along is a `Run`, and what every step works with is the [`Merge`].
 //!
 //! Only [`Confirmed`] hands out merge orders, and only against the ledger's proof that the intent
 //! is on disk. Never: decides which leads are duplicates or who wins (that is `dedupe`), sends a

@@ -37,7 +37,8 @@ fn command_lines(page: &str) -> Vec<String> {
         .collect()
 }
 
-/// The words of a line as a shell would split it, up to a pipe, with values in place of their names.
+/// The words of a line as a shell would split it, up to a pipe, with values in place of their
+/// names.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
     for c in line.chars() {

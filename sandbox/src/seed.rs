@@ -4,8 +4,8 @@
 //! What is in it: people of many scripts with values that break careless readers, records without
 //! an address, shared mailboxes, duplicates of every cause with exactly the traces that such a
 //! cause leaves, merges and deletions of long ago. Who is in it is decided by pure code below this
-//! file (`draw`, `population`, `causes`, `people`); only `fill` touches the sandbox's world. It never reads
-//! a clock: an instance's present is a constant.
+//! file (`draw`, `population`, `causes`, `people`); only `fill` touches the sandbox's world. It
+//! never reads a clock: an instance's present is a constant.
 
 mod births;
 mod causes;

@@ -1,4 +1,5 @@
-//! Rows on their way into the cache, some hundreds at a time: keys and bodies in one piece of memory.
+//! Rows on their way into the cache, some hundreds at a time: keys and bodies in one piece of
+//! memory.
 
 use super::Error;
 use super::fields::{BodyWriter, Fields};

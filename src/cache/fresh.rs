@@ -103,6 +103,7 @@ fn opened_again(path: &Path, instance: &str) -> Result<Cache, Error> {
             Err(Error::InUse { .. }) if tries > 1 => tries -= 1,
             opened => return opened,
         }
+        // Another process may have the new file for a moment.
         std::thread::sleep(BETWEEN_TRIES);
     }
 }

@@ -1,10 +1,10 @@
 //! The leads that share their key with others, kept apart in the order of their keys.
 //!
-//! For: a report reads them alone. A scan finds them once, when its last row is in, by the hashes of
-//! the keys; each hit is verified by the key itself. A refresh or a merge moves single leads: those
-//! that had the old key, and those that have the new one. Never: shows members of half a scan as
-//! those of a whole one; whoever stores rows otherwise says so ([`outdated`]), and the next reader
-//! finds them anew.
+//! For: a report reads them alone. A scan finds them once, when its last row is in, by the hashes
+//! of the keys; each hit is verified by the key itself. A refresh or a merge moves single leads:
+//! those that had the old key, and those that have the new one. Never: shows members of half a scan
+//! as those of a whole one; whoever stores rows otherwise says so ([`outdated`]), and the next
+//! reader finds them anew.
 
 use std::path::Path;
 

@@ -136,9 +136,9 @@ pub(super) async fn run(context: &mut Context, args: &UpsertArgs) -> Result<Exit
     }
 }
 
-/// Versions before leases wrote one file at a time, and held the ledger meanwhile. Once it was opened
-/// by this version none of them runs, and none begins: its format is newer than theirs. A merge that
-/// has it open is no reason to wait, since merges and writes are kept apart by leases.
+/// Versions before leases wrote one file at a time, and held the ledger meanwhile. Once it was
+/// opened by this version none of them runs, and none begins: its format is newer than theirs. A
+/// merge that has it open is no reason to wait, since merges and writes are kept apart by leases.
 async fn outwait_older_runs(
     context: &Context,
     watcher: &Arc<dyn Watch>,
@@ -151,6 +151,7 @@ async fn outwait_older_runs(
         .unwrap_or_default();
     if !wait.is_zero() {
         watcher.waiting(wait);
+        // Nobody can say sooner that the writes are over: their leads are not known.
         context.or_stop(tokio::time::sleep(wait)).await?;
     }
     Ok(())

@@ -17,9 +17,9 @@
 //! there. It only tells the store one grant of a key from the next: an owner whose lease went to
 //! another can neither renew nor release the other's. What keeps a late call from Marketo is the
 //! send-by deadline. An owner that slept through its time (a suspended machine) learns of it from
-//! [`Leases::renew`], which then says [`LeaseError::Lost`]: nothing may be sent. A call that has not
-//! left by [`LeaveBy`] after its renewal does not leave, and the network is trusted with a second
-//! margin ([`MARGIN`]).
+//! [`Leases::renew`], which then says [`LeaseError::Lost`]: nothing may be sent. A call that has
+//! not left by [`LeaveBy`] after its renewal does not leave, and the network is trusted with a
+//! second margin ([`MARGIN`]).
 //!
 //! # What callers may expect about order
 //!

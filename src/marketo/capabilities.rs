@@ -18,9 +18,10 @@ use crate::lead::{Lead, LeadId};
 
 /// Leads, and the fields that they have.
 pub trait ReadLeads: Send + Sync {
-    /// Leads whose `field` has one of `values` (at most [`BATCH`](super::BATCH)), all pages of the answer, by id.
-    /// Values that no lead has are simply missing from the answer. Where Marketo finds over 1,000
-    /// the values are split and asked again; a single value with over 1,000 leads is an error.
+    /// Leads whose `field` has one of `values` (at most [`BATCH`](super::BATCH)), all pages of the
+    /// answer, by id. Values that no lead has are simply missing from the answer. Where Marketo
+    /// finds over 1,000 the values are split and asked again; a single value with over 1,000 leads
+    /// is an error.
     fn leads_by(
         &self,
         field: &str,
@@ -38,8 +39,8 @@ pub trait ReadLeads: Send + Sync {
         async move { self.leads_by("id", &ids, fields).await }
     }
 
-    /// The leads that still have these ids (at most [`BATCH`](super::BATCH)), by id, and the moment since when
-    /// they were so: that at which the call left, after all the waiting for its turn.
+    /// The leads that still have these ids (at most [`BATCH`](super::BATCH)), by id, and the moment
+    /// since when they were so: that at which the call left, after all the waiting for its turn.
     fn look(
         &self,
         ids: &[LeadId],
@@ -176,11 +177,12 @@ pub trait ReadHistory: Send + Sync {
 
 /// What writing leads may do: one call of Sync Leads.
 pub trait SyncLeads: Send + Sync {
-    /// Sends at most [`BATCH`](super::BATCH) records within [`BODY_BYTES`](super::BODY_BYTES) once, and gives what Marketo says of
-    /// each, in the order of the input. Never sent again after an [`Outcome::Unclear`](super::Outcome::Unclear) error: that
-    /// is the caller's to settle, by looking. A call may wait long for its place among the limits,
-    /// and be turned away and try anew; `gate` is asked each time, at the last moment before it
-    /// leaves. Without it, or where it is withdrawn meanwhile, nothing is sent, and the error is
+    /// Sends at most [`BATCH`](super::BATCH) records within [`BODY_BYTES`](super::BODY_BYTES) once,
+    /// and gives what Marketo says of each, in the order of the input. Never sent again after an
+    /// [`Outcome::Unclear`](super::Outcome::Unclear) error: that is the caller's to settle, by
+    /// looking. A call may wait long for its place among the limits, and be turned away and try
+    /// anew; `gate` is asked each time, at the last moment before it leaves. Without it, or where
+    /// it is withdrawn meanwhile, nothing is sent, and the error is
     /// [`Error::Withheld`](super::Error::Withheld).
     fn sync_leads_with(
         &self,
@@ -199,12 +201,13 @@ pub trait SyncLeads: Send + Sync {
 
 /// What moving members of programs may do: one call of Sync Program Member Status.
 pub trait SetProgramStatus: Send + Sync {
-    /// Gives at most [`BATCH`](super::BATCH) leads this status in the program, whether they are members yet or
-    /// not, and says what became of each, in the order in which they were given. A member that is
-    /// at that step or past it is skipped with 1037: a status only ever rises. Sent once, as
-    /// [`SyncLeads::sync_leads_with`] is; after an [`Outcome::Unclear`](super::Outcome::Unclear) error read the memberships
-    /// when [`STATUS_LIMIT`](super::STATUS_LIMIT) is over, and what is missing can be sent again, since twice is the
-    /// same as once.
+    /// Gives at most [`BATCH`](super::BATCH) leads this status in the program, whether they are
+    /// members yet or not, and says what became of each, in the order in which they were given. A
+    /// member that is at that step or past it is skipped with 1037: a status only ever rises. Sent
+    /// once, as [`SyncLeads::sync_leads_with`] is; after an
+    /// [`Outcome::Unclear`](super::Outcome::Unclear) error read the memberships when
+    /// [`STATUS_LIMIT`](super::STATUS_LIMIT) is over, and what is missing can be sent again, since
+    /// twice is the same as once.
     fn set_program_status_with(
         &self,
         gate: &impl SendGate,

@@ -10,8 +10,9 @@ use super::LeaveBy;
 
 /// Whether a call may leave now, after all the waiting that came before.
 pub trait SendGate: Sync {
-    /// Asked when the call is ready, and once for each time that it leaves. Where it names a moment,
-    /// the call's body leaves by then or never as a whole; else within [`MARGIN`](super::MARGIN).
+    /// Asked when the call is ready, and once for each time that it leaves. Where it names a
+    /// moment, the call's body leaves by then or never as a whole; else within
+    /// [`MARGIN`](super::MARGIN).
     fn ask(&self) -> impl Future<Output = Result<Option<LeaveBy>, Withheld>> + Send;
 
     /// Comes when the call is not wanted any more: that ends its waiting. One that is under way is

@@ -3,7 +3,8 @@
 use crate::guard::lease::LeaseError;
 use crate::{ledger, marketo};
 
-/// Why a run could not go on. What it had done by then is in its [`super::Report`] and in the ledger.
+/// Why a run could not go on. What it had done by then is in its [`super::Report`] and in the
+/// ledger.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -7,8 +7,8 @@
 //! - the value by which the plan found the group, also where a lead has another one by now;
 //! - the id of each lead;
 //! - what each lead holds in `email` and in the other fields by which this instance looks leads up.
-//!   Fields that are shared by nature (`keys::SHARED`) are left out: a write that is addressed by an
-//!   account would otherwise wait for every merge of the account's people.
+//!   Fields that are shared by nature (`keys::SHARED`) are left out: a write that is addressed by
+//!   an account would otherwise wait for every merge of the account's people.
 //!
 //! They are taken before the look that a write or a merge rests on, all keys of a group at one
 //! moment, and none is held while the group waits for another: so no two can wait for each other.

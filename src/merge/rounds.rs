@@ -206,8 +206,8 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(())
     }
 
-    /// Leads of later groups of which no value is known yet, by which others might write to them: as
-    /// many as the look has room for beside those that it asks for anyhow.
+    /// Leads of later groups of which no value is known yet, by which others might write to them:
+    /// as many as the look has room for beside those that it asks for anyhow.
     fn not_seen_yet(&self, asked: usize, run: &Run<'_, '_>) -> Vec<LeadId> {
         let mut room = asked.next_multiple_of(BATCH) - asked;
         let mut ids = Vec::new();

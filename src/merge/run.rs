@@ -163,8 +163,8 @@ impl<'p, 'w> Run<'p, 'w> {
         self.next_leads().len() + self.pending.iter().flat_map(Pending::leads).count()
     }
 
-    /// No look serves two rounds; groups without a further call leave the queue, and so do those whose
-    /// call never found its turn while a look was fresh.
+    /// No look serves two rounds; groups without a further call leave the queue, and so do those
+    /// whose call never found its turn while a look was fresh.
     pub(super) fn put_aside(&mut self) {
         const TRIES: u32 = 20;
         for mut work in std::mem::take(&mut self.ready) {

@@ -103,8 +103,9 @@ impl<M: MergeClient> Merge<'_, M> {
         self.look_twice_if_missing(ids).await
     }
 
-    /// Holds the keys of leads that are written to by themselves. Gives what is to be released; none
-    /// where the run is to stop, or others write them for too long: the next run then sees to them.
+    /// Holds the keys of leads that are written to by themselves. Gives what is to be released;
+    /// none where the run is to stop, or others write them for too long: the next run then sees to
+    /// them.
     pub(super) async fn hold_leads(
         &mut self,
         leads: &[LeadId],

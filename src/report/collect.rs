@@ -120,8 +120,8 @@ impl Report {
     }
 }
 
-/// A group as a report with this filter shows it, decided as a merge with the same flags would; none
-/// where the filter leaves it out.
+/// A group as a report with this filter shows it, decided as a merge with the same flags would;
+/// none where the filter leaves it out.
 pub fn judged(group: Group, filter: &Filter, policy: &Policy) -> Option<ShownGroup> {
     if group.excess() == 0 || !filter.passes(&group) {
         return None;

@@ -21,8 +21,8 @@ use page::{Page, SCRIPT};
 pub use price::{BadPrice, Price};
 use rows::write_rows;
 
-/// Writes the page of a report with every group of `shown`, one at a time: what it says of times and
-/// integrations is counted from them. The report itself shows [`LARGEST`] of them at least.
+/// Writes the page of a report with every group of `shown`, one at a time: what it says of times
+/// and integrations is counted from them. The report itself shows [`LARGEST`] of them at least.
 pub fn write_html(
     report: &Report,
     shown: &dyn Shown,

@@ -2,11 +2,11 @@
 //! or a spreadsheet saved it.
 //!
 //! In which order the dates of a column have day and month is decided by all of its values
-//! ([`look`]): no single row can tell. Where all times are as Marketo writes them, nothing has to be
-//! decided, and the rows are kept while they are looked at ([`look_and_keep`]); else the file is
-//! read once more ([`FileScan::load`]). Either way they go into a file beside the cache, which takes
-//! its place at the end, so that a file that turns out to be broken in its last line leaves the
-//! cache as it was. What kind of file it is stands in [`crate::table`].
+//! ([`look`]): no single row can tell. Where all times are as Marketo writes them, nothing has to
+//! be decided, and the rows are kept while they are looked at ([`look_and_keep`]); else the file is
+//! read once more ([`FileScan::load`]). Either way they go into a file beside the cache, which
+//! takes its place at the end, so that a file that turns out to be broken in its last line leaves
+//! the cache as it was. What kind of file it is stands in [`crate::table`].
 
 use super::rows::{ColumnUse, RowError, each_batch};
 use super::{Ended, Error, Now, Watch, spec};

@@ -161,8 +161,8 @@ pub fn read(text: &str) -> Option<DateText> {
     iso::read(text).or_else(|| parse::read(text))
 }
 
-/// Whether a text is a time exactly as Marketo writes it, `2019-03-04T17:06:00Z`: then it is kept as
-/// it is, whatever else its column holds.
+/// Whether a text is a time exactly as Marketo writes it, `2019-03-04T17:06:00Z`: then it is kept
+/// as it is, whatever else its column holds.
 pub fn is_marketos(text: &[u8]) -> bool {
     let [
         y1,

@@ -6,8 +6,8 @@ use crate::ledger::Ledger;
 use crate::marketo::Clock;
 use crate::terminal::about;
 
-/// Opens the ledger. Before anything is merged it waits for a write that an older version left open:
-/// that may still be running, without a lease that would keep a merge off its record.
+/// Opens the ledger. Before anything is merged it waits for a write that an older version left
+/// open: that may still be running, without a lease that would keep a merge off its record.
 pub(super) async fn open(
     context: &mut Context,
     carries_out: bool,
@@ -24,6 +24,7 @@ pub(super) async fn open(
     if !wait.is_zero() {
         let wait_in_words = about(wait);
         context.ui.note(&format!("waiting {wait_in_words} for a write of an older version to end"));
+        // Nobody can say sooner that the write is over: its leads are not known.
         context.or_stop(tokio::time::sleep(wait)).await?;
     }
     Ok(ledger)

@@ -1,4 +1,5 @@
-//! Which spelling of an email address the survivor keeps: one that can be mailed, where there is one.
+//! Which spelling of an email address the survivor keeps: one that can be mailed, where there is
+//! one.
 
 use std::collections::BTreeMap;
 

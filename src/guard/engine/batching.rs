@@ -1,5 +1,5 @@
-//! Puts batches together, and cuts them into calls: up to 300 records under 1 MB that agree, and each
-//! key once. Pure.
+//! Puts batches together, and cuts them into calls: up to 300 records under 1 MB that agree, and
+//! each key once. Pure.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -82,6 +82,7 @@ impl<L: Leases> Hold<L> {
     /// Renews leases until they are lost, or their writer has gone.
     pub(super) async fn keep<O>(&self, leases: &[Lease], request: &Submitted<O>) -> KeepEnded {
         loop {
+            // Two renewals may fail before a lease ends.
             tokio::time::sleep(self.unsent / 3).await;
             if request.reply.has_gone() {
                 return KeepEnded::WriterGone;

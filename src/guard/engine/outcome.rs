@@ -70,8 +70,8 @@ pub(crate) enum Refused {
     Fault,
 }
 
-/// Refusals that are about the token, the endpoint, the limits or the day, so that every record of the call
-/// would get the same alone.
+/// Refusals that are about the token, the endpoint, the limits or the day, so that every record of
+/// the call would get the same alone.
 const SAME_FOR_ALL: [&str; 11] =
     ["401", "600", "601", "602", "603", "605", "606", "607", "608", "610", "615"];
 

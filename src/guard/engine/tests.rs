@@ -60,6 +60,7 @@ impl Scene {
     }
 }
 
+/// Lets paused time pass.
 async fn seconds(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }

@@ -67,8 +67,8 @@ pub enum LeaseError {
 
 /// A store of leases, shared by all who write to an instance.
 pub trait Leases: Send + Sync + 'static {
-    /// Waits until all of the keys are the caller's. First come, first served; all keys are taken at
-    /// one moment, so that nobody holds one while waiting for another. Dropping the future gives
+    /// Waits until all of the keys are the caller's. First come, first served; all keys are taken
+    /// at one moment, so that nobody holds one while waiting for another. Dropping the future gives
     /// back what it took, and its place.
     fn acquire(
         &self,

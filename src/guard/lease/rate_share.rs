@@ -25,8 +25,8 @@
 //! last part, while others are not; by one that was started while the store was away, which takes
 //! the whole limit for its own; by a machine that slept for so long, until its first round; by
 //! calls of a guard that died that run on for longer than its row lasts; and where the store has
-//! lost its rows. No call waits for the store: rounds for this are made in the background ([`RateShare`]
-//! is what a guard keeps).
+//! lost its rows. No call waits for the store: rounds for this are made in the background
+//! ([`RateShare`] is what a guard keeps).
 
 use std::collections::BTreeMap;
 use std::time::Duration;

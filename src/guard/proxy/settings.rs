@@ -110,8 +110,8 @@ impl ProxySettings {
         Self { create_duplicate, ..self }
     }
 
-    /// What is done with a write to a key that several leads have, and how the lead is chosen that a
-    /// merge would keep; by default it is refused with 1007, as Marketo does it.
+    /// What is done with a write to a key that several leads have, and how the lead is chosen that
+    /// a merge would keep; by default it is refused with 1007, as Marketo does it.
     #[must_use]
     pub fn on_duplicates(self, on_duplicates: OnDuplicates, winner: WinnerOrder) -> Self {
         Self { on_duplicates, winner, ..self }
@@ -124,7 +124,8 @@ impl ProxySettings {
         Self { queue, max_wait, ..self }
     }
 
-    /// Calls in any window of this length, and calls in flight at once; 50 in 20 s and 5 by default.
+    /// Calls in any window of this length, and calls in flight at once; 50 in 20 s and 5 by
+    /// default.
     #[must_use]
     pub fn limits(self, calls: usize, window: Duration, concurrency: usize) -> Self {
         Self { calls, window, concurrency, ..self }

@@ -1,5 +1,5 @@
-//! Where a field stands that was written to for a merge which was not made, what is to be written so
-//! that its winner is as it was, and what is said of it. Pure.
+//! Where a field stands that was written to for a merge which was not made, what is to be written
+//! so that its winner is as it was, and what is said of it. Pure.
 
 use std::collections::BTreeSet;
 

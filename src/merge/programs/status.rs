@@ -1,5 +1,5 @@
-//! How far leads are in programs, and which statuses take a survivor as far as any of its group was.
-//! Pure.
+//! How far leads are in programs, and which statuses take a survivor as far as any of its group
+//! was. Pure.
 
 use std::collections::BTreeMap;
 

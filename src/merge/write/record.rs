@@ -1,5 +1,5 @@
-//! The records of a write: the calls that they take, whether a lead has their values, and why it does
-//! not. Pure.
+//! The records of a write: the calls that they take, whether a lead has their values, and why it
+//! does not. Pure.
 
 use std::collections::BTreeMap;
 

@@ -150,6 +150,7 @@ async fn leases_are_kept_while_a_call_waits_for_its_turn() {
     let rules = rules(true, OnDuplicates::Error);
     let sending = send(&calls, &rules, units, WriteMode::Create, None);
     let meanwhile = async {
+        // Of paused time: much longer than a lease lasts that nobody renews.
         tokio::time::sleep(Duration::from_secs(600)).await;
         let is_kept = !is_free(&leases, "a@example.com").await;
         drop(held);

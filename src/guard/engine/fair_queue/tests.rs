@@ -22,6 +22,7 @@ async fn a_user_that_floods_does_not_keep_another_waiting() {
         let turns = Arc::clone(&turns);
         tokio::spawn(async move { drop(turns.next(&ApiUser::named("flood")).await.unwrap()) });
     }
+    // Of paused time, which passes only when all of them wait in the queue.
     tokio::time::sleep(Duration::from_millis(1)).await;
     let start = Instant::now();
     for _ in 0..3 {

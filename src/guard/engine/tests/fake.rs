@@ -210,6 +210,7 @@ impl Sender for FakeMarketo {
     ) -> Result<Found, CallFailure> {
         let _slot = turns.next().await.map_err(CallFailure::NoCall)?;
         let asked = Instant::now();
+        // Of paused time: a look-up takes some, so that others can come in between.
         tokio::time::sleep(Duration::from_millis(100)).await;
         let mut state = self.state.lock();
         state.look_ups += 1;
@@ -263,6 +264,7 @@ impl Sender for FakeMarketo {
             Some(Fault::LostAndDone(after)) => {
                 let marketo = self.clone();
                 tokio::spawn(async move {
+                    // Of paused time: Marketo does it so long after its answer was lost.
                     tokio::time::sleep(after).await;
                     marketo.apply(&body);
                     marketo.end(&keys);

@@ -1,11 +1,12 @@
 //! The protocol of the leases, checked in every order in which its steps can happen.
 //!
-//! Guards take keys or wait for them, look up, ask for the renewal, send, and give back, against the
-//! very rules that every store applies, and with the constants that the proxy uses. At every moment a guard may sleep for any time, or
-//! be killed and started anew; its connection may fail; an answer may be lost. A call takes its
-//! time to Marketo, looks up when it arrives, and inserts at some moment before its limit is over,
-//! so that two calls of a key that run at one time would both insert. What the network is trusted
-//! with is that a call which left arrives within [`MARGIN`](crate::guard::lease::MARGIN).
+//! Guards take keys or wait for them, look up, ask for the renewal, send, and give back, against
+//! the very rules that every store applies, and with the constants that the proxy uses. At every
+//! moment a guard may sleep for any time, or be killed and started anew; its connection may fail;
+//! an answer may be lost. A call takes its time to Marketo, looks up when it arrives, and inserts
+//! at some moment before its limit is over, so that two calls of a key that run at one time would
+//! both insert. What the network is trusted with is that a call which left arrives within
+//! [`MARGIN`](crate::guard::lease::MARGIN).
 //!
 //! Time goes by in steps of that margin, of which every span is a multiple. Since only what can
 //! still come of a moment is told apart (`world`), there is no bound to how long the guards go on:

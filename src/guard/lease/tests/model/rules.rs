@@ -66,8 +66,8 @@ impl Rules {
     pub(super) fn as_built(limit: Duration) -> Self {
         Self {
             limit,
-            // Signs of life come three times while a waiting process counts, which is one step of this
-            // clock: so two steps.
+            // Signs of life come three times while a waiting process counts, which is one step of
+            // this clock: so two steps.
             terms: Terms { place: TICK * 2, ..Terms::default() },
             renews: true,
             renewed_for: to_send(limit, Clock::real()),
@@ -85,8 +85,8 @@ impl Rules {
         }
     }
 
-    /// The longest that those who are silent may keep others waiting: somebody who waits, then a lease that
-    /// was just renewed.
+    /// The longest that those who are silent may keep others waiting: somebody who waits, then a
+    /// lease that was just renewed.
     pub(super) fn longest_wait(&self) -> Duration {
         let built = Self::as_built(self.limit);
         built.terms.place + built.renewed_for

@@ -11,7 +11,8 @@ use crate::guard::lease::backend::{Batch, BatchResult, Grant};
 use crate::guard::lease::state::Time;
 
 /// How many dead processes may be noted as waiting at one time: without a bound there would be no
-/// end to worlds in which a guard begins to wait and is killed, over and over, with no time passing.
+/// end to worlds in which a guard begins to wait and is killed, over and over, with no time
+/// passing.
 const DEAD_WAITING: usize = 1;
 
 /// Guards by their number, calls by their place among the calls.
