@@ -9,6 +9,7 @@ mod address;
 mod bundle;
 mod cause;
 mod consent;
+mod decision;
 mod did_you_mean;
 mod facts;
 mod field_fact;
@@ -20,6 +21,7 @@ mod match_key;
 mod person;
 mod plan;
 mod policy;
+mod risk;
 mod value;
 mod visible;
 mod winner;
@@ -31,6 +33,7 @@ pub(crate) use cause::span;
 pub use cause::{Cause, Confidence, Explanation, LateLead, advice, explain};
 pub use consent::sense::Sense;
 pub use consent::{custom_companions, custom_consent, sense_of};
+pub use decision::{Choice, ChosenValue, Decisions};
 pub use facts::FieldFacts;
 pub use facts::holds::WhyNot;
 pub use field_fact::FieldFact;
@@ -46,6 +49,7 @@ pub use plan::{
     still_as_seen,
 };
 pub use policy::Policy;
+pub use risk::Risk;
 pub use winner::{WinnerOrder, WinnerRule};
 
 #[cfg(test)]

@@ -113,6 +113,7 @@ pub mod ledger;
 pub mod marketo;
 pub mod merge;
 pub mod report;
+pub mod review;
 pub mod scan;
 mod sqlite;
 pub mod table;
