@@ -31,3 +31,6 @@ mod write_timeout;
 
 pub use serve::{ServeError, serve};
 pub use settings::{CreateDuplicate, Mode, ProxySettings};
+
+#[cfg(test)]
+mod fuzz;
