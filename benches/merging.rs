@@ -2,7 +2,7 @@
 //! to, merged, verified.
 
 use mkto_audit::dedupe::{Key, Known, Policy};
-use mkto_audit::guard::lease::{SharedLeases, Terms};
+use mkto_audit::leases::{SharedLeases, Terms};
 use mkto_audit::marketo::Client;
 use mkto_audit::merge::{Candidate, Confirmed, Hold, Merge, Outcome, Settings};
 use mkto_sandbox::Sandbox;

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mkto_audit::guard::lease::{SharedLeases, Terms};
 use mkto_audit::guard::{Ended, FileSettings, Record, Status, Watch, write_file};
+use mkto_audit::leases::{SharedLeases, Terms};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

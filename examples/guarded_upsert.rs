@@ -8,8 +8,8 @@
 use std::error::Error;
 
 use chrono::Utc;
-use mkto_audit::guard::lease::{SharedLeases, Terms};
 use mkto_audit::guard::{self, ProxySettings};
+use mkto_audit::leases::{SharedLeases, Terms};
 use mkto_audit::marketo::{Client, ClientOptions, SyncAction, SyncLeads, SyncRequest};
 use mkto_sandbox::{LeadView, Options, Sandbox};
 use serde_json::{Map, Value};

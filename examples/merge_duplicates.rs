@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::Utc;
 use mkto_audit::cache::Cache;
 use mkto_audit::dedupe::{KeySpec, Policy};
-use mkto_audit::guard::lease::{SharedLeases, Terms};
+use mkto_audit::leases::{SharedLeases, Terms};
 use mkto_audit::ledger::Ledger;
 use mkto_audit::marketo::{Client, ClientOptions, Clock, ReadLeads};
 use mkto_audit::merge::{self, Confirmed, Hold, Merge, Outcome, Settings};

@@ -3,7 +3,7 @@
 //! Marketo's `createOrUpdate` looks up and then inserts, so two of them that overlap both insert.
 //! Here every record goes another way (`engine`): records of one key become one, the key is looked
 //! up, a new one is written by `createOnly` and a known one by `updateOnly` with its id, and no
-//! second call with a key leaves while the first may still be writing (`lease`). A call whose
+//! second call with a key leaves while the first may still be writing ([`crate::leases`]). A call whose
 //! answer was lost is settled by looking, and by waiting out Marketo's time limit where that tells
 //! nothing (law 4). So goes a file of records (`file`), and so go the writes of others (`proxy`).
 //!
@@ -13,7 +13,6 @@
 
 mod engine;
 mod file;
-pub mod lease;
 mod older_runs;
 mod proxy;
 mod race_counts;
@@ -33,9 +32,9 @@ pub enum Error {
     /// What the instance looks like could not be read. Nothing was written.
     #[error(transparent)]
     Marketo(#[from] crate::marketo::Error),
-    /// The rights to the keys cannot be had; without them nothing may be sent.
+    /// The leases of the keys cannot be had; without them nothing may be sent.
     #[error(transparent)]
-    Leases(#[from] lease::LeaseError),
+    Leases(#[from] crate::leases::LeaseError),
     /// The field cannot be looked up by. Nothing was written.
     #[error("leads cannot be looked up by `{field}` on this instance; by: {known}")]
     LookupField {

@@ -18,8 +18,8 @@
 //! use mkto_audit::cache::Cache;
 //! use mkto_audit::dedupe::{KeySpec, Policy};
 //! use mkto_audit::ledger::Ledger;
+//! use mkto_audit::leases::{SharedLeases, Terms};
 //! use mkto_audit::marketo::{Client, ClientOptions, Clock, ReadLeads};
-//! use mkto_audit::guard::lease::{SharedLeases, Terms};
 //! use mkto_audit::merge::{self, Confirmed, Hold, Merge, Settings};
 //! use mkto_audit::scan::{self, PageScan};
 //!
@@ -94,6 +94,7 @@
 //! | --- | --- |
 //! | [`config`] | flags, environment, file and defaults, made into one configuration of the program |
 //! | [`scan`], [`merge`], [`guard`], [`report`] | fill the cache; carry a plan out; let one write of a key be in flight at a time; show what is in the cache |
+//! | [`leases`] | who may write a key: merges, upserts and the guard share them |
 //! | [`cache`], [`ledger`], [`marketo`], [`dedupe`] | the file that may be lost; the file that may not; the REST API; the decisions, pure |
 //! | [`table`], [`lead`] | CSV, text and workbooks as rows; the words that all of them share |
 //!
@@ -109,6 +110,7 @@ pub mod config;
 pub mod dedupe;
 pub mod guard;
 pub mod lead;
+pub mod leases;
 pub mod ledger;
 pub mod marketo;
 pub mod merge;

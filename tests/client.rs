@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use mkto_audit::dedupe::{Key, Known, Policy};
-use mkto_audit::guard::lease::{SharedLeases, Terms};
 use mkto_audit::lead::LeadId;
+use mkto_audit::leases::{SharedLeases, Terms};
 use mkto_audit::ledger::Ledger;
 use mkto_audit::marketo::{
     Client, ClientOptions, Clock, Error, Outcome, ReadCustomObjects, ReadLeads, ReadMemberships,

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::now;
-use crate::guard::lease::in_full;
+use crate::leases::in_full;
 use crate::ledger::{self, DailyUsage};
 use crate::marketo::{Spending, Spent, Uncounted, day};
 

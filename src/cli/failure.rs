@@ -1,7 +1,7 @@
 //! Why a command failed: the one error type that knows exit codes and hints.
 
 use super::Exit;
-use crate::{cache, config, guard, ledger, marketo, merge, scan};
+use crate::{cache, config, guard, leases, ledger, marketo, merge, scan};
 
 /// A command's failure. Each source keeps its own words; this type adds the exit code and the next
 /// step.
@@ -50,7 +50,7 @@ pub enum Failure {
     },
     /// The rights to the keys cannot be had.
     #[error(transparent)]
-    Leases(guard::lease::LeaseError),
+    Leases(leases::LeaseError),
     /// The proxy could not be started.
     #[error(transparent)]
     Guard(#[from] guard::ServeError),

@@ -2,7 +2,7 @@
 
 use super::{Context, Failure};
 use crate::config::LeaseStore;
-use crate::guard::lease::{SharedLeases, Terms};
+use crate::leases::{SharedLeases, Terms};
 use crate::marketo::Clock;
 
 /// Opens `guard.leases`. A store that can be shared and cannot be opened is a reason not to start;

@@ -11,10 +11,10 @@ use serde::Serialize;
 use super::confirm::counted;
 use super::{Context, Exit, Failure, Progress};
 use crate::dedupe::{KeyKind, KeySpec};
-use crate::guard::lease::{SharedLeases, Terms};
 use crate::guard::{
     self, Ended, FileSettings, Format, LineResult, Record, Records, Status, UpsertReport, Watch,
 };
+use crate::leases::{SharedLeases, Terms};
 use crate::ledger::Ledger;
 use crate::marketo::{Client, Clock, ReadLeads, Schema};
 use crate::table::{Encoding, Options, shown};

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::value::RawValue;
-use crate::guard::lease::{AddressError, PostgresAddress};
 use crate::guard::{CreateDuplicate, Mode, OnDuplicates};
+use crate::leases::{AddressError, PostgresAddress};
 
-/// Where a guard keeps its rights to keys.
+/// Where a guard keeps the leases of its keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum LeaseStore {
     /// In the memory of its process: one guard alone writes to the instance.
@@ -27,7 +27,7 @@ pub struct GuardConfig {
     pub create_duplicate: CreateDuplicate,
     /// What is done with a write to a key that several leads have.
     pub on_duplicates: OnDuplicates,
-    /// Where the rights to keys are kept.
+    /// Where the leases are kept.
     pub leases: LeaseStore,
     /// Most calls of one API user that wait.
     pub queue: usize,

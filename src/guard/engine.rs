@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::lease::Leases;
+use crate::leases::Leases;
 
 pub(crate) mod admission;
 mod batching;

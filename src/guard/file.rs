@@ -19,9 +19,9 @@ use super::engine::{
     Action, ApiUser, Engine, EngineSettings, Envelope, Event, FairQueue, Goal, Observer, Outcome,
     PendingReply, Record as WriteRecord, WriteRequest, raw,
 };
-use super::lease::{Leases, Terms};
 use super::read::Record;
 use crate::dedupe::{FieldFacts, KeyKind};
+use crate::leases::{Leases, Terms};
 use crate::marketo::{BATCH, Client, Clock, SYNC_LIMIT, longest};
 
 mod lines;

@@ -1,6 +1,6 @@
 //! Why a merge run could not go on.
 
-use crate::guard::lease::LeaseError;
+use crate::leases::LeaseError;
 use crate::{ledger, marketo};
 
 /// Why a run could not go on. What it had done by then is in its [`super::Report`] and in the

@@ -35,8 +35,8 @@ use tokio_util::task::AbortOnDropHandle;
 use self::held::Held;
 use self::keys::Keys;
 use self::store::Store;
-use crate::guard::lease::{Lease, LeaseError, LeaseKey, Leases, Terms, to_send};
 use crate::lead::{Lead, LeadId};
+use crate::leases::{Lease, LeaseError, LeaseKey, Leases, Terms, to_send};
 use crate::marketo::{Clock, MERGE_LIMIT, SYNC_LIMIT};
 
 mod gate;

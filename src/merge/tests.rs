@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use self::fake::{Fake, Fate};
 use super::*;
 use crate::dedupe::{Key, Known, Plan, Policy};
-use crate::guard::lease::{SharedLeases, Terms};
 use crate::lead::{Lead, LeadId};
+use crate::leases::{SharedLeases, Terms};
 use crate::ledger::Ledger;
 use crate::marketo::{self, Clock, ReadLeads};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::request::ApiUser;
 use super::unit::{Item, Number, Sharing, Unit};
-use crate::guard::lease::LeaseKey;
+use crate::leases::LeaseKey;
 use crate::marketo::{BATCH, BODY_BYTES};
 
 /// What a record grows by at most where it is addressed by its id instead.

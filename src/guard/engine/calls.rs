@@ -15,7 +15,7 @@ use super::outcome::Refused;
 use super::request::{ApiUser, WriteMode};
 use super::sender::Sender;
 use super::unit::{Submitted, Unit};
-use crate::guard::lease::{Lease, LeaseError, Leases, LeaveBy};
+use crate::leases::{Lease, LeaseError, Leases, LeaveBy};
 use crate::marketo::{
     CallFailure, InFlight, Kind, Meaning, NoCall, SendGate, Slot, Turns, Withheld, Written,
     in_words,

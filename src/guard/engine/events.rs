@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::request::ApiUser;
-use crate::guard::lease::LeaseKey;
+use crate::leases::LeaseKey;
 use crate::marketo::Kind;
 
 /// Something that happened.

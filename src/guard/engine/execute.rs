@@ -24,8 +24,8 @@ use super::sender::Sender;
 use super::settings::OnDuplicates;
 use super::unit::{Sharing, Submitted, Unit};
 use crate::dedupe::{WinnerOrder, WinnerRule};
-use crate::guard::lease::Leases;
 use crate::lead::{AUDIT_FIELDS, LeadId};
+use crate::leases::Leases;
 use crate::marketo::{InFlight, Meaning, Slot, Written};
 
 /// How often a record is sent before it is said that its outcome stays open.

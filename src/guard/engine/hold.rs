@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::unit::{Submitted, Unit};
-use crate::guard::lease::{Lease, LeaseError, LeaseKey, Leases, LeaveBy};
+use crate::leases::{Lease, LeaseError, LeaseKey, Leases, LeaveBy};
 use crate::marketo::{Clock, SYNC_LIMIT, longest};
 
 /// A store of leases, and for how long they are asked for.

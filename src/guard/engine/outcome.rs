@@ -12,8 +12,8 @@ use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::guard::lease::LeaseError;
 use crate::lead::LeadId;
+use crate::leases::LeaseError;
 use crate::marketo::{CallFailure, CertificateFault, NoCall, Refusal};
 
 /// What became of one record.

@@ -19,7 +19,7 @@ use super::batching::{Batch, Fit, KeyQueues};
 use super::record::RawRecord;
 use super::request::{ApiUser, Record};
 use super::unit::{Item, Number, Sharing, Submitted, Unit};
-use crate::guard::lease::LeaseKey;
+use crate::leases::LeaseKey;
 use crate::marketo::BATCH;
 
 /// How things stand at a moment.

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::fair_queue::FairQueue;
-use crate::guard::lease::{LeaseKey, Leases, Leaving, RateShare, Shared, Timing};
+use crate::leases::{LeaseKey, Leases, Leaving, RateShare, Shared, Timing};
 use crate::marketo::{Clock, Share, in_words};
 
 mod portion;

@@ -17,7 +17,7 @@ use super::request::Action;
 use super::rows::written;
 use super::sender::Sender;
 use super::unit::{Sharing, Submitted, Unit};
-use crate::guard::lease::Leases;
+use crate::leases::Leases;
 use crate::marketo::Meaning;
 
 /// Waits for the next look at a call in doubt, and looks.

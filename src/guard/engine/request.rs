@@ -15,7 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::record::{Endpoint, Members, RawRecord, raw};
 use crate::dedupe::KeyKind;
-use crate::guard::lease::LeaseKey;
+use crate::leases::LeaseKey;
 
 /// Whose write it is. Fairness and counts go by it: the login of an API-only user, or whatever a
 /// face calls its writers.

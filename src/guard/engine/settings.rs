@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::events::{Observer, Unobserved};
 use crate::dedupe::WinnerOrder;
-use crate::guard::lease::Terms;
+use crate::leases::Terms;
 use crate::marketo::Clock;
 
 /// What is done with a write to a key that several leads have.

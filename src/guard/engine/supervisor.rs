@@ -33,7 +33,7 @@ use super::sender::Sender;
 use super::settle::settle;
 use super::tasks::{Ended, Tasks};
 use super::unit::{Item, Number, Submitted, Unit, are_now};
-use crate::guard::lease::{Lease, LeaseError, Leases};
+use crate::leases::{Lease, LeaseError, Leases};
 use crate::marketo::{NoCall, Slot};
 
 /// What the supervisor is told from outside.

@@ -15,7 +15,7 @@ use super::{
     PendingReply, Waited,
 };
 use crate::dedupe::{WinnerOrder, WinnerRule};
-use crate::guard::lease::SharedLeases;
+use crate::leases::SharedLeases;
 use crate::marketo::{OneRun, Pacer};
 
 const ADA: &str = "ada@example.com";

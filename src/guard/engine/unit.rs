@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::outcome::{Reply, Whereabouts};
 use super::record::RawRecord;
 use super::request::{ApiUser, Envelope, Record};
-use crate::guard::lease::{Lease, LeaseKey};
+use crate::leases::{Lease, LeaseKey};
 
 /// A write that was submitted, shared by its records.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use super::refusals::Refusals;
 use super::response::Answer;
 use crate::guard::engine::quota::Quota;
 use crate::guard::engine::{Engine, FairQueue, Standing};
-use crate::guard::lease::Leases;
+use crate::leases::Leases;
 use crate::marketo::in_words;
 
 /// What the pages show.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::identity::NO_TOKEN;
 use super::seldom::Seldom;
 use crate::guard::engine::ApiUser;
-use crate::guard::lease::LeaseKey;
+use crate::leases::LeaseKey;
 
 /// For how long `readyz` mentions a token that was refused.
 const MENTIONED: Duration = Duration::from_secs(60);

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::service::Service;
 use super::settings::ProxySettings;
 use super::write_timeout::WriteTimeout;
-use crate::guard::lease::Leases;
+use crate::leases::Leases;
 
 /// Connections at once; more wait to be accepted. Far more than one API user may have waiting, so
 /// that a flood of calls gets its 606 and everybody else is still let in.

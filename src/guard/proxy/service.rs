@@ -24,7 +24,7 @@ use super::shadow::Shadow;
 use crate::guard::engine::admission::Admission;
 use crate::guard::engine::quota::{self, Quota};
 use crate::guard::engine::{Engine, EngineSettings, FairQueue};
-use crate::guard::lease::Leases;
+use crate::leases::Leases;
 use crate::marketo::{Client, ClientOptions, Pacer, Share};
 
 /// A running proxy, shared by its connections.

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::dedupe::WinnerOrder;
 use crate::guard::engine::OnDuplicates;
-use crate::guard::lease::Terms;
+use crate::leases::Terms;
 use crate::marketo::{Clock, OneRun, Spending};
 
 /// How writes are guarded.

@@ -33,8 +33,8 @@ use super::metrics::Watched as Counters;
 use super::parse::parse;
 use super::response::Body;
 use crate::guard::engine::{ApiUser, Endpoint, Record};
-use crate::guard::lease::LeaseKey;
 use crate::guard::race_counts::RaceCounts;
+use crate::leases::LeaseKey;
 
 mod summary;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::store::Store;
-use crate::guard::lease::{Lease, LeaveBy, to_send};
+use crate::leases::{Lease, LeaveBy, to_send};
 use crate::marketo::{Clock, SendGate, Withheld};
 
 /// A gate that asks another one as well.

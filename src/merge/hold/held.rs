@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::keys::Wanted;
-use crate::guard::lease::{Lease, LeaseKey};
 use crate::lead::LeadId;
+use crate::leases::{Lease, LeaseKey};
 
 /// The leases of a run.
 #[derive(Debug, Default)]

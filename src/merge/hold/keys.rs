@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dedupe::{KeySpec, PlannedGroup};
-use crate::guard::lease::LeaseKey;
 use crate::lead::{Lead, LeadId};
+use crate::leases::LeaseKey;
 
 /// Fields by which leads can be looked up and whose values many leads share. A guarded write that
 /// is addressed by one of them is not kept from a lead that is being merged.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use crate::guard::lease::{Lease, LeaseError, LeaseKey, Leases};
+use crate::leases::{Lease, LeaseError, LeaseKey, Leases};
 
 /// What a run asks of a store of leases.
 pub(super) trait Store: Send + Sync + 'static {

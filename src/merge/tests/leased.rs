@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::Instant;
 
 use super::*;
-use crate::guard::lease::{Claim, Lease, LeaseError, LeaseKey, Leases, Leaving, Shared, to_send};
+use crate::leases::{Claim, Lease, LeaseError, LeaseKey, Leases, Leaving, Shared, to_send};
 use crate::marketo::{MERGE_LIMIT, SYNC_LIMIT};
 
 /// Leases of one process, shared by a run and the writers beside it.

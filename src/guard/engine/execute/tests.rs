@@ -13,7 +13,7 @@ use crate::guard::engine::tests::fake::{
     FakeMarketo, Fault, calls, is_free, key, memory, request, units,
 };
 use crate::guard::engine::{Outcome, WriteRequest};
-use crate::guard::lease::Leases as _;
+use crate::leases::Leases as _;
 
 fn rules(look_first: bool, on_duplicates: OnDuplicates) -> Rules {
     let winner = WinnerOrder(vec![WinnerRule::Max("leadScore".to_owned())]);

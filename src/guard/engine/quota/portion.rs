@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::guard::lease::Shared;
+use crate::leases::Shared;
 use crate::marketo::Share;
 
 /// How long nothing may leave before the log says so, and how often it says it again.

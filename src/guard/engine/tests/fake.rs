@@ -19,8 +19,8 @@ use crate::guard::engine::queue::WriteQueue;
 use crate::guard::engine::request::{ApiUser, Envelope, Record, WriteRequest};
 use crate::guard::engine::sender::Sender;
 use crate::guard::engine::unit::{Submitted, Unit};
-use crate::guard::lease::{Lease, LeaseKey, Leases as _, SharedLeases, Terms};
 use crate::lead::Lead;
+use crate::leases::{Lease, LeaseKey, Leases as _, SharedLeases, Terms};
 use crate::marketo::{
     CallFailure, Clock, Found, InFlight, MarketoTime, Moment, OneRun, Pacer, Refusal, SYNC_LIMIT,
     SendGate, Turns, Written,

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::{Action, Endpoint, Incoming, Refused, parse};
 use crate::dedupe::KeySpec;
 use crate::guard::engine::{Envelope, Record, WriteMode};
-use crate::guard::lease::LeaseKey;
 use crate::lead::Lead;
+use crate::leases::LeaseKey;
 
 fn sync(body: &Value) -> Incoming {
     parse(Endpoint::SyncLeads, body.to_string().as_bytes(), "test").unwrap()

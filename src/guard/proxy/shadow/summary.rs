@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::guard::engine::ApiUser;
-use crate::guard::lease::LeaseKey;
+use crate::leases::LeaseKey;
 
 /// Between two summaries; the first one comes at once.
 const PAUSE: Duration = Duration::from_secs(60);

@@ -8,9 +8,9 @@
 use std::time::Duration;
 
 use super::rules::Rules;
-use crate::guard::lease::backend::{Grant, Ticket};
-use crate::guard::lease::state::State;
-use crate::guard::lease::{LeaseKey, MARGIN};
+use crate::leases::backend::{Grant, Ticket};
+use crate::leases::state::State;
+use crate::leases::{LeaseKey, MARGIN};
 
 /// The step of the clock. Every span of the protocol is a whole number of them.
 pub(super) const TICK: Duration = MARGIN;

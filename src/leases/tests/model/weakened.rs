@@ -9,7 +9,7 @@ use super::rules::{CountsFrom, Named, Rules};
 use super::steps::{Protocol, Step};
 use super::world::{TICK, World};
 use super::{NOT_STARVED, ONE_CALL, SERVED};
-use crate::guard::lease::{MARGIN, Terms, until_over};
+use crate::leases::{MARGIN, Terms, until_over};
 use crate::marketo::{Clock, SYNC_LIMIT};
 
 fn built() -> Rules {

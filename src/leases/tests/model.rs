@@ -6,7 +6,7 @@
 //! an answer may be lost. A call takes its time to Marketo, looks up when it arrives, and inserts
 //! at some moment before its limit is over, so that two calls of a key that run at one time would
 //! both insert. What the network is trusted with is that a call which left arrives within
-//! [`MARGIN`](crate::guard::lease::MARGIN).
+//! [`MARGIN`](crate::leases::MARGIN).
 //!
 //! Time goes by in steps of that margin, of which every span is a multiple. Since only what can
 //! still come of a moment is told apart (`world`), there is no bound to how long the guards go on:
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use stateright::{Checker, Model, Property};
 
-use crate::guard::lease::LeaseKey;
+use crate::leases::LeaseKey;
 use crate::marketo::SYNC_LIMIT;
 
 mod rules;

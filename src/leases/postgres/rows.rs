@@ -9,12 +9,12 @@ use futures::future::{try_join_all, try_join3, try_join4};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row as Found, Statement, Transaction};
 
-use crate::guard::lease::api::Terms;
-use crate::guard::lease::backend::{Batch, BatchResult};
-use crate::guard::lease::changes::{self, Changes, from_bytes, millis, number, span, to_bytes};
-use crate::guard::lease::key::LeaseKey;
-use crate::guard::lease::rate_share::ClaimRow;
-use crate::guard::lease::state::{QUIET, Row, State, Time};
+use crate::leases::api::Terms;
+use crate::leases::backend::{Batch, BatchResult};
+use crate::leases::changes::{self, Changes, from_bytes, millis, number, span, to_bytes};
+use crate::leases::key::LeaseKey;
+use crate::leases::rate_share::ClaimRow;
+use crate::leases::state::{QUIET, Row, State, Time};
 use crate::marketo::Share;
 
 /// The advisory lock that every batch takes; the number is `mkaG`.

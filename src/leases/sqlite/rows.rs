@@ -6,11 +6,11 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use crate::boot_clock::Moment;
-use crate::guard::lease::backend::Batch;
-use crate::guard::lease::changes::{Changes, from_bytes, millis, number, span, to_bytes};
-use crate::guard::lease::key::LeaseKey;
-use crate::guard::lease::rate_share::ClaimRow;
-use crate::guard::lease::state::{QUIET, Row, State};
+use crate::leases::backend::Batch;
+use crate::leases::changes::{Changes, from_bytes, millis, number, span, to_bytes};
+use crate::leases::key::LeaseKey;
+use crate::leases::rate_share::ClaimRow;
+use crate::leases::state::{QUIET, Row, State};
 use crate::marketo::Share;
 
 /// What the batch concerns.

@@ -256,7 +256,7 @@ mod tests {
     use mkto_testing::cluster::Cluster;
 
     use super::{ConnectOptions, FORMAT, MIGRATIONS, PostgresAddress, connect, format, rows};
-    use crate::guard::lease::{Leases as _, SharedLeases, Terms};
+    use crate::leases::{Leases as _, SharedLeases, Terms};
 
     fn options(address: &str) -> ConnectOptions {
         let address: PostgresAddress = address.parse().unwrap();

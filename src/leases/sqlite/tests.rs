@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use tokio::time::timeout;
 
 use super::{File, LEASES, QUIET, boot_clock};
-use crate::guard::lease::{Lease, LeaseError, LeaseKey, Leases as _, SharedLeases, Terms};
+use crate::leases::{Lease, LeaseError, LeaseKey, Leases as _, SharedLeases, Terms};
 use crate::sqlite::{Kind, OpenError};
 
 /// Much longer than anything here should take.
@@ -164,5 +164,5 @@ async fn after_a_start_of_the_machine_leases_of_before_are_gone_and_nothing_is_g
     assert!(matches!(renewed, Err(LeaseError::Lost { .. })), "{renewed:?}");
     let quiet_until: i64 =
         db.query_row("SELECT quiet_until FROM machine", [], |row| row.get(0)).unwrap();
-    assert_eq!(crate::guard::lease::changes::span(quiet_until), QUIET, "since its start");
+    assert_eq!(crate::leases::changes::span(quiet_until), QUIET, "since its start");
 }

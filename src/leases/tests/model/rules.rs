@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::world::TICK;
-use crate::guard::lease::state::QUIET;
-use crate::guard::lease::{MARGIN, Terms, to_send, until_over};
+use crate::leases::state::QUIET;
+use crate::leases::{MARGIN, Terms, to_send, until_over};
 use crate::marketo::{Clock, MERGE_LIMIT};
 
 /// What the writers and the store keep to, and what the network does.

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::{SOON, Store, keys};
-use crate::guard::lease::{Lease, LeaseKey, Leases};
+use crate::leases::{Lease, LeaseKey, Leases};
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 const CALLERS: u64 = 300;

@@ -8,8 +8,8 @@ use tokio::runtime::Runtime;
 
 use super::super::{ConnectOptions, Connected, PostgresAddress, connect};
 use super::*;
-use crate::guard::lease::leaving::Leaving;
-use crate::guard::lease::tests::rounds::{TERMS, Told, answers_as_the_rules_do, turns};
+use crate::leases::leaving::Leaving;
+use crate::leases::tests::rounds::{TERMS, Told, answers_as_the_rules_do, turns};
 
 /// Each case takes some hundred statements.
 const CASES: u32 = 50;

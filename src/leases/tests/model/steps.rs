@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::rules::{CountsFrom, Named, Rules};
 use super::world::{Call, Guard, NOW, Whereabouts, World};
-use crate::guard::lease::LeaseKey;
-use crate::guard::lease::backend::{Batch, BatchResult, Grant};
-use crate::guard::lease::state::Time;
+use crate::leases::LeaseKey;
+use crate::leases::backend::{Batch, BatchResult, Grant};
+use crate::leases::state::Time;
 
 /// How many dead processes may be noted as waiting at one time: without a bound there would be no
 /// end to worlds in which a guard begins to wait and is killed, over and over, with no time

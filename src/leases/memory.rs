@@ -57,7 +57,7 @@ impl Backend for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::lease::{LeaseError, LeaseKey, Leases as _};
+    use crate::leases::{LeaseError, LeaseKey, Leases as _};
 
     #[tokio::test(start_paused = true)]
     async fn a_lease_that_nobody_gives_back_ends_by_itself_and_then_nothing_may_be_sent_with_it() {

@@ -10,9 +10,9 @@ use proptest::test_runner::TestCaseResult;
 use tokio::time::Instant;
 
 use super::{IDLE, RateShare, Timing, parts};
-use crate::guard::lease::backend::Batch;
-use crate::guard::lease::state::{State, Time};
-use crate::guard::lease::{LeaseKey, Leaving, Terms};
+use crate::leases::backend::Batch;
+use crate::leases::state::{State, Time};
+use crate::leases::{LeaseKey, Leaving, Terms};
 use crate::marketo::{Clock, Share};
 
 const WINDOW: Duration = Duration::from_secs(20);

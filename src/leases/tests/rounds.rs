@@ -12,18 +12,18 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use crate::guard::lease::backend::{Batch, BatchResult, Grant, Ticket};
-use crate::guard::lease::state::{State, Time};
-use crate::guard::lease::{Claim, LeaseKey, Leaving, Terms};
+use crate::leases::backend::{Batch, BatchResult, Grant, Ticket};
+use crate::leases::state::{State, Time};
+use crate::leases::{Claim, LeaseKey, Leaving, Terms};
 use crate::marketo::Share;
 
-pub(in crate::guard::lease) const TERMS: Terms =
+pub(in crate::leases) const TERMS: Terms =
     Terms { unsent: Duration::from_millis(300), place: Duration::from_millis(200) };
 const PROCESSES: usize = 3;
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// A store that is told the time, from its beginning.
-pub(in crate::guard::lease) trait Told {
+pub(in crate::leases) trait Told {
     fn batch(&mut self, guard: i64, now: Duration, batch: &Batch) -> BatchResult;
 
     /// All that is in it.
@@ -33,7 +33,7 @@ pub(in crate::guard::lease) trait Told {
 /// What a process does after a while. Keys are bits; grants and places are counted back from the
 /// latest.
 #[derive(Debug, Clone)]
-pub(in crate::guard::lease) struct Turn {
+pub(in crate::leases) struct Turn {
     process: usize,
     millis: u64,
     arrive: Vec<u8>,
@@ -50,7 +50,7 @@ pub(in crate::guard::lease) struct Turn {
     left: Option<Vec<(Share, u64)>>,
 }
 
-pub(in crate::guard::lease) fn turns() -> impl Strategy<Value = Vec<Turn>> {
+pub(in crate::leases) fn turns() -> impl Strategy<Value = Vec<Turn>> {
     prop::collection::vec(turn(), 1..40)
 }
 
@@ -184,7 +184,7 @@ impl Known {
 }
 
 /// Plays the turns to both.
-pub(in crate::guard::lease) fn answers_as_the_rules_do(
+pub(in crate::leases) fn answers_as_the_rules_do(
     store: &mut impl Told,
     turns: &[Turn],
 ) -> TestCaseResult {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::{SOON, Store, TERMS, keys};
-use crate::guard::lease::{LeaseError, Leases as _, SharedLeases, Terms};
+use crate::leases::{LeaseError, Leases as _, SharedLeases, Terms};
 
 fn open(address: &str, terms: Terms) -> SharedLeases {
     SharedLeases::postgres(&address.parse().unwrap(), terms).unwrap()

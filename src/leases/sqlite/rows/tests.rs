@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::*;
-use crate::guard::lease::backend::BatchResult;
-use crate::guard::lease::changes;
-use crate::guard::lease::state::Time;
-use crate::guard::lease::tests::rounds::{TERMS, Told, answers_as_the_rules_do, turns};
+use crate::leases::backend::BatchResult;
+use crate::leases::changes;
+use crate::leases::state::Time;
+use crate::leases::tests::rounds::{TERMS, Told, answers_as_the_rules_do, turns};
 
 /// A file of leases in memory, on a machine that is not started anew.
 struct File(Connection);
