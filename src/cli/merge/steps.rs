@@ -1,0 +1,153 @@
+//! The steps of `merge`, once everything is open: settle what earlier runs left open, make the plan
+//! or go on with a kept one, carry it out, and say what came of it.
+//!
+//! Never: reads a flag; what was asked for is in [`Asked`].
+
+use std::ops::ControlFlow;
+
+use super::chosen::candidates;
+use super::ending::{Open, tell_ended};
+use super::follow::Follow;
+use super::{findings, kept, resumed, show};
+use crate::cli::confirm::{self, Vanishing};
+use crate::cli::filter::tell_missing;
+use crate::cli::{Context, Exit, Failure};
+use crate::dedupe::{Plan, Policy};
+use crate::marketo::Client;
+use crate::merge::{Confirmed, GroupReport, Merge, Report, Stopped};
+use crate::report::Filter;
+
+/// What the flags ask for.
+pub(super) struct Asked {
+    /// Whether anything is to be merged.
+    pub(super) carries_out: bool,
+    /// Whether a person is asked how many records will vanish.
+    pub(super) asks: bool,
+    pub(super) filter: Filter,
+    pub(super) most_groups: usize,
+    pub(super) json: bool,
+}
+
+/// A run of the command, with everything open that it needs.
+pub(super) struct Steps<'a> {
+    pub(super) context: &'a mut Context,
+    pub(super) asked: Asked,
+    pub(super) client: &'a Client,
+    pub(super) merge: Merge<'a, Client>,
+    pub(super) follow: Follow<'a>,
+}
+
+impl Steps<'_> {
+    /// Goes through all of them, with the plan that is kept where there is one.
+    pub(super) async fn run(mut self, kept: Option<Plan>, policy: Policy) -> Result<Exit, Failure> {
+        let open_before = match self.settle_open().await? {
+            ControlFlow::Continue(open) => open,
+            ControlFlow::Break(exit) => return Ok(exit),
+        };
+        let plan = match kept {
+            None => self.plan(policy).await?,
+            Some(plan) => match self.go_on_with(plan)? {
+                ControlFlow::Continue(plan) => plan,
+                ControlFlow::Break(exit) => return Ok(exit),
+            },
+        };
+        if self.asked.asks && !self.agrees(&plan) {
+            return Ok(Exit::Stopped);
+        }
+        let id = (!plan.groups.is_empty()).then(|| plan.id.clone());
+        let report = self.carry_out(plan).await;
+        self.end(id.as_deref(), report, &open_before)
+    }
+
+    /// Settles what earlier runs left open, where something is to be merged. Gives the findings
+    /// that are open before this run.
+    async fn settle_open(&mut self) -> Result<ControlFlow<Exit, Vec<Open>>, Failure> {
+        if !self.asked.carries_out {
+            let open = self.merge.still_open()?;
+            findings::tell(&mut self.context.ui, &open);
+            return Ok(ControlFlow::Continue(open));
+        }
+        let resumed = self.merge.settle_open(&mut self.follow).await?;
+        let (said, exit) = resumed::in_words(&resumed);
+        for words in said {
+            self.context.ui.note(&words);
+        }
+        Ok(match exit {
+            Some(exit) => ControlFlow::Break(exit),
+            None => ControlFlow::Continue(resumed.findings),
+        })
+    }
+
+    /// Plans the groups of the cache that were asked for.
+    async fn plan(&mut self, policy: Policy) -> Result<Plan, Failure> {
+        let Self { context, asked, merge, follow, .. } = self;
+        let (candidates, found) = candidates(follow.cache, &asked.filter, &context.interrupt)?;
+        tell_missing(&mut context.ui, &asked.filter, &found, follow.cache.summary()?.leads);
+        let instance = context.config.instance_name();
+        Ok(merge.plan(&candidates, policy, instance, asked.most_groups).await?)
+    }
+
+    /// Says how far a kept plan was carried out before; an exit code where nothing is left of it.
+    fn go_on_with(&mut self, plan: Plan) -> Result<ControlFlow<Exit, Plan>, Failure> {
+        let past = self.merge.past_of(&plan)?;
+        let ui = &mut self.context.ui;
+        if !past.is_all_merged(&plan) {
+            kept::tell_begun(ui, &past);
+            return Ok(ControlFlow::Continue(plan));
+        }
+        ui.note("nothing is left to do of this plan");
+        let open = self.merge.still_open()?;
+        kept::print(ui, &plan, past, &open, self.asked.json)?;
+        let exit = if open.is_empty() { Exit::Done } else { Exit::Partial };
+        Ok(ControlFlow::Break(exit))
+    }
+
+    fn agrees(&mut self, plan: &Plan) -> bool {
+        let in_words = self.context.config.instance_in_words();
+        let ui = &mut self.context.ui;
+        self.follow.progress.aside(|| confirm::agrees(ui, Vanishing::of(plan, &in_words)))
+    }
+
+    async fn carry_out(&mut self, plan: Plan) -> Report {
+        if self.asked.carries_out {
+            self.follow.planned = plan.groups.len();
+            return self.merge.carry_out(Confirmed::new(plan), &mut self.follow).await;
+        }
+        let interrupted = self.context.interrupt.is_cancelled();
+        Report { stopped: interrupted.then_some(Stopped::Interrupted), ..dry_run(&plan) }
+    }
+
+    /// Prints what came of it.
+    fn end(self, plan: Option<&str>, report: Report, before: &[Open]) -> Result<Exit, Failure> {
+        let Self { context, asked, client, merge, follow } = self;
+        let ui = &mut context.ui;
+        if follow.unrecorded {
+            ui.note(
+                "the cache could not take over what was merged; run `mkto-audit scan` before the next report",
+            );
+        }
+        drop(follow);
+        let open = merge.still_open()?;
+        let shown = show::Shown {
+            plan,
+            dry_run: !asked.carries_out,
+            kept: None,
+            filtered: !asked.filter.is_of_everything(),
+            report: &report,
+            open: &open,
+            calls: client.calls_made(),
+            width: ui.terminal_width(),
+        };
+        shown.print(ui, asked.json)?;
+        Ok(tell_ended(ui, report, &open, before, asked.carries_out))
+    }
+}
+
+/// A plan as a report of what it would do.
+fn dry_run(plan: &Plan) -> Report {
+    let mut groups: Vec<GroupReport> = plan.groups.iter().map(GroupReport::planned).collect();
+    groups.extend(plan.left_out.iter().map(GroupReport::left_out));
+    let size = |group: &GroupReport| group.losers.len() + usize::from(group.winner.is_some());
+    groups.sort_by(|a, b| size(b).cmp(&size(a)).then_with(|| a.key.cmp(&b.key)));
+    Report { groups, ..Report::default() }
+}
