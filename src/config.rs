@@ -16,6 +16,7 @@ mod error;
 mod file;
 mod guard;
 mod instance;
+mod merge;
 mod paths;
 mod settings;
 mod value;
@@ -23,6 +24,7 @@ mod value;
 pub use error::Error;
 pub use guard::{GuardConfig, LeaseStore};
 pub use instance::{Credentials, Instance};
+pub use merge::MergeSettings;
 pub use paths::instance_name;
 pub use settings::known_keys;
 
@@ -144,23 +146,6 @@ pub enum Strategy {
     Pages,
 }
 
-/// `merge.*`
-#[derive(Debug, Clone)]
-pub struct MergeSettings {
-    /// Most groups that one run merges.
-    pub max_groups: usize,
-    /// A run stops after so many failed groups in a row.
-    pub stop_after_errors: usize,
-    /// `merge.crm = "none"`: no Salesforce is connected, so that its ids need not be shown.
-    pub no_crm: bool,
-}
-
-impl Default for MergeSettings {
-    fn default() -> Self {
-        Self { max_groups: 500, stop_after_errors: 10, no_crm: false }
-    }
-}
-
 impl Config {
     /// Puts flags, environment and file together. Reads the config file, and calls nothing.
     pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, Error> {
@@ -193,6 +178,7 @@ impl Config {
         config.refuse_two_instances(flags, environment, &of_profile)?;
         config.set_from_flags(flags)?;
         config.instance.check()?;
+        config.merge.check(&config.limits)?;
         if config.clock_speed > 1 && !config.instance.is_loopback() {
             return Err(Error::ClockSpeed);
         }

@@ -9,8 +9,9 @@
 //! 2. **verify** (`verify`): a second look, at most seconds old when the merge leaves (`fresh`),
 //!    shows that the winner holds what was written (law 9) and that nothing else has changed. What
 //!    has is backed up again.
-//! 3. **send** (`send`): at most 25 losers a call, one where that saves something; one call at a
-//!    time; one merge at first, then 2, 4, 8 and at most 10 on one look.
+//! 3. **send** (`sending`, `send`): at most 25 losers a call, one where that saves something; one
+//!    merge at first, then 2, 4, 8 and at most 10 on one look, of which a few are under way at
+//!    once, and never two of one group.
 //! 4. **settle** (`settle`, `settled`): every call, whatever its answer, is settled by looking (law
 //!    4). "Merged" is shown by Marketo's answer or its log, never concluded from absence. Every
 //!    field of the survivor is compared with its prediction; what the merge took is written again
@@ -58,6 +59,7 @@ mod review;
 mod rounds;
 mod run;
 mod send;
+mod sending;
 mod settle;
 mod settled;
 mod sums;

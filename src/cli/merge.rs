@@ -145,6 +145,7 @@ fn settings(context: &Context, client: &Client, confirmed: bool) -> Result<Setti
         now: super::now,
         stop: context.interrupt.clone(),
         stop_after_errors: context.config.merge.stop_after_errors,
+        concurrency: context.config.merge.at_once(&context.config.limits),
         carries_out: confirmed,
         hold: hold(context, confirmed)?,
     })

@@ -87,6 +87,9 @@ const SETTINGS: &[(&str, Setter)] = &[
     ("merge.stop_after_errors", |config, value| {
         value.number().map(|number| config.merge.stop_after_errors = number)
     }),
+    ("merge.concurrency", |config, value| {
+        value.number().map(|number| config.merge.concurrency = Some(number))
+    }),
     ("merge.crm", |config, value| {
         config.merge.no_crm = match value.text()? {
             "auto" => false,

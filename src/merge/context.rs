@@ -39,6 +39,7 @@ pub struct Merge<'a, M> {
     pub(super) now: fn() -> DateTime<Utc>,
     pub(super) stop: CancellationToken,
     pub(super) stop_after_errors: usize,
+    pub(super) concurrency: usize,
     pub(super) carries_out: bool,
     pub(super) fields: Vec<String>,
     pub(super) facts: FieldFacts,
@@ -75,6 +76,8 @@ pub struct Settings {
     pub stop: CancellationToken,
     /// The run stops after so many failed groups in a row.
     pub stop_after_errors: usize,
+    /// Groups that are merged at once, at most.
+    pub concurrency: usize,
     /// Whether what it plans is carried out at once, which shows by itself what may not be read. A
     /// plan that is only shown takes a call more for that, so that it promises nothing that cannot
     /// be done.
@@ -107,7 +110,8 @@ impl<'a, M: MergeClient> Merge<'a, M> {
         ledger: &'a mut Ledger,
         settings: Settings,
     ) -> Result<Self, Error> {
-        let Settings { clock, now, stop, stop_after_errors, carries_out, hold } = settings;
+        let Settings { clock, now, stop, stop_after_errors, concurrency, carries_out, hold } =
+            settings;
         let opened_at = Instant::now();
         let schema = marketo.describe().await?;
         let mut facts = facts(&schema);
@@ -122,6 +126,7 @@ impl<'a, M: MergeClient> Merge<'a, M> {
             now,
             stop,
             stop_after_errors,
+            concurrency,
             carries_out,
             fields,
             facts,
@@ -217,12 +222,13 @@ fn days_ago(now: DateTime<Utc>, days: i64) -> String {
 }
 
 impl Settings {
-    /// A run that carries out what it plans, until it is done or ten groups in a row have failed.
+    /// A run that carries out what it plans, three groups at once, until it is done or ten groups
+    /// in a row have failed.
     /// The clock is the client's; `now` gives the ledger's times; `hold` is where the guards of the
     /// instance keep their leases.
     pub fn new(clock: Clock, now: fn() -> DateTime<Utc>, hold: Hold) -> Self {
         let stop = CancellationToken::new();
-        Self { clock, now, stop, stop_after_errors: 10, carries_out: true, hold }
+        Self { clock, now, stop, stop_after_errors: 10, concurrency: 3, carries_out: true, hold }
     }
 
     /// Cancelled: what was sent is finished and looked at, and the run stops.
@@ -235,6 +241,12 @@ impl Settings {
     #[must_use]
     pub fn stop_after_errors(self, stop_after_errors: usize) -> Self {
         Self { stop_after_errors, ..self }
+    }
+
+    /// So many groups are merged at once, at most; one at least.
+    #[must_use]
+    pub fn concurrency(self, concurrency: usize) -> Self {
+        Self { concurrency: concurrency.max(1), ..self }
     }
 
     /// Plans are only shown: what may not be read is found out while planning.

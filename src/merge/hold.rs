@@ -44,7 +44,7 @@ mod held;
 mod keys;
 mod store;
 
-pub(super) use gate::HoldGate;
+pub(super) use gate::CallKeys;
 pub(super) use keys::Wanted;
 
 /// Where a run leases the keys of what it merges: in the store that the guards of the instance use.
@@ -332,16 +332,21 @@ impl Holds {
         }
     }
 
-    /// Lets a call that writes to these leads, and that may run for so long at Marketo, leave with
-    /// this gate while their keys are held.
-    pub(super) fn gate<'g, G>(
+    /// What lets a call leave that changes these leads, and that may run for so long at Marketo:
+    /// only while their keys are held.
+    pub(super) fn keys_of_call(
         &self,
-        gate: &'g G,
         leads: impl IntoIterator<Item = LeadId>,
         limit: Duration,
-    ) -> HoldGate<'g, G> {
+    ) -> CallKeys {
         let leases = self.held().leases_of(leads);
-        HoldGate::new(gate, self.store.clone(), leases, limit, self.clock)
+        CallKeys { store: self.store.clone(), leases, limit, clock: self.clock }
+    }
+
+    /// Whether a call for others, of which it is not known what came of it, needs a key of this
+    /// entry: two groups can have one in common.
+    pub(super) fn is_in_use(&self, owner: LeadId) -> bool {
+        self.held().is_in_use(owner)
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {

@@ -34,7 +34,6 @@ use super::verdict::Verdict;
 use super::work::Work;
 use crate::dedupe::PlannedGroup;
 use crate::lead::LeadId;
-use crate::ledger::State;
 use crate::marketo::BATCH;
 
 /// So many groups may wait for their keys before their winners are written to; then no more are
@@ -256,49 +255,6 @@ impl<M: MergeClient> Merge<'_, M> {
             }
         }
         Ok(())
-    }
-
-    /// Sends the merges that the last look allows; gives how many left.
-    async fn send_verified(&mut self, run: &mut Run<'_, '_>) -> Result<usize, Error> {
-        // Marketo accepted a merge and shows its leads as before. Reads may lag; if not, it is the
-        // first surprise, and nothing more leaves before it is settled.
-        if run.pending.iter().any(|pending| pending.lingers && pending.state == State::Accepted) {
-            run.put_aside();
-            return Ok(0);
-        }
-        let (mut sent, mut went_well) = (0, true);
-        let mut failed = None;
-        for place in 0..run.ready.len() {
-            if self.stop.is_cancelled() || run.stopped.is_some() {
-                break;
-            }
-            if run.failures_in_a_row >= self.stop_after_errors {
-                run.stopped = Some(Stopped::Errors(run.failures_in_a_row));
-                break;
-            }
-            let Some(work) = run.ready.get_mut(place).filter(|work| work.verified) else {
-                continue;
-            };
-            let Some(one) = self.send_next(work, run.confirmed).await? else { break };
-            sent += 1;
-            went_well &= one.accepted;
-            run.failures_in_a_row = match one.counts_as_failure {
-                true => run.failures_in_a_row + 1,
-                false if one.accepted => 0,
-                false => run.failures_in_a_row,
-            };
-            run.late.watch(one.pending.group);
-            run.pending.push(one.pending);
-            if one.stops_the_run.is_some() {
-                failed = one.stops_the_run;
-                break;
-            }
-        }
-        run.put_aside();
-        if sent > 0 {
-            if went_well { run.ramp.went_well() } else { run.ramp.met_trouble() }
-        }
-        failed.map_or(Ok(sent), Err)
     }
 
     /// Waits a little for Marketo; false where the run is to stop.

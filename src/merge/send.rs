@@ -1,15 +1,16 @@
-//! Sends merge calls, each once, and only while the look that allows it is fresh.
+//! A merge call: its intent in the ledger, the call itself, and its answer in the ledger (law 3).
 //!
-//! Never: decides whether a call may be made; the round did. It writes the intent down before the
-//! call and the answer after it (law 3).
+//! A call is made once, and leaves only while the look that allows it is fresh and its keys are
+//! held. Never: decides whether or when a call is made; `sending` does.
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use super::consent::Confirmed;
+use super::consent::{Confirmed, Order, Step};
 use super::context::{Merge, MergeClient};
 use super::error::Error;
 use super::fresh::Fresh;
+use super::hold::CallKeys;
 use super::report::Said;
 use super::settle::{Log, Made, Pending, done_by};
 use super::timing::LOG_LAG;
@@ -17,8 +18,8 @@ use super::work::Work;
 use super::write::{in_flight, refused_event};
 use crate::dedupe::PlannedGroup;
 use crate::lead::LeadId;
-use crate::ledger::{CallKind, CallLead, Event, NewCall, Purpose, Refusal, Role, State};
-use crate::marketo::{self, InFlight, MERGE_LIMIT, Outcome, UntilStopped};
+use crate::ledger::{CallId, CallKind, CallLead, Event, NewCall, Purpose, Refusal, Role, State};
+use crate::marketo::{self, Accepted, InFlight, MERGE_LIMIT, MergeLeads, Outcome, UntilStopped};
 
 /// A call that was sent.
 pub(super) struct Sent<'p> {
@@ -32,36 +33,71 @@ pub(super) struct Sent<'p> {
     pub(super) stops_the_run: Option<Error>,
 }
 
+/// A call whose intent is in the ledger.
+pub(super) struct Begun<'p> {
+    call: CallId,
+    step: Step<'p>,
+    at: DateTime<Utc>,
+}
+
+/// A merge call, and what lets it leave. It borrows nothing of the run, so that several can be under
+/// way.
+pub(super) struct MergeCall<'p> {
+    order: Order<'p>,
+    fresh: Fresh,
+    keys: CallKeys,
+}
+
+impl MergeCall<'_> {
+    /// Makes the call, once.
+    pub(super) async fn make(self, marketo: &impl MergeLeads) -> marketo::Result<Accepted> {
+        let gate = self.keys.gate(&self.fresh);
+        marketo.merge_leads_with(&gate, &self.order).await
+    }
+}
+
 impl<M: MergeClient> Merge<'_, M> {
-    /// Sends a group's next call. None where it could not leave: its look is too old by now, or the
-    /// run is to stop.
-    pub(super) async fn send_next<'p>(
+    /// Writes down that a group's next call is about to leave, and gives the call to be made at
+    /// once. None where its look is too old by now.
+    pub(super) fn begin<'p>(
         &mut self,
         work: &mut Work<'p>,
-        confirmed: &'p Confirmed,
-    ) -> Result<Option<Sent<'p>>, Error> {
+        plan: &str,
+    ) -> Result<Option<(Begun<'p>, MergeCall<'p>)>, Error> {
         let Some(step) = work.steps.front().copied() else { return Ok(None) };
         let Some(looked_at) = self.looked_at else { return Ok(None) };
-        let gate = Fresh::new(looked_at, self.clock, UntilStopped::at_once(self.stop.clone()));
-        if !gate.is_fresh() {
+        let fresh = Fresh::new(looked_at, self.clock, UntilStopped::at_once(self.stop.clone()));
+        if !fresh.is_fresh() {
             work.too_old += 1;
             return Ok(None);
         }
-        let plan = &confirmed.plan().id;
-        let begun_at = (self.now)();
+        let at = (self.now)();
         let started =
             self.ledger.begin(plan, &merge_call(work.group, step.losers()), &self.at())?;
-        let call = started.call();
         let winner = work.group.winner;
-        let gate = self.holds.gate(&gate, [winner], MERGE_LIMIT);
+        let keys = self.holds.keys_of_call([winner], MERGE_LIMIT);
         self.holds.begun([winner]);
-        let answer = self.marketo.merge_leads_with(&gate, &step.order(&started)).await;
+        let begun = Begun { call: started.call(), step, at };
+        Ok(Some((begun, MergeCall { order: step.order(&started), fresh, keys })))
+    }
+
+    /// Writes down what came of a call. None where it did not leave: its look was too old by then,
+    /// its keys were lost, or the run is to stop.
+    pub(super) fn record<'p>(
+        &mut self,
+        begun: Begun<'p>,
+        answer: marketo::Result<Accepted>,
+        work: &mut Work<'p>,
+        confirmed: &'p Confirmed,
+    ) -> Result<Option<Sent<'p>>, Error> {
+        let Begun { call, step, at: begun_at } = begun;
+        let plan = &confirmed.plan().id;
         let now = Instant::now();
         let (event, over_at) = match &answer {
             Err(error @ marketo::Error::Withheld { .. }) => {
                 self.ledger.record(call, &refused_event(error), &self.at())?;
                 self.ledger.record(call, &Event::NotDone { why: error.to_string() }, &self.at())?;
-                self.holds.known([winner]);
+                self.holds.known([work.group.winner]);
                 work.too_old += 1;
                 return Ok(None);
             }

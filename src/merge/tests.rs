@@ -75,7 +75,8 @@ impl Bench {
             None => Hold::new(SharedLeases::memory(Terms::default()), INSTANCE.to_owned()),
         };
         let clock = Clock::real();
-        Settings { clock, now, stop, stop_after_errors: 10, carries_out: false, hold }
+        let (stop_after_errors, concurrency) = (10, 3);
+        Settings { clock, now, stop, stop_after_errors, concurrency, carries_out: false, hold }
     }
 
     /// The groups of those that share an email, as a scan would find them.

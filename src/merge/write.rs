@@ -177,7 +177,7 @@ impl<M: MergeClient> Merge<'_, M> {
         };
         let call = self.ledger.begin(plan, &new_call(purpose, records), &self.at())?.call();
         let leads = || records.iter().map(|record| record.lead);
-        let gate = self.holds.gate(gate, leads(), SYNC_LIMIT);
+        let gate = self.holds.keys_of_call(leads(), SYNC_LIMIT).gate(gate);
         self.holds.begun(leads());
         let sent = self.marketo.sync_leads_with(&gate, &request).await;
         if !sent.as_ref().is_err_and(|error| error.outcome() == Outcome::Unclear) {

@@ -7,35 +7,37 @@ use super::store::Store;
 use crate::leases::{Lease, LeaveBy, to_send};
 use crate::marketo::{Clock, SendGate, Withheld};
 
-/// A gate that asks another one as well.
-pub(in crate::merge) struct HoldGate<'g, G> {
-    gate: &'g G,
-    store: Option<Arc<dyn Store>>,
+/// The keys that a call needs, and for how long it needs them. Borrows nothing of the run, so that
+/// several calls can be under way.
+pub(in crate::merge) struct CallKeys {
+    pub(super) store: Option<Arc<dyn Store>>,
     /// None where a key is not held.
-    leases: Option<Vec<Lease>>,
-    limit: Duration,
-    clock: Clock,
+    pub(super) leases: Option<Vec<Lease>>,
+    pub(super) limit: Duration,
+    pub(super) clock: Clock,
 }
 
-impl<'g, G> HoldGate<'g, G> {
-    pub(super) fn new(
-        gate: &'g G,
-        store: Option<Arc<dyn Store>>,
-        leases: Option<Vec<Lease>>,
-        limit: Duration,
-        clock: Clock,
-    ) -> Self {
-        Self { gate, store, leases, limit, clock }
+impl CallKeys {
+    /// A gate that asks another one as well.
+    pub(in crate::merge) fn gate<G>(self, gate: &G) -> HoldGate<'_, G> {
+        HoldGate { gate, keys: self }
     }
+}
+
+/// Lets a call leave while its keys are held, and another gate lets it.
+pub(in crate::merge) struct HoldGate<'g, G> {
+    gate: &'g G,
+    keys: CallKeys,
 }
 
 impl<G: SendGate> SendGate for HoldGate<'_, G> {
     async fn ask(&self) -> Result<Option<LeaveBy>, Withheld> {
-        let (Some(store), Some(leases)) = (&self.store, &self.leases) else {
+        let CallKeys { store, leases, limit, clock } = &self.keys;
+        let (Some(store), Some(leases)) = (store, leases) else {
             return Err(Withheld("the keys of its leads are not held".to_owned()));
         };
-        let leave_by = LeaveBy::from_now(self.clock);
-        let renewed = store.renew(leases, to_send(self.limit, self.clock)).await;
+        let leave_by = LeaveBy::from_now(*clock);
+        let renewed = store.renew(leases, to_send(*limit, *clock)).await;
         renewed.map_err(|error| Withheld(error.to_string()))?;
         if leave_by.is_over() {
             return Err(Withheld("the lease store took too long to answer".to_owned()));

@@ -68,6 +68,14 @@ impl Held {
         }
     }
 
+    /// Whether another entry with an open call has a key of this one.
+    pub(super) fn is_in_use(&self, owner: LeadId) -> bool {
+        let Some(own) = self.entries.get(&owner) else { return false };
+        self.entries.iter().any(|(other, entry)| {
+            *other != owner && entry.open_calls > 0 && !entry.keys.is_disjoint(&own.keys)
+        })
+    }
+
     pub(super) fn owners(&self) -> Vec<LeadId> {
         self.entries.keys().copied().collect()
     }
