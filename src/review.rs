@@ -4,3 +4,4 @@
 //! doors read cards and write [`crate::dedupe::Decisions`]. Never: merges, or calls Marketo.
 
 pub mod card;
+pub mod model;

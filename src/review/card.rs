@@ -15,6 +15,8 @@ pub struct Card {
     pub place: u64,
     /// What its leads have in common, for a person.
     pub key: String,
+    /// The same as it is stored and compared, for decisions that come back.
+    pub stored_key: String,
     /// How much there is to decide.
     pub risk: Risk,
     /// Why the risk is not green, a sentence each.
