@@ -16,7 +16,7 @@ const MILLIS: &str = "LEASES_OF_A_CHILD_MILLIS";
 
 /// This test binary once more, as the owner of key `a`. It says when it holds the lease.
 fn owner(path: &Path, span: Duration) -> Child {
-    let name = "guard::lease::tests::processes::the_owner_that_is_killed";
+    let name = "leases::tests::processes::the_owner_that_is_killed";
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture", "--ignored"])
         .env(FILE, path)
