@@ -6,8 +6,8 @@ use chrono::NaiveDate;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::now;
-use crate::leases::in_full;
 use crate::ledger::{self, DailyUsage};
+use crate::marketo::in_words;
 use crate::marketo::{Spending, Spent, Uncounted, day};
 
 /// The instance's file, shared by all calls of this process.
@@ -52,5 +52,5 @@ impl Spending for UsageFile {
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
 fn uncounted(error: ledger::Error) -> Uncounted {
-    Uncounted(in_full(&error))
+    Uncounted(in_words(&error))
 }

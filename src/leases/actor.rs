@@ -1,14 +1,13 @@
-//! Callers of this process on one side, the transactions of their store on the other.
+//! Puts the requests of this process's callers into batches for their store, and answers them.
 //!
-//! One task, the [`StoreActor`], speaks with the store, since that makes three things simple.
-//! Callers that come together share a transaction. A caller that stops waiting, at whatever
-//! instant, finds its answer undeliverable, and the actor gives its keys or its place back. And a
-//! process that waits has one thing to listen to, however many callers it has.
+//! One task, the [`StoreActor`], speaks with the store. Callers that come together share a
+//! transaction. When a caller stops waiting, its answer cannot be delivered, and the actor gives
+//! its keys or its place back. However many callers wait, the process listens to one thing.
 //!
-//! A caller of [`SharedLeases::acquire`] may wait for [`PATIENCE`] while the store is away;
-//! everybody else is told at once. A release that the store did not take is kept, and told again. A
-//! batch that panics has failed like any other: its callers are refused, and the actor goes on,
-//! since without it nobody could write until the process is started anew.
+//! While the store is away, a caller of [`SharedLeases::acquire`] waits for up to [`PATIENCE`];
+//! everybody else is refused at once. A release that the store did not take is kept and tried
+//! again. A batch that panics has failed like any other: its callers are refused, and the actor
+//! goes on. Without the actor nobody could write until the process is started anew.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -27,49 +26,19 @@ use super::queue::Queue;
 use super::rate_share::{Claim, Shared};
 use crate::marketo::in_words;
 
-/// How long those who wait anyway put up with a store that is away, as while it is restarted.
+/// How long callers that wait anyway wait for a store that is away, as while it is restarted.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Between two attempts to reach a store that is away.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Callers of one batch. More would only make its transaction long.
+/// Most callers of one batch. More would only make its transaction long.
 const CALLERS: usize = 256;
 
 type Answer<T> = oneshot::Sender<Result<T, LeaseError>>;
 
-enum Command {
-    Acquire {
-        keys: BTreeSet<LeaseKey>,
-        answer: Answer<Vec<Lease>>,
-    },
-    TryAcquire {
-        keys: BTreeSet<LeaseKey>,
-        answer: Answer<Vec<Lease>>,
-    },
-    Renew {
-        grants: Vec<Grant>,
-        span: Duration,
-        answer: Answer<()>,
-    },
-    Release {
-        grants: Vec<Grant>,
-        answer: Answer<()>,
-    },
-    Ready {
-        answer: Answer<()>,
-    },
-    Share {
-        claim: Claim,
-        answer: Answer<Shared>,
-    },
-    Leave {
-        leaving: Leaving,
-        answer: Answer<()>,
-    },
-    /// A caller has stopped waiting.
-    Left,
-}
+/// What a caller asks for: its entries in the next batch, and where it waits for the answer.
+type Command = Box<dyn FnOnce(&mut Batch, &mut Callers) + Send>;
 
 /// Leases in a store; see [`SharedLeases::memory`], [`SharedLeases::sqlite`] and
 /// [`SharedLeases::postgres`].
@@ -98,21 +67,28 @@ impl SharedLeases {
         Self { store: B::NAME, commands }
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, LeaseError> {
+    fn send(&self, command: impl FnOnce(&mut Batch, &mut Callers) + Send + 'static) {
+        // An actor that has ended drops the command, and with it the caller's end.
+        self.commands.send(Box::new(command)).ok();
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        enter: impl FnOnce(&mut Batch, &mut Callers, Answer<T>) + Send + 'static,
+    ) -> Result<T, LeaseError> {
         let (answer, answered) = oneshot::channel();
-        // An actor that has ended drops the command, and with it the answer.
-        self.commands.send(command(answer)).ok();
+        self.send(|batch, callers| enter(batch, callers, answer));
         answered.await.unwrap_or_else(|_dropped| Err(self.ended()))
     }
 
     /// Asks for leases, which are given back if the caller is gone when they come.
     async fn leased(
         &self,
-        command: impl FnOnce(Waiter) -> Command,
+        enter: impl FnOnce(&mut Batch, &mut Callers, Waiter) + Send + 'static,
     ) -> Result<Vec<Lease>, LeaseError> {
         let (answer, answered) = oneshot::channel();
-        self.commands.send(command(answer)).ok();
-        let mut pending = Pending { commands: &self.commands, answered, is_done: false };
+        self.send(|batch, callers| enter(batch, callers, answer));
+        let mut pending = Pending { store: self, answered, is_done: false };
         let result = (&mut pending.answered).await;
         pending.is_done = true;
         result.unwrap_or_else(|_dropped| Err(self.ended()))
@@ -129,11 +105,21 @@ impl Leases for SharedLeases {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        self.leased(|answer| Command::Acquire { keys: keys.clone(), answer }).await
+        let keys = keys.clone();
+        self.leased(|batch, callers, answer| {
+            batch.arrive.push(keys);
+            callers.arrive.push(answer);
+        })
+        .await
     }
 
     async fn try_acquire(&self, keys: &BTreeSet<LeaseKey>) -> Result<Vec<Lease>, LeaseError> {
-        self.leased(|answer| Command::TryAcquire { keys: keys.clone(), answer }).await
+        let keys = keys.clone();
+        self.leased(|batch, callers, answer| {
+            batch.take.push(keys);
+            callers.take.push(answer);
+        })
+        .await
     }
 
     async fn renew<'l>(
@@ -142,31 +128,47 @@ impl Leases for SharedLeases {
         span: Duration,
     ) -> Result<(), LeaseError> {
         let grants = leases.into_iter().map(Grant::from).collect();
-        self.ask(|answer| Command::Renew { grants, span, answer }).await
+        self.ask(move |batch, callers, answer| {
+            batch.renew.push((grants, span));
+            callers.renew.push(answer);
+        })
+        .await
     }
 
     async fn release(&self, leases: Vec<Lease>) -> Result<(), LeaseError> {
-        let grants = leases.iter().map(Grant::from).collect();
-        self.ask(|answer| Command::Release { grants, answer }).await
+        self.ask(move |batch, callers, answer| {
+            batch.release.extend(leases.iter().map(Grant::from));
+            callers.told.push(answer);
+        })
+        .await
     }
 
     async fn ready(&self) -> Result<(), LeaseError> {
-        self.ask(|answer| Command::Ready { answer }).await
+        self.ask(|_, callers, answer| callers.told.push(answer)).await
     }
 
     async fn share(&self, claim: Claim) -> Result<Shared, LeaseError> {
-        self.ask(|answer| Command::Share { claim, answer }).await
+        self.ask(|batch, callers, answer| {
+            // A process asks once at a time; were it otherwise, the last one counts.
+            batch.claim = Some(claim);
+            callers.share = Some(answer);
+        })
+        .await
     }
 
     async fn leave(&self, leaving: Leaving) -> Result<(), LeaseError> {
-        self.ask(|answer| Command::Leave { leaving, answer }).await
+        self.ask(|batch, callers, answer| {
+            batch.left = Some(leaving);
+            callers.told.push(answer);
+        })
+        .await
     }
 }
 
 /// A caller that waits for leases. Dropped before they came, or before it took them, it gives back
 /// its place or the leases.
 struct Pending<'a> {
-    commands: &'a mpsc::UnboundedSender<Command>,
+    store: &'a SharedLeases,
     answered: oneshot::Receiver<Result<Vec<Lease>, LeaseError>>,
     is_done: bool,
 }
@@ -177,15 +179,12 @@ impl Drop for Pending<'_> {
             return;
         }
         self.answered.close();
-        let command = match self.answered.try_recv() {
-            Ok(Ok(leases)) => {
-                let (answer, _nobody_waits) = oneshot::channel();
-                Command::Release { grants: leases.iter().map(Grant::from).collect(), answer }
-            }
-            Ok(Err(_)) | Err(_) => Command::Left,
-        };
-        // Without an actor there is no place to give up.
-        self.commands.send(command).ok();
+        match self.answered.try_recv() {
+            Ok(Ok(leases)) => self.store.send(move |batch, _| {
+                batch.release.extend(leases.iter().map(Grant::from));
+            }),
+            Ok(Err(_)) | Err(_) => self.store.send(|_, callers| callers.some_left = true),
+        }
     }
 }
 
@@ -196,7 +195,7 @@ type Waiter = Answer<Vec<Lease>>;
 #[derive(Default)]
 struct Callers {
     arrive: Vec<Waiter>,
-    take: Vec<Answer<Vec<Lease>>>,
+    take: Vec<Waiter>,
     renew: Vec<Answer<()>>,
     told: Vec<Answer<()>>,
     share: Option<Answer<Shared>>,
@@ -208,8 +207,8 @@ struct StoreActor<B> {
     backend: B,
     terms: Terms,
     queue: Queue<Waiter>,
-    /// Keys of batches that failed, or were carried out and not answered: nobody knows which. Their
-    /// rows are put right by the next batch.
+    /// Keys of batches that failed. They may have been carried out all the same, so the next batch
+    /// puts their rows right.
     doubtful: BTreeSet<LeaseKey>,
     /// Leases to be released, until the store has taken note.
     owed: Vec<Grant>,
@@ -241,13 +240,13 @@ impl<B: Backend> StoreActor<B> {
         }
     }
 
-    /// One batch for all who asked, and its answers. Where `all` are looked at, so are those who
-    /// wait for keys that nobody asked about.
+    /// Makes one batch of the commands and answers it. With `all` it looks at every waiting caller,
+    /// not only at those whose keys the commands concern.
     async fn serve(&mut self, commands: impl Iterator<Item = Command>, all: bool) {
         let (mut batch, mut callers) = (Batch::default(), Callers::default());
         batch.release = self.owed.clone();
         for command in commands {
-            take_down(command, &mut batch, &mut callers);
+            command(&mut batch, &mut callers);
         }
         let all = all || self.away_since.is_some();
         let mut concerned = if all { self.queue.keys() } else { BTreeSet::new() };
@@ -258,7 +257,7 @@ impl<B: Backend> StoreActor<B> {
         }
         (batch.waiting, batch.complete) = self.queue.concerned(concerned);
         batch.seen = self.seen;
-        // What a panic left half done is the backend's alone, which begins anew.
+        // Only the backend can be half done after a panic, and it begins anew.
         let done = AssertUnwindSafe(self.backend.carry_out(&batch, self.terms)).catch_unwind();
         match done.await.unwrap_or_else(|panic| Err(panicked(&*panic))) {
             Ok(result) => self.answer(result, batch.arrive, callers, all),
@@ -354,38 +353,6 @@ impl<B: Backend> StoreActor<B> {
         }
         let unsettled = !self.queue.is_empty() || !self.doubtful.is_empty();
         self.look_at = unsettled.then(|| now + PAUSE);
-    }
-}
-
-fn take_down(command: Command, batch: &mut Batch, callers: &mut Callers) {
-    match command {
-        Command::Acquire { keys, answer } => {
-            batch.arrive.push(keys);
-            callers.arrive.push(answer);
-        }
-        Command::TryAcquire { keys, answer } => {
-            batch.take.push(keys);
-            callers.take.push(answer);
-        }
-        Command::Renew { grants, span, answer } => {
-            batch.renew.push((grants, span));
-            callers.renew.push(answer);
-        }
-        Command::Release { grants, answer } => {
-            batch.release.extend(grants);
-            callers.told.push(answer);
-        }
-        Command::Ready { answer } => callers.told.push(answer),
-        Command::Share { claim, answer } => {
-            // A process asks once at a time; were it otherwise, the last one counts.
-            batch.claim = Some(claim);
-            callers.share = Some(answer);
-        }
-        Command::Leave { leaving, answer } => {
-            batch.left = Some(leaving);
-            callers.told.push(answer);
-        }
-        Command::Left => callers.some_left = true,
     }
 }
 

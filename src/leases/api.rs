@@ -1,4 +1,4 @@
-//! What a writer asks of a store of leases, and what it gets.
+//! The face of leases to writers.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -34,9 +34,8 @@ impl Lease {
         self.generation
     }
 
-    /// The same grant once more, for whoever renews it while it is elsewhere. When it has ended, by
-    /// whichever of the two, neither can renew or release what is another's by then: their number
-    /// is the same.
+    /// The same grant once more, for a task that renews it while the lease itself is elsewhere.
+    /// Both have one number: when the grant has ended, neither can renew or release a later one.
     pub(crate) fn named_again(&self) -> Self {
         Self { key: self.key, generation: self.generation }
     }
@@ -82,9 +81,9 @@ pub trait Leases: Send + Sync + 'static {
         keys: &BTreeSet<LeaseKey>,
     ) -> impl Future<Output = Result<Vec<Lease>, LeaseError>> + Send;
 
-    /// Makes the leases last at least `span` (of the wall's time) from now on; it never shortens
-    /// them. Asked for just before a call leaves, with Marketo's limit of that call and a margin;
-    /// and, with [`Terms::unsent`], every now and then while the call is not ready to leave yet. On
+    /// Makes the leases last at least `span` (of the wall's time) from now on, and never shortens
+    /// them. A writer renews just before a call leaves, for Marketo's limit of that call and a
+    /// margin. While the call is not ready yet, it renews by [`Terms::unsent`]. On
     /// [`LeaseError::Lost`] none was renewed, and nothing may be sent.
     fn renew<'l>(
         &self,
@@ -103,12 +102,12 @@ pub trait Leases: Send + Sync + 'static {
     /// Renews the caller's claim to a part of its instance's limits.
     fn share(&self, claim: Claim) -> impl Future<Output = Result<Shared, LeaseError>> + Send;
 
-    /// Gives up the caller's claim for good, but for what still counts. The caller makes no call
-    /// any more, nor renews.
+    /// Gives up the caller's claim for good, except for calls that still count. The caller makes no
+    /// call any more, and renews nothing.
     fn leave(&self, leaving: Leaving) -> impl Future<Output = Result<(), LeaseError>> + Send;
 }
 
-/// How long a store keeps what nobody speaks for any more, in the wall's time.
+/// How long a store keeps leases and places without a sign of life, in the wall's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
     /// The life of a lease that was granted and not renewed yet: its owner looks up, or waits for

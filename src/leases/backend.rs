@@ -1,8 +1,8 @@
-//! What a store does: it loads rows, has the rules applied to them, and saves them, in one
+//! The face of a store: it loads rows, applies the rules to them, and saves them, in one
 //! transaction.
 //!
-//! Everything that a process wants since its last transaction goes in one [`Batch`] (group
-//! commit): a store that syncs to disk does so once for many callers.
+//! All requests since the last transaction go in one [`Batch`] (group commit), so that a store that
+//! syncs to disk does so once for many callers.
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ use super::rate_share::{Claim, Shared};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Ticket(pub(super) u64);
 
-/// A lease as it is named to the store, where its owner keeps the [`Lease`] itself.
+/// Names a lease to the store, while its owner keeps the [`Lease`] itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Grant {
     pub(super) key: LeaseKey,
@@ -43,9 +43,9 @@ pub(super) struct Batch {
     pub(super) arrive: Vec<BTreeSet<LeaseKey>>,
     /// Callers of this process that wait already and may be served now, the earliest first.
     pub(super) waiting: Vec<(Ticket, BTreeSet<LeaseKey>)>,
-    /// Keys for which `waiting` names every caller of this process.
+    /// Keys of which `waiting` has every caller of this process.
     pub(super) complete: BTreeSet<LeaseKey>,
-    /// Keys that a caller takes as far as they are free and nobody waits for them.
+    /// Keys of which a caller takes those that are free and that nobody waits for.
     pub(super) take: Vec<BTreeSet<LeaseKey>>,
     /// This process's claim to a part of the limits, renewed.
     pub(super) claim: Option<Claim>,
@@ -82,7 +82,7 @@ pub(super) struct BatchResult {
     pub(super) granted: Vec<(Ticket, Vec<Grant>)>,
     /// What each who tried has got.
     pub(super) taken: Vec<Vec<Grant>>,
-    /// After how long something that a waiting caller of the batch waits for ends by itself.
+    /// When to look again: something that a waiting caller of the batch waits for ends by then.
     pub(super) look_again: Option<Duration>,
     /// What may be used of the limits, for whoever asked.
     pub(super) shared: Option<Shared>,

@@ -1,4 +1,4 @@
-//! What a batch changes of what a store in SQL loaded for it, and how rows are written there.
+//! The changes of a batch, for stores in SQL, and the columns of their rows.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,8 +8,9 @@ use super::backend::{Batch, BatchResult, Ticket};
 use super::key::LeaseKey;
 use super::rate_share::ClaimRow;
 use super::state::{Row, State, Time, Waiting};
+use crate::marketo::Share;
 
-/// What is to be saved.
+/// The changes that are to be saved.
 #[derive(Debug)]
 pub(super) struct Changes {
     pub(super) rows: Vec<(LeaseKey, Row)>,
@@ -51,25 +52,55 @@ fn changed<K: Ord + Copy, V: PartialEq>(
     (changed.collect(), gone)
 }
 
-/// Those who wait, for a column: for each its ticket, its guard, and until when it counts.
-pub(super) fn to_bytes(waiting: &[Waiting]) -> Vec<u8> {
-    let numbers = waiting
-        .iter()
-        .flat_map(|waiting| [number(waiting.ticket.0), waiting.guard, millis(waiting.until)]);
-    numbers.flat_map(i64::to_be_bytes).collect()
+impl Row {
+    /// Its columns after the key: the generation, when it ends, who waits, when it is over.
+    pub(super) fn columns(&self) -> (i64, i64, Vec<u8>, i64) {
+        let waiting = self
+            .waiting
+            .iter()
+            .flat_map(|waiting| [number(waiting.ticket.0), waiting.guard, millis(waiting.until)])
+            .flat_map(i64::to_be_bytes);
+        (number(self.generation), millis(self.ends_at), waiting.collect(), millis(self.over_at()))
+    }
+
+    /// The row with these columns. What is no whole number of those who wait was not written there.
+    pub(super) fn of_columns(generation: i64, ends_at: i64, waiting: &[u8]) -> Self {
+        let (numbers, _) = waiting.as_chunks::<8>();
+        let numbers: Vec<i64> = numbers.iter().map(|number| i64::from_be_bytes(*number)).collect();
+        let (waiting, _) = numbers.as_chunks::<3>();
+        let waiting = waiting.iter().map(|[ticket, guard, until]| Waiting {
+            ticket: Ticket(ticket.unsigned_abs()),
+            guard: *guard,
+            until: span(*until),
+        });
+        Self {
+            generation: generation.unsigned_abs(),
+            ends_at: span(ends_at),
+            waiting: waiting.collect(),
+        }
+    }
 }
 
-/// Those who wait, of a column; what is no whole number of them is nothing that was written there.
-pub(super) fn from_bytes(bytes: &[u8]) -> Vec<Waiting> {
-    let (numbers, _) = bytes.as_chunks::<8>();
-    let numbers: Vec<i64> = numbers.iter().map(|number| i64::from_be_bytes(*number)).collect();
-    let (waiting, _) = numbers.as_chunks::<3>();
-    let waiting = waiting.iter().map(|[ticket, guard, until]| Waiting {
-        ticket: Ticket(ticket.unsigned_abs()),
-        guard: *guard,
-        until: span(*until),
-    });
-    waiting.collect()
+impl ClaimRow {
+    /// Its columns after the owner: the share, what is wanted, when it ends.
+    pub(super) fn columns(&self) -> [i64; 5] {
+        let Self { share, wants, ends_at } = self;
+        let [calls, at_once, wants_calls, wants_at_once] =
+            [share.calls, share.at_once, wants.calls, wants.at_once]
+                .map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+        [calls, at_once, wants_calls, wants_at_once, millis(*ends_at)]
+    }
+
+    /// The row with these columns.
+    pub(super) fn of_columns(columns: [i64; 5]) -> Self {
+        let [calls, at_once, wants_calls, wants_at_once, ends_at] = columns;
+        let share = |calls, at_once| {
+            let [calls, at_once] = [calls, at_once].map(|n| usize::try_from(n).unwrap_or_default());
+            Share { calls, at_once }
+        };
+        let (share, wants) = (share(calls, at_once), share(wants_calls, wants_at_once));
+        Self { share, wants, ends_at: span(ends_at) }
+    }
 }
 
 /// A span or a moment in milliseconds, for a column.

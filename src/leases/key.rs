@@ -1,4 +1,4 @@
-//! What is leased: the hash of an instance's key. Never: the key's own value.
+//! The hash of an instance's key, by which it is leased. Never: the key's own value.
 
 use std::fmt;
 
@@ -12,15 +12,14 @@ use crate::dedupe::{widest, widest_text};
 pub struct LeaseKey([u8; 32]);
 
 impl LeaseKey {
-    /// The key of the leads whose `field` holds `value`, however either is spelled; none where the
-    /// value is empty, which matches nothing. Which values Marketo takes for equal is not
-    /// documented for all fields, and a lease that covers two keys does no harm: so they are taken
-    /// for equal in the widest reading ([`widest`]).
+    /// The key of the leads whose `field` holds `value`, however either is spelled. An empty value
+    /// matches nothing and has none. Marketo does not document for all fields which values are
+    /// equal. A lease that covers two keys does no harm, so the widest reading counts ([`widest`]).
     pub fn of(instance: &str, field: &str, value: &str) -> Option<Self> {
         Some(Self::of_widest(instance, field, &widest_text(value)?))
     }
 
-    /// The same of a value of any type.
+    /// The same for a value of any type.
     pub fn of_value(instance: &str, field: &str, value: &Value) -> Option<Self> {
         Some(Self::of_widest(instance, field, &widest(value)?))
     }
@@ -29,7 +28,7 @@ impl LeaseKey {
         Self::hash(&[instance, &field.to_ascii_lowercase(), widest])
     }
 
-    /// What the limits of an instance are shared under.
+    /// The key under which guards share the limits of an instance.
     pub fn of_limits(instance: &str) -> Self {
         Self::hash(&[instance])
     }

@@ -1,16 +1,14 @@
-//! What a guard that stops leaves of its claim to the limits: only its calls that still count in
+//! A guard that stops hands its claim to the limits back, except for its calls that still count in
 //! Marketo's window.
 //!
-//! The rows of a guard that was killed last for a window and more, since nobody knows what it did
-//! last. A guard that stops in good order knows: it makes no further call, and of each call it
-//! knows when the answer came. So it gives up its row and leaves a few rows that nobody renews,
-//! each for the calls that leave the window at about the same time. Together they hold no more than
-//! the claim did, so the sum of all claims stays within the limit, and each lasts at least until
-//! its calls have left the window. Rows without wants are in no division of the limits
-//! (`rate_share`).
+//! The row of a guard that was killed lasts for a window and more, since nobody knows its last
+//! calls. A guard that stops in good order knows when each of its calls was answered. It replaces
+//! its row by a few rows that nobody renews, each for calls that leave the window at about the same
+//! time. Together these rows hold no more than the claim did, so the sum of all claims stays within
+//! the limit. Each lasts until its calls have left the window. Rows without wants are in no
+//! division of the limits (`rate_share`).
 //!
-//! Never: a renewal after the leaving. The guard's own row would come back, and nobody would renew
-//! it.
+//! Never: a renewal afterwards. The guard's own row would come back, and stay until it ends.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,22 +17,22 @@ use super::key::LeaseKey;
 use super::rate_share::{ClaimRow, Timing};
 use crate::marketo::Share;
 
-/// At most so many rows are left; calls that leave the window together share one.
+/// Most rows that are left. Calls that leave the window together share one.
 const STAGES: u32 = 20;
 
-/// What a guard leaves.
+/// The calls of a guard that still count when it stops.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaving {
     /// Whose limits: an instance of Marketo's.
     pub instance: LeaseKey,
-    /// What still counts, and for how long (of the wall's time).
+    /// Calls, and how long they still count (of the wall's time).
     pub rests: Vec<(Share, Duration)>,
 }
 
 impl Leaving {
-    /// Of a guard that has made its last call. `answered` tells how long each answered call still
-    /// counts in a window of this length. Calls that were not answered may run on, so they are kept
-    /// as long as those of a guard that was killed.
+    /// The calls of a guard that has made its last one. `answered` has how long each answered call
+    /// still counts in a window of this length. Calls that were not answered may run on, so they
+    /// are kept as long as those of a guard that was killed.
     pub fn of(
         instance: LeaseKey,
         window: Duration,
@@ -46,7 +44,7 @@ impl Leaving {
         let mut rests: Vec<(Share, Duration)> = (1..=STAGES)
             .map(|number| {
                 let (from, until) = (stage * (number - 1), stage * number);
-                // What counts for longer than a window by a rounding belongs to the last stage.
+                // By rounding a call may count for longer than a window: it is in the last stage.
                 let last = number == STAGES;
                 let counts = |left: &&Duration| **left > from && (last || **left <= until);
                 let calls = answered.iter().filter(counts).count();
@@ -76,8 +74,8 @@ impl Leaving {
     }
 }
 
-/// Whose a row is that is left. Guards' numbers are random and of 62 bits, so no guard has it; a
-/// guard leaves once.
+/// The owner's number of a row that is left. Guards' numbers are random and of 62 bits, so that no
+/// guard has it. A guard leaves once.
 fn guard_of_rest(guard: i64, number: usize) -> i64 {
     let number = i64::try_from(number).unwrap_or(i64::MAX);
     guard.wrapping_add(number.wrapping_add(1).wrapping_mul(0x5851_F42D_4C95_7F2D))

@@ -1,4 +1,4 @@
-//! The leases of one process, in its memory: nothing of them outlives it.
+//! The leases of one process, in its memory. They end with it.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const GUARD: i64 = 0;
 /// Nobody else waits, so that this process need not give signs of life.
 const PLACE: Duration = Duration::from_secs(24 * 3600);
 
-/// So many rows are there before the first look for those that are over.
+/// How many rows there are before the first look for those that are over.
 const ROWS: usize = 1_024;
 
 impl SharedLeases {
@@ -31,7 +31,7 @@ struct Memory {
     /// Times count from here.
     start: Instant,
     state: State,
-    /// Rows that are over are looked for when there are more than so many.
+    /// With more rows than this, those that are over are removed.
     prune_beyond: usize,
 }
 

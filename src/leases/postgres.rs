@@ -1,17 +1,17 @@
 //! The leases of guards on several machines, in a Postgres that all of them reach.
 //!
 //! A batch is one transaction under one advisory lock, so that batches come one after another,
-//! whichever machine makes them; all its times are by the server's clock, which must not be set
-//! forward while guards run. Postgres syncs a commit to disk, so that leases outlive its restart.
-//! Who waits hears of a release by `LISTEN` on a connection of its own, and looks now and then in
-//! case a notice was lost. A connection that fails is given up and made anew by the next batch,
-//! which also settles what became of a commit whose answer was lost.
+//! whichever machine makes them. All times are by the server's clock, which must not be set forward
+//! while guards run. Postgres syncs a commit to disk, so that leases outlive its restart. A waiting
+//! process hears of a release by `LISTEN` on a connection of its own, and looks now and then in
+//! case a notice was lost. A connection that fails is given up. The next batch makes a new one, and
+//! also settles a commit whose answer was lost.
 //!
 //! A failover to a replica that lagged behind, or a backup that is put back, would give a key to
 //! two owners. So the tables remember the server and its history ([`IDENTITY`]), and each process
-//! how often they had been saved; where either says that an older state is back, nothing is granted
-//! until every call that left before is over. What cannot be seen is a copy of the server's files
-//! put back while no guard runs: start the guards some minutes later.
+//! remembers how often the tables had been saved. If either shows that an older state is back,
+//! nothing is granted until every call that left before is over. One case cannot be seen: a copy of
+//! the server's files is put back while no guard runs. Start the guards some minutes later then.
 //!
 //! Never: lets a password reach a log, an error or a `Debug`; speaks with another machine in the
 //! clear unless the address says so (`connect_options`).
@@ -34,14 +34,14 @@ mod rows;
 pub use connect_options::{AddressError, PostgresAddress};
 use rows::Statements;
 
-/// What each format adds to the one before, never edited after its release.
+/// The steps from each format to the next, never edited after their release.
 const MIGRATIONS: [&str; 3] = [
     include_str!("0001_leases.postgres.sql"),
     include_str!("0002_shares.postgres.sql"),
     include_str!("0003_keys.postgres.sql"),
 ];
 
-/// The format that they lead to.
+/// The format after all of them.
 const FORMAT: i32 = 3;
 
 /// The statement by which releases are heard; a batch tells them on the same channel.
@@ -58,10 +58,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How soon a release is seen whose notice was lost.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What every batch counts on, whatever the server's defaults are: that each statement sees what
-/// was committed before it, as the lock is only of use so; that a commit is on disk when it is
-/// answered; and that a machine that is gone in the middle of a batch, without a word, does not
-/// keep the lock from all others for as long as TCP takes to notice (hours).
+/// The settings that every batch needs, whatever the server's defaults are. Each statement sees all
+/// that was committed before it; without that the lock is of no use. A commit is on disk when it is
+/// answered. A machine that vanishes in the middle of a batch does not keep the lock from all
+/// others until TCP notices, which takes hours.
 const SESSION: &str = "SET default_transaction_isolation = 'read committed'; \
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
     SET idle_in_transaction_session_timeout = '5s'";
@@ -147,7 +147,7 @@ impl Backend for Server {
             transaction.commit().await?;
             Ok((connected, result))
         };
-        // A connection in the middle of something is of no use to the next batch, and goes.
+        // A connection that a batch did not finish is of no use to the next one.
         let (connected, result) = match tokio::time::timeout(PATIENCE * 2, work).await {
             Ok(done) => done.map_err(|error: ServerError| Arc::new(error) as Failure)?,
             Err(_elapsed) => return Err(Arc::new(ServerError::TooLong)),
@@ -157,7 +157,7 @@ impl Backend for Server {
     }
 
     async fn changed(&mut self) {
-        // A notice that was lost is made good by a look.
+        // A notice may be lost: then a look finds the release.
         tokio::time::timeout(LOOK, self.released.notified()).await.ok();
     }
 }
@@ -176,7 +176,7 @@ async fn connect(options: &ConnectOptions) -> Result<Connected, ServerError> {
     Ok(Connected { client, statements })
 }
 
-/// Which server it is; nothing where this user may not know.
+/// The identity of the server; empty where this user may not read it.
 async fn identity(client: &Client) -> String {
     match client.query_one(IDENTITY, &[]).await {
         Ok(row) => row.get(0),
@@ -206,8 +206,8 @@ async fn migrate(client: &mut Client) -> Result<(), ServerError> {
     if version > FORMAT { Err(ServerError::Newer(version)) } else { Ok(()) }
 }
 
-/// The format that is there; 0 where there is none. Read from the catalogue itself, since by names
-/// a server may still find nothing where another guard has just made it.
+/// The format of the tables; 0 where there are none. The catalogue is read for it, since a look-up
+/// by name may still find nothing right after another guard has made them.
 async fn format(client: &impl GenericClient) -> Result<i32, tokio_postgres::Error> {
     let known =
         "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'mkto_audit_leases')";
@@ -217,15 +217,15 @@ async fn format(client: &impl GenericClient) -> Result<i32, tokio_postgres::Erro
     Ok(client.query_one("SELECT version FROM mkto_audit_leases.format", &[]).await?.get(0))
 }
 
-/// Tells of every release, as long as it is not stopped.
+/// Notifies of every release until it is aborted.
 async fn listen(options: ConnectOptions, released: Arc<Notify>) {
     loop {
         if let Err(error) = hear(&options, &released).await {
             tracing::debug!(%error, "the lease store is not heard");
         }
-        // What was released meanwhile nobody told.
+        // Releases in between were not heard.
         released.notify_one();
-        // A server that is away is not asked for a connection again and again without a breath.
+        // A server that is away is not asked without a pause.
         tokio::time::sleep(PAUSE).await;
     }
 }

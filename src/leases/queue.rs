@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::backend::Ticket;
 use super::key::LeaseKey;
 
-/// Callers of whatever kind.
+/// The callers that wait.
 #[derive(Debug)]
 pub(super) struct Queue<C> {
     callers: BTreeMap<Ticket, (BTreeSet<LeaseKey>, C)>,
@@ -36,7 +36,7 @@ impl<C> Queue<C> {
         Some(caller)
     }
 
-    /// Removes the callers that meet a condition, and gives their keys.
+    /// Removes the callers that are gone, and gives their keys.
     pub(super) fn remove_if(&mut self, is_gone: impl Fn(&C) -> bool) -> BTreeSet<LeaseKey> {
         let gone = self.callers.iter().filter(|(_, (_, caller))| is_gone(caller));
         let gone: Vec<Ticket> = gone.map(|(ticket, _)| *ticket).collect();
@@ -59,7 +59,7 @@ impl<C> Queue<C> {
         self.by_key.iter().map(|(key, _)| *key).collect()
     }
 
-    /// The callers that wait for one of the keys, or for one that such a caller waits for, and so
+    /// The callers that wait for one of the keys, or for a key that such a caller waits for, and so
     /// on; and all of these keys.
     pub(super) fn concerned(
         &self,

@@ -1,4 +1,4 @@
-//! What guards of one instance use of its limits, shared over their store of leases: together never
+//! The guards of one instance share its limits over their store of leases. Together they use no
 //! more than one of them alone may.
 //!
 //! Each guard has a row in the store with its *claim*, renewed every [`Timing::renewal`] or so, and
@@ -16,19 +16,24 @@
 //!    which lasts until its calls have left the window (`leaving`). Nobody wants anything
 //!    by them, so what they do not hold is divided among those that are there.
 //!
-//! How the limit is divided ([`parts`]) is of no weight for that, so that it can go by what each
-//! has use for: an idle guard keeps little, a newcomer has its part as soon as the others have seen
-//! it and their calls have left the window.
+//! None of this rests on how the limit is divided ([`parts`]), so that it is divided by need: an
+//! idle guard keeps little, and a newcomer has its part as soon as the others have seen it and
+//! their calls have left the window.
 //!
-//! It can be exceeded for a while all the same, which is waited out as 606 and 615 always are: by a
-//! guard that is cut off from the store for longer than its row lasts and goes on reading with its
-//! last part, while others are not; by one that was started while the store was away, which takes
-//! the whole limit for its own; by a machine that slept for so long, until its first round; by
-//! calls of a guard that died that run on for longer than its row lasts; and where the store has
-//! lost its rows. No call waits for the store: rounds for this are made in the background
-//! ([`RateShare`] is what a guard keeps).
+//! The limit can be exceeded for a while all the same; 606 and 615 are then waited out as always:
+//!
+//! - A guard is cut off from the store for longer than its row lasts, and others are not. It goes
+//!   on reading with its last part.
+//! - A guard was started while the store was away. It takes the whole limit for its own.
+//! - A machine slept for longer than its row lasts, until its first round.
+//! - A call of a guard that died runs on for longer than the row lasts.
+//! - The store has lost its rows.
+//!
+//! No call waits for the store: the rounds are made in the background ([`RateShare`] is a guard's
+//! memory of them).
 
 use std::collections::BTreeMap;
+use std::ops::Add as _;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -40,8 +45,8 @@ use crate::marketo::{Clock, Share, margin};
 /// round.
 const IDLE: usize = 4;
 
-/// After so many renewals in a row a guard that was away takes it that all others which live have
-/// renewed too.
+/// A guard that was away counts on it, after so many renewals in a row, that all others that live
+/// have renewed too.
 const ALL_ARE_BACK: u32 = 10;
 
 /// How long and how often what is shared is claimed.
@@ -71,9 +76,9 @@ pub struct Claim {
     pub instance: LeaseKey,
     /// The limits, which are to be the same for all guards.
     pub limit: Share,
-    /// What it uses or may be using, so that its claim cannot be less.
+    /// What it uses or may be using. Its claim cannot be less.
     pub keep: Share,
-    /// What it has use for.
+    /// What it needs.
     pub wants: Share,
     /// Whether its claim may be raised.
     pub grows: bool,
@@ -86,15 +91,15 @@ pub struct Claim {
 pub struct Shared {
     /// What the store has noted for it.
     pub claim: Share,
-    /// Its part by what all have use for.
+    /// Its part of the limit, divided by need.
     pub part: Share,
     /// How many guards share, those included that are silent.
     pub guards: usize,
-    /// Others that have not renewed for so long that they were killed, most likely, or are cut off.
+    /// Others that have not renewed for long: most likely they were killed or are cut off.
     pub silent: usize,
-    /// What calls of guards that stopped in good order still hold.
+    /// Held by calls of guards that stopped in good order.
     pub left: Share,
-    /// When the last row ends of a guard that is silent or has stopped.
+    /// When the last row of a silent or stopped guard ends.
     pub frees_in: Duration,
 }
 
@@ -106,7 +111,7 @@ pub(super) struct ClaimRow {
     pub(super) ends_at: Duration,
 }
 
-/// Renews a guard's claim, by what those of the others leave.
+/// Renews a guard's claim within the room that the others leave.
 pub(super) fn renew(
     rows: &mut BTreeMap<(LeaseKey, i64), ClaimRow>,
     guard: i64,
@@ -125,7 +130,7 @@ pub(super) fn renew(
     told
 }
 
-/// What a guard gets, given the rows of the others.
+/// A guard's claim and part, given the rows of the others.
 fn shared<'r>(
     owner: i64,
     now: Duration,
@@ -136,15 +141,13 @@ fn shared<'r>(
         (Share::default(), Share::default(), vec![(claim.wants, owner)]);
     let (mut silent, mut frees_in) = (0, Duration::ZERO);
     for (other, row) in others {
-        claimed.calls += row.share.calls;
-        claimed.at_once += row.share.at_once;
+        claimed = each(claimed, row.share, usize::add);
         let ends_in = row.ends_at.saturating_sub(now);
         let has_stopped = row.wants == Share::default();
         // A guard that lives renews its row several times before an eighth of it is over.
         let is_silent = !has_stopped && ends_in < claim.lasts / 8 * 7;
         if has_stopped {
-            left.calls += row.share.calls;
-            left.at_once += row.share.at_once;
+            left = each(left, row.share, usize::add);
         } else {
             wants.push((row.wants, other));
         }
@@ -153,30 +156,34 @@ fn shared<'r>(
             frees_in = frees_in.max(ends_in);
         }
     }
-    let one = |of: fn(&Share) -> usize| {
-        let wants: Vec<(usize, i64)> =
-            wants.iter().map(|(wants, owner)| (of(wants), *owner)).collect();
-        let divided = of(&claim.limit).saturating_sub(of(&left));
-        let part = parts(divided, wants).into_iter().find(|(whose, _)| *whose == owner);
-        let part = part.map_or(0, |(_, part)| part);
-        let free = if claim.grows { of(&claim.limit).saturating_sub(of(&claimed)) } else { 0 };
-        (part, of(&claim.keep).max(part.min(free)))
+    let divided = each(claim.limit, left, usize::saturating_sub);
+    let part = |limit, of: fn(&Share) -> usize| {
+        let wants = wants.iter().map(|(wants, owner)| (of(wants), *owner)).collect();
+        let part = parts(limit, wants).into_iter().find(|(whose, _)| *whose == owner);
+        part.map_or(0, |(_, part)| part)
     };
-    let (calls, at_once) = (one(|share| share.calls), one(|share| share.at_once));
-    Shared {
-        claim: Share { calls: calls.1, at_once: at_once.1 },
-        part: Share { calls: calls.0, at_once: at_once.0 },
-        guards: wants.len(),
-        silent,
-        left,
-        frees_in,
-    }
+    let part = Share {
+        calls: part(divided.calls, |share| share.calls),
+        at_once: part(divided.at_once, |share| share.at_once),
+    };
+    let free = if claim.grows {
+        each(claim.limit, claimed, usize::saturating_sub)
+    } else {
+        Share::default()
+    };
+    let claim = each(claim.keep, each(part, free, usize::min), usize::max);
+    Shared { claim, part, guards: wants.len(), silent, left, frees_in }
 }
 
-/// Divides a limit by what each has use for, all of it: whoever wants less than an equal part gets
-/// what it wants, and a fraction of an equal part in any case; those who want more share the rest
-/// equally; and so is divided what nobody wants. As long as there are no more guards than the limit
-/// has units, each gets one.
+/// Both numbers of two shares, put together.
+fn each(one: Share, other: Share, with: fn(usize, usize) -> usize) -> Share {
+    Share { calls: with(one.calls, other.calls), at_once: with(one.at_once, other.at_once) }
+}
+
+/// Divides the whole of a limit by need. A guard that wants less than an equal part gets what it
+/// wants, and a fraction of an equal part at least. Those who want more share the rest equally. If
+/// nobody wants more, the rest is divided equally among all. As long as there are no more guards
+/// than the limit has units, each gets one.
 fn parts(limit: usize, mut wants: Vec<(usize, i64)>) -> Vec<(i64, usize)> {
     let least = (limit / (wants.len().max(1) * IDLE)).max(1);
     for (wanted, _) in &mut wants {
@@ -199,7 +206,7 @@ fn parts(limit: usize, mut wants: Vec<(usize, i64)>) -> Vec<(i64, usize)> {
     parts
 }
 
-/// What a guard keeps between its renewals. It is told what is used, and tells what may be.
+/// A guard's memory between its renewals.
 #[derive(Debug)]
 pub struct RateShare {
     instance: LeaseKey,
@@ -209,7 +216,7 @@ pub struct RateShare {
     may_use: Option<Share>,
     /// Since when renewals have been answered one after another, and when the last one was.
     answered: Option<(Instant, Instant)>,
-    /// It has never been without an answer, so that whoever lives has been in the store all along.
+    /// Every renewal was answered, so that all who live have been in the store all along.
     always_there: bool,
 }
 
@@ -229,15 +236,12 @@ impl RateShare {
                 self.always_there || now - since >= self.timing.renewal * ALL_ARE_BACK
             }
         };
-        // Half as much again as it has use for now, so that it can grow into more.
+        // Half as much again as it uses now, so that it can grow.
         let wants = |used: usize| used + used / 2 + 1;
         Claim {
             instance: self.instance,
             limit: self.limit,
-            keep: Share {
-                calls: kept.calls.max(used.calls),
-                at_once: kept.at_once.max(used.at_once),
-            },
+            keep: each(kept, used, usize::max),
             wants: Share {
                 calls: wants(used.calls),
                 at_once: wants(most_at_once.max(used.at_once)),
@@ -252,21 +256,17 @@ impl RateShare {
         let unbroken = self.answered.filter(|(_, last)| !self.is_away(now, *last));
         self.always_there &= unbroken.is_some() || self.answered.is_none();
         self.answered = Some((unbroken.map_or(now, |(since, _)| since), now));
-        let may_use = Share {
-            calls: shared.claim.calls.min(shared.part.calls),
-            at_once: shared.claim.at_once.min(shared.part.at_once),
-        };
-        *self.may_use.insert(may_use)
+        *self.may_use.insert(each(shared.claim, shared.part, usize::min))
     }
 
-    /// Whether the last answer is so long ago that others may have counted this guard out, or it
-    /// the others.
+    /// Whether the last answer is so long ago that others may have counted this guard out, or this
+    /// guard the others.
     fn is_away(&self, now: Instant, last: Instant) -> bool {
         now - last >= self.timing.row / 2
     }
 
-    /// What may be used after a renewal that was not answered: what was before, or, where nobody
-    /// ever answered, all.
+    /// What may be used after a renewal that was not answered: as much as before, or the whole
+    /// limit where nobody ever answered.
     pub fn not_told(&mut self) -> Share {
         self.always_there &= self.answered.is_some();
         self.may_use.unwrap_or(self.limit)

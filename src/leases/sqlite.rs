@@ -1,17 +1,17 @@
 //! The leases of the processes of one machine, in a small file of their own beside the ledger.
 //!
 //! A batch is one immediate transaction, so that batches come one after another, whichever process
-//! makes them. It is not synced to disk: the file's changes outlive a killed process as it is, and
-//! what a power cut may undo cannot hurt, because nothing is granted until the machine has been up
-//! for longer than any call that left before can run ([`QUIET`]). Changes by other processes are
-//! seen by asking SQLite for its `data_version` every [`LOOK`] while somebody waits, a look into
-//! shared memory that reads no page. Times are those of [`boot_clock`]. The file must lie on a disk
-//! of this machine, as SQLite's WAL asks for.
+//! makes them. It is not synced to disk. The changes outlive a killed process all the same. A power
+//! cut may undo some of them, which does no harm: nothing is granted until the machine has been up
+//! for longer than any call that left before can run ([`QUIET`]). While somebody waits, SQLite is
+//! asked for its `data_version` every [`LOOK`] to see the changes of other processes; that reads
+//! shared memory and no page. Times are those of [`boot_clock`]. The file must lie on a disk of
+//! this machine, as SQLite's WAL demands.
 //!
-//! A file that is deleted or replaced while processes have it open would give a key to two of them.
-//! A batch that finds it so goes over to the file that is there now, and keeps everybody quiet in
-//! it until what left before is over. A batch that failed, or panicked, is undone, and the next one
-//! is made with a new connection.
+//! If the file were deleted or replaced while processes have it open, two of them could get one
+//! key. A batch that finds another file at the path goes over to it, and grants nothing there until
+//! every call that left before is over. A batch that failed, or panicked, is undone, and the next
+//! one is made with a new connection.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,8 +44,8 @@ const LEASES: Kind = Kind {
     exclusive: false,
     // How long another process's batch may take.
     busy: Duration::from_secs(5),
-    // A checkpoint waits for the disk, and a write for it, so they are to be rare: with SQLite's
-    // own 1,000 pages they would be one write in a hundred.
+    // A checkpoint waits for the disk, and a write for the checkpoint, so they are to be rare: with
+    // SQLite's own 1,000 pages one write in a hundred would be one.
     pragmas: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
               PRAGMA wal_autocheckpoint = 10000; PRAGMA foreign_keys = ON;",
 };
@@ -123,8 +123,7 @@ type HalfWay = Box<dyn FnMut(&Connection) + Send>;
 struct Open {
     db: Connection,
     identity: FileIdentity,
-    /// Whether the last batch ended as it should: if not, nobody knows what state it left the
-    /// connection in.
+    /// Whether the last batch ended as it should. If not, the state of the connection is unknown.
     sound: bool,
     /// SQLite's count of other connections' commits, as last seen.
     version: i64,
@@ -135,8 +134,8 @@ impl Backend for File {
 
     async fn carry_out(&mut self, batch: &Batch, terms: Terms) -> Result<BatchResult, Failure> {
         let mut carry_out = || self.transact(batch, terms);
-        // In place: waking another thread and being woken by it takes longer than most batches do.
-        // Where the runtime has other threads, they take over what else there is to do.
+        // In place: to wake another thread and be woken by it takes longer than most batches do. If
+        // the runtime has other threads, they do the other work meanwhile.
         let has_others = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
         let result = if has_others { tokio::task::block_in_place(carry_out) } else { carry_out() };
         result.map_err(|error| Arc::new(error) as Failure)
@@ -144,12 +143,11 @@ impl Backend for File {
 
     async fn changed(&mut self) {
         loop {
-            // SQLite tells other processes of nothing: its version number is looked at, which reads
-            // no page.
+            // SQLite sends no notice to other processes.
             tokio::time::sleep(LOOK).await;
             let unchanged =
                 |open: &Open| data_version(&open.db).is_ok_and(|version| version == open.version);
-            // What cannot be read now is told by the next batch.
+            // If it cannot be read, the next batch says so.
             if !self.open.as_ref().is_some_and(unchanged) {
                 return;
             }
@@ -185,7 +183,7 @@ impl File {
             // remove the WAL, and the file would be taken for a replaced one.
             open.db = connect(&self.path)?;
         }
-        // Of before the batch: a later commit may have been missed by it.
+        // Read before the batch, which may miss a later commit.
         let version = data_version(&open.db).map_err(failed)?;
         let transaction =
             open.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
@@ -215,8 +213,7 @@ impl Open {
         Ok(Self { db, identity: FileIdentity::look(path), sound: true, version })
     }
 
-    /// What is there now in place of the file that was open until now, whose leases nobody knows
-    /// any more.
+    /// The file that is there now in place of the open one, whose leases are lost.
     fn instead(path: &Path) -> Result<Self, FileError> {
         tracing::error!(
             path = %path.display(),

@@ -27,8 +27,8 @@ use super::key::LeaseKey;
 use super::rate_share::{self, ClaimRow};
 use crate::marketo::MERGE_LIMIT;
 
-/// After a store lost leases, nothing is granted for so long: by then every call that left with one
-/// of them is over.
+/// How long nothing is granted after a store lost leases. By then every call that left with one of
+/// them is over.
 pub(super) const QUIET: Duration = MERGE_LIMIT.saturating_add(Duration::from_secs(30));
 
 /// A moment.
@@ -75,7 +75,7 @@ impl Row {
         self.waiting.iter().find(|waiting| waiting.guard == guard && waiting.until > now)
     }
 
-    /// From when on nothing is in it that counts.
+    /// When the last thing in it ends.
     pub(super) fn over_at(&self) -> Duration {
         self.waiting.iter().map(|waiting| waiting.until).fold(self.ends_at, Duration::max)
     }
@@ -95,7 +95,7 @@ pub(super) struct State {
     pub(super) quiet_until: Duration,
 }
 
-/// What a process's waiting callers stand for in a pass.
+/// One pass over a process's waiting callers.
 struct Pass<'a> {
     guard: i64,
     now: Duration,
@@ -105,7 +105,7 @@ struct Pass<'a> {
 }
 
 impl State {
-    /// Does what a process asks for, all of it at this moment.
+    /// Carries out a process's batch at this moment.
     pub(super) fn apply(
         &mut self,
         guard: i64,
@@ -145,7 +145,7 @@ impl State {
         result
     }
 
-    /// Grants nothing from now on, for as long as a call can run that left before.
+    /// Grants nothing until every call that left before is over.
     pub(super) fn keep_quiet(&mut self, now: Duration) {
         self.quiet_until = self.quiet_until.max(now.saturating_add(QUIET));
     }
@@ -221,8 +221,7 @@ impl State {
             look_at.filter(|at| *at < Duration::MAX).map(|at| at.saturating_sub(now));
     }
 
-    /// When the first of the things ends by itself that keep a caller waiting; nothing where none
-    /// does.
+    /// When the first obstacle of a caller ends by itself; none where it has no obstacle.
     fn in_the_way(
         &self,
         pass: &Pass<'_>,
@@ -245,7 +244,7 @@ impl State {
         keys.iter().filter_map(of_key).chain(quiet).min()
     }
 
-    /// Notes in a key's row which caller of the process waits first, and gives whether another
+    /// Notes in a key's row which caller of the process waits first. Gives whether another
     /// process's caller may have become the first.
     fn note_waiting(&mut self, pass: &Pass<'_>, key: LeaseKey, terms: Terms) -> bool {
         let now = pass.now;
@@ -262,7 +261,8 @@ impl State {
         row.waiting.retain(|waiting| waiting.guard != pass.guard && waiting.until > now);
         let others_wait = !row.waiting.is_empty() && !row.is_leased(now);
         if let Some(ticket) = first {
-            // A sign of life is a write, which wakes others: only when a third of its time is over.
+            // A sign of life is a write, and wakes others. So it is given when a third of its time
+            // is over, and not before.
             let fresh = noted.filter(|noted| {
                 noted.ticket == ticket && noted.until.saturating_sub(now) > terms.place / 3 * 2
             });

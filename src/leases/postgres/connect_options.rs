@@ -1,11 +1,12 @@
-//! Where a Postgres is, and how it may be spoken to: encrypted and certain of whom one speaks to,
-//! or not beyond this machine.
+//! The address of a Postgres, and how connections to it are encrypted: beyond this machine always,
+//! with the server's certificate checked, unless the address says otherwise.
 //!
 //! Never: shows the password, in an error or in `Debug`.
 
 use std::str::FromStr;
 use std::sync::Arc;
 
+use hyper_rustls::ConfigBuilderExt as _;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -43,7 +44,7 @@ impl FromStr for PostgresAddress {
         if hosts.is_empty() {
             return Err(AddressError::NoHost);
         }
-        // `prefer` would go on in the clear, whoever it was that asked for it.
+        // `prefer` would go on in the clear where TLS is refused.
         let mode = match config.get_ssl_mode() {
             SslMode::Prefer if hosts.iter().all(is_on_this_machine) => SslMode::Disable,
             SslMode::Prefer => SslMode::Require,
@@ -73,23 +74,20 @@ impl PostgresAddress {
 
     /// How connections are encrypted; where none is to be, no authority is asked for.
     pub(super) fn tls(&self) -> std::io::Result<MakeRustlsConnect> {
-        let mut authorities = RootCertStore::empty();
-        if self.0.get_ssl_mode() == SslMode::Require {
-            let found = rustls_native_certs::load_native_certs();
-            authorities.add_parsable_certificates(found.certs);
-            if authorities.is_empty() {
-                return Err(std::io::Error::other(
-                    "no certificate authority is known on this system; name a PEM file of them in SSL_CERT_FILE",
-                ));
-            }
-        }
         let provider = Arc::new(crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(std::io::Error::other)?
-            .with_root_certificates(authorities)
-            .with_no_client_auth();
-        Ok(MakeRustlsConnect::new(config))
+            .map_err(std::io::Error::other)?;
+        let config = if self.0.get_ssl_mode() == SslMode::Require {
+            config.with_native_roots().map_err(|_unreadable| {
+                std::io::Error::other(
+                    "no certificate authority is known on this system; name a PEM file of them in SSL_CERT_FILE",
+                )
+            })?
+        } else {
+            config.with_root_certificates(RootCertStore::empty())
+        };
+        Ok(MakeRustlsConnect::new(config.with_no_client_auth()))
     }
 }
 

@@ -1,7 +1,8 @@
 //! The rows of the tables: loaded and saved within a transaction that nobody else is in.
 //!
-//! Statements that do not wait for one another's answers leave together, in their order: everybody
-//! waits while a batch lasts, so it takes three round trips however many callers are in it.
+//! All other guards wait while a batch lasts. So statements that need no answer of one another
+//! leave together, in their order, and a batch takes three round trips however many callers are in
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +12,17 @@ use tokio_postgres::{Client, Error, Row as Found, Statement, Transaction};
 
 use crate::leases::api::Terms;
 use crate::leases::backend::{Batch, BatchResult};
-use crate::leases::changes::{self, Changes, from_bytes, millis, number, span, to_bytes};
+use crate::leases::changes::{self, Changes, millis, number, span};
 use crate::leases::key::LeaseKey;
 use crate::leases::rate_share::ClaimRow;
 use crate::leases::state::{QUIET, Row, State, Time};
-use crate::marketo::Share;
 
 /// The advisory lock that every batch takes; the number is `mkaG`.
 pub(super) const LOCK: i64 = 0x6d6b_6147;
 
 /// The statements of a batch, prepared once for a connection.
 pub(super) struct Statements {
-    /// Which server the connection leads to; empty where that is not known.
+    /// The server's identity; empty where it is not known.
     identity: String,
     lock: Statement,
     store: Statement,
@@ -117,7 +117,7 @@ impl Statements {
         Ok(result)
     }
 
-    /// What the batch concerns.
+    /// The rows that the batch concerns.
     async fn load(
         &self,
         db: &Transaction<'_>,
@@ -150,8 +150,8 @@ impl Statements {
         })
     }
 
-    /// Where the tables were another server's, or that of another history, the latest leases may be
-    /// missing. Gives the end of the quiet.
+    /// Starts a quiet time where the tables are those of another server or of another history:
+    /// their latest leases may be missing. Gives the end of the quiet time.
     async fn identify(&self, db: &Transaction<'_>, now: i64, store: &Found) -> Result<i64, Error> {
         let (known, quiet_until): (&str, i64) = (store.get(1), store.get(2));
         if self.identity.is_empty() || self.identity == known {
@@ -197,12 +197,17 @@ impl Statements {
         if rows.is_empty() {
             return Ok(());
         }
-        let keys: Vec<&[u8]> = rows.iter().map(|(key, _)| key.as_bytes().as_slice()).collect();
-        let column = |of: fn(&Row) -> i64| rows.iter().map(|(_, row)| of(row)).collect::<Vec<_>>();
-        let generations = column(|row| number(row.generation));
-        let ends_at = column(|row| millis(row.ends_at));
-        let over_at = column(|row| millis(row.over_at()));
-        let waiting: Vec<Vec<u8>> = rows.iter().map(|(_, row)| to_bytes(&row.waiting)).collect();
+        let columns = rows.iter().map(|(key, row)| {
+            let (generation, ends_at, waiting, over_at) = row.columns();
+            (key.as_bytes().as_slice(), generation, ends_at, waiting, over_at)
+        });
+        let (keys, generations, ends_at, waiting, over_at): (
+            Vec<_>,
+            Vec<_>,
+            Vec<_>,
+            Vec<_>,
+            Vec<_>,
+        ) = columns.collect();
         db.execute(&self.save_keys, &[&keys, &generations, &ends_at, &waiting, &over_at])
             .await
             .map(drop)
@@ -212,12 +217,10 @@ impl Statements {
         &self,
         db: &Transaction<'_>,
         (instance, guard): (LeaseKey, i64),
-        ClaimRow { share, wants, ends_at }: ClaimRow,
+        row: ClaimRow,
     ) -> Result<u64, Error> {
-        let column = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        let (calls, at_once) = (column(share.calls), column(share.at_once));
-        let (wants_calls, wants_at_once) = (column(wants.calls), column(wants.at_once));
-        let (instance, ends_at) = (instance.as_bytes().as_slice(), millis(ends_at));
+        let instance = instance.as_bytes().as_slice();
+        let [calls, at_once, wants_calls, wants_at_once, ends_at] = row.columns();
         db.execute(
             &self.save_claim,
             &[&instance, &guard, &calls, &at_once, &wants_calls, &wants_at_once, &ends_at],
@@ -229,19 +232,13 @@ impl Statements {
 /// A key and its row; the table holds no key of another length.
 fn row(found: &Found) -> Option<(LeaseKey, Row)> {
     let key = <[u8; 32]>::try_from(found.get::<_, &[u8]>(0)).ok()?;
-    let row = Row {
-        generation: found.get::<_, i64>(1).unsigned_abs(),
-        ends_at: span(found.get(2)),
-        waiting: from_bytes(found.get(3)),
-    };
+    let row = Row::of_columns(found.get(1), found.get(2), found.get(3));
     Some((LeaseKey::from_bytes(key), row))
 }
 
 /// A guard's claim, of the columns after its owner.
 fn claim(found: &Found) -> ClaimRow {
-    let number = |column| usize::try_from(found.get::<_, i64>(column)).unwrap_or_default();
-    let share = |calls, at_once| Share { calls: number(calls), at_once: number(at_once) };
-    ClaimRow { share: share(1, 2), wants: share(3, 4), ends_at: span(found.get(5)) }
+    ClaimRow::of_columns([1, 2, 3, 4, 5].map(|column| found.get(column)))
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
-//! Whether the files that SQLite has open are still those that others find at their path. A file of
-//! leases that was deleted or put back from a copy goes on working for those who have it open, and
-//! shares nothing with those who come later: a key would have two owners.
+//! Whether the files that SQLite has open are still the ones at their path.
+//!
+//! A file of leases that was deleted or put back from a copy goes on working for processes that
+//! have it open. They share nothing with those that open it later, and a key would have two owners.
 
 use std::path::Path;
 
-/// What SQLite keeps beside the file itself, by the ends of the names.
+/// The file and those that SQLite keeps beside it, by the ends of their names.
 const FILES: [&str; 3] = ["", "-wal", "-shm"];
 
-/// Which files were there, by the numbers that the file system has for them.
+/// The files that were there, by their numbers in the file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileIdentity([Option<(u64, u64)>; FILES.len()]);
 

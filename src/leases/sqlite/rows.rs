@@ -7,13 +7,12 @@ use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use crate::boot_clock::Moment;
 use crate::leases::backend::Batch;
-use crate::leases::changes::{Changes, from_bytes, millis, number, span, to_bytes};
+use crate::leases::changes::{Changes, millis, number, span};
 use crate::leases::key::LeaseKey;
 use crate::leases::rate_share::ClaimRow;
 use crate::leases::state::{QUIET, Row, State};
-use crate::marketo::Share;
 
-/// What the batch concerns.
+/// The rows that the batch concerns.
 pub(super) fn load(db: &Connection, moment: &Moment, batch: &Batch) -> Result<State> {
     let quiet_until = start_over(db, moment)?;
     db.prepare_cached("DELETE FROM key_state WHERE over_at <= ?1")?.execute([moment.millis])?;
@@ -26,11 +25,7 @@ pub(super) fn load(db: &Connection, moment: &Moment, batch: &Batch) -> Result<St
         db.prepare_cached("SELECT generation, ends_at, waiting FROM key_state WHERE key = ?1")?;
     for key in batch.keys() {
         let row = of_key.query_row([key.as_bytes()], |row| {
-            Ok(Row {
-                generation: row.get::<_, i64>(0)?.unsigned_abs(),
-                ends_at: span(row.get(1)?),
-                waiting: from_bytes(&row.get::<_, Vec<u8>>(2)?),
-            })
+            Ok(Row::of_columns(row.get(0)?, row.get(1)?, row.get_ref(2)?.as_blob()?))
         });
         if let Some(row) = row.optional()? {
             rows.insert(key, row);
@@ -45,13 +40,8 @@ fn claims(db: &Connection, instance: LeaseKey) -> Result<BTreeMap<(LeaseKey, i64
         "SELECT owner, calls, at_once, wants_calls, wants_at_once, ends_at FROM share WHERE instance = ?1",
     )?;
     let claims = of_instance.query_map([instance.as_bytes()], |row| {
-        let share = |calls, at_once| {
-            let column = |column| row.get(column).map(count);
-            Ok::<_, rusqlite::Error>(Share { calls: column(calls)?, at_once: column(at_once)? })
-        };
-        let claim =
-            ClaimRow { share: share(1, 2)?, wants: share(3, 4)?, ends_at: span(row.get(5)?) };
-        Ok(((instance, row.get(0)?), claim))
+        let columns = [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?];
+        Ok(((instance, row.get(0)?), ClaimRow::of_columns(columns)))
     });
     claims?.collect()
 }
@@ -65,15 +55,8 @@ pub(super) fn save(db: &Connection, changes: &Changes) -> Result<()> {
     let mut write =
         db.prepare_cached("INSERT OR REPLACE INTO key_state VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (key, row) in &changes.rows {
-        let (ends_at, over_at) = (millis(row.ends_at), millis(row.over_at()));
-        let waiting = to_bytes(&row.waiting);
-        write.execute(params![
-            key.as_bytes(),
-            number(row.generation),
-            ends_at,
-            waiting,
-            over_at
-        ])?;
+        let (generation, ends_at, waiting, over_at) = row.columns();
+        write.execute(params![key.as_bytes(), generation, ends_at, waiting, over_at])?;
     }
     let mut remove = db.prepare_cached("DELETE FROM key_state WHERE key = ?1")?;
     for key in &changes.rows_gone {
@@ -81,19 +64,10 @@ pub(super) fn save(db: &Connection, changes: &Changes) -> Result<()> {
     }
     let mut write =
         db.prepare_cached("INSERT OR REPLACE INTO share VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
-    for ((instance, guard), ClaimRow { share, wants, ends_at }) in &changes.claims {
-        let [calls, at_once] = [share.calls, share.at_once].map(column);
-        let [wants_calls, wants_at_once] = [wants.calls, wants.at_once].map(column);
-        let (instance, ends_at) = (instance.as_bytes(), millis(*ends_at));
-        write.execute(params![
-            instance,
-            guard,
-            calls,
-            at_once,
-            wants_calls,
-            wants_at_once,
-            ends_at
-        ])?;
+    for ((instance, guard), row) in &changes.claims {
+        let [calls, at_once, more_calls, more_at_once, ends_at] = row.columns();
+        let key = instance.as_bytes();
+        write.execute(params![key, guard, calls, at_once, more_calls, more_at_once, ends_at])?;
     }
     let mut remove = db.prepare_cached("DELETE FROM share WHERE instance = ?1 AND owner = ?2")?;
     for (instance, guard) in &changes.claims_gone {
@@ -102,8 +76,9 @@ pub(super) fn save(db: &Connection, changes: &Changes) -> Result<()> {
     Ok(())
 }
 
-/// Where the machine was started anew, times of before mean nothing, and whoever held a lease is
-/// gone; its call is over when the machine has been up for [`QUIET`]. Gives the end of the quiet.
+/// Removes all rows where the machine was started anew: their times mean nothing, and the owners of
+/// the leases are gone. Their calls are over when the machine has been up for [`QUIET`]. Gives the
+/// end of the quiet time.
 fn start_over(db: &Connection, moment: &Moment) -> Result<Duration> {
     let known: Option<(String, i64)> = db
         .prepare_cached("SELECT boot, quiet_until FROM machine")?
@@ -124,21 +99,12 @@ fn start_over(db: &Connection, moment: &Moment) -> Result<Duration> {
     }
 }
 
-/// Grants nothing from now on, for as long as a call can run that left before.
+/// Grants nothing until every call that left before is over.
 pub(super) fn keep_quiet(db: &Connection, moment: &Moment) -> Result<()> {
     start_over(db, moment)?;
     let until = moment.millis.saturating_add(millis(QUIET));
     db.execute("UPDATE machine SET quiet_until = max(quiet_until, ?1)", [until])?;
     Ok(())
-}
-
-fn column(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// A count that the store kept, of the limits.
-fn count(kept: i64) -> usize {
-    usize::try_from(kept).unwrap_or_default()
 }
 
 #[cfg(test)]
