@@ -173,17 +173,22 @@ fn settings(context: &Context) -> Result<ProxySettings, Failure> {
     let config = &context.config;
     let (base_url, identity_url) = config.addresses()?;
     let (guard, limits) = (&config.guard, &config.limits);
-    let settings = ProxySettings::new(base_url, identity_url, config.instance_name(), super::now)
-        .mode(guard.mode)
-        .create_duplicate(guard.create_duplicate)
-        .on_duplicates(guard.on_duplicates, config.winner.clone())
-        .queue(guard.queue, guard.max_wait)
-        .limits(limits.calls, limits.window, limits.concurrency)
-        .daily_calls(limits.daily_calls, super::spending(config)?)
-        .clock(Clock::sped_up(config.clock_speed));
-    Ok(match guard.mode {
-        Mode::Shadow => settings.tally(config.tally_file()?),
-        Mode::Serialize | Mode::Strict => settings,
+    let instance = config.instance_name();
+    Ok(ProxySettings {
+        mode: guard.mode,
+        create_duplicate: guard.create_duplicate,
+        on_duplicates: guard.on_duplicates,
+        winner: config.winner.clone(),
+        queue: guard.queue,
+        max_wait: guard.max_wait,
+        calls: limits.calls,
+        window: limits.window,
+        concurrency: limits.concurrency,
+        daily_calls: limits.daily_calls,
+        spending: super::spending(config)?,
+        clock: Clock::sped_up(config.clock_speed),
+        tally: if guard.mode == Mode::Shadow { Some(config.tally_file()?) } else { None },
+        ..ProxySettings::new(base_url, identity_url, instance, super::now)
     })
 }
 

@@ -1,11 +1,11 @@
 //! One write of a key at a time, whoever asks for it.
 //!
 //! A face (the HTTP proxy, a file) submits a [`WriteRequest`] and gets a [`PendingReply`]; a
-//! [`Sender`] talks to Marketo; a store of leases keeps other guards away. What waits is in
-//! `queue`, and gets its turns from `fair_queue`. A batch is taken through the steps of `execute`
-//! and, where an answer was lost, of `reconcile`. What to do with each record is decided in
-//! `decide`, which is pure. The `supervisor` owns the queue and all tasks, and alone acts on what
-//! they return. Guards that share a store share the limits of their instance too (`quota`).
+//! [`Sender`] talks to Marketo; a store of leases keeps other guards away. Records wait in `queue`,
+//! and API users take turns in `fair_queue`. A batch goes through the steps of `execute` and, where
+//! an answer was lost, of `reconcile`. `decide`, which is pure, says what to do with each record.
+//! The `supervisor` owns the queue and all tasks, and alone acts on their results. Guards that
+//! share a store share the limits of their instance too (`quota`).
 //!
 //! `Queued => Held => Looked up => Sent => (Done | InDoubt => (Done | Queued | Open))`
 //!
@@ -15,10 +15,8 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{OnceCell, oneshot};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +42,6 @@ pub(crate) mod sender;
 mod settings;
 mod settle;
 mod supervisor;
-mod tasks;
 mod unit;
 
 pub(crate) use events::{Event, Observer};
@@ -54,7 +51,7 @@ pub(crate) use queue::Standing;
 pub(crate) use record::{Endpoint, Members, raw};
 #[cfg(test)]
 pub(crate) use request::WriteMode;
-pub(crate) use request::{Action, ApiUser, Envelope, Goal, Record, WriteRequest};
+pub(crate) use request::{Action, ApiUser, Envelope, Goal, Record, WriteRequest, digest};
 pub(crate) use sender::Sender;
 pub(crate) use settings::EngineSettings;
 pub use settings::OnDuplicates;
@@ -65,11 +62,10 @@ use hold::Hold;
 use supervisor::{Command, Supervisor, Tools};
 use unit::Submitted;
 
-/// A running engine. `O` is what its sender needs to act for a writer.
+/// A running engine. Its sender needs an `O` to act for a writer.
 #[derive(Debug)]
 pub(crate) struct Engine<O> {
     commands: UnboundedSender<Command<O>>,
-    supervisor: Mutex<Option<JoinHandle<()>>>,
     ended: CancellationToken,
 }
 
@@ -81,16 +77,8 @@ impl<O: Send + Sync + 'static> Engine<O> {
         turns: Arc<FairQueue>,
         settings: EngineSettings,
     ) -> Self {
-        let EngineSettings {
-            look_first,
-            on_duplicates,
-            winner,
-            calls_in_a_batch,
-            unsent,
-            clock,
-            observer,
-        } = settings;
-        let hold = Hold::new(leases, unsent, clock);
+        let EngineSettings { look_first, on_duplicates, winner, clock, observer, .. } = settings;
+        let hold = Hold::new(leases, clock);
         let tools = Tools {
             calls: Calls { sender, hold, turns, observer },
             rules: Rules { look_first, on_duplicates, winner, winner_fields: OnceCell::new() },
@@ -98,12 +86,12 @@ impl<O: Send + Sync + 'static> Engine<O> {
         let (commands, incoming) = unbounded_channel();
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
-        let supervisor = Supervisor::new(tools, calls_in_a_batch);
-        let supervisor = tokio::spawn(async move {
+        let supervisor = Supervisor::new(tools, settings.calls_in_a_batch);
+        tokio::spawn(async move {
             supervisor.run(incoming).await;
             drop(guard);
         });
-        Self { commands, supervisor: Mutex::new(Some(supervisor)), ended }
+        Self { commands, ended }
     }
 
     /// Submits a write.
@@ -113,7 +101,7 @@ impl<O: Send + Sync + 'static> Engine<O> {
         let agreement = envelope.agreement(&fingerprint);
         let since = Instant::now();
         let request = Submitted { user, origin, envelope, agreement, since, reply };
-        // Where the engine has ended the reply says that nothing is known.
+        // If the engine has ended, the reply says that the outcome is open.
         self.commands.send(Command::Submit(Arc::new(request), records)).ok();
         pending
     }
@@ -125,19 +113,14 @@ impl<O: Send + Sync + 'static> Engine<O> {
         standing.await.unwrap_or_default()
     }
 
-    /// Waits until all that was submitted is brought to its end. What is submitted from now on is
-    /// not looked at.
+    /// Waits until every write has its end that was submitted. Later ones are not looked at.
     pub(crate) async fn drain(&self) {
         self.commands.send(Command::Drain).ok();
-        let supervisor = self.supervisor.lock().take();
-        if let Some(supervisor) = supervisor {
-            // A fault in it has been told of by its panic.
-            supervisor.await.ok();
-        }
+        self.ended().await;
     }
 
-    /// Comes when the engine has ended. Without [`Engine::drain`] that is a fault of this program,
-    /// after which nothing is written any more.
+    /// Waits until the engine has ended. Without [`Engine::drain`] that is a fault of this program,
+    /// and nothing is written any more.
     pub(crate) async fn ended(&self) {
         self.ended.cancelled().await;
     }

@@ -1,9 +1,9 @@
 //! A file of records through the engine: a result a line.
 //!
 //! For: `upsert FILE`. The lines are put into the order of their keys (`lines`), handed to the
-//! engine a few thousand at a time, and read back in the end (`read_back`). Several runs may go on
-//! at once, beside guards too: leases keep them apart, key by key, and protect the keys of a run
-//! that was killed.
+//! engine a few thousand at a time, and read back in the end (`read_back`). Several runs, and
+//! guards, may go on at once: leases keep them apart, key by key, and protect the keys of a killed
+//! run.
 //!
 //! Never: writes a line without a key, one whose key several leads have, or anything in a preview.
 
@@ -21,7 +21,7 @@ use super::engine::{
 };
 use super::read::Record;
 use crate::dedupe::{FieldFacts, KeyKind};
-use crate::leases::{Leases, Terms};
+use crate::leases::Leases;
 use crate::marketo::{BATCH, Client, Clock, SYNC_LIMIT, longest};
 
 mod lines;
@@ -34,21 +34,21 @@ pub use result::{LineResult, Status, UpsertReport};
 use lines::{Fate, Line};
 use sender::{OwnSender, RunEnd};
 
-/// Calls' worth of records that are looked up together. Three look-ups and, since creates and
-/// updates leave apart, at most four writes: 7 calls for 900 keys.
+/// For how many calls records are looked up together. Three look-ups and, since creates and updates
+/// leave apart, at most four writes: 7 calls for 900 keys.
 const CALLS: usize = 3;
 
 /// Records that are handed to the engine together.
 const CHUNK: usize = CALLS * BATCH;
 
-/// Records that the engine has at once, for each call that may be made at once. Some of them may
-/// wait for another writer for as long as Marketo lets a call run.
+/// Records that the engine has at once, for each call that may be made at once. Some may wait for
+/// another writer for as long as Marketo lets a call run.
 const AHEAD: usize = 4 * CHUNK;
 
 /// Between two looks whether what was under way at a stop has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// How long a run waits for its leases to be released. What is not ends by itself.
+/// How long a run waits until its leases are released. The others end by themselves.
 const RELEASED: Duration = Duration::from_secs(2);
 
 /// How a file is written.
@@ -97,11 +97,11 @@ pub enum Ended {
     Complete,
     /// A signal came.
     Interrupted,
-    /// A call failed in a way that the next one would not survive either.
+    /// A call failed, and the next one would fail too.
     Failed(Error),
 }
 
-/// What a watcher is told while lines get their results.
+/// Is told of the progress of a run.
 pub trait Watch: Send + Sync {
     /// So many lines have a result by now.
     fn lines_done(&self, done: u64);
@@ -127,10 +127,12 @@ pub async fn write_file<L: Leases>(
     let end = Arc::new(RunEnd::new(stop.child_token()));
     let sender = OwnSender { client: client.clone(), end: Arc::clone(&end) };
     let clock = client.clock();
-    let engine = EngineSettings::default()
-        .calls_in_a_batch(CALLS)
-        .times(Terms::at(clock).unsent, clock)
-        .observer(Arc::new(Follower { watch: Arc::downgrade(&watch), clock }));
+    let engine = EngineSettings {
+        calls_in_a_batch: CALLS,
+        clock,
+        observer: Arc::new(Follower { watch: Arc::downgrade(&watch), clock }),
+        ..EngineSettings::default()
+    };
     let turns = Arc::new(FairQueue::new(client.pacer()));
     let run = Run {
         engine: Engine::start(sender, Arc::new(leases), turns, engine),
@@ -167,7 +169,7 @@ pub async fn write_file<L: Leases>(
     report
 }
 
-/// What the lines have in common.
+/// The envelope of all lines.
 fn envelope(settings: &FileSettings) -> Envelope {
     let partition = settings.partition.as_ref().map(|name| ("partitionName".to_owned(), raw(name)));
     Envelope {
@@ -231,7 +233,7 @@ impl Run {
             .flat_map(|chunk| chunk.pending.in_doubt().into_iter().map(|place| chunk.first + place))
             .collect();
         self.chunks.clear();
-        // What is in doubt keeps its leases: they end by themselves, no earlier than its call.
+        // A call in doubt keeps its leases: they end by themselves, and not before the call.
         tokio::time::timeout(RELEASED, self.engine.drain()).await.ok();
         let fate = |(place, outcome): (usize, Option<Outcome>)| match outcome {
             Some(outcome) => Fate::Ended(outcome),
@@ -291,7 +293,7 @@ impl Run {
         let Some(fate) = self.fates.get_mut(place) else { return };
         self.missing -= 1;
         let is_own = matches!(&outcome, Outcome::Refused(refused) if refused.is_of_the_call());
-        // A line that the end of the run kept from leaving was not refused.
+        // A line that did not leave because the run ended was not refused.
         if !(is_over && unsent) || is_own {
             *fate = Some(outcome);
         }
@@ -303,7 +305,7 @@ impl Run {
         self.chunks.iter().for_each(|chunk| chunk.pending.withdraw());
         loop {
             let at_rest = self.chunks.iter().all(|chunk| !chunk.pending.is_under_way());
-            // After that was asked, so that nothing comes later which was under way then.
+            // Read after that, so that no outcome is missed of a line that was under way.
             while let Some(Some((place, outcome))) = self.next().now_or_never() {
                 self.note(client, place, outcome);
             }
@@ -315,16 +317,11 @@ impl Run {
     }
 }
 
-/// Passes on what the engine tells, for as long as somebody watches.
+/// Passes on the engine's events, for as long as somebody watches.
+#[derive(Debug)]
 struct Follower {
     watch: Weak<dyn Watch>,
     clock: Clock,
-}
-
-impl std::fmt::Debug for Follower {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Follower").finish_non_exhaustive()
-    }
 }
 
 impl Observer for Follower {

@@ -1,4 +1,4 @@
-//! What a guard in shadow mode saw, kept between its runs: writes, and those that overlapped on a
+//! The counts of guards in shadow mode, kept between runs: writes, and those that overlapped on a
 //! key, by day and API user.
 //!
 //! A small JSON file in the data folder. Several guards add to it under a lock, so that none of
@@ -69,26 +69,10 @@ impl RaceCounts {
         Self { schema: SCHEMA.to_owned(), since: now, until: now, days: BTreeMap::new() }
     }
 
-    /// Counts a call.
-    pub fn count(&mut self, now: DateTime<Utc>, user: &str, records: u64, raced: u64) {
+    /// Counts calls of a user.
+    pub fn count(&mut self, now: DateTime<Utc>, user: &str, counts: Counts) {
         let users = self.days.entry(now.date_naive()).or_default();
-        users.entry(user.to_owned()).or_default().add(Counts {
-            calls: 1,
-            records,
-            raced,
-            unseen: 0,
-        });
-        self.until = now;
-    }
-
-    /// Counts a call that was not looked at.
-    pub fn count_unseen(&mut self, now: DateTime<Utc>, user: &str) {
-        let users = self.days.entry(now.date_naive()).or_default();
-        users.entry(user.to_owned()).or_default().add(Counts {
-            calls: 1,
-            unseen: 1,
-            ..Counts::default()
-        });
+        users.entry(user.to_owned()).or_default().add(counts);
         self.until = now;
     }
 
@@ -166,6 +150,8 @@ mod tests {
         text.parse().unwrap()
     }
 
+    const UNSEEN: Counts = Counts { calls: 1, records: 0, raced: 0, unseen: 1 };
+
     #[test]
     fn what_several_runs_saw_is_added_up() {
         let folder = tempfile::tempdir().unwrap();
@@ -173,8 +159,9 @@ mod tests {
         assert_eq!(RaceCounts::read(&path).unwrap(), None);
         for hour in ["2026-03-01T23:00:00Z", "2026-03-02T01:00:00Z"] {
             let mut tally = RaceCounts::new(at(hour));
-            tally.count(at(hour), "crm@api.example.com", 3, 1);
-            tally.count_unseen(at(hour), "crm@api.example.com");
+            let looked_at = Counts { calls: 1, records: 3, raced: 1, unseen: 0 };
+            tally.count(at(hour), "crm@api.example.com", looked_at);
+            tally.count(at(hour), "crm@api.example.com", UNSEEN);
             tally.add_to(&path).unwrap();
         }
         let tally = RaceCounts::read(&path).unwrap().unwrap();
@@ -197,7 +184,7 @@ mod tests {
             "days": {"2026-03-01": {"crm": {"calls": 2, "records": 3, "raced": 1}}}}"#;
         std::fs::write(&path, earlier).unwrap();
         let mut tally = RaceCounts::new(at("2026-03-02T01:00:00Z"));
-        tally.count_unseen(at("2026-03-02T01:00:00Z"), "crm");
+        tally.count(at("2026-03-02T01:00:00Z"), "crm", UNSEEN);
         tally.add_to(&path).unwrap();
         let sum = RaceCounts::read(&path).unwrap().unwrap();
         assert_eq!(sum.by_user()["crm"], Counts { calls: 3, records: 3, raced: 1, unseen: 1 });

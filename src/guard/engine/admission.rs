@@ -1,6 +1,5 @@
 //! Admission control: so many calls of each API user may wait, and so many bytes of all together.
-//! Whoever comes beyond that is turned away at once, which costs nobody anything, rather than after
-//! it has waited in vain.
+//! Further calls are turned away at once, rather than after they have waited in vain.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,7 +44,7 @@ impl Admission {
         Arc::clone(places).try_acquire_owned().ok()
     }
 
-    /// What a body turned out not to need of its room.
+    /// The part of its room that a body turned out not to need.
     pub(crate) fn shrink(
         room: &mut OwnedSemaphorePermit,
         bytes: usize,

@@ -9,14 +9,14 @@ use super::unit::{Item, Number, Sharing, Unit};
 use crate::leases::LeaseKey;
 use crate::marketo::{BATCH, BODY_BYTES};
 
-/// What a record grows by at most where it is addressed by its id instead.
+/// Most bytes that a record grows by when it is addressed by its id instead.
 const ID_BYTES: usize = 30;
 
 /// The records of each key that wait or are on their way, in the order in which they came.
 pub(super) type KeyQueues = BTreeMap<LeaseKey, VecDeque<(Number, ApiUser)>>;
 
-/// Cuts units of one way of writing into calls, in order. A record that is too large for any call
-/// gets one of its own, which Marketo then refuses.
+/// Cuts units of one write mode into calls, in order. A record that is too large for any call gets
+/// one of its own, which Marketo then refuses.
 pub(super) fn into_calls<O>(units: Vec<Unit<O>>) -> Vec<Vec<Unit<O>>> {
     let (mut calls, mut bytes): (Vec<Vec<Unit<O>>>, usize) = (Vec::new(), 0);
     for unit in units {
@@ -82,8 +82,7 @@ impl<O> Batch<O> {
         let unit = self.units.get(first)?;
         let is_sociable = unit.items().all(|other| other.sharing == Sharing::Anybody);
         let other = &unit.first.record;
-        // Leases go by the widest reading of a key; one record is made of two only by the
-        // narrowest.
+        // Leases go by the widest reading of a key. Two records become one only by the narrowest.
         let is_same = other.key.is_some()
             && other.key == item.record.key
             && other.leases == item.record.leases

@@ -1,5 +1,5 @@
-//! One call for a batch: its turn among the users, its leases kept while it waits and renewed right
-//! before it leaves, and what came of it.
+//! One call for a batch. It takes its turn among the users, keeps its leases while it waits, and
+//! renews them right before it leaves.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use super::hold::Hold;
 use super::outcome::Refused;
 use super::request::{ApiUser, WriteMode};
 use super::sender::Sender;
-use super::unit::{Submitted, Unit};
+use super::unit::{Submitted, Unit, may_leave};
 use crate::leases::{Lease, LeaseError, Leases, LeaveBy};
 use crate::marketo::{
     CallFailure, InFlight, Kind, Meaning, NoCall, SendGate, Slot, Turns, Withheld, Written,
     in_words,
 };
 
-/// What calls are made with.
+/// The things that calls are made with.
 #[derive(Debug)]
 pub(super) struct Calls<S, L> {
     pub(super) sender: S,
@@ -35,8 +35,8 @@ pub(super) struct Calls<S, L> {
 pub(super) enum NotWritten {
     /// Nothing was done.
     Refused(Refused),
-    /// The leases ended before it left: nothing was sent.
-    LeasesLost,
+    /// Its leases had ended before it left, or one of its writers had gone: nothing was sent.
+    Withheld,
     /// It may have been done (law 4).
     InDoubt(InFlight),
 }
@@ -90,12 +90,12 @@ impl<S: Sender, L: Leases> Calls<S, L> {
         let body = request.envelope.body(mode, units.iter().map(|unit| &unit.raw));
         let leases = leases_of(units);
         let turn = self.turn(&request.user, &leases, slot);
-        let gate = Gate { hold: &self.hold, leases: &leases, closed: Mutex::default() };
+        let gate = Gate { hold: &self.hold, leases: &leases, units, closed: Mutex::default() };
         let written = self.sender.write(&request.origin, body, &turn, &gate).await;
         turn.end();
         written.map_err(|failure| match failure {
             CallFailure::InDoubt { what, code, request_id, in_flight } => {
-                // Marketo's own words may quote a person's value: a log has its code alone.
+                // Marketo's own words may quote a person's value, so the log has the code alone.
                 let what = code.map_or(what, |code| format!("Marketo said {code}").into());
                 tracing::warn!(
                     user = %request.user, %what, request_id, records = units.len(),
@@ -107,7 +107,7 @@ impl<S: Sender, L: Leases> Calls<S, L> {
                 Some(error @ LeaseError::Unavailable { .. }) => {
                     NotWritten::Refused(no_leases(error))
                 }
-                _lost => NotWritten::LeasesLost,
+                _ => NotWritten::Withheld,
             },
             failure => NotWritten::Refused(self.refused(request, failure)),
         })
@@ -137,7 +137,7 @@ impl<S: Sender, L: Leases> Calls<S, L> {
     }
 }
 
-/// There is no call for a batch: says so in the log where that is a fault.
+/// There is no call for a batch. The log says so where that is a fault.
 pub(super) fn told(none: &NoCall) {
     if let NoCall::Uncounted(error) = none {
         tracing::error!(%error, "a call is refused");
@@ -164,7 +164,7 @@ struct Turn<'a, S, L> {
 }
 
 impl<S, L> Turn<'_, S, L> {
-    /// A turn that was not needed is another's.
+    /// Gives a turn back that was not needed.
     fn end(self) {
         if let Some(slot) = self.first.into_inner() {
             slot.unused();
@@ -183,7 +183,7 @@ impl<S: Sender, L: Leases> Turns for Turn<'_, S, L> {
 
     fn slow_down(&self, pause: Duration) {
         self.calls.observer.event(&Event::TooMany);
-        self.calls.turns.slow_down(pause);
+        self.calls.turns.pacer().slow_down(pause);
     }
 
     fn answered(&self, kind: Kind, took: Duration) {
@@ -191,20 +191,27 @@ impl<S: Sender, L: Leases> Turns for Turn<'_, S, L> {
     }
 }
 
-/// Lets a write leave whose leases last for as long as it may run.
-struct Gate<'a, L> {
+/// Lets a write leave whose leases last for as long as it may run, and whose writers still wait.
+struct Gate<'a, L, O> {
     hold: &'a Hold<L>,
     leases: &'a [&'a Lease],
-    /// Why it is closed.
+    units: &'a [Unit<O>],
+    /// Why the leases could not be renewed.
     closed: Mutex<Option<LeaseError>>,
 }
 
-impl<L: Leases> SendGate for Gate<'_, L> {
+impl<L: Leases, O: Send + Sync> SendGate for Gate<'_, L, O> {
     async fn ask(&self) -> Result<Option<LeaveBy>, Withheld> {
-        self.hold.renew_to_send(self.leases).await.map(Some).map_err(|error| {
+        let leave_by = self.hold.renew_to_send(self.leases).await.map_err(|error| {
             let why = Withheld(error.to_string());
             *self.closed.lock() = Some(error);
             why
-        })
+        })?;
+        // After the renewal, which may have taken its time.
+        if may_leave(self.units) {
+            Ok(Some(leave_by))
+        } else {
+            Err(Withheld("a writer of the call has gone".to_owned()))
+        }
     }
 }

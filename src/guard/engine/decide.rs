@@ -1,12 +1,12 @@
-//! What to send for a record, given what a look-up found; and after a call in doubt, whether the
-//! record was written. Pure: no clock, no I/O.
+//! Decides by a look-up what to send for a record, and after a call in doubt whether the record was
+//! written. Pure: no clock, no I/O.
 //!
 //! `createOnly` narrows the window towards writers that do not come through the engine, and
 //! `updateOnly` by id cannot insert at all.
 //!
-//! A call in doubt may be running still (law 4). While it may, one thing alone can be concluded
-//! from a look-up: that the record is done, where its key has one lead, which holds what the call
-//! wrote and was born of it. All else may change until the call is over.
+//! A call in doubt may be running still (law 4). Until it is over, a look-up proves one thing
+//! alone: the record is done if its key has one lead, which holds the values of the call and was
+//! created by it. All else may change until then.
 
 use tokio::time::Instant;
 
@@ -30,8 +30,8 @@ pub(super) enum Decision {
     Several(Vec<LeadId>),
 }
 
-/// Decides for a record with this key. `is_overtaken`: looked up before, and refused each time,
-/// since somebody else was quicker.
+/// Decides for a record with this key. `is_overtaken`: it was looked up before, and refused each
+/// time since somebody else was quicker.
 pub(super) fn decide(
     envelope: &Envelope,
     record: &RawRecord,
@@ -44,9 +44,9 @@ pub(super) fn decide(
         // Marketo sees a lead where the look-up sees none, again and again.
         [] if is_overtaken => Decision::AsAsked,
         [] => Decision::Create,
-        // Only Marketo knows whether the lead is in the partition that was named; with a match it
-        // inserts nothing.
-        [_] if envelope.in_partition => Decision::AsAsked,
+        // The look-up finds the leads of all partitions. Only Marketo knows which of them is in the
+        // partition that was named, and whether those of another one count.
+        [_, ..] if envelope.in_partition => Decision::AsAsked,
         [lead] if envelope.goal != Goal::Write && holds_all(lead, record, &envelope.lookup) => {
             Decision::Unchanged(lead.id)
         }
@@ -59,7 +59,7 @@ pub(super) fn decide(
     }
 }
 
-/// What a look-up says of a record of a call in doubt that is over.
+/// The finding about a record when a call in doubt is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It was written.
@@ -69,9 +69,9 @@ pub(super) enum Verdict {
         /// Whether the call created it.
         created: bool,
     },
-    /// It was not written, or to write it again comes to the same.
+    /// It was not written, or to write it again has the same effect.
     NotDone,
-    /// A look-up cannot tell, and to write it again would not come to the same.
+    /// A look-up cannot tell, and to write it again would have another effect.
     Unknowable,
 }
 
@@ -84,14 +84,13 @@ pub(super) struct Doubt<'a> {
 }
 
 impl Doubt<'_> {
-    /// Whether a record of the call can be told to be done before the call is over: it can only
-    /// where the call may insert.
+    /// Whether an early look may prove a record done: only where the call may insert.
     pub(super) fn may_be_born(&self) -> bool {
         self.mode != WriteMode::Update
             && !matches!(self.envelope.action, Action::CreateDuplicate | Action::UpdateOnly)
     }
 
-    /// The lead that was born of the record, for certain; the call may be running still.
+    /// The lead that the record has created for certain; the call may be running still.
     pub(super) fn born(
         &self,
         record: &RawRecord,
@@ -107,7 +106,7 @@ impl Doubt<'_> {
         is_born.then_some(lead.id)
     }
 
-    /// What became of the record; the call is over. Without a key nobody can tell.
+    /// The finding about a record; the call is over. Without a key nobody can tell.
     pub(super) fn verdict(
         &self,
         record: &RawRecord,
@@ -126,7 +125,7 @@ impl Doubt<'_> {
                     WriteMode::Create => true,
                     WriteMode::Update => false,
                     WriteMode::AsAsked if self.envelope.action == Action::UpdateOnly => false,
-                    // To the second; what is at stake is one word of the answer.
+                    // To the second; only one word of the answer depends on it.
                     WriteMode::AsAsked => {
                         matches!(evidence.age(lead, self.sent_at), Age::Younger | Age::Near)
                     }
@@ -141,8 +140,8 @@ impl Doubt<'_> {
         }
     }
 
-    /// Of leads that were there before the call, Marketo says so to `createOnly` when it is asked
-    /// again.
+    /// Whether `createOnly` may be sent again: Marketo refuses it where all leads were there before
+    /// the call.
     fn again_or_never(&self, leads: &[Lead], evidence: &Evidence) -> Verdict {
         let is_older = |lead: &Lead| evidence.age(lead, self.sent_at) == Age::Older;
         let asks_again = self.envelope.action == Action::CreateOnly
@@ -152,7 +151,7 @@ impl Doubt<'_> {
     }
 }
 
-/// Whether a lead holds what a record writes, beside what it is addressed by.
+/// Whether a lead holds all values of a record, except those that address it.
 fn holds_all(lead: &Lead, record: &RawRecord, lookup: &str) -> bool {
     let values = record.values();
     let mut written = values.iter().filter(|(name, _)| *name != "id" && *name != lookup);
@@ -160,15 +159,15 @@ fn holds_all(lead: &Lead, record: &RawRecord, lookup: &str) -> bool {
 }
 
 /// Whether a lead holds a value already, as Marketo would show it after writing. In doubt it does
-/// not, and is written.
-pub(crate) fn holds(lead: &Lead, field: &str, wanted: &serde_json::Value) -> bool {
+/// not, and the value is written.
+fn holds(lead: &Lead, field: &str, wanted: &serde_json::Value) -> bool {
     let held = lead.value(field).unwrap_or(&serde_json::Value::Null);
     let (held_text, wanted_text) = (text(held), text(wanted));
     if held_text == wanted_text {
         return true;
     }
-    // Null and false of a boolean look alike, and Marketo treats them otherwise: only an equal
-    // `false` counts.
+    // A boolean's null and false look alike, and Marketo tells them apart: only an equal `false`
+    // counts.
     match (parse_time(&held_text), parse_time(&wanted_text)) {
         (Some(held), Some(wanted)) => held == wanted,
         _ => false,

@@ -1,4 +1,4 @@
-//! What the engine tells an observer of, to be counted and shown. Nothing is decided by it.
+//! Events of the engine, for an observer that counts and shows them. Nothing depends on them.
 
 use std::fmt;
 use std::time::Duration;

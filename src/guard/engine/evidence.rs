@@ -1,4 +1,4 @@
-//! What a look-up found, by match key. Pure.
+//! The leads that a look-up found, by match key. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(super) enum Age {
 }
 
 impl Evidence {
-    /// Sorts what was looked up for such writes.
+    /// Sorts the leads that were found for such writes.
     pub(super) fn of(envelope: &Envelope, found: Found) -> Self {
         let field = envelope.lookup.as_str();
         let mut evidence = Self {
@@ -60,14 +60,14 @@ impl Evidence {
         self.leads.get(key).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether leads were found whose key differs from this one in case alone: only Marketo knows
-    /// whether they are meant.
+    /// Whether leads were found whose key differs in case alone. Only Marketo knows whether they
+    /// are meant.
     pub(super) fn differs_in_case(&self, key: &str) -> bool {
         let spelled = self.spellings.get(&key.to_lowercase());
         spelled.is_some_and(|spelled| spelled.iter().any(|other| other != key))
     }
 
-    /// How old a lead is beside a moment. Its time leaves out a part of a second.
+    /// Whether a lead was created before or after a moment. Its time has no parts of a second.
     pub(super) fn age(&self, lead: &Lead, then: Instant) -> Age {
         let marketo_time = self.clock.and_then(|clock| clock.at(then));
         match lead.created_at().zip(marketo_time) {

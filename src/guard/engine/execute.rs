@@ -1,5 +1,5 @@
-//! One batch, step by step. Each step returns what is to happen next to each of its units; the
-//! engine alone acts on it.
+//! One batch, step by step. Each step returns the next thing to do with each unit; the supervisor
+//! alone acts on it.
 //!
 //! ```text
 //! prepare: hold => look up => decide => Send | FindWinner | WaitForLeases | Done
@@ -28,30 +28,30 @@ use crate::lead::{AUDIT_FIELDS, LeadId};
 use crate::leases::Leases;
 use crate::marketo::{InFlight, Meaning, Slot, Written};
 
-/// How often a record is sent before it is said that its outcome stays open.
+/// How often a record is sent, or fails to leave, before it is given up.
 const TRIES: u32 = 5;
 
-/// How often somebody else may have been quicker before a write is left to Marketo to decide.
+/// After so many tries in which somebody else was quicker, Marketo itself decides about a write.
 const OVERTAKEN: u32 = 2;
 
-/// What is to happen next to a unit.
+/// The next thing to do with a unit.
 #[derive(Debug)]
 pub(super) enum Next {
     /// Its records have their outcome.
     Done(Outcome),
-    /// Its records are sent anew, in no larger company than this.
+    /// Its records are sent anew, sharing their call at most so.
     Again(Sharing),
     /// Another guard is writing the key.
     WaitForLeases,
-    /// It leaves with the others that are sent so.
+    /// It leaves with the others of this mode.
     Send(WriteMode),
-    /// Several leads have the key, and the one is written to that a merge would keep.
+    /// Several leads have the key. The one that a merge would keep is to be found and written.
     FindWinner,
     /// Its call may have been done, or be running still.
     InDoubt(InDoubt),
 }
 
-/// A call in doubt, and how often it was looked whether it is done.
+/// A call in doubt, and how often it was looked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InDoubt {
     pub(super) mode: WriteMode,
@@ -59,22 +59,22 @@ pub(super) struct InDoubt {
     pub(super) looks: usize,
 }
 
-/// What became of the units of a step.
+/// The units of a step, each with the next thing to do.
 pub(super) type Results<O> = Vec<(Unit<O>, Next)>;
 
-/// The rules that batches are executed by.
+/// The rules for all batches.
 #[derive(Debug)]
 pub(super) struct Rules {
     /// Whether a record is looked up before it is written.
     pub(super) look_first: bool,
     pub(super) on_duplicates: OnDuplicates,
     pub(super) winner: WinnerOrder,
-    /// The fields that decide it here; known after the first time.
+    /// The fields of this instance that decide it; read once.
     pub(super) winner_fields: OnceCell<BTreeSet<String>>,
 }
 
-/// Takes the leases of a batch, looks up what is to be looked up, and decides. Gives the turn back
-/// that was not used for it.
+/// Takes the leases of a batch, looks leads up where that is asked for, and decides. Gives the turn
+/// back if it was not used.
 pub(super) async fn prepare<S: Sender, L: Leases>(
     calls: &Calls<S, L>,
     rules: &Rules,
@@ -121,7 +121,7 @@ pub(super) async fn prepare<S: Sender, L: Leases>(
             calls.observer.event(&Event::ReadingDenied { user: &request.user });
             results.extend(all(rewritable, |_| Next::Send(WriteMode::AsAsked)));
         }
-        // Nothing was written, so that whatever Marketo said can be passed on as it is.
+        // Nothing was written, so Marketo's words can be passed on as they are.
         Err(refused) => results.extend(after_refusal(rewritable, &refused)),
     }
     (results, None)
@@ -182,7 +182,7 @@ pub(super) async fn find_winners<S: Sender, L: Leases>(
                 unit.raw = unit.raw.addressed_to(&request.envelope.lookup, id);
                 Next::Send(WriteMode::Update)
             }
-            // They are gone by now: looked at anew.
+            // They are gone by now.
             None => Next::Again(Sharing::Anybody),
         };
         (unit, next)
@@ -190,7 +190,7 @@ pub(super) async fn find_winners<S: Sender, L: Leases>(
     units.into_iter().map(of_group).collect()
 }
 
-/// Of the fields that there are, those that decide who the winner is.
+/// Those of the instance's fields that decide about the winner.
 fn deciding(fields: BTreeSet<String>, order: &WinnerOrder) -> BTreeSet<String> {
     let rules = &order.0;
     let all = rules.contains(&WinnerRule::MostComplete);
@@ -213,24 +213,35 @@ pub(super) async fn send<S: Sender, L: Leases>(
     for item in units.iter_mut().flat_map(Unit::items_mut) {
         item.tries += 1;
     }
-    let in_doubt =
-        |in_flight| move |_: &Unit<_>| Next::InDoubt(InDoubt { mode, in_flight, looks: 0 });
+    let in_doubt = |units: Vec<Unit<_>>, in_flight| {
+        calls.observer.event(&Event::InDoubt(units.iter().map(Unit::len).sum()));
+        all(units, |_| Next::InDoubt(InDoubt { mode, in_flight, looks: 0 }))
+    };
     match calls.write(&request, &units, mode, slot).await {
         Ok(written) if written.rows.len() == units.len() => {
             by_rows(rules, &request, units, mode, written)
         }
         // Without a row for each record nobody knows which of them were written.
-        Ok(written) => all(units, in_doubt(written.in_flight)),
-        Err(NotWritten::InDoubt(in_flight)) => all(units, in_doubt(in_flight)),
+        Ok(written) => in_doubt(units, written.in_flight),
+        Err(NotWritten::InDoubt(in_flight)) => in_doubt(units, in_flight),
         Err(NotWritten::Refused(refused)) => after_refusal(units, &refused),
-        // Nothing was sent, so that it is no try.
-        Err(NotWritten::LeasesLost) => {
-            for item in units.iter_mut().flat_map(Unit::items_mut) {
-                item.tries -= 1;
-            }
-            all(units, |_| Next::Again(Sharing::Anybody))
-        }
+        Err(NotWritten::Withheld) => withheld(units),
     }
+}
+
+/// The call did not leave, so this was no try. It is made anew, but not without end.
+fn withheld<O>(mut units: Vec<Unit<O>>) -> Results<O> {
+    for item in units.iter_mut().flat_map(Unit::items_mut) {
+        item.tries -= 1;
+        item.withheld += 1;
+    }
+    all(units, |unit| match unit.items().map(|item| item.withheld).max() {
+        _ if unit.items().all(|item| item.request.reply.has_gone()) => Next::Done(Outcome::NotSent),
+        Some(TRIES..) => Next::Done(Outcome::Refused(Refused::Withheld)),
+        // From now on no other writer that goes can hold it up.
+        Some(2..) => Next::Again(Sharing::OwnWriter),
+        _ => Next::Again(Sharing::Anybody),
+    })
 }
 
 fn by_rows<O>(
@@ -251,12 +262,12 @@ fn by_rows<O>(
     let by_row = |(unit, row): (Unit<O>, Value)| {
         use Meaning::{Exists, NotFound, Partition, SeveralMatch};
         let meaning = Meaning::of_row(&row);
-        // Somebody else was quicker, or the lead is gone: what was asked for is still to be done.
+        // Somebody else was quicker, or the lead is gone: the write is still to be done.
         let is_overtaken =
             mode != WriteMode::AsAsked && matches!(meaning, Some(NotFound | Exists | SeveralMatch));
-        // Several leads that only Marketo sees have no winner, however often they are looked for.
+        // Where only Marketo sees the several leads, no look-up finds a winner.
         let has_winner = to_winner && meaning == Some(SeveralMatch) && unit.key().is_some();
-        // All other reasons are about the key, and every record of it would get the same.
+        // The other reasons are about the key, and every record of it would get the same.
         let is_of_a_value = is_skipped(&row)
             && !matches!(meaning, Some(NotFound | Exists | SeveralMatch | Partition));
         let next = if is_overtaken && may_try_again(&unit) {
@@ -264,7 +275,7 @@ fn by_rows<O>(
         } else if has_winner && may_try_again(&unit) {
             Next::FindWinner
         } else if is_of_a_value && !unit.others.is_empty() {
-            // One of the values is bad: each record by itself, so that it takes no other with it.
+            // One of the values is bad: each record goes by itself, so that it fails no other.
             Next::Again(Sharing::OwnRecord)
         } else {
             let (request_id, warnings) = (Arc::clone(&request_id), Arc::clone(&warnings));
@@ -275,8 +286,8 @@ fn by_rows<O>(
     units.into_iter().zip(written.rows).map(by_row).collect()
 }
 
-/// Nothing was done. Where several writers were in the call, each is tried apart, so that one
-/// cannot fail another.
+/// Nothing was done. If the call was of several writers, each is tried apart, so that one cannot
+/// fail another.
 pub(super) fn after_refusal<O>(units: Vec<Unit<O>>, refused: &Refused) -> Results<O> {
     let apart = are_of_several_writers(&units) && !refused.is_same_for_all();
     all(units, |_| {
@@ -307,7 +318,7 @@ pub(super) fn may_try_again<O>(unit: &Unit<O>) -> bool {
     unit.tries() < TRIES
 }
 
-/// What the units of a call agree in.
+/// The request of the first unit; all units of a call agree with it.
 pub(super) fn first_request<O>(units: &[Unit<O>]) -> Option<Arc<Submitted<O>>> {
     units.first().map(|unit| Arc::clone(&unit.first.request))
 }

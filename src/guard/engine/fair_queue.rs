@@ -1,15 +1,14 @@
-//! Who calls next: above the limits of the instance, which hold for all writers together, the API
-//! users take turns (round-robin). A user that floods waits in its own queue, and the others do not
-//! notice.
+//! The order of calls. The limits of the instance hold for all writers together; within them the
+//! API users take turns (round-robin). A user that floods waits in its own queue, and the others do
+//! not notice.
 //!
-//! Writes that can share a call linger where calls are scarce. Calls that leave one every so often
-//! take along what came meanwhile; the same calls, all at once, would carry a few records each and
-//! leave nothing for the rest of the window.
+//! Where calls are scarce, writes that can share a call linger. A call that leaves now and then
+//! takes along the records that came meanwhile. The same number of calls, all at once, would carry
+//! a few records each and leave none for the rest of the window.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -18,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::request::ApiUser;
-use crate::marketo::{NoCall, Pacer, Share, Slot, Uncounted};
+use crate::marketo::{NoCall, Pacer, Slot, Uncounted};
 
 /// The queues in front of the pacer. Dropping it ends its task.
 #[derive(Debug)]
@@ -58,7 +57,7 @@ impl FairQueue {
         }
     }
 
-    /// Lets a moment pass where calls are scarce. On an idle guard it is none.
+    /// Waits a moment where calls are scarce; on an idle guard not at all.
     pub(super) async fn linger(&self) {
         let spacing = self.pacer.spacing();
         if !spacing.is_zero() {
@@ -75,7 +74,7 @@ impl FairQueue {
 
     /// Waits for a turn of this user.
     pub(crate) async fn next(&self, user: &ApiUser) -> Turn {
-        // Where nobody waits there is nobody whose turn it could be instead.
+        // If nobody waits, it is nobody else's turn.
         if self.waiting.load(Ordering::SeqCst) == 0
             && let Some(turn) = self.pacer.slot_at_once()
         {
@@ -88,34 +87,9 @@ impl FairQueue {
         turn.await.unwrap_or_else(|_dropped| Err(uncounted()))
     }
 
-    /// Marketo said that there are too many calls: everybody waits, and goes on more slowly.
-    pub(crate) fn slow_down(&self, pause: Duration) {
-        self.pacer.slow_down(pause);
-    }
-
-    /// From now on no more than this part of the limits is used.
-    pub(super) fn limit_to(&self, part: Share) {
-        self.pacer.limit_to(part);
-    }
-
-    /// The part of the limits that is used at this moment.
-    pub(super) fn used(&self) -> Share {
-        self.pacer.used()
-    }
-
-    /// Calls in flight, and how long each answered call still counts in the window.
-    pub(super) fn still_counts(&self) -> (usize, Vec<Duration>) {
-        self.pacer.still_counts()
-    }
-
-    /// Most calls in flight at one moment since this was last asked.
-    pub(super) fn most_at_once(&self) -> usize {
-        self.pacer.most_at_once()
-    }
-
-    /// Calls made so far today, by all that count in the same place.
-    pub(crate) fn made_today(&self) -> u64 {
-        self.pacer.made_today()
+    /// The limits that all turns are held to.
+    pub(crate) fn pacer(&self) -> &Pacer {
+        &self.pacer
     }
 
     /// Those who wait for a turn.
@@ -135,8 +109,8 @@ async fn schedule(
             let Some((user, ticket)) = incoming.recv().await else { return };
             queues.enter(user, ticket);
         }
-        // The turn comes first and the user second: whoever came meanwhile has a chance too. In a
-        // task of its own, so that a fault in counting does not end this one.
+        // First the turn and then the user, so that users that came meanwhile have a chance too. In
+        // a task of its own, so that a fault in counting does not end this one.
         let pacer = Arc::clone(&pacer);
         let slot = AbortOnDropHandle::new(tokio::spawn(async move { pacer.slot().await }));
         let mut turn = slot.await.unwrap_or_else(|_fault| Err(uncounted()));

@@ -1,10 +1,9 @@
 //! The leases of a batch: taken where they are free, waited for where another guard has them, kept
 //! while a record waits for its turn, renewed right before a call leaves, and released.
 //!
-//! `Free => Held => Renewed for a call => (Released | over by itself)`. A queue may be longer than
-//! an unrenewed lease lasts. A record whose lease ran out would not be written, since every call
-//! renews its leases before it leaves; but its turn would be another guard's. So a lease that was
-//! waited for is renewed until a call takes its record along.
+//! `Free => Held => Renewed for a call => (Released | over by itself)`. A record may stand in the
+//! queue for longer than an unrenewed lease lasts. It would lose its turn to another guard then. So
+//! a lease that was waited for is renewed until a call takes its record along.
 //!
 //! Never: a release of what Marketo may be writing.
 
@@ -13,14 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::unit::{Submitted, Unit};
-use crate::leases::{Lease, LeaseError, LeaseKey, Leases, LeaveBy};
+use crate::leases::{Lease, LeaseError, LeaseKey, Leases, LeaveBy, Terms};
 use crate::marketo::{Clock, SYNC_LIMIT, longest};
 
-/// A store of leases, and for how long they are asked for.
+/// The store of leases, and how long leases last.
 #[derive(Debug)]
 pub(super) struct Hold<L> {
     leases: Arc<L>,
-    /// How long a lease lasts that was taken and not renewed.
+    /// How long a lease lasts that was not renewed.
     unsent: Duration,
     clock: Clock,
 }
@@ -31,15 +30,15 @@ pub(super) type Held<O> = (Vec<Unit<O>>, Vec<Unit<O>>);
 /// Why leases are not kept any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeepEnded {
-    /// They are another's by now, or may be.
+    /// They may be another's by now.
     Lost,
     /// Nobody waits for the record any more.
     WriterGone,
 }
 
 impl<L: Leases> Hold<L> {
-    pub(super) fn new(leases: Arc<L>, unsent: Duration, clock: Clock) -> Self {
-        Self { leases, unsent, clock }
+    pub(super) fn new(leases: Arc<L>, clock: Clock) -> Self {
+        Self { leases, unsent: Terms::at(clock).unsent, clock }
     }
 
     /// Takes the leases on the keys that are free.
@@ -87,7 +86,7 @@ impl<L: Leases> Hold<L> {
             if request.reply.has_gone() {
                 return KeepEnded::WriterGone;
             }
-            // A store that is away for a moment may be back before the leases have ended.
+            // A store that is away may be back before the leases have ended.
             if let Err(LeaseError::Lost { .. }) = self.leases.renew(leases, self.unsent).await {
                 return KeepEnded::Lost;
             }
@@ -105,15 +104,16 @@ impl<L: Leases> Hold<L> {
             match tokio::time::timeout(self.unsent / 3, &mut work).await {
                 Ok(done) => return done,
                 Err(_elapsed) if leases.is_empty() => {}
-                // What cannot be kept is found lost before anything is sent.
+                // A lease that could not be kept is found lost before anything is sent.
                 Err(_elapsed) => drop(self.leases.renew(leases.iter().copied(), self.unsent).await),
             }
         }
     }
 
-    /// Makes leases last for a write that leaves by then, and for as long as Marketo lets it run.
+    /// Renews leases for a write, for as long as Marketo lets it run. Gives the moment by which it
+    /// has to leave.
     pub(super) async fn renew_to_send(&self, leases: &[&Lease]) -> Result<LeaveBy, LeaseError> {
-        // From before the renewal: the deadline is the earlier for it.
+        // Counted from before the renewal, so that the deadline is never too late.
         let leave_by = LeaveBy::from_now(self.clock);
         if !leases.is_empty() {
             let span = longest(SYNC_LIMIT, self.clock);
@@ -122,7 +122,7 @@ impl<L: Leases> Hold<L> {
         Ok(leave_by)
     }
 
-    /// Releases leases: what came of the call is known, or nothing was sent.
+    /// Releases leases: the outcome of the call is known, or nothing was sent.
     pub(super) async fn release(&self, mut leases: Vec<Lease>) {
         if leases.is_empty() {
             return;

@@ -1,7 +1,7 @@
-//! What became of each record of a write, and the end at which its writer waits for it.
+//! The outcome of each record of a write, and the reply in which its writer waits for them.
 //!
-//! `Submitted => (NotSent | Sent => outcome)`. A writer that has gone, or has run out of patience,
-//! keeps what has not left from leaving. What has left goes on without it.
+//! `Submitted => (NotSent | Sent => outcome)`. When a writer has gone, or has waited for too long,
+//! its records that have not left do not leave any more. The others go on without it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -16,19 +16,19 @@ use crate::lead::LeadId;
 use crate::leases::LeaseError;
 use crate::marketo::{CallFailure, CertificateFault, NoCall, Refusal};
 
-/// What became of one record.
+/// The outcome of one record.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub(crate) enum Outcome {
-    /// Marketo's row for it, with what else the answer said.
+    /// Marketo's row for it, and the rest of the answer.
     Row {
         /// `id`, `status`, `reasons`.
         row: Value,
         /// Marketo's id of the call.
         request_id: Arc<str>,
-        /// What the answer warned of.
+        /// Warnings of the answer.
         warnings: Arc<[Value]>,
-        /// Whether a later record of the same key took it in.
+        /// Whether it became part of a later record of the same key.
         coalesced: bool,
     },
     /// The lead holds all of it already; nothing was sent.
@@ -66,17 +66,19 @@ pub(crate) enum Refused {
     Untrusted(CertificateFault),
     /// Marketo is not reached, or does not answer.
     Unavailable,
+    /// Time and again the leases of its key had ended before the call could leave.
+    Withheld,
     /// A fault of this program ended it before it was sent.
     Fault,
 }
 
-/// Refusals that are about the token, the endpoint, the limits or the day, so that every record of
-/// the call would get the same alone.
+/// Refusals that are about the token, the endpoint, the limits or the day. Each record of the call
+/// would get the same alone.
 const SAME_FOR_ALL: [&str; 11] =
     ["401", "600", "601", "602", "603", "605", "606", "607", "608", "610", "615"];
 
 impl Refused {
-    /// What a failed call comes to; none where it is in doubt, or where its gate knows why.
+    /// The refusal that a failed call is; none where it is in doubt, or where its gate knows why.
     pub(super) fn of(failure: CallFailure) -> Option<Self> {
         match failure {
             CallFailure::Refused(refusal) => Some(Self::Marketo(Arc::from(refusal))),
@@ -96,6 +98,7 @@ impl Refused {
             // Without a code of Marketo's it is `HTTP` and the status.
             Self::Marketo(refusal) => refusal.code.strip_prefix("HTTP ").unwrap_or(&refusal.code),
             Self::NoCall(NoCall::Spent { .. }) => "607",
+            Self::Withheld => "606",
             Self::NoCall(NoCall::Uncounted(_))
             | Self::Leases(_)
             | Self::Untrusted(_)
@@ -106,7 +109,7 @@ impl Refused {
 
     /// Whether it is about the one call, so that the next one may fare better.
     pub(crate) fn is_of_the_call(&self) -> bool {
-        matches!(self, Self::Marketo(_) | Self::Fault)
+        matches!(self, Self::Marketo(_) | Self::Withheld | Self::Fault)
     }
 
     /// Whether every record of the call would get the same alone.
@@ -150,12 +153,12 @@ struct State {
     gone: AtomicBool,
     /// Set when a call with one of the records leaves.
     sent: AtomicBool,
-    /// Its places in the queue: given back with the last outcome, or, where nobody waits for that
-    /// any more, when the engine is done with it.
+    /// Its places in the queue. They are given back with the last outcome; if nobody waits for that
+    /// any more, when the engine is done with the write.
     admitted: Mutex<Vec<OwnedSemaphorePermit>>,
 }
 
-/// What a writer's patience ended with.
+/// What a writer knows when it stops waiting.
 #[derive(Debug)]
 pub(crate) enum Waited {
     /// Every record has its outcome; in their order.
@@ -166,7 +169,7 @@ pub(crate) enum Waited {
     Open,
 }
 
-/// Both ends, for so many records that were let in with these places.
+/// Both ends of a reply, for so many records that were let in with these places.
 pub(super) fn reply(records: usize, admitted: Vec<OwnedSemaphorePermit>) -> (Reply, PendingReply) {
     let (sender, outcomes) = unbounded_channel();
     let whereabouts = (0..records).map(|_| AtomicU8::new(Whereabouts::AtRest as u8)).collect();
@@ -188,7 +191,7 @@ impl PendingReply {
         let all = async { while self.next().await.is_some() {} };
         if tokio::time::timeout(patience, all).await.is_ok() {
             let outcomes: Option<Vec<Outcome>> = self.so_far.iter_mut().map(Option::take).collect();
-            // Where the engine ended in between, nobody knows of the rest.
+            // If the engine ended in between, nobody knows of the rest.
             return outcomes.map_or(Waited::Open, Waited::Done);
         }
         // The order matters: see `Reply::may_leave`.
@@ -229,16 +232,16 @@ impl PendingReply {
             .map(|(place, _)| place)
     }
 
-    /// Keeps what has not left from leaving.
+    /// From now on none of the records leaves.
     pub(crate) fn withdraw(&self) {
         self.state.gone.store(true, Ordering::SeqCst);
     }
 }
 
 impl Reply {
-    /// Notes that one of the records leaves now; false where the writer has gone and none is to
-    /// leave any more. That holds for what was sent before and not written, too: the writer may
-    /// have written something newer meanwhile, through whichever guard.
+    /// Notes that one of the records leaves now; false where the writer has gone, and none is to
+    /// leave any more. That holds also for what was sent before and not written: the writer may
+    /// have written something newer meanwhile, through any guard.
     pub(super) fn may_leave(&self) -> bool {
         // The order matters: whoever runs out of patience sets `gone` first and reads `sent` then.
         let before = self.state.sent.swap(true, Ordering::SeqCst);
@@ -258,7 +261,7 @@ impl Reply {
 
     /// Gives one record its outcome; the first that it is given counts.
     pub(super) fn settle(&self, place: usize, outcome: Outcome) {
-        // Nobody may wait any more: the outcome is Marketo's all the same.
+        // The writer may have gone.
         self.outcomes.send((place, outcome)).ok();
         // The order matters: a record that is at rest has its outcome, if it has one.
         self.is_now(place, Whereabouts::AtRest);

@@ -1,13 +1,13 @@
 //! The writes that wait, and which of them may leave next. Pure: no clock, no I/O.
 //!
 //! `Queued => taken => (put back | finished)`. Each record is in the queue of its API user, and in
-//! that of each of its match keys, where it stays until it is finished. It may leave when it is at
-//! the head of the queues of all its keys: writes of a key leave in the order in which they came,
-//! whoever sent them, and a key that is being written holds up no other.
+//! the queue of each of its match keys until it is finished. It may leave when it is at the head of
+//! the queues of all its keys. So writes of a key leave in the order in which they came, whoever
+//! sent them, and a key that is being written holds up no other.
 //!
-//! A call takes along whatever else may leave by then and agrees with it (group commit): up to 300
-//! records, under 1 MB. Records of one key that follow one another become one record in it where
-//! the result is the same.
+//! A call takes along all other records that may leave and agree with it (group commit): up to 300
+//! records, under 1 MB. Consecutive records of one key become one record in it where the result is
+//! the same.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -36,10 +36,10 @@ pub(crate) struct Standing {
 pub(super) struct WriteQueue<O> {
     users: BTreeMap<ApiUser, UserQueue<O>>,
     keys: KeyQueues,
-    /// Whatever is not finished.
+    /// All records that are not finished.
     open: BTreeMap<Number, Open<O>>,
     last: Number,
-    /// How many calls' worth of records are taken together.
+    /// For how many calls records are taken together.
     calls: usize,
 }
 
@@ -50,7 +50,7 @@ struct UserQueue<O> {
     is_dispatched: bool,
 }
 
-/// What is known of a record wherever it is.
+/// A record that is not finished, wherever it is.
 #[derive(Debug, Clone)]
 pub(super) struct Open<O> {
     pub(super) request: Arc<Submitted<O>>,
@@ -58,14 +58,8 @@ pub(super) struct Open<O> {
     pub(super) keys: Arc<BTreeSet<LeaseKey>>,
 }
 
-impl<O> Default for WriteQueue<O> {
-    fn default() -> Self {
-        Self::taking(1)
-    }
-}
-
 impl<O> WriteQueue<O> {
-    /// Empty queues, of which so many calls' worth of records are taken together.
+    /// Empty queues. Records for so many calls are taken together.
     pub(super) fn taking(calls: usize) -> Self {
         Self {
             users: BTreeMap::new(),
@@ -90,7 +84,7 @@ impl<O> WriteQueue<O> {
             let sharing = match record.raw {
                 RawRecord::Fields(_) if request.envelope.coalesces() => Sharing::Anybody,
                 RawRecord::Fields(_) => Sharing::OwnRecord,
-                RawRecord::Whole(_) => Sharing::Alone,
+                RawRecord::Form { .. } | RawRecord::Other(_) => Sharing::Alone,
             };
             let item = Item {
                 request: Arc::clone(request),
@@ -99,6 +93,7 @@ impl<O> WriteQueue<O> {
                 number,
                 sharing,
                 tries: 0,
+                withheld: 0,
                 leases: Vec::new(),
             };
             self.user(&request.user).items.push_back(item);
@@ -138,7 +133,7 @@ impl<O> WriteQueue<O> {
                     left.push_back(item);
                     break;
                 }
-                Some(_) if !item.request.reply.may_leave() => given_up.push(item),
+                Some(_) if item.request.reply.has_gone() => given_up.push(item),
                 Some(fit) => batch.add(fit, item),
             }
         }
@@ -147,8 +142,8 @@ impl<O> WriteQueue<O> {
         batch.units
     }
 
-    /// Whether more of a user's records may leave now; where none may, no turn is on its way for
-    /// them any more.
+    /// Whether more of a user's records may leave now. If none may, no turn is on its way for them
+    /// any more.
     pub(super) fn has_more(&mut self, user: &ApiUser) -> bool {
         let Some(queue) = self.users.get_mut(user) else { return false };
         let batch = Batch::of(self.calls);
@@ -178,7 +173,7 @@ impl<O> WriteQueue<O> {
         next.into_iter().filter(|user| self.dispatch(user)).collect()
     }
 
-    /// What is known of a record that is not finished.
+    /// A record, if it is not finished.
     pub(super) fn open(&self, number: Number) -> Option<&Open<O>> {
         self.open.get(&number)
     }

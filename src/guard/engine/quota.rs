@@ -16,17 +16,18 @@ use crate::marketo::{Clock, Share, in_words};
 
 mod portion;
 
-use portion::{Portion, Tell};
+pub(crate) use portion::Portion;
+use portion::Tell;
 
-/// How long writers are kept out for the store's first answer. Without one, the guard takes all of
-/// the limits for its own.
+/// How long writers wait for the store's first answer. Without one, the guard takes all of the
+/// limits for its own.
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
 
-/// How long the store may take to note what is handed back.
+/// How long the store may take to note that the share is handed back.
 const HANDED_BACK: Duration = Duration::from_secs(5);
 
-/// A share that is not there yet is asked for so many times as often: those who have it may have
-/// let go of it.
+/// A guard that lacks a part of its share renews so many times as often: the others may have given
+/// the part back.
 const EAGER: u32 = 5;
 
 /// The limits of an instance.
@@ -55,17 +56,6 @@ pub(crate) struct Quota<L> {
     lasting: Arc<Semaphore>,
 }
 
-/// What may be used at a moment.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Allowance {
-    /// Calls in a window, and at once.
-    pub(crate) share: Share,
-    /// How many guards share the limits, this one included.
-    pub(crate) guards: usize,
-    /// For how long nothing may leave.
-    pub(crate) nothing_for: Duration,
-}
-
 impl<L: Leases> Quota<L> {
     /// All of the limits, as long as no store says otherwise.
     pub(crate) fn new(leases: Arc<L>, turns: Arc<FairQueue>, limits: Limits) -> Self {
@@ -75,8 +65,8 @@ impl<L: Leases> Quota<L> {
         Self { leases, turns, limits, timing, portion, lasting }
     }
 
-    /// Places of calls that may last as long as their callers like. They leave one of the guard's
-    /// places to all others.
+    /// Places of calls that may last as long as their callers like. One place less than the guard
+    /// has: the others need one.
     pub(crate) fn lasting(&self) -> Arc<Semaphore> {
         Arc::clone(&self.lasting)
     }
@@ -90,7 +80,7 @@ impl<L: Leases> Quota<L> {
             let mut again = renewal.renew(&quota).await;
             answered.send(()).ok();
             loop {
-                // A share is renewed well before it ends, and no sooner: nobody waits for it.
+                // Nobody waits for a renewal.
                 tokio::time::sleep(again).await;
                 again = renewal.renew(&quota).await;
             }
@@ -99,14 +89,15 @@ impl<L: Leases> Quota<L> {
         task
     }
 
-    /// Makes no call any more, and hands the share back, so that the next guard need not wait for
-    /// it.
+    /// Hands the share back, so that the next guard need not wait for it. From now on no call
+    /// leaves.
     pub(crate) async fn hand_back(&self, renewing: JoinHandle<()>) {
         // A renewal after the leaving would claim the share once more.
         renewing.abort();
         renewing.await.ok();
-        self.turns.limit_to(Share::default());
-        let (in_flight, answered) = self.turns.still_counts();
+        let pacer = self.turns.pacer();
+        pacer.limit_to(Share::default());
+        let (in_flight, answered) = pacer.still_counts();
         let instance = LeaseKey::of_limits(&self.limits.instance);
         let leaving = Leaving::of(instance, self.limits.window, self.timing, in_flight, &answered);
         let left = tokio::time::timeout(HANDED_BACK, self.leases.leave(leaving)).await;
@@ -123,19 +114,19 @@ impl<L: Leases> Quota<L> {
     }
 
     /// What may be used at this moment.
-    pub(crate) fn allowance(&self) -> Allowance {
-        let portion = *self.portion.lock();
-        Allowance {
-            share: portion.may_use(),
-            guards: portion.guards(),
-            nothing_for: portion.nothing_for(Instant::now()),
-        }
+    pub(crate) fn portion(&self) -> Portion {
+        *self.portion.lock()
     }
 
-    /// Why nothing could leave at this moment, as far as the limits go; none where something could.
+    /// Calls made today, and those that may be.
+    pub(crate) fn today(&self) -> (u64, u64) {
+        (self.turns.pacer().made_today(), self.limits.a_day)
+    }
+
+    /// Why the limits let no call leave at this moment; none where one could.
     pub(crate) fn why_nothing_leaves(&self) -> Option<String> {
-        let budget = self.limits.a_day;
-        if self.turns.made_today() >= budget {
+        let (made, budget) = self.today();
+        if made >= budget {
             return Some(format!(
                 "the day's budget of {budget} calls (limits.daily_calls) is used up; calls leave again after midnight US Central"
             ));
@@ -143,7 +134,7 @@ impl<L: Leases> Quota<L> {
         self.portion.lock().why_nothing(Instant::now())
     }
 
-    /// Notes what may be used from now on; where that is nothing for long, the log says so.
+    /// Notes the share from now on. If it has been nothing for long, the log says so.
     fn note(&self, may_use: Share, heard: Option<Shared>) {
         let now = Instant::now();
         let (tell, why) = {
@@ -170,10 +161,9 @@ fn may_last(share: Share) -> usize {
     share.at_once.saturating_sub(1).max(1)
 }
 
-/// What is known of the other guards, and what follows.
+/// The state of the renewals.
 struct Renewal {
     part: RateShare,
-    guards: usize,
     /// How many calls may last as long as their callers like.
     lasting: usize,
 }
@@ -184,20 +174,18 @@ impl Renewal {
         let instance = LeaseKey::of_limits(&quota.limits.instance);
         Self {
             part: RateShare::new(instance, quota.limits.limit, quota.timing),
-            guards: 1,
             lasting: may_last(quota.limits.limit),
         }
     }
 
     /// Asks once, and gives when to ask again.
     async fn renew<L: Leases>(&mut self, quota: &Quota<L>) -> Duration {
-        let Quota { turns, timing, .. } = quota;
-        let claim = self.part.claim(Instant::now(), turns.used(), turns.most_at_once());
+        let (pacer, timing) = (quota.turns.pacer(), quota.timing);
+        let claim = self.part.claim(Instant::now(), pacer.used(), pacer.most_at_once());
         let (may_use, heard, again) = match quota.leases.share(claim).await {
             Ok(shared) => {
                 let may_use = self.part.told(Instant::now(), shared);
-                if self.guards != shared.guards {
-                    self.guards = shared.guards;
+                if quota.portion().guards() != shared.guards {
                     tracing::info!(
                         guards = shared.guards,
                         calls = shared.part.calls,
@@ -205,13 +193,13 @@ impl Renewal {
                         "guards share the limits; this one's part of them"
                     );
                 }
-                (may_use, Some(shared), again(*timing, shared.claim, shared.part))
+                (may_use, Some(shared), again(timing, shared.claim, shared.part))
             }
-            // The store tells of itself.
+            // The store has logged it.
             Err(_away) => (self.part.not_told(), None, timing.renewal),
         };
         quota.note(may_use, heard);
-        turns.limit_to(may_use);
+        pacer.limit_to(may_use);
         self.let_last(&quota.lasting, may_last(may_use));
         again
     }
@@ -227,7 +215,8 @@ impl Renewal {
     }
 }
 
-/// What a guard has too much of it lets go of at once, since its callers are held to less already.
+/// When to renew again. A guard whose claim is too high gives the rest back at once, since its
+/// callers are held to less already.
 fn again(timing: Timing, claim: Share, part: Share) -> Duration {
     if claim.calls > part.calls || claim.at_once > part.at_once {
         timing.renewal / (EAGER * 2)

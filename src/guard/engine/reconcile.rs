@@ -1,8 +1,9 @@
 //! A call in doubt: wait, look, decide.
 //!
-//! `InDoubt => looked at early, as long as records may be known to be done => over => looked at =>
-//! (Done | Again | Open)`. Until the call is over its keys stay leased, and nothing else is sent
-//! with them (law 4). Writers whose patience ends before are told that the outcome is open.
+//! `InDoubt => early looks, where they may prove a record done => over => last look => (Done |
+//! Again
+//! | Open)`. Until the call is over its keys stay leased, and nothing else is sent with them (law
+//! 4). Writers that stop waiting before are told that the outcome is open.
 //!
 //! Never: sends anything, or concludes from an early look that a record was not written.
 
@@ -29,7 +30,8 @@ pub(super) async fn look<S: Sender, L: Leases>(
     let Some(request) = first_request(&units) else { return Vec::new() };
     let InDoubt { mode, in_flight, looks } = in_doubt;
     let doubt = Doubt { envelope: &request.envelope, mode, sent_at: in_flight.sent_at() };
-    // What has no key cannot be looked for, and without a lease it protects nothing by waiting.
+    // A record without a key cannot be looked for, and one without a lease protects nothing by
+    // waiting.
     let (units, nameless): (Vec<_>, Vec<_>) =
         units.into_iter().partition(|unit| unit.key().is_some() || !unit.leases.is_empty());
     let mut results = all(nameless, |_| Next::Done(Outcome::Open));
@@ -58,7 +60,7 @@ pub(super) async fn look<S: Sender, L: Leases>(
     results
 }
 
-/// The call is over: what is there is what it did.
+/// The call is over, and can change nothing any more.
 async fn when_over<S: Sender, L: Leases>(
     calls: &Calls<S, L>,
     request: &Submitted<S::Origin>,
@@ -83,7 +85,7 @@ async fn when_over<S: Sender, L: Leases>(
     all(units, |unit| match doubt.verdict(&unit.raw, unit.key(), &evidence) {
         Verdict::Done { id, created } => done(id, created, &evidence),
         Verdict::NotDone if may_try_again(unit) => {
-            // Whoever is in such a call twice may be the cause of it: then each writer's records
+            // A record that is in such a call twice may be the cause. Then each writer's records
             // leave apart.
             let is_twice = unit.items().any(|item| item.tries > 1);
             Next::Again(if is_twice { Sharing::OwnWriter } else { Sharing::OwnRecord })
@@ -100,7 +102,7 @@ async fn look_for<S: Sender, L: Leases>(
     let mut fields = written_fields(units);
     fields.insert("createdAt".to_owned());
     match calls.look_up(request, units, &fields, None).await {
-        // A field that cannot be read was not written either, or cannot be compared.
+        // A field that cannot be read cannot be compared.
         Err(Refused::Marketo(refusal))
             if matches!(refusal.meaning, Meaning::InvalidData | Meaning::UnknownField) =>
         {
@@ -111,7 +113,7 @@ async fn look_for<S: Sender, L: Leases>(
     }
 }
 
-/// Marketo's row for a record, as the lost answer will have had it.
+/// A row for a record as in the lost answer.
 fn done(id: u64, created: bool, evidence: &Evidence) -> Next {
     Next::Done(Outcome::Row {
         row: written(id, if created { "created" } else { "updated" }),

@@ -1,8 +1,8 @@
 //! A lead write as the engine takes it: the records, their match keys, and everything else that
 //! writes must agree in to share a call. Pure.
 //!
-//! Values are kept as the bytes that came, so that no number changes on its way. Of a name that is
-//! given twice the last counts, for the key and for what is sent alike.
+//! Values are kept as the bytes that came, so that no number changes on its way. If a name is given
+//! twice, the last value counts, for the key and for the call.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,13 +13,13 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::record::{Endpoint, Members, RawRecord, raw};
+use super::record::{Endpoint, Members, RawRecord, parsed, raw};
 use crate::dedupe::KeyKind;
 use crate::leases::LeaseKey;
 
 /// Whose write it is. Fairness and counts go by it: the login of an API-only user, or whatever a
 /// face calls its writers.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ApiUser(Arc<str>);
 
 impl ApiUser {
@@ -40,13 +40,7 @@ impl fmt::Display for ApiUser {
     }
 }
 
-impl fmt::Debug for ApiUser {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ApiUser({self})")
-    }
-}
-
-/// What Sync Leads is asked to do; Push Lead and Submit Form always do the first.
+/// The action of Sync Leads; Push Lead and Submit Form always do the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Action {
     /// Insert where no lead matches, else update.
@@ -72,15 +66,15 @@ impl Action {
     }
 }
 
-/// What a write is for.
+/// The purpose of a write.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Goal {
     /// Every record is written.
     #[default]
     Write,
-    /// A record whose lead holds all of it already is not written.
+    /// A record is written unless its lead holds all of it already.
     WriteChanges,
-    /// It is looked up what would be done; nothing is written.
+    /// Nothing is written; a look-up tells what would be done.
     Preview,
 }
 
@@ -95,7 +89,7 @@ pub(crate) enum WriteMode {
     Update,
 }
 
-/// Everything of a write but its records. Writes that agree in it may leave as one call.
+/// All of a write except its records. Writes that agree in it may leave as one call.
 #[derive(Debug)]
 pub(crate) struct Envelope {
     /// Which of the endpoints.
@@ -104,12 +98,11 @@ pub(crate) struct Envelope {
     pub(crate) action: Action,
     /// The field that is looked up; `email` where none is named.
     pub(crate) lookup: String,
-    /// How the values of that field compare, as far as whoever asks knows the schema.
+    /// How the values of that field compare, as far as the schema is known.
     pub(crate) kind: KeyKind,
-    /// What it is for.
+    /// Its purpose.
     pub(crate) goal: Goal,
-    /// Whether a partition is named that limits the match: what Marketo does then depends on where
-    /// the lead is.
+    /// Whether a partition is named, so that it matters to Marketo where a lead is.
     pub(crate) in_partition: bool,
     /// The members beside `input`.
     pub(crate) members: Members,
@@ -122,10 +115,10 @@ pub(crate) struct Envelope {
 pub(crate) struct WriteRequest<O> {
     /// Whose turn it takes.
     pub(crate) user: ApiUser,
-    /// What the sender needs to act for the writer: credentials, headers. The engine never looks
-    /// into it.
+    /// The sender needs it to act for the writer: credentials, headers. The engine never looks into
+    /// it.
     pub(crate) origin: O,
-    /// Writes of equal origin, as far as a call shows it, have the same.
+    /// The same for all writes whose calls show the same origin.
     pub(crate) fingerprint: [u8; 32],
     /// What is asked for.
     pub(crate) envelope: Envelope,
@@ -143,7 +136,7 @@ pub(crate) struct Record {
     /// The match key: an email without regard to case, any other value with it; none where it is
     /// empty (law 1).
     pub(crate) key: Option<String>,
-    /// The leases that writing it takes: on the key, and on an email that it sets.
+    /// The keys to be leased for it: its match key, and an email that it sets.
     pub(crate) leases: Arc<BTreeSet<LeaseKey>>,
     /// Its size in a body.
     pub(crate) bytes: usize,
@@ -165,49 +158,37 @@ impl Envelope {
         }
     }
 
-    /// The match key of a value of the field that is looked up; an empty one is none. Everything of
-    /// a write is keyed by one kind, the leads that are found too.
+    /// The match key of a value of the field that is looked up; an empty value has none. Records
+    /// and found leads are keyed alike.
     pub(super) fn key_of(&self, value: &Value) -> Option<String> {
         self.kind.key(value).map(String::from)
     }
 
-    /// What writes must agree in to share a call.
+    /// Writes with the same may share a call.
     pub(super) fn agreement(&self, fingerprint: &[u8; 32]) -> [u8; 32] {
-        let mut hash = Sha256::new();
         let own: [&[u8]; 3] = [
             fingerprint,
             self.endpoint.name().as_bytes(),
             &[self.goal as u8, self.kind as u8, u8::from(self.in_partition)],
         ];
-        let pairs = |members: &Members| -> Vec<String> {
-            members.iter().flat_map(|(name, raw)| [name.clone(), raw.get().to_owned()]).collect()
-        };
         let (members, on_create) = (pairs(&self.members), pairs(&self.only_on_create));
-        let members = members.iter().map(String::as_bytes);
-        let on_create = on_create.iter().map(String::as_bytes);
-        for part in own.into_iter().chain(members).chain([&b""[..]]).chain(on_create) {
-            // Lengths first, so that no two lists of parts run together into the same bytes.
-            hash.update(part.len().to_be_bytes());
-            hash.update(part);
-        }
-        hash.finalize().into()
+        digest(own.into_iter().chain(members).chain([&b""[..]]).chain(on_create))
     }
 
-    /// Whether records of one key may become one record: what is left is what each of them would
-    /// have left, one after another.
+    /// Whether records of one key may become one record: the lead then ends as if they had been
+    /// written one after another.
     pub(super) fn coalesces(&self) -> bool {
         self.endpoint == Endpoint::SyncLeads
             && matches!(self.action, Action::CreateOrUpdate | Action::UpdateOnly)
     }
 
-    /// Whether a record that was written twice comes to what one comes to that was written once.
-    /// `createOnly` is refused the second time, and forms and pushes are events, which start
-    /// campaigns.
+    /// Whether to write a record twice has the same effect as once. `createOnly` is refused the
+    /// second time. Forms and pushes are events, which start campaigns.
     pub(super) fn is_idempotent(&self) -> bool {
         self.endpoint == Endpoint::SyncLeads && self.action != Action::CreateOnly
     }
 
-    /// The most that the members beside the records take in a body.
+    /// The most bytes of a body that the members beside the records take.
     pub(super) fn bytes(&self) -> usize {
         let members = self.members.iter().chain(&self.only_on_create);
         200 + members.map(|(name, value)| name.len() + value.get().len() + 8).sum::<usize>()
@@ -232,44 +213,40 @@ impl Envelope {
         if mode != WriteMode::Update {
             members.extend(self.only_on_create.clone());
         }
-        body(&members, records)
+        let records: Vec<_> = records.into_iter().map(RawRecord::json).collect();
+        members.insert("input".to_owned(), raw(&records));
+        raw(&members).get().into()
     }
 }
 
-fn body<'a>(members: &Members, records: impl IntoIterator<Item = &'a RawRecord>) -> Vec<u8> {
-    let mut body = Vec::from(*b"{");
-    for (name, value) in members {
-        body.extend(raw(name).get().bytes());
-        body.push(b':');
-        body.extend(value.get().bytes());
-        body.push(b',');
+fn pairs(members: &Members) -> impl Iterator<Item = &[u8]> {
+    members.iter().flat_map(|(name, json)| [name.as_bytes(), json.get().as_bytes()])
+}
+
+/// A hash of all parts.
+pub(crate) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        // Lengths first, so that no two lists of parts run together into the same bytes.
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
     }
-    body.extend(b"\"input\":[");
-    for (position, record) in records.into_iter().enumerate() {
-        if position > 0 {
-            body.push(b',');
-        }
-        body.extend(record.json());
-    }
-    body.extend(b"]}");
-    body
+    hash.finalize().into()
 }
 
 impl Record {
     /// A record as it came in the `input` of a write.
     pub(crate) fn of_json(json: Box<RawValue>, envelope: &Envelope, instance: &str) -> Self {
         let bytes = json.get().len() + 1;
-        let (raw, fields) = RawRecord::read(json, envelope.endpoint);
+        let raw = RawRecord::read(json, envelope.endpoint);
         let keys: [&str; 2] = [&envelope.lookup, "email"];
         let is_key = |name: &str| keys.iter().any(|key| name.eq_ignore_ascii_case(key));
-        let value = |json: &RawValue| serde_json::from_str(json.get()).ok();
-        let keys = fields.iter().filter(|(name, _)| is_key(name));
-        let leases = keys
-            .filter_map(|(name, json)| LeaseKey::of_value(instance, name, &value(json)?))
-            .collect();
-        let key = fields.get(&envelope.lookup);
-        let key = key.and_then(|json| envelope.key_of(&value(json)?));
-        Self { raw, key, leases: Arc::new(leases), bytes }
+        let keys = raw.fields().filter(|(name, _)| is_key(name));
+        let leases =
+            keys.filter_map(|(name, json)| LeaseKey::of_value(instance, name, &parsed(json)?));
+        let leases = Arc::new(leases.collect());
+        let key = raw.value(&envelope.lookup).and_then(|value| envelope.key_of(&value));
+        Self { raw, key, leases, bytes }
     }
 
     /// A record of these values.
@@ -281,20 +258,20 @@ impl Record {
         Self::of_json(raw(fields), envelope, instance)
     }
 
-    /// What is looked up for it; none where it has no key, or one that Marketo cannot be asked for.
+    /// The key that is looked up; none where it has none, or one that Marketo cannot be asked for.
     pub(super) fn searchable_key(&self) -> Option<&str> {
         self.key.as_deref().filter(|key| !key.contains(','))
     }
 
-    /// Takes away what nobody sees of the key: blanks and marks without width around it would hide
-    /// the lead from the next look-up, and from the next writer who leaves them out.
+    /// Removes the blanks and the marks without width around the key. They would hide the lead from
+    /// the next look-up, and from the next writer who leaves them out.
     pub(super) fn show_key(raw_record: &mut RawRecord, envelope: &Envelope) {
         let lookup = &envelope.lookup;
         let Some(value @ Value::String(_)) = raw_record.value(lookup) else { return };
         let text = value.as_str().map(str::to_lowercase);
         let key = envelope.key_of(&value).filter(|key| Some(key.to_lowercase()) != text);
         if let Some(key) = key {
-            raw_record.set(lookup, &raw(&key));
+            raw_record.set(lookup, &key.into());
         }
     }
 }
@@ -341,11 +318,11 @@ mod tests {
             |mode, record: &RawRecord| String::from_utf8(envelope.body(mode, [record])).unwrap();
         assert_eq!(
             body(WriteMode::Create, &both),
-            r#"{"action":"createOnly","lookupField":"email","partitionName":"EU","input":[{"email":"a@example.com","x":1,"y":null}]}"#
+            r#"{"action":"createOnly","input":[{"email":"a@example.com","x":1,"y":null}],"lookupField":"email","partitionName":"EU"}"#
         );
         assert_eq!(
             body(WriteMode::Update, &both.addressed_to("email", 7)),
-            r#"{"action":"updateOnly","lookupField":"id","input":[{"id":7,"x":1,"y":null}]}"#
+            r#"{"action":"updateOnly","input":[{"id":7,"x":1,"y":null}],"lookupField":"id"}"#
         );
     }
 

@@ -1,4 +1,4 @@
-//! Marketo's row for a record: what it says, and the log's line about a call.
+//! Marketo's row for a record, and the log's line about a call.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

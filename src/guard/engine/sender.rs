@@ -1,5 +1,4 @@
-//! What the engine asks of whoever talks to Marketo: look leads up and send a write, on behalf of
-//! the writer.
+//! The engine's way to Marketo: look leads up and send a write, on behalf of the writer.
 //!
 //! A sender knows how a call is made, repeated and judged. It asks [`Turns`] for a turn before each
 //! attempt and a [`SendGate`] at the last moment before each write leaves, and knows nothing of
@@ -13,7 +12,7 @@ use crate::marketo::{CallFailure, Found, SendGate, Turns, Written};
 
 /// Looks leads up and sends writes. Production talks to Marketo; tests have a fake.
 pub(crate) trait Sender: Send + Sync + 'static {
-    /// What it needs to act for a writer.
+    /// Needed to act for a writer.
     type Origin: Send + Sync + 'static;
 
     /// The leads whose `field` has one of these values, with these of their fields.

@@ -1,11 +1,9 @@
-//! How an engine goes about it.
+//! The settings of an engine.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::events::{Observer, Unobserved};
 use crate::dedupe::WinnerOrder;
-use crate::leases::Terms;
 use crate::marketo::Clock;
 
 /// What is done with a write to a key that several leads have.
@@ -18,16 +16,23 @@ pub enum OnDuplicates {
     Winner,
 }
 
-/// How an engine goes about it.
+/// The settings of an engine.
 #[derive(Debug)]
 pub(crate) struct EngineSettings {
-    pub(super) look_first: bool,
-    pub(super) on_duplicates: OnDuplicates,
-    pub(super) winner: WinnerOrder,
-    pub(super) calls_in_a_batch: usize,
-    pub(super) unsent: Duration,
-    pub(super) clock: Clock,
-    pub(super) observer: Arc<dyn Observer>,
+    /// Whether a record is looked up before it is written, and then written by `createOnly`, or by
+    /// `updateOnly` with the id.
+    pub(crate) look_first: bool,
+    /// What is done with a write to a key that several leads have.
+    pub(crate) on_duplicates: OnDuplicates,
+    /// Which of them a merge would keep.
+    pub(crate) winner: WinnerOrder,
+    /// How many calls' worth of records are looked up together. Creates and updates leave apart, so
+    /// that more together fill their calls better.
+    pub(crate) calls_in_a_batch: usize,
+    /// How fast Marketo's time passes.
+    pub(crate) clock: Clock,
+    /// Who is told of events.
+    pub(crate) observer: Arc<dyn Observer>,
 }
 
 impl Default for EngineSettings {
@@ -37,39 +42,8 @@ impl Default for EngineSettings {
             on_duplicates: OnDuplicates::default(),
             winner: WinnerOrder(Vec::new()),
             calls_in_a_batch: 1,
-            unsent: Terms::default().unsent,
             clock: Clock::real(),
             observer: Arc::new(Unobserved),
         }
-    }
-}
-
-impl EngineSettings {
-    /// Whether a record is looked up before it is written, and then written by `createOnly`, or by
-    /// `updateOnly` with the id; true where nothing is said.
-    pub(crate) fn look_first(self, look_first: bool) -> Self {
-        Self { look_first, ..self }
-    }
-
-    /// What is done with a write to a key that several leads have, and which of them a merge would
-    /// keep; an error where nothing is said.
-    pub(crate) fn on_duplicates(self, on_duplicates: OnDuplicates, winner: WinnerOrder) -> Self {
-        Self { on_duplicates, winner, ..self }
-    }
-
-    /// How many calls' worth of records are looked up together; one where nothing is said. Creates
-    /// and updates leave apart, so that more together fill their calls better.
-    pub(crate) fn calls_in_a_batch(self, calls_in_a_batch: usize) -> Self {
-        Self { calls_in_a_batch, ..self }
-    }
-
-    /// How long a lease lasts that was taken and not renewed, and how fast Marketo's time passes.
-    pub(crate) fn times(self, unsent: Duration, clock: Clock) -> Self {
-        Self { unsent, clock, ..self }
-    }
-
-    /// Who is told of events; nobody where nothing is said.
-    pub(crate) fn observer(self, observer: Arc<dyn Observer>) -> Self {
-        Self { observer, ..self }
     }
 }

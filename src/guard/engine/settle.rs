@@ -1,4 +1,4 @@
-//! Gives the records of a unit their outcome: one row of Marketo's may stand for several records.
+//! Gives the records of a unit their outcome. One row of Marketo's may be for several records.
 
 use std::sync::Arc;
 
@@ -40,8 +40,7 @@ pub(super) fn settle<O>(unit: &Unit<O>, outcome: &Outcome, observer: &dyn Observ
     }
 }
 
-/// The outcome of one of the records that a unit stands for: the first of them created the lead,
-/// and the others updated it.
+/// The outcome of one of a unit's records: the first created the lead, and the others updated it.
 fn of_record(outcome: &Outcome, position: usize, records: usize) -> Outcome {
     match outcome {
         Outcome::Row { row, request_id, warnings, .. } if !is_skipped(row) => Outcome::Row {

@@ -1,5 +1,4 @@
-//! The one task that owns the queue and every other task of the engine, and acts on what they
-//! return.
+//! The one task that owns the queue and all other tasks of the engine, and acts on their results.
 //!
 //! ```text
 //! submit => queue => turn => prepare => send => reconcile
@@ -7,17 +6,19 @@
 //!             '--- put back <---+---------+---------+---> settled, leases released, finished
 //! ```
 //!
-//! It does no I/O and waits for nothing but its tasks and commands. A task that panics takes its
-//! units along: the supervisor knows which records they were, tells their writers that the outcome
-//! is open, and goes on. Their leases are not released. They end by themselves, no earlier than
-//! Marketo can be writing the keys (law 4).
+//! It does no I/O, and waits for its tasks and commands alone. A task that panics loses its units.
+//! The supervisor knows their records, tells the writers that the outcome is open, and goes on. The
+//! leases of the records are not released: they end by themselves, when Marketo cannot be writing
+//! the keys any more (law 4).
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::batching::into_calls;
@@ -31,12 +32,11 @@ use super::reconcile;
 use super::request::{ApiUser, Record, WriteMode};
 use super::sender::Sender;
 use super::settle::settle;
-use super::tasks::{Ended, Tasks};
 use super::unit::{Item, Number, Submitted, Unit, are_now};
 use crate::leases::{Lease, LeaseError, Leases};
 use crate::marketo::{NoCall, Slot};
 
-/// What the supervisor is told from outside.
+/// A command from outside.
 #[derive(Debug)]
 pub(super) enum Command<O> {
     /// A write.
@@ -47,28 +47,30 @@ pub(super) enum Command<O> {
     Drain,
 }
 
-/// What its tasks work with.
+/// The things that its tasks work with.
 #[derive(Debug)]
 pub(super) struct Tools<S, L> {
     pub(super) calls: Calls<S, L>,
     pub(super) rules: Rules,
 }
 
-/// What a task returns.
+/// The result of a task.
 enum Event<O> {
     /// A turn has come, or there is none.
     Turn(ApiUser, Result<Slot, NoCall>),
-    /// A step was made; a turn that it did not use.
+    /// A step was made; the turn is one that it did not use.
     Step(Results<O>, Option<Slot>),
-    /// Leases were released: these records are finished, and those are sent anew.
+    /// Leases were released: the first records are finished, and the second are sent anew.
     Released(Vec<Number>, Vec<Item<O>>),
     /// The leases of a record that waited for them.
     Granted(Number, Result<Vec<Lease>, LeaseError>),
     /// The leases of a record in the queue are not kept any more.
     NotKept(Number, KeepEnded),
+    /// The task with this charge panicked.
+    BrokenOff(Charge),
 }
 
-/// What a task is in charge of, for the case that it panics.
+/// Whose task it is, for the case that it panics.
 enum Charge {
     Turn(ApiUser),
     Records(Vec<Number>),
@@ -82,7 +84,7 @@ pub(super) struct Supervisor<S: Sender, L> {
     waiting: BTreeMap<Number, Item<S::Origin>>,
     /// The tasks that keep the leases of records in the queue.
     keepers: BTreeMap<Number, AbortHandle>,
-    tasks: Tasks<Event<S::Origin>, Charge>,
+    tasks: JoinSet<Event<S::Origin>>,
 }
 
 impl<S: Sender, L: Leases> Supervisor<S, L> {
@@ -92,11 +94,11 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
             queue: WriteQueue::taking(calls_in_a_batch),
             waiting: BTreeMap::new(),
             keepers: BTreeMap::new(),
-            tasks: Tasks::default(),
+            tasks: JoinSet::new(),
         }
     }
 
-    /// Works until nothing can come any more, and all that came is brought to its end.
+    /// Works until no command can come any more and every write has its end.
     pub(super) async fn run(mut self, mut commands: UnboundedReceiver<Command<S::Origin>>) {
         let mut is_open = true;
         while is_open || !self.tasks.is_empty() {
@@ -109,10 +111,8 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
                     }
                     Some(Command::Drain) | None => is_open = false,
                 },
-                Some(ended) = self.tasks.next() => match ended {
-                    Ended::Returned(event) => self.act(event),
-                    Ended::Panicked(charge) => self.broke_off(charge),
-                },
+                // A task that was aborted has nothing to tell.
+                Some(ended) = self.tasks.join_next() => ended.into_iter().for_each(|event| self.act(event)),
             }
         }
     }
@@ -150,6 +150,7 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
             Event::Released(finished, again) => self.finish(finished, again),
             Event::Granted(number, granted) => self.granted(number, granted),
             Event::NotKept(number, why) => self.not_kept(number, why),
+            Event::BrokenOff(charge) => self.broke_off(charge),
         }
     }
 
@@ -168,7 +169,7 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         }
     }
 
-    /// Tells a record's writer that its outcome is open: its task is gone, and may have sent it.
+    /// Tells a record's writer that its outcome is open: the task that panicked may have sent it.
     fn leave_open(&self, number: Number) {
         let Some(open) = self.queue.open(number) else { return };
         self.tell(&events::Event::BrokenOff);
@@ -182,7 +183,7 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         open.request.reply.settle(open.place, Outcome::Open);
     }
 
-    /// The records of a user's next call; sends for a turn where it has more.
+    /// The records of a user's next call. If it has more, a turn is sent for.
     fn take(&mut self, user: &ApiUser) -> Vec<Unit<S::Origin>> {
         let mut given_up = Vec::new();
         let units = self.queue.take(user, &mut given_up);
@@ -207,11 +208,11 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         self.follow(execute::all(units, refuse), None);
     }
 
-    /// Does what is to happen next to the units of a step.
+    /// Does the next thing with each unit of a step.
     fn follow(&mut self, results: Results<S::Origin>, slot: Option<Slot>) {
         let mut to_send: BTreeMap<WriteMode, Vec<Unit<S::Origin>>> = BTreeMap::new();
         let mut without_winner = Vec::new();
-        // The units of a step that are in doubt are so by one call.
+        // Those units of a step that are in doubt were in one call.
         let mut doubt: Option<(InDoubt, Vec<Unit<S::Origin>>)> = None;
         let (mut leases, mut finished, mut again) = (Vec::new(), Vec::new(), Vec::new());
         for (unit, next) in results {
@@ -250,9 +251,6 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         }
         if let Some((in_doubt, units)) = doubt {
             are_now(&units, Whereabouts::InDoubt);
-            if in_doubt.looks == 0 {
-                self.tell(&events::Event::InDoubt(units.len()));
-            }
             self.step(units, move |tools, units| async move {
                 Event::Step(reconcile::look(&tools.calls, units, in_doubt).await, None)
             });
@@ -282,7 +280,7 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         }
         let numbers = again.iter().map(|item| item.number).chain(finished.iter().copied());
         let (charge, tools) = (Charge::Records(numbers.collect()), Arc::clone(&self.tools));
-        self.tasks.spawn(charge, async move {
+        self.spawn(charge, async move {
             tools.calls.hold.release(leases).await;
             Event::Released(finished, again)
         });
@@ -304,7 +302,7 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         }
     }
 
-    /// Ends the way of records whose writers have gone.
+    /// Finishes records whose writers have gone.
     fn give_up(&mut self, items: Vec<Item<S::Origin>>) {
         let (mut leases, mut finished) = (Vec::new(), Vec::new());
         for item in items {
@@ -317,7 +315,8 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         }
     }
 
-    /// Another guard is writing the key: the first record waits, and the others behind it.
+    /// Another guard is writing the key: the first record waits for the lease, and the others wait
+    /// behind it in the queue.
     fn wait_for_leases(&mut self, unit: Unit<S::Origin>) {
         let Unit { first, others, leases, .. } = unit;
         for item in others {
@@ -330,20 +329,21 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         let (number, keys) = (item.number, Arc::clone(&item.record.leases));
         self.waiting.insert(number, item);
         let tools = Arc::clone(&self.tools);
-        self.tasks.spawn(Charge::Records(vec![number]), async move {
+        self.spawn(Charge::Records(vec![number]), async move {
             tools.calls.hold.release(ended).await;
             Event::Granted(number, tools.calls.hold.wait(&keys).await)
         });
     }
 
-    /// A record in the queue has its leases, which are kept until a call takes it along.
+    /// A record has its leases, and goes back into the queue. The leases are kept until a call
+    /// takes it along.
     fn granted(&mut self, number: Number, granted: Result<Vec<Lease>, LeaseError>) {
         let Some(mut item) = self.waiting.remove(&number) else { return };
         match granted {
             Ok(leases) => {
                 let kept: Vec<Lease> = leases.iter().map(Lease::named_again).collect();
                 let (tools, request) = (Arc::clone(&self.tools), Arc::clone(&item.request));
-                let keeper = self.tasks.spawn(Charge::Keeping(number), async move {
+                let keeper = self.spawn(Charge::Keeping(number), async move {
                     Event::NotKept(number, tools.calls.hold.keep(&kept, &request).await)
                 });
                 self.keepers.insert(number, keeper);
@@ -374,7 +374,7 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
 
     fn send_for_turn(&mut self, user: ApiUser) {
         let turns = Arc::clone(&self.tools.calls.turns);
-        self.tasks.spawn(Charge::Turn(user.clone()), async move {
+        self.spawn(Charge::Turn(user.clone()), async move {
             turns.linger().await;
             let turn = turns.next(&user).await;
             Event::Turn(user, turn)
@@ -391,7 +391,19 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
     {
         let numbers = units.iter().flat_map(Unit::items).map(|item| item.number).collect();
         let step = step(Arc::clone(&self.tools), units);
-        self.tasks.spawn(Charge::Records(numbers), step);
+        self.spawn(Charge::Records(numbers), step);
+    }
+
+    /// Starts a task. A panic in it ends the task alone, and comes back as an event.
+    fn spawn(
+        &mut self,
+        charge: Charge,
+        task: impl Future<Output = Event<S::Origin>> + Send + 'static,
+    ) -> AbortHandle {
+        // Whatever a panic left half done goes with the task.
+        let task = AssertUnwindSafe(task).catch_unwind();
+        let task = task.map(|ended| ended.unwrap_or_else(|_panic| Event::BrokenOff(charge)));
+        self.tasks.spawn(task)
     }
 
     fn tell(&self, event: &events::Event<'_>) {

@@ -37,7 +37,7 @@ fn scene_with(settings: EngineSettings, pacer: Arc<Pacer>) -> Scene {
     let (marketo, leases) = (FakeMarketo::default(), memory());
     let turns = Arc::new(FairQueue::new(pacer));
     let events = Arc::new(Events::default());
-    let settings = settings.observer(Arc::<Events>::clone(&events));
+    let settings = EngineSettings { observer: Arc::<Events>::clone(&events), ..settings };
     let engine = Engine::start(marketo.clone(), Arc::clone(&leases), Arc::clone(&turns), settings);
     Scene { engine, marketo, leases, turns, events }
 }
@@ -97,7 +97,8 @@ async fn a_write_is_looked_up_and_then_created_or_updated_and_its_leases_are_rel
 #[tokio::test(start_paused = true)]
 async fn writers_of_one_key_at_once_make_one_lead_in_few_calls() {
     for look_first in [true, false] {
-        let scene = scene_with(EngineSettings::default().look_first(look_first), pacer(10));
+        let scene =
+            scene_with(EngineSettings { look_first, ..EngineSettings::default() }, pacer(10));
         let pending: Vec<PendingReply> = (0..200)
             .map(|number| {
                 scene.write(&format!("user{}", number % 7), json!({"email": ADA, "n": number}))
@@ -192,8 +193,21 @@ async fn a_writer_without_patience_is_told_what_is_known_and_its_key_stays_prote
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_record_of_a_call_in_doubt_is_counted_once() {
+    let settings = EngineSettings { look_first: false, ..EngineSettings::default() };
+    let scene = scene_with(settings, pacer(10));
+    scene.marketo.fail_next(Fault::LostAndNotDone);
+    // Without a key nobody can look for the second one.
+    let records = [json!({"email": ADA}), json!({"title": "Dr"})];
+    let pending = scene.engine.submit(request("crm", sync(), &records));
+    assert_eq!(outcomes(pending).await, ["created", "Open"]);
+    assert_eq!((scene.count("InDoubt(2)"), scene.count("InDoubt")), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_writers_bad_call_fails_no_other() {
-    let scene = scene_with(EngineSettings::default().look_first(false), pacer(1));
+    let scene =
+        scene_with(EngineSettings { look_first: false, ..EngineSettings::default() }, pacer(1));
     let held = scene.turns.next(&ApiUser::named("web")).await.unwrap();
     let writers: Vec<PendingReply> = ["a", "b", "c"]
         .map(|name| scene.write("crm", json!({"email": format!("{name}@example.com")})))
@@ -215,7 +229,8 @@ async fn one_writers_bad_call_fails_no_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_that_all_would_get_is_not_asked_for_again() {
-    let scene = scene_with(EngineSettings::default().look_first(false), pacer(1));
+    let scene =
+        scene_with(EngineSettings { look_first: false, ..EngineSettings::default() }, pacer(1));
     let held = scene.turns.next(&ApiUser::named("web")).await.unwrap();
     let writers =
         ["a", "b"].map(|name| scene.write("crm", json!({"email": format!("{name}@example.com")})));
@@ -253,9 +268,9 @@ async fn a_key_of_several_leads_is_left_alone_or_written_at_the_winner() {
     for (on_duplicates, expected) in
         [(OnDuplicates::Error, "several [7, 9]"), (OnDuplicates::Winner, "updated")]
     {
-        let order = WinnerOrder(vec![WinnerRule::Max("leadScore".to_owned())]);
-        let scene =
-            scene_with(EngineSettings::default().on_duplicates(on_duplicates, order), pacer(10));
+        let winner = WinnerOrder(vec![WinnerRule::Max("leadScore".to_owned())]);
+        let settings = EngineSettings { on_duplicates, winner, ..EngineSettings::default() };
+        let scene = scene_with(settings, pacer(10));
         scene.marketo.put(7, &json!({"email": ADA, "leadScore": 1}));
         scene.marketo.put(9, &json!({"email": ADA, "leadScore": 2}));
         assert_eq!(outcomes(scene.ada()).await, [expected]);

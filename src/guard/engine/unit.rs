@@ -15,7 +15,7 @@ pub(super) struct Submitted<O> {
     pub(super) user: ApiUser,
     pub(super) origin: O,
     pub(super) envelope: Envelope,
-    /// What other writes must agree in to leave with it.
+    /// Writes with the same may leave with it.
     pub(super) agreement: [u8; 32],
     pub(super) since: Instant,
     pub(super) reply: Reply,
@@ -35,25 +35,26 @@ pub(super) struct Item<O> {
     pub(super) sharing: Sharing,
     /// How often a call with it left.
     pub(super) tries: u32,
-    /// Where they had to be waited for.
+    /// How often a call with it was ready and did not leave.
+    pub(super) withheld: u32,
+    /// Those that it had to wait for.
     pub(super) leases: Vec<Lease>,
 }
 
-/// With whom a record may share a call, the most sociable first.
+/// Which other records a record may share a call with, the most first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Sharing {
-    /// With all that agree, and as one record with others of its key.
+    /// All that agree; and it may become one record with others of its key.
     Anybody,
-    /// With all that agree, but as a record of its own.
+    /// All that agree, but it stays a record of its own.
     OwnRecord,
-    /// With records of its own writer alone: a call with others was refused.
+    /// Those of its own writer: a call with others was refused or withheld.
     OwnWriter,
-    /// With nobody.
+    /// None.
     Alone,
 }
 
-/// One record of a call, and those that it stands for, in the order in which they came. There is
-/// always one.
+/// One record of a call, and the records that became it, in the order in which they came.
 #[derive(Debug)]
 pub(super) struct Unit<O> {
     pub(super) raw: RawRecord,
@@ -63,7 +64,7 @@ pub(super) struct Unit<O> {
 }
 
 impl<O> Item<O> {
-    /// The same in no larger company than this.
+    /// The same, sharing its call at most so.
     pub(super) fn sharing_at_most(self, sharing: Sharing) -> Self {
         Self { sharing: self.sharing.max(sharing), ..self }
     }
@@ -80,12 +81,12 @@ impl<O> Unit<O> {
         }
     }
 
-    /// The records that it stands for.
+    /// Its records.
     pub(super) fn items(&self) -> impl Iterator<Item = &Item<O>> {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// The same to change them.
+    /// Its records, to be changed.
     pub(super) fn items_mut(&mut self) -> impl Iterator<Item = &mut Item<O>> {
         std::iter::once(&mut self.first).chain(&mut self.others)
     }
@@ -95,7 +96,7 @@ impl<O> Unit<O> {
         (std::iter::once(self.first).chain(self.others), self.leases)
     }
 
-    /// How many records it stands for.
+    /// How many records it is made of.
     pub(super) fn len(&self) -> usize {
         1 + self.others.len()
     }
@@ -110,7 +111,7 @@ impl<O> Unit<O> {
         self.first.record.leases.iter().copied()
     }
 
-    /// What is looked up for it; none where it has no key, or one that Marketo cannot be asked for.
+    /// The key that is looked up; none where it has none, or one that Marketo cannot be asked for.
     pub(super) fn key(&self) -> Option<&str> {
         self.first.record.searchable_key()
     }
@@ -121,6 +122,14 @@ impl<O> Unit<O> {
             item.request.reply.is_now(item.place, whereabouts);
         }
     }
+}
+
+/// Notes that the records of units leave now; false where a writer of one of them has gone, and
+/// none is to leave.
+pub(super) fn may_leave<O>(units: &[Unit<O>]) -> bool {
+    let replies = || units.iter().flat_map(Unit::items).map(|item| &item.request.reply);
+    // All are asked before the first is told that it leaves.
+    !replies().any(Reply::has_gone) && replies().all(Reply::may_leave)
 }
 
 /// Notes where the records of units are.

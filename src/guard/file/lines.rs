@@ -1,4 +1,4 @@
-//! The lines of a file as the engine takes them, and what became of each. Pure.
+//! The lines of a file as the engine takes them, and the result of each. Pure.
 //!
 //! Lines of one key follow one another, in their order, so that the engine makes one record of
 //! them: what a later one says wins, field by field, and the lead ends as if they had been written
@@ -24,7 +24,7 @@ pub(super) struct Line {
     pub(super) fields: Map<String, Value>,
 }
 
-/// What became of a line, as far as the run saw it.
+/// The end of a line, as far as the run saw it.
 #[derive(Debug)]
 pub(super) enum Fate {
     /// The engine brought it to an end.
@@ -194,6 +194,10 @@ fn said(outcome: &Outcome, why: &str) -> (Status, Option<LeadId>, Option<String>
         Outcome::Refused(Refused::Marketo(refusal)) => {
             let reason = format!("Marketo refused the call: {} {}", refusal.code, refusal.message);
             (Status::Failed, None, Some(reason))
+        }
+        Outcome::Refused(Refused::Withheld) => {
+            let reason = "the lease of its key ended each time before it could be sent; nothing was sent, run it again";
+            (Status::Failed, None, Some(reason.to_owned()))
         }
         Outcome::Refused(Refused::Fault) => {
             let reason = "a fault of this program ended it before it was sent; run it again";

@@ -1,7 +1,7 @@
 //! Reads back what Marketo answered to have written: `updated` is no proof. A field can be blocked
 //! against updates, computed, cut to its length, or overwritten by a campaign at once.
 //!
-//! Never: writes again; a value that Marketo does not take once it does not take twice.
+//! Never: writes again. Marketo does not take a value the second time that it did not take once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,11 +1,11 @@
-//! What became of each line.
+//! The results of the lines.
 
 use serde::Serialize;
 
 use super::Ended;
 use crate::lead::LeadId;
 
-/// What became of a line.
+/// How a line ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -65,7 +65,7 @@ pub struct LineResult {
     pub line: u64,
     /// What was looked up; none where the line has none.
     pub key: Option<String>,
-    /// What became of it.
+    /// How it ended.
     pub status: Status,
     /// The lead, where there is one.
     pub id: Option<LeadId>,

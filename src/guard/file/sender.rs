@@ -1,5 +1,5 @@
-//! The engine's calls with this program's own credentials. What the next call would not survive
-//! either ends the run; so does a stop.
+//! The engine's calls with this program's own credentials. A failure that the next call would meet
+//! too ends the run; so does a stop.
 //!
 //! Never: begins a call after the run has ended. One that is under way is brought to its end.
 
@@ -41,15 +41,15 @@ impl RunEnd {
         self.error.lock().take()
     }
 
-    /// Ends the run where the engine itself was refused something that every record needs.
+    /// Ends the run where something was refused that every record needs.
     pub(super) fn note(&self, client: &Client, refused: &Refused) {
         let failure = match refused {
             // One call's matter.
-            Refused::Marketo(_) | Refused::Fault => return,
+            Refused::Marketo(_) | Refused::Withheld | Refused::Fault => return,
             Refused::Leases(error) => return self.with(error.clone()),
             Refused::NoCall(none) => CallFailure::NoCall(none.clone()),
             Refused::Untrusted(why) => CallFailure::Untrusted(*why),
-            // Said by the sender below, which has told why.
+            // The sender below has noted why.
             Refused::Unavailable => return self.ended.cancel(),
         };
         self.with(client.error_of(failure, WRITE));
@@ -64,8 +64,8 @@ pub(super) struct OwnSender {
 }
 
 impl OwnSender {
-    /// What the engine is told of a failure. What every other record would meet as well ends the
-    /// run, and the reason is kept.
+    /// The failure for the engine. One that every other record would meet too ends the run, and the
+    /// reason is kept.
     fn told(&self, failure: CallFailure, call: &str) -> CallFailure {
         match failure {
             failure @ CallFailure::InDoubt { .. } => failure,

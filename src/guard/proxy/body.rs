@@ -1,5 +1,5 @@
-//! Bodies on their way through: never gathered, cut when they hardly move, and holding on to the
-//! right to call until they have gone.
+//! Bodies on their way through: streamed, cut when they hardly move, and keeping the place of their
+//! call until they have gone.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,14 +31,10 @@ struct Stalling {
 #[derive(Debug, Clone)]
 pub(super) struct LastMoved(Arc<Mutex<Instant>>);
 
-struct Noting {
+/// A body whose frames somebody is told of.
+struct Told<F> {
     body: Body,
-    moved: LastMoved,
-}
-
-struct Holding<T> {
-    body: Body,
-    _held: T,
+    tell: F,
 }
 
 /// The body, cut when it hardly moves.
@@ -46,9 +42,25 @@ pub(super) fn stalling(body: Incoming, stall: Duration) -> Body {
     Stalling { body, pace: MinRate::new(stall) }.boxed_unsync()
 }
 
+/// The body. `tell` is called with each frame, with none at the end, and with whether it is the
+/// last call: a reader that knows the length of a body does not ask for more after its last frame.
+pub(super) fn telling(
+    body: Body,
+    tell: impl FnMut(Option<&Result<Frame<Bytes>, Error>>, bool) + Send + Unpin + 'static,
+) -> Body {
+    if body.is_end_stream() { body } else { Told { body, tell }.boxed_unsync() }
+}
+
 /// The body, and a note of when it moves.
 pub(super) fn noting(body: Body, moved: LastMoved) -> Body {
-    if body.is_end_stream() { body } else { Noting { body, moved }.boxed_unsync() }
+    telling(body, move |_, _| *moved.0.lock() = Instant::now())
+}
+
+/// The body, with something that is kept until the body has gone.
+pub(super) fn holding(body: Body, held: impl Send + Unpin + 'static) -> Body {
+    telling(body, move |_, _| {
+        let _kept = &held;
+    })
 }
 
 impl LastMoved {
@@ -68,15 +80,7 @@ impl LastMoved {
     }
 }
 
-/// The body, with something that is kept until the body has gone.
-pub(super) fn holding<T: Send + Unpin + 'static>(body: Body, held: Option<T>) -> Body {
-    match held {
-        Some(held) if !body.is_end_stream() => Holding { body, _held: held }.boxed_unsync(),
-        _ => body,
-    }
-}
-
-/// The body as far as somebody wants to look at it, and what is left where it is longer.
+/// The beginning of a body, and the rest where it is longer.
 pub(super) async fn beginning(mut body: Body, bytes: u64) -> Result<(Bytes, Option<Body>), Error> {
     let mut read = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -90,7 +94,7 @@ pub(super) async fn beginning(mut body: Body, bytes: u64) -> Result<(Bytes, Opti
     Ok((read.into(), None))
 }
 
-/// A body, of which the beginning was looked at, as it came.
+/// A body as it came, whose beginning was looked at.
 pub(super) fn continued(beginning: Bytes, rest: Body) -> Body {
     let read = stream::iter([Ok(Frame::data(beginning))]);
     StreamBody::new(read.chain(BodyStream::new(rest))).boxed_unsync()
@@ -122,7 +126,10 @@ impl HttpBody for Stalling {
     }
 }
 
-impl HttpBody for Noting {
+impl<F> HttpBody for Told<F>
+where
+    F: FnMut(Option<&Result<Frame<Bytes>, Error>>, bool) + Unpin,
+{
     type Data = Bytes;
     type Error = Error;
 
@@ -131,28 +138,9 @@ impl HttpBody for Noting {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        *self.moved.0.lock() = Instant::now();
+        let is_last = frame.is_none() || self.body.is_end_stream();
+        (self.tell)(frame.as_ref(), is_last);
         Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl<T: Unpin> HttpBody for Holding<T> {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,7 +1,7 @@
-//! What a request is: a lead write, which is guarded, or anything else, which passes. Pure.
+//! Tells lead writes, which are guarded, from all other requests, which pass. Pure.
 //!
-//! A path is judged as a lenient server might read it, and a method as `_method` overrides it: a
-//! write that slipped past for its spelling would be one that nobody guards.
+//! A path is judged as a lenient server might read it, and a method as `_method` overrides it. A
+//! write in an odd spelling would otherwise go unguarded.
 
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
@@ -31,8 +31,8 @@ pub(super) fn classify(method: &Method, uri: &Uri) -> Route {
     if path == "/-" || path.starts_with("/-/") {
         return Route::Own;
     }
-    // Uncounted is only what goes to the token endpoint's own address, which is chosen by the path
-    // as it came.
+    // Only requests to the token endpoint's own address are uncounted, and the address is chosen by
+    // the path as it came.
     if path.starts_with("/identity/") && uri.path().starts_with("/identity/") {
         return Route::Token;
     }
@@ -47,12 +47,12 @@ pub(super) fn classify(method: &Method, uri: &Uri) -> Route {
     }
 }
 
-/// What a POST is by the `_method` of its form: a read, or a deletion. Clients put it there as well
-/// as into the query (recorded of one of Node's, and the way in which the most used one of Python
-/// asks for leads). None where it may be a write.
+/// The method that the `_method` of a POST's form names: a read or a deletion. Clients put it there
+/// or into the query (one of Node's does, and the most used one of Python's asks for leads so).
+/// None where the call may be a write.
 ///
-/// Only a body that is a form by its type and is no JSON is believed: whoever reads that as a write
-/// refuses it.
+/// Only a body counts that is a form by its type and is no JSON: a server that took it for a write
+/// would refuse it.
 pub(super) fn method_of_form(head: &Parts, body: &[u8]) -> Option<Method> {
     let kind = head.headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let kind = kind.split(';').next().unwrap_or_default().trim();
@@ -79,8 +79,7 @@ fn is_json(body: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(body).is_ok()
 }
 
-/// Whether a call only reads, so that it may be repeated. Believed where nothing in it says
-/// otherwise.
+/// Whether a call only reads, so that it may be repeated, and nothing in it says otherwise.
 pub(super) fn only_reads(method: &Method, uri: &Uri) -> bool {
     let mut overrides = overrides(uri).peekable();
     let is_get = matches!(*method, Method::GET | Method::HEAD);
@@ -88,8 +87,8 @@ pub(super) fn only_reads(method: &Method, uri: &Uri) -> bool {
     (is_get || stands_for_get) && overrides.all(|said| said == Some(Method::GET))
 }
 
-/// Whether the call may write people: that `_method` makes something else of a POST is believed
-/// only where it says so in the one documented spelling, each time that it is there.
+/// Whether the call may write people. A `_method` that says otherwise counts only in the one
+/// documented spelling, each time that it is there.
 fn may_write(method: &Method, uri: &Uri) -> bool {
     let mut overrides = overrides(uri).peekable();
     if overrides.peek().is_some() {
@@ -98,8 +97,8 @@ fn may_write(method: &Method, uri: &Uri) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS)
 }
 
-/// What each `_method` of a query says: a method that writes nobody; or none of those, or not in
-/// these very letters.
+/// For each `_method` of a query the method, if it is one that writes nobody and is spelled as
+/// documented.
 fn overrides(uri: &Uri) -> impl Iterator<Item = Option<Method>> {
     form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
         .filter(|(name, _)| name.trim().eq_ignore_ascii_case("_method"))
@@ -111,7 +110,7 @@ fn overrides(uri: &Uri) -> impl Iterator<Item = Option<Method>> {
 }
 
 /// The path decoded, in lower case, without empty segments, `;parameters`, a slash at its end, and
-/// whatever follows the first dot of its last segment.
+/// the end of its last segment from the first dot on.
 fn plain(path: &str) -> String {
     let decoded = decode(path).to_ascii_lowercase().replace('\\', "/");
     let mut segments: Vec<&str> = Vec::new();
@@ -128,8 +127,7 @@ fn plain(path: &str) -> String {
     format!("/{}", segments.into_iter().chain(last).collect::<Vec<_>>().join("/"))
 }
 
-/// Percent-decoding of a path until nothing is left of it: two servers in a row may decode it
-/// twice.
+/// Decodes percent signs until none is left: two servers in a row may decode a path twice.
 fn decode(path: &str) -> String {
     let mut decoded = path.to_owned();
     // Each round shortens what it changes, so that this ends.

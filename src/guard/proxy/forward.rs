@@ -1,9 +1,9 @@
-//! Everything that is no lead write: sent on as it comes, streamed both ways, within the limits
-//! that hold for all.
+//! All requests that are no lead writes: sent on as they come, streamed both ways, within the
+//! limits that hold for all.
 //!
-//! That there are too many calls is waited out here where the request can be sent a second time: it
-//! has no body, or a small one. A read that fails in passing is tried again likewise. Anything else
-//! goes through once, and its answer is the caller's, whatever it is.
+//! A request with no body or a small one can be sent a second time. If Marketo has too many calls,
+//! such a request waits here; a read that fails in passing is tried again. All other requests go
+//! through once, and the caller gets whatever the answer is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub(super) struct Forwarder {
     pub(super) made_up: MadeUp,
 }
 
-/// What calls that pass are held to.
+/// The limits of calls that pass.
 #[derive(Debug)]
 pub(super) struct Limits {
     pub(super) admission: Admission,
@@ -69,15 +69,15 @@ pub(super) struct Limits {
     pub(super) lasting: Arc<Semaphore>,
 }
 
-/// Leave to make a call that passes, and to make it last as long as its caller likes.
+/// The places of a call that passes; the second if it may last as long as its caller likes.
 struct Leave {
     _slot: Slot,
     lasting: Option<OwnedSemaphorePermit>,
 }
 
 impl Limits {
-    /// Leave for a call. One that may last as long as its caller likes leaves at least one place to
-    /// all others.
+    /// The places for a call. Calls that may last as long as their callers like leave at least one
+    /// place to all others.
     async fn leave(&self, user: &ApiUser, lasting: bool) -> Result<Leave, NoCall> {
         let lasting =
             if lasting { Arc::clone(&self.lasting).acquire_owned().await.ok() } else { None };
@@ -96,12 +96,7 @@ impl Forwarder {
             return self.pass_once(&head, body).await;
         };
         let Some(_place) = limits.admission.enter(&user) else {
-            return Answer::refused(
-                &self.made_up.id(),
-                "606",
-                "Max rate limit exceeded: too many calls wait already",
-            )
-            .into_response();
+            return self.made_up.too_many_wait().into_response();
         };
         if body_size.is_none_or(|length| length > KEPT_BYTES) {
             return match limits.leave(&user, true).await {
@@ -165,10 +160,10 @@ impl Forwarder {
                 Some(Verdict::SlowDown) if crowded < CROWDED_ATTEMPTS => {
                     crowded += 1;
                     self.metrics.too_many();
-                    limits.turns.slow_down(self.clock.wall(crowded_pause(crowded)));
+                    limits.turns.pacer().slow_down(self.clock.wall(crowded_pause(crowded)));
                 }
-                // A read may be asked again, and whatever was not sent; a second longer each time,
-                // as it may need time to heal.
+                // A read may be sent again, and so may a call that did not leave; a second later
+                // each time, since Marketo may need time.
                 again
                     if (not_sent || reads && again == Some(Verdict::TryAgain))
                         && failed + 1 < ATTEMPTS =>
@@ -195,8 +190,8 @@ impl Forwarder {
         let started = tokio::time::Instant::now();
         let moved = LastMoved::now();
         let request = Request::from_parts(head.clone(), noting(body, moved.clone()));
-        // Marketo takes its time from when all of it is there, however long its caller takes to
-        // send it.
+        // Marketo's time counts from when the whole request is there, however long its caller takes
+        // to send it.
         let answer = tokio::select! {
             answer = self.client.transport().forward(request) => answer,
             () = moved.over(HEAD_LIMIT) => Err(NoAnswer::Late),
@@ -215,9 +210,8 @@ impl Forwarder {
         refusal(&Refused::NoCall(none), &self.made_up.id()).into_response()
     }
 
-    /// An answer that holds on to its leave. With the head of it all but a file is done at
-    /// Marketo's, so that a caller that takes its time to read anything else keeps nobody from
-    /// calling.
+    /// An answer that keeps its places until it is read. Except for a file, Marketo is done when
+    /// the head comes, so that a caller that reads slowly keeps nobody from calling for long.
     fn held(
         &self,
         sent: Result<Response<Incoming>, NoAnswer>,
@@ -230,14 +224,14 @@ impl Forwarder {
                 return body;
             }
             if leave.lasting.is_some() {
-                return holding(body, Some(leave));
+                return holding(body, leave);
             }
-            holding(body, Some(no_longer_than(stall, leave)))
+            holding(body, no_longer_than(stall, leave))
         }))
     }
 }
 
-/// Drops something when the guard of it is dropped, and after this span at the latest.
+/// A guard that drops something with itself, and after this span at the latest.
 fn no_longer_than<T: Send + 'static>(span: Duration, held: T) -> DropGuard {
     let released = CancellationToken::new();
     let guard = released.clone().drop_guard();
@@ -249,7 +243,7 @@ fn no_longer_than<T: Send + 'static>(span: Duration, held: T) -> DropGuard {
     guard
 }
 
-/// What a caller is told where Marketo said nothing.
+/// The answer to a caller where Marketo gave none.
 fn no_answer(why: NoAnswer) -> Response<Body> {
     let (status, words) = match why {
         NoAnswer::NotSent(what) => {
@@ -278,8 +272,8 @@ fn is_file(head: &Parts) -> bool {
     ["/file.json", "/failures.json", "/warnings.json"].iter().any(|name| path.ends_with(name))
 }
 
-/// What an answer says of its call, where it is small enough to be an error, and by which code; and
-/// the answer, whole again.
+/// The verdict of an answer that is small enough to be an error, and its code; and the answer,
+/// whole again.
 async fn judge(response: Response<Body>, kind: Kind) -> (Response<Body>, Option<Verdict>, String) {
     let none = String::new;
     // A part of a file, a redirect, what has not changed: all of them are answers.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use hyper::{Request, Response, StatusCode};
 
@@ -16,7 +16,7 @@ use super::parse::{Refused, parse};
 use super::response::{Answer, Body, answer, timed_out};
 use super::settings::CreateDuplicate;
 use crate::guard::engine::admission::Admission;
-use crate::guard::engine::{Action, Endpoint, Engine, Waited, WriteRequest};
+use crate::guard::engine::{Action, ApiUser, Endpoint, Engine, Waited, WriteRequest};
 use crate::marketo::Borrowed;
 
 /// Marketo's own limit of a body: 1 MB.
@@ -53,6 +53,7 @@ impl WriteHandler {
         endpoint: Endpoint,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Answer> {
+        let made_up = self.forwarder.made_up;
         let user = self.forwarder.users.of(request.headers());
         let announced = request
             .body()
@@ -66,18 +67,13 @@ impl WriteHandler {
         let (Some(place), Some(mut room)) = (admission.enter(&user), admission.room(announced))
         else {
             tracing::warn!(%user, "a write is turned away: too many wait already");
-            return Err(self.refused("606", "Max rate limit exceeded: too many calls wait already"));
+            return Err(made_up.too_many_wait());
         };
         let (head, body) = request.into_parts();
         if head.headers.contains_key(CONTENT_ENCODING) {
-            return Err(self.refused("612", "Invalid Content Type"));
+            return Err(made_up.refused("612", "Invalid Content Type"));
         }
-        let collected = Limited::new(body, BODY_BYTES).collect();
-        let body = match tokio::time::timeout(self.body_time, collected).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(_too_large)) => return Err(Answer::http(StatusCode::PAYLOAD_TOO_LARGE, "")),
-            Err(_elapsed) => return Err(Answer::http(StatusCode::REQUEST_TIMEOUT, "")),
-        };
+        let body = self.read(body).await?;
         drop(Admission::shrink(&mut room, body.len()));
         if method_of_form(&head, &body).is_some() || writes_nobody(&head.headers, &body) {
             // `place` and `room` are held until the answer is there.
@@ -85,18 +81,12 @@ impl WriteHandler {
         }
         let incoming = parse(endpoint, &body, &self.instance).map_err(|refused| match refused {
             Refused { code: "609", .. } if !is_json(&head.headers) => {
-                self.refused("612", "Invalid Content Type")
+                made_up.refused("612", "Invalid Content Type")
             }
-            Refused { code, message } => self.refused(code, message),
+            Refused { code, message } => made_up.refused(code, message),
         })?;
         if incoming.envelope.action == Action::CreateDuplicate {
-            let records = incoming.records.len();
-            self.forwarder.metrics.create_duplicate(records);
-            if self.create_duplicate == CreateDuplicate::Forbid {
-                tracing::warn!(%user, records, "createDuplicate is forbidden here");
-                let message = "createDuplicate is forbidden by the guard (guard.create_duplicate)";
-                return Err(self.refused("1003", message));
-            }
+            self.create_duplicate(&user, incoming.records.len())?;
         }
         let target = head.uri.path_and_query().map_or("", |target| target.as_str()).to_owned();
         let fingerprint = fingerprint(&head.headers, &head.method, &target);
@@ -110,24 +100,40 @@ impl WriteHandler {
             records: incoming.records,
             admitted: vec![place, room],
         });
-        let made_up = self.forwarder.made_up.id();
+        let id = made_up.id();
         match pending.within(self.max_wait).await {
-            Waited::Done(outcomes) => Ok(answer(outcomes, &made_up).into_response()),
+            Waited::Done(outcomes) => Ok(answer(outcomes, &id).into_response()),
             Waited::NothingSent => {
-                Err(self.refused("606", "Max rate limit exceeded: nothing was sent in time"))
+                Err(made_up.refused("606", "Max rate limit exceeded: nothing was sent in time"))
             }
-            Waited::Open => Err(timed_out(&made_up)),
+            Waited::Open => Err(timed_out(&id)),
         }
     }
 
-    /// A refusal of the guard's own, in Marketo's shape.
-    fn refused(&self, code: &str, message: &str) -> Answer {
-        Answer::refused(&self.forwarder.made_up.id(), code, message)
+    /// The body of a write, whole.
+    async fn read(&self, body: Incoming) -> Result<Bytes, Answer> {
+        let collected = Limited::new(body, BODY_BYTES).collect();
+        match tokio::time::timeout(self.body_time, collected).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(_too_large)) => Err(Answer::http(StatusCode::PAYLOAD_TOO_LARGE, "")),
+            Err(_elapsed) => Err(Answer::http(StatusCode::REQUEST_TIMEOUT, "")),
+        }
+    }
+
+    /// Counts records that are to be duplicates, and lets them pass or not.
+    fn create_duplicate(&self, user: &ApiUser, records: usize) -> Result<(), Answer> {
+        self.forwarder.metrics.create_duplicate(records);
+        if self.create_duplicate == CreateDuplicate::Pass {
+            return Ok(());
+        }
+        tracing::warn!(%user, records, "createDuplicate is forbidden here");
+        let message = "createDuplicate is forbidden by the guard (guard.create_duplicate)";
+        Err(self.forwarder.made_up.refused("1003", message))
     }
 }
 
-/// Whether a body cannot be a lead write in any reading: it is none, or a form, as a query in a
-/// body is. Marketo says what it is then.
+/// Whether a body cannot be a lead write in any reading: it is empty, or a form, such as a query in
+/// a body. Then the request passes, and Marketo answers it.
 fn writes_nobody(headers: &HeaderMap, body: &[u8]) -> bool {
     let body = body.trim_ascii_start();
     let is_form = media_type(headers).starts_with("application/x-www-form-urlencoded");

@@ -1,6 +1,6 @@
-//! Whose call it is: the API user that a token belongs to, as the token endpoint said when the
-//! token was fetched through the proxy; else a name made of the token's hash. Fairness and counts
-//! go by it. Never: keeps a token, only its hash.
+//! The API user of a call, for fairness and counts. The token endpoint names it when a token is
+//! fetched through the proxy; otherwise the name is made of the token's hash. Never: keeps a token,
+//! only its hash.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,7 +15,7 @@ use crate::guard::engine::ApiUser;
 /// forgotten.
 const REMEMBERED: usize = 10_000;
 
-/// The name of whoever sends no token.
+/// The user of calls without a token.
 pub(super) const NO_TOKEN: &str = "no-token";
 
 /// The users of the tokens that were fetched through the proxy.

@@ -1,8 +1,8 @@
-//! How slow a caller, or Marketo, may be: a connection that hardly moves is cut, so that it cannot
-//! be held open for ever.
+//! How slow a caller, or Marketo, may be. A connection that hardly moves is cut, so that nobody can
+//! hold it open for ever.
 //!
-//! Only the time is counted in which this side waits for the other, so that nobody is cut for what
-//! a third party does.
+//! Only the time counts in which this side waits for the other, so that nobody is cut because of a
+//! third party.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,8 +12,8 @@ use tokio::time::{Instant, Sleep};
 
 use crate::marketo::Clock;
 
-/// What has to move in each [`Timeouts::stall`] that is waited for: some 270 bytes a second, slower
-/// than any line.
+/// Bytes that have to move while [`Timeouts::stall`] is waited for: some 270 a second, slower than
+/// any line.
 const LEAST_BYTES: usize = 16 * 1024;
 
 /// How long the other side may take.

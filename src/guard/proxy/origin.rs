@@ -1,34 +1,29 @@
-//! What a guarded call goes out with beside its body: the caller's own headers, its Authorization
-//! among them, and the method and target as they came.
+//! The parts of a guarded call beside its body: the caller's own headers, with its Authorization,
+//! and the method and target as they came.
 
 use hyper::Method;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
-use sha2::{Digest as _, Sha256};
 
+use crate::guard::engine::digest;
 use crate::marketo::Borrowed;
 
-/// Of a caller.
+/// A caller's call without its body.
 #[derive(Debug)]
 pub(super) struct Origin {
     /// The headers of its call.
     pub(super) headers: Borrowed,
-    /// What is no POST is Marketo's to refuse.
+    /// Marketo refuses any but POST.
     pub(super) method: Method,
     /// Path and query.
     pub(super) target: String,
 }
 
-/// What callers must agree in to share a call: the token, the address, and how their bodies are to
-/// be read.
+/// The same for callers that may share a call: they agree in the token, the address, and how their
+/// bodies are to be read.
 pub(super) fn fingerprint(headers: &HeaderMap, method: &Method, target: &str) -> [u8; 32] {
     let token = headers.get(AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
     let content_type = content_type(headers);
-    let mut hash = Sha256::new();
-    for part in [token, content_type.as_bytes(), method.as_str().as_bytes(), target.as_bytes()] {
-        hash.update(part.len().to_be_bytes());
-        hash.update(part);
-    }
-    hash.finalize().into()
+    digest([token, content_type.as_bytes(), method.as_str().as_bytes(), target.as_bytes()])
 }
 
 /// The type of a body in one spelling: JSON is UTF-8, whether that is said or not.

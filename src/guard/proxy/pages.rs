@@ -11,7 +11,7 @@ use super::origin::Origin;
 use super::refusals::Refusals;
 use super::response::Answer;
 use crate::guard::engine::quota::Quota;
-use crate::guard::engine::{Engine, FairQueue, Standing};
+use crate::guard::engine::{Engine, Standing};
 use crate::leases::Leases;
 use crate::marketo::in_words;
 
@@ -19,13 +19,11 @@ use crate::marketo::in_words;
 #[derive(Debug)]
 pub(super) struct Pages<L> {
     pub(super) leases: Arc<L>,
-    pub(super) turns: Arc<FairQueue>,
     pub(super) quota: Arc<Quota<L>>,
     /// None in shadow mode, where nothing waits and nothing is limited.
     pub(super) engine: Option<Arc<Engine<Origin>>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) refusals: Arc<Refusals>,
-    pub(super) daily_calls: u64,
 }
 
 impl<L: Leases> Pages<L> {
@@ -71,7 +69,6 @@ impl<L: Leases> Pages<L> {
             Some(engine) => engine.standing().await,
             None => Standing::default(),
         };
-        let (made, budget) = (self.turns.made_today(), self.daily_calls);
-        self.metrics.page(standing, made, budget, self.quota.allowance())
+        self.metrics.page(standing, self.quota.today(), self.quota.portion())
     }
 }

@@ -7,7 +7,7 @@ use crate::dedupe::KeyKind;
 use crate::guard::engine::{Action, Endpoint, Envelope, Goal, Members, Record};
 use crate::marketo::BATCH;
 
-/// Why a write cannot be one: what Marketo says of it.
+/// Why a body is no write, in Marketo's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) code: &'static str,
@@ -23,14 +23,14 @@ pub(super) struct Incoming {
 
 /// Takes a body apart.
 pub(super) fn parse(endpoint: Endpoint, body: &[u8], instance: &str) -> Result<Incoming, Refused> {
-    // Some writers begin each text with it, and JSON's readers pass over it.
+    // Some writers begin each text with a byte order mark, and readers of JSON pass over it.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let invalid = Refused { code: "609", message: "Invalid JSON" };
     let unspecified = Refused { code: "1003", message: "Leads not specified" };
     let mut members: Members = serde_json::from_slice(body).map_err(|_no_object| invalid)?;
     let input = members.remove("input").ok_or(unspecified)?;
-    // An answer that comes before the write is done would free the key too early: every write is
-    // waited for.
+    // With asynchronous processing the answer would come before the write is done, and free the key
+    // too early.
     members
         .retain(|name, value| name != "asyncProcessing" || matches!(value.get(), "false" | "null"));
     let input: Vec<Box<RawValue>> =

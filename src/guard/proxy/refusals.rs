@@ -1,5 +1,5 @@
-//! What callers were refused, told in the log once a minute with what to do about it: a token that
-//! Marketo does not take, a permission that is missing, a key that several leads have.
+//! Refusals of callers, logged once a minute with what to do about them: a token that Marketo does
+//! not take, a permission that is missing, a key that several leads have.
 //!
 //! Never: a token or a key's value, only the API user's name and the hash of the key.
 
@@ -42,8 +42,7 @@ impl Refusals {
         }
     }
 
-    /// A look-up was denied to a caller. Without a token in the header that says nothing of its
-    /// permissions.
+    /// A look-up was denied to a caller. If it sent no token, that says nothing of its permissions.
     pub(super) fn reading_denied(&self, user: &ApiUser) {
         if user.as_str() == NO_TOKEN {
             return self.token_refused(user, "603, there is no Authorization header");

@@ -1,5 +1,4 @@
-//! Answers in Marketo's shape: those put together of Marketo's own rows, and those that the proxy
-//! has to give itself.
+//! Answers in Marketo's shape: of Marketo's own rows, or of the proxy itself.
 
 use chrono::{DateTime, Utc};
 use http_body_util::{BodyExt, Full};
@@ -63,10 +62,21 @@ impl MadeUp {
     pub(super) fn id(self) -> String {
         format!("{:x}#{:x}", rand::random::<u16>(), (self.0)().timestamp_millis())
     }
+
+    /// A refusal of the guard's own, in Marketo's shape.
+    pub(super) fn refused(self, code: &str, message: &str) -> Answer {
+        Answer::refused(&self.id(), code, message)
+    }
+
+    /// No call of this user is let in.
+    pub(super) fn too_many_wait(self) -> Answer {
+        self.refused("606", "Max rate limit exceeded: too many calls wait already")
+    }
 }
 
-/// The one answer of all outcomes. Where a record's is open, so is the call's: a caller that sends
-/// it again is safe here. `made_up` is for an answer that Marketo had no part in.
+/// The answer to a call, made of the outcomes of its records. If one of them is open, so is the
+/// call: its caller may safely send it again through the guard. `made_up` is the id of an answer
+/// that Marketo had no part in.
 pub(super) fn answer(outcomes: Vec<Outcome>, made_up: &str) -> Answer {
     let is_open = |outcome: &Outcome| matches!(outcome, Outcome::Open | Outcome::NotSent);
     if outcomes.iter().any(is_open) {
@@ -133,6 +143,10 @@ fn message(refused: &Refused) -> String {
             "{unavailable}: the guard does not trust Marketo's TLS certificate, {}; nothing was sent",
             why.what()
         ),
+        Refused::Withheld => {
+            "Max rate limit exceeded: the lease of the key ended each time before the write could leave, nothing was sent"
+                .to_owned()
+        }
         Refused::Fault => format!("{unavailable}: a fault of the guard, nothing was sent"),
         Refused::Unavailable => unavailable.to_owned(),
     }

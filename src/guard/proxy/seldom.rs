@@ -1,8 +1,6 @@
-//! Lines of the log that are worth reading once and not a thousand times: each subject is told of
-//! once a minute at most.
+//! Keeps repeated lines out of the log: each subject is logged once a minute at most.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,6 +13,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 const REMEMBERED: usize = 10_000;
 
 /// When each subject was last told of.
+#[derive(Debug)]
 pub(super) struct Seldom<K>(Mutex<BTreeMap<K, Instant>>);
 
 impl<K: Ord> Seldom<K> {
@@ -38,12 +37,6 @@ impl<K: Ord> Seldom<K> {
 impl<K> Default for Seldom<K> {
     fn default() -> Self {
         Self(Mutex::default())
-    }
-}
-
-impl<K> fmt::Debug for Seldom<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Seldom")
     }
 }
 

@@ -1,5 +1,5 @@
-//! Connections in, answers out, and an end that loses nothing: on shutdown no connection is taken
-//! any more, those under way are answered, and calls in flight are brought to their outcome.
+//! Accepts connections, and stops without a loss: after the shutdown no connection is taken any
+//! more, requests under way are answered, and calls in flight are brought to their outcome.
 //!
 //! A caller that is slow to send its head or its body, or to take its answer, is cut off.
 
@@ -91,7 +91,7 @@ pub async fn serve<L: Leases>(
     drop(listener);
     stopping.cancel();
     tracing::info!("stopping: no new connections; calls under way are brought to their end");
-    // Whoever waits for an answer has it by then; what is left takes its time with a body.
+    // By then all answers have begun, and those that are left are read slowly.
     if tokio::time::timeout(service.longest_answer(), connections.shutdown()).await.is_err() {
         tracing::warn!("callers that are too slow are cut off");
     }
@@ -99,7 +99,7 @@ pub async fn serve<L: Leases>(
     Ok(())
 }
 
-/// As many as the system lets this process have, after asking it for all that it may.
+/// As many as this process may have, after it has raised its own limit of files.
 fn connections_at_once() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let wanted = CONNECTIONS + OTHER_FILES;

@@ -1,4 +1,4 @@
-//! Where each request goes, and the parts that a proxy is made of.
+//! Puts a proxy together, and routes each request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(super) struct Service<L> {
     max_wait: Duration,
 }
 
-/// What becomes of lead writes.
+/// The way of lead writes.
 #[derive(Debug)]
 enum Writes {
     Guarded(WriteHandler),
@@ -48,7 +48,7 @@ enum Writes {
 impl<L: Leases> Service<L> {
     /// Puts a proxy together; calls nothing yet. Needs a runtime.
     pub(super) fn new(settings: ProxySettings, leases: L) -> Result<Self, String> {
-        let ProxySettings { clock, max_wait, .. } = settings;
+        let ProxySettings { clock, max_wait, mode, .. } = settings;
         let (leases, timeouts) = (Arc::new(leases), Timeouts::at(clock));
         let (metrics, refusals) = (Arc::new(Metrics::new()), Arc::new(Refusals::default()));
         // Without credentials of its own, and without a pacer: turns are the guard's.
@@ -56,68 +56,46 @@ impl<L: Leases> Service<L> {
             .identity_url(settings.identity_url.clone())
             .clock(clock);
         let client = Client::new(options).map_err(|error| error.to_string())?;
-        let turns = Arc::new(FairQueue::new(Arc::new(Pacer::new(
-            settings.calls,
-            settings.window,
-            settings.concurrency,
-            settings.daily_calls,
-            Arc::clone(&settings.spending),
-        ))));
-        let limits = quota::Limits {
-            instance: settings.instance.clone(),
-            limit: Share { calls: settings.calls.max(1), at_once: settings.concurrency.max(1) },
-            window: settings.window,
-            a_day: settings.daily_calls,
-            clock,
-        };
-        let quota = Arc::new(Quota::new(Arc::clone(&leases), Arc::clone(&turns), limits));
-        let limits = Arc::new(Limits {
-            admission: Admission::new(settings.queue),
-            turns: Arc::clone(&turns),
-            lasting: quota.lasting(),
-        });
+        let (quota, limits) = limits(&settings, &leases);
         let forwarder = Arc::new(Forwarder {
             client: client.clone(),
             users: ApiUsers::default(),
             metrics: Arc::clone(&metrics),
             refusals: Arc::clone(&refusals),
-            limits: (settings.mode != Mode::Shadow).then(|| Arc::clone(&limits)),
+            limits: (mode != Mode::Shadow).then(|| Arc::clone(&limits)),
             stall: timeouts.stall,
             clock,
             made_up: MadeUp(settings.now),
         });
-        let writes = if settings.mode == Mode::Shadow {
+        let (writes, engine) = if mode == Mode::Shadow {
             let file = settings.tally.ok_or("shadow mode needs a file for its counts")?;
             let shadow = Shadow::new(file, settings.now, metrics.watched(), settings.instance);
-            Writes::Watched(Arc::new(shadow))
+            (Writes::Watched(Arc::new(shadow)), None)
         } else {
             let watcher =
                 Watcher { metrics: Arc::clone(&metrics), refusals: Arc::clone(&refusals) };
-            let rules = EngineSettings::default()
-                .look_first(settings.mode == Mode::Strict)
-                .on_duplicates(settings.on_duplicates, settings.winner.clone())
-                .times(settings.unsent(), clock)
-                .observer(Arc::new(watcher));
-            let sender = CallerSender(client);
-            let engine = Engine::start(sender, Arc::clone(&leases), Arc::clone(&turns), rules);
-            Writes::Guarded(WriteHandler {
-                engine: Arc::new(engine),
+            let rules = EngineSettings {
+                look_first: mode == Mode::Strict,
+                on_duplicates: settings.on_duplicates,
+                winner: settings.winner,
+                clock,
+                observer: Arc::new(watcher),
+                ..EngineSettings::default()
+            };
+            let (sender, turns) = (CallerSender(client), Arc::clone(&limits.turns));
+            let engine = Arc::new(Engine::start(sender, Arc::clone(&leases), turns, rules));
+            let handler = WriteHandler {
+                engine: Arc::clone(&engine),
                 forwarder: Arc::clone(&forwarder),
                 limits,
                 instance: settings.instance,
                 create_duplicate: settings.create_duplicate,
                 body_time: timeouts.body,
                 max_wait,
-            })
+            };
+            (Writes::Guarded(handler), Some(engine))
         };
-        let engine = match &writes {
-            Writes::Guarded(handler) => Some(Arc::clone(&handler.engine)),
-            Writes::Watched(_) => None,
-        };
-        let quota_of_pages = Arc::clone(&quota);
-        let daily_calls = settings.daily_calls;
-        let pages =
-            Pages { leases, turns, quota: quota_of_pages, engine, metrics, refusals, daily_calls };
+        let pages = Pages { leases, quota: Arc::clone(&quota), engine, metrics, refusals };
         Ok(Self { forwarder, writes, quota, pages, timeouts, max_wait })
     }
 
@@ -129,7 +107,7 @@ impl<L: Leases> Service<L> {
         }
     }
 
-    /// Brings all that is under way to its end; no connection is left.
+    /// Brings all writes under way to their end; no connection is left.
     pub(super) async fn finish(&self, background: JoinHandle<()>) {
         match &self.writes {
             Writes::Watched(shadow) => {
@@ -140,13 +118,13 @@ impl<L: Leases> Service<L> {
             }
             Writes::Guarded(handler) => {
                 handler.engine.drain().await;
-                // Until here there were calls for it.
+                // The last calls are over by now.
                 self.quota.hand_back(background).await;
             }
         }
     }
 
-    /// Comes when a fault has ended the engine, after which nothing could be written any more.
+    /// Waits until a fault has ended the engine: nothing could be written any more.
     pub(super) async fn failed(&self) {
         match &self.writes {
             Writes::Watched(_) => std::future::pending().await,
@@ -190,8 +168,31 @@ impl<L: Leases> Service<L> {
     }
 }
 
-/// What cannot be passed on as it came: a tunnel, a target that is no path, a body in a coding that
-/// one hop cannot undo.
+/// The limits of the instance, and how calls are held to this guard's share of them.
+fn limits<L: Leases>(settings: &ProxySettings, leases: &Arc<L>) -> (Arc<Quota<L>>, Arc<Limits>) {
+    let shared = quota::Limits {
+        instance: settings.instance.clone(),
+        limit: Share { calls: settings.calls.max(1), at_once: settings.concurrency.max(1) },
+        window: settings.window,
+        a_day: settings.daily_calls,
+        clock: settings.clock,
+    };
+    let pacer = Pacer::new(
+        shared.limit.calls,
+        shared.window,
+        shared.limit.at_once,
+        shared.a_day,
+        Arc::clone(&settings.spending),
+    );
+    let turns = Arc::new(FairQueue::new(Arc::new(pacer)));
+    let quota = Quota::new(Arc::clone(leases), Arc::clone(&turns), shared);
+    let limits =
+        Limits { admission: Admission::new(settings.queue), turns, lasting: quota.lasting() };
+    (Arc::new(quota), Arc::new(limits))
+}
+
+/// The refusal of a request that cannot be passed on: a tunnel, a target that is no path, a body in
+/// a coding that one hop cannot undo.
 fn refused(request: &Request<Incoming>) -> Option<Answer> {
     if request.method() == Method::CONNECT || !request.uri().path().starts_with('/') {
         return Some(Answer::http(StatusCode::BAD_REQUEST, "the target is no path\n"));

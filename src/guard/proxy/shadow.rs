@@ -2,24 +2,21 @@
 //! counted.
 //!
 //! A write *would have raced* when its last part comes while another with one of its keys has not
-//! been answered yet, or when one call has a key twice: that is what Marketo's documentation warns
-//! of. What is looked at is a copy, made while the body passes, and kept no longer. The counts go
-//! to the metrics, and to a file for `guard report`, which is there from the start on; the log has
-//! a line a minute of them (`summary`).
+//! been answered yet, or when one call has a key twice: Marketo's documentation warns of both. A
+//! copy of the body is looked at, made while the body passes, and then dropped. The counts go to
+//! the metrics, and to a file for `guard report`, which is there from the start. The log has a line
+//! a minute of them (`summary`).
 //!
-//! Never: holds up a write or frames it anew, or copies without bound. What does not fit is counted
-//! as not looked at.
+//! Never: holds up a write or frames it anew, or copies without bound. A write that does not fit is
+//! counted as not looked at.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use http_body_util::BodyExt;
-use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Frame, Incoming};
 use hyper::header::CONTENT_ENCODING;
 use hyper::{Request, Response};
 use parking_lot::Mutex;
@@ -27,13 +24,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::body::{holding, stalling};
+use super::body::{holding, stalling, telling};
 use super::forward::Forwarder;
 use super::metrics::Watched as Counters;
 use super::parse::parse;
 use super::response::Body;
 use crate::guard::engine::{ApiUser, Endpoint, Record};
-use crate::guard::race_counts::RaceCounts;
+use crate::guard::race_counts::{Counts, RaceCounts};
 use crate::leases::LeaseKey;
 
 mod summary;
@@ -115,13 +112,17 @@ impl Shadow {
             raced += u64::from(overlaps);
         }
         drop(under_way);
-        self.counters.count(user, records.len() as u64, raced);
-        self.seen.lock().count((self.now)(), &user.to_string(), records.len() as u64, raced);
+        self.count(user, Counts { calls: 1, records: records.len() as u64, raced, unseen: 0 });
         UnderWay { shadow: Arc::clone(self), user: user.clone(), keys }
     }
 
-    /// Writes the counts down every now and then, until it is told to stop, and then once more. The
-    /// file is there from the start, so that `guard report` knows that it is watched.
+    fn count(&self, user: &ApiUser, counts: Counts) {
+        self.counters.count(user, counts);
+        self.seen.lock().count((self.now)(), user.as_str(), counts);
+    }
+
+    /// Saves the counts now and then until it is told to stop, and then once more. The file is
+    /// there from the start, so that `guard report` knows that somebody watches.
     pub(super) async fn keep(self: Arc<Self>, stopping: CancellationToken) {
         self.write_down(RaceCounts::new((self.now)())).await;
         let mut saved = None;
@@ -142,13 +143,13 @@ impl Shadow {
         }
     }
 
-    /// Tells the log what would have raced, if a minute is over, or at the end.
+    /// Logs what would have raced, if a minute is over, or at the end.
     pub(super) fn tell(&self, at_the_end: bool) {
         let due = self.untold.lock().due(Instant::now(), at_the_end);
         summary::tell(&due);
     }
 
-    /// Writes the counts down.
+    /// Saves the counts.
     pub(super) async fn save(&self) {
         let seen = std::mem::replace(&mut *self.seen.lock(), RaceCounts::new((self.now)()));
         if !seen.is_empty() {
@@ -183,15 +184,14 @@ impl Shadow {
             room: None,
             under_way: Arc::clone(&under_way),
         };
-        let body = stalling(body, forwarder.stall);
-        let body = if head.headers.contains_key(CONTENT_ENCODING) {
+        let mut body = stalling(body, forwarder.stall);
+        if head.headers.contains_key(CONTENT_ENCODING) {
             glance.look_away();
-            body
         } else {
-            Watched { body, glance: Some(glance) }.boxed_unsync()
-        };
+            body = glance.at(body);
+        }
         let response = forwarder.pass_once(&head, body).await;
-        response.map(|body| holding(body, Some(under_way)))
+        response.map(|body| holding(body, under_way))
     }
 }
 
@@ -210,13 +210,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// A body on its way to Marketo, of which somebody keeps a copy until all of it has come.
-struct Watched {
-    body: Body,
-    glance: Option<Glance>,
-}
-
-/// What is looked at of a write while it passes.
+/// A look at a write while it passes.
 #[derive(Debug)]
 struct Glance {
     shadow: Arc<Shadow>,
@@ -225,12 +219,30 @@ struct Glance {
     copy: Vec<u8>,
     /// Room for the copy.
     room: Option<OwnedSemaphorePermit>,
-    /// Where the write is noted as soon as it is one; its answer holds on to it.
+    /// The note that the write is under way, from when it has come; its answer keeps the note.
     under_way: Arc<Mutex<Option<UnderWay>>>,
 }
 
 impl Glance {
-    /// Copies a part of the body, as far as there is room; otherwise it is not looked at.
+    /// The body on its way to Marketo, of which a copy is kept until all of it has come.
+    fn at(self, body: Body) -> Body {
+        let mut glance = Some(self);
+        telling(body, move |frame, is_last| {
+            match frame.map(|frame| frame.as_ref().map(Frame::data_ref)) {
+                Some(Ok(Some(part))) => {
+                    glance = glance.take().and_then(|glance| glance.take_down(part));
+                }
+                // The caller broke off: it is no write.
+                Some(Err(_broken)) => glance = None,
+                Some(Ok(None)) | None => {}
+            }
+            if is_last && let Some(glance) = glance.take() {
+                glance.look();
+            }
+        })
+    }
+
+    /// Copies a part of the body if there is room; otherwise the write is not looked at.
     fn take_down(mut self, part: &[u8]) -> Option<Self> {
         let more =
             u32::try_from(part.len()).ok().filter(|_| self.copy.len() + part.len() <= BODY_BYTES);
@@ -248,7 +260,7 @@ impl Glance {
         Some(self)
     }
 
-    /// All of it is there, and the last part of it leaves now.
+    /// The whole body has come, and its last part leaves now.
     fn look(self) {
         let Ok(write) = parse(self.endpoint, &self.copy, &self.shadow.instance) else {
             // Marketo refuses it.
@@ -260,45 +272,7 @@ impl Glance {
 
     /// It cannot be looked at.
     fn look_away(self) {
-        self.shadow.counters.count_unseen(&self.user);
-        self.shadow.seen.lock().count_unseen((self.shadow.now)(), &self.user.to_string());
-    }
-}
-
-impl HttpBody for Watched {
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        match &frame {
-            Some(Ok(frame)) => {
-                if let Some(part) = frame.data_ref() {
-                    self.glance = self.glance.take().and_then(|glance| glance.take_down(part));
-                }
-            }
-            // The caller broke off: it is no write.
-            Some(Err(_broken)) => self.glance = None,
-            None => {}
-        }
-        // Whoever knows the length of a body does not ask for what comes after its last part.
-        if (frame.is_none() || self.body.is_end_stream())
-            && let Some(glance) = self.glance.take()
-        {
-            glance.look();
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.shadow.count(&self.user, Counts { calls: 1, unseen: 1, ..Counts::default() });
     }
 }
 

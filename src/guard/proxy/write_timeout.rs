@@ -1,5 +1,5 @@
-//! The line to a caller, cut when the caller does not take what it is sent: hyper minds how fast
-//! heads come, but not whether anybody reads the answers.
+//! The connection to a caller, cut when the caller does not read its answer. Hyper limits how
+//! slowly heads come, but not how slowly answers are read.
 
 use std::io;
 use std::pin::Pin;
@@ -22,8 +22,7 @@ impl<S> WriteTimeout<S> {
         Self { stream, pace: MinRate::new(stall) }
     }
 
-    /// What came of an attempt to write; an error where the other end has been too slow for too
-    /// long.
+    /// The result of an attempt to write; an error if the other end has been too slow for too long.
     fn judge(
         &mut self,
         context: &mut Context<'_>,
@@ -74,7 +73,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
         self.stream.is_write_vectored()
     }
 
-    // TLS keeps bytes back, so that it is flushing that waits for the caller there.
+    // TLS keeps bytes back, so that there flushing waits for the caller.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context).map_ok(|()| 0);
         self.judge(context, flushed).map_ok(|_nothing| ())

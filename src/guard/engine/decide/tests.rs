@@ -127,7 +127,7 @@ async fn after_doubt_every_action_however_it_was_sent_gets_the_right_verdict() {
 async fn a_record_is_sent_by_what_was_found() {
     let sent_at = Instant::now();
     let one = |title| evidence(sent_at, vec![lead(7, KEY, title, OLDER)], true);
-    let two = vec![lead(9, KEY, "", OLDER), lead(7, KEY, "Dr", OLDER)];
+    let two = || evidence(sent_at, vec![lead(9, KEY, "", OLDER), lead(7, KEY, "Dr", OLDER)], true);
     let cases = [
         (evidence(sent_at, vec![], true), Goal::Write, false, false, Decision::Create),
         (evidence(sent_at, vec![], true), Goal::Write, false, true, Decision::AsAsked),
@@ -138,7 +138,8 @@ async fn a_record_is_sent_by_what_was_found() {
         (one("Dr"), Goal::Preview, false, false, Decision::Unchanged(7)),
         (one(""), Goal::WriteChanges, false, false, Decision::Update(7)),
         (one("Dr"), Goal::Write, true, false, Decision::AsAsked),
-        (evidence(sent_at, two, true), Goal::Write, false, false, Decision::Several(vec![7, 9])),
+        (two(), Goal::Write, false, false, Decision::Several(vec![7, 9])),
+        (two(), Goal::Write, true, false, Decision::AsAsked),
         (
             evidence(sent_at, vec![lead(7, "x1", "Dr", OLDER)], true),
             Goal::Write,

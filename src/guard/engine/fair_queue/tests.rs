@@ -68,5 +68,5 @@ async fn a_turn_that_nobody_waits_for_any_more_is_the_next_ones() {
     drop(held);
     let start = Instant::now();
     drop(turns.next(&user).await.unwrap());
-    assert_eq!((start.elapsed().as_secs(), turns.made_today()), (20, 2));
+    assert_eq!((start.elapsed().as_secs(), turns.pacer().made_today()), (20, 2));
 }

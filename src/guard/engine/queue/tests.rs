@@ -11,7 +11,6 @@ use crate::guard::engine::outcome::{PendingReply, reply};
 use crate::guard::engine::request::{Action, ApiUser, Envelope, Record};
 
 /// A queue, and the writers that wait for it.
-#[derive(Default)]
 struct Scene {
     queue: WriteQueue<()>,
     waiting: Vec<PendingReply>,
@@ -22,6 +21,11 @@ fn sync() -> Envelope {
 }
 
 impl Scene {
+    /// With records for so many calls taken together.
+    fn of(calls: usize) -> Self {
+        Self { queue: WriteQueue::taking(calls), waiting: Vec::new() }
+    }
+
     /// Somebody of this user sends these emails.
     fn send(&mut self, user: &str, emails: &[&str]) {
         let by = self.waiting.len();
@@ -75,7 +79,7 @@ fn shown(units: &[Unit<()>]) -> Vec<(String, Vec<u64>)> {
 
 #[tokio::test]
 async fn what_waits_and_agrees_leaves_as_one_call_and_a_key_once_in_it() {
-    let mut scene = Scene::default();
+    let mut scene = Scene::of(1);
     scene.send("crm", &["a@example.com"]);
     scene.send("crm", &["b@example.com", "A@example.com"]);
     scene.send("crm", &["a@example.com"]);
@@ -90,7 +94,7 @@ async fn what_waits_and_agrees_leaves_as_one_call_and_a_key_once_in_it() {
 
 #[tokio::test]
 async fn a_key_that_is_on_its_way_holds_up_itself_alone_and_first_come_is_first_served() {
-    let mut scene = Scene::default();
+    let mut scene = Scene::of(1);
     scene.send("crm", &["a@example.com"]);
     let first = scene.take("crm");
     scene.send("web", &["a@example.com", "b@example.com"]);
@@ -108,7 +112,7 @@ async fn a_key_that_is_on_its_way_holds_up_itself_alone_and_first_come_is_first_
 
 #[tokio::test]
 async fn writes_that_do_not_agree_leave_apart() {
-    let mut scene = Scene::default();
+    let mut scene = Scene::of(1);
     scene.send("crm", &["a@example.com"]);
     let create_only = Envelope::sync(Action::CreateOnly, "email");
     scene.send_records("crm", create_only, &[json!({"email": "b@example.com", "by": 1})]);
@@ -119,7 +123,7 @@ async fn writes_that_do_not_agree_leave_apart() {
 
 #[tokio::test]
 async fn records_whose_result_hangs_on_each_other_are_never_one() {
-    let mut scene = Scene::default();
+    let mut scene = Scene::of(1);
     let create_only = Envelope::sync(Action::CreateOnly, "email");
     let record = json!({"email": "a@example.com", "by": 0});
     scene.send_records("crm", create_only, &[record.clone(), record]);
@@ -129,7 +133,7 @@ async fn records_whose_result_hangs_on_each_other_are_never_one() {
 
 #[tokio::test]
 async fn a_call_has_at_most_300_records_and_less_than_a_megabyte() {
-    let mut scene = Scene::default();
+    let mut scene = Scene::of(1);
     let emails =
         |of: &str| -> Vec<String> { (0..200).map(|n| format!("{of}{n}@example.com")).collect() };
     for of in ["p", "q"] {
@@ -157,7 +161,7 @@ async fn a_call_has_at_most_300_records_and_less_than_a_megabyte() {
 
 #[tokio::test]
 async fn what_was_refused_in_company_leaves_apart_and_in_its_old_place() {
-    let mut scene = Scene::default();
+    let mut scene = Scene::of(1);
     scene.send("crm", &["a@example.com"]);
     scene.send("crm", &["b@example.com"]);
     let call = scene.take("crm");
@@ -175,7 +179,7 @@ async fn what_was_refused_in_company_leaves_apart_and_in_its_old_place() {
 
 #[tokio::test]
 async fn what_has_not_left_is_dropped_when_its_writer_is_gone() {
-    let mut scene = Scene::default();
+    let mut scene = Scene::of(1);
     scene.send("crm", &["a@example.com"]);
     scene.send("crm", &["a@example.com"]);
     drop(scene.waiting.remove(0));
@@ -188,7 +192,7 @@ async fn what_has_not_left_is_dropped_when_its_writer_is_gone() {
 
 #[tokio::test]
 async fn a_finished_record_leaves_nothing_behind() {
-    let mut scene = Scene::default();
+    let mut scene = Scene::of(1);
     scene.send("crm", &["a@example.com", "b@example.com", "a@example.com"]);
     let standing = scene.queue.standing(Instant::now());
     assert_eq!(standing.waiting, 3);
@@ -200,7 +204,7 @@ async fn a_finished_record_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn several_calls_worth_of_records_are_taken_together_and_cut_to_what_a_call_may_hold() {
-    let mut scene = Scene { queue: WriteQueue::taking(3), waiting: Vec::new() };
+    let mut scene = Scene::of(3);
     let emails: Vec<String> = (0..1_000).map(|n| format!("p{n}@example.com")).collect();
     scene.send("file", &emails.iter().map(String::as_str).collect::<Vec<_>>());
     let batch = scene.take("file");
@@ -209,7 +213,7 @@ async fn several_calls_worth_of_records_are_taken_together_and_cut_to_what_a_cal
     assert_eq!(calls, [300, 300, 300]);
     assert_eq!(scene.take("file").len(), 100);
     // By bytes: one that is too large for any call leaves alone.
-    let mut scene = Scene { queue: WriteQueue::taking(3), waiting: Vec::new() };
+    let mut scene = Scene::of(3);
     let sizes = [400_000, 500_000, 400_000, 1_200_000, 10];
     let notes = |(n, size): (usize, &usize)| json!({"email": format!("p{n}@example.com"), "notes": "x".repeat(*size)});
     let records: Vec<Value> = sizes.iter().enumerate().map(notes).collect();
@@ -220,7 +224,7 @@ async fn several_calls_worth_of_records_are_taken_together_and_cut_to_what_a_cal
 
 #[tokio::test]
 async fn a_full_batch_still_takes_along_what_its_last_record_stands_for() {
-    let mut scene = Scene::default();
+    let mut scene = Scene::of(1);
     let mut emails: Vec<String> = (0..300).map(|n| format!("p{n}@example.com")).collect();
     emails.push("p299@example.com".to_owned());
     scene.send("file", &emails.iter().map(String::as_str).collect::<Vec<_>>());

@@ -1,5 +1,5 @@
-//! What this guard may use of the limits at this moment, and, where that is nothing, why: for
-//! `readyz`, the log, the metrics.
+//! This guard's part of the limits at this moment, and the reason where it is nothing: for
+//! `readyz`, the log and the metrics.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
 /// This guard's part of the limits.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Portion {
+pub(crate) struct Portion {
     limit: Share,
     may_use: Share,
     /// The store's last answer, and when it came.
@@ -27,7 +27,7 @@ pub(super) struct Portion {
     told: Option<Instant>,
 }
 
-/// What is to be logged after an answer of the store.
+/// A line for the log after an answer of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tell {
     /// Nothing has left for so long.
@@ -42,7 +42,7 @@ impl Portion {
         Self { limit, may_use: limit, heard: None, row, none_since: None, told: None }
     }
 
-    /// Notes what may be used from now on, and what the store said, if it answered.
+    /// Notes the part from now on, and the store's answer if there was one.
     pub(super) fn note(
         &mut self,
         now: Instant,
@@ -65,17 +65,17 @@ impl Portion {
     }
 
     /// What may be used.
-    pub(super) fn may_use(&self) -> Share {
+    pub(crate) fn may_use(&self) -> Share {
         self.may_use
     }
 
     /// How many guards share the limits, this one included.
-    pub(super) fn guards(&self) -> usize {
+    pub(crate) fn guards(&self) -> usize {
         self.heard.map_or(1, |(_, shared)| shared.guards)
     }
 
     /// For how long nothing may leave.
-    pub(super) fn nothing_for(&self, now: Instant) -> Duration {
+    pub(crate) fn nothing_for(&self, now: Instant) -> Duration {
         self.none_since.map_or(Duration::ZERO, |since| now - since)
     }
 

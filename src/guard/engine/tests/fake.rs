@@ -41,6 +41,8 @@ pub(crate) enum Fault {
     ShortRows,
     /// The sender panics when the write may have left.
     Panic,
+    /// This machine sleeps for so long right before the write leaves.
+    Sleep(Duration),
 }
 
 #[derive(Debug, Clone, Default)]
@@ -250,11 +252,14 @@ impl Sender for FakeMarketo {
         gate: &impl SendGate,
     ) -> Result<Written, CallFailure> {
         let slot = turns.next().await.map_err(CallFailure::NoCall)?;
+        let fault = self.state.lock().faults.pop_front();
+        if let Some(Fault::Sleep(span)) = fault {
+            tokio::time::advance(span).await;
+        }
         if let Err(withheld) = gate.ask().await {
             slot.unused();
             return Err(CallFailure::Withheld(withheld));
         }
-        let fault = self.state.lock().faults.pop_front();
         let body: Value = serde_json::from_slice(&body).unwrap();
         let in_flight = InFlight::left_at(Instant::now(), SYNC_LIMIT, Clock::real());
         let in_doubt =
@@ -284,7 +289,7 @@ impl Sender for FakeMarketo {
                 tokio::time::sleep(span).await;
                 self.apply(&body)
             }
-            Some(Fault::ShortRows) | None => {
+            Some(Fault::ShortRows | Fault::Sleep(_)) | None => {
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 self.apply(&body)
             }
@@ -320,7 +325,7 @@ pub(crate) fn calls(
 ) -> Calls<FakeMarketo, SharedLeases> {
     Calls {
         sender: marketo.clone(),
-        hold: Hold::new(Arc::clone(leases), Terms::default().unsent, Clock::real()),
+        hold: Hold::new(Arc::clone(leases), Clock::real()),
         turns: Arc::new(FairQueue::new(pacer(10))),
         observer: Arc::new(Events::default()),
     }
@@ -345,7 +350,7 @@ pub(crate) fn request(user: &str, envelope: Envelope, records: &[Value]) -> Writ
 
 /// The units of one call with these writes, and their writers.
 pub(crate) fn units(writes: Vec<WriteRequest<()>>) -> (Vec<Unit<()>>, Vec<PendingReply>) {
-    let (mut queue, mut pending) = (WriteQueue::default(), Vec::new());
+    let (mut queue, mut pending) = (WriteQueue::taking(1), Vec::new());
     let user = writes[0].user.clone();
     for write in writes {
         let WriteRequest { user, origin, fingerprint, envelope, records, admitted } = write;

@@ -80,6 +80,44 @@ async fn a_write_whose_task_panics_is_open_and_its_key_protected_as_long_as_mark
     scene.engine.drain().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_writer_whose_key_is_busy_is_told_that_nothing_was_sent_and_nothing_is_sent_afterwards() {
+    let scene = scene();
+    let of_another_guard = scene.leases.acquire(&key(ADA)).await.unwrap();
+    assert!(matches!(scene.ada().within(Duration::from_secs(1)).await, Waited::NothingSent));
+    scene.leases.release(of_another_guard).await.unwrap();
+    seconds(600).await;
+    assert!(scene.marketo.writes().is_empty());
+    assert!(is_free(&scene.leases, ADA).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_goes_right_before_its_call_leaves_keeps_it_from_leaving_and_takes_no_other_along()
+ {
+    let scene = scene_with(EngineSettings::default(), pacer(1));
+    let held = scene.turns.next(&ApiUser::named("web")).await.unwrap();
+    let (ada, bob) = (scene.ada(), scene.write("crm", json!({"email": "bob@example.com"})));
+    seconds(1).await;
+    drop(held);
+    // The look-up takes a tenth of a second, and ends after her patience.
+    let nothing = ada.within(Duration::from_millis(50)).await;
+    assert!(matches!(nothing, Waited::NothingSent), "{nothing:?}");
+    assert_eq!(outcomes(bob).await, ["created"]);
+    assert_eq!(scene.marketo.with_email(ADA), 0);
+    assert!(is_free(&scene.leases, ADA).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_leases_end_each_time_before_it_leaves_is_refused_in_the_end() {
+    let scene = scene();
+    for _ in 0..5 {
+        scene.marketo.fail_next(Fault::Sleep(Duration::from_secs(100)));
+    }
+    assert_eq!(outcomes(scene.ada()).await, ["refused 606"]);
+    assert!(scene.marketo.writes().is_empty());
+    assert_eq!(outcomes(scene.ada()).await, ["created"]);
+}
+
 /// Counts no first call, but panics.
 #[derive(Debug, Default)]
 struct Miscounting {

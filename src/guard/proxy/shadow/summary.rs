@@ -1,5 +1,5 @@
-//! What would have raced, summed up for the log: one line a minute for each pair of API users,
-//! whatever the traffic.
+//! A summary for the log of writes that would have raced: one line a minute for each pair of API
+//! users, whatever the traffic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// Keys that a line names.
 const NAMED: usize = 3;
 
-/// What is not told yet.
+/// The races that the log does not have yet.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     raced: Pairs,
@@ -42,7 +42,7 @@ impl Summary {
         }
     }
 
-    /// What is to be told now, if a minute is over since the last time, or at the end.
+    /// The races to be logged now, if a minute is over since the last time, or at the end.
     pub(super) fn due(&mut self, now: Instant, at_the_end: bool) -> Pairs {
         let waits = self.told.is_some_and(|told| now - told < PAUSE) && !at_the_end;
         if waits || self.raced.is_empty() {
