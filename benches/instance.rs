@@ -12,8 +12,8 @@ use tokio::runtime::Runtime;
 /// What ledgers and caches are bound to here.
 pub(crate) const NAME: &str = "sandbox.example.com";
 
-/// How many times as fast Marketo's own time limits pass.
-const CLOCK_SPEED: u32 = 60;
+/// How many times as fast Marketo's own time passes.
+const QUICK: u32 = 60;
 
 /// How many calls are allowed, and how many at once.
 #[derive(Debug, Clone, Copy)]
@@ -32,9 +32,14 @@ impl Rate {
 
 /// Options of a sandbox in which nothing takes longer than it must.
 pub(crate) fn quick() -> Options {
+    sped_up(QUICK, 0)
+}
+
+/// The same with another clock, where a merge takes so many milliseconds of Marketo's time.
+pub(crate) fn sped_up(clock_speed: u32, merge_ms: u32) -> Options {
     let mut options =
         Options { race_window: Duration::ZERO, daily_quota: 1_000_000, ..Options::default() };
-    for knob in [format!("clock_speed={CLOCK_SPEED}"), "merge_ms=0".to_owned()] {
+    for knob in [format!("clock_speed={clock_speed}"), format!("merge_ms={merge_ms}")] {
         options.set_knob(&knob).unwrap();
     }
     options
@@ -42,20 +47,31 @@ pub(crate) fn quick() -> Options {
 
 /// Starts a sandbox that allows exactly this rate, and a client that is configured to it.
 pub(crate) async fn start(options: Options, rate: Rate) -> (Sandbox, Client) {
+    start_within(options, rate, rate, QUICK).await
+}
+
+/// Starts a sandbox that allows `marketos` rate, and a client that is configured to its `own`, with
+/// a clock of this speed.
+pub(crate) async fn start_within(
+    options: Options,
+    marketos: Rate,
+    own: Rate,
+    clock_speed: u32,
+) -> (Sandbox, Client) {
     let options = Options {
-        rate_limit: rate.calls,
-        rate_window: rate.window,
-        concurrency: rate.concurrency,
+        rate_limit: marketos.calls,
+        rate_window: marketos.window,
+        concurrency: marketos.concurrency,
         ..options
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let sandbox = Sandbox::start(listener, options).unwrap();
     let options = ClientOptions::new(sandbox.base_url().parse().unwrap())
         .credentials(sandbox.client_id(), sandbox.client_secret())
-        .rate(rate.calls, rate.window)
-        .concurrency(rate.concurrency)
+        .rate(own.calls, own.window)
+        .concurrency(own.concurrency)
         .a_day(u64::MAX, u64::MAX)
-        .clock(Clock::sped_up(CLOCK_SPEED));
+        .clock(Clock::sped_up(clock_speed));
     (sandbox, Client::new(options).unwrap())
 }
 

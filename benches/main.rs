@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use goal::Goal;
 
+mod at_once;
 mod connection;
 mod goal;
 mod grouping;
@@ -32,9 +33,10 @@ mod writing;
 type Measure = fn() -> Vec<Goal>;
 
 /// The timed one comes last: the others keep sandboxes busy.
-const BENCHES: [(&str, Measure); 8] = [
+const BENCHES: [(&str, Measure); 9] = [
     ("waiting", waiting::measure),
     ("merging", merging::measure),
+    ("at_once", at_once::measure),
     ("writing", writing::measure),
     ("paging", paging::measure),
     ("guarding", guarding::measure),

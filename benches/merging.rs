@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::goal::Goal;
 use crate::instance::{self, NAME, Rate};
 
-const GROUPS: u32 = 1_000;
+pub(crate) const GROUPS: u32 = 1_000;
 
 /// Every call counts that the sandbox saw, from the first look at the instance to the last
 /// verification.
@@ -22,7 +22,7 @@ pub(crate) fn measure() -> Vec<Goal> {
         let (sandbox, client) = instance::start(instance::quick(), Rate::UNLIMITED).await;
         let candidates = fill(&sandbox);
         let before = Instant::now();
-        merge(&client, &candidates).await;
+        merge(&client, &candidates, |settings| settings).await;
         println!("merging, {GROUPS} groups of 2 to 5: {:.1} s", before.elapsed().as_secs_f64());
         for (endpoint, calls) in sandbox.calls() {
             println!("  {calls:>5} {endpoint}");
@@ -34,11 +34,16 @@ pub(crate) fn measure() -> Vec<Goal> {
     vec![Goal::at_most(1.15, "calls a group", format!("merging, {GROUPS} groups of 2 to 5"), calls)]
 }
 
-async fn merge(client: &Client, candidates: &[Candidate]) {
+/// Plans and merges these groups, all of them.
+pub(crate) async fn merge(
+    client: &Client,
+    candidates: &[Candidate],
+    set: impl FnOnce(Settings) -> Settings,
+) {
     let (_folder, mut ledger) = instance::ledger();
     let hold = Hold::new(SharedLeases::memory(Terms::default()), NAME.to_owned());
     let settings = Settings::new(client.clock(), instance::now, hold).stop_after_errors(1);
-    let mut merge = Merge::new(client, &mut ledger, settings).await.unwrap();
+    let mut merge = Merge::new(client, &mut ledger, set(settings)).await.unwrap();
     let plan =
         merge.plan(candidates, Policy::default(), NAME.to_owned(), usize::MAX).await.unwrap();
     let report = merge.carry_out(Confirmed::new(plan), &mut ()).await;
@@ -47,7 +52,7 @@ async fn merge(client: &Client, candidates: &[Candidate]) {
 
 /// Every third group has a loser who opted out, so that its winner is written to before the merge;
 /// some losers are on lists and in a program, so that memberships are backed up.
-fn fill(sandbox: &Sandbox) -> Vec<Candidate> {
+pub(crate) fn fill(sandbox: &Sandbox) -> Vec<Candidate> {
     let mut losers = Vec::new();
     let mut candidates = Vec::new();
     for number in 0..GROUPS {

@@ -85,12 +85,12 @@ impl<M: MergeClient> Merge<'_, M> {
     /// its keys were lost, or the run is to stop.
     pub(super) fn record<'p>(
         &mut self,
-        begun: Begun<'p>,
+        begun: &Begun<'p>,
         answer: marketo::Result<Accepted>,
         work: &mut Work<'p>,
         confirmed: &'p Confirmed,
     ) -> Result<Option<Sent<'p>>, Error> {
-        let Begun { call, step, at: begun_at } = begun;
+        let Begun { call, step, at: begun_at } = *begun;
         let plan = &confirmed.plan().id;
         let now = Instant::now();
         let (event, over_at) = match &answer {

@@ -121,7 +121,7 @@ impl<M: MergeClient> Merge<'_, M> {
         look: &mut OnThisLook,
     ) {
         let Some(work) = run.ready.get_mut(place) else { return };
-        let one = match self.record(begun, answer, work, run.confirmed) {
+        let one = match self.record(&begun, answer, work, run.confirmed) {
             Ok(Some(one)) => one,
             Ok(None) => {
                 look.is_open = false;

@@ -134,6 +134,11 @@ impl Pending<'_> {
         std::iter::once(self.group.winner).chain(self.losers.iter().copied())
     }
 
+    /// Whether Marketo accepted it and only one look misses its leads.
+    pub(super) fn needs_one_more_look(&self) -> bool {
+        self.state == State::Accepted && !self.lingers && !self.missed.is_empty()
+    }
+
     /// What the leads that a look found say of the call; `is_over` where it cannot be under way any
     /// more.
     pub(super) fn conclude(&mut self, live: &BTreeMap<LeadId, Lead>, is_over: bool) -> Conclusion {

@@ -97,14 +97,20 @@ impl<M: MergeClient> Merge<'_, M> {
         watch: &mut dyn Watch,
     ) -> Result<(), Error> {
         let mut pauses = LOOKS_S.into_iter().map(Duration::from_secs);
+        let mut looked_after_stop = false;
         while !pending.is_empty() {
             let looked_at = Instant::now();
             let ids: Vec<LeadId> = pending.iter().flat_map(Pending::leads).collect();
             let Some(look) = self.look(&ids).await? else { return Ok(()) };
             self.settle_once(pending, &look, looked_at, settled, watch).await?;
-            if pending.is_empty() || !self.wait(pending, pauses.next(), watch).await {
+            if pending.is_empty() || self.wait(pending, pauses.next(), watch).await {
+                continue;
+            }
+            // What Marketo accepted and one look missed is known after a second one.
+            if looked_after_stop || !pending.iter().any(Pending::needs_one_more_look) {
                 return Ok(());
             }
+            looked_after_stop = true;
         }
         Ok(())
     }

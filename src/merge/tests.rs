@@ -17,6 +17,7 @@ use crate::leases::{SharedLeases, Terms};
 use crate::ledger::Ledger;
 use crate::marketo::{self, Clock, ReadLeads};
 
+mod at_once;
 mod fake;
 mod findings;
 mod kept_open;
@@ -39,6 +40,8 @@ struct Bench {
     folder: TempDir,
     policy: Policy,
     stop: CancellationToken,
+    /// How many groups are merged at once.
+    concurrency: usize,
     /// Where keys are leased; by default nobody else does.
     hold: Option<Hold>,
 }
@@ -56,7 +59,8 @@ impl Bench {
         fake.world().lists = BTreeMap::from([(1, BTreeSet::new()), (2, BTreeSet::new())]);
         fake.world().programs = BTreeMap::from([(9, BTreeSet::new())]);
         let folder = tempfile::tempdir().expect("a folder for the test");
-        Self { fake, folder, policy: Policy::default(), stop: CancellationToken::new(), hold: None }
+        let (policy, stop) = (Policy::default(), CancellationToken::new());
+        Self { fake, folder, policy, stop, concurrency: 3, hold: None }
     }
 
     fn path(&self) -> PathBuf {
@@ -75,7 +79,7 @@ impl Bench {
             None => Hold::new(SharedLeases::memory(Terms::default()), INSTANCE.to_owned()),
         };
         let clock = Clock::real();
-        let (stop_after_errors, concurrency) = (10, 3);
+        let (stop_after_errors, concurrency) = (10, self.concurrency);
         Settings { clock, now, stop, stop_after_errors, concurrency, carries_out: false, hold }
     }
 

@@ -9,6 +9,7 @@ mod witness;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -41,6 +42,8 @@ pub(super) enum Fate {
     AllVanish,
     /// The quota is used up.
     Quota,
+    /// Its answer never comes: the run is killed meanwhile.
+    NoAnswer(Moment),
     /// It takes a hundred seconds, and meanwhile somebody else writes this lead.
     Slow(Lead),
 }
@@ -100,6 +103,16 @@ pub(super) struct World {
     pub(super) kill: Option<Kill>,
     pub(super) calls: usize,
     pub(super) merges: Vec<Vec<LeadId>>,
+    /// How long a merge takes.
+    pub(super) merge_takes: Duration,
+    /// The winners of the merges that are under way.
+    under_way: BTreeSet<LeadId>,
+    /// How many merges were under way when each began, itself included.
+    pub(super) at_once: Vec<usize>,
+    /// When leads were read last.
+    looked_at: Option<Instant>,
+    /// By what leads can be looked up beside their ids.
+    pub(super) searchable: Vec<String>,
     /// Merges whose answer was lost.
     unclear: Vec<(Instant, Vec<LeadId>)>,
     pub(super) writes: usize,

@@ -8,7 +8,8 @@ async fn a_quota_that_ends_stops_the_run_and_the_next_one_goes_on() {
         let email = format!("{n}@example.com");
         [lead(2 * n + 1, &email), lead(2 * n + 2, &email)]
     });
-    let bench = Bench::new(groups);
+    let mut bench = Bench::new(groups);
+    bench.concurrency = 1;
     bench.fake.world().merge_fates = vec![Fate::Fine, Fate::Quota];
     let Ran { report, .. } = bench.run().await;
     assert!(matches!(

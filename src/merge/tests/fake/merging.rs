@@ -1,6 +1,7 @@
 //! Merges of the Marketo in memory: each meets the fate that a test ordered, and none is sent twice
 //! while one may run.
 
+use std::future::pending;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,7 +24,8 @@ impl MergeLeads for Fake {
             .map_err(|withheld| Error::Withheld { call: CALL.to_owned(), why: withheld.0 })?;
         self.arrive().await;
         let merging = Merging { winner: order.winner(), losers: order.losers().to_vec() };
-        let mut slow = false;
+        let (_under_way, takes) = self.enter(merging.winner);
+        let (mut slow, mut dead) = (false, false);
         let answer = {
             let mut world = self.world();
             assert!(merging.losers.len() <= MERGE_LOSERS, "1080");
@@ -35,6 +37,8 @@ impl MergeLeads for Fake {
                     "a merge was sent again while the first may be under way"
                 );
             }
+            let looked_at = world.looked_at.expect("leads are read before they are merged");
+            assert!(looked_at.elapsed() <= Duration::from_secs(5), "an old look allowed a merge");
             let fate = match world.merge_fates.first() {
                 _ if world.is_killed(&[Moment::LongAfter]) => Fate::DoneLater(170),
                 None => Fate::Fine,
@@ -44,16 +48,40 @@ impl MergeLeads for Fake {
                 world.unclear.push((Instant::now(), merging.losers.clone()));
             }
             slow |= matches!(fate, Fate::Slow(_));
+            dead |= matches!(fate, Fate::NoAnswer(_));
             world.merges.push(merging.losers.clone());
             let there = world.leads.contains_key(&merging.winner)
                 && merging.losers.iter().all(|id| world.leads.contains_key(id));
             if there { world.meet(fate, &merging, CALL) } else { Err(refused(CALL, "1004")) }
         };
-        if slow {
-            tokio::time::sleep(Duration::from_secs(100)).await;
+        tokio::time::sleep(if slow { Duration::from_secs(100) } else { takes }).await;
+        if dead {
+            pending::<()>().await;
         }
         self.answer().await;
         answer
+    }
+}
+
+impl Fake {
+    /// A merge begins; it is over when what is given goes.
+    fn enter(&self, winner: LeadId) -> (UnderWay<'_>, Duration) {
+        let mut world = self.world();
+        assert!(world.under_way.insert(winner), "two merges of a group at once");
+        let at_once = world.under_way.len();
+        world.at_once.push(at_once);
+        (UnderWay { fake: self, winner }, world.merge_takes)
+    }
+}
+
+struct UnderWay<'f> {
+    fake: &'f Fake,
+    winner: LeadId,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.fake.world().under_way.remove(&self.winner);
     }
 }
 
@@ -78,7 +106,15 @@ impl World {
                 self.late.push((Instant::now() + Duration::from_secs(seconds), merging.clone()));
                 Err(unclear(call))
             }
-            Fate::NeverDone => Err(unclear(call)),
+            Fate::NeverDone | Fate::NoAnswer(Moment::Never) => Err(unclear(call)),
+            Fate::NoAnswer(Moment::Before) => {
+                self.merge(merging);
+                accepted
+            }
+            Fate::NoAnswer(Moment::LongAfter) => {
+                self.late.push((Instant::now() + Duration::from_secs(170), merging.clone()));
+                Err(unclear(call))
+            }
             Fate::Refused(code) => Err(refused(call, code)),
             Fate::StopsAfterOne => {
                 self.merge(&Merging {

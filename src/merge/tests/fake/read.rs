@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::{Breaks, Fake, World, refused};
 use crate::lead::{Lead, LeadId};
@@ -35,6 +36,7 @@ impl ReadLeads for Fake {
         assert_eq!(field, "id");
         assert!(values.len() <= 300);
         self.arrive().await;
+        self.world().looked_at = Some(Instant::now());
         let leads = self.world().shown();
         Ok(values.iter().filter_map(|id| leads.get(&id.parse().ok()?).cloned()).collect())
     }
@@ -68,7 +70,7 @@ impl ReadLeads for Fake {
         ];
         Ok(Schema {
             fields: names.into_iter().chain(["marketingSuspended"]).map(field).collect(),
-            searchable: vec![],
+            searchable: self.world().searchable.clone(),
         })
     }
 }
