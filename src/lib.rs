@@ -108,6 +108,7 @@ mod cancel;
 pub mod cli;
 pub mod config;
 pub mod dedupe;
+mod embed;
 pub mod guard;
 pub mod lead;
 pub mod leases;

@@ -5,3 +5,5 @@
 
 pub mod card;
 pub mod model;
+pub mod page;
+pub mod server;

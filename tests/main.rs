@@ -25,6 +25,7 @@ mod interrupt;
 mod merge;
 mod refresh;
 mod report;
+mod review;
 mod sandbox;
 mod scan;
 mod sql;

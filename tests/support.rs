@@ -3,6 +3,7 @@
 
 pub mod asking;
 pub mod audit;
+pub mod browser;
 pub mod caller;
 pub mod counts;
 pub mod guard;

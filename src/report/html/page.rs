@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use chrono::NaiveDate;
-use sha2::{Digest as _, Sha256};
 
 use super::chart::Chart;
 use super::price::Price;
 use super::rows::{integrations, name_of, newest};
 use crate::dedupe::Cause;
+use crate::embed::policy_digest;
 use crate::report::table::people;
 use crate::report::{DayTotals, GroupTotals, Report, ShownGroup, Statistics};
 use crate::terminal::{count, counted};
@@ -121,8 +121,8 @@ impl Page {
         let late = figures.by_integration.values().map(|totals| totals.excess).sum();
         Self {
             style: STYLE,
-            style_digest: digest(STYLE),
-            script_digest: digest(SCRIPT),
+            style_digest: policy_digest(STYLE),
+            script_digest: policy_digest(SCRIPT),
             instance: report.source.instance.clone(),
             scanned: scanned_at.map_or_else(
                 || "not fully scanned yet".to_owned(),
@@ -239,20 +239,4 @@ fn percent(part: u64, whole: u64) -> String {
     }
     let per_mille = (u128::from(part) * 1_000 + u128::from(whole) / 2) / u128::from(whole);
     format!("{}.{}%", per_mille / 10, per_mille % 10)
-}
-
-/// The SHA-256 of a style or script as a policy names it: in Base64, which `sha2` does not write.
-fn digest(text: &str) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut encoded = String::new();
-    for bytes in Sha256::digest(text).chunks(3) {
-        let group = (0..3).fold(0, |group, place| {
-            group << 8 | usize::from(bytes.get(place).copied().unwrap_or(0))
-        });
-        for place in 0..4 {
-            let letter = ALPHABET.get(group >> (18 - 6 * place) & 63).copied().unwrap_or(b'=');
-            encoded.push(if place > bytes.len() { '=' } else { char::from(letter) });
-        }
-    }
-    encoded
 }

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use crate::embed::harmless_json;
 use crate::lead::Lead;
 use crate::report::{Shown, ShownGroup};
 
@@ -15,7 +16,7 @@ pub(super) fn write_rows(groups: &dyn Shown, out: &mut impl Write) -> io::Result
     let mut is_first = true;
     groups.each(&mut |shown| {
         out.write_all(if std::mem::take(&mut is_first) { b"\n" } else { b",\n" })?;
-        out.write_all(harmless(&row(shown)?).as_bytes())
+        out.write_all(harmless_json(&row(shown)?).as_bytes())
     })?;
     out.write_all(b"\n]")
 }
@@ -36,23 +37,6 @@ fn row(shown: &ShownGroup) -> serde_json::Result<String> {
         others,
         shown.objection().map(|objection| objection.reason.in_words()).unwrap_or_default(),
     ))
-}
-
-/// JSON in which the characters that HTML or a script could take for its own are escaped. They
-/// stand only in its strings, where an escape means the same.
-fn harmless(json: &str) -> String {
-    let mut safe = String::with_capacity(json.len());
-    for character in json.chars() {
-        match character {
-            '<' => safe.push_str("\\u003c"),
-            '>' => safe.push_str("\\u003e"),
-            '&' => safe.push_str("\\u0026"),
-            '\u{2028}' => safe.push_str("\\u2028"),
-            '\u{2029}' => safe.push_str("\\u2029"),
-            other => safe.push(other),
-        }
-    }
-    safe
 }
 
 /// First and last name of the record to keep; where there is none yet, of the first.
