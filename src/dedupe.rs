@@ -7,6 +7,7 @@
 
 mod address;
 mod bundle;
+mod by_nature;
 mod cause;
 mod consent;
 mod decision;
@@ -44,9 +45,9 @@ pub use key_spec::KeySpec;
 pub use match_key::{KeyKind, widest, widest_text};
 pub use person::Skip;
 pub use plan::{
-    Deviation, Dropped, Expected, FieldChange, Known, LeftOut, Objection, Plan, PlannedGroup,
-    Prediction, Reason, Seen, UnknownField, digest_of, plan_candidate, plan_group, rest_as_seen,
-    still_as_seen,
+    Deviation, Dropped, Expected, FieldChange, Known, LeftOut, Objection, Plan, PlanHeader,
+    PlannedGroup, Prediction, Reason, Seen, UnknownField, digest_of, may_be_chosen, plan_candidate,
+    plan_decided, plan_group, rest_as_seen, still_as_seen,
 };
 pub use policy::Policy;
 pub use risk::Risk;

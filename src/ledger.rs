@@ -14,25 +14,33 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+mod approvals;
 mod backup;
 mod call;
 mod daily_usage;
+mod decisions;
+mod digest;
 mod finding;
 mod history;
 mod late;
 mod old_upserts;
 mod open;
 mod past;
+mod plans;
 mod state;
 mod unfinished;
 
+pub use approvals::ApprovalRow;
 pub use backup::{Backup, Role};
 pub use call::{Call, CallId, CallKind, CallLead, CallValue, NewCall, Purpose, Started};
 pub use daily_usage::DailyUsage;
+pub use decisions::{DecisionRow, NotSameRow};
+pub use digest::Digest;
 pub use finding::{Finding, FindingId, FindingKind, Refusal};
 pub use history::{PastScan, PastTotals};
 pub use late::Unwatched;
 pub use past::{GroupEnd, KeptPlan, PastMerge, PlanRuns};
+pub use plans::{GroupBody, GroupRow, LeftRow, PlanHead};
 pub use state::{Event, IllegalEvent, State};
 pub use unfinished::Unfinished;
 
@@ -176,6 +184,12 @@ pub enum Error {
     PlanDiffers {
         /// The plan's id.
         id: String,
+    },
+    /// Another plan has the name.
+    #[error("a plan named `{name}` is kept already; give this one another --name")]
+    NameTaken {
+        /// The name.
+        name: String,
     },
     /// A call cannot go from its state by this event.
     #[error("call {call} in the ledger cannot go on: {source}")]

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::bundle::addresses;
+use super::by_nature::differs_by_nature;
 use super::consent::companion::Companion;
 use super::consent::fields::ConsentFields;
 use super::consent::sense::Sense;
@@ -15,6 +17,7 @@ use super::policy::Policy;
 use super::value::is_empty;
 
 pub(super) mod holds;
+mod typed;
 
 /// Without these no merge is safe.
 const NEEDED: &[&str] = &["unsubscribed", "leadPartitionId"];
@@ -22,8 +25,9 @@ const NEEDED: &[&str] = &["unsubscribed", "leadPartitionId"];
 /// Without these nobody can tell whether a record is Salesforce's.
 const SALESFORCE_IDS: &[&str] = &["sfdcLeadId", "sfdcContactId"];
 
-/// The fields of leads on one instance.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The fields of leads on one instance. A plan keeps them, so that it can be planned again without
+/// Marketo.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldFacts {
     /// By REST API name.
     pub fields: BTreeMap<String, FieldFact>,
@@ -31,8 +35,10 @@ pub struct FieldFacts {
     /// of them are blocked, or they are computed. A blank one may still take its first value.
     pub not_taken: BTreeSet<String>,
     /// What the fields say of consent, found when it is first asked for.
+    #[serde(skip)]
     pub(super) consent: OnceLock<ConsentFields>,
     /// The address fields, each with its bundle, likewise.
+    #[serde(skip)]
     pub(super) addresses: OnceLock<BTreeMap<String, String>>,
 }
 
@@ -70,6 +76,19 @@ impl FieldFacts {
     /// Whether Marketo computes the field from others, so that no merge keeps or loses it.
     pub(super) fn is_derived(&self, field: &str) -> bool {
         matches!(self.data_type(field), "formula" | "lead_function")
+    }
+
+    /// Whether every lead has its own value of the field, or Marketo computes it: no conflict, no
+    /// loss, and nothing to choose.
+    pub fn is_own(&self, field: &str) -> bool {
+        differs_by_nature(field) || self.is_derived(field)
+    }
+
+    /// Whether the field says yes or no to being written to, or tells when or why.
+    pub fn is_of_consent(&self, field: &str) -> bool {
+        self.is_opt_out(field)
+            || self.consent().sense_of(field).is_some()
+            || self.consent().companion_of(field).is_some()
     }
 
     /// Whether the field says no to being written to, called or tracked, where it is true.

@@ -1,7 +1,9 @@
 //! What is known of one field of the instance.
 
+use serde::{Deserialize, Serialize};
+
 /// One field.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldFact {
     /// As Marketo's screens name it, for example `Email Address`.
     pub label: String,

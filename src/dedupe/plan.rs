@@ -7,6 +7,7 @@
 
 mod blocked;
 mod changes;
+mod chosen;
 mod decide;
 mod digest;
 mod look;
@@ -19,10 +20,12 @@ mod ruling;
 mod seen;
 mod together;
 mod unknown;
+mod weigh;
 
-pub use decide::plan_group;
+pub use chosen::may_be_chosen;
+pub use decide::{plan_decided, plan_group};
 pub use digest::digest_of;
-pub use model::{Dropped, FieldChange, LeftOut, Plan, PlannedGroup, Seen};
+pub use model::{Dropped, FieldChange, LeftOut, Plan, PlanHeader, PlannedGroup, Seen};
 pub use named::plan_candidate;
 pub use objection::{Known, Objection, Reason};
 pub use prediction::{Deviation, Expected, Prediction};

@@ -1,16 +1,20 @@
 //! How much there is to decide about a group.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 /// The risk of merging a group; the greater weighs more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Risk {
     /// Nothing to decide: blanks that are filled safely.
     Green,
     /// Values differ, and a rule decides which stays.
+    #[default]
     Amber,
     /// A person must decide: it is not merged unless they say so.
     Red,
@@ -27,6 +31,19 @@ impl Risk {
             Self::Amber => "amber",
             Self::Red => "red",
         }
+    }
+}
+
+/// Reads the word of JSON and CSV.
+impl FromStr for Risk {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let named = |risk: &Self| risk.as_str().eq_ignore_ascii_case(text.trim());
+        Self::ALL
+            .into_iter()
+            .find(named)
+            .ok_or_else(|| format!("there is no risk `{text}`; there are green, amber and red"))
     }
 }
 

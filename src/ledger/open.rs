@@ -26,6 +26,7 @@ const LEDGER: Kind = Kind {
         include_str!("0005_history.sql"),
         include_str!("0006_write_end.sql"),
         include_str!("0007_no_upserts.sql"),
+        include_str!("0008_plans.sql"),
     ],
     exclusive: true,
     busy: WAIT,

@@ -331,6 +331,8 @@ fn what_an_older_version_gave_back_stays_given_back() {
             .db
             .execute_batch(concat!(
                 "DROP TABLE left_before; DROP TABLE write_end; DROP TABLE not_set_back;",
+                "DROP TABLE plan_head; DROP TABLE plan_group; DROP TABLE plan_body; DROP TABLE plan_left; DROP TABLE carried;",
+                "DROP TABLE decision; DROP TABLE not_same_end; DROP TABLE not_same; DROP TABLE approval_use; DROP TABLE approval;",
                 include_str!("0002_upsert.sql"),
                 "PRAGMA user_version = 5",
             ))

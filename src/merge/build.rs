@@ -3,16 +3,23 @@
 //!
 //! Never: plans from cached values; they only say which leads to read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
 
 use super::context::{Merge, MergeClient};
 use super::error::Error;
+use super::kept_plan::{row_of, whole_plan};
 use super::leads::members;
 use super::memberships::hidden;
+use super::not_same::NotSameRows;
 use super::own_writes::OwnWrites;
 use super::sums::Sums;
 use crate::cancel::unless_stopped;
-use crate::dedupe::{Key, Known, LeftOut, Plan, PlannedGroup, Policy, plan_candidate};
+use crate::dedupe::{
+    Decisions, Key, Known, LeftOut, Objection, Plan, PlanHeader, PlannedGroup, Policy, Reason,
+    Risk, plan_candidate, plan_decided,
+};
 use crate::lead::{Lead, LeadId};
 use crate::marketo::BATCH;
 
@@ -27,6 +34,53 @@ pub struct Candidate {
     pub known: Known,
 }
 
+/// What is to be planned, and for whom.
+#[derive(Debug)]
+pub struct Planning {
+    /// Everything that decides about a group.
+    pub policy: Policy,
+    /// The instance.
+    pub instance: String,
+    /// Most groups.
+    pub limit: usize,
+    /// For people to decide about: what speaks against a merge makes a group red, and no more.
+    pub for_review: bool,
+    /// Only groups of these risks.
+    pub risks: Vec<Risk>,
+    /// By which people call the plan.
+    pub name: Option<String>,
+}
+
+/// A plan that was made and kept.
+#[derive(Debug)]
+pub struct Planned {
+    /// Its id; none where it has no groups at all, and was not kept.
+    pub id: Option<String>,
+    /// When it was made.
+    pub made_at: DateTime<Utc>,
+    /// How many groups were not taken, since their risk was not asked for.
+    pub passed_over: usize,
+    /// The groups, where it is to be carried out at once.
+    groups: Vec<PlannedGroup>,
+    /// What is left alone, likewise.
+    left_out: Vec<LeftOut>,
+}
+
+/// A plan that is being made.
+struct Draft {
+    not_same: NotSameRows,
+    written: OwnWrites,
+    /// The leads of the groups so far: no lead is merged twice.
+    taken: BTreeSet<LeadId>,
+    /// How many groups it has.
+    count: usize,
+    passed_over: usize,
+    /// Why nothing of it may be merged at all; none of inner where that was looked at.
+    hidden: Option<Option<String>>,
+    groups: Vec<PlannedGroup>,
+    left_out: Vec<LeftOut>,
+}
+
 impl<M: MergeClient> Merge<'_, M> {
     /// Plans the candidates in their order until `limit` groups can be merged, and keeps the plan
     /// in the ledger. A plan of nothing is not kept: there would be nothing to carry out.
@@ -37,77 +91,181 @@ impl<M: MergeClient> Merge<'_, M> {
         instance: String,
         limit: usize,
     ) -> Result<Plan, Error> {
-        let (mut groups, mut left_out) = (Vec::new(), Vec::new());
-        let mut written = OwnWrites::by_earlier_runs(self.ledger)?;
-        let mut rest = candidates;
-        while !rest.is_empty() && groups.len() < limit && !self.stop.is_cancelled() {
-            // No more are read than can still be planned, so that `--limit 1` is one look at two
-            // leads.
-            let (now, later) = rest.split_at(take(rest, limit - groups.len()));
-            rest = later;
-            let Some(live) = unless_stopped(&self.stop, self.read_candidates(now)).await? else {
-                break;
-            };
-            self.holds.keys.learn(live.values());
-            let mut planned = Vec::new();
-            for candidate in now {
-                match self.plan_one(candidate, &live, &policy, &written) {
-                    Ok(group) => planned.push(group),
-                    Err(reason) => left_out.push(reason),
-                }
-            }
-            let all: Vec<&PlannedGroup> = planned.iter().collect();
-            let sums = self.see_sums(&all, Some(&live), &policy, &mut written).await?;
-            let mut again = Vec::new();
-            for group in planned {
-                match self.without_held_sums(group, &sums, now, &live, &policy, &written) {
-                    Ok(group) => again.push(group),
-                    Err(reason) => left_out.push(reason),
-                }
-            }
-            let planned = again;
-            let stop = self.stop.clone();
-            let Some(rows) = unless_stopped(&stop, self.rows_in_the_way(&planned, &live)).await?
-            else {
-                break;
-            };
-            for group in planned {
-                match rows.get(&group.winner) {
-                    Some(reason) => left_out.push(left_alone(group, reason)),
-                    None => groups.push(group),
-                }
-            }
-        }
-        if !self.carries_out {
-            self.leave_what_cannot_be_kept(&mut groups, &mut left_out).await?;
-        }
-        let plan = Plan::new(instance, (self.now)(), policy, groups, left_out);
-        if plan.groups.is_empty() {
-            return Ok(plan);
-        }
-        let body = serde_json::to_string(&plan).map_err(|error| Error::UnusablePlan {
-            id: plan.id.clone(),
-            what: error.to_string(),
-        })?;
-        self.ledger.save_plan(&plan.id, &plan.made_at.to_rfc3339(), &body)?;
-        Ok(plan)
+        let planning = Planning {
+            policy,
+            instance,
+            limit,
+            for_review: false,
+            risks: Risk::ALL.to_vec(),
+            name: None,
+        };
+        let planned = self.make_plan(candidates, &planning).await?;
+        let Planning { policy, instance, .. } = planning;
+        let Planned { id, made_at, groups, left_out, .. } = planned;
+        Ok(Plan {
+            id: id.unwrap_or_default(),
+            ..Plan::new(instance, made_at, policy, groups, left_out)
+        })
     }
 
-    /// Nothing is merged whose lists and programs cannot be read: all of it is left alone, with the
-    /// reason.
-    async fn leave_what_cannot_be_kept(
-        &self,
-        groups: &mut Vec<PlannedGroup>,
-        left_out: &mut Vec<LeftOut>,
-    ) -> Result<(), Error> {
-        let Some(winner) = groups.first().map(|group| group.winner) else { return Ok(()) };
-        let Some(hidden) = unless_stopped(&self.stop, hidden(self.marketo, winner)).await? else {
-            return Ok(());
+    /// Plans the candidates in their order, and keeps the plan in the ledger.
+    pub async fn make_plan(
+        &mut self,
+        candidates: &[Candidate],
+        planning: &Planning,
+    ) -> Result<Planned, Error> {
+        self.ledger.begin_draft()?;
+        let mut draft = Draft {
+            not_same: NotSameRows::of(self.ledger)?,
+            written: OwnWrites::by_earlier_runs(self.ledger)?,
+            taken: BTreeSet::new(),
+            count: 0,
+            passed_over: 0,
+            hidden: None,
+            groups: Vec::new(),
+            left_out: Vec::new(),
         };
-        if let Some(reason) = hidden {
-            left_out.extend(groups.drain(..).map(|group| left_alone(group, &reason)));
+        let mut rest = candidates;
+        while !rest.is_empty() && draft.count < planning.limit && !self.stop.is_cancelled() {
+            // No more are read than can still be planned, so that `--limit 1` is one look at two
+            // leads.
+            let (now, later) = rest.split_at(take(rest, planning.limit - draft.count));
+            rest = later;
+            if self.plan_batch(now, planning, &mut draft).await?.is_none() {
+                break;
+            }
+        }
+        let made_at = (self.now)();
+        let mut id = None;
+        if draft.count > 0 {
+            let header = PlanHeader {
+                form: PlanHeader::FORM,
+                instance: planning.instance.clone(),
+                made_at,
+                policy: planning.policy.clone(),
+                facts: self.facts.clone(),
+            };
+            let header = serde_json::to_string(&header).map_err(not_written)?;
+            let (name, at) = (planning.name.as_deref(), made_at.to_rfc3339());
+            id = Some(self.ledger.keep_draft(&header, name, &at)?.plan);
+        }
+        let Draft { passed_over, groups, left_out, .. } = draft;
+        Ok(Planned { id, made_at, passed_over, groups, left_out })
+    }
+
+    /// Plans some candidates; none where the run is to stop.
+    async fn plan_batch(
+        &mut self,
+        now: &[Candidate],
+        planning: &Planning,
+        draft: &mut Draft,
+    ) -> Result<Option<()>, Error> {
+        let stop = self.stop.clone();
+        let Some(live) = unless_stopped(&stop, self.read_candidates(now)).await? else {
+            return Ok(None);
+        };
+        self.holds.keys.learn(live.values());
+        let mut planned = Vec::new();
+        for candidate in now {
+            match self.plan_one(candidate, &live, planning, draft) {
+                Ok(group) => planned.push(group),
+                Err(reason) => self.leave(reason, planning, draft)?,
+            }
+        }
+        let all: Vec<&PlannedGroup> = planned.iter().collect();
+        let sums = self.see_sums(&all, Some(&live), &planning.policy, &mut draft.written).await?;
+        let mut again = Vec::new();
+        for group in planned {
+            match self.without_held_sums(group, &sums, now, &live, planning, draft) {
+                Ok(group) => again.push(group),
+                Err(reason) => self.leave(reason, planning, draft)?,
+            }
+        }
+        let Some(rows) = unless_stopped(&stop, self.rows_in_the_way(&again, &live)).await? else {
+            return Ok(None);
+        };
+        for mut group in again {
+            if let Some(reason) = rows.get(&group.winner) {
+                group.object(Objection::custom_objects(reason));
+            }
+            if !planning.risks.contains(&group.risk) {
+                draft.passed_over += 1;
+                continue;
+            }
+            if draft.count == planning.limit {
+                break;
+            }
+            match self.refused(&group, planning, draft).await? {
+                Some(reason) => self.leave(left_alone(group, &reason), planning, draft)?,
+                None => self.take_into(group, &live, planning, draft)?,
+            }
+        }
+        Ok(Some(()))
+    }
+
+    /// Why a planned group is no part of the plan all the same.
+    async fn refused(
+        &mut self,
+        group: &PlannedGroup,
+        planning: &Planning,
+        draft: &mut Draft,
+    ) -> Result<Option<String>, Error> {
+        if !planning.for_review && group.risk == Risk::Red {
+            let custom_objects = |objection: &&Objection| objection.reason == Reason::CustomObjects;
+            let objects = group.objections.iter().find(custom_objects);
+            let why = objects.map(|objection| objection.words.clone());
+            return Ok(Some(why.unwrap_or_else(|| {
+                let why = group.warnings.first().cloned().unwrap_or_default();
+                format!("{why}; `mkto-audit plan create` makes a plan in which a person decides")
+            })));
+        }
+        if group.leads().any(|id| draft.taken.contains(&id)) {
+            return Ok(Some("one of its leads is in another group of this plan".to_owned()));
+        }
+        if draft.hidden.is_none() && !self.carries_out {
+            draft.hidden = Some(self.why_hidden(group.winner).await?);
+        }
+        Ok(draft.hidden.clone().flatten())
+    }
+
+    fn take_into(
+        &mut self,
+        group: PlannedGroup,
+        live: &BTreeMap<LeadId, Lead>,
+        planning: &Planning,
+        draft: &mut Draft,
+    ) -> Result<(), Error> {
+        let members = group.leads().filter_map(|id| live.get(&id)).cloned().collect();
+        let members = draft.written.as_before(members, &self.facts);
+        let (row, body) =
+            row_of(&group, &members, &planning.policy, &self.facts).map_err(not_written)?;
+        self.ledger.draft_group(&row, &body)?;
+        draft.taken.extend(group.leads());
+        draft.count += 1;
+        if !planning.for_review {
+            draft.groups.push(group);
         }
         Ok(())
+    }
+
+    fn leave(
+        &mut self,
+        left: LeftOut,
+        planning: &Planning,
+        draft: &mut Draft,
+    ) -> Result<(), Error> {
+        let ids = serde_json::to_string(&left.leads).map_err(not_written)?;
+        self.ledger.draft_left(left.key.as_str(), &ids, &left.reason)?;
+        if !planning.for_review {
+            draft.left_out.push(left);
+        }
+        Ok(())
+    }
+
+    /// Nothing is merged whose lists and programs cannot be read. Why that is so.
+    async fn why_hidden(&self, winner: LeadId) -> Result<Option<String>, Error> {
+        let hidden = unless_stopped(&self.stop, hidden(self.marketo, winner)).await?;
+        Ok(hidden.flatten())
     }
 
     /// The group as it is to be planned where its winner holds a sum already; or why it is left
@@ -118,15 +276,15 @@ impl<M: MergeClient> Merge<'_, M> {
         sums: &Sums,
         candidates: &[Candidate],
         live: &BTreeMap<LeadId, Lead>,
-        policy: &Policy,
-        written: &OwnWrites,
+        planning: &Planning,
+        draft: &Draft,
     ) -> Result<PlannedGroup, LeftOut> {
         if let Some(why) = sums.unknown.get(&group.winner) {
             return Err(left_alone(group, why));
         }
         let candidate = candidates.iter().find(|candidate| candidate.key == group.key);
         match candidate.filter(|_| sums.held.contains(&group.winner)) {
-            Some(candidate) => self.plan_one(candidate, live, policy, written),
+            Some(candidate) => self.plan_one(candidate, live, planning, draft),
             None => Ok(group),
         }
     }
@@ -145,17 +303,31 @@ impl<M: MergeClient> Merge<'_, M> {
         &self,
         candidate: &Candidate,
         live: &BTreeMap<LeadId, Lead>,
-        policy: &Policy,
-        written: &OwnWrites,
+        planning: &Planning,
+        draft: &Draft,
     ) -> Result<PlannedGroup, LeftOut> {
-        if let Some(reason) = self.facts.why_unsafe(policy) {
+        let (key, known, policy) = (&candidate.key, candidate.known, &planning.policy);
+        let leave = |reason: String| {
             let mut leads = candidate.leads.clone();
             leads.sort_unstable();
-            return Err(LeftOut { key: candidate.key.clone(), leads, reason });
+            LeftOut { key: key.clone(), leads, reason }
+        };
+        if let Some(reason) = self.facts.why_unsafe(policy) {
+            return Err(leave(reason));
         }
-        let members = candidate.leads.iter().filter_map(|id| live.get(id)).cloned().collect();
-        let members = written.as_before(members, &self.facts);
-        plan_candidate(&candidate.key, &members, candidate.known, policy, &self.facts)
+        let members: Vec<Lead> =
+            candidate.leads.iter().filter_map(|id| live.get(id)).cloned().collect();
+        let has_key = |lead: &&Lead| policy.key.key_of(lead).as_ref() == Some(key);
+        let with_key: Vec<&Lead> = members.iter().filter(has_key).collect();
+        if let Some(reason) = draft.not_same.why(key, &with_key) {
+            return Err(leave(reason));
+        }
+        let members = draft.written.as_before(members, &self.facts);
+        if planning.for_review {
+            let nothing = Decisions::default();
+            return plan_decided(key, &members, known, policy, &self.facts, &nothing);
+        }
+        plan_candidate(key, &members, known, policy, &self.facts)
     }
 
     async fn read_candidates(
@@ -173,21 +345,12 @@ impl<M: MergeClient> Merge<'_, M> {
         id: &str,
         instance: &str,
     ) -> Result<Plan, Error> {
-        let unusable = |what: String| Error::UnusablePlan { id: id.to_owned(), what };
-        let body = ledger.plan(id)?.ok_or_else(|| Error::NoSuchPlan { id: id.to_owned() })?;
-        let plan: Plan =
-            serde_json::from_str(&body).map_err(|error| unusable(error.to_string()))?;
-        if !plan.is_intact() {
-            return Err(unusable(
-                "another version of this program made it, or its content was changed since"
-                    .to_owned(),
-            ));
-        }
-        if plan.instance != instance {
-            return Err(unusable(format!("it is for {}, not for {instance}", plan.instance)));
-        }
-        Ok(plan)
+        whole_plan(ledger, id, instance)
     }
+}
+
+fn not_written(error: serde_json::Error) -> Error {
+    Error::UnusablePlan { id: "that was made".to_owned(), what: error.to_string() }
 }
 
 fn left_alone(group: PlannedGroup, reason: &str) -> LeftOut {

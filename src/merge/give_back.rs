@@ -15,11 +15,12 @@ use serde_json::Value;
 
 use super::context::{Merge, MergeClient};
 use super::error::Error;
+use super::kept_plan::plan_of_run;
 use super::leads::members;
 use super::look::Look;
 use super::own_writes::{givers, is_ours};
 use super::write::record::Record;
-use crate::dedupe::{FieldChange, Plan, PlannedGroup};
+use crate::dedupe::{FieldChange, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Call, CallKind, Finding, FindingKind, Purpose};
 use crate::marketo::{SYNC_LIMIT, longest};
@@ -82,7 +83,7 @@ impl<M: MergeClient> Merge<'_, M> {
     /// Gives the winners of earlier runs their values back whose merges those runs did not come to.
     /// Gives how many got some, and of those that do not have all, the reasons.
     pub(super) async fn give_back_earlier(&mut self) -> Result<(usize, Vec<String>), Error> {
-        let mut plans: BTreeMap<String, (Plan, BTreeSet<LeadId>)> = BTreeMap::new();
+        let mut winners: BTreeMap<String, Vec<LeadId>> = BTreeMap::new();
         let open = self.ledger.open_calls()?;
         let open = open.iter().filter(|call| call.what.kind == CallKind::Merge);
         let may_be_merging: BTreeSet<LeadId> = open.flat_map(Call::winners).collect();
@@ -91,19 +92,13 @@ impl<M: MergeClient> Merge<'_, M> {
             if !unfinished.gone.is_empty() || may_be_merging.contains(&unfinished.winner) {
                 continue;
             }
-            if let Some((_, winners)) = plans.get_mut(&unfinished.plan) {
-                winners.insert(unfinished.winner);
-                continue;
-            }
-            let body = self.ledger.plan(&unfinished.plan)?;
-            // A plan of an older format cannot be read any more; its values then count as the
-            // winner's own.
-            if let Some(plan) = body.and_then(|body| serde_json::from_str::<Plan>(&body).ok()) {
-                plans.insert(unfinished.plan, (plan, BTreeSet::from([unfinished.winner])));
-            }
+            winners.entry(unfinished.plan).or_default().push(unfinished.winner);
         }
         let (mut given_back, mut kept) = (0, Vec::new());
-        for (plan, winners) in plans.values() {
+        for (plan, winners) in winners {
+            // A plan of an older format cannot be read any more; its values then count as the
+            // winner's own.
+            let Some(plan) = plan_of_run(self.ledger, &plan, &winners)? else { continue };
             let groups: Vec<&PlannedGroup> =
                 plan.groups.iter().filter(|group| winners.contains(&group.winner)).collect();
             for groups in groups.chunks(100) {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Number, Value};
 
 use super::error::Error;
+use super::kept_plan::plan_of_run;
 use crate::dedupe::{FieldChange, FieldFacts, FieldRule, Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::Ledger;
@@ -39,17 +40,19 @@ impl OwnWrites {
     /// What runs before this one left.
     pub(super) fn by_earlier_runs(ledger: &Ledger) -> Result<Self, Error> {
         let mut written = Self::default();
-        let mut plans: BTreeMap<String, Option<Plan>> = BTreeMap::new();
-        for unfinished in ledger.unfinished_writes()? {
-            if !plans.contains_key(&unfinished.plan) {
-                // A plan of an older format cannot be read any more; its values then count as the
-                // winner's own.
-                let plan = ledger
-                    .plan(&unfinished.plan)?
-                    .and_then(|body| serde_json::from_str(&body).ok());
-                plans.insert(unfinished.plan.clone(), plan);
-            }
-            let Some(plan) = plans.get(&unfinished.plan).and_then(Option::as_ref) else { continue };
+        let all = ledger.unfinished_writes()?;
+        let mut winners: BTreeMap<&str, Vec<LeadId>> = BTreeMap::new();
+        for unfinished in &all {
+            winners.entry(&unfinished.plan).or_default().push(unfinished.winner);
+        }
+        let mut plans: BTreeMap<&str, Plan> = BTreeMap::new();
+        for (plan, winners) in winners {
+            // A plan of an older format cannot be read any more; its values then count as the
+            // winner's own.
+            plans.extend(plan_of_run(ledger, plan, &winners)?.map(|found| (plan, found)));
+        }
+        for unfinished in &all {
+            let Some(plan) = plans.get(unfinished.plan.as_str()) else { continue };
             if let Some(group) = plan.groups.iter().find(|group| group.winner == unfinished.winner)
             {
                 let is_sum = |field: &&String| *plan.policy.fields.of(field) == FieldRule::Sum;

@@ -63,10 +63,12 @@ impl PlanPast {
         let mut groups: Vec<GroupReport> =
             plan.groups.iter().map(|group| ended(group, runs)).collect();
         let all_ended = groups.iter().all(|group| group.outcome == Outcome::Merged);
+        let none_left = groups.iter().all(|group| group.outcome != Outcome::WouldMerge);
         groups.extend(plan.left_out.iter().map(GroupReport::left_out));
         let state = match runs.last_at {
             None => PlanState::New,
-            Some(at) if runs.complete || all_ended => PlanState::CarriedOut(at),
+            // A run takes up no more groups than it is allowed to.
+            Some(at) if (runs.complete && none_left) || all_ended => PlanState::CarriedOut(at),
             Some(at) => PlanState::Begun(at),
         };
         Self { state, groups }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::context::{Merge, MergeClient};
 use super::error::Error;
 use super::fresh::most;
+use super::kept_plan::plan_of_run;
 use super::outcome::in_words;
 use super::report::Watch;
 use super::settle::{Finding, Log, Made, Pending, Settled, done_by};
@@ -60,17 +61,17 @@ impl<M: MergeClient> Merge<'_, M> {
 
     async fn settle_earlier(&mut self, watch: &mut dyn Watch) -> Result<Resumed, Error> {
         let open = self.ledger.open_calls()?;
-        let mut plans: BTreeMap<String, Option<Plan>> = BTreeMap::new();
+        let mut winners: BTreeMap<&str, Vec<LeadId>> = BTreeMap::new();
         for call in &open {
-            if !plans.contains_key(&call.plan) {
-                let plan =
-                    self.ledger.plan(&call.plan)?.and_then(|body| serde_json::from_str(&body).ok());
-                plans.insert(call.plan.clone(), plan);
-            }
+            winners.entry(&call.plan).or_default().extend(call.winners());
+        }
+        let mut plans: BTreeMap<&str, Plan> = BTreeMap::new();
+        for (plan, winners) in winners {
+            plans.extend(plan_of_run(self.ledger, plan, &winners)?.map(|found| (plan, found)));
         }
         let (mut resumed, mut pending) = (Resumed::default(), Vec::new());
         for call in &open {
-            let Some(plan) = plans.get(&call.plan).and_then(Option::as_ref) else {
+            let Some(plan) = plans.get(call.plan.as_str()) else {
                 return Err(Error::UnusablePlan {
                     id: call.plan.clone(),
                     what: "it is not of this version, and calls of it are open".to_owned(),

@@ -20,7 +20,7 @@ use super::verdict::Verdict;
 use super::work::Work;
 use super::write::record::Record;
 use crate::cancel::unless_stopped;
-use crate::dedupe::PlannedGroup;
+use crate::dedupe::{PlannedGroup, Reason};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::Purpose;
 use crate::marketo::UntilStopped;
@@ -59,10 +59,10 @@ impl<M: MergeClient> Merge<'_, M> {
         let mut standing = Vec::new();
         for group in groups {
             match rows.get(&group.winner) {
-                Some(why) => {
+                Some(why) if !group.overrules(Reason::CustomObjects) => {
                     run.leave(&Work::new(group, Vec::new()), Verdict::skipped(why.clone()));
                 }
-                None => standing.push(group),
+                _ => standing.push(group),
             }
         }
         let of_run = run.confirmed.plan().groups.iter().map(|group| group.losers.len() + 1).sum();

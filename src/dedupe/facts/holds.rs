@@ -13,7 +13,8 @@ use crate::dedupe::value::{self, is_empty, text_of};
 
 mod forms;
 
-use forms::{boolean, dates, midnight_of, nearly_equal, number, phone, same_day, text, time};
+pub(super) use forms::boolean;
+use forms::{dates, midnight_of, nearly_equal, number, phone, same_day, text, time};
 
 /// Why a value cannot be written to a field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +33,7 @@ pub enum WhyNot {
 
 /// How Marketo stores a field's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Boolean,
     Number,
     Date,
@@ -45,7 +46,7 @@ enum Kind {
 }
 
 impl FieldFacts {
-    fn kind(&self, field: &str) -> Kind {
+    pub(super) fn kind(&self, field: &str) -> Kind {
         match self.data_type(field) {
             "boolean" => Kind::Boolean,
             "integer" | "float" | "double" | "currency" | "percent" | "score" | "number" => {

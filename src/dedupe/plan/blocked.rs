@@ -8,7 +8,9 @@
 use std::collections::BTreeSet;
 
 use super::changes::{Draft, field_changes};
+use super::chosen::Wishes;
 use super::mailable::keep_mailable;
+use super::objection::is_in_crm;
 use crate::dedupe::consent::companion_of;
 use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::policy::Policy;
@@ -31,11 +33,25 @@ pub(super) fn choose<'l>(
     members: &'l [Lead],
     policy: &'l Policy,
     facts: &'l FieldFacts,
+    wishes: Wishes<'l>,
 ) -> Result<Merging<'l>, String> {
     let Some(first) = policy.winner.winner(members) else {
         return Err("it has no leads".to_owned());
     };
-    let best = merging(first, members, policy, facts)?;
+    let merging = |winner| merging(winner, members, policy, facts, wishes);
+    if let Some(id) = wishes.decided.winner {
+        let chosen = chosen_winner(id, first, members)?;
+        let mut merging = merging(chosen)?;
+        if chosen.id != first.id {
+            merging.reason = format!(
+                "a person chose it; by the rules lead {} would stay, since {}",
+                first.id,
+                policy.winner.why(first, members)
+            );
+        }
+        return Ok(told(merging));
+    }
+    let best = merging(first)?;
     let wrong = blocked(&best.draft, facts);
     if wrong.is_none() {
         return Ok(best);
@@ -43,7 +59,7 @@ pub(super) fn choose<'l>(
     let mut rivals: Vec<&Lead> =
         members.iter().filter(|lead| lead.id != first.id && lead.crm() == first.crm()).collect();
     rivals.sort_by(|a, b| policy.winner.compare(a, b));
-    let able = rivals.into_iter().filter_map(|lead| merging(lead, members, policy, facts).ok());
+    let able = rivals.into_iter().filter_map(|lead| merging(lead).ok());
     let other = able.min_by_key(|rival| blocked(&rival.draft, facts));
     let Some(other) = other.filter(|rival| blocked(&rival.draft, facts) < wrong) else {
         return Ok(told(best));
@@ -61,15 +77,36 @@ pub(super) fn choose<'l>(
     Ok(told(Merging { reason, ..other }))
 }
 
+/// The lead that a person wants to stay, or why Marketo or the CRM would let another one stay.
+fn chosen_winner<'l>(id: LeadId, first: &Lead, members: &'l [Lead]) -> Result<&'l Lead, String> {
+    let Some(chosen) = members.iter().find(|lead| lead.id == id) else {
+        return Err(format!("lead {id} is not one of this group"));
+    };
+    if chosen.id != first.id && is_in_crm(members) {
+        return Err(format!(
+            "lead {id} cannot be kept: several of the records are in the CRM, which decides which of them stays"
+        ));
+    }
+    if chosen.crm() < first.crm() {
+        return Err(format!(
+            "lead {id} cannot be kept: lead {} is the CRM's {}, which survives any merge",
+            first.id,
+            first.crm().label()
+        ));
+    }
+    Ok(chosen)
+}
+
 fn merging<'l>(
     winner: &'l Lead,
     members: &'l [Lead],
     policy: &'l Policy,
     facts: &'l FieldFacts,
+    wishes: Wishes<'l>,
 ) -> Result<Merging<'l>, String> {
     let losers = losers_in_order(members, winner.id);
     let in_order: Vec<&Lead> = std::iter::once(winner).chain(losers).collect();
-    let mut draft = field_changes(&in_order, policy, facts)?;
+    let mut draft = field_changes(&in_order, policy, facts, wishes)?;
     let spelling = keep_mailable(&in_order, facts, &mut draft.changes, &mut draft.expected)?;
     let why = policy.winner.why(winner, members);
     let reason = spelling.map_or(why.clone(), |words| format!("{why}; {words}"));

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::chosen::{Wishes, chosen_value};
 use super::model::FieldChange;
-use super::prediction::differs_by_nature;
 use super::ruling::{Ruling, Rulings};
 use super::together::{self, Givers};
+use crate::dedupe::by_nature::differs_by_nature;
 use crate::dedupe::consent;
+use crate::dedupe::consent::sense::Sense;
 use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::facts::holds::WhyNot;
 use crate::dedupe::field_rule::{Chosen, FieldRule, OPT_OUTS};
@@ -26,8 +28,12 @@ pub(super) struct Draft<'l> {
     pub(super) expected: BTreeMap<String, Value>,
     /// Fields that are blank and stay so, whatever a loser holds there.
     pub(super) blank: BTreeSet<String>,
+    /// Consent fields in which the leads differ and that nobody has decided.
+    pub(super) open_consent: BTreeSet<String>,
     rulings: Rulings<'l>,
     givers: Givers<'l>,
+    /// Fields whose values a person chose.
+    decided: BTreeSet<&'l str>,
     /// Changes of fields that were seen to be blocked, where the winner already has a value.
     pub(super) refused: BTreeSet<String>,
     /// Fields that keep the winner's value only because they are blocked.
@@ -52,20 +58,38 @@ pub(super) fn field_changes<'l>(
     in_order: &[&'l Lead],
     policy: &'l Policy,
     facts: &'l FieldFacts,
+    wishes: Wishes<'l>,
 ) -> Result<Draft<'l>, String> {
+    let chosen = &wishes.decided.values;
     let rulings: Rulings<'l> = fields(in_order, policy)
         .into_iter()
+        .chain(chosen.keys().map(String::as_str))
         .map(|field| (field, policy.ruling(field, facts)))
         .collect();
-    let givers = together::givers(&rulings, in_order, policy, facts)?;
+    let givers = together::givers(&rulings, in_order, policy, facts, chosen)?;
     let mut draft = Draft::default();
     for (field, ruling) in &rulings {
-        if policy.asks_a_person(field, facts)
-            && let Some(reason) = consent::conflict(field, in_order, facts)
-        {
-            return Err(reason);
+        if let Some(chosen) = chosen.get(*field) {
+            let (after, from) = chosen_value(field, chosen, in_order, facts)?;
+            let wanted =
+                Wanted { field, ruling: *ruling, after, from, firm: true, blank_stays: true };
+            draft.take(&wanted, in_order, facts)?;
+            draft.decided.insert(field);
+            continue;
+        }
+        let conflict = (policy.asks_a_person(field, facts))
+            .then(|| consent::conflict(field, in_order, facts))
+            .flatten();
+        let is_open = conflict.is_some();
+        if let Some(reason) = conflict {
+            if !wishes.lenient {
+                return Err(reason);
+            }
+            draft.open_consent.insert((*field).to_owned());
         }
         let (rule, firm) = match (ruling, givers.giver(ruling)) {
+            // Until a person says otherwise, a no counts.
+            _ if is_open && says_yes(field, facts) => (&FieldRule::AllTrue, false),
             (Ruling::Rule { rule, firm }, _) => (*rule, *firm),
             (Ruling::With(_) | Ruling::Bundle { .. }, None) => (&FieldRule::Winner, false),
             (Ruling::With(_) | Ruling::Bundle { .. }, Some(giver)) => {
@@ -153,6 +177,9 @@ impl Draft<'_> {
 
     /// What decided over a field, in words.
     pub(super) fn rule_in_words(&self, field: &str, winner: &Lead, facts: &FieldFacts) -> String {
+        if self.decided.contains(field) {
+            return "decided".to_owned();
+        }
         let Some(ruling) = self.rulings.get(field) else { return FieldRule::Winner.to_string() };
         let is_firm =
             matches!(ruling, Ruling::Rule { firm: true, .. } | Ruling::Bundle { firm: true, .. });
@@ -184,6 +211,11 @@ pub(super) fn saved_one_by_one(in_order: &[&Lead], policy: &Policy, facts: &Fiel
             && !ruled_out;
         left_to_marketo && blank(winner) && blank(first) && later.iter().any(|lead| !blank(lead))
     })
+}
+
+/// Whether the field is a boolean whose true is a consent.
+fn says_yes(field: &str, facts: &FieldFacts) -> bool {
+    facts.data_type(field) == "boolean" && consent::sense_of(field, facts) == Some(Sense::Consent)
 }
 
 fn too_long(why: &WhyNot, from: Option<LeadId>) -> String {

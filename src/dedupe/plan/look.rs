@@ -22,10 +22,13 @@ pub(super) fn look(lead: &Lead, group: &PlannedGroup, policy: &Policy, facts: &F
         let hidden = if facts.fields.contains_key(&field) { "" } else { HIDDEN };
         (field, format!("{hidden}{digest}"))
     };
+    let watched = watched_fields(lead, group, policy);
+    let value = |field: &String| Some((field.clone(), lead.value(field)?.clone()));
     Seen {
         id: lead.id,
         created_at: lead.created_at(),
-        digests: watched_fields(lead, group, policy).into_iter().map(digest).collect(),
+        values: watched.iter().filter_map(value).collect(),
+        digests: watched.into_iter().map(digest).collect(),
     }
 }
 

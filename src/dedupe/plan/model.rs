@@ -6,15 +6,19 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::digest::short_digest;
+use super::objection::{Objection, Reason};
+use crate::dedupe::cause::Cause;
+use crate::dedupe::decision::{Choice, Decisions};
+use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::key::Key;
 use crate::dedupe::policy::Policy;
+use crate::dedupe::risk::Risk;
 use crate::lead::LeadId;
 
 /// What a run is to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The first digits of the SHA-256 of everything below.
+    /// The first digits of its digest; the ledger gives it when it keeps the plan.
     pub id: String,
     /// The instance it is for.
     pub instance: String,
@@ -29,7 +33,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Puts the groups in order and names the plan by its content. A group with a lead of an
+    /// Puts the groups in order. A group with a lead of an
     /// earlier one is left out: no lead is merged twice.
     pub fn new(
         instance: String,
@@ -52,20 +56,7 @@ impl Plan {
             true
         });
         left_out.sort_by(|a, b| (&a.key, &a.leads).cmp(&(&b.key, &b.leads)));
-        let mut plan = Self { id: String::new(), instance, made_at, policy, groups, left_out };
-        plan.id = plan.digest();
-        plan
-    }
-
-    /// Whether the plan is what it was when it was made, to the byte.
-    pub fn is_intact(&self) -> bool {
-        Self { id: String::new(), ..self.clone() }.digest() == self.id
-    }
-
-    fn digest(&self) -> String {
-        // A plan is made of maps with text keys, texts and finite numbers, which always serialise.
-        let body = serde_json::to_vec(self).unwrap_or_default();
-        short_digest(&[&body])
+        Self { id: String::new(), instance, made_at, policy, groups, left_out }
     }
 }
 
@@ -114,6 +105,67 @@ pub struct PlannedGroup {
     /// How many fields have one value on all leads that have any, and keep it.
     #[serde(default)]
     pub equal: usize,
+    /// How the group came about, where that is known.
+    #[serde(default)]
+    pub cause: Option<Cause>,
+    /// How much there is to decide about it.
+    #[serde(default)]
+    pub risk: Risk,
+    /// Why the risk is not green, a sentence each.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// Why it is merged only where a person decided so.
+    #[serde(default)]
+    pub objections: Vec<Objection>,
+    /// Consent fields in which the leads differ and that neither a rule nor a person has decided.
+    #[serde(default)]
+    pub open_consent: BTreeSet<String>,
+    /// What a person decided about it, which is in all of the above.
+    #[serde(default)]
+    pub decided: Decisions,
+}
+
+impl PlannedGroup {
+    /// Every lead of the merge, the winner first.
+    pub fn leads(&self) -> impl Iterator<Item = LeadId> {
+        std::iter::once(self.winner).chain(self.losers.iter().copied())
+    }
+
+    /// Whether a person wanted the merge although this speaks against it.
+    pub fn overrules(&self, reason: Reason) -> bool {
+        self.decided.choice == Some(Choice::Merge)
+            && self.objections.iter().any(|objection| objection.reason == reason)
+    }
+
+    /// Whether the plan's run merges it: a person said so, or nothing speaks against it and nobody
+    /// decided otherwise.
+    pub fn merges(&self) -> bool {
+        match self.decided.choice {
+            Some(Choice::Merge) => true,
+            Some(Choice::Skip | Choice::Hold | Choice::NotSame) => false,
+            None => self.risk != Risk::Red,
+        }
+    }
+}
+
+/// What a kept plan says of all its groups: enough to plan each of them again without Marketo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanHeader {
+    /// The version of this form.
+    pub form: u32,
+    /// The instance it is for.
+    pub instance: String,
+    /// When the leads were read.
+    pub made_at: DateTime<Utc>,
+    /// By what it was made.
+    pub policy: Policy,
+    /// The fields of the instance as they were then.
+    pub facts: FieldFacts,
+}
+
+impl PlanHeader {
+    /// The version that this program writes.
+    pub const FORM: u32 = 1;
 }
 
 /// A value that the winner gets.
@@ -131,15 +183,25 @@ pub struct FieldChange {
 }
 
 /// What a decision believed of a lead.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
     /// The lead.
     pub id: LeadId,
     /// Together with the id its identity, since ids may be used again after a purge.
     pub created_at: Option<DateTime<Utc>>,
     /// Digests of the values that the decision looked at, by field, so that what changed can be
-    /// named.
+    /// found.
     pub digests: BTreeMap<String, String>,
+    /// The values themselves, so that what changed can be shown; a blank is not in it.
+    #[serde(default)]
+    pub values: BTreeMap<String, Value>,
+}
+
+impl Seen {
+    /// Whether it is the same lead with the same values, as Marketo stores them.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (self.id, self.created_at, &self.digests) == (other.id, other.created_at, &other.digests)
+    }
 }
 
 /// A group that is left alone.

@@ -30,7 +30,8 @@ pub fn plan_candidate(
         let leads: Vec<LeadId> = members.iter().map(|lead| lead.id).collect();
         return Err(LeftOut { key: key.clone(), leads, reason: objection.words });
     }
-    plan_group(key, leads, policy, facts)
+    let group = plan_group(key, leads, policy, facts)?;
+    Ok(PlannedGroup { cause: known.cause, ..group })
 }
 
 #[cfg(test)]

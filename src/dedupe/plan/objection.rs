@@ -39,10 +39,12 @@ pub enum Reason {
     Deliberate,
     /// It has more records than one person usually has.
     Large,
+    /// A merge would leave rows of custom objects behind, or nobody can tell.
+    CustomObjects,
 }
 
 impl Reason {
-    /// Every reason, in the order in which they are looked for.
+    /// Every reason that the leads themselves tell, in the order in which they are looked for.
     pub const ALL: [Self; 5] =
         [Self::Partitions, Self::Crm, Self::SeveralPeople, Self::Deliberate, Self::Large];
 
@@ -54,6 +56,7 @@ impl Reason {
             Self::SeveralPeople => "several_people",
             Self::Deliberate => "deliberate",
             Self::Large => "large",
+            Self::CustomObjects => "custom_objects",
         }
     }
 
@@ -65,6 +68,7 @@ impl Reason {
             Self::SeveralPeople => "perhaps several people",
             Self::Deliberate => "created without checking",
             Self::Large => "too many records for one person",
+            Self::CustomObjects => "rows of custom objects",
         }
     }
 
@@ -81,15 +85,28 @@ impl fmt::Display for Reason {
 }
 
 /// Why a group is left to a person, and what would have it merged all the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Objection {
     /// The kind.
     pub reason: Reason,
-    /// The reason in words, with the flag that allows the merge.
+    /// The reason in words, for whoever decides about this group.
+    pub why: String,
+    /// The same, with the flag that would allow the merge of all such groups.
     pub words: String,
 }
 
 impl Objection {
+    /// An objection with a flag, or another way, that allows the merge.
+    fn new(reason: Reason, why: impl Into<String>, remedy: &str) -> Self {
+        let why = why.into();
+        Self { reason, words: format!("{why}; {remedy}"), why }
+    }
+
+    /// Rows of custom objects that a merge would leave behind, or that nobody can tell.
+    pub fn custom_objects(why: &str) -> Self {
+        Self { reason: Reason::CustomObjects, why: why.to_owned(), words: why.to_owned() }
+    }
+
     /// Why a group is left to a person; `None` where it can be merged. The leads may come in any
     /// order.
     pub fn to(leads: &[Lead], known: Known, policy: &Policy) -> Option<Self> {
@@ -121,16 +138,16 @@ fn came_from_dynamics(members: &[Lead]) -> usize {
 pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
     let partitions: BTreeSet<Option<String>> = members.iter().map(Lead::partition).collect();
     if partitions.len() > 1 && !policy.across_partitions {
-        return Some(Objection {
-            reason: Reason::Partitions,
-            words:
-                "its records are in several lead partitions; --across-partitions would merge them"
-                    .to_owned(),
-        });
+        return Some(Objection::new(
+            Reason::Partitions,
+            "its records are in several lead partitions",
+            "--across-partitions would merge them",
+        ));
     }
     if is_in_crm(members) && !policy.merge_in_crm {
         return Some(Objection {
             reason: Reason::Crm,
+            why: "several of its records are in the CRM, which would merge them too".to_owned(),
             words:
                 "several of its records are in the CRM, which would have to merge them: do that there, or \
                     --merge-in-crm has the CRM do it"
@@ -140,6 +157,9 @@ pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
     if came_from_dynamics(members) > 1 && !policy.merge_in_crm {
         return Some(Objection {
             reason: Reason::Crm,
+            why: "several of its records came from Microsoft Dynamics, which Marketo cannot have merge them: merge \
+                  them there first"
+                .to_owned(),
             words: "several of its records came from Microsoft Dynamics, which Marketo cannot have merge them: merge \
                     them there first; --merge-in-crm would merge them in Marketo all the same"
                 .to_owned(),
@@ -148,9 +168,9 @@ pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
     if policy.include_shared {
         return None;
     }
-    likely_shared(members, &policy.skip).map(|why| Objection {
-        reason: Reason::SeveralPeople,
-        words: format!("it may be several people: {why}; --include-shared would merge them"),
+    likely_shared(members, &policy.skip).map(|why| {
+        let why = format!("it may be several people: {why}");
+        Objection::new(Reason::SeveralPeople, why, "--include-shared would merge them")
     })
 }
 
@@ -162,21 +182,19 @@ fn unless_named(size: usize, known: Known, policy: &Policy) -> Option<Objection>
         return None;
     }
     if known.cause == Some(Cause::CreateDuplicate) && !policy.include_deliberate {
-        return Some(Objection {
-            reason: Reason::Deliberate,
-            words:
-                "an integration told Marketo to create without checking, so that its records may be meant as \
-                    they are; --cause create_duplicate, or --email with its address, would merge them"
-                    .to_owned(),
-        });
+        return Some(Objection::new(
+            Reason::Deliberate,
+            "an integration told Marketo to create without checking, so that its records may be meant as they are",
+            "--cause create_duplicate, or --email with its address, would merge them",
+        ));
     }
     let above = policy.skip.above;
-    (size > above).then(|| Objection {
-        reason: Reason::Large,
-        words: format!(
-            "it has {size} records, more than one person usually has; look at them, then --email with its \
-             address would merge them (or a higher `skip.above`, which is {above})"
-        ),
+    (size > above).then(|| {
+        let remedy = format!(
+            "look at them, then --email with its address would merge them (or a higher `skip.above`, which is {above})"
+        );
+        let why = format!("it has {size} records, more than one person usually has");
+        Objection::new(Reason::Large, why, &remedy)
     })
 }
 

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::model::{Dropped, FieldChange, PlannedGroup};
+use crate::dedupe::by_nature::differs_by_nature;
+use crate::dedupe::decision::ChosenValue;
 use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::field_rule::{CONCAT, FieldRule, FieldRules};
 use crate::dedupe::policy::Policy;
@@ -49,43 +51,6 @@ pub struct Deviation {
     pub held: Value,
 }
 
-/// Fields that differ on every lead by nature, or that Marketo derives: no conflict, no loss, and
-/// nothing to write (recorded from live instances).
-const BY_NATURE: &[&str] = &[
-    "id",
-    "createdAt",
-    "updatedAt",
-    "leadPerson",
-    "personPrimaryLeadInterest",
-    "contactCompany",
-    "mktoName",
-    "cookies",
-    "anonymousIP",
-    "priority",
-    "urgency",
-    "relativeScore",
-    "originalSourceType",
-    "originalSourceInfo",
-    "originalSearchEngine",
-    "originalSearchPhrase",
-    "originalReferrer",
-    "registrationSourceType",
-    "registrationSourceInfo",
-    "inferredCompany",
-    "inferredCountry",
-    "inferredCity",
-    "inferredStateRegion",
-    "inferredPostalCode",
-    "inferredMetropolitanArea",
-    "inferredPhoneAreaCode",
-];
-
-/// Whether a field differs on every lead by nature. Whole names: `registrationCode` is a field of
-/// somebody's own.
-pub(super) fn differs_by_nature(field: &str) -> bool {
-    BY_NATURE.contains(&field)
-}
-
 /// How the losers leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Calls {
@@ -121,7 +86,7 @@ impl PlannedGroup {
             ids.filter_map(|id| leads.iter().find(|lead| lead.id == id)).collect();
         let calls =
             if self.one_per_call || self.in_crm { Calls::OneByOne } else { Calls::Together };
-        predict_with((&self.changes, &self.blank), &in_order, facts, &policy.fields, calls)
+        predict_with(self.written(&self.changes), &in_order, facts, &policy.fields, calls)
     }
 
     /// Predicts the survivor of one call of the group. The winner comes first, then the losers in
@@ -134,12 +99,40 @@ impl PlannedGroup {
         rules: &FieldRules,
     ) -> Prediction {
         let changes = changes_as_held(&self.changes, in_order, facts);
-        predict_with((&changes, &self.blank), in_order, facts, rules, Calls::Together)
+        predict_with(self.written(&changes), in_order, facts, rules, Calls::Together)
+    }
+
+    /// How many opt-outs of its leads the survivor would not have: none, by law 5. Counted, so that
+    /// it is seen.
+    pub fn opt_outs_lost(&self, leads: &[Lead], policy: &Policy, facts: &FieldFacts) -> usize {
+        let prediction = self.predict(leads, policy, facts);
+        let takes_part = |lead: &&Lead| self.leads().any(|id| id == lead.id);
+        let said_no = |field: &str| leads.iter().filter(takes_part).any(|lead| lead.flag(field));
+        let lost = prediction.fields.iter().filter(|(field, expected)| {
+            facts.is_opt_out(field)
+                && said_no(field)
+                && !Lead::new(0).with(field, expected.likeliest().clone()).flag(field)
+        });
+        lost.count()
+    }
+
+    fn written<'w>(&'w self, changes: &'w [FieldChange]) -> Written<'w> {
+        Written { changes, blank: &self.blank, chosen: &self.decided.values }
     }
 }
 
+/// What a plan does to the winner before the merge.
+#[derive(Debug, Clone, Copy)]
+struct Written<'w> {
+    changes: &'w [FieldChange],
+    /// Fields that stay blank.
+    blank: &'w BTreeSet<String>,
+    /// Fields whose values a person chose, whatever their rules say.
+    chosen: &'w BTreeMap<String, ChosenValue>,
+}
+
 fn predict_with(
-    (changes, blank): (&[FieldChange], &BTreeSet<String>),
+    Written { changes, blank, chosen }: Written<'_>,
     in_order: &[&Lead],
     facts: &FieldFacts,
     rules: &FieldRules,
@@ -153,7 +146,7 @@ fn predict_with(
     for field in fields {
         if differs_by_nature(field)
             || facts.is_derived(field)
-            || *rules.of(field) == FieldRule::Ignore
+            || (*rules.of(field) == FieldRule::Ignore && !chosen.contains_key(field))
         {
             continue;
         }
@@ -166,9 +159,10 @@ fn predict_with(
             }
             None => unwritten(field, in_order, facts, calls),
         };
-        let keeps_blank = *rules.of(field) == FieldRule::KeepBlank;
+        let keeps_blank = *rules.of(field) == FieldRule::KeepBlank && !chosen.contains_key(field);
         let stays = if keeps_blank { winners(field, in_order) } else { expected.likeliest() };
-        let made_of_all = change.is_some_and(|change| change.from.is_none());
+        let made_of_all =
+            change.is_some_and(|change| change.from.is_none()) && !chosen.contains_key(field);
         let before = prediction.dropped.len();
         for lead in in_order {
             let Some(value) = lead.value(field).filter(|value| !is_nothing(value)) else {
@@ -285,9 +279,9 @@ impl Prediction {
 mod tests {
     use serde_json::{Value, json};
 
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
-    use super::{Calls, Dropped, Prediction, predict_with};
+    use super::{Calls, Dropped, Prediction, Written, predict_with};
     use crate::dedupe::FieldRules;
     use crate::dedupe::{FieldChange, FieldFact, FieldFacts};
     use crate::lead::Lead;
@@ -303,7 +297,9 @@ mod tests {
 
     fn predict_call(leads: &[&Lead], changes: &[FieldChange], facts: &FieldFacts) -> Prediction {
         let nothing = BTreeSet::new();
-        predict_with((changes, &nothing), leads, facts, &FieldRules::default(), Calls::Together)
+        let (blank, chosen) = (&nothing, &BTreeMap::new());
+        let written = Written { changes, blank, chosen };
+        predict_with(written, leads, facts, &FieldRules::default(), Calls::Together)
     }
 
     fn change(name: &str, before: Value, after: Value, from: Option<u64>) -> FieldChange {

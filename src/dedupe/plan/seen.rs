@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
-use super::decide::plan_group;
+use super::decide::{plan_decided, plan_group};
 use super::look::{HIDDEN, look};
 use super::model::{Dropped, FieldChange, PlannedGroup, Seen};
+use super::objection::{Known, Objection};
+use crate::dedupe::decision::Choice;
 use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::policy::Policy;
 use crate::dedupe::value::is_empty;
@@ -21,17 +23,43 @@ pub fn still_as_seen(
     for before in &planned.seen {
         let lead = same_lead(planned, before, &mut leads, policy)?;
         let now = look(lead, planned, policy, facts);
-        if now != *before {
+        if !now.is_same(before) {
             let reason = changed(before, &now, lead);
             *lead = without_spread_opt_out(lead, planned)
-                .filter(|lead| look(lead, planned, policy, facts) == *before)
+                .filter(|lead| look(lead, planned, policy, facts).is_same(before))
                 .ok_or(reason)?;
         }
     }
-    match plan_group(&planned.key, &leads, policy, facts) {
-        Ok(again) => differs(planned, &again, facts).map_or(Ok(()), Err),
-        Err(left_out) => Err(left_out.reason),
+    let again = plan_again(planned, &leads, policy, facts)?;
+    differs(planned, &again, facts).map_or(Ok(()), Err)
+}
+
+/// The group planned anew with what a person decided about it. What speaks against the merge must
+/// have spoken against it when they did.
+fn plan_again(
+    planned: &PlannedGroup,
+    leads: &[Lead],
+    policy: &Policy,
+    facts: &FieldFacts,
+) -> Result<PlannedGroup, String> {
+    let decided = planned.decided.choice == Some(Choice::Merge);
+    if !decided && !planned.decided.changes_the_merge() {
+        return plan_group(&planned.key, leads, policy, facts).map_err(|left| left.reason);
     }
+    // That it was made on purpose, or is large, was known then, and does not change.
+    let known = Known { cause: planned.cause, named: true };
+    let again = plan_decided(&planned.key, leads, known, policy, facts, &planned.decided)
+        .map_err(|left| left.reason)?;
+    let was_known = |objection: &&Objection| {
+        decided && planned.objections.iter().any(|known| known.reason == objection.reason)
+    };
+    if let Some(new) = again.objections.iter().find(|objection| !was_known(objection)) {
+        return Err(format!("since the plan was made, {}", new.why));
+    }
+    if let Some(field) = again.open_consent.difference(&planned.open_consent).next() {
+        return Err(format!("since the plan was made its records differ in the consent `{field}`"));
+    }
+    Ok(again)
 }
 
 /// What a group that was planned again would do otherwise, or lose besides; none where it is the
@@ -143,7 +171,7 @@ pub fn rest_as_seen(
             continue;
         }
         let lead = same_lead(planned, before, &mut leads, policy)?;
-        let as_seen = |lead: &Lead| look(lead, planned, policy, facts) == *before;
+        let as_seen = |lead: &Lead| look(lead, planned, policy, facts).is_same(before);
         if is_loser
             && !as_seen(lead)
             && !without_spread_opt_out(lead, planned).is_some_and(|lead| as_seen(&lead))
@@ -180,8 +208,7 @@ fn same_lead<'l>(
     Ok(lead)
 }
 
-/// Names the first field that differs, with what it holds now. Only a digest is known of what it
-/// held.
+/// Names the fields that differ, each with what it held and what it holds now.
 fn changed(before: &Seen, now: &Seen, lead: &Lead) -> String {
     let fields: Vec<String> = now
         .digests
@@ -192,7 +219,11 @@ fn changed(before: &Seen, now: &Seen, lead: &Lead) -> String {
                 return format!("`{field}` (this instance no longer shows the field)");
             }
             let was_blank = before.digests.get(field).is_some_and(String::is_empty);
-            let was = if was_blank { "(blank) → " } else { "now " };
+            let was = match before.values.get(field) {
+                Some(value) if !was_blank => format!("{} → ", shown(value)),
+                _ if was_blank => "(blank) → ".to_owned(),
+                _ => "now ".to_owned(),
+            };
             format!("`{field}` ({was}{})", shown(lead.value(field).unwrap_or(&Value::Null)))
         })
         .collect();

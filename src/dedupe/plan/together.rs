@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::chosen::chosen_value;
 use super::ruling::{Ruling, Rulings};
+use crate::dedupe::decision::ChosenValue;
 use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::policy::Policy;
 use crate::dedupe::value::{filled, is_nothing};
@@ -39,6 +41,7 @@ pub(super) fn givers<'l>(
     in_order: &[&'l Lead],
     policy: &Policy,
     facts: &FieldFacts,
+    chosen: &BTreeMap<String, ChosenValue>,
 ) -> Result<Givers<'l>, String> {
     let mut bundles: BTreeMap<&str, (bool, Vec<&str>)> = BTreeMap::new();
     let mut companions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -57,7 +60,13 @@ pub(super) fn givers<'l>(
         givers.bundles.insert(name.to_owned(), giver);
     }
     for (flag, fields) in companions {
-        let giver = giver_of_companions(flag, &fields, in_order, policy, facts, &givers)?;
+        let giver = match chosen.get(flag) {
+            Some(value) => {
+                let (kept, _) = chosen_value(flag, value, in_order, facts)?;
+                giver_of_kept(flag, &kept, &fields, in_order, facts)
+            }
+            None => giver_of_companions(flag, &fields, in_order, policy, facts, &givers)?,
+        };
         givers.companions.insert(flag.to_owned(), giver);
     }
     Ok(givers)
@@ -107,9 +116,7 @@ fn comes_over(field: &str, lead: &Lead, in_order: &[&Lead], facts: &FieldFacts) 
     facts.holds(field, &stays, lead.value(field).unwrap_or(&Value::Null))
 }
 
-/// Of the leads that hold what the consent field keeps, one that says something of when or why: the
-/// winner, else the one that was updated last. Where none says anything, the first of them, so that
-/// no other record's reason stands there.
+/// The giver where a rule decides over the consent field.
 fn giver_of_companions<'l>(
     flag: &str,
     fields: &[&str],
@@ -125,7 +132,20 @@ fn giver_of_companions<'l>(
         }
         (_, giver) => giver.and_then(|giver| giver.value(flag)).cloned().unwrap_or(Value::Null),
     };
-    let holds = |lead: &&&Lead| facts.holds(flag, lead.value(flag).unwrap_or(&Value::Null), &kept);
+    Ok(giver_of_kept(flag, &kept, fields, in_order, facts))
+}
+
+/// Of the leads that hold what the consent field keeps, one that says something of when or why: the
+/// winner, else the one that was updated last. Where none says anything, the first of them, so that
+/// no other record's reason stands there.
+fn giver_of_kept<'l>(
+    flag: &str,
+    kept: &Value,
+    fields: &[&str],
+    in_order: &[&'l Lead],
+    facts: &FieldFacts,
+) -> Option<&'l Lead> {
+    let holds = |lead: &&&Lead| facts.holds(flag, lead.value(flag).unwrap_or(&Value::Null), kept);
     let holders: Vec<&'l Lead> = in_order.iter().filter(holds).copied().collect();
     let says = |lead: &&&Lead| fields.iter().any(|field| filled(lead, field).is_some());
     let winner = holders
@@ -133,5 +153,5 @@ fn giver_of_companions<'l>(
         .filter(says)
         .find(|lead| Some(lead.id) == in_order.first().map(|first| first.id));
     let latest = || holders.iter().rev().filter(says).max_by_key(|lead| lead.updated_at());
-    Ok(winner.or_else(latest).or(holders.first()).copied())
+    winner.or_else(latest).or(holders.first()).copied()
 }

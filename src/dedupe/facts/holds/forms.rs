@@ -10,7 +10,7 @@ use crate::dedupe::value::{flag_of, number_of, text_of};
 use crate::lead::parse_time;
 
 /// In a field that is known to be a boolean, the numbers 1 and 0 are true and false.
-pub(super) fn boolean(value: &Value) -> Option<bool> {
+pub(in crate::dedupe::facts) fn boolean(value: &Value) -> Option<bool> {
     let word = |text: &str| match text.trim().to_ascii_lowercase().as_str() {
         "yes" | "t" | "y" => Some(true),
         "no" | "f" | "n" => Some(false),

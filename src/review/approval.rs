@@ -1,0 +1,65 @@
+//! Approvals: which plans need one, and when one counts. Pure but for the ledger.
+//!
+//! An approval is of one digest, so that any later decision voids it. A run takes it up; what the
+//! run did not come to may still be carried out under it, and nothing else.
+
+use std::collections::BTreeSet;
+
+use super::error::Error;
+use super::loaded::Loaded;
+use super::model::Approval;
+use crate::ledger::{ApprovalRow, Ledger};
+
+fn of(row: ApprovalRow) -> Approval {
+    let ApprovalRow { digest, by, at, note, .. } = row;
+    Approval { digest, by, at, note }
+}
+
+/// The approval of exactly what the plan is now, which no run took up.
+pub(super) fn valid(ledger: &Ledger, loaded: &Loaded) -> Result<Option<Approval>, Error> {
+    let digest = loaded.digest();
+    let row = ledger.approval_of(&loaded.head.plan)?;
+    let row = row.filter(|row| row.digest == digest && row.used_at.is_none());
+    Ok(row.map(of))
+}
+
+/// Approves what the plan is now, which has to have this digest.
+pub(super) fn approve(
+    ledger: &mut Ledger,
+    loaded: &Loaded,
+    (digest, by, note): (&str, &str, Option<&str>),
+    two_people: bool,
+    at: &str,
+) -> Result<Approval, Error> {
+    let by = by.trim();
+    if by.is_empty() {
+        return Err(Error::Nameless { what: "approves" });
+    }
+    same_digest(loaded, digest)?;
+    if two_people && deciders(loaded).contains(&folded(by)) {
+        return Err(Error::SamePerson { plan: loaded.head.plan.clone(), by: by.to_owned() });
+    }
+    ledger.approve(&loaded.head.plan, digest, by, at, note)?;
+    let row = ledger.approval_of(&loaded.head.plan)?;
+    row.map(of).ok_or(Error::Nameless { what: "approves" })
+}
+
+/// Refuses another digest than that of the plan as things stand.
+pub(super) fn same_digest(loaded: &Loaded, asked: &str) -> Result<(), Error> {
+    let now = loaded.digest();
+    if asked.trim().eq_ignore_ascii_case(&now) {
+        return Ok(());
+    }
+    let (plan, asked) = (loaded.head.plan.clone(), asked.to_owned());
+    Err(Error::OtherDigest { plan, asked, now })
+}
+
+/// Who decided anything that is in force, as names are compared.
+pub(super) fn deciders(loaded: &Loaded) -> BTreeSet<String> {
+    loaded.index.in_force().map(|(_, made)| folded(&made.by)).collect()
+}
+
+/// A name as it is compared: case and blanks do not make two people of one.
+pub(super) fn folded(name: &str) -> String {
+    name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}

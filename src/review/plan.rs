@@ -1,0 +1,212 @@
+//! A plan that is shown, decided about and approved, by whichever door.
+//!
+//! The ledger is open, and locked, only within each call, so that a live page and a command can go
+//! side by side. Never: merges; holds more leads than the cards of one page.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::approval;
+use super::card::Card;
+use super::cards::card;
+use super::deciding;
+use super::error::Error;
+use super::loaded::Loaded;
+use super::model::{
+    Approval, Blocked, CardFilter, Decided, Door, Failed, Head, Page, Reviewed, Tab,
+};
+use crate::dedupe::{Decisions, Key};
+use crate::ledger::Ledger;
+use crate::merge::kept_plan::parsed;
+
+/// A plan of a ledger file.
+#[derive(Debug)]
+pub struct PlanReview {
+    file: PathBuf,
+    instance: String,
+    now: fn() -> DateTime<Utc>,
+    two_people: bool,
+    loaded: Mutex<Loaded>,
+}
+
+impl PlanReview {
+    /// Opens a plan, by its id or name, for reading and deciding. `now` is what the ledger's times
+    /// are read from.
+    pub fn open(
+        file: &Path,
+        instance: &str,
+        plan: &str,
+        now: fn() -> DateTime<Utc>,
+    ) -> Result<Self, Error> {
+        let ledger = Ledger::open(file, instance)?;
+        let loaded = Mutex::new(Loaded::of(&ledger, instance, plan)?);
+        let (file, instance) = (file.to_owned(), instance.to_owned());
+        Ok(Self { file, instance, now, two_people: false, loaded })
+    }
+
+    /// `review.two_people`: whether somebody who decided may not approve.
+    #[must_use]
+    pub fn two_people(self, two_people: bool) -> Self {
+        Self { two_people, ..self }
+    }
+
+    /// The plan in short, as things stand.
+    pub fn head(&self) -> Result<Head, Error> {
+        let (ledger, loaded) = self.at_work()?;
+        head(&ledger, &loaded)
+    }
+
+    /// The cards that pass a filter, after a place, in the plan's order.
+    pub fn cards(
+        &self,
+        filter: &CardFilter,
+        after: Option<u64>,
+        count: usize,
+    ) -> Result<Page, Error> {
+        let (ledger, loaded) = self.at_work()?;
+        if filter.tab == Some(Tab::Blocked) {
+            return Ok(Page { cards: Vec::new(), total: loaded.blocked });
+        }
+        let (total, places) = loaded.index.find(filter, after, count);
+        let cards =
+            places.into_iter().filter_map(|place| card_at(&ledger, &loaded, place).transpose());
+        Ok(Page { cards: cards.collect::<Result<_, _>>()?, total })
+    }
+
+    /// The card at a place.
+    pub fn card(&self, place: u64) -> Result<Option<Card>, Error> {
+        let (ledger, loaded) = self.at_work()?;
+        usize::try_from(place).map_or(Ok(None), |place| card_at(&ledger, &loaded, place))
+    }
+
+    /// The card of a group, by its key as stored or as a person writes it.
+    pub fn card_by_key(&self, key: &str) -> Result<Option<Card>, Error> {
+        let (ledger, loaded) = self.at_work()?;
+        let as_stored = || Key::of(key).and_then(|key| loaded.index.place_of(key.as_str()));
+        match loaded.index.place_of(key).or_else(as_stored) {
+            Some(place) => card_at(&ledger, &loaded, place),
+            None => Ok(None),
+        }
+    }
+
+    /// What a card would be with other decisions. Nothing is kept; `refused` of the card says why
+    /// they cannot be carried out.
+    pub fn preview(&self, place: u64, decisions: &Decisions) -> Result<Card, Error> {
+        let (ledger, loaded) = self.at_work()?;
+        let at = usize::try_from(place).ok().filter(|place| *place < loaded.index.len());
+        let at = at.ok_or_else(|| Error::NoSuchGroup {
+            plan: loaded.head.plan.clone(),
+            key: format!("at place {place}"),
+        })?;
+        Ok(card(place, &loaded.kept(&ledger, at)?, &loaded.header, decisions))
+    }
+
+    /// Keeps decisions about groups, by their keys as stored: all or none. What is as it was is not
+    /// written. One that cannot be carried out is kept with the reason, and has no effect.
+    pub fn decide(
+        &self,
+        decided: &[(String, Decisions)],
+        by: &str,
+        door: Door,
+    ) -> Result<Decided, Error> {
+        let (mut ledger, mut loaded) = self.at_work()?;
+        let at = self.at();
+        deciding::decide(&mut ledger, &mut loaded, decided, (by, door, &at))
+    }
+
+    /// Approves the plan as it stands, which has to have this digest.
+    pub fn approve(&self, digest: &str, by: &str, note: Option<&str>) -> Result<Approval, Error> {
+        let (mut ledger, loaded) = self.at_work()?;
+        let words = (digest, by, note);
+        approval::approve(&mut ledger, &loaded, words, self.two_people, &self.at())
+    }
+
+    /// The groups that nobody can decide about, `count` of them from this one on.
+    pub fn blocked(&self, from: u64, count: usize) -> Result<Vec<Blocked>, Error> {
+        let (ledger, loaded) = self.at_work()?;
+        let rows = ledger.left_from(loaded.head.number, from, count)?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(Blocked {
+                    key: Key::stored(row.key).map(|key| key.to_string()).unwrap_or_default(),
+                    leads: parsed(&loaded.head.plan, &row.leads)?,
+                    reason: row.reason,
+                })
+            })
+            .collect()
+    }
+
+    /// The ledger, and the plan as it stands now.
+    fn at_work(&self) -> Result<(Ledger, MutexGuard<'_, Loaded>), Error> {
+        // A thread that panicked left the list whole: it learns whole decisions.
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let ledger = Ledger::open(&self.file, &self.instance)?;
+        loaded.refresh(&ledger)?;
+        Ok((ledger, loaded))
+    }
+
+    fn at(&self) -> String {
+        (self.now)().to_rfc3339_opts(SecondsFormat::Millis, true)
+    }
+}
+
+/// The plan in short, as things stand.
+pub(super) fn head(ledger: &Ledger, loaded: &Loaded) -> Result<Head, Error> {
+    let sums = loaded.index.sums();
+    Ok(Head {
+        plan: loaded.head.plan.clone(),
+        name: loaded.head.name.clone(),
+        instance: loaded.header.instance.clone(),
+        made_at: loaded.head.made_at.clone(),
+        digest: loaded.digest(),
+        groups: loaded.index.len() as u64,
+        records: sums.records,
+        safe: sums.safe,
+        decide: sums.decide,
+        blocked: loaded.blocked,
+        done: sums.done,
+        dropped_values: sums.dropped,
+        opt_outs_lost: sums.lost,
+        approval: approval::valid(ledger, loaded)?,
+    })
+}
+
+fn card_at(ledger: &Ledger, loaded: &Loaded, place: usize) -> Result<Option<Card>, Error> {
+    let Some(key) = loaded.index.key(place) else { return Ok(None) };
+    let nothing = Decisions::default();
+    let decisions = loaded.index.made(key).map_or(&nothing, |made| &made.decisions);
+    Ok(Some(card(place as u64, &loaded.kept(ledger, place)?, &loaded.header, decisions)))
+}
+
+impl Reviewed for PlanReview {
+    fn head(&self) -> Result<Head, Failed> {
+        Ok(Self::head(self)?)
+    }
+
+    fn cards(&self, filter: &CardFilter, after: Option<u64>, count: usize) -> Result<Page, Failed> {
+        Ok(Self::cards(self, filter, after, count)?)
+    }
+
+    fn card_by_key(&self, key: &str) -> Result<Option<Card>, Failed> {
+        Ok(Self::card_by_key(self, key)?)
+    }
+
+    fn blocked(&self, after: u64, count: usize) -> Result<Vec<Blocked>, Failed> {
+        Ok(Self::blocked(self, after, count)?)
+    }
+
+    fn decide(
+        &self,
+        decided: &[(String, Decisions)],
+        by: &str,
+        door: Door,
+    ) -> Result<Decided, Failed> {
+        Ok(Self::decide(self, decided, by, door)?)
+    }
+
+    fn approve(&self, digest: &str, by: &str, note: Option<&str>) -> Result<Approval, Failed> {
+        Ok(Self::approve(self, digest, by, note)?)
+    }
+}
