@@ -21,6 +21,7 @@ mod caches;
 mod completions;
 mod confirm;
 mod daily_usage;
+mod decisions;
 mod demo;
 mod doctor;
 mod exit;
@@ -34,6 +35,7 @@ mod leases;
 mod log;
 mod merge;
 mod overview;
+mod plan;
 mod progress;
 mod report;
 mod sandbox;
@@ -102,6 +104,8 @@ enum Configured {
     Scan(scan::ScanArgs),
     Report(report::ReportArgs),
     Explain(explain::ExplainArgs),
+    Plan(plan::PlanArgs),
+    Decisions(decisions::DecisionsArgs),
     Merge(merge::MergeArgs),
     Upsert(upsert::UpsertArgs),
     Guard(guard::GuardArgs),
@@ -206,6 +210,8 @@ impl Configured {
             Self::Scan(args) => scan::run(context, &args).await,
             Self::Report(args) => report::run(context, &args),
             Self::Explain(args) => explain::run(context, args),
+            Self::Plan(args) => plan::run(context, args).await,
+            Self::Decisions(args) => decisions::run(context, &args),
             Self::Merge(args) => merge::run(context, &args).await,
             Self::Upsert(args) => upsert::run(context, &args).await,
             Self::Guard(args) => guard::run(context, &args).await,

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::dedupe::{Bundles, FieldRules, KeySpec, Policy, Skip, WinnerOrder};
+use crate::dedupe::{Bundles, FieldRules, KeySpec, Policy, ReviewPolicy, Skip, WinnerOrder};
 
 mod error;
 mod file;
@@ -79,6 +79,8 @@ pub struct Config {
     pub skip: Skip,
     /// How far one run of `merge` goes.
     pub merge: MergeSettings,
+    /// Who has to say yes to a plan.
+    pub review: ReviewSettings,
     /// How the proxy guards writes.
     pub guard: GuardConfig,
     /// How many times as fast as the wall's Marketo's time passes; above 1 only towards a sandbox
@@ -86,6 +88,15 @@ pub struct Config {
     pub clock_speed: u32,
     /// Where the default files lie.
     paths: paths::Paths,
+}
+
+/// `review.*`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReviewSettings {
+    /// Which plans need an approval.
+    pub policy: ReviewPolicy,
+    /// Whether who decided may not approve.
+    pub two_people: bool,
 }
 
 /// `limits.*`: the instance belongs to others too.

@@ -49,7 +49,7 @@ pub use plan::{
     PlannedGroup, Prediction, Reason, Seen, UnknownField, digest_of, may_be_chosen, plan_candidate,
     plan_decided, plan_group, rest_as_seen, still_as_seen,
 };
-pub use policy::Policy;
+pub use policy::{Policy, ReviewPolicy};
 pub use risk::Risk;
 pub use winner::{WinnerOrder, WinnerRule};
 

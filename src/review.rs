@@ -8,18 +8,27 @@ mod approval;
 pub mod card;
 mod cards;
 mod deciding;
+mod diff;
 mod effect;
 mod error;
 mod index;
+mod lists;
 mod loaded;
 pub mod model;
 pub mod page;
 pub mod server;
 mod plan;
+mod take_up;
+mod view;
 
+pub use diff::differences;
 pub use error::Error;
+pub use lists::{forget_not_same, kept_decisions, listed};
+pub(crate) use loaded::Loaded;
 pub use model::{Approval, Blocked, CardFilter, Decided, Door, Head, Page, Tab};
 pub use plan::PlanReview;
+pub(crate) use take_up::{Rules, decided_plan, permit, take_up};
+pub use view::{Difference, KeptDecision, ListedPlan, Shown};
 
 #[cfg(test)]
 mod tests;

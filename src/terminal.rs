@@ -89,6 +89,16 @@ pub(crate) fn about(span: Duration) -> String {
     }
 }
 
+/// JSON escapes what a terminal would obey, except the marks that turn the direction of writing and
+/// the C1 controls.
+pub(crate) fn harmless(json: &str) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    json.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! Why a command failed: the one error type that knows exit codes and hints.
 
 use super::Exit;
-use crate::{cache, config, guard, leases, ledger, marketo, merge, scan};
+use crate::{cache, config, guard, leases, ledger, marketo, merge, review, scan};
 
 /// A command's failure. Each source keeps its own words; this type adds the exit code and the next
 /// step.
@@ -40,6 +40,9 @@ pub enum Failure {
         /// Which, and why.
         what: String,
     },
+    /// A plan cannot be shown, decided about, approved or carried out as it was asked for.
+    #[error(transparent)]
+    Review(review::Error),
     /// A flag's value, or flags that do not go together.
     #[error("{what}")]
     Usage {
@@ -94,6 +97,7 @@ impl Failure {
             Self::Config(_)
             | Self::Usage { .. }
             | Self::Plan { .. }
+            | Self::Review(_)
             | Self::Input(_)
             | Self::Scan(
                 scan::Error::File(_)
@@ -102,7 +106,9 @@ impl Failure {
             )
             | Self::LookupField { .. }
             | Self::Cache(cache::Error::Missing { .. } | cache::Error::OtherInstance { .. })
-            | Self::Ledger(ledger::Error::OtherInstance { .. }) => Exit::Usage,
+            | Self::Ledger(ledger::Error::OtherInstance { .. } | ledger::Error::NameTaken { .. }) => {
+                Exit::Usage
+            }
             Self::Marketo(error) | Self::Scan(scan::Error::Marketo(error)) => exit_of(error),
             Self::BrokenPipe => Exit::Done,
             Self::Stopped => Exit::Stopped,
@@ -151,6 +157,7 @@ impl Failure {
             | Self::Scan(_)
             | Self::Ledger(_)
             | Self::Plan { .. }
+            | Self::Review(_)
             | Self::Demo { .. }
             | Self::Guard(_)
             | Self::RaceCounts(_)
@@ -211,6 +218,16 @@ impl From<merge::Error> for Failure {
             plan @ (merge::Error::NoSuchPlan { .. } | merge::Error::UnusablePlan { .. }) => {
                 Self::Plan { what: plan.to_string() }
             }
+        }
+    }
+}
+
+impl From<review::Error> for Failure {
+    fn from(error: review::Error) -> Self {
+        match error {
+            review::Error::Ledger(error) => error.into(),
+            review::Error::Plan(error) => error.into(),
+            other => Self::Review(other),
         }
     }
 }

@@ -48,6 +48,11 @@ pub(super) struct FilterArgs {
 }
 
 impl FilterArgs {
+    /// Only the group of this address.
+    pub(super) fn only(&mut self, email: &str) {
+        self.email = vec![email.to_owned()];
+    }
+
     /// The filter that they ask for. Reads the file that they name.
     pub(super) fn read(&self, context: &mut Context) -> Result<Filter, Failure> {
         let from_file = self

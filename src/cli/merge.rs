@@ -2,13 +2,14 @@
 
 use clap::Args;
 
+pub(super) use self::chosen::candidates;
 use self::follow::{Follow, key_of};
 use self::steps::{Asked, Steps};
 use super::filter::{FLAGS, FilterArgs, at_least_one};
 use super::{Context, Exit, Failure, Ui, history};
 use crate::cache::Cache;
 use crate::config::Config;
-use crate::dedupe::Policy;
+use crate::dedupe::{Policy, ReviewPolicy};
 use crate::marketo::Client;
 use crate::merge::{Hold, Merge, Settings};
 use crate::report::Filter;
@@ -44,9 +45,12 @@ pub(super) struct MergeArgs {
     /// Do not ask on a terminal how many records will vanish
     #[arg(long, requires = "confirm")]
     yes: bool,
-    /// Carry out, or show, the plan that an earlier run printed
-    #[arg(long, value_name = "ID", conflicts_with_all = NOT_WITH_A_PLAN)]
+    /// Carry out, or show, a plan that is kept, by its id or name
+    #[arg(long, value_name = "PLAN", conflicts_with_all = NOT_WITH_A_PLAN)]
     plan: Option<String>,
+    /// Carry it out only if this is the digest of the plan with what is decided
+    #[arg(long, value_name = "SHA256", requires = "plan")]
+    digest: Option<String>,
     #[command(flatten)]
     filter: FilterArgs,
     /// Merge at most so many groups, the largest first [default: `merge.max_groups`]
@@ -103,8 +107,11 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
     let filter = args.filter.read(context)?;
     match &args.plan {
         Some(id) if !args.confirm => return kept::show(context, id, args.json),
-        _ if args.confirm => context.say_instance(),
+        None if args.confirm => refuse_unreviewed(context)?,
         _ => {}
+    }
+    if args.confirm {
+        context.say_instance();
     }
     let instance = context.config.instance_name();
     let client = context.client()?;
@@ -122,7 +129,7 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
     context.config.key = key.clone();
     let wanted = kept.as_ref().map_or_else(
         || policy(&context.config, &filter, &args.allowed),
-        |plan| plan.policy.clone(),
+        |kept| kept.plan.policy.clone(),
     );
     merge.check_rules(&wanted)?;
     let progress = context.ui.progress("reading the records to merge", None).paced_by(&client);
@@ -133,13 +140,34 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
         asks: args.confirm && args.plan.is_none() && !args.yes,
         filter,
         most_groups: args.limit.unwrap_or(usize::MAX).min(most),
+        digest: args.digest.clone(),
         json: args.json,
     };
     Steps { context, asked, client: &client, merge, follow }.run(kept, wanted).await
 }
 
+/// With `review.policy = "always"` nothing is merged that nobody approved.
+fn refuse_unreviewed(context: &Context) -> Result<(), Failure> {
+    if context.config.review.policy != ReviewPolicy::Always {
+        return Ok(());
+    }
+    Err(Failure::Usage {
+        what: "nothing was merged: `review.policy` is `always`, so that only an approved plan is carried out"
+            .to_owned(),
+        hint: Some(
+            "make a plan with `mkto-audit plan create`, have it approved with `mkto-audit plan approve PLAN --by NAME`, then \
+             `mkto-audit merge --plan PLAN --confirm`"
+                .to_owned(),
+        ),
+    })
+}
+
 /// How a run goes about it.
-fn settings(context: &Context, client: &Client, confirmed: bool) -> Result<Settings, Failure> {
+pub(super) fn settings(
+    context: &Context,
+    client: &Client,
+    confirmed: bool,
+) -> Result<Settings, Failure> {
     Ok(Settings {
         clock: client.clock(),
         now: super::now,
@@ -163,7 +191,7 @@ fn hold(context: &Context, confirmed: bool) -> Result<Hold, Failure> {
 
 /// Nothing is planned from half a scan: the records that it has not read may belong to its groups.
 /// A plan that was made before needs no cache.
-fn refuse_unfinished(cache: &Cache) -> Result<(), Failure> {
+pub(super) fn refuse_unfinished(cache: &Cache) -> Result<(), Failure> {
     super::report::source(cache)?.unfinished().map_or(Ok(()), |words| {
         Err(Failure::Usage {
             what: "nothing was planned: a merge is planned from a whole scan alone".to_owned(),

@@ -5,7 +5,7 @@ use clap::Command;
 /// The groups, in the order in which most people come to need them.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Find", &["scan", "report", "explain"]),
-    ("Merge", &["merge"]),
+    ("Merge", &["plan", "decisions", "merge"]),
     ("Write and prevent", &["upsert", "guard"]),
     ("Set up and run", &["doctor", "completions"]),
     ("Practise", &["demo", "sandbox"]),

@@ -98,6 +98,10 @@ const SETTINGS: &[(&str, Setter)] = &[
         };
         Ok(())
     }),
+    ("review.policy", |config, value| value.parsed().map(|policy| config.review.policy = policy)),
+    ("review.two_people", |config, value| {
+        value.boolean().map(|two| config.review.two_people = two)
+    }),
     ("skip.placeholders", |config, value| {
         config.skip.placeholders = value.list();
         Ok(())

@@ -1,5 +1,7 @@
 //! The policy: everything that a person chose about merges.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::bundle::Bundles;
@@ -39,4 +41,30 @@ pub struct Policy {
     /// Which groups are left alone until somebody names or allows them.
     #[serde(default)]
     pub skip: Skip,
+}
+
+/// `review.policy`: which plans need a person's approval.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReviewPolicy {
+    /// Every one.
+    Always,
+    /// One of which a group merges that is red, or that somebody decided about.
+    #[default]
+    Risky,
+    /// None.
+    Never,
+}
+
+impl FromStr for ReviewPolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            "always" => Ok(Self::Always),
+            "risky" => Ok(Self::Risky),
+            "never" => Ok(Self::Never),
+            other => Err(format!("takes always, risky or never, not `{other}`")),
+        }
+    }
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::context::{Merge, MergeClient};
 use super::error::Error;
-use super::kept_plan::{row_of, whole_plan};
+use super::kept_plan::row_of;
 use super::leads::members;
 use super::memberships::hidden;
 use super::not_same::NotSameRows;
@@ -62,8 +62,8 @@ pub struct Planned {
     pub passed_over: usize,
     /// The groups, where it is to be carried out at once.
     groups: Vec<PlannedGroup>,
-    /// What is left alone, likewise.
-    left_out: Vec<LeftOut>,
+    /// What is left alone, where it is to be carried out at once, or nothing was kept.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// A plan that is being made.
@@ -256,7 +256,7 @@ impl<M: MergeClient> Merge<'_, M> {
     ) -> Result<(), Error> {
         let ids = serde_json::to_string(&left.leads).map_err(not_written)?;
         self.ledger.draft_left(left.key.as_str(), &ids, &left.reason)?;
-        if !planning.for_review {
+        if !planning.for_review || draft.count == 0 {
             draft.left_out.push(left);
         }
         Ok(())
@@ -337,15 +337,6 @@ impl<M: MergeClient> Merge<'_, M> {
         let ids: Vec<LeadId> =
             candidates.iter().flat_map(|candidate| &candidate.leads).copied().collect();
         Ok(self.read_twice_if_missing(&ids).await?.leads)
-    }
-
-    /// A plan of the ledger, as it was when somebody looked at it, or an error.
-    pub fn plan_of(
-        ledger: &crate::ledger::Ledger,
-        id: &str,
-        instance: &str,
-    ) -> Result<Plan, Error> {
-        whole_plan(ledger, id, instance)
     }
 }
 

@@ -199,6 +199,11 @@ impl<'a, M: MergeClient> Merge<'a, M> {
         }
     }
 
+    /// The ledger of the run.
+    pub(crate) fn ledger(&mut self) -> &mut Ledger {
+        self.ledger
+    }
+
     /// The time for the ledger.
     pub(super) fn at(&self) -> String {
         (self.now)().to_rfc3339_opts(SecondsFormat::Millis, true)

@@ -63,26 +63,7 @@ pub(super) fn plan_of_run(
     let bodies = ledger.groups_by_winner(id, winners)?;
     let groups = bodies.iter().map(|body| parsed(&head.plan, body)).collect::<Result<_, _>>()?;
     let header = header_of(&head)?;
-    Ok(Some(of_header(&head, header, groups, Vec::new())))
-}
-
-/// A whole plan of the ledger, as it was when it was made: for one that a single run carries out.
-pub(super) fn whole_plan(ledger: &Ledger, id: &str, instance: &str) -> Result<Plan, Error> {
-    let head = head_of(ledger, id, instance)?;
-    if !ledger.is_intact(&head)? {
-        return Err(unusable(&head.plan, "its content was changed since it was made"));
-    }
-    let mut places = Vec::new();
-    ledger.each_group(head.number, |row| places.push(row.place))?;
-    let mut groups = Vec::new();
-    for place in places {
-        let body = ledger.group_body(head.number, place)?;
-        let body = body.ok_or_else(|| unusable(&head.plan, "a group of it is missing"))?;
-        groups.push(parsed(&head.plan, &body.body)?);
-    }
-    let left_out = left_out_of(ledger, &head)?;
-    let header = header_of(&head)?;
-    Ok(of_header(&head, header, groups, left_out))
+    Ok(Some(of_header(&head, header, groups)))
 }
 
 /// The groups of a plan that nobody can decide about.
@@ -140,16 +121,11 @@ pub(crate) fn parsed<T: serde::de::DeserializeOwned>(plan: &str, json: &str) -> 
     serde_json::from_str(json).map_err(|error| unusable(plan, &error.to_string()))
 }
 
-fn of_header(
-    head: &PlanHead,
-    header: PlanHeader,
-    groups: Vec<PlannedGroup>,
-    left_out: Vec<LeftOut>,
-) -> Plan {
+fn of_header(head: &PlanHead, header: PlanHeader, groups: Vec<PlannedGroup>) -> Plan {
     let PlanHeader { instance, made_at, policy, .. } = header;
-    Plan { id: head.plan.clone(), instance, made_at, policy, groups, left_out }
+    Plan { id: head.plan.clone(), instance, made_at, policy, groups, left_out: Vec::new() }
 }
 
-pub(super) fn unusable(plan: &str, what: &str) -> Error {
+pub(crate) fn unusable(plan: &str, what: &str) -> Error {
     Error::UnusablePlan { id: plan.to_owned(), what: what.to_owned() }
 }

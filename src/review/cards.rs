@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::card::{Card, CardField, CardLead, CardRole};
 use super::effect::effective;
 use super::loaded::Kept;
+use super::view::Shown;
 use crate::dedupe::{
-    Decisions, Expected, FieldFacts, PlanHeader, PlannedGroup, Prediction, may_be_chosen,
+    Cause, Decisions, Expected, FieldFacts, PlanHeader, PlannedGroup, Prediction, may_be_chosen,
 };
 use crate::lead::{Lead, LeadId};
 
@@ -16,6 +17,17 @@ const FIRST: &[&str] =
 
 /// The group at a place with these decisions.
 pub(super) fn card(place: u64, kept: &Kept, header: &PlanHeader, decisions: &Decisions) -> Card {
+    shown(place, kept, header, decisions, false).card
+}
+
+/// The same with the planned group; `all`: with the fields that all records agree on.
+pub(super) fn shown(
+    place: u64,
+    kept: &Kept,
+    header: &PlanHeader,
+    decisions: &Decisions,
+    all: bool,
+) -> Shown {
     let (group, refused) = match effective(kept, header, decisions) {
         Ok(group) => (group, None),
         Err(why) => (kept.planned.clone(), Some(why)),
@@ -25,22 +37,19 @@ pub(super) fn card(place: u64, kept: &Kept, header: &PlanHeader, decisions: &Dec
     let prediction = group.predict(&kept.leads, &header.policy, facts);
     let mut fields = Vec::new();
     let mut equal = 0;
-    for field in names(&leads, &group) {
-        if is_marketos(field, facts) {
-            continue;
+    for field in names(&leads, &group).into_iter().filter(|field| !facts.is_own(field)) {
+        let differs = differ(field, leads.iter().copied(), facts) || changes(field, &group);
+        let is_held = leads.iter().any(|lead| !is_blank(lead.value(field)));
+        if differs || (all && is_held) {
+            fields.push(field_of(field, &leads, &group, &prediction, facts));
         }
-        let shown = field_of(field, &leads, &group, &prediction, facts);
-        if differ(field, leads.iter().copied(), facts) || changes(field, &group) {
-            fields.push(shown);
-        } else if leads.iter().any(|lead| !is_blank(lead.value(field))) {
-            equal += 1;
-        }
+        equal += usize::from(!differs && is_held);
     }
     fields.sort_by_key(|field| rank(field, facts));
+    let cause = group.cause.map(Cause::in_words);
     let why_not: Vec<&str> =
         group.objections.iter().map(|objection| objection.why.as_str()).collect();
-    let merges = refused.is_none() && group.merges();
-    Card {
+    let card = Card {
         place,
         key: group.key.to_string(),
         stored_key: group.key.as_str().to_owned(),
@@ -48,11 +57,7 @@ pub(super) fn card(place: u64, kept: &Kept, header: &PlanHeader, decisions: &Dec
         warnings: group.warnings.clone(),
         objection: (!why_not.is_empty()).then(|| why_not.join("; ")),
         cause: group.cause,
-        cause_in_words: group
-            .cause
-            .map_or("It is not known how these records came about.".to_owned(), |cause| {
-                sentence(cause.in_words())
-            }),
+        cause_in_words: sentence(cause.unwrap_or("it is not known how these records came about")),
         consent: consent(&group, &leads, facts),
         leads: leads.iter().map(|lead| lead_of(lead, &group)).collect(),
         dropped: group.dropped.len(),
@@ -60,9 +65,10 @@ pub(super) fn card(place: u64, kept: &Kept, header: &PlanHeader, decisions: &Dec
         decisions: decisions.clone(),
         fields,
         equal,
+        merges: refused.is_none() && group.merges(),
         refused,
-        merges,
-    }
+    };
+    Shown { card, group }
 }
 
 /// The winner, the losers in order, then who is left out, by id.
@@ -79,12 +85,6 @@ fn in_order<'l>(group: &PlannedGroup, leads: &'l [Lead]) -> Vec<&'l Lead> {
 fn names<'a>(leads: &[&'a Lead], group: &'a PlannedGroup) -> std::collections::BTreeSet<&'a str> {
     let held = leads.iter().flat_map(|lead| lead.fields.keys());
     held.chain(group.changes.iter().map(|change| &change.name)).map(String::as_str).collect()
-}
-
-/// Whether the field is no conflict, no loss and nothing to choose: every lead has its own value,
-/// or Marketo derives it.
-fn is_marketos(field: &str, facts: &FieldFacts) -> bool {
-    facts.is_own(field)
 }
 
 fn is_blank(value: Option<&Value>) -> bool {

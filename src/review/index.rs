@@ -35,6 +35,7 @@ pub(super) struct Made {
     /// The decisions as they count for the digest.
     state: String,
     pub(super) by: String,
+    pub(super) at: String,
     pub(super) refused: Option<String>,
     effect: Effect,
 }
@@ -101,6 +102,7 @@ impl Index {
                 decisions,
                 state: row.state,
                 by: row.by,
+                at: row.at,
                 refused: row.refused,
                 effect: Effect {
                     risk: row.risk.parse().unwrap_or(Risk::Red),

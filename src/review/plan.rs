@@ -10,13 +10,14 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::approval;
 use super::card::Card;
-use super::cards::card;
+use super::cards::{card, shown};
 use super::deciding;
 use super::error::Error;
 use super::loaded::Loaded;
 use super::model::{
     Approval, Blocked, CardFilter, Decided, Door, Failed, Head, Page, Reviewed, Tab,
 };
+use super::view::Shown;
 use crate::dedupe::{Decisions, Key};
 use crate::ledger::Ledger;
 use crate::merge::kept_plan::parsed;
@@ -73,6 +74,21 @@ impl PlanReview {
         let cards =
             places.into_iter().filter_map(|place| card_at(&ledger, &loaded, place).transpose());
         Ok(Page { cards: cards.collect::<Result<_, _>>()?, total })
+    }
+
+    /// Some groups of the plan as cards and as they would be merged, after a place. `all`: with the
+    /// fields that all records agree on.
+    pub fn shown(&self, after: Option<u64>, count: usize, all: bool) -> Result<Vec<Shown>, Error> {
+        let (ledger, loaded) = self.at_work()?;
+        let (_, places) = loaded.index.find(&CardFilter::default(), after, count);
+        let shown = |place: usize| {
+            let nothing = Decisions::default();
+            let made = loaded.index.key(place).and_then(|key| loaded.index.made(key));
+            let decisions = made.map_or(&nothing, |made| &made.decisions);
+            let kept = loaded.kept(&ledger, place)?;
+            Ok(shown(place as u64, &kept, &loaded.header, decisions, all))
+        };
+        places.into_iter().map(shown).collect()
     }
 
     /// The card at a place.

@@ -12,7 +12,7 @@ use crate::merge::Candidate;
 use crate::report::Filter;
 
 /// These groups, the largest first, then by key, as a report shows them; and the addresses of the filter that have a group.
-pub(super) fn candidates(
+pub(in crate::cli) fn candidates(
     cache: &Cache,
     filter: &Filter,
     stop: &CancellationToken,

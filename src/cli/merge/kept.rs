@@ -8,8 +8,8 @@ use super::show::Shown;
 use super::{Context, Exit, Failure, Ui, findings};
 use crate::dedupe::Plan;
 use crate::ledger::{Finding, FindingId, Ledger};
-use crate::marketo::Client;
-use crate::merge::{self, Merge, Outcome, PlanPast, PlanState, Report};
+use crate::merge::{self, Outcome, PlanPast, PlanState, Report};
+use crate::review::{self, Loaded, decided_plan};
 use crate::terminal::{counted_of, moment};
 
 /// How many kept plans are named where one is not found.
@@ -25,7 +25,7 @@ pub(super) fn show(context: &mut Context, id: &str, json: bool) -> Result<Exit, 
         return Err(unknown(id, &[], &file));
     }
     let ledger = Ledger::open(&file, &instance)?;
-    let plan = load(&ledger, id, &instance)?;
+    let Kept { plan, .. } = load(&ledger, id, &instance)?;
     let past = PlanPast::of(&ledger, &plan)?;
     let open: Vec<_> =
         ledger.open_findings()?.into_iter().map(|(id, _, finding)| (id, finding)).collect();
@@ -58,14 +58,26 @@ pub(super) fn print(
     shown.print(ui, json)
 }
 
-/// A kept plan; where there is none of this id, the failure names those that there are.
-pub(super) fn load(ledger: &Ledger, id: &str, instance: &str) -> Result<Plan, Failure> {
-    match Merge::<Client>::plan_of(ledger, id, instance) {
-        Err(merge::Error::NoSuchPlan { .. }) => {
+/// A kept plan, and what would be carried out of it as it is decided.
+pub(super) struct Kept {
+    pub(super) loaded: Loaded,
+    pub(super) plan: Plan,
+}
+
+/// A kept plan; where there is none of this id or name, the failure names those that there are.
+pub(super) fn load(ledger: &Ledger, id: &str, instance: &str) -> Result<Kept, Failure> {
+    match read(ledger, id, instance) {
+        Err(review::Error::Plan(merge::Error::NoSuchPlan { .. })) => {
             Err(unknown(id, &listed(ledger, instance)?, ledger.path()))
         }
-        plan => Ok(plan?),
+        kept => Ok(kept?),
     }
+}
+
+fn read(ledger: &Ledger, id: &str, instance: &str) -> Result<Kept, review::Error> {
+    let loaded = Loaded::of(ledger, instance, id)?;
+    let plan = decided_plan(ledger, &loaded)?;
+    Ok(Kept { loaded, plan })
 }
 
 /// Says of a plan that is about to be carried out that it was before, and how far.
@@ -95,8 +107,8 @@ fn listed(ledger: &Ledger, instance: &str) -> Result<Vec<String>, Failure> {
     let mut lines = Vec::new();
     for plan in kept.iter().take(TOLD) {
         // A plan of an older version is there, and cannot be carried out.
-        let state = match Merge::<Client>::plan_of(ledger, &plan.id, instance) {
-            Ok(body) => in_short(&body, &PlanPast::of(ledger, &body)?),
+        let state = match read(ledger, &plan.id, instance) {
+            Ok(Kept { plan, .. }) => in_short(&plan, &PlanPast::of(ledger, &plan)?),
             Err(_) => "made by another version; make it anew".to_owned(),
         };
         lines.push(format!("{}  made {}  {state}", plan.id, moment(plan.made_at)));

@@ -8,7 +8,7 @@ use crate::cli::{Failure, Ui};
 use crate::dedupe::{Dropped, FieldChange, OPT_OUTS};
 use crate::ledger::{Finding, FindingId};
 use crate::merge::{GroupReport, Outcome, PlanState, Report};
-use crate::terminal::{counted_of as counted, moment};
+use crate::terminal::{counted_of as counted, harmless, moment};
 
 mod document;
 
@@ -217,16 +217,6 @@ fn field_line(change: &FieldChange) -> String {
         );
     }
     format!("    {}: {} → {}{from}", change.name, shown(&change.before), shown(&change.after))
-}
-
-/// JSON escapes what a terminal would obey, except the marks that turn the direction of writing and
-/// the C1 controls.
-fn harmless(json: &str) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    json.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

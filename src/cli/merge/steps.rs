@@ -5,17 +5,23 @@
 
 use std::ops::ControlFlow;
 
+use chrono::SecondsFormat;
+
 use super::chosen::candidates;
 use super::ending::{Open, tell_ended};
 use super::follow::Follow;
+use super::kept::Kept;
 use super::{findings, kept, resumed, show};
 use crate::cli::confirm::{self, Vanishing};
 use crate::cli::filter::tell_missing;
-use crate::cli::{Context, Exit, Failure};
+use crate::cli::{Context, Exit, Failure, now};
+use crate::config::ReviewSettings;
 use crate::dedupe::{Plan, Policy};
 use crate::marketo::Client;
-use crate::merge::{Confirmed, GroupReport, Merge, Report, Stopped};
+use crate::merge::{Confirmed, GroupReport, Merge, PlanState, Report, Stopped};
 use crate::report::Filter;
+use crate::review::{Rules, permit, take_up};
+use crate::terminal::counted_of;
 
 /// What the flags ask for.
 pub(super) struct Asked {
@@ -25,6 +31,8 @@ pub(super) struct Asked {
     pub(super) asks: bool,
     pub(super) filter: Filter,
     pub(super) most_groups: usize,
+    /// The digest that the plan must have.
+    pub(super) digest: Option<String>,
     pub(super) json: bool,
 }
 
@@ -39,14 +47,14 @@ pub(super) struct Steps<'a> {
 
 impl Steps<'_> {
     /// Goes through all of them, with the plan that is kept where there is one.
-    pub(super) async fn run(mut self, kept: Option<Plan>, policy: Policy) -> Result<Exit, Failure> {
+    pub(super) async fn run(mut self, kept: Option<Kept>, policy: Policy) -> Result<Exit, Failure> {
         let open_before = match self.settle_open().await? {
             ControlFlow::Continue(open) => open,
             ControlFlow::Break(exit) => return Ok(exit),
         };
         let plan = match kept {
             None => self.plan(policy).await?,
-            Some(plan) => match self.go_on_with(plan)? {
+            Some(kept) => match self.go_on_with(kept)? {
                 ControlFlow::Continue(plan) => plan,
                 ControlFlow::Break(exit) => return Ok(exit),
             },
@@ -87,19 +95,38 @@ impl Steps<'_> {
         Ok(merge.plan(&candidates, policy, instance, asked.most_groups).await?)
     }
 
-    /// Says how far a kept plan was carried out before; an exit code where nothing is left of it.
-    fn go_on_with(&mut self, plan: Plan) -> Result<ControlFlow<Exit, Plan>, Failure> {
+    /// Says how far a kept plan was carried out before, and takes up what may be merged of it now;
+    /// an exit code where nothing is left of it.
+    fn go_on_with(&mut self, kept: Kept) -> Result<ControlFlow<Exit, Plan>, Failure> {
+        let Kept { loaded, plan } = kept;
         let past = self.merge.past_of(&plan)?;
         let ui = &mut self.context.ui;
-        if !past.is_all_merged(&plan) {
-            kept::tell_begun(ui, &past);
-            return Ok(ControlFlow::Continue(plan));
+        if past.is_all_merged(&plan) && past.state != PlanState::New {
+            ui.note("nothing is left to do of this plan");
+            let open = self.merge.still_open()?;
+            kept::print(ui, &plan, past, &open, self.asked.json)?;
+            let exit = if open.is_empty() { Exit::Done } else { Exit::Partial };
+            return Ok(ControlFlow::Break(exit));
         }
-        ui.note("nothing is left to do of this plan");
-        let open = self.merge.still_open()?;
-        kept::print(ui, &plan, past, &open, self.asked.json)?;
-        let exit = if open.is_empty() { Exit::Done } else { Exit::Partial };
-        Ok(ControlFlow::Break(exit))
+        let ReviewSettings { policy, two_people } = self.context.config.review;
+        let digest = self.asked.digest.as_deref();
+        let rules = Rules { policy, two_people };
+        let permitted = permit(self.merge.ledger(), &loaded, rules, digest, &past)?;
+        kept::tell_begun(ui, &past);
+        if let Some(by) = permitted.by() {
+            ui.note(&format!("approved by {by}"));
+        }
+        let Plan { groups, .. } = plan;
+        let (groups, later) = permitted.groups(groups, &past, self.asked.most_groups);
+        if later > 0 {
+            ui.note(&format!(
+                "{} of the plan are left to the next run (`merge.max_groups`); the same command goes on with them",
+                counted_of(later, "group")
+            ));
+        }
+        let at = now().to_rfc3339_opts(SecondsFormat::Millis, true);
+        take_up(self.merge.ledger(), &loaded, &permitted, &groups, &at)?;
+        Ok(ControlFlow::Continue(Plan { groups, ..plan }))
     }
 
     fn agrees(&mut self, plan: &Plan) -> bool {

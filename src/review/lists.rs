@@ -1,0 +1,83 @@
+//! Plans and decisions in lists, for the command line.
+
+use super::approval;
+use super::error::Error;
+use super::loaded::Loaded;
+use super::view::{KeptDecision, ListedPlan};
+use crate::dedupe::{Key, normalise};
+use crate::ledger::{KeptPlan, Ledger, NotSameRow};
+use crate::merge::not_same::Named;
+
+/// The plans of the ledger, the newest first.
+pub fn listed(ledger: &Ledger, instance: &str) -> Result<Vec<ListedPlan>, Error> {
+    ledger.kept_plans()?.iter().map(|plan| in_list(ledger, instance, plan)).collect()
+}
+
+fn in_list(ledger: &Ledger, instance: &str, plan: &KeptPlan) -> Result<ListedPlan, Error> {
+    let run = ledger.runs_of(&plan.id)?.last_at;
+    let mut listed = ListedPlan {
+        plan: plan.id.clone(),
+        name: None,
+        digest: None,
+        made_at: plan.made_at.to_rfc3339(),
+        groups: 0,
+        decided: 0,
+        approved_by: None,
+        approved_at: None,
+        run: run.map(|at| at.to_rfc3339()),
+    };
+    // An older version's is there, and cannot be carried out.
+    if ledger.plan_head(&plan.id)?.is_none_or(|head| head.plan != plan.id) {
+        return Ok(listed);
+    }
+    let loaded = Loaded::of(ledger, instance, &plan.id)?;
+    let approval = approval::valid(ledger, &loaded)?;
+    listed.name.clone_from(&loaded.head.name);
+    listed.digest = Some(loaded.digest());
+    listed.groups = loaded.index.len() as u64;
+    listed.decided = loaded.index.in_force().count() as u64;
+    if let Some(approval) = approval {
+        (listed.approved_by, listed.approved_at) = (Some(approval.by), Some(approval.at));
+    }
+    Ok(listed)
+}
+
+/// Every word in force that records are not one person, oldest first.
+pub fn kept_decisions(ledger: &Ledger) -> Result<Vec<KeptDecision>, Error> {
+    Ok(ledger.not_same()?.into_iter().map(kept).collect())
+}
+
+fn kept(row: NotSameRow) -> KeptDecision {
+    let named: Vec<Named> = serde_json::from_str(&row.leads).unwrap_or_default();
+    KeptDecision {
+        number: row.seq,
+        plan: row.plan,
+        key: Key::stored(row.key).map(|key| key.to_string()).unwrap_or_default(),
+        leads: named.iter().map(|named| named.id).collect(),
+        by: row.by,
+        at: row.at,
+        note: row.note,
+    }
+}
+
+/// Takes such a word back, by its number or by an address; gives how many were.
+pub fn forget_not_same(
+    ledger: &mut Ledger,
+    which: &str,
+    by: &str,
+    at: &str,
+) -> Result<usize, Error> {
+    let by = by.trim();
+    if by.is_empty() {
+        return Err(Error::Nameless { what: "takes a decision back" });
+    }
+    let key = normalise(which);
+    let is_meant =
+        |row: &NotSameRow| row.seq.to_string() == which.trim() || Some(&row.key) == key.as_ref();
+    let meant: Vec<i64> =
+        ledger.not_same()?.iter().filter(|row| is_meant(row)).map(|row| row.seq).collect();
+    for seq in &meant {
+        ledger.end_not_same(*seq, by, at)?;
+    }
+    Ok(meant.len())
+}
