@@ -169,7 +169,6 @@ pub async fn write_file<L: Leases>(
     report
 }
 
-/// The envelope of all lines.
 fn envelope(settings: &FileSettings) -> Envelope {
     let partition = settings.partition.as_ref().map(|name| ("partitionName".to_owned(), raw(name)));
     Envelope {

@@ -188,7 +188,6 @@ impl Drop for Pending<'_> {
     }
 }
 
-/// A caller that waits.
 type Waiter = Answer<Vec<Lease>>;
 
 /// The callers of a batch, in the order of its lists.

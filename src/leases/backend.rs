@@ -32,7 +32,6 @@ impl From<&Lease> for Grant {
     }
 }
 
-/// What a process wants of the store.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Batch {
     /// Leases that are to last at least so long from now on; each list as a whole or not at all.
@@ -71,7 +70,6 @@ impl Batch {
     }
 }
 
-/// What came of a batch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct BatchResult {
     /// For each renewal the first lease that was not there any more.
@@ -95,9 +93,7 @@ pub(super) struct BatchResult {
 /// Why a batch was not carried out, or may not have been.
 pub(super) type Failure = Arc<dyn Error + Send + Sync>;
 
-/// A store of leases.
 pub(super) trait Backend: Send + 'static {
-    /// What the store is called.
     const NAME: &'static str;
 
     /// Carries out a batch, all of it or nothing. After one that failed, or panicked, the next

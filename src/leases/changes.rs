@@ -10,7 +10,6 @@ use super::rate_share::ClaimRow;
 use super::state::{Row, State, Time, Waiting};
 use crate::marketo::Share;
 
-/// The changes that are to be saved.
 #[derive(Debug)]
 pub(super) struct Changes {
     pub(super) rows: Vec<(LeaseKey, Row)>,
@@ -91,7 +90,6 @@ impl ClaimRow {
         [calls, at_once, wants_calls, wants_at_once, millis(*ends_at)]
     }
 
-    /// The row with these columns.
     pub(super) fn of_columns(columns: [i64; 5]) -> Self {
         let [calls, at_once, wants_calls, wants_at_once, ends_at] = columns;
         let share = |calls, at_once| {

@@ -103,7 +103,6 @@ impl SharedLeases {
     }
 }
 
-/// How the server is reached.
 #[derive(Clone)]
 struct ConnectOptions {
     config: Config,

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::backend::Ticket;
 use super::key::LeaseKey;
 
-/// The callers that wait.
 #[derive(Debug)]
 pub(super) struct Queue<C> {
     callers: BTreeMap<Ticket, (BTreeSet<LeaseKey>, C)>,
@@ -48,7 +47,6 @@ impl<C> Queue<C> {
         keys
     }
 
-    /// Removes all callers.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = C> + use<C> {
         self.by_key.clear();
         std::mem::take(&mut self.callers).into_values().map(|(_, caller)| caller)

@@ -105,7 +105,6 @@ impl SharedLeases {
     }
 }
 
-/// The file.
 struct File {
     path: PathBuf,
     /// Away after it was replaced by something that cannot be opened.

@@ -31,7 +31,6 @@ use crate::marketo::MERGE_LIMIT;
 /// them is over.
 pub(super) const QUIET: Duration = MERGE_LIMIT.saturating_add(Duration::from_secs(30));
 
-/// A moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Time {
     /// By the clock that leases end by.
@@ -150,7 +149,6 @@ impl State {
         self.quiet_until = self.quiet_until.max(now.saturating_add(QUIET));
     }
 
-    /// Forgets what is over.
     pub(super) fn prune(&mut self, now: Duration) {
         self.rows.retain(|_, row| row.over_at() > now);
     }

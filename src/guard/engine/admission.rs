@@ -33,7 +33,6 @@ impl Admission {
         }
     }
 
-    /// A place for a call, where there is one.
     pub(crate) fn enter(&self, user: &ApiUser) -> Option<OwnedSemaphorePermit> {
         let mut users = self.users.lock();
         if users.len() > REMEMBERED {
@@ -52,7 +51,6 @@ impl Admission {
         room.split(room.num_permits().saturating_sub(bytes))
     }
 
-    /// Room for a body, where there is some.
     pub(crate) fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.bytes).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
     }

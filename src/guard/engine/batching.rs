@@ -36,7 +36,6 @@ pub(super) fn into_calls<O>(units: Vec<Unit<O>>) -> Vec<Vec<Unit<O>>> {
     calls
 }
 
-/// A batch that is being put together.
 pub(super) struct Batch<O> {
     pub(super) units: Vec<Unit<O>>,
     /// Which unit has a key, and the number of the last record in it.
@@ -46,7 +45,6 @@ pub(super) struct Batch<O> {
     calls: usize,
 }
 
-/// Where a record fits into a call.
 #[derive(Clone, Copy)]
 pub(super) enum Fit {
     NewUnit,

@@ -21,7 +21,6 @@ use crate::marketo::{
     in_words,
 };
 
-/// The things that calls are made with.
 #[derive(Debug)]
 pub(super) struct Calls<S, L> {
     pub(super) sender: S,

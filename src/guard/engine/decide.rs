@@ -15,7 +15,6 @@ use super::record::RawRecord;
 use super::request::{Action, Envelope, Goal, WriteMode};
 use crate::lead::{Lead, LeadId, parse_time};
 
-/// What to do with a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Decision {
     /// Send it as its caller asked: only Marketo can tell what is meant.
@@ -63,19 +62,13 @@ pub(super) fn decide(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It was written.
-    Done {
-        /// The lead.
-        id: LeadId,
-        /// Whether the call created it.
-        created: bool,
-    },
+    Done { id: LeadId, created: bool },
     /// It was not written, or to write it again has the same effect.
     NotDone,
     /// A look-up cannot tell, and to write it again would have another effect.
     Unknowable,
 }
 
-/// A call in doubt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Doubt<'a> {
     pub(super) envelope: &'a Envelope,

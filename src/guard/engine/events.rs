@@ -7,7 +7,6 @@ use super::request::ApiUser;
 use crate::leases::LeaseKey;
 use crate::marketo::Kind;
 
-/// Something that happened.
 #[derive(Debug)]
 #[non_exhaustive]
 pub(crate) enum Event<'a> {
@@ -18,7 +17,10 @@ pub(crate) enum Event<'a> {
     /// A batch of so many records goes to Marketo.
     Batch(usize),
     /// Marketo's row of this status stands for so many records.
-    Written { status: &'a str, records: usize },
+    Written {
+        status: &'a str,
+        records: usize,
+    },
     /// So many records were refused.
     Refused(usize),
     /// The outcome of so many records stays open.
@@ -29,23 +31,30 @@ pub(crate) enum Event<'a> {
     BrokenOff,
     /// Marketo turned a call away for being one too many.
     TooMany,
-    /// A call was answered.
-    Answered { kind: Kind, took: Duration },
+    Answered {
+        kind: Kind,
+        took: Duration,
+    },
     /// Marketo refused the writer's token.
-    TokenRefused { user: &'a ApiUser, code: &'a str },
+    TokenRefused {
+        user: &'a ApiUser,
+        code: &'a str,
+    },
     /// The writer may not read leads.
-    ReadingDenied { user: &'a ApiUser },
+    ReadingDenied {
+        user: &'a ApiUser,
+    },
     /// Several leads have this key, and nothing was written.
-    SeveralLeads { user: &'a ApiUser, key: LeaseKey },
+    SeveralLeads {
+        user: &'a ApiUser,
+        key: LeaseKey,
+    },
 }
 
-/// Is told of events.
 pub(crate) trait Observer: Send + Sync + fmt::Debug + 'static {
-    /// Something happened.
     fn event(&self, event: &Event<'_>);
 }
 
-/// Nobody looks.
 #[derive(Debug)]
 pub(crate) struct Unobserved;
 

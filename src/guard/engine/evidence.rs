@@ -9,7 +9,6 @@ use super::request::Envelope;
 use crate::lead::Lead;
 use crate::marketo::{Found, MarketoTime};
 
-/// The leads of a look-up, by match key.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
     leads: BTreeMap<String, Vec<Lead>>,
@@ -55,7 +54,6 @@ impl Evidence {
         evidence
     }
 
-    /// The leads that have a key.
     pub(super) fn leads(&self, key: &str) -> &[Lead] {
         self.leads.get(key).map_or(&[], Vec::as_slice)
     }

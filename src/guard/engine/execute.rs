@@ -62,7 +62,6 @@ pub(super) struct InDoubt {
 /// The units of a step, each with the next thing to do.
 pub(super) type Results<O> = Vec<(Unit<O>, Next)>;
 
-/// The rules for all batches.
 #[derive(Debug)]
 pub(super) struct Rules {
     /// Whether a record is looked up before it is written.
@@ -201,7 +200,6 @@ fn deciding(fields: BTreeSet<String>, order: &WinnerOrder) -> BTreeSet<String> {
     fields.into_iter().filter(is_needed).collect()
 }
 
-/// Sends units as one call.
 pub(super) async fn send<S: Sender, L: Leases>(
     calls: &Calls<S, L>,
     rules: &Rules,
@@ -308,7 +306,6 @@ pub(super) fn all<O>(units: Vec<Unit<O>>, next: impl Fn(&Unit<O>) -> Next) -> Re
     units.into_iter().map(with_next).collect()
 }
 
-/// The fields that units write.
 pub(super) fn written_fields<O>(units: &[Unit<O>]) -> BTreeSet<String> {
     units.iter().flat_map(|unit| unit.raw.values()).map(|(name, _)| name).collect()
 }

@@ -72,7 +72,6 @@ impl FairQueue {
         }
     }
 
-    /// Waits for a turn of this user.
     pub(crate) async fn next(&self, user: &ApiUser) -> Turn {
         // If nobody waits, it is nobody else's turn.
         if self.waiting.load(Ordering::SeqCst) == 0
@@ -92,7 +91,6 @@ impl FairQueue {
         &self.pacer
     }
 
-    /// Those who wait for a turn.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
     }

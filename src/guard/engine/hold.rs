@@ -73,7 +73,6 @@ impl<L: Leases> Hold<L> {
         Ok((ready, waiting))
     }
 
-    /// Waits for the leases on all of these keys.
     pub(super) async fn wait(&self, keys: &BTreeSet<LeaseKey>) -> Result<Vec<Lease>, LeaseError> {
         self.leases.acquire(keys).await
     }

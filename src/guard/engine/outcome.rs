@@ -16,7 +16,6 @@ use crate::lead::LeadId;
 use crate::leases::LeaseError;
 use crate::marketo::{CallFailure, CertificateFault, NoCall, Refusal};
 
-/// The outcome of one record.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub(crate) enum Outcome {
@@ -39,7 +38,6 @@ pub(crate) enum Outcome {
     WouldUpdate(LeadId),
     /// Several leads have the key, and which is meant cannot be known; nothing was written.
     Several {
-        /// The leads.
         ids: Vec<LeadId>,
         /// Marketo's id of the look-up.
         request_id: Option<Arc<str>>,
@@ -134,7 +132,6 @@ pub(super) struct Reply {
     outcomes: UnboundedSender<(usize, Outcome)>,
 }
 
-/// Where a record is that was submitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whereabouts {
     /// In a queue, or at its end.
@@ -186,7 +183,6 @@ impl Drop for PendingReply {
 }
 
 impl PendingReply {
-    /// Waits, but no longer than this.
     pub(crate) async fn within(mut self, patience: Duration) -> Waited {
         let all = async { while self.next().await.is_some() {} };
         if tokio::time::timeout(patience, all).await.is_ok() {
@@ -267,7 +263,6 @@ impl Reply {
         self.is_now(place, Whereabouts::AtRest);
     }
 
-    /// Notes where a record is.
     pub(super) fn is_now(&self, place: usize, whereabouts: Whereabouts) {
         if let Some(now) = self.state.whereabouts.get(place) {
             now.store(whereabouts as u8, Ordering::SeqCst);

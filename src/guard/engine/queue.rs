@@ -25,13 +25,11 @@ use crate::marketo::BATCH;
 /// How things stand at a moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Standing {
-    /// Records in the queue.
     pub(crate) waiting: usize,
     /// How long the one has waited that has waited longest.
     pub(crate) oldest: Duration,
 }
 
-/// All queues.
 #[derive(Debug)]
 pub(super) struct WriteQueue<O> {
     users: BTreeMap<ApiUser, UserQueue<O>>,
@@ -95,6 +93,7 @@ impl<O> WriteQueue<O> {
                 tries: 0,
                 withheld: 0,
                 leases: Vec::new(),
+                keeper: None,
             };
             self.user(&request.user).items.push_back(item);
         }
@@ -173,7 +172,6 @@ impl<O> WriteQueue<O> {
         next.into_iter().filter(|user| self.dispatch(user)).collect()
     }
 
-    /// A record, if it is not finished.
     pub(super) fn open(&self, number: Number) -> Option<&Open<O>> {
         self.open.get(&number)
     }
@@ -184,7 +182,6 @@ impl<O> WriteQueue<O> {
         records.iter().filter(waits).count()
     }
 
-    /// How things stand at this moment.
     pub(super) fn standing(&self, now: Instant) -> Standing {
         let firsts = self.users.values().filter_map(|queue| queue.items.front());
         let oldest = firsts.min_by_key(|item| item.number).map(|item| now - item.request.since);

@@ -30,22 +30,18 @@ const HANDED_BACK: Duration = Duration::from_secs(5);
 /// the part back.
 const EAGER: u32 = 5;
 
-/// The limits of an instance.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
     /// Whose they are.
     pub(crate) instance: String,
     /// Calls in a window, and at once.
     pub(crate) limit: Share,
-    /// The window.
     pub(crate) window: Duration,
-    /// Calls a day.
     pub(crate) a_day: u64,
     /// How fast Marketo's time passes.
     pub(crate) clock: Clock,
 }
 
-/// A guard's share of the limits.
 #[derive(Debug)]
 pub(crate) struct Quota<L> {
     leases: Arc<L>,
@@ -113,7 +109,6 @@ impl<L: Leases> Quota<L> {
         );
     }
 
-    /// What may be used at this moment.
     pub(crate) fn portion(&self) -> Portion {
         *self.portion.lock()
     }
@@ -161,7 +156,6 @@ fn may_last(share: Share) -> usize {
     share.at_once.saturating_sub(1).max(1)
 }
 
-/// The state of the renewals.
 struct Renewal {
     part: RateShare,
     /// How many calls may last as long as their callers like.
@@ -169,7 +163,6 @@ struct Renewal {
 }
 
 impl Renewal {
-    /// The only guard, until the store says otherwise.
     fn of<L>(quota: &Quota<L>) -> Self {
         let instance = LeaseKey::of_limits(&quota.limits.instance);
         Self {

@@ -8,11 +8,8 @@ use serde_json::{Map, Value};
 /// The three endpoints that write people one call at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Endpoint {
-    /// Sync Leads.
     SyncLeads,
-    /// Push Lead.
     PushLead,
-    /// Submit Form.
     SubmitForm,
 }
 
@@ -40,18 +37,12 @@ pub(crate) enum RawRecord {
     /// The values of a lead, by field.
     Fields(Members),
     /// The values that a form was sent with, and the members beside them.
-    Form {
-        /// By field.
-        fields: Members,
-        /// By name.
-        beside: Members,
-    },
+    Form { fields: Members, beside: Members },
     /// Something else, which Marketo refuses.
     Other(Box<RawValue>),
 }
 
 impl RawRecord {
-    /// A record of a write to this endpoint.
     pub(super) fn read(json: Box<RawValue>, endpoint: Endpoint) -> Self {
         let members = |json: &RawValue| serde_json::from_str::<Members>(json.get()).ok();
         let record = match endpoint {
@@ -64,7 +55,6 @@ impl RawRecord {
         record.unwrap_or(Self::Other(json))
     }
 
-    /// As it is sent.
     pub(super) fn json(&self) -> Box<RawValue> {
         match self {
             Self::Fields(fields) => raw(fields),
@@ -117,7 +107,6 @@ impl RawRecord {
         self
     }
 
-    /// The same record, addressed by the lead's id.
     #[must_use]
     pub(super) fn addressed_to(mut self, lookup: &str, id: u64) -> Self {
         if let Self::Fields(fields) = &mut self {
@@ -128,12 +117,10 @@ impl RawRecord {
     }
 }
 
-/// The value of JSON as it came.
 pub(super) fn parsed(json: &RawValue) -> Option<Value> {
     serde_json::from_str(json.get()).ok()
 }
 
-/// A value as JSON.
 pub(crate) fn raw(value: &(impl serde::Serialize + ?Sized)) -> Box<RawValue> {
     // Strings, numbers, maps and lists of JSON have a JSON form.
     serde_json::value::to_raw_value(value).unwrap_or_default()

@@ -23,12 +23,10 @@ use crate::leases::LeaseKey;
 pub(crate) struct ApiUser(Arc<str>);
 
 impl ApiUser {
-    /// The user of this name.
     pub(crate) fn named(name: &str) -> Self {
         Self(name.into())
     }
 
-    /// The name.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -66,7 +64,6 @@ impl Action {
     }
 }
 
-/// The purpose of a write.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Goal {
     /// Every record is written.
@@ -78,10 +75,8 @@ pub(crate) enum Goal {
     Preview,
 }
 
-/// How the records of a call are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum WriteMode {
-    /// As the caller asked.
     AsAsked,
     /// By `createOnly`: no lead had the key.
     Create,
@@ -92,15 +87,12 @@ pub(crate) enum WriteMode {
 /// All of a write except its records. Writes that agree in it may leave as one call.
 #[derive(Debug)]
 pub(crate) struct Envelope {
-    /// Which of the endpoints.
     pub(crate) endpoint: Endpoint,
-    /// What is asked for.
     pub(crate) action: Action,
     /// The field that is looked up; `email` where none is named.
     pub(crate) lookup: String,
     /// How the values of that field compare, as far as the schema is known.
     pub(crate) kind: KeyKind,
-    /// Its purpose.
     pub(crate) goal: Goal,
     /// Whether a partition is named, so that it matters to Marketo where a lead is.
     pub(crate) in_partition: bool,
@@ -110,7 +102,6 @@ pub(crate) struct Envelope {
     pub(crate) only_on_create: Members,
 }
 
-/// A write, ready for the engine.
 #[derive(Debug)]
 pub(crate) struct WriteRequest<O> {
     /// Whose turn it takes.
@@ -120,7 +111,6 @@ pub(crate) struct WriteRequest<O> {
     pub(crate) origin: O,
     /// The same for all writes whose calls show the same origin.
     pub(crate) fingerprint: [u8; 32],
-    /// What is asked for.
     pub(crate) envelope: Envelope,
     /// In the order of the answer.
     pub(crate) records: Vec<Record>,
@@ -128,10 +118,8 @@ pub(crate) struct WriteRequest<O> {
     pub(crate) admitted: Vec<OwnedSemaphorePermit>,
 }
 
-/// One record of a write.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
-    /// As it is to be sent.
     pub(crate) raw: RawRecord,
     /// The match key: an email without regard to case, any other value with it; none where it is
     /// empty (law 1).
@@ -194,7 +182,6 @@ impl Envelope {
         200 + members.map(|(name, value)| name.len() + value.get().len() + 8).sum::<usize>()
     }
 
-    /// The body of a call with these records.
     pub(crate) fn body<'a>(
         &self,
         mode: WriteMode,
@@ -223,7 +210,6 @@ fn pairs(members: &Members) -> impl Iterator<Item = &[u8]> {
     members.iter().flat_map(|(name, json)| [name.as_bytes(), json.get().as_bytes()])
 }
 
-/// A hash of all parts.
 pub(crate) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
@@ -249,7 +235,6 @@ impl Record {
         Self { raw, key, leases, bytes }
     }
 
-    /// A record of these values.
     pub(crate) fn of_fields(
         fields: &serde_json::Map<String, Value>,
         envelope: &Envelope,

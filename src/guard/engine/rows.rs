@@ -12,7 +12,6 @@ pub(crate) fn written(id: u64, status: &str) -> Value {
     json!({"id": id, "status": status})
 }
 
-/// The status of a row.
 pub(crate) fn status(row: &Value) -> &str {
     row.get("status").and_then(Value::as_str).unwrap_or_default()
 }

@@ -32,7 +32,6 @@ pub(crate) trait Sender: Send + Sync + 'static {
         turns: &impl Turns,
     ) -> impl Future<Output = Result<BTreeSet<String>, CallFailure>> + Send;
 
-    /// Sends a write with this body.
     fn write(
         &self,
         origin: &Self::Origin,

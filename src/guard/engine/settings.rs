@@ -16,7 +16,6 @@ pub enum OnDuplicates {
     Winner,
 }
 
-/// The settings of an engine.
 #[derive(Debug)]
 pub(crate) struct EngineSettings {
     /// Whether a record is looked up before it is written, and then written by `createOnly`, or by
@@ -31,7 +30,6 @@ pub(crate) struct EngineSettings {
     pub(crate) calls_in_a_batch: usize,
     /// How fast Marketo's time passes.
     pub(crate) clock: Clock,
-    /// Who is told of events.
     pub(crate) observer: Arc<dyn Observer>,
 }
 

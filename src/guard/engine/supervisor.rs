@@ -32,14 +32,12 @@ use super::reconcile;
 use super::request::{ApiUser, Record, WriteMode};
 use super::sender::Sender;
 use super::settle::settle;
-use super::unit::{Item, Number, Submitted, Unit, are_now};
+use super::unit::{Item, Keeper, Number, Submitted, Unit, are_now};
 use crate::leases::{Lease, LeaseError, Leases};
 use crate::marketo::{NoCall, Slot};
 
-/// A command from outside.
 #[derive(Debug)]
 pub(super) enum Command<O> {
-    /// A write.
     Submit(Arc<Submitted<O>>, Vec<Record>),
     /// Somebody asks how things stand.
     Standing(oneshot::Sender<Standing>),
@@ -47,14 +45,12 @@ pub(super) enum Command<O> {
     Drain,
 }
 
-/// The things that its tasks work with.
 #[derive(Debug)]
 pub(super) struct Tools<S, L> {
     pub(super) calls: Calls<S, L>,
     pub(super) rules: Rules,
 }
 
-/// The result of a task.
 enum Event<O> {
     /// A turn has come, or there is none.
     Turn(ApiUser, Result<Slot, NoCall>),
@@ -62,8 +58,8 @@ enum Event<O> {
     Step(Results<O>, Option<Slot>),
     /// Leases were released: the first records are finished, and the second are sent anew.
     Released(Vec<Number>, Vec<Item<O>>),
-    /// The leases of a record that waited for them.
-    Granted(Number, Result<Vec<Lease>, LeaseError>),
+    /// A record that waited for its leases, and what came of it.
+    Granted(Item<O>, Result<Vec<Lease>, LeaseError>),
     /// The leases of a record in the queue are not kept any more.
     NotKept(Number, KeepEnded),
     /// The task with this charge panicked.
@@ -80,10 +76,6 @@ enum Charge {
 pub(super) struct Supervisor<S: Sender, L> {
     tools: Arc<Tools<S, L>>,
     queue: WriteQueue<S::Origin>,
-    /// Records that wait for leases which another guard has.
-    waiting: BTreeMap<Number, Item<S::Origin>>,
-    /// The tasks that keep the leases of records in the queue.
-    keepers: BTreeMap<Number, AbortHandle>,
     tasks: JoinSet<Event<S::Origin>>,
 }
 
@@ -92,8 +84,6 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         Self {
             tools: Arc::new(tools),
             queue: WriteQueue::taking(calls_in_a_batch),
-            waiting: BTreeMap::new(),
-            keepers: BTreeMap::new(),
             tasks: JoinSet::new(),
         }
     }
@@ -127,7 +117,6 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         }
     }
 
-    /// Acts on what a task returned.
     fn act(&mut self, event: Event<S::Origin>) {
         match event {
             Event::Turn(user, Ok(slot)) => {
@@ -148,20 +137,18 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
             }
             Event::Step(results, slot) => self.follow(results, slot),
             Event::Released(finished, again) => self.finish(finished, again),
-            Event::Granted(number, granted) => self.granted(number, granted),
+            Event::Granted(item, granted) => self.granted(item, granted),
             Event::NotKept(number, why) => self.not_kept(number, why),
             Event::BrokenOff(charge) => self.broke_off(charge),
         }
     }
 
-    /// Acts on a task that panicked.
     fn broke_off(&mut self, charge: Charge) {
         match charge {
             Charge::Turn(user) => self.refuse_next(&user, &Refused::Fault),
             Charge::Keeping(number) => self.not_kept(number, KeepEnded::Lost),
             Charge::Records(numbers) => {
                 for number in &numbers {
-                    self.waiting.remove(number);
                     self.leave_open(*number);
                 }
                 self.finish(numbers, Vec::new());
@@ -190,13 +177,6 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         if self.queue.has_more(user) {
             self.send_for_turn(user.clone());
         }
-        if !self.keepers.is_empty() {
-            for item in units.iter().flat_map(Unit::items).chain(&given_up) {
-                if let Some(keeper) = self.keepers.remove(&item.number) {
-                    keeper.abort();
-                }
-            }
-        }
         self.give_up(given_up);
         are_now(&units, Whereabouts::UnderWay);
         units
@@ -208,7 +188,6 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         self.follow(execute::all(units, refuse), None);
     }
 
-    /// Does the next thing with each unit of a step.
     fn follow(&mut self, results: Results<S::Origin>, slot: Option<Slot>) {
         let mut to_send: BTreeMap<WriteMode, Vec<Unit<S::Origin>>> = BTreeMap::new();
         let mut without_winner = Vec::new();
@@ -326,28 +305,26 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
     }
 
     fn wait(&mut self, item: Item<S::Origin>, ended: Vec<Lease>) {
-        let (number, keys) = (item.number, Arc::clone(&item.record.leases));
-        self.waiting.insert(number, item);
         let tools = Arc::clone(&self.tools);
-        self.spawn(Charge::Records(vec![number]), async move {
+        self.spawn(Charge::Records(vec![item.number]), async move {
             tools.calls.hold.release(ended).await;
-            Event::Granted(number, tools.calls.hold.wait(&keys).await)
+            let granted = tools.calls.hold.wait(&item.record.leases).await;
+            Event::Granted(item, granted)
         });
     }
 
-    /// A record has its leases, and goes back into the queue. The leases are kept until a call
-    /// takes it along.
-    fn granted(&mut self, number: Number, granted: Result<Vec<Lease>, LeaseError>) {
-        let Some(mut item) = self.waiting.remove(&number) else { return };
+    /// A record that has its leases goes back into the queue. The leases are kept until a call takes
+    /// it along.
+    fn granted(&mut self, mut item: Item<S::Origin>, granted: Result<Vec<Lease>, LeaseError>) {
         match granted {
             Ok(leases) => {
                 let kept: Vec<Lease> = leases.iter().map(Lease::named_again).collect();
                 let (tools, request) = (Arc::clone(&self.tools), Arc::clone(&item.request));
+                let number = item.number;
                 let keeper = self.spawn(Charge::Keeping(number), async move {
                     Event::NotKept(number, tools.calls.hold.keep(&kept, &request).await)
                 });
-                self.keepers.insert(number, keeper);
-                item.leases = leases;
+                (item.leases, item.keeper) = (leases, Some(Keeper(keeper)));
                 self.put_back(item);
             }
             Err(error) => {
@@ -358,7 +335,6 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
     }
 
     fn not_kept(&mut self, number: Number, why: KeepEnded) {
-        self.keepers.remove(&number);
         // A call may have taken it along meanwhile.
         let Some(mut item) = self.queue.withdraw(number) else { return };
         match why {
@@ -381,7 +357,6 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         });
     }
 
-    /// Starts a step with these units.
     fn step<F>(
         &mut self,
         units: Vec<Unit<S::Origin>>,

@@ -1,7 +1,8 @@
-//! A record on its way, and the unit of a call that it becomes part of. Pure.
+//! A record on its way, and the unit of a call that it becomes part of.
 
 use std::sync::Arc;
 
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::outcome::{Reply, Whereabouts};
@@ -39,6 +40,18 @@ pub(super) struct Item<O> {
     pub(super) withheld: u32,
     /// Those that it had to wait for.
     pub(super) leases: Vec<Lease>,
+    /// Keeps these leases while the record stands in the queue.
+    pub(super) keeper: Option<Keeper>,
+}
+
+/// A task that keeps leases, and ends with this.
+#[derive(Debug)]
+pub(super) struct Keeper(pub(super) AbortHandle);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Which other records a record may share a call with, the most first.
@@ -71,8 +84,8 @@ impl<O> Item<O> {
 }
 
 impl<O> Unit<O> {
-    /// A record by itself, with its leases.
     pub(super) fn of(mut item: Item<O>) -> Self {
+        item.keeper = None;
         Self {
             raw: item.record.raw.clone(),
             leases: std::mem::take(&mut item.leases),
@@ -81,12 +94,10 @@ impl<O> Unit<O> {
         }
     }
 
-    /// Its records.
     pub(super) fn items(&self) -> impl Iterator<Item = &Item<O>> {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// Its records, to be changed.
     pub(super) fn items_mut(&mut self) -> impl Iterator<Item = &mut Item<O>> {
         std::iter::once(&mut self.first).chain(&mut self.others)
     }
@@ -96,7 +107,6 @@ impl<O> Unit<O> {
         (std::iter::once(self.first).chain(self.others), self.leases)
     }
 
-    /// How many records it is made of.
     pub(super) fn len(&self) -> usize {
         1 + self.others.len()
     }
@@ -116,7 +126,6 @@ impl<O> Unit<O> {
         self.first.record.searchable_key()
     }
 
-    /// Notes where its records are.
     pub(super) fn is_now(&self, whereabouts: Whereabouts) {
         for item in self.items() {
             item.request.reply.is_now(item.place, whereabouts);
@@ -132,7 +141,6 @@ pub(super) fn may_leave<O>(units: &[Unit<O>]) -> bool {
     !replies().any(Reply::has_gone) && replies().all(Reply::may_leave)
 }
 
-/// Notes where the records of units are.
 pub(super) fn are_now<O>(units: &[Unit<O>], whereabouts: Whereabouts) {
     for unit in units {
         unit.is_now(whereabouts);

@@ -36,7 +36,6 @@ impl RunEnd {
         self.ended.cancel();
     }
 
-    /// The error that ended it.
     pub(super) fn error(&self) -> Option<Error> {
         self.error.lock().take()
     }

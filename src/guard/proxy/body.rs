@@ -17,7 +17,6 @@ use super::response::Body;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// A body that hardly moved.
 #[derive(Debug, thiserror::Error)]
 #[error("the body hardly moved")]
 struct Stalled;
@@ -31,13 +30,11 @@ struct Stalling {
 #[derive(Debug, Clone)]
 pub(super) struct LastMoved(Arc<Mutex<Instant>>);
 
-/// A body whose frames somebody is told of.
 struct Told<F> {
     body: Body,
     tell: F,
 }
 
-/// The body, cut when it hardly moves.
 pub(super) fn stalling(body: Incoming, stall: Duration) -> Body {
     Stalling { body, pace: MinRate::new(stall) }.boxed_unsync()
 }
@@ -51,7 +48,6 @@ pub(super) fn telling(
     if body.is_end_stream() { body } else { Told { body, tell }.boxed_unsync() }
 }
 
-/// The body, and a note of when it moves.
 pub(super) fn noting(body: Body, moved: LastMoved) -> Body {
     telling(body, move |_, _| *moved.0.lock() = Instant::now())
 }

@@ -12,16 +12,13 @@ use url::form_urlencoded;
 
 use crate::guard::engine::Endpoint;
 
-/// Where a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route {
-    /// A lead write.
     Write(Endpoint),
     /// The token endpoint: Marketo does not count it.
     Token,
     /// The proxy's own pages, under `/-/`.
     Own,
-    /// Everything else.
     Pass,
 }
 

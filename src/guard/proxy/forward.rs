@@ -45,7 +45,6 @@ const CROWDED_ATTEMPTS: u32 = 30;
 /// How often a call is tried that failed in passing, or that could not be sent.
 const ATTEMPTS: u32 = 3;
 
-/// Sends requests on.
 #[derive(Debug)]
 pub(super) struct Forwarder {
     pub(super) client: Client,
@@ -60,7 +59,6 @@ pub(super) struct Forwarder {
     pub(super) made_up: MadeUp,
 }
 
-/// The limits of calls that pass.
 #[derive(Debug)]
 pub(super) struct Limits {
     pub(super) admission: Admission,
@@ -86,7 +84,6 @@ impl Limits {
 }
 
 impl Forwarder {
-    /// Sends a request on within the limits.
     pub(super) async fn pass(&self, request: Request<Incoming>) -> Response<Body> {
         let user = self.users.of(request.headers());
         let (head, body) = request.into_parts();

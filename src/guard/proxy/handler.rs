@@ -22,7 +22,6 @@ use crate::marketo::Borrowed;
 /// Marketo's own limit of a body: 1 MB.
 const BODY_BYTES: usize = 1_048_576;
 
-/// Takes writes in.
 #[derive(Debug)]
 pub(super) struct WriteHandler {
     pub(super) engine: Arc<Engine<Origin>>,
@@ -33,12 +32,10 @@ pub(super) struct WriteHandler {
     pub(super) create_duplicate: CreateDuplicate,
     /// How long the body of a write may take to come.
     pub(super) body_time: Duration,
-    /// How long a caller is kept waiting.
     pub(super) max_wait: Duration,
 }
 
 impl WriteHandler {
-    /// Takes a write in, and answers it.
     pub(super) async fn handle(
         &self,
         endpoint: Endpoint,
@@ -110,7 +107,6 @@ impl WriteHandler {
         }
     }
 
-    /// The body of a write, whole.
     async fn read(&self, body: Incoming) -> Result<Bytes, Answer> {
         let collected = Limited::new(body, BODY_BYTES).collect();
         match tokio::time::timeout(self.body_time, collected).await {

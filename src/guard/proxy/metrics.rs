@@ -63,7 +63,6 @@ pub(super) struct Watched {
     unseen: Counters,
 }
 
-/// The page's metrics while they are made.
 struct Page(Registry);
 
 impl Page {
@@ -187,12 +186,10 @@ impl Metrics {
         }
     }
 
-    /// The counters of shadow mode.
     pub(super) fn watched(&self) -> Watched {
         self.watched.clone()
     }
 
-    /// The page of Prometheus.
     pub(super) fn page(
         &self,
         queue: Standing,

@@ -16,7 +16,6 @@ use crate::marketo::Clock;
 /// any line.
 const LEAST_BYTES: usize = 16 * 1024;
 
-/// How long the other side may take.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
     /// For a head to come, and between two of them.
@@ -53,7 +52,6 @@ impl MinRate {
         Self { stall, waited: Duration::ZERO, moved: 0, waiting: None }
     }
 
-    /// So much has moved.
     pub(super) fn moved(&mut self, bytes: usize) {
         self.moved = self.moved.saturating_add(bytes);
         if let Some((since, _)) = self.waiting.take() {

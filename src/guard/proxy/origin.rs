@@ -10,11 +10,9 @@ use crate::marketo::Borrowed;
 /// A caller's call without its body.
 #[derive(Debug)]
 pub(super) struct Origin {
-    /// The headers of its call.
     pub(super) headers: Borrowed,
     /// Marketo refuses any but POST.
     pub(super) method: Method,
-    /// Path and query.
     pub(super) target: String,
 }
 

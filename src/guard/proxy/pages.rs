@@ -15,7 +15,6 @@ use crate::guard::engine::{Engine, Standing};
 use crate::leases::Leases;
 use crate::marketo::in_words;
 
-/// What the pages show.
 #[derive(Debug)]
 pub(super) struct Pages<L> {
     pub(super) leases: Arc<L>,
@@ -27,7 +26,6 @@ pub(super) struct Pages<L> {
 }
 
 impl<L: Leases> Pages<L> {
-    /// The page at this path.
     pub(super) async fn page(&self, path: &str, is_stopping: bool) -> Answer {
         match path {
             "/-/healthz" => Answer::http(StatusCode::OK, "ok\n"),

@@ -14,14 +14,12 @@ pub(super) struct Refused {
     pub(super) message: &'static str,
 }
 
-/// A write, taken apart.
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) envelope: Envelope,
     pub(super) records: Vec<Record>,
 }
 
-/// Takes a body apart.
 pub(super) fn parse(endpoint: Endpoint, body: &[u8], instance: &str) -> Result<Incoming, Refused> {
     // Some writers begin each text with a byte order mark, and readers of JSON pass over it.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);

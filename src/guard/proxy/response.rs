@@ -45,7 +45,6 @@ struct Reason<'a> {
     message: &'a str,
 }
 
-/// The type of Marketo's answers.
 const JSON: HeaderValue = HeaderValue::from_static("application/json;charset=UTF-8");
 
 /// A row for a record that was not written.
@@ -153,12 +152,10 @@ fn message(refused: &Refused) -> String {
 }
 
 impl Answer {
-    /// `success: true` with these rows.
     pub(super) fn rows(request_id: &str, rows: &[Value], warnings: &[Value]) -> Self {
         Self::json(&Accepted { request_id, result: rows, success: true, warnings })
     }
 
-    /// `success: false` with this code.
     pub(super) fn refused(request_id: &str, code: &str, message: &str) -> Self {
         Self::json(&Refusal { request_id, success: false, errors: [Reason { code, message }] })
     }

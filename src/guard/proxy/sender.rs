@@ -8,7 +8,6 @@ use crate::marketo::{
     Auth, CallFailure, Client, Found, RawWrite, SYNC_LIMIT, SendGate, Turns, Written,
 };
 
-/// Talks to Marketo on behalf of callers.
 #[derive(Debug)]
 pub(super) struct CallerSender(pub(super) Client);
 

@@ -38,7 +38,6 @@ pub(super) struct Service<L> {
     max_wait: Duration,
 }
 
-/// The way of lead writes.
 #[derive(Debug)]
 enum Writes {
     Guarded(WriteHandler),
@@ -142,7 +141,6 @@ impl<L: Leases> Service<L> {
         self.max_wait + self.timeouts.stall
     }
 
-    /// Answers a request.
     pub(super) async fn answer(
         &self,
         request: Request<Incoming>,

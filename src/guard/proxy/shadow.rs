@@ -149,7 +149,6 @@ impl Shadow {
         summary::tell(&due);
     }
 
-    /// Saves the counts.
     pub(super) async fn save(&self) {
         let seen = std::mem::replace(&mut *self.seen.lock(), RaceCounts::new((self.now)()));
         if !seen.is_empty() {
@@ -217,7 +216,6 @@ struct Glance {
     user: ApiUser,
     endpoint: Endpoint,
     copy: Vec<u8>,
-    /// Room for the copy.
     room: Option<OwnedSemaphorePermit>,
     /// The note that the write is under way, from when it has come; its answer keeps the note.
     under_way: Arc<Mutex<Option<UnderWay>>>,

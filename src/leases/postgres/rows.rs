@@ -80,7 +80,6 @@ impl Statements {
         })
     }
 
-    /// Loads, applies the rules, and saves.
     pub(super) async fn carry_out(
         &self,
         db: &Transaction<'_>,
@@ -169,7 +168,6 @@ impl Statements {
         Ok(quiet_until)
     }
 
-    /// Writes what a batch has changed.
     async fn save(&self, db: &Transaction<'_>, changes: &Changes) -> Result<(), Error> {
         let store = [millis(changes.quiet_until), number(changes.last), number(changes.saves)];
         let [quiet_until, last, saves] = &store;

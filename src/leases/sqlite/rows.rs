@@ -46,7 +46,6 @@ fn claims(db: &Connection, instance: LeaseKey) -> Result<BTreeMap<(LeaseKey, i64
     claims?.collect()
 }
 
-/// Writes what a batch has changed.
 pub(super) fn save(db: &Connection, changes: &Changes) -> Result<()> {
     db.prepare_cached("UPDATE number SET last = ?1, saves = ?2")?
         .execute([number(changes.last), number(changes.saves)])?;

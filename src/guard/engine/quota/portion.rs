@@ -12,7 +12,6 @@ use crate::marketo::Share;
 const TOLD_AFTER: Duration = Duration::from_secs(5);
 const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
-/// This guard's part of the limits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Portion {
     limit: Share,
@@ -21,7 +20,6 @@ pub(crate) struct Portion {
     heard: Option<(Instant, Shared)>,
     /// How long a guard that was killed keeps its part.
     row: Duration,
-    /// Since when nothing may leave.
     none_since: Option<Instant>,
     /// When the log told of that.
     told: Option<Instant>,
@@ -64,7 +62,6 @@ impl Portion {
         Some(Tell::StillNothing(nothing_for))
     }
 
-    /// What may be used.
     pub(crate) fn may_use(&self) -> Share {
         self.may_use
     }
@@ -74,7 +71,6 @@ impl Portion {
         self.heard.map_or(1, |(_, shared)| shared.guards)
     }
 
-    /// For how long nothing may leave.
     pub(crate) fn nothing_for(&self, now: Instant) -> Duration {
         self.none_since.map_or(Duration::ZERO, |since| now - since)
     }

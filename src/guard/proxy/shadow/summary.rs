@@ -53,7 +53,6 @@ impl Summary {
     }
 }
 
-/// Tells of it.
 pub(super) fn tell(raced: &Pairs) {
     for ((user, other), raced) in raced {
         let keys: Vec<String> = raced.keys.iter().map(ToString::to_string).collect();
