@@ -23,7 +23,7 @@ mod value;
 
 pub use error::Error;
 pub use guard::{GuardConfig, LeaseStore};
-pub use instance::{Credentials, Instance};
+pub use instance::{AppUrl, Credentials, Instance};
 pub use merge::MergeSettings;
 pub use paths::instance_name;
 pub use settings::known_keys;
@@ -112,6 +112,8 @@ pub struct Limits {
     pub daily_calls: u64,
     /// Bytes of bulk extract a day.
     pub daily_export: u64,
+    /// Calls a day that Marketo allows all integrations together.
+    pub quota: u64,
 }
 
 impl Default for Limits {
@@ -122,6 +124,7 @@ impl Default for Limits {
             concurrency: 5,
             daily_calls: 25_000,
             daily_export: 400_000_000,
+            quota: 50_000,
         }
     }
 }

@@ -23,12 +23,16 @@
 //! it at any instant is harmless. `rounds` is the loop that arranges these steps; what it carries
 //! along is a `Run`, and what every step works with is the [`Merge`].
 //!
+//! A run ends before its plan does, and the same command goes on later, when one of its [`Brakes`]
+//! says so: the hours, the stop file, the calls that are left to others.
+//!
 //! Only [`Confirmed`] hands out merge orders, and only against the ledger's proof that the intent
 //! is on disk. Never: decides which leads are duplicates or who wins (that is `dedupe`), sends a
 //! call twice, prints.
 
 mod backup;
 mod batches;
+mod brakes;
 mod build;
 mod candidates;
 mod carried;
@@ -72,6 +76,7 @@ mod verify;
 mod work;
 mod write;
 
+pub use brakes::{Brake, Brakes, Hours, Share};
 pub use build::{Candidate, Planned, Planning};
 pub use candidates::candidates;
 pub use consent::Confirmed;
@@ -79,6 +84,7 @@ pub(crate) use context::facts;
 pub use context::{Merge, MergeClient, MergeReads, Settings};
 pub use error::Error;
 pub use hold::Hold;
+pub use late::Unwatched;
 pub use past::{PlanPast, PlanState};
 pub use report::{Difference, Fate, GroupReport, Outcome, Report, Said, Stopped, Surprise, Watch};
 pub use resume::Resumed;

@@ -13,6 +13,8 @@ use crate::support::wait::{self, until_async};
 use crate::support::{Instance, Run, UNHURRIED, quick};
 
 mod adverse;
+mod at_once;
+mod brakes;
 mod consent;
 mod counts;
 mod doubt;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::confirm::counted;
 use super::wrap::wrapped;
 use super::{Context, Exit, Failure};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Limits};
 use crate::dedupe::{Sense, custom_companions, custom_consent};
 use crate::marketo::{
     self, Client, Outcome, ReadActivities, ReadCustomObjects, ReadLeads, ReadMemberships,
@@ -17,9 +17,6 @@ use crate::terminal::count;
 
 /// How often the empty call that checks the permission to write is made.
 const WRITE_ATTEMPTS: u32 = 5;
-
-/// What most contracts allow a day, by Adobe; what this one allows cannot be asked for.
-const USUAL_QUOTA: u64 = 50_000;
 
 /// Check the configuration, the credentials, the permissions and the quota left today
 ///
@@ -234,11 +231,14 @@ async fn quota(config: &Config, client: &Client) -> Check {
     let seen = client.usage_today().await.and_then(|usage| Ok((usage, client.spent_today()?)));
     match seen {
         Ok((usage, spent)) => {
+            let quota = config.limits.quota;
+            // What this contract allows cannot be asked for.
+            let usual = if quota == Limits::default().quota { "usual " } else { "" };
             let mut detail = format!(
-                "API budget: {} left of the usual {} a day (today all tools used {}); this program's own budget: {} of {} \
+                "API budget: {} left of the {usual}{} a day (today all tools used {}); this program's own budget: {} of {} \
                  used today, at most {} in {}, {} at once",
-                calls(USUAL_QUOTA.saturating_sub(usage.total)),
-                count(USUAL_QUOTA),
+                calls(quota.saturating_sub(usage.total)),
+                count(quota),
                 count(usage.total),
                 count(spent.calls),
                 calls(config.limits.daily_calls),

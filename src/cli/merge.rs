@@ -17,6 +17,7 @@ use crate::report::Filter;
 mod chosen;
 mod ending;
 mod findings;
+mod first;
 mod follow;
 mod kept;
 mod ledger;
@@ -174,6 +175,7 @@ pub(super) fn settings(
         stop: context.interrupt.clone(),
         stop_after_errors: context.config.merge.stop_after_errors,
         concurrency: context.config.merge.at_once(&context.config.limits),
+        brakes: context.config.merge.brakes(&context.config.limits),
         carries_out: confirmed,
         hold: hold(context, confirmed)?,
     })

@@ -87,6 +87,11 @@ impl Ui {
         self.terminal_width.unwrap_or(DEFAULT_WIDTH)
     }
 
+    /// Whether somebody watches: notes go to a terminal.
+    pub(super) fn is_watched(&self) -> bool {
+        self.shows_progress
+    }
+
     /// Columns of the terminal; none in a pipe, where a line stays whole for whoever searches it.
     pub(super) fn terminal_width(&self) -> Option<usize> {
         self.terminal_width

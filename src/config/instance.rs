@@ -14,10 +14,34 @@ pub struct Instance {
     pub base_url: Option<Url>,
     /// Where it is not `<base URL>/identity`.
     pub identity_url: Option<Url>,
+    /// Where people sign in to it, such as `https://app-ab12.marketo.com`: for links to records.
+    pub app_url: Option<AppUrl>,
     /// The custom service's client id.
     pub client_id: Option<String>,
     pub(super) client_secret: Option<SecretString>,
     pub(super) client_secret_command: Option<String>,
+}
+
+/// Where people sign in to Marketo, which the address of its API does not say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppUrl(Url);
+
+impl AppUrl {
+    fn read(text: &str) -> Result<Self, String> {
+        let url = text.parse().ok().filter(|url: &Url| url.scheme() == "https" && url.has_host());
+        url.map(Self).ok_or_else(|| {
+            format!("takes the address of Marketo in the browser, such as `https://app-ab12.marketo.com`, not `{text}`")
+        })
+    }
+
+    /// Where a record is seen in Marketo's screens.
+    pub fn link_to(&self, lead: u64) -> String {
+        let mut url = self.0.clone();
+        url.set_path("/leadDatabase/loadLeadDetail");
+        url.set_fragment(None);
+        url.set_query(Some(&format!("leadId={lead}")));
+        url.into()
+    }
 }
 
 /// What a client needs.
@@ -49,6 +73,11 @@ impl Instance {
         // Whatever was pasted, tokens are given at `<base URL>/identity`.
         url.set_path(&format!("{}/identity", url.path().trim_end_matches('/')));
         self.identity_url = Some(url);
+        Ok(())
+    }
+
+    pub(super) fn set_app_url(&mut self, text: &str) -> Result<(), String> {
+        self.app_url = Some(AppUrl::read(text)?);
         Ok(())
     }
 
@@ -217,6 +246,17 @@ mod tests {
         }
         let (base, identity) = instance.addresses().map_err(|error| error.to_string())?;
         Ok((base.to_string(), identity.to_string()))
+    }
+
+    #[test]
+    fn a_record_is_linked_to_where_people_sign_in() {
+        let mut instance = super::Instance::default();
+        for refused in ["app-ab12", "http://app-ab12.marketo.com", "marketo"] {
+            assert!(instance.set_app_url(refused).is_err(), "{refused}");
+        }
+        instance.set_app_url("https://app-ab12.marketo.com/#ST1A1").unwrap();
+        let link = instance.app_url.unwrap().link_to(12);
+        assert_eq!(link, "https://app-ab12.marketo.com/leadDatabase/loadLeadDetail?leadId=12");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::value::RawValue;
-use super::{Config, Environment, Error, PollInterval, Strategy, guard};
+use super::{Config, Environment, Error, PollInterval, Strategy, guard, merge};
 use crate::dedupe::{FieldRule, WinnerOrder, WinnerRule};
 
 type Setter = fn(&mut Config, &RawValue) -> Result<(), String>;
@@ -13,6 +13,7 @@ type Setter = fn(&mut Config, &RawValue) -> Result<(), String>;
 const SETTINGS: &[(&str, Setter)] = &[
     ("instance.base_url", |config, value| config.instance.set_base_url(value.text()?)),
     ("instance.identity_url", |config, value| config.instance.set_identity_url(value.text()?)),
+    ("instance.app_url", |config, value| config.instance.set_app_url(value.text()?)),
     ("instance.client_id", |config, value| {
         config.instance.client_id = Some(value.text()?.to_owned());
         Ok(())
@@ -45,6 +46,7 @@ const SETTINGS: &[(&str, Setter)] = &[
     ("limits.daily_export", |config, value| {
         value.bytes().map(|bytes| config.limits.daily_export = bytes)
     }),
+    ("limits.quota", |config, value| value.number().map(|number| config.limits.quota = number)),
     ("bulk.poll_interval", |config, value| {
         value.duration().map(|interval| config.bulk_poll_interval = PollInterval(interval))
     }),
@@ -89,6 +91,14 @@ const SETTINGS: &[(&str, Setter)] = &[
     }),
     ("merge.concurrency", |config, value| {
         value.number().map(|number| config.merge.concurrency = Some(number))
+    }),
+    ("merge.hours", |config, value| value.parsed().map(|hours| config.merge.hours = Some(hours))),
+    ("merge.stop_file", |config, value| {
+        config.merge.stop_file = Some(PathBuf::from(value.text()?));
+        Ok(())
+    }),
+    ("merge.leave_calls", |config, value| {
+        merge::leave_calls(value).map(|calls| config.merge.leave_calls = calls)
     }),
     ("merge.crm", |config, value| {
         config.merge.no_crm = match value.text()? {

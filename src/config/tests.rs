@@ -29,7 +29,7 @@ fn without_any_setting_the_defaults_hold() {
     assert_eq!(config.limits.daily_calls, 25_000);
     assert_eq!(config.limits.daily_export, 400_000_000);
     assert_eq!(config.key.fields, ["email"]);
-    assert_eq!(config.merge.max_groups, 500);
+    assert_eq!((config.merge.max_groups, config.merge.at_once(&config.limits)), (500, 3));
     assert_eq!(config.scan.strategy, Strategy::Auto);
 }
 

@@ -47,7 +47,11 @@ impl<M: MergeClient> Merge<'_, M> {
             Err(error)
                 if !error.stops_the_run() || matches!(error, marketo::Error::Permission { .. }) =>
             {
-                tracing::warn!(%error, "the members of a program cannot be read; reading lead by lead");
+                tracing::warn!(
+                    code = error.code(),
+                    request_id = error.request_id(),
+                    "the members of a program cannot be read; reading lead by lead"
+                );
                 None
             }
             Err(error) => return Err(error.into()),

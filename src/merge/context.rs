@@ -8,6 +8,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::brakes::Brakes;
 use super::custom_objects::Relations;
 use super::error::Error;
 use super::hold::{Hold, Holds};
@@ -19,7 +20,7 @@ use crate::lead::LeadId;
 use crate::ledger::Ledger;
 use crate::marketo::{
     Clock, Field, MergeLeads, Moment, ReadCustomObjects, ReadHistory, ReadLeads, ReadMemberships,
-    Schema, SetProgramStatus, SyncLeads,
+    ReadUsage, Schema, SetProgramStatus, SyncLeads,
 };
 
 /// How long a description of the fields stands for what they are.
@@ -40,6 +41,9 @@ pub struct Merge<'a, M> {
     pub(super) stop: CancellationToken,
     pub(super) stop_after_errors: usize,
     pub(super) concurrency: usize,
+    pub(super) brakes: Brakes,
+    /// When Marketo was asked for the calls of the day.
+    pub(super) calls_counted_at: Option<Instant>,
     pub(super) carries_out: bool,
     pub(super) fields: Vec<String>,
     pub(super) facts: FieldFacts,
@@ -78,6 +82,8 @@ pub struct Settings {
     pub stop_after_errors: usize,
     /// Groups that are merged at once, at most.
     pub concurrency: usize,
+    /// What ends it before its plan does.
+    pub brakes: Brakes,
     /// Whether what it plans is carried out at once, which shows by itself what may not be read. A
     /// plan that is only shown takes a call more for that, so that it promises nothing that cannot
     /// be done.
@@ -98,9 +104,15 @@ pub trait MergeClient: MergeReads + SyncLeads + MergeLeads + SetProgramStatus {}
 impl<M: MergeReads + SyncLeads + MergeLeads + SetProgramStatus> MergeClient for M {}
 
 /// What merging reads.
-pub trait MergeReads: ReadLeads + ReadMemberships + ReadCustomObjects + ReadHistory {}
+pub trait MergeReads:
+    ReadLeads + ReadMemberships + ReadCustomObjects + ReadHistory + ReadUsage
+{
+}
 
-impl<M: ReadLeads + ReadMemberships + ReadCustomObjects + ReadHistory> MergeReads for M {}
+impl<M: ReadLeads + ReadMemberships + ReadCustomObjects + ReadHistory + ReadUsage> MergeReads
+    for M
+{
+}
 
 impl<'a, M: MergeClient> Merge<'a, M> {
     /// Learns which fields the instance has. The ledger must have been opened for this run: while
@@ -110,8 +122,16 @@ impl<'a, M: MergeClient> Merge<'a, M> {
         ledger: &'a mut Ledger,
         settings: Settings,
     ) -> Result<Self, Error> {
-        let Settings { clock, now, stop, stop_after_errors, concurrency, carries_out, hold } =
-            settings;
+        let Settings {
+            clock,
+            now,
+            stop,
+            stop_after_errors,
+            concurrency,
+            brakes,
+            carries_out,
+            hold,
+        } = settings;
         let opened_at = Instant::now();
         let schema = marketo.describe().await?;
         let mut facts = facts(&schema);
@@ -127,6 +147,8 @@ impl<'a, M: MergeClient> Merge<'a, M> {
             stop,
             stop_after_errors,
             concurrency,
+            brakes,
+            calls_counted_at: None,
             carries_out,
             fields,
             facts,
@@ -233,7 +255,8 @@ impl Settings {
     /// instance keep their leases.
     pub fn new(clock: Clock, now: fn() -> DateTime<Utc>, hold: Hold) -> Self {
         let stop = CancellationToken::new();
-        Self { clock, now, stop, stop_after_errors: 10, concurrency: 3, carries_out: true, hold }
+        let (stop_after_errors, concurrency, brakes) = (10, 3, Brakes::default());
+        Self { clock, now, stop, stop_after_errors, concurrency, brakes, carries_out: true, hold }
     }
 
     /// Cancelled: what was sent is finished and looked at, and the run stops.
@@ -252,6 +275,12 @@ impl Settings {
     #[must_use]
     pub fn concurrency(self, concurrency: usize) -> Self {
         Self { concurrency: concurrency.max(1), ..self }
+    }
+
+    /// What ends it before its plan does.
+    #[must_use]
+    pub fn brakes(self, brakes: Brakes) -> Self {
+        Self { brakes, ..self }
     }
 
     /// Plans are only shown: what may not be read is found out while planning.

@@ -129,7 +129,12 @@ impl Relations {
                     said(&error),
                     mend(&error)
                 );
-                tracing::warn!(%error, "no group can be shown to be safe from losing rows of custom objects");
+                let (code, request_id) = (error.code(), error.request_id());
+                tracing::warn!(
+                    code,
+                    request_id,
+                    "no group can be shown to lose no rows of custom objects"
+                );
                 Ok(Known::NotShown(why))
             }
             Err(error) => Err(error),
@@ -210,7 +215,12 @@ async fn of_relation(
             }
             // What is refused for one chunk would be for the next; its rows may be of any group.
             Err(error) if is_about_the_object(&error) => {
-                tracing::warn!(%error, object = object.name, "rows of a custom object cannot be read");
+                tracing::warn!(
+                    code = error.code(),
+                    request_id = error.request_id(),
+                    object = object.name,
+                    "rows of a custom object cannot be read"
+                );
                 let why = cannot_be_read(object, &error);
                 return Ok(groups.iter().map(|group| (group.winner, why.clone())).collect());
             }

@@ -260,33 +260,49 @@ impl Holds {
     }
 
     /// Takes the keys of leads that are written to by themselves, but those that are held already.
-    /// Gives the entries to be released; none where they are not to be had in time.
+    /// Gives the entries to be released; none where they are not to be had in time. While it waits
+    /// for others it holds nothing but what open calls need: whoever has these keys may wait for
+    /// keys of this run.
     pub(super) async fn take_leads(
         &self,
         leads: impl IntoIterator<Item = LeadId>,
     ) -> Result<Option<Vec<LeadId>>, LeaseError> {
         let Some(store) = self.store.clone() else { return Ok(None) };
-        let mut entries = Vec::new();
-        for lead in leads {
+        let leads: Vec<LeadId> = leads.into_iter().collect();
+        let (mut entries, mut missing) = self.not_held(&leads);
+        let mut leases = match missing.is_empty() {
+            true => Vec::new(),
+            false => store.try_acquire(&missing).await?,
+        };
+        if leases.len() < missing.len() {
+            self.give_back(leases).await;
+            self.release_all().await;
+            (entries, missing) = self.not_held(&leads);
+            let acquiring = store.acquire(&missing);
+            let Ok(taken) = tokio::time::timeout(patience(self.clock), acquiring).await else {
+                return Ok(None);
+            };
+            leases = taken?;
+        }
+        let owners = entries.iter().map(|wanted| wanted.owner).collect();
+        for wanted in entries {
+            self.held().enter(&wanted, std::mem::take(&mut leases));
+        }
+        Ok(Some(owners))
+    }
+
+    /// What these leads take that is not held, and the keys of it that are not.
+    fn not_held(&self, leads: &[LeadId]) -> (Vec<Wanted>, BTreeSet<LeaseKey>) {
+        let (mut entries, mut missing) = (Vec::new(), BTreeSet::new());
+        for lead in leads.iter().copied() {
             let keys: BTreeSet<LeaseKey> = self.keys.of_lead(lead).collect();
-            let is_held = self.held().covers(lead) && self.held().missing(&keys).is_empty();
-            if !is_held {
+            let not_held = self.held().missing(&keys);
+            if !not_held.is_empty() || !self.held().covers(lead) {
+                missing.extend(not_held);
                 entries.push(Wanted { owner: lead, leads: BTreeSet::from([lead]), keys });
             }
         }
-        let missing: BTreeSet<LeaseKey> =
-            entries.iter().flat_map(|wanted| self.held().missing(&wanted.keys)).collect();
-        let acquiring = store.acquire(&missing);
-        let Ok(leases) = tokio::time::timeout(patience(self.clock), acquiring).await else {
-            return Ok(None);
-        };
-        let mut leases = leases?;
-        let mut owners = Vec::new();
-        for wanted in entries {
-            self.held().enter(&wanted, std::mem::take(&mut leases));
-            owners.push(wanted.owner);
-        }
-        Ok(Some(owners))
+        (entries, missing)
     }
 
     /// A call with these leads is about to leave: from now on their keys are given back only once

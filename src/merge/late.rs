@@ -7,6 +7,7 @@
 //! opt-out that the log does not name, or one that somebody took back since.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -37,6 +38,51 @@ const LAG: Duration = Duration::from_secs(10);
 
 /// How many merges one reading of the log serves at least, so that it stays cheap.
 const MERGES: usize = 250;
+
+/// Why it is not known whether all opt-outs are set that came while merges ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unwatched {
+    /// Marketo's log of changes cannot be read, for this reason.
+    Unreadable(String),
+    /// These records lack some that the log names, since others went on writing them.
+    PutOff(Vec<LeadId>),
+}
+
+impl Unwatched {
+    pub(super) fn of(put_off: BTreeSet<LeadId>) -> Option<Self> {
+        (!put_off.is_empty()).then(|| Self::PutOff(put_off.into_iter().collect()))
+    }
+}
+
+impl fmt::Display for Unwatched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(why) => write!(
+                f,
+                "NOT KNOWN: whether anybody opted out on a record while its merge ran, since Marketo's log of changes cannot be read: {why}"
+            ),
+            Self::PutOff(leads) => {
+                let leads: Vec<String> = leads.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "NOT SET YET: opt-outs that came while merges ran, on the surviving records {}, since others went on writing them; the next run sets them",
+                    leads.join(", ")
+                )
+            }
+        }
+    }
+}
+
+/// What became of late opt-outs.
+#[derive(Default)]
+struct Written {
+    /// What was found of each survivor.
+    told: Vec<(LeadId, Surprise)>,
+    /// How many could not be set.
+    lost: usize,
+    /// The survivors that are to be tried again.
+    put_off: BTreeSet<LeadId>,
+}
 
 impl<M: MergeClient> Merge<'_, M> {
     /// Writes opt-outs to survivors that came while their merges ran. The caller notes that it was
@@ -73,7 +119,9 @@ impl<M: MergeClient> Merge<'_, M> {
         run.late.changes.extend(of_plan);
         let said = run.late.unseen();
         let plan = run.confirmed.plan().id.clone();
-        let (told, lost) = self.write_late(&said, &plan, &run.late.groups).await?;
+        let Written { told, lost, put_off } =
+            self.write_late(&said, &plan, &run.late.groups).await?;
+        run.late.put_off = put_off;
         for (survivor, surprise) in told {
             run.late.held.insert((survivor, surprise.difference.name.clone()));
             run.add_surprise(survivor, surprise);
@@ -88,7 +136,7 @@ impl<M: MergeClient> Merge<'_, M> {
     /// could not be done, where the log cannot be read. The caller notes that it was done.
     pub(super) async fn see_late_consent_of_earlier_runs(
         &mut self,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<Unwatched>, Error> {
         let (merges, fields) = (self.ledger.unwatched_merges()?, watched(&self.facts));
         if merges.is_empty() || fields.is_empty() {
             return Ok(None);
@@ -106,7 +154,7 @@ impl<M: MergeClient> Merge<'_, M> {
             Ok(None) => return Ok(None),
             Ok(Some((changes, _))) => changes,
             Err(error @ marketo::Error::Permission { .. }) => {
-                return Ok(Some(error.to_string()));
+                return Ok(Some(Unwatched::Unreadable(error.to_string())));
             }
             Err(error) => return Err(error.into()),
         };
@@ -116,10 +164,12 @@ impl<M: MergeClient> Merge<'_, M> {
             let leads = merge.gone.into_iter().chain([merge.survivor]);
             groups.extend(leads.map(|lead| (lead, (merge.survivor, merge.key.clone()))));
         }
+        let mut put_off = BTreeSet::new();
         for (plan, groups) in by_plan {
-            self.write_late(&said_no(&changes, &groups), &plan, &groups).await?;
+            let written = self.write_late(&said_no(&changes, &groups), &plan, &groups).await?;
+            put_off.extend(written.put_off);
         }
-        Ok(None)
+        Ok(Unwatched::of(put_off))
     }
 
     /// Looks for the leads that said no, and gives what was said by the lead that is there now: the
@@ -161,19 +211,18 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(Some((look, there)))
     }
 
-    /// Gives what was found of each survivor, and how many opt-outs could not be set.
+    /// Sets opt-outs on the survivors that lack them, and reads them back.
     async fn write_late(
         &mut self,
         said: &BTreeMap<LeadId, BTreeSet<String>>,
         plan: &str,
         groups: &Groups,
-    ) -> Result<(Vec<(LeadId, Surprise)>, usize), Error> {
-        let nothing = (Vec::new(), 0);
+    ) -> Result<Written, Error> {
         if said.is_empty() {
-            return Ok(nothing);
+            return Ok(Written::default());
         }
         let Some((look, said)) = self.where_they_are(said, groups).await? else {
-            return Ok(nothing);
+            return Ok(Written::default());
         };
         let ids: Vec<LeadId> = said.keys().copied().collect();
         let missing = |look: &Look, lead: &LeadId, fields: &BTreeSet<String>| -> Vec<FieldChange> {
@@ -196,20 +245,31 @@ impl<M: MergeClient> Merge<'_, M> {
         };
         let records = unset(&look);
         if records.is_empty() {
-            return Ok(nothing);
+            return Ok(Written::default());
         }
+        let put_off = |records: Vec<Record>| {
+            let put_off = records.into_iter().map(|record| record.lead).collect();
+            Ok(Written { put_off, ..Written::default() })
+        };
         self.holds.keys.learn(look.leads.values());
-        let aside = self.hold_leads(&ids).await?.unwrap_or_default();
+        // Others are writing them, or the run is to stop: nothing is lost, and it is tried again.
+        let Some(aside) = self.hold_leads(&ids).await? else { return put_off(records) };
         // Nobody else writes them from here on.
-        let Some(look) = self.look(&ids).await? else { return Ok(nothing) };
+        let Some(look) = self.look(&ids).await? else { return put_off(records) };
         let records = unset(&look);
         let stop = UntilStopped::after(self.stop.clone(), self.grace());
         let gate = Fresh::new(look.at, self.clock, stop);
-        self.write(&gate, plan, crate::ledger::Purpose::Mend, records.clone()).await?;
-        let Some(look) = self.look(&ids).await? else { return Ok(nothing) };
+        let purpose = crate::ledger::Purpose::Mend;
+        let result = self.write(&gate, plan, purpose, records.clone()).await?;
+        let Some(look) = self.look(&ids).await? else { return put_off(records) };
         self.holds.release(aside).await;
-        let (mut told, mut lost) = (Vec::new(), Vec::new());
+        let (mut told, mut lost, mut put_off) = (Vec::new(), Vec::new(), BTreeSet::new());
         for record in records {
+            // The look became too old before the write could leave.
+            if result.withheld && !result.sent.contains(&record.lead) {
+                put_off.insert(record.lead);
+                continue;
+            }
             for change in record.changes {
                 let found = look.leads.get(&record.lead).and_then(|lead| lead.value(&change.name));
                 let is_set =
@@ -237,6 +297,6 @@ impl<M: MergeClient> Merge<'_, M> {
         if !lost.is_empty() {
             self.ledger.open_findings_with(plan, &lost, &self.at())?;
         }
-        Ok((told, lost.len()))
+        Ok(Written { told, lost: lost.len(), put_off })
     }
 }

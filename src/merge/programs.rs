@@ -144,7 +144,12 @@ impl<M: ReadMemberships + SetProgramStatus, P: SendGate> Raising<'_, M, P> {
                 // the same.
                 Err(error) if is_about_the_lead(&error) => {
                     self.after.remove(lead);
-                    tracing::warn!(lead, %error, "the programs of a lead cannot be read");
+                    tracing::warn!(
+                        lead,
+                        code = error.code(),
+                        request_id = error.request_id(),
+                        "the programs of a lead cannot be read"
+                    );
                 }
                 Err(error) => return Err(error),
             }

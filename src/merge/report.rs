@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::brakes::Brake;
 use super::error::Error;
+use super::late::Unwatched;
 use crate::dedupe::{Dropped, FieldChange, LeftOut, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::marketo;
@@ -203,6 +205,8 @@ impl GroupReport {
 pub enum Stopped {
     /// Somebody asked it to.
     Interrupted,
+    /// It heeds a brake; the same command goes on later.
+    Braked(Brake),
     /// Too many groups failed one after the other.
     Errors(usize),
     /// Something that fits no outcome was seen; a person must look before more is merged.
@@ -219,7 +223,7 @@ pub struct Report {
     /// Why it ended early; none where it came to all groups.
     pub stopped: Option<Stopped>,
     /// Why it is not known whether opt-outs came while its merges ran.
-    pub unwatched: Option<String>,
+    pub unwatched: Option<Unwatched>,
 }
 
 impl Report {

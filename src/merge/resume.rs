@@ -10,6 +10,7 @@ use super::context::{Merge, MergeClient};
 use super::error::Error;
 use super::fresh::most;
 use super::kept_plan::plan_of_run;
+use super::late::Unwatched;
 use super::outcome::in_words;
 use super::report::Watch;
 use super::settle::{Finding, Log, Made, Pending, Settled, done_by};
@@ -42,7 +43,7 @@ pub struct Resumed {
     /// Records to keep that did not get all of them back, each with the reason, in words.
     pub kept: Vec<String>,
     /// Why it is not known whether opt-outs came while merges of earlier runs ran.
-    pub unwatched: Option<String>,
+    pub unwatched: Option<Unwatched>,
     /// What earlier runs lost and nobody has put right.
     pub findings: Vec<(ledger::FindingId, ledger::Finding)>,
 }
@@ -109,7 +110,7 @@ impl<M: MergeClient> Merge<'_, M> {
 
     /// Looks for the memberships and the late opt-outs of merges after which no run did. Gives why
     /// the opt-outs cannot be looked for, where Marketo's log cannot be read.
-    async fn look_after_earlier_merges(&mut self) -> Result<Option<String>, Error> {
+    async fn look_after_earlier_merges(&mut self) -> Result<Option<Unwatched>, Error> {
         if self.ledger.unwatched_merges()?.is_empty() {
             return Ok(None);
         }
@@ -117,7 +118,8 @@ impl<M: MergeClient> Merge<'_, M> {
         let carried = self.see_carried().await;
         let unwatched = self.see_late_consent_of_earlier_runs().await?;
         carried?;
-        if !self.stop.is_cancelled() {
+        let is_put_off = matches!(unwatched, Some(Unwatched::PutOff(_)));
+        if !is_put_off && !self.stop.is_cancelled() {
             self.ledger.late_consent_seen(&self.at())?;
         }
         Ok(unwatched)

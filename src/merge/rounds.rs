@@ -65,7 +65,7 @@ impl<M: MergeClient> Merge<'_, M> {
         let ended = plan.groups.iter().filter_map(|group| endings.get(&group.winner).cloned());
         let mut groups: Vec<GroupReport> = ended.chain(left_out).collect();
         groups.sort_by(|a, b| a.key.cmp(&b.key));
-        let mut report = Report { groups, stopped, unwatched: late.unreadable };
+        let mut report = Report { groups, stopped, unwatched: late.unwatched() };
         if !plan.groups.is_empty()
             && let Err(error) = self.keep_run_end(plan, &report)
         {
@@ -75,6 +75,9 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 
     async fn rounds(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
+        if self.is_braked(run).await? {
+            return Ok(());
+        }
         self.holds.ready().await?;
         run.written = OwnWrites::by_earlier_runs(self.ledger)?;
         run.refused = self.ledger.refusals()?;
@@ -90,7 +93,7 @@ impl<M: MergeClient> Merge<'_, M> {
                 None => rest.push_back(group),
             }
         }
-        while run.stopped.is_none() && !self.stop.is_cancelled() {
+        while run.stopped.is_none() && !self.stop.is_cancelled() && !self.is_braked(run).await? {
             let waiting = run.ready.iter().filter(|work| work.waits_for_a_look()).count();
             let batch = if waiting <= run.ramp.size() && run.to_write.len() <= WAITING {
                 // The groups that fill the ramp up may come from the batch itself.
@@ -118,6 +121,14 @@ impl<M: MergeClient> Merge<'_, M> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a brake ends the run.
+    async fn is_braked(&mut self, run: &mut Run<'_, '_>) -> Result<bool, Error> {
+        let brake = self.brake().await?;
+        let is_braked = brake.is_some();
+        run.stopped = run.stopped.take().or(brake.map(Stopped::Braked));
+        Ok(is_braked)
     }
 
     /// One look, and all that rests on it but the sending.
@@ -300,7 +311,8 @@ impl<M: MergeClient> Merge<'_, M> {
         let late = self.see_late_consent(run, true).await;
         let given_back = self.give_back_all(run).await;
         let looked_after = carried.and(late);
-        if looked_after.is_ok() && run.late.has_merges() && !self.stop.is_cancelled() {
+        let is_done = run.late.has_merges() && run.late.is_done();
+        if looked_after.is_ok() && is_done && !self.stop.is_cancelled() {
             self.ledger.late_consent_seen(&self.at())?;
         }
         looked_after.and(given_back)

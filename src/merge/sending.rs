@@ -90,6 +90,10 @@ impl<M: MergeClient> Merge<'_, M> {
             if under_way >= self.at_once(run, look) {
                 return None;
             }
+            if let Some(brake) = self.brakes.at((self.now)()) {
+                run.stopped = Some(Stopped::Braked(brake));
+                return None;
+            }
             let work = run.ready.get_mut(place)?;
             // No look allows two calls of a group.
             work.verified = false;

@@ -237,7 +237,11 @@ impl<M: MergeClient> Merge<'_, M> {
         pending: Pending<'p>,
         why: String,
     ) -> Option<(Pending<'p>, Finding)> {
-        tracing::warn!(call = %pending.call, winner = pending.group.winner, "not shown: {why}");
+        tracing::warn!(
+            call = %pending.call,
+            winner = pending.group.winner,
+            "it cannot be shown who merged the leads of a call"
+        );
         if pending.made == Made::LongAgo {
             return Some((pending, Finding::Contradicted(why)));
         }

@@ -18,6 +18,7 @@ use crate::ledger::Ledger;
 use crate::marketo::{self, Clock, ReadLeads};
 
 mod at_once;
+mod braked;
 mod fake;
 mod findings;
 mod kept_open;
@@ -42,6 +43,8 @@ struct Bench {
     stop: CancellationToken,
     /// How many groups are merged at once.
     concurrency: usize,
+    /// What ends a run before its plan does.
+    brakes: Brakes,
     /// Where keys are leased; by default nobody else does.
     hold: Option<Hold>,
 }
@@ -60,7 +63,8 @@ impl Bench {
         fake.world().programs = BTreeMap::from([(9, BTreeSet::new())]);
         let folder = tempfile::tempdir().expect("a folder for the test");
         let (policy, stop) = (Policy::default(), CancellationToken::new());
-        Self { fake, folder, policy, stop, concurrency: 3, hold: None }
+        let brakes = Brakes::default();
+        Self { fake, folder, policy, stop, concurrency: 3, brakes, hold: None }
     }
 
     fn path(&self) -> PathBuf {
@@ -79,8 +83,9 @@ impl Bench {
             None => Hold::new(SharedLeases::memory(Terms::default()), INSTANCE.to_owned()),
         };
         let clock = Clock::real();
-        let (stop_after_errors, concurrency) = (10, self.concurrency);
-        Settings { clock, now, stop, stop_after_errors, concurrency, carries_out: false, hold }
+        let (stop_after_errors, concurrency, brakes) = (10, self.concurrency, self.brakes.clone());
+        let carries_out = false;
+        Settings { clock, now, stop, stop_after_errors, concurrency, brakes, carries_out, hold }
     }
 
     /// The groups of those that share an email, as a scan would find them.

@@ -2,10 +2,10 @@
 //!
 //! Never: prints the report itself; that is `show`.
 
-use super::{findings, resumed};
+use super::findings;
 use crate::cli::{Exit, Failure, Ui};
 use crate::ledger::{Finding, FindingId};
-use crate::merge::{Outcome, Report, Stopped};
+use crate::merge::{Outcome, Report, Stopped, Unwatched};
 use crate::terminal::counted_of;
 
 /// A finding that is open, and its number.
@@ -22,17 +22,14 @@ pub(super) fn tell_ended(
 ) -> Exit {
     let new = open.iter().filter(|finding| !before.contains(finding)).cloned();
     findings::tell(ui, &new.collect::<Vec<_>>());
-    tell_unwatched(ui, report.unwatched.as_deref());
-    match ending(ui, report, confirm) {
-        Exit::Done if !open.is_empty() => Exit::Partial,
-        exit => exit,
+    let unwatched = report.unwatched.clone();
+    if let Some(unwatched) = &unwatched {
+        ui.note(&unwatched.to_string());
     }
-}
-
-/// Says that opt-outs of the last seconds may be missing.
-fn tell_unwatched(ui: &mut Ui, why: Option<&str>) {
-    if let Some(why) = why {
-        ui.note(&resumed::unwatched(why));
+    let lacks_some = !open.is_empty() || matches!(unwatched, Some(Unwatched::PutOff(_)));
+    match ending(ui, report, confirm) {
+        Exit::Done if lacks_some => Exit::Partial,
+        exit => exit,
     }
 }
 
@@ -44,6 +41,10 @@ fn ending(ui: &mut Ui, report: Report, confirmed: bool) -> Exit {
         None => Exit::Partial,
         Some(Stopped::Interrupted) => {
             ui.note("stopped as asked; the same command goes on");
+            Exit::Stopped
+        }
+        Some(Stopped::Braked(brake)) => {
+            ui.note(&format!("stopped: {brake}"));
             Exit::Stopped
         }
         Some(Stopped::Errors(count)) => {

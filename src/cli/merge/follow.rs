@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::first::First;
 use crate::cache::{Cache, Row};
 use crate::cli::Progress;
 use crate::dedupe::KeySpec;
@@ -17,6 +18,8 @@ pub(super) struct Follow<'a> {
     key: &'a KeySpec,
     pub(super) progress: Progress,
     pub(super) planned: usize,
+    /// Shows the first group that is merged.
+    pub(super) first: Option<First>,
     /// How many groups ended so.
     ended: BTreeMap<Outcome, usize>,
     pub(super) unrecorded: bool,
@@ -24,7 +27,15 @@ pub(super) struct Follow<'a> {
 
 impl<'a> Follow<'a> {
     pub(super) fn new(cache: &'a mut Cache, key: &'a KeySpec, progress: Progress) -> Self {
-        Self { cache, key, progress, planned: 0, ended: BTreeMap::new(), unrecorded: false }
+        Self {
+            cache,
+            key,
+            progress,
+            planned: 0,
+            first: None,
+            ended: BTreeMap::new(),
+            unrecorded: false,
+        }
     }
 }
 
@@ -40,6 +51,9 @@ impl Watch for Follow<'_> {
             }
         }
         let done: usize = self.ended.values().sum();
+        if let Some(first) = self.first.take_if(|_| !report.merged.is_empty()) {
+            self.progress.aside(|| first.show(report));
+        }
         self.progress.counting(done as u64, self.planned as u64, told);
     }
 

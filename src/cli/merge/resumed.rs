@@ -30,7 +30,7 @@ pub(super) fn in_words(resumed: &Resumed) -> (Vec<String>, Option<Exit>) {
             counted_of(resumed.given_back, "record")
         ));
     }
-    said.extend(resumed.unwatched.as_deref().map(unwatched));
+    said.extend(resumed.unwatched.as_ref().map(ToString::to_string));
     let kept = |kept: &String| {
         format!("an earlier run wrote values for a merge that it did not come to: {kept}")
     };
@@ -58,13 +58,6 @@ pub(super) fn in_words(resumed: &Resumed) -> (Vec<String>, Option<Exit>) {
         (resumed.open > 0).then_some(Exit::Stopped)
     };
     (said, exit)
-}
-
-/// That opt-outs of the last seconds may be missing.
-pub(super) fn unwatched(why: &str) -> String {
-    format!(
-        "NOT KNOWN: whether anybody opted out on a record while its merge ran, since Marketo's log of changes cannot be read: {why}"
-    )
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use chrono::SecondsFormat;
 
 use super::chosen::candidates;
 use super::ending::{Open, tell_ended};
+use super::first::First;
 use super::follow::Follow;
 use super::kept::Kept;
 use super::{findings, kept, resumed, show};
@@ -52,6 +53,13 @@ impl Steps<'_> {
             ControlFlow::Continue(open) => open,
             ControlFlow::Break(exit) => return Ok(exit),
         };
+        // Before a person is asked, and before planning costs calls.
+        if self.asked.carries_out
+            && let Some(brake) = self.merge.brake().await?
+        {
+            self.context.ui.note(&format!("nothing was merged: {brake}"));
+            return Ok(Exit::Stopped);
+        }
         let plan = match kept {
             None => self.plan(policy).await?,
             Some(kept) => match self.go_on_with(kept)? {
@@ -138,6 +146,7 @@ impl Steps<'_> {
     async fn carry_out(&mut self, plan: Plan) -> Report {
         if self.asked.carries_out {
             self.follow.planned = plan.groups.len();
+            self.follow.first = First::on_a_terminal(self.context);
             return self.merge.carry_out(Confirmed::new(plan), &mut self.follow).await;
         }
         let interrupted = self.context.interrupt.is_cancelled();

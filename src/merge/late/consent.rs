@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::Unwatched;
 use super::said::{Groups, said_no};
 use crate::dedupe::{FieldFacts, Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
@@ -30,6 +31,8 @@ pub(in crate::merge) struct LateConsent {
     into: BTreeMap<LeadId, LeadId>,
     /// The opt-outs that a look after the merge showed on its survivor.
     pub(super) held: BTreeSet<(LeadId, String)>,
+    /// The survivors that lack some, since others were writing them.
+    pub(super) put_off: BTreeSet<LeadId>,
     /// Why the log cannot be read.
     pub(in crate::merge) unreadable: Option<String>,
 }
@@ -52,6 +55,7 @@ impl LateConsent {
             merges: 0,
             into: BTreeMap::new(),
             held: BTreeSet::new(),
+            put_off: BTreeSet::new(),
             unreadable: None,
         }
     }
@@ -61,6 +65,17 @@ impl LateConsent {
         self.merges += 1;
         let entry = (group.winner, group.key.as_str().to_owned());
         self.groups.extend(members(group).map(|lead| (lead, entry.clone())));
+    }
+
+    /// Why it is not known whether all are set.
+    pub(in crate::merge) fn unwatched(self) -> Option<Unwatched> {
+        let Self { unreadable, put_off, .. } = self;
+        unreadable.map(Unwatched::Unreadable).or_else(|| Unwatched::of(put_off))
+    }
+
+    /// Whether all that were found are set.
+    pub(in crate::merge) fn is_done(&self) -> bool {
+        self.put_off.is_empty()
     }
 
     /// Whether merges of this run have to be looked after at its end.

@@ -109,6 +109,12 @@ pub(super) struct World {
     under_way: BTreeSet<LeadId>,
     /// How many merges were under way when each began, itself included.
     pub(super) at_once: Vec<usize>,
+    /// How many calls all integrations together have made today, and the code with which that is
+    /// refused.
+    pub(super) calls_of_all: u64,
+    pub(super) refuses_usage: Option<&'static str>,
+    /// How often it was asked for.
+    pub(super) usage_asked: usize,
     /// When leads were read last.
     looked_at: Option<Instant>,
     /// By what leads can be looked up beside their ids.

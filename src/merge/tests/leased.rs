@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::leases::{Claim, Lease, LeaseError, LeaseKey, Leases, Leaving, Shared, to_send};
-use crate::marketo::{MERGE_LIMIT, SYNC_LIMIT};
+use crate::marketo::{LeadChange, MERGE_LIMIT, SYNC_LIMIT};
+use crate::merge::hold::{Holds, Taken, Wanted};
 
 /// Leases of one process, shared by a run and the writers beside it.
 #[derive(Clone)]
@@ -196,4 +197,72 @@ async fn a_run_that_ends_in_doubt_keeps_its_keys_until_the_call_is_over() {
     let got = leases.acquire(&keys_of_pair()).await.unwrap();
     assert_eq!(got.len(), 3);
     assert!(left.elapsed() >= MERGE_LIMIT, "{:?}", left.elapsed());
+}
+
+/// Two runs on one store, each with a key that the other waits for: the one that writes to a lead by
+/// itself lets go of the groups that come next, so that neither waits for long.
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_lead_holds_nothing_that_others_wait_for() {
+    let leases = Both::new();
+    let mut holds = Holds::new(leases.hold(), &[], Clock::real());
+    let (own, others) = (BTreeSet::from([key("id", "1")]), BTreeSet::from([key("id", "2")]));
+    let next = Wanted { owner: 1, leads: BTreeSet::from([1]), keys: own.clone() };
+    assert_eq!(holds.take(vec![next]).await.unwrap()[&1], Taken::Held);
+    let held_by_others = leases.acquire(&others).await.unwrap();
+    let begun = Instant::now();
+    let other_run = async {
+        let got = leases.acquire(&own).await.unwrap();
+        leases.release(got).await.unwrap();
+        leases.release(held_by_others).await.unwrap();
+    };
+    let (taken, ()) = tokio::join!(holds.take_leads([2]), other_run);
+    assert_eq!(taken.unwrap(), Some(vec![2]));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+/// An opt-out that the log names, on a survivor that somebody else goes on writing: it is not taken
+/// for lost, and the next run sets it.
+#[tokio::test(start_paused = true)]
+async fn an_opt_out_whose_survivor_is_busy_is_set_by_the_next_run() {
+    let (bench, leases) = bench(pair());
+    bench.fake.world().changes = vec![LeadChange {
+        lead: 2,
+        field: "doNotCall".to_owned(),
+        old: json!(false),
+        new: json!(true),
+        at: Some("2026-11-24T11:52:00Z".parse().unwrap()),
+        source: None,
+        request_id: None,
+    }];
+    let plan = bench.plan().await;
+    let fake = &bench.fake;
+    let (busy, over) =
+        (BTreeSet::from([key("id", "1")]), tokio_util::sync::CancellationToken::new());
+    let writer = async {
+        while fake.world().merges.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let lease = leases.acquire(&busy).await.unwrap();
+        while !over.is_cancelled() {
+            leases.renew(&lease, Duration::from_secs(30)).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+        leases.release(lease).await.unwrap();
+    };
+    let run = async {
+        let report = bench.carry_out(plan).await;
+        over.cancel();
+        report
+    };
+    let (report, ()) = tokio::join!(run, writer);
+    assert_eq!(only(&report).0, Outcome::Merged);
+    assert_eq!(report.unwatched, Some(Unwatched::PutOff(vec![1])));
+    assert!(report.stopped.is_none(), "{:?}", report.stopped);
+    assert_eq!(bench.ledger().open_findings().unwrap().len(), 0);
+    assert!(!bench.fake.world().leads[&1].flag("doNotCall"));
+
+    let Ran { resumed, .. } = bench.run().await;
+    assert!(bench.fake.world().leads[&1].flag("doNotCall"), "law 5");
+    assert_eq!(resumed.unwatched, None);
+    assert_eq!(bench.ledger().unwatched_merges().unwrap(), []);
 }

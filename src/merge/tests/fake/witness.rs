@@ -4,7 +4,19 @@ use chrono::{DateTime, Utc};
 
 use super::{Fake, refused};
 use crate::lead::LeadId;
-use crate::marketo::{LeadChange, MergeRecord, ReadHistory, Result, Since};
+use crate::marketo::{LeadChange, MergeRecord, ReadHistory, ReadUsage, Result, Since, Usage};
+
+impl ReadUsage for Fake {
+    async fn usage_today(&self) -> Result<Usage> {
+        self.arrive().await;
+        let mut world = self.world();
+        world.usage_asked += 1;
+        match world.refuses_usage {
+            Some(code) => Err(refused("GET /rest/v1/stats/usage.json", code)),
+            None => Ok(Usage { total: world.calls_of_all, by_user: Vec::new() }),
+        }
+    }
+}
 
 impl ReadHistory for Fake {
     async fn merges_since(
