@@ -32,12 +32,15 @@ mod guard;
 mod history;
 mod interrupt;
 mod leases;
+mod ledgers;
 mod log;
+mod map;
 mod merge;
 mod overview;
 mod plan;
 mod progress;
 mod report;
+mod runs;
 mod sandbox;
 mod scan;
 mod ui;
@@ -107,6 +110,8 @@ enum Configured {
     Plan(plan::PlanArgs),
     Decisions(decisions::DecisionsArgs),
     Merge(merge::MergeArgs),
+    History(runs::HistoryArgs),
+    Map(map::MapArgs),
     Upsert(upsert::UpsertArgs),
     Guard(guard::GuardArgs),
     Doctor(doctor::DoctorArgs),
@@ -213,6 +218,8 @@ impl Configured {
             Self::Plan(args) => plan::run(context, args).await,
             Self::Decisions(args) => decisions::run(context, &args),
             Self::Merge(args) => merge::run(context, &args).await,
+            Self::History(args) => runs::run(context, &args),
+            Self::Map(args) => map::run(context, &args).await,
             Self::Upsert(args) => upsert::run(context, &args).await,
             Self::Guard(args) => guard::run(context, &args).await,
             Self::Doctor(args) => doctor::run(context, &args).await,

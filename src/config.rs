@@ -53,6 +53,8 @@ pub struct Config {
     pub instance: Instance,
     /// The profile that was named.
     pub profile: Option<String>,
+    /// Who runs the program, as the environment says.
+    by: Option<String>,
     /// The cache, where one was named.
     cache_path: Option<PathBuf>,
     /// Whether a flag named the cache, which then stands whatever it is called.
@@ -357,6 +359,12 @@ impl Config {
     pub fn instance_in_words(&self) -> String {
         let profile = self.profile.as_ref().map(|profile| format!(" (profile {profile})"));
         format!("{}{}", self.instance_name(), profile.unwrap_or_default())
+    }
+
+    /// Who runs the program: the name of a flag, of the environment, or the user of this machine.
+    pub fn by(&self, flag: Option<&str>) -> Option<String> {
+        let named = flag.map(str::trim).filter(|name| !name.is_empty());
+        named.map(str::to_owned).or_else(|| self.by.clone())
     }
 
     /// Base URL and identity URL, or that they are missing.

@@ -22,11 +22,14 @@ mod decisions;
 mod digest;
 mod finding;
 mod history;
+mod kept;
 mod late;
 mod old_upserts;
 mod open;
 mod past;
 mod plans;
+mod restored;
+mod runs;
 mod state;
 mod unfinished;
 
@@ -38,9 +41,12 @@ pub use decisions::{DecisionRow, NotSameRow};
 pub use digest::Digest;
 pub use finding::{Finding, FindingId, FindingKind, Refusal};
 pub use history::{PastScan, PastTotals};
+pub use kept::KeptBackup;
 pub use late::Unwatched;
 pub use past::{GroupEnd, KeptPlan, PastMerge, PlanRuns};
 pub use plans::{GroupBody, GroupRow, LeftRow, PlanHead};
+pub use restored::{MakingId, NewMaking, OpenMaking, RestoreEnd, RestoredLead};
+pub use runs::{MergedLead, NewRun, PastRun, RunId, RunKind};
 pub use state::{Event, IllegalEvent, State};
 pub use unfinished::Unfinished;
 

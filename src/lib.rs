@@ -93,6 +93,7 @@
 //! | module | what it is for |
 //! | --- | --- |
 //! | [`config`] | flags, environment, file and defaults, made into one configuration of the program |
+//! | [`repair`] | what runs did, told from the ledger |
 //! | [`scan`], [`merge`], [`guard`], [`report`] | fill the cache; carry a plan out; let one write of a key be in flight at a time; show what is in the cache |
 //! | [`leases`] | who may write a key: merges, upserts and the guard share them |
 //! | [`cache`], [`ledger`], [`marketo`], [`dedupe`] | the file that may be lost; the file that may not; the REST API; the decisions, pure |
@@ -115,6 +116,7 @@ pub mod leases;
 pub mod ledger;
 pub mod marketo;
 pub mod merge;
+pub mod repair;
 pub mod report;
 pub mod review;
 pub mod scan;

@@ -55,6 +55,10 @@ fn every_document_begins_with_its_schema_and_each_schema_has_a_document() {
     run(&["merge", "--plan", &plan, "--confirm"]);
     run(&["merge", "--plan", &plan]);
     run(&["explain", "ada@example.com"]);
+    run(&["history"]);
+    run(&["history", "show", "1"]);
+    run(&["map"]);
+    run(&["map", "resolve", "1", "2"]);
     run(&["upsert", people]);
     run(&["upsert", people, "--confirm"]);
     let mut guard = Guard::builder(&instance).mode(Mode::Shadow).start();

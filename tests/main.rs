@@ -24,6 +24,7 @@ mod guard;
 mod interrupt;
 mod merge;
 mod refresh;
+mod repair;
 mod report;
 mod review;
 mod sandbox;

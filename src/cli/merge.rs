@@ -61,6 +61,9 @@ pub(super) struct MergeArgs {
     allowed: Allowed,
     #[command(flatten)]
     settled: findings::Settled,
+    /// Who runs it, for the ledger [env: `MKTO_AUDIT_BY`] [default: the user of this machine]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -124,6 +127,7 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
     history::append_waiting(&mut cache, &mut ledger)?;
     let kept = args.plan.as_ref().map(|id| kept::load(&ledger, id, &instance)).transpose()?;
     let settings = settings(context, &client, args.confirm)?;
+    let settings = Settings { by: context.config.by(args.by.as_deref()), ..settings };
     let merge = context.or_stop(Merge::new(&client, &mut ledger, settings)).await??;
     let key = merge.by_schema(context.config.key.clone());
     cache.ensure_keys(&key.signature(), |lead| key_of(&key, lead))?;
@@ -178,6 +182,7 @@ pub(super) fn settings(
         brakes: context.config.merge.brakes(&context.config.limits),
         carries_out: confirmed,
         hold: hold(context, confirmed)?,
+        by: context.config.by(None),
     })
 }
 

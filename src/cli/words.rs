@@ -11,14 +11,14 @@ use crate::config::{Config, Environment, Flags};
 const UNDO: &str = "a merge can't be undone: Marketo has no way to take one back. Every losing record was kept whole before \
     it was merged, in the ledger {LEDGER} (SQLite, table `backup`); no command of this version writes it back";
 
-/// What was done is in the ledger, which no command shows.
-const HISTORY: &str = "what was planned, merged, written and found by each scan is kept in the ledger {LEDGER} (SQLite; the scans in the \
-    table `scan_totals`); no command of this version lists it. `mkto-audit merge --plan ID` shows a plan again, `mkto-audit report` what duplicates there are now";
+/// What was done is in the ledger.
+const HISTORY: &str = "`mkto-audit history` lists the runs, `mkto-audit history show RUN` what one did, `mkto-audit map` which record \
+    went into which; all of it is kept in the ledger {LEDGER}";
 
 /// Words, and the answer that all of them get.
 const ANSWERS: &[(&[&str], &str)] = &[
     (&["undo", "revert", "rollback", "unmerge", "restore", "recover", "undelete", "split"], UNDO),
-    (&["history", "log", "logs", "ledger", "journal", "backup", "backups", "runs"], HISTORY),
+    (&["log", "logs", "ledger", "journal", "backup", "backups", "runs"], HISTORY),
     (
         &["plan", "plans", "preview", "dry-run", "dryrun", "diff"],
         "`mkto-audit merge` shows a plan and keeps it; `mkto-audit merge --plan ID` shows it again, and \

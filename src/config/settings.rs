@@ -141,6 +141,9 @@ const NAMED_VARIABLES: &[(&str, &str)] = &[
     ("MKTO_AUDIT_DB", "cache.path"),
 ];
 
+/// Who runs the program: a name that was given, else the user of this machine.
+const BY: [&str; 4] = ["MKTO_AUDIT_BY", "USER", "LOGNAME", "USERNAME"];
+
 /// Every key that the config file may have, as written there.
 pub fn known_keys() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().map(|(key, _)| *key).filter(|key| *key != "instance.client_secret")
@@ -183,6 +186,7 @@ pub(super) fn set_from_environment(
     if let Some(secret) = super::variable(environment, "MARKETO_CLIENT_SECRET") {
         config.instance.client_secret = Some(secret.trim().into());
     }
+    config.by = BY.iter().find_map(|name| super::variable(environment, name)).map(str::to_owned);
     if let Some(speed) = super::variable(environment, "MKTO_AUDIT_CLOCK_SPEED") {
         config.clock_speed = RawValue::Scalar(speed.to_owned())
             .number()

@@ -5,6 +5,7 @@
 
 use rusqlite::params;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use super::{Error, Ledger};
 use crate::lead::{Lead, LeadId};
@@ -54,31 +55,49 @@ impl Ledger {
                 "INSERT INTO backup (plan, key, lead, role, fields, lists, programs, taken_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?;
+            let mut digest =
+                db.prepare_cached("INSERT INTO backup_digest (backup, sha256) VALUES (?1, ?2)")?;
             for backup in backups {
+                let fields = json(&backup.lead.fields)?;
+                let lists = backup.lists.as_ref().map(json).transpose()?;
+                let programs = backup.programs.as_ref().map(json).transpose()?;
                 insert.execute(params![
                     plan,
                     backup.key,
                     backup.lead.id.cast_signed(),
                     backup.role.as_str(),
-                    json(&backup.lead.fields)?,
-                    backup.lists.as_ref().map(json).transpose()?,
-                    backup.programs.as_ref().map(json).transpose()?,
+                    fields,
+                    lists,
+                    programs,
                     at,
                 ])?;
+                let sha256 = digest_of(&fields, lists.as_deref(), programs.as_deref());
+                digest.execute(params![db.last_insert_rowid(), sha256])?;
             }
             Ok(())
         })
     }
 
-    /// The backups of a lead, the oldest first.
+    /// The backups of a lead, the oldest first, without those whose values were erased.
     pub fn backups_of(&self, lead: LeadId) -> Result<Vec<Backup>, Error> {
+        self.backups(lead, None)
+    }
+
+    /// The same of one plan.
+    pub fn backups_under(&self, lead: LeadId, plan: &str) -> Result<Vec<Backup>, Error> {
+        self.backups(lead, Some(plan))
+    }
+
+    fn backups(&self, lead: LeadId, plan: Option<&str>) -> Result<Vec<Backup>, Error> {
         type Row = (String, String, String, Option<String>, Option<String>);
         let rows: Vec<Row> = self.read(|db| {
             let mut query = db.prepare_cached(
-                "SELECT key, role, fields, lists, programs FROM backup WHERE lead = ?1 ORDER BY seq",
+                "SELECT key, role, fields, lists, programs FROM backup
+                 WHERE lead = ?1 AND (?2 IS NULL OR plan = ?2)
+                     AND seq NOT IN (SELECT backup FROM erased) ORDER BY seq",
             )?;
             query
-                .query_map([lead.cast_signed()], |row| {
+                .query_map(params![lead.cast_signed(), plan], |row| {
                     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
                 })?
                 .collect()
@@ -107,6 +126,23 @@ impl Ledger {
             })
             .collect()
     }
+}
+
+/// The SHA-256 of what a backup holds, as its texts stand in the file. It is over the whole lead at
+/// once: the digest of an address alone could be guessed.
+pub(super) fn digest_of(fields: &str, lists: Option<&str>, programs: Option<&str>) -> String {
+    let mut digest = Sha256::new();
+    for part in [Some(fields), lists, programs] {
+        // None is told apart from an empty text.
+        digest.update(part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
+        digest.update(part.unwrap_or_default());
+    }
+    hex(&digest.finalize())
+}
+
+/// Bytes in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// A value as JSON text.

@@ -27,6 +27,7 @@ const LEDGER: Kind = Kind {
         include_str!("0006_write_end.sql"),
         include_str!("0007_no_upserts.sql"),
         include_str!("0008_plans.sql"),
+        include_str!("0009_runs.sql"),
     ],
     exclusive: true,
     busy: WAIT,

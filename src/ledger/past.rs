@@ -217,7 +217,7 @@ impl Ledger {
     }
 }
 
-fn time(text: &str, of: impl FnOnce() -> String) -> Result<DateTime<Utc>, Error> {
+pub(super) fn time(text: &str, of: impl FnOnce() -> String) -> Result<DateTime<Utc>, Error> {
     DateTime::parse_from_rfc3339(text)
         .map(|at| at.to_utc())
         .map_err(|error| Error::Damaged { what: format!("{}: {error}", of()) })

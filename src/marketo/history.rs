@@ -44,34 +44,16 @@ impl ReadHistory for Client {
             return Ok(Vec::new());
         }
         let wanted: BTreeSet<LeadId> = leads.iter().copied().collect();
-        let kind = self.merge_type().await?;
-        let token = self.paging_token(since).await?;
         // Marketo walks its log by time and filters afterwards: two walks for two lots of leads
         // cost more than one for all.
         let asked: Vec<LeadId> =
             if wanted.len() > LEADS { Vec::new() } else { wanted.iter().copied().collect() };
-        let mut token = token;
-        let mut records = BTreeMap::new();
-        for _ in 0..PAGES {
-            let page = self.activities(&token, &[kind], &asked).await?;
-            for row in page.activities.iter().filter(|row| row.kind == kind) {
-                let record = merge_record(row, self.user()).ok_or_else(|| unreadable(row))?;
-                let concerns = wanted.contains(&record.winner)
-                    || row.primary.is_some_and(|then| wanted.contains(&then))
-                    || record.losers.iter().any(|loser| wanted.contains(loser));
-                if concerns && record.at.is_none_or(|at| at >= since.trunc_subsecs(0)) {
-                    records.insert(row.guid.clone(), record);
-                }
-            }
-            if !page.more {
-                let mut records: Vec<MergeRecord> = records.into_values().collect();
-                records
-                    .sort_by(|a, b| (a.at, a.winner, &a.losers).cmp(&(b.at, b.winner, &b.losers)));
-                return Ok(records);
-            }
-            token = page.next;
-        }
-        Err(endless("GET /rest/v1/activities.json"))
+        let concerns = |row: &Activity, record: &MergeRecord| {
+            wanted.contains(&record.winner)
+                || row.primary.is_some_and(|then| wanted.contains(&then))
+                || record.losers.iter().any(|loser| wanted.contains(loser))
+        };
+        self.merges(since, &asked, concerns).await
     }
 
     async fn consent_changes_since(
@@ -152,6 +134,41 @@ impl ReadHistory for Client {
 }
 
 impl Client {
+    /// Every merge that Marketo recorded since then, whoever made it, by time. The joins of
+    /// anonymous visitors with known people are among them.
+    pub async fn all_merges_since(&self, since: DateTime<Utc>) -> Result<Vec<MergeRecord>> {
+        self.merges(since, &[], |_, _| true).await
+    }
+
+    async fn merges(
+        &self,
+        since: DateTime<Utc>,
+        asked: &[LeadId],
+        concerns: impl Fn(&Activity, &MergeRecord) -> bool + Send,
+    ) -> Result<Vec<MergeRecord>> {
+        let kind = self.merge_type().await?;
+        let mut token = self.paging_token(since).await?;
+        let mut records = BTreeMap::new();
+        for _ in 0..PAGES {
+            let page = self.activities(&token, &[kind], asked).await?;
+            for row in page.activities.iter().filter(|row| row.kind == kind) {
+                let record = merge_record(row, self.user()).ok_or_else(|| unreadable(row))?;
+                let is_recent = record.at.is_none_or(|at| at >= since.trunc_subsecs(0));
+                if is_recent && concerns(row, &record) {
+                    records.insert(row.guid.clone(), record);
+                }
+            }
+            if !page.more {
+                let mut records: Vec<MergeRecord> = records.into_values().collect();
+                records
+                    .sort_by(|a, b| (a.at, a.winner, &a.losers).cmp(&(b.at, b.winner, &b.losers)));
+                return Ok(records);
+            }
+            token = page.next;
+        }
+        Err(endless("GET /rest/v1/activities.json"))
+    }
+
     /// The number of the type Merge Leads here.
     async fn merge_type(&self) -> Result<u32> {
         let types = self.activity_types().await?;

@@ -65,6 +65,8 @@ pub struct Merge<'a, M> {
     pub(super) not_shown_alarm: Option<String>,
     /// Whether the calls that are being settled are an earlier run's.
     pub(super) resuming: bool,
+    /// Who runs it, for the ledger.
+    pub(super) by: Option<String>,
 }
 
 /// How a run goes about it.
@@ -90,6 +92,8 @@ pub struct Settings {
     pub carries_out: bool,
     /// Where the keys are leased of what is merged and written.
     pub hold: Hold,
+    /// Who runs it, for the ledger; none where nobody knows.
+    pub by: Option<String>,
 }
 
 impl<M> std::fmt::Debug for Merge<'_, M> {
@@ -131,6 +135,7 @@ impl<'a, M: MergeClient> Merge<'a, M> {
             brakes,
             carries_out,
             hold,
+            by,
         } = settings;
         let opened_at = Instant::now();
         let schema = marketo.describe().await?;
@@ -162,6 +167,7 @@ impl<'a, M: MergeClient> Merge<'a, M> {
             not_shown: BTreeMap::new(),
             not_shown_alarm: None,
             resuming: false,
+            by,
         })
     }
 
@@ -256,7 +262,23 @@ impl Settings {
     pub fn new(clock: Clock, now: fn() -> DateTime<Utc>, hold: Hold) -> Self {
         let stop = CancellationToken::new();
         let (stop_after_errors, concurrency, brakes) = (10, 3, Brakes::default());
-        Self { clock, now, stop, stop_after_errors, concurrency, brakes, carries_out: true, hold }
+        Self {
+            clock,
+            now,
+            stop,
+            stop_after_errors,
+            concurrency,
+            brakes,
+            carries_out: true,
+            hold,
+            by: None,
+        }
+    }
+
+    /// Who runs it, for the ledger.
+    #[must_use]
+    pub fn by(self, by: impl Into<String>) -> Self {
+        Self { by: Some(by.into()), ..self }
     }
 
     /// Cancelled: what was sent is finished and looked at, and the run stops.

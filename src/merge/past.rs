@@ -12,7 +12,7 @@ use super::error::Error;
 use super::report::{GroupReport, Outcome, Report};
 use crate::dedupe::{Plan, PlannedGroup};
 use crate::lead::LeadId;
-use crate::ledger::{GroupEnd, Ledger, PastMerge, PlanRuns};
+use crate::ledger::{GroupEnd, Ledger, NewRun, PastMerge, PlanRuns, RunId, RunKind};
 
 /// How far a kept plan was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +126,17 @@ impl<M: MergeClient> Merge<'_, M> {
     /// What became of a plan so far.
     pub fn past_of(&self, plan: &Plan) -> Result<PlanPast, Error> {
         PlanPast::of(self.ledger, plan)
+    }
+
+    /// Writes down that a run of a plan begins; none where there is nothing to carry out.
+    pub(super) fn begin_run(&mut self, plan: &Plan) -> Result<Option<RunId>, Error> {
+        if plan.groups.is_empty() {
+            return Ok(None);
+        }
+        let by = self.by.clone();
+        let run =
+            NewRun { kind: RunKind::Merge, plan: Some(&plan.id), digest: None, by: by.as_deref() };
+        Ok(Some(self.ledger.begin_run(&run, &self.at())?))
     }
 
     /// Keeps how a run ended, so that the plan can say so later.

@@ -9,6 +9,7 @@ use super::error::Error;
 use super::late::Unwatched;
 use crate::dedupe::{Dropped, FieldChange, LeftOut, PlannedGroup};
 use crate::lead::{Lead, LeadId};
+use crate::ledger::RunId;
 use crate::marketo;
 
 /// What became of a group.
@@ -224,6 +225,8 @@ pub struct Report {
     pub stopped: Option<Stopped>,
     /// Why it is not known whether opt-outs came while its merges ran.
     pub unwatched: Option<Unwatched>,
+    /// Its number in the ledger; none where nothing was to be carried out.
+    pub run: Option<RunId>,
 }
 
 impl Report {

@@ -47,6 +47,12 @@ impl<M: MergeClient> Merge<'_, M> {
     /// Merges what the plan says, as it says it, or leaves it alone. Always gives a report, however
     /// it ended.
     pub async fn carry_out(&mut self, confirmed: Confirmed, watch: &mut dyn Watch) -> Report {
+        let begun = match self.begin_run(confirmed.plan()) {
+            Ok(begun) => begun,
+            Err(error) => {
+                return Report { stopped: Some(Stopped::Failed(error)), ..Report::default() };
+            }
+        };
         let late = LateConsent::new((self.now)(), &self.facts, confirmed.plan());
         let mut run = Run::new(&confirmed, late, watch);
         let went = self.rounds(&mut run).await;
@@ -65,7 +71,7 @@ impl<M: MergeClient> Merge<'_, M> {
         let ended = plan.groups.iter().filter_map(|group| endings.get(&group.winner).cloned());
         let mut groups: Vec<GroupReport> = ended.chain(left_out).collect();
         groups.sort_by(|a, b| a.key.cmp(&b.key));
-        let mut report = Report { groups, stopped, unwatched: late.unwatched() };
+        let mut report = Report { groups, stopped, unwatched: late.unwatched(), run: begun };
         if !plan.groups.is_empty()
             && let Err(error) = self.keep_run_end(plan, &report)
         {

@@ -85,7 +85,17 @@ impl Bench {
         let clock = Clock::real();
         let (stop_after_errors, concurrency, brakes) = (10, self.concurrency, self.brakes.clone());
         let carries_out = false;
-        Settings { clock, now, stop, stop_after_errors, concurrency, brakes, carries_out, hold }
+        Settings {
+            clock,
+            now,
+            stop,
+            stop_after_errors,
+            concurrency,
+            brakes,
+            carries_out,
+            hold,
+            by: None,
+        }
     }
 
     /// The groups of those that share an email, as a scan would find them.

@@ -87,7 +87,7 @@ pub(super) fn time(time: Option<DateTime<Utc>>) -> Cow<'static, str> {
 /// Text that no spreadsheet runs. What a spreadsheet would take for a formula gets an apostrophe
 /// before it, which it takes for "this is text". Control characters other than tabs and line ends,
 /// which no spreadsheet reads and which could steer a terminal, become the replacement character.
-pub(super) fn harmless(text: &str) -> Cow<'_, str> {
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     let steers = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
     let text = if text.contains(steers) {
         Cow::Owned(text.replace(steers, "\u{fffd}"))

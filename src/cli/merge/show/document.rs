@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Shown;
 use crate::dedupe::{Dropped, FieldChange};
 use crate::lead::LeadId;
-use crate::ledger::{Finding, FindingId};
+use crate::ledger::{Finding, FindingId, RunId};
 use crate::merge::{Difference, GroupReport, Outcome, PlanState, Said};
 
 /// The document of `--json`, as the contract has it.
@@ -18,6 +18,9 @@ pub(super) struct Document<'a> {
     schema: &'static str,
     plan: Option<&'a str>,
     dry_run: bool,
+    /// The number of the run, for `history`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<u64>,
     /// Of a kept plan that is shown: `new`, `begun` or `carried_out`, and when something was last
     /// done of it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +46,7 @@ impl<'a> Document<'a> {
             schema: "mkto-audit/merge/1",
             plan: shown.plan,
             dry_run: shown.dry_run,
+            run: report.run.map(RunId::number),
             state: shown.kept.map(PlanState::as_str),
             last_run_at: shown.kept.and_then(PlanState::at),
             groups: report.groups.len(),

@@ -1,0 +1,10 @@
+//! What runs did, told from the ledger alone: their history, the map of merged leads, the backups.
+//!
+//! For: whoever must answer for a merge, and programs that hold ids of leads that are gone. Never:
+//! asks Marketo, or changes anything.
+
+mod history;
+mod map;
+
+pub use history::{GroupHistory, KeptLead, Planned, history_of};
+pub use map::{ByWhom, MapRow, Restored, map_of};
