@@ -16,8 +16,8 @@ mod lists;
 mod loaded;
 pub mod model;
 pub mod page;
-pub mod server;
 mod plan;
+pub mod server;
 mod take_up;
 mod view;
 
