@@ -130,11 +130,7 @@ impl Relations {
                     mend(&error)
                 );
                 let (code, request_id) = (error.code(), error.request_id());
-                tracing::warn!(
-                    code,
-                    request_id,
-                    "no group can be shown to lose no rows of custom objects"
-                );
+                tracing::warn!(code, request_id, "any group may lose rows of custom objects");
                 Ok(Known::NotShown(why))
             }
             Err(error) => Err(error),

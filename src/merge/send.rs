@@ -113,9 +113,10 @@ impl<M: MergeClient> Merge<'_, M> {
             }
             Err(error) => (refused_event(error), now),
         };
-        self.ledger.record(call, &event, &self.at())?;
+        // It left, whether that can be written down or not.
         work.steps.pop_front();
         work.under_way = Some(call);
+        self.ledger.record(call, &event, &self.at())?;
         let state = event.leads_to();
         tracing::info!(%call, winner = work.group.winner, losers = step.losers().len(), %state, "merge call");
         let refused = answer.as_ref().err().filter(|_| state == State::Refused);
