@@ -102,54 +102,41 @@ fn skip(line: u64, why: String) -> LineResult {
 pub(super) fn results(lines: &[Line], fates: &[Fate], why: &str) -> (Vec<LineResult>, Written) {
     let mut results: Vec<LineResult> =
         lines.iter().zip(fates).map(|(line, fate)| result(line, fate, why)).collect();
-    // From the last line to the first: an earlier one of the key is told which later one took it
-    // in.
-    for earlier in (0..lines.len().saturating_sub(1)).rev() {
-        take_in(lines, fates, &mut results, earlier);
+    // From the last line to the first, so that an earlier one of the key is told into which later one
+    // it went.
+    for later in (1..results.len()).rev() {
+        let (before, after) = results.split_at_mut(later);
+        let taker = after.iter_mut().find(|result| result.status != Status::Coalesced);
+        let (Some(earlier), Some(taker)) = (before.last_mut(), taker) else { continue };
+        if went_into_the_next(lines, fates, later - 1) {
+            // The engine gives the first record of a new lead the word `created`.
+            if earlier.status == Status::Created {
+                taker.status = Status::Created;
+            }
+            earlier.status = Status::Coalesced;
+            let with = format!("with line {}, which has the same key and comes later", taker.line);
+            earlier.reason = Some(with);
+        }
     }
     let written = written(lines, fates, &results);
     (results, written)
 }
 
-/// Whether this line went into the one after it, and so into the one that this one went into.
-fn take_in(lines: &[Line], fates: &[Fate], results: &mut [LineResult], earlier: usize) {
-    let later = earlier + 1;
-    let (Some(line), Some(next)) = (lines.get(earlier), lines.get(later)) else { return };
-    let (Some(Fate::Ended(outcome)), Some(Fate::Ended(after))) =
-        (fates.get(earlier), fates.get(later))
+fn went_into_the_next(lines: &[Line], fates: &[Fate], place: usize) -> bool {
+    let pair = place..place + 2;
+    let (Some([line, next]), Some([Fate::Ended(outcome), Fate::Ended(after)])) =
+        (lines.get(pair.clone()), fates.get(pair))
     else {
-        return;
+        return false;
     };
-    if line.key != next.key || !went_into(outcome, after) {
-        return;
-    }
-    let taker = (later..results.len())
-        .find(|place| results.get(*place).is_some_and(|result| result.status != Status::Coalesced));
-    let Some(taker) = taker else { return };
-    let is_created = results.get(earlier).is_some_and(|result| result.status == Status::Created);
-    let Some(number) = results.get_mut(taker).map(|result| {
-        // The engine gives the first record of a new lead the word `created`.
-        if is_created {
-            result.status = Status::Created;
-        }
-        result.line
-    }) else {
-        return;
-    };
-    if let Some(result) = results.get_mut(earlier) {
-        result.status = Status::Coalesced;
-        result.reason = Some(format!("with line {number}, which has the same key and comes later"));
-    }
-}
-
-fn went_into(outcome: &Outcome, after: &Outcome) -> bool {
-    match (outcome, after) {
+    let is_one = match (outcome, after) {
         (Outcome::Row { coalesced, .. }, Outcome::Row { .. }) => *coalesced,
         (Outcome::Unchanged(id), Outcome::Unchanged(other))
         | (Outcome::WouldUpdate(id), Outcome::WouldUpdate(other)) => id == other,
         (Outcome::WouldCreate, Outcome::WouldCreate) => true,
         _ => false,
-    }
+    };
+    is_one && line.key == next.key
 }
 
 /// What Marketo answered to have written, for each lead the last of it.
