@@ -228,7 +228,8 @@ fn a_word_that_is_no_command_gets_an_answer_that_helps() {
     let home = tempfile::tempdir().unwrap();
     for (word, says) in [
         ("undo", "a merge can't be undone"),
-        ("plan", "`mkto-audit merge` shows a plan and keeps it"),
+        ("plans", "`mkto-audit plan create` makes a plan"),
+        ("approve", "`mkto-audit plan approve PLAN`"),
         ("man", "`mkto-audit help COMMAND`"),
         ("dedupe", "nothing is changed without --confirm"),
     ] {

@@ -20,13 +20,14 @@ const ANSWERS: &[(&[&str], &str)] = &[
     (&["undo", "revert", "rollback", "unmerge", "restore", "recover", "undelete", "split"], UNDO),
     (&["log", "logs", "ledger", "journal", "backup", "backups", "runs"], HISTORY),
     (
-        &["plan", "plans", "preview", "dry-run", "dryrun", "diff"],
-        "`mkto-audit merge` shows a plan and keeps it; `mkto-audit merge --plan ID` shows it again, and \
-         `mkto-audit merge --plan ID --confirm` carries it out",
+        &["plans", "preview", "dry-run", "dryrun", "diff"],
+        "`mkto-audit plan create` makes a plan, `mkto-audit plan list` names those that are kept, `mkto-audit plan show PLAN` shows one, and \
+         `mkto-audit plan diff A B` compares two",
     ),
     (
-        &["approve", "confirm", "apply", "execute"],
-        "`mkto-audit merge` shows a plan and its id; `mkto-audit merge --plan ID --confirm` carries out exactly that plan",
+        &["approve", "confirm", "apply", "execute", "decide"],
+        "`mkto-audit plan decide PLAN` and `mkto-audit plan approve PLAN` say yes or no to a plan; \
+         `mkto-audit merge --plan PLAN --confirm` carries it out",
     ),
     (
         &["man", "manual", "usage", "docs", "commands"],

@@ -141,6 +141,11 @@ impl Ledger {
             )
         })?;
         let plan: String = digest.chars().take(16).collect();
+        // Made again at the same moment of the same leads, it is the same plan.
+        if let Some(kept) = self.plan_head(&plan)?.filter(|kept| kept.digest == digest) {
+            self.read(|db| db.execute_batch(DRAFT))?;
+            return Ok(kept);
+        }
         if let Some(name) = name
             && self.plan_head(name)?.is_some()
         {
@@ -286,7 +291,7 @@ impl Ledger {
             )?;
             let mut planned = db.prepare_cached(
                 "SELECT body FROM plan_head JOIN plan_group ON plan_group.plan = number
-                     JOIN plan_body USING (plan, place)
+                     JOIN plan_body ON plan_body.plan = number AND plan_body.place = plan_group.place
                  WHERE plan_head.plan = ?1 AND winner = ?2",
             )?;
             let mut bodies = Vec::new();

@@ -1,12 +1,14 @@
 //! What a plan believed of its leads, and whether that still holds (law 2).
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::decide::{plan_decided, plan_group};
 use super::look::{HIDDEN, look};
 use super::model::{Dropped, FieldChange, PlannedGroup, Seen};
 use super::objection::{Known, Objection};
-use crate::dedupe::decision::Choice;
+use crate::dedupe::decision::{Choice, Decisions};
 use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::policy::Policy;
 use crate::dedupe::value::is_empty;
@@ -48,7 +50,11 @@ fn plan_again(
     }
     // That it was made on purpose, or is large, was known then, and does not change.
     let known = Known { cause: planned.cause, named: true };
-    let again = plan_decided(&planned.key, leads, known, policy, facts, &planned.decided)
+    // Who is left out is no part of the merge, and is not looked at.
+    let decisions = Decisions { left_out: BTreeSet::new(), ..planned.decided.clone() };
+    let takes_part = |lead: &&Lead| planned.leads().any(|id| id == lead.id);
+    let leads: Vec<Lead> = leads.iter().filter(takes_part).cloned().collect();
+    let again = plan_decided(&planned.key, &leads, known, policy, facts, &decisions)
         .map_err(|left| left.reason)?;
     let was_known = |objection: &&Objection| {
         decided && planned.objections.iter().any(|known| known.reason == objection.reason)
