@@ -51,6 +51,15 @@ fn every_document_begins_with_its_schema_and_each_schema_has_a_document() {
     run(&["report", "--as", "other"]);
     run(&["explain", "ada@example.com"]);
     let plan = run(&["merge"])["plan"].as_str().unwrap().to_owned();
+    run(&["plan", "create", "--name", "all"]);
+    run(&["plan", "create", "--email", "nobody@example.com"]);
+    let address = ["--email", "x@example.com", "--by", "Bo"];
+    run(&[&["plan", "decide", "all", "--not-same", "--note", "two"], &address[..]].concat());
+    run(&["plan", "show", "all"]);
+    run(&["plan", "diff", "all", &plan]);
+    run(&["plan", "approve", "all", "--by", "Cy"]);
+    run(&["plan", "list"]);
+    run(&["decisions", "list"]);
     run(&["merge", "--plan", &plan]);
     run(&["merge", "--plan", &plan, "--confirm"]);
     run(&["merge", "--plan", &plan]);

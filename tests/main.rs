@@ -23,6 +23,7 @@ mod explain;
 mod guard;
 mod interrupt;
 mod merge;
+mod plan;
 mod refresh;
 mod repair;
 mod report;

@@ -18,7 +18,7 @@ pub enum Error {
     #[error(transparent)]
     Leases(#[from] LeaseError),
     /// The ledger has no such plan.
-    #[error("the ledger has no plan {id}; `mkto-audit merge` makes one and prints its id")]
+    #[error("the ledger has no plan {id}; `mkto-audit plan list` names those that are kept")]
     NoSuchPlan {
         /// The id that was asked for.
         id: String,

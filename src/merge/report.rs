@@ -7,10 +7,13 @@ use serde_json::Value;
 use super::brakes::Brake;
 use super::error::Error;
 use super::late::Unwatched;
-use crate::dedupe::{Dropped, FieldChange, LeftOut, PlannedGroup};
+use crate::dedupe::{Dropped, FieldChange, LeftOut, PlannedGroup, Risk};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::RunId;
 use crate::marketo;
+
+/// Why a group is left that nothing was sent for.
+pub(super) const STOPPED: &str = "the run was stopped before";
 
 /// What became of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +62,8 @@ pub struct GroupReport {
     pub losers: Vec<LeadId>,
     /// Those of them that are gone.
     pub merged: Vec<LeadId>,
+    /// How much there is to decide about it; none where it was not planned.
+    pub risk: Option<Risk>,
     /// What became of it.
     pub outcome: Outcome,
     /// Why; of a merged group only where there is something to say.
@@ -160,6 +165,7 @@ impl GroupReport {
             winner: Some(group.winner),
             losers: group.losers.clone(),
             merged: Vec::new(),
+            risk: Some(group.risk),
             outcome: Outcome::WouldMerge,
             reason: Some(group.reason.clone()),
             fields: group.changes.clone(),
@@ -181,6 +187,7 @@ impl GroupReport {
             winner: None,
             losers: group.leads.clone(),
             merged: Vec::new(),
+            risk: None,
             outcome: Outcome::Skipped,
             reason: Some(group.reason.clone()),
             fields: Vec::new(),
@@ -192,6 +199,17 @@ impl GroupReport {
             marketo: None,
             not_written: Vec::new(),
             surprises: Vec::new(),
+        }
+    }
+
+    /// Whether no run has come to its end of the group.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        let was_stopped = || self.reason.as_ref().is_some_and(|why| why.starts_with(STOPPED));
+        match self.outcome {
+            Outcome::WouldMerge | Outcome::Unknown => true,
+            Outcome::Skipped => self.winner.is_some() && was_stopped(),
+            Outcome::Failed => !self.merged.is_empty(),
+            Outcome::Merged => false,
         }
     }
 

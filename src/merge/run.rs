@@ -16,8 +16,7 @@ use crate::dedupe::PlannedGroup;
 use crate::lead::LeadId;
 use crate::ledger::Refusal;
 
-/// Why a group is left that nothing was sent for.
-pub(super) const STOPPED: &str = "the run was stopped before";
+pub(super) use super::report::STOPPED;
 
 /// What a run carries from round to round.
 pub(super) struct Run<'p, 'w> {

@@ -15,7 +15,7 @@ use crate::lead::LeadId;
 use crate::ledger::{ApprovalRow, Ledger};
 use crate::merge::kept_plan::{left_out_of, unusable};
 use crate::merge::not_same::{Named, NotSameRows};
-use crate::merge::{Outcome, PlanPast};
+use crate::merge::{GroupReport, Outcome, PlanPast};
 
 /// `review.*`: who has to say yes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -120,7 +120,7 @@ pub(crate) fn permit(
         return Err(Error::SamePerson { plan: loaded.head.plan.clone(), by: by.clone() });
     }
     let only_untouched = row.used_at.is_some();
-    let untouched = || past.groups.iter().any(|group| group.outcome == Outcome::WouldMerge);
+    let untouched = || past.groups.iter().any(GroupReport::is_unfinished);
     if only_untouched && !untouched() {
         return Err(refuse(format!(", since a run has used up the approval of {by} from {day}")));
     }
@@ -150,12 +150,12 @@ impl Permitted {
         past: &PlanPast,
         most: usize,
     ) -> (Vec<PlannedGroup>, usize) {
-        let outcomes: BTreeMap<&str, Outcome> =
-            past.groups.iter().map(|group| (group.key.as_str(), group.outcome)).collect();
-        let may = |group: &PlannedGroup| match outcomes.get(group.key.to_string().as_str()) {
-            Some(Outcome::Merged) => false,
-            Some(Outcome::WouldMerge) | None => true,
-            Some(_) => !self.only_untouched,
+        let before: BTreeMap<&str, &GroupReport> =
+            past.groups.iter().map(|group| (group.key.as_str(), group)).collect();
+        let may = |group: &PlannedGroup| match before.get(group.key.to_string().as_str()) {
+            Some(before) if before.outcome == Outcome::Merged => false,
+            Some(before) if self.only_untouched => before.is_unfinished(),
+            _ => true,
         };
         let mut groups: Vec<PlannedGroup> = groups.into_iter().filter(may).collect();
         let left = groups.len().saturating_sub(most);

@@ -25,7 +25,15 @@ pub(super) fn show(context: &mut Context, id: &str, json: bool) -> Result<Exit, 
         return Err(unknown(id, &[], &file));
     }
     let ledger = Ledger::open(&file, &instance)?;
-    let Kept { plan, .. } = load(&ledger, id, &instance)?;
+    let plan = match older(&ledger, id)? {
+        Some(plan) => {
+            context.ui.note(&format!(
+                "an older version of this program made plan {id}: what was done of it is shown; it cannot be carried out"
+            ));
+            plan
+        }
+        None => load(&ledger, id, &instance)?.plan,
+    };
     let past = PlanPast::of(&ledger, &plan)?;
     let open: Vec<_> =
         ledger.open_findings()?.into_iter().map(|(id, _, finding)| (id, finding)).collect();
@@ -72,6 +80,15 @@ pub(super) fn load(ledger: &Ledger, id: &str, instance: &str) -> Result<Kept, Fa
         }
         kept => Ok(kept?),
     }
+}
+
+/// A plan of an older version of which a run was begun, as far as it can be read.
+fn older(ledger: &Ledger, id: &str) -> Result<Option<Plan>, Failure> {
+    let is_begun = ledger.runs_of(id)?.last_at.is_some();
+    if !is_begun || ledger.plan_head(id)?.is_some() {
+        return Ok(None);
+    }
+    Ok(ledger.plan(id)?.and_then(|body| serde_json::from_str(&body).ok()))
 }
 
 fn read(ledger: &Ledger, id: &str, instance: &str) -> Result<Kept, review::Error> {

@@ -128,7 +128,7 @@ impl Steps<'_> {
         let (groups, later) = permitted.groups(groups, &past, self.asked.most_groups);
         if later > 0 {
             ui.note(&format!(
-                "{} of the plan are left to the next run (`merge.max_groups`); the same command goes on with them",
+                "left to the next run, since `merge.max_groups` allows no more: {} of the plan; the same command goes on",
                 counted_of(later, "group")
             ));
         }

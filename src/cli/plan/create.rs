@@ -7,7 +7,7 @@ use crate::cli::filter::{FilterArgs, at_least_one, tell_missing};
 use crate::cli::merge::{candidates, refuse_unfinished, settings};
 use crate::cli::{Context, Exit, Failure, history};
 use crate::dedupe::Risk;
-use crate::ledger::Ledger;
+use crate::ledger::{self, Ledger};
 use crate::merge::{Merge, Planned, Planning};
 use crate::report::Filter;
 use crate::terminal::counted_of;
@@ -66,6 +66,12 @@ pub(super) async fn run(context: &mut Context, mut args: CreateArgs) -> Result<E
     let instance = context.config.instance_name();
     let mut ledger = Ledger::open(&context.config.ledger_file()?, &instance)?;
     history::append_waiting(&mut cache, &mut ledger)?;
+    // Before anything is read for it.
+    if let Some(name) = args.name.clone()
+        && ledger.plan_head(&name)?.is_some()
+    {
+        return Err(ledger::Error::NameTaken { name }.into());
+    }
     let settings = settings(context, &client, false)?;
     let mut merge = context.or_stop(Merge::new(&client, &mut ledger, settings)).await??;
     context.config.key = merge.by_schema(context.config.key.clone());

@@ -94,7 +94,6 @@ struct GroupDocument {
     key: String,
     #[serde(flatten)]
     decisions: Decisions,
-    refused: Option<String>,
 }
 
 pub(super) fn run(context: &mut Context, args: DecideArgs) -> Result<Exit, Failure> {
@@ -118,8 +117,7 @@ pub(super) fn run(context: &mut Context, args: DecideArgs) -> Result<Exit, Failu
     let all: Vec<(String, Decisions)> = all.into_iter().collect();
     let made = review.decide(&all, &args.by, Door::Cli)?;
     if args.json {
-        let group =
-            |(key, decisions): (String, Decisions)| GroupDocument { key, decisions, refused: None };
+        let group = |(key, decisions): (String, Decisions)| GroupDocument { key, decisions };
         let document = Document {
             schema: "mkto-audit/plan-decide/1",
             plan: review.head()?.plan,

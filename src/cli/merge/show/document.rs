@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Shown;
-use crate::dedupe::{Dropped, FieldChange};
+use crate::dedupe::{Dropped, FieldChange, Risk};
 use crate::lead::LeadId;
 use crate::ledger::{Finding, FindingId, RunId};
 use crate::merge::{Difference, GroupReport, Outcome, PlanState, Said};
@@ -86,6 +86,7 @@ pub(super) struct GroupDocument<'a> {
     key: &'a str,
     winner: Option<LeadId>,
     losers: &'a [LeadId],
+    risk: Option<Risk>,
     outcome: &'static str,
     reason: Option<&'a str>,
     fields: &'a [FieldChange],
@@ -146,6 +147,7 @@ impl<'a> GroupDocument<'a> {
             key,
             winner: *winner,
             losers,
+            risk: group.risk,
             outcome: outcome.as_str(),
             reason: reason.as_deref(),
             fields,
