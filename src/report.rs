@@ -23,7 +23,6 @@ mod table;
 mod timeline;
 
 pub use collect::{Collector, GroupTotals, Report, ShownGroup, Verdict, judged};
-pub(crate) use csv::harmless;
 pub use csv::write_csv;
 pub use document::write_json;
 pub use evidence_pack::{is_of_integration, write_evidence_pack};

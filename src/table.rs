@@ -10,6 +10,7 @@
 mod container;
 pub mod date;
 mod encoding;
+mod harmless;
 mod letters;
 mod lines;
 mod rows;
@@ -18,10 +19,12 @@ mod source;
 mod workbook;
 
 pub use encoding::{Encoding, Guessed};
+pub use harmless::{harmless, is_run};
 pub use lines::Row;
 pub use rows::{LeftOut, Rows, Table, is_error_of_a_spreadsheet, wrong_length};
 pub use shown::shown;
 pub use source::Source;
+pub use workbook::Book;
 
 /// The advice for a file that cannot be read.
 const HOW_TO_SAVE: &str = "save it as CSV in UTF-8 (Excel: File > Save As > CSV UTF-8; Numbers: File > Export To > CSV; \

@@ -240,7 +240,7 @@ fn write_csv(rows: &[MapRow], fivetran: bool, out: &mut dyn Write) -> std::io::R
             row.loser_created_at.clone().unwrap_or_default(),
             row.winner_created_at.clone().unwrap_or_default(),
             at.unwrap_or_default(),
-            crate::report::harmless(row.by.as_str()).into_owned(),
+            crate::table::harmless(row.by.as_str()).into_owned(),
             row.run.map(|run| run.to_string()).unwrap_or_default(),
             row.request_id.clone().unwrap_or_default(),
         ])

@@ -7,6 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{Shown, ShownGroup};
 use crate::lead::Lead;
+use crate::table::harmless;
 
 const HEADER: [&str; 16] = [
     "key",
@@ -82,22 +83,4 @@ fn role(shown: &ShownGroup, lead: &Lead) -> &'static str {
 
 pub(super) fn time(time: Option<DateTime<Utc>>) -> Cow<'static, str> {
     time.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true)).unwrap_or_default().into()
-}
-
-/// Text that no spreadsheet runs. What a spreadsheet would take for a formula gets an apostrophe
-/// before it, which it takes for "this is text". Control characters other than tabs and line ends,
-/// which no spreadsheet reads and which could steer a terminal, become the replacement character.
-pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
-    let steers = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
-    let text = if text.contains(steers) {
-        Cow::Owned(text.replace(steers, "\u{fffd}"))
-    } else {
-        text.into()
-    };
-    let start = text
-        .trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'));
-    let runs = start
-        .starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'])
-        || text.starts_with(['\t', '\r', '\n']);
-    if runs { Cow::Owned(format!("'{text}")) } else { text }
 }

@@ -9,8 +9,9 @@ use std::io::{self, Write};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::ShownGroup;
-use super::csv::{as_io, harmless, time};
+use super::csv::{as_io, time};
 use crate::lead::Lead;
+use crate::table::harmless;
 
 const HEADER: [&str; 10] = [
     "group",

@@ -2,12 +2,61 @@
 
 use std::io::Cursor;
 
-use calamine::{Data, Range, Reader as _, open_workbook_auto_from_rs};
+use calamine::{Data, Range, Reader as _, Sheets, open_workbook_auto_from_rs};
 use chrono::{NaiveTime, Timelike as _};
 
+use super::container::{Unpacked, unpack};
 use super::lines::Row;
 use super::source::Source;
 use super::{HOW_TO_SAVE, TableError, shown};
+
+/// A workbook whose sheets are read one by one.
+pub struct Book {
+    sheets: Sheets<Cursor<Vec<u8>>>,
+}
+
+impl std::fmt::Debug for Book {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Book").finish_non_exhaustive()
+    }
+}
+
+impl Book {
+    /// Opens a workbook; none where the bytes are text.
+    pub fn open(source: Source) -> Result<Option<Self>, TableError> {
+        match unpack(source, &mut Vec::new(), 0)? {
+            Unpacked::Text(_) => Ok(None),
+            Unpacked::Workbook(source) => Self::of(&source).map(Some),
+        }
+    }
+
+    fn of(source: &Source) -> Result<Self, TableError> {
+        let bytes = source.all().map_err(|error| TableError::unreadable(&error))?;
+        let sheets =
+            open_workbook_auto_from_rs(Cursor::new(bytes)).map_err(|error| broken(&error))?;
+        Ok(Self { sheets })
+    }
+
+    /// The names of its sheets, of hidden ones too.
+    pub fn sheet_names(&self) -> Vec<String> {
+        self.sheets.sheet_names()
+    }
+
+    /// The rows of a sheet that have something in them, from its first column on.
+    pub fn rows(&mut self, sheet: &str) -> Result<Vec<Row>, TableError> {
+        let range = self.sheets.worksheet_range(sheet).map_err(|error| broken(&error))?;
+        let before = range.start().map_or(0, |(_, column)| column as usize);
+        Ok(rows(&range, before))
+    }
+}
+
+fn broken(error: &calamine::Error) -> TableError {
+    let why = error.to_string();
+    TableError::of_file(format!(
+        "is a workbook that cannot be read ({}); {HOW_TO_SAVE}",
+        shown(&why)
+    ))
+}
 
 /// Reads the one sheet with rows, or the one that is named.
 pub(super) fn read(
@@ -15,15 +64,8 @@ pub(super) fn read(
     sheet: Option<&str>,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Row>, TableError> {
-    let broken = |error: calamine::Error| {
-        let why = error.to_string();
-        TableError::of_file(format!(
-            "is a workbook that cannot be read ({}); {HOW_TO_SAVE}",
-            shown(&why)
-        ))
-    };
-    let bytes = source.all().map_err(|error| TableError::unreadable(&error))?;
-    let mut book = open_workbook_auto_from_rs(Cursor::new(bytes)).map_err(broken)?;
+    let broken = |error: calamine::Error| broken(&error);
+    let mut book = Book::of(source)?.sheets;
     let names = book.sheet_names();
     let listed = |names: &[String]| {
         names.iter().map(|name| format!("`{}`", shown(name))).collect::<Vec<_>>().join(", ")
@@ -35,11 +77,11 @@ pub(super) fn read(
             let what = format!("has no sheet `{}`; it has {}", shown(wanted), listed(&names));
             return Err(TableError::of_file(what));
         };
-        return Ok(rows(&book.worksheet_range(name).map_err(broken)?));
+        return Ok(rows(&book.worksheet_range(name).map_err(broken)?, 0));
     }
     let mut filled = Vec::new();
     for name in &names {
-        let rows = rows(&book.worksheet_range(name).map_err(broken)?);
+        let rows = rows(&book.worksheet_range(name).map_err(broken)?, 0);
         if !rows.is_empty() {
             filled.push((name.clone(), rows));
         }
@@ -59,13 +101,16 @@ pub(super) fn read(
     Ok(rows)
 }
 
-/// The rows that have something in them, with their numbers.
-fn rows(range: &Range<Data>) -> Vec<Row> {
+/// The rows that have something in them, with their numbers; so many blank cells before each.
+fn rows(range: &Range<Data>, before: usize) -> Vec<Row> {
     let first = range.start().map_or(0, |(row, _)| row);
     let mut rows = Vec::with_capacity(range.height());
     for (cells, number) in range.rows().zip(u64::from(first) + 1..) {
         let mut row = Row::default();
         row.clear(number);
+        for _ in 0..before {
+            row.push(b"");
+        }
         for cell in cells {
             row.push(text(cell).as_bytes());
         }

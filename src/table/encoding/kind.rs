@@ -20,6 +20,15 @@ const DOS: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø�
                    ðÐÊËÈıÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u{ad}±‗¾¶§÷¸°¨·¹³²■\u{a0}";
 
 impl Encoding {
+    /// Whether it can hold every letter.
+    pub fn is_unicode(self) -> bool {
+        match self {
+            Self::Utf8 | Self::Utf16Le | Self::Utf16Be => true,
+            Self::Page(page) => page == encoding_rs::UTF_8,
+            Self::Dos => false,
+        }
+    }
+
     /// By a name that people use: `windows-1252`, `latin1`, `mac`, `cp850`, `utf-16le`,
     /// `shift_jis`.
     pub fn by_name(name: &str) -> Option<Self> {
