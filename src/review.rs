@@ -11,6 +11,7 @@ mod deciding;
 mod diff;
 mod effect;
 mod error;
+pub mod import;
 mod index;
 mod lists;
 mod loaded;
@@ -18,8 +19,10 @@ pub mod model;
 pub mod page;
 mod plan;
 pub mod server;
+pub mod sheet;
 mod take_up;
 mod view;
+pub mod workbook;
 
 pub use diff::differences;
 pub use error::Error;
