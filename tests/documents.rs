@@ -60,6 +60,10 @@ fn every_document_begins_with_its_schema_and_each_schema_has_a_document() {
     run(&["plan", "approve", "all", "--by", "Cy"]);
     run(&["plan", "list"]);
     run(&["decisions", "list"]);
+    let sheet = instance.path("sheet.csv");
+    let sheet = sheet.to_str().unwrap();
+    instance.run(["plan", "export", sheet, "--plan", &plan]).expect_code(0);
+    run(&["plan", "import", sheet, "--by", "Bo"]);
     run(&["merge", "--plan", &plan]);
     run(&["merge", "--plan", &plan, "--confirm"]);
     run(&["merge", "--plan", &plan]);

@@ -13,7 +13,10 @@ mod create;
 mod decide;
 mod diff;
 mod document;
+mod export;
+mod import;
 mod list;
+mod page_file;
 mod show;
 mod text;
 
@@ -22,6 +25,8 @@ mod text;
 #[command(after_help = "Examples:\n  \
     mkto-audit plan create --name november       plan every group, for people to decide\n  \
     mkto-audit plan show november                what changes, group by group; the digest at the end\n  \
+    mkto-audit plan export november.xlsx         a workbook for people to decide in\n  \
+    mkto-audit plan import november.xlsx --by NAME\n  \
     mkto-audit plan decide november --email ada@example.com --merge --by NAME\n  \
     mkto-audit plan approve november --by NAME\n  \
     mkto-audit merge --plan november --confirm   carry out what was approved")]
@@ -38,6 +43,8 @@ enum PlanCommand {
     Diff(diff::DiffArgs),
     Decide(decide::DecideArgs),
     Approve(approve::ApproveArgs),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
 }
 
 pub(super) async fn run(context: &mut Context, args: PlanArgs) -> Result<Exit, Failure> {
@@ -48,6 +55,8 @@ pub(super) async fn run(context: &mut Context, args: PlanArgs) -> Result<Exit, F
         PlanCommand::Diff(args) => diff::run(context, &args),
         PlanCommand::Decide(args) => decide::run(context, args),
         PlanCommand::Approve(args) => approve::run(context, &args),
+        PlanCommand::Export(args) => export::run(context, &args),
+        PlanCommand::Import(args) => import::run(context, &args),
     }
 }
 

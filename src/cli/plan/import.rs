@@ -1,0 +1,200 @@
+//! `plan import`: decisions that people wrote into a file, all of them or none.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::export::each;
+use super::page_file;
+use crate::cli::{Context, Exit, Failure};
+use crate::review::import::{self, Changed, Counts, Import};
+use crate::review::sheet::BadCell;
+use crate::review::{Decided, PlanReview};
+use crate::table::{Encoding, Options};
+use crate::terminal::{counted, counted_of};
+
+/// So many bad cells are printed for a person; JSON has all.
+const MOST_SHOWN: usize = 50;
+
+/// Take back a file that people decided in: a workbook, a CSV, or what the page saved
+///
+/// Nothing is taken where a cell cannot be understood, or where somebody decided since the export.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+    mkto-audit plan import november.xlsx --by \"Ada Lovelace\"")]
+pub(super) struct ImportArgs {
+    /// The file; it names its plan itself
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Who decided; without it whom a file of the page names
+    #[arg(long, value_name = "NAME")]
+    pub(super) by: Option<String>,
+    /// The encoding of a CSV, where it is not Unicode, such as windows-1252
+    #[arg(long, value_name = "ENCODING", value_parser = crate::cli::scan::file::encoding)]
+    encoding: Option<Encoding>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    plan: &'a str,
+    digest: &'a str,
+    changed: usize,
+    merge: usize,
+    skip: usize,
+    hold: usize,
+    not_same: usize,
+    values: usize,
+    errors: &'a [BadCell],
+}
+
+pub(super) fn run(context: &mut Context, args: &ImportArgs) -> Result<Exit, Failure> {
+    let bytes = fs::read(&args.file).map_err(|error| Failure::Usage {
+        what: format!("{} cannot be read: {error}", args.file.display()),
+        hint: None,
+    })?;
+    if args.file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json")) {
+        return page_file::run(context, args, &bytes);
+    }
+    let by = named(args.by.as_deref())?;
+    let options = Options { encoding: args.encoding, sheet: None };
+    let mut import = import::read(bytes, &options).map_err(|error| refused(args, &error))?;
+    let review = super::open(context, &import.stamp().plan)?;
+    let head = review.head()?;
+    import.check(&head.plan, &head.digest).map_err(|error| refused(args, &error))?;
+    each(&review, |card| {
+        import.add(card);
+        Ok(())
+    })?;
+    let changed = import.finish();
+    for note in import.notes() {
+        context.ui.note(&format!("{}: {note}", args.file.display()));
+    }
+    let changed = match changed {
+        Ok(changed) => changed,
+        Err(errors) => return nothing_taken(context, args, (&head.plan, &head.digest), &errors),
+    };
+    let errors = not_possible(&review, &import, &changed)?;
+    if !errors.is_empty() {
+        return nothing_taken(context, args, (&head.plan, &head.digest), &errors);
+    }
+    let counts = Counts::of(&changed);
+    let decided: Vec<_> = changed.into_iter().map(|one| (one.stored_key, one.decisions)).collect();
+    let made = review.decide(&decided, by, import.door())?;
+    taken(context, args, &head.plan, &made, counts)?;
+    Ok(Exit::Done)
+}
+
+/// Who decided.
+pub(super) fn named(by: Option<&str>) -> Result<&str, Failure> {
+    by.filter(|by| !by.trim().is_empty()).ok_or_else(|| Failure::Usage {
+        what: "who decided has to be named; nothing was taken".to_owned(),
+        hint: Some("add --by NAME".to_owned()),
+    })
+}
+
+fn refused(args: &ImportArgs, error: &import::Error) -> Failure {
+    Failure::Usage {
+        what: format!("{} {error}", args.file.display()),
+        hint: Some("nothing was taken".to_owned()),
+    }
+}
+
+/// What a cell says may be understood, and not be possible.
+fn not_possible(
+    review: &PlanReview,
+    import: &Import,
+    changed: &[Changed],
+) -> Result<Vec<BadCell>, Failure> {
+    let mut errors = Vec::new();
+    for one in changed.iter().filter(|one| !one.decisions.is_empty()) {
+        if let Some(why) = review.preview(one.place, &one.decisions)?.refused {
+            errors.push(import.refused(one, &why));
+        }
+    }
+    Ok(errors)
+}
+
+fn nothing_taken(
+    context: &mut Context,
+    args: &ImportArgs,
+    (plan, digest): (&str, &str),
+    errors: &[BadCell],
+) -> Result<Exit, Failure> {
+    if args.json {
+        document(context, plan, digest, Counts::default(), errors)?;
+        return Ok(Exit::Partial);
+    }
+    let mut lines: Vec<String> =
+        errors.iter().take(MOST_SHOWN).map(|error| format!("  {error}")).collect();
+    if errors.len() > MOST_SHOWN {
+        lines.push(format!("  and {} more; --json lists all", errors.len() - MOST_SHOWN));
+    }
+    lines.insert(
+        0,
+        format!(
+            "{}: nothing was taken, since {} cannot be:",
+            args.file.display(),
+            counted_of(errors.len(), "cell")
+        ),
+    );
+    lines.push("correct the file, and import it again".to_owned());
+    context.ui.print(&lines.join("\n"))?;
+    Ok(Exit::Partial)
+}
+
+pub(super) fn taken(
+    context: &mut Context,
+    args: &ImportArgs,
+    plan: &str,
+    made: &Decided,
+    counts: Counts,
+) -> Result<(), Failure> {
+    if args.json {
+        return document(context, plan, &made.digest, counts, &[]);
+    }
+    let parts = [
+        (counts.merge, "merge"),
+        (counts.skip, "skip"),
+        (counts.hold, "hold"),
+        (counts.not_same, "not the same"),
+    ];
+    let mut parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{number} {what}"))
+        .collect();
+    if counts.values > 0 {
+        parts.push(format!("{} changed", counted(counts.values as u64, "value")));
+    }
+    let what = if counts.changed == 0 {
+        "the file decides nothing that was not decided before".to_owned()
+    } else {
+        let parts =
+            if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+        format!("decisions about {} taken{parts}", counted_of(counts.changed, "group"))
+    };
+    context.ui.print(&format!(
+        "plan {plan}: {what}\ndigest {}\nnext: mkto-audit plan show {plan}, then mkto-audit plan approve {plan} --by NAME",
+        made.digest
+    ))
+}
+
+fn document(
+    context: &mut Context,
+    plan: &str,
+    digest: &str,
+    counts: Counts,
+    errors: &[BadCell],
+) -> Result<(), Failure> {
+    let Counts { changed, merge, skip, hold, not_same, values } = counts;
+    let schema = "mkto-audit/plan-import/1";
+    let document =
+        Document { schema, plan, digest, changed, merge, skip, hold, not_same, values, errors };
+    context.ui.json(&document)
+}

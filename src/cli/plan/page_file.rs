@@ -1,0 +1,42 @@
+//! The decisions that the page of `plan export FILE.html` saved, taken in.
+
+use super::import::{ImportArgs, named, taken};
+use crate::cli::{Context, Exit, Failure};
+use crate::review::Door;
+use crate::review::import::{Changed, Counts, Error};
+use crate::review::page::DecisionsFile;
+
+/// Takes all decisions or none of them; where the file approves the plan, approves it.
+pub(super) fn run(context: &mut Context, args: &ImportArgs, bytes: &[u8]) -> Result<Exit, Failure> {
+    let refused = |what: String| Failure::Usage {
+        what: format!("{}: {what}", args.file.display()),
+        hint: Some("nothing was taken".to_owned()),
+    };
+    let file = DecisionsFile::read(bytes).map_err(|error| refused(error.to_string()))?;
+    let by = named(args.by.as_deref().or(file.by.as_deref()))?;
+    let review = super::open(context, &file.plan)?;
+    let head = review.head()?;
+    if file.digest != head.digest {
+        let (plan, file, now) = (head.plan, file.digest.clone(), head.digest);
+        return Err(refused(Error::Outdated { plan, file, now }.to_string()));
+    }
+    let mut changed = Vec::new();
+    for (key, decisions) in &file.group {
+        let card = review
+            .card_by_key(key)?
+            .ok_or_else(|| refused(format!("plan {} has no group `{key}`", head.plan)))?;
+        if let Some(why) = review.preview(card.place, decisions)?.refused {
+            return Err(refused(format!("{}: {why}", card.key)));
+        }
+        if *decisions != card.decisions {
+            changed.push(Changed::of(&card, decisions.clone()));
+        }
+    }
+    let made = review.decide(&file.group, by, Door::Page)?;
+    taken(context, args, &head.plan, &made, Counts::of(&changed))?;
+    if file.approve {
+        let approval = review.approve(&made.digest, by, file.note.as_deref())?;
+        context.ui.note(&format!("approved by {}", approval.by));
+    }
+    Ok(Exit::Done)
+}
