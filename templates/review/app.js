@@ -48,12 +48,14 @@ function app(source) {
   }
 
   function drawAll() {
-    const isSafe = state.tab === "safe" && state.total > 0;
-    byId("all").hidden = !isSafe;
-    const needed = Math.min(OPENED_BEFORE_ALL, state.total + openedSafe.size), missing = needed - openedSafe.size;
-    const isFiltered = Object.values(state.filter).some(Boolean);
+    const { undecided, ...filter } = state.filter;
+    const isFiltered = Object.values(filter).some(Boolean);
+    // What is decided meanwhile still stands in the list.
+    const safe = isFiltered ? state.total - state.cards.filter((card) => tabOf(card) !== "safe").length : state.head?.safe ?? 0;
+    byId("all").hidden = state.tab !== "safe" || safe <= 0;
+    const needed = Math.min(OPENED_BEFORE_ALL, safe + openedSafe.size), missing = needed - openedSafe.size;
     byId("all-safe").disabled = missing > 0;
-    byId("all-safe").textContent = `Approve all ${number(state.total)} safe ones${isFiltered ? " of this filter" : ""}`;
+    byId("all-safe").textContent = `Approve all ${number(safe)} safe ones${isFiltered ? " of this filter" : ""}`;
     byId("all-why").textContent = missing > 0 ? `Open ${missing === needed ? counted(missing, "group") : counted(missing, "more group")} first, to see what you approve.` : "Marks each of them to be merged. Undo takes it back.";
   }
 

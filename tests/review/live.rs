@@ -1,11 +1,14 @@
 //! The live page: each decision is kept at once, and a plan of any size is read as it is shown.
 
+use std::sync::Arc;
+
 use mkto_audit::review::model::Door;
-use mkto_audit::review::server::Ended;
+use mkto_audit::review::server::{Ended, Review};
 use serde_json::json;
+use tokio::net::TcpListener;
 
 use super::made_up::{MadeUp, choice};
-use super::{Live, picture};
+use super::{HOURS, Live, picture};
 use crate::support::browser::Browser;
 
 /// The page of a live review, entered.
@@ -127,6 +130,18 @@ fn a_server_that_ended_is_told_and_nothing_is_lost() {
     browser.key("m");
     assert!(browser.text("#alert").contains("mkto-audit does not answer"));
     assert!(browser.text("#alert").contains("What you decided is kept"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_nobody_uses_is_closed_after_its_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let plan = Arc::new(MadeUp::of(1));
+    let review = Arc::new(Review::new(plan, "Bo".to_owned(), address).unwrap());
+    let started = tokio::time::Instant::now();
+    let ended = review.serve(listener, HOURS, std::future::pending()).await;
+    assert_eq!(ended, Ended::Idle);
+    assert!(started.elapsed() >= HOURS);
 }
 
 #[test]

@@ -81,6 +81,12 @@ impl Browser {
 
     #[track_caller]
     pub fn call(&mut self, method: &str, parameters: &Value) -> Value {
+        self.asked(method, parameters).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// The answer, or why the browser has none.
+    #[track_caller]
+    fn asked(&mut self, method: &str, parameters: &Value) -> Result<Value, String> {
         self.calls += 1;
         let mut message = json!({"id": self.calls, "method": method, "params": parameters});
         if let Some(window) = &self.window {
@@ -90,8 +96,9 @@ impl Browser {
         loop {
             let told = self.from.recv_timeout(wait::PATIENCE).expect("the browser answers");
             if told["id"] == self.calls {
-                assert!(told["error"].is_null(), "{method}: {}", told["error"]);
-                return told["result"].clone();
+                let error = &told["error"];
+                let answer = told["result"].clone();
+                return if error.is_null() { Ok(answer) } else { Err(error.to_string()) };
             }
             let is_complaint = told["method"] == "Runtime.exceptionThrown"
                 || (told["method"] == "Log.entryAdded"
@@ -110,16 +117,21 @@ impl Browser {
     /// The value of an expression in the page.
     #[track_caller]
     pub fn eval(&mut self, expression: &str) -> Value {
-        let asked = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
-        let told = self.call("Runtime.evaluate", &asked);
-        assert!(told["exceptionDetails"].is_null(), "{expression}: {}", told["exceptionDetails"]);
-        told["result"]["value"].clone()
+        self.evaluated(expression).unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
 
-    /// Waits until an expression is true in the page.
+    #[track_caller]
+    fn evaluated(&mut self, expression: &str) -> Result<Value, String> {
+        let asked = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
+        let told = self.asked("Runtime.evaluate", &asked)?;
+        let thrown = &told["exceptionDetails"];
+        if thrown.is_null() { Ok(told["result"]["value"].clone()) } else { Err(thrown.to_string()) }
+    }
+
+    /// Waits until an expression is true in the page; one that is being left has no answer.
     #[track_caller]
     pub fn until(&mut self, expression: &str) {
-        wait::until(expression, || self.eval(expression) == json!(true));
+        wait::until(expression, || self.evaluated(expression) == Ok(json!(true)));
     }
 
     /// Opens an address, and waits for the page's script to have nothing more to do.
