@@ -41,6 +41,7 @@ mod plan;
 mod progress;
 mod report;
 mod runs;
+mod review;
 mod sandbox;
 mod scan;
 mod ui;
@@ -109,6 +110,7 @@ enum Configured {
     Explain(explain::ExplainArgs),
     Plan(plan::PlanArgs),
     Decisions(decisions::DecisionsArgs),
+    Review(review::ReviewArgs),
     Merge(merge::MergeArgs),
     History(runs::HistoryArgs),
     Map(map::MapArgs),
@@ -217,6 +219,7 @@ impl Configured {
             Self::Explain(args) => explain::run(context, args),
             Self::Plan(args) => plan::run(context, args).await,
             Self::Decisions(args) => decisions::run(context, &args),
+            Self::Review(args) => review::run(context, &args).await,
             Self::Merge(args) => merge::run(context, &args).await,
             Self::History(args) => runs::run(context, &args),
             Self::Map(args) => map::run(context, &args).await,

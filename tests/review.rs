@@ -1,5 +1,6 @@
 //! The page on which people decide: in a file and live, by keys and by clicks, and who is kept out.
 
+mod command;
 mod file;
 mod live;
 mod made_up;

@@ -5,7 +5,7 @@ use clap::Command;
 /// The groups, in the order in which most people come to need them.
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Find", &["scan", "report", "explain"]),
-    ("Merge", &["plan", "decisions", "merge"]),
+    ("Merge", &["plan", "review", "decisions", "merge"]),
     ("Look back", &["history", "map"]),
     ("Write and prevent", &["upsert", "guard"]),
     ("Set up and run", &["doctor", "completions"]),

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::made_up::{MadeUp, choice, key};
 use super::{File, picture};
 use crate::support::browser::Browser;
+use crate::support::schema;
 
 const HOSTILE: &str = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">";
 
@@ -17,7 +18,9 @@ const HOSTILE: &str = "</script><script>document.title='taken'</script><img src=
 fn saved(browser: &Browser) -> (DecisionsFile, BTreeMap<String, Decisions>) {
     let file = browser.downloads().join("nov.decisions.json");
     wait::until("the file of decisions", || file.is_file());
-    let read = DecisionsFile::read(&std::fs::read(&file).unwrap()).unwrap();
+    let bytes = std::fs::read(&file).unwrap();
+    schema::check(&serde_json::from_slice(&bytes).unwrap());
+    let read = DecisionsFile::read(&bytes).unwrap();
     let by_key = read.group.iter().cloned().collect();
     (read, by_key)
 }
