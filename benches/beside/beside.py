@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 """mkto-audit beside DuckDB and polars on the same file of leads.
 
-Usage: benches/beside/beside.py [LEADS ...]   (2000000 and 10000000 by default)
-
 Makes the file (1.5 GB for ten million leads, and as much again for each program's database) in a temporary folder, puts
-DuckDB and polars into a virtual environment there, runs the programs in turns (A B A B), and prints medians of their
-wall time and peak memory, and their ratios: on a busy machine trust the ratios. Needs awk and cargo; calls nobody but
-the package registry. Ends with 1 where a goal is missed.
+DuckDB and polars into a virtual environment there, runs the programs in turns (A B A B), and prints medians of their wall
+time, CPU time (user and system) and peak memory, and their ratios: on a busy machine trust the ratios, and those of the CPU
+time most. Needs awk and cargo; calls nobody but the package registries. Ends with 1 where a goal is missed.
 """
 
+import argparse
 import os
 import statistics
 import subprocess
@@ -17,116 +16,173 @@ import tempfile
 import time
 import venv
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-RUNS = int(os.environ.get("RUNS", "3"))
 
 
-def build():
+class Run(NamedTuple):
+    """What a run took, or how many times as much as another one."""
+
+    wall: float
+    cpu: float
+    megabytes: float
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("leads", nargs="*", type=int, default=[2_000_000, 10_000_000], help="sizes (2000000 10000000)")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each program, in turns (3)")
+    parser.add_argument("--folder", type=Path, help="where the files go; by default the folder for temporary files")
+    parser.add_argument("--program", type=Path, help="a mkto-audit that is built already")
+    parser.add_argument("--parse", type=Path, help="a bare parse (`beside/parse`) that is built already")
+    parser.add_argument("--python", type=Path, help="a Python that has DuckDB and polars already")
+    parser.add_argument("--no-polars", action="store_true", help="leave polars out, which holds the file in memory")
+    parser.add_argument("--no-duckdb", action="store_true", help="leave DuckDB out")
+    return parser.parse_args()
+
+
+def build(chosen):
     """The program and the bare parse, as release binaries."""
     cargo = ["cargo", "build", "--release", "--quiet"]
-    subprocess.run([*cargo, "--locked", "--bin", "mkto-audit"], cwd=ROOT, check=True)
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
-    parse = target / "parse"
-    subprocess.run([*cargo, "--target-dir", parse], cwd=HERE / "parse", check=True)
-    return target / "release" / "mkto-audit", parse / "release" / "parse"
+    program, parse = chosen.program, chosen.parse
+    if program is None:
+        subprocess.run([*cargo, "--locked", "--bin", "mkto-audit"], cwd=ROOT, check=True)
+        program = target / "release" / "mkto-audit"
+    if parse is None:
+        subprocess.run([*cargo, "--target-dir", target / "parse"], cwd=HERE / "parse", check=True)
+        parse = target / "parse" / "release" / "parse"
+    return program.resolve(), parse.resolve()
 
 
 def measure(commands, folder):
-    """Seconds and megabytes of some processes, one after the other; the memory is that of the largest."""
+    """Some processes, one after the other; the memory is that of the largest."""
     env = {"HOME": str(folder), "PATH": os.environ["PATH"]}
-    seconds, megabytes = 0.0, 0.0
+    wall, cpu, megabytes = 0.0, 0.0, 0.0
     for command in commands:
         begun = time.monotonic()
         with open(folder / "output.txt", "w+b") as output:
             process = subprocess.Popen(command, cwd=folder, env=env, stdout=output, stderr=output)
             _, status, usage = os.wait4(process.pid, 0)
-            seconds += time.monotonic() - begun
+            wall += time.monotonic() - begun
             if status != 0:
                 output.seek(0)
                 sys.exit(f"{command} failed: {output.read().decode(errors='replace')}")
+        cpu += usage.ru_utime + usage.ru_stime
         scale = 1 << 20 if sys.platform == "darwin" else 1 << 10
         megabytes = max(megabytes, usage.ru_maxrss / scale)
-    return seconds, megabytes
+    return Run(wall, cpu, megabytes)
 
 
-def side_by_side(ways, folder):
-    """Medians of each way, in turns."""
+def side_by_side(ways, folder, runs):
+    """Medians of each way in turns, and how many times as much the first way takes."""
     measured = {name: [] for name in ways}
-    for _ in range(RUNS):
-        for name, prepare_and_commands in ways.items():
-            prepare, commands = prepare_and_commands
+    for _ in range(runs):
+        for name, (prepare, commands) in ways.items():
             prepare()
             measured[name].append(measure(commands, folder))
-    # A ratio is that of runs beside each other; the median of ratios forgives a machine whose speed drifts.
-    first = next(iter(ways))
-    for name, runs in measured.items():
-        seconds = statistics.median(run[0] for run in runs)
-        megabytes = statistics.median(run[1] for run in runs)
-        time_ratio = statistics.median(ours[0] / run[0] for ours, run in zip(measured[first], runs))
-        memory_ratio = statistics.median(ours[1] / run[1] for ours, run in zip(measured[first], runs))
-        print(f"  {name:28} {seconds:8.2f} s {megabytes:8.0f} MB   ours / this: {time_ratio:.2f} {memory_ratio:.3f}")
-        yield name, (seconds, megabytes, time_ratio, memory_ratio)
+    figures = {}
+    first = next(iter(measured.values()))
+    print(f"  {'':28} {'wall':>10} {'CPU':>10} {'memory':>10}   first / this: wall, CPU, memory")
+    for name, of_name in measured.items():
+        median = Run(*map(statistics.median, zip(*of_name)))
+        # A ratio is that of runs beside each other; the median of ratios forgives a machine whose speed drifts.
+        times = [Run(*(a / b for a, b in zip(ours, other))) for ours, other in zip(first, of_name)]
+        ratio = Run(*map(statistics.median, zip(*times)))
+        print(
+            f"  {name:28} {median.wall:8.2f} s {median.cpu:8.2f} s {median.megabytes:7.0f} MB"
+            f"   {ratio.wall:.2f} {ratio.cpu:.2f} {ratio.megabytes:.3f}",
+            flush=True,
+        )
+        figures[name] = (median, ratio)
+    return figures
+
+
+class Goals:
+    """What was promised, and what of it is missed."""
+
+    def __init__(self):
+        self.missed = []
+
+    def check(self, words, value, at_most):
+        met = value <= at_most
+        print(f"  {words}: {value:.2f}, goal at most {at_most}: {'met' if met else 'MISSED'}", flush=True)
+        if not met:
+            self.missed.append(words)
+
+
+def load(chosen, goals, ours, python, file, folder, forget):
+    """Load into a database, and the first report."""
+    ways = {"mkto-audit": (forget, [[*ours, "scan", "--file", file], [*ours, "report"]])}
+    nothing = lambda: None
+    if not chosen.no_duckdb:
+        ways["DuckDB"] = (nothing, [[python, HERE / "duckdb_load.py", file, folder / "duck.db"]])
+    if not chosen.no_polars:
+        ways["polars, no database"] = (nothing, [[python, HERE / "polars_group.py", file]])
+    figures = side_by_side(ways, folder, chosen.runs)
+    if "DuckDB" in figures:
+        _, ratio = figures["DuckDB"]
+        goals.check("wall time of load and report, of DuckDB's", ratio.wall, 0.6)
+        goals.check("memory, of DuckDB's", ratio.megabytes, 0.125)
+        (folder / "duck.db").unlink()
+    return figures["mkto-audit"][0]
+
+
+def reports(chosen, goals, ours, leads, folder):
+    """Every form of report on the cache that was loaded last."""
+    asked = f"P{7919:06}.1@example.com"
+    forms = {
+        "report": ["report"],
+        "report --email": ["report", "--email", asked],
+        "report --domain": ["report", "--domain", "nowhere.example"],
+        "report --json": ["report", "--json"],
+        "report --csv": ["report", "--csv", "out.csv"],
+        "report --html": ["report", "--html", "out.html"],
+    }
+    ways = {name: (lambda: None, [[*ours, *arguments]]) for name, arguments in forms.items()}
+    figures = side_by_side(ways, folder, chosen.runs)
+    if leads == 2_000_000:
+        goals.check("CPU seconds of a report", figures["report"][0].cpu, 0.3)
+    goals.check("megabytes of a report", max(median.megabytes for median, _ in figures.values()), 150)
 
 
 def main():
-    sizes = [int(size) for size in sys.argv[1:]] or [2_000_000, 10_000_000]
-    program, parse = build()
-    missed = []
-
-    def goal(words, value, at_most):
-        met = value <= at_most
-        print(f"  {words}: {value:.2f}, goal at most {at_most}: {'met' if met else 'MISSED'}")
-        if not met:
-            missed.append(words)
-
-    with tempfile.TemporaryDirectory() as temporary:
+    chosen = options()
+    program, parse = build(chosen)
+    goals = Goals()
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as temporary:
         folder = Path(temporary)
-        venv.create(folder / "venv", with_pip=True)
-        python = folder / "venv" / "bin" / "python"
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "duckdb", "polars"], check=True)
-        for leads in sizes:
+        # Not resolved: a virtual environment is known by the name of its Python.
+        python = chosen.python and chosen.python.absolute()
+        if python is None and not (chosen.no_duckdb and chosen.no_polars):
+            venv.create(folder / "venv", with_pip=True)
+            python = folder / "venv" / "bin" / "python"
+            subprocess.run([python, "-m", "pip", "install", "--quiet", "duckdb", "polars"], check=True)
+        for leads in chosen.leads:
             file, cache = folder / f"{leads}.csv", folder / "cache.db"
+            forget = lambda: cache.unlink(missing_ok=True)
             with open(file, "wb") as out:
                 subprocess.run(["awk", "-v", f"leads={leads}", "-f", HERE / "leads.awk"], stdout=out, check=True)
             ours = [program, "--db", cache]
-            forget = lambda: cache.unlink(missing_ok=True)
-            nothing = lambda: None
-            load_and_report = [[*ours, "scan", "--file", file], [*ours, "report"]]
-            duckdb = [[python, HERE / "duckdb_load.py", file, folder / "duck.db"]]
             print(f"{leads:,} leads, {file.stat().st_size / 1e6:,.0f} MB; load into a database, and the first report:")
-            ways = {"mkto-audit": (forget, load_and_report), "DuckDB": (nothing, duckdb)}
-            if leads <= 10_000_000:
-                ways["polars, no database"] = (nothing, [[python, HERE / "polars_group.py", file]])
-            figures = dict(side_by_side(ways, folder))
-            goal("time of load and report, of DuckDB's", figures["DuckDB"][2], 0.6)
-            goal("memory, of DuckDB's", figures["DuckDB"][3], 0.125)
+            loaded = load(chosen, goals, ours, python, file, folder, forget)
             if leads >= 20_000_000:
-                goal("seconds of load and report", figures["mkto-audit"][0], 70)
-                goal("megabytes", figures["mkto-audit"][1], 150)
+                goals.check("seconds of load and report", loaded.wall, 70)
+                goals.check("megabytes", loaded.megabytes, 150)
             print(" scan --file beside the bare parse:")
-            ways = {"scan --file": (forget, load_and_report[:1]), "bare parse": (nothing, [[parse, file]])}
-            goal("times the bare parse", dict(side_by_side(ways, folder))["bare parse"][2], 3)
-            print(" reports:")
-            asked = f"P{7919:06}.1@example.com"
-            reports = {
-                "report": ["report"],
-                "report --email": ["report", "--email", asked],
-                "report --domain": ["report", "--domain", "nowhere.example"],
-                "report --json": ["report", "--json"],
-                "report --csv": ["report", "--csv", "out.csv"],
-                "report --html": ["report", "--html", "out.html"],
+            ways = {
+                "scan --file": (forget, [[*ours, "scan", "--file", file]]),
+                "bare parse": (lambda: None, [[parse, file]]),
             }
-            ways = {name: (nothing, [[*ours, *arguments]]) for name, arguments in reports.items()}
-            figures = dict(side_by_side(ways, folder))
-            if leads == 2_000_000:
-                goal("seconds of a report", figures["report"][0], 0.3)
-            goal("megabytes of a report at most", max(figure[1] for figure in figures.values()), 150)
+            ratio = side_by_side(ways, folder, chosen.runs)["bare parse"][1]
+            goals.check("CPU time, of the bare parse's", ratio.cpu, 3)
+            print(" reports:")
+            reports(chosen, goals, ours, leads, folder)
             file.unlink()
             forget()
-            (folder / "duck.db").unlink()
-    return 1 if missed else 0
+    return 1 if goals.missed else 0
 
 
 if __name__ == "__main__":

@@ -1,56 +1,76 @@
-//! Rows on their way into the cache, some hundreds at a time: keys and bodies in one piece of
-//! memory.
+//! Leads on their way into the cache, some hundreds at a time, as one text that can be stored as it
+//! is: see `packed`.
+
+use std::borrow::Cow;
+use std::hash::BuildHasher as _;
+use std::sync::LazyLock;
+
+use foldhash::fast::RandomState;
 
 use super::Error;
-use super::fields::{BodyWriter, Fields};
+use super::fields::{BodyWriter, Fields, is_escaped};
+use super::packed::Line;
 use crate::lead::{Lead, LeadId};
+
+/// One for all batches, so that equal keys have equal hashes whoever reads them. Whoever finds two
+/// equal hashes compares the keys.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
 /// Some rows.
 #[derive(Debug, Default)]
 pub struct Batch {
+    /// `[`, the lines with a comma and a line feed between them, and `]`.
     text: Vec<u8>,
-    cuts: Vec<Cut>,
+    rows: Vec<Place>,
 }
 
 #[derive(Debug)]
-struct Cut {
+struct Place {
     id: LeadId,
-    has_key: bool,
-    key_ends: usize,
-    body_ends: usize,
+    /// Of the key.
+    hash: Option<u64>,
+    /// Its line in the text.
+    starts: usize,
+    ends: usize,
 }
 
 /// A row of a batch.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct BatchRow<'a> {
     pub(super) id: LeadId,
-    pub(super) key: Option<&'a str>,
+    pub(super) key: Option<Cow<'a, str>>,
     pub(super) body: &'a str,
+}
+
+/// Lines that can be stored as they are.
+#[derive(Debug)]
+pub(super) struct Lines<'a> {
+    pub(super) first: LeadId,
+    pub(super) last: LeadId,
+    pub(super) keyed: usize,
+    pub(super) text: &'a str,
 }
 
 impl Batch {
     /// How many rows are in it.
     pub fn len(&self) -> usize {
-        self.cuts.len()
+        self.rows.len()
     }
 
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
-        self.cuts.is_empty()
+        self.rows.is_empty()
     }
 
     /// Makes room for others.
     pub fn clear(&mut self) {
         self.text.clear();
-        self.cuts.clear();
+        self.rows.clear();
     }
 
     /// Adds a lead, all of whose fields have a place.
     pub fn lead(&mut self, lead: &Lead, key: Option<&str>, fields: &Fields) -> Result<(), Error> {
-        let key_ends = self.key(key);
-        fields.write(lead, &mut self.text).map_err(Error::unstorable)?;
-        self.end(lead.id, key, key_ends);
-        Ok(())
+        self.row(lead.id, key, |body| fields.write(lead, body)).map_err(Error::unstorable)
     }
 
     /// Adds a row whose values `write` hands over in the order of their places. Where it fails,
@@ -61,37 +81,128 @@ impl Batch {
         key: Option<&str>,
         write: impl FnOnce(&mut BodyWriter<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
+        // The bracket at the end, or none yet.
+        self.text.pop();
         let before = self.text.len();
-        let key_ends = self.key(key);
+        self.text.extend_from_slice(if before == 0 { b"[" } else { b",\n" });
+        let starts = self.text.len();
+        self.text.push(b'[');
+        self.text.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
+        self.text.push(b',');
+        match key {
+            Some(key) => write_key(key, &mut self.text),
+            None => self.text.extend_from_slice(b"null"),
+        }
+        self.text.push(b',');
         let mut body = BodyWriter::begin(&mut self.text);
         if let Err(error) = write(&mut body) {
             self.text.truncate(before);
+            if before > 0 {
+                self.text.push(b']');
+            }
             return Err(error);
         }
         body.end();
-        self.end(id, key, key_ends);
+        self.text.push(b']');
+        let (hash, ends) = (key.map(|key| HASHER.hash_one(key)), self.text.len());
+        self.text.push(b']');
+        self.rows.push(Place { id, hash, starts, ends });
         Ok(())
     }
 
-    fn key(&mut self, key: Option<&str>) -> usize {
-        self.text.extend_from_slice(key.unwrap_or_default().as_bytes());
-        self.text.len()
+    /// The hash of each key, and whose it is.
+    pub(super) fn hashes(&self) -> impl Iterator<Item = (u64, LeadId)> {
+        self.rows.iter().filter_map(|row| Some((row.hash?, row.id)))
     }
 
-    fn end(&mut self, id: LeadId, key: Option<&str>, key_ends: usize) {
-        self.cuts.push(Cut { id, has_key: key.is_some(), key_ends, body_ends: self.text.len() });
+    /// The lines as one text, where each id is higher than the one before and the first one higher
+    /// than `above`.
+    pub(super) fn lines(&self, above: LeadId) -> rusqlite::Result<Option<Lines<'_>>> {
+        let mut last = above;
+        for row in &self.rows {
+            if row.id <= last {
+                return Ok(None);
+            }
+            last = row.id;
+        }
+        let Some(first) = self.rows.first().map(|row| row.id) else { return Ok(None) };
+        let keyed = self.rows.iter().filter(|row| row.hash.is_some()).count();
+        Ok(Some(Lines { first, last, keyed, text: text_of(&self.text)? }))
     }
 
-    pub(super) fn rows(&self) -> impl Iterator<Item = BatchRow<'_>> {
-        let mut at = 0;
-        self.cuts.iter().map(move |cut| {
-            // Keys and values were texts when they went in.
-            let text = |from: usize, to: usize| {
-                std::str::from_utf8(self.text.get(from..to).unwrap_or_default()).unwrap_or_default()
-            };
-            let (key, body) = (text(at, cut.key_ends), text(cut.key_ends, cut.body_ends));
-            at = cut.body_ends;
-            BatchRow { id: cut.id, key: cut.has_key.then_some(key), body }
-        })
+    /// Row by row, in the order in which they were added.
+    pub(super) fn rows(
+        &self,
+    ) -> rusqlite::Result<impl Iterator<Item = rusqlite::Result<BatchRow<'_>>>> {
+        let text = text_of(&self.text)?;
+        Ok(self.rows.iter().map(move |row| {
+            let (key, body) =
+                Line::of(text.get(row.starts..row.ends).unwrap_or_default())?.parts()?;
+            Ok(BatchRow { id: row.id, key, body })
+        }))
+    }
+}
+
+/// Writes a key as a JSON text.
+fn write_key(key: &str, text: &mut Vec<u8>) {
+    text.push(b'"');
+    if key.bytes().any(is_escaped) {
+        for byte in key.bytes() {
+            if is_escaped(byte) {
+                text.extend_from_slice(format!("\\u{byte:04x}").as_bytes());
+            } else {
+                text.push(byte);
+            }
+        }
+    } else {
+        text.extend_from_slice(key.as_bytes());
+    }
+    text.push(b'"');
+}
+
+/// Keys and values were texts when they went in; were they none, nobody would store something else.
+fn text_of(text: &[u8]) -> rusqlite::Result<&str> {
+    std::str::from_utf8(text)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_text_is_refused_and_never_taken_for_an_empty_one() {
+        let mut batch = Batch::default();
+        let written = batch.row(1, Some("a"), |body| {
+            body.plain_text(b"\xff");
+            Ok::<_, Infallible>(())
+        });
+        assert!(written.is_ok() && batch.lines(0).is_err() && batch.rows().is_err());
+    }
+
+    #[test]
+    fn a_row_that_fails_leaves_the_others_as_they_were() {
+        let mut batch = Batch::default();
+        let write = |batch: &mut Batch, id, key, fails: bool| {
+            batch.row(id, key, |body| {
+                body.plain_text(b"x");
+                if fails { Err(()) } else { Ok(()) }
+            })
+        };
+        assert_eq!(write(&mut batch, 1, None, true), Err(()));
+        assert!(batch.is_empty() && batch.lines(0).unwrap().is_none());
+        write(&mut batch, 7, Some("a\"\u{1f}b"), false).unwrap();
+        write(&mut batch, 8, Some("c"), true).unwrap_err();
+        write(&mut batch, 9, None, false).unwrap();
+        let lines = batch.lines(6).unwrap().unwrap();
+        let text = "[[7,\"a\\u0022\\u001fb\",[\"x\"]],\n[9,null,[\"x\"]]]";
+        assert_eq!((lines.first, lines.last, lines.keyed, lines.text), (7, 9, 1, text));
+        assert!(batch.lines(7).unwrap().is_none(), "7 is not above 7");
+        let rows: Vec<_> = batch.rows().unwrap().map(Result::unwrap).collect();
+        assert_eq!((rows[0].id, rows[0].key.as_deref()), (7, Some("a\"\u{1f}b")));
+        assert_eq!((rows[1].key.as_deref(), rows[1].body), (None, "[\"x\"]"));
+        assert_eq!(batch.hashes().count(), 1);
     }
 }

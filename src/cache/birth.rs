@@ -4,8 +4,10 @@
 use chrono::SecondsFormat;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
+use serde_json::Value;
 
 use super::fields::Fields;
+use super::packed::{self, Walk};
 use super::row::id_of;
 use super::{Cache, Error};
 use crate::lead::{Birth, LeadId, parse_time};
@@ -74,16 +76,18 @@ impl Cache {
         is_asked_for: impl Fn(&str) -> bool,
     ) -> Result<Vec<(LeadId, LeadId)>, Error> {
         self.read(|db| {
-            let Some(email) = Fields::read(db)?.place("email") else { return Ok(Vec::new()) };
-            let mut statement = db.prepare(&format!(
-                "SELECT DISTINCT birth.lead, born_as, body ->> {email} FROM birth JOIN lead ON lead.id = birth.lead
-                 WHERE birth.lead <> born_as ORDER BY birth.lead, born_as",
-            ))?;
+            let fields = Fields::read(db)?;
+            let mut statement = db.prepare(
+                "SELECT DISTINCT lead, born_as FROM birth WHERE lead <> born_as ORDER BY lead, born_as",
+            )?;
             let mut rows = statement.query([])?;
             let mut merged = Vec::new();
             while let Some(row) = rows.next()? {
                 let (survivor, loser): (i64, i64) = (row.get(0)?, row.get(1)?);
-                if row.get_ref(2)?.as_str().is_ok_and(&is_asked_for) {
+                let Some(stored) = packed::get(db, survivor)? else { continue };
+                let lead = fields.lead(survivor, &stored.body)?;
+                let email = lead.value("email").and_then(Value::as_str);
+                if email.is_some_and(&is_asked_for) {
                     merged.push((survivor.unsigned_abs(), loser.unsigned_abs()));
                 }
             }
@@ -110,15 +114,43 @@ pub(super) fn merged(db: &Connection, winner: LeadId, losers: &[LeadId]) -> rusq
 
 /// What is known of leads that are no longer there goes with them.
 pub(super) fn forget_gone(db: &Connection) -> rusqlite::Result<()> {
+    let gone = if packed::is_used(db)? { not_packed(db)? } else { Vec::new() };
     for table in ["birth", "birth_asked"] {
-        db.execute(
-            &format!(
-                "DELETE FROM {table} WHERE NOT EXISTS (SELECT 1 FROM lead WHERE lead.id = {table}.lead)"
-            ),
-            [],
-        )?;
+        let mut delete = db.prepare(&format!("DELETE FROM {table} WHERE lead = ?1"))?;
+        for lead in &gone {
+            delete.execute([lead])?;
+        }
+        if !packed::is_used(db)? {
+            db.execute(
+                &format!(
+                    "DELETE FROM {table} WHERE NOT EXISTS (SELECT 1 FROM lead WHERE lead.id = {table}.lead)"
+                ),
+                [],
+            )?;
+        }
     }
     Ok(())
+}
+
+/// Leads of which something is known and that are not among the packed ones: both are read side by
+/// side, by id.
+fn not_packed(db: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let mut known =
+        db.prepare("SELECT lead FROM birth UNION SELECT lead FROM birth_asked ORDER BY lead")?;
+    let mut known = known.query([])?;
+    let mut statement = packed::all(db)?;
+    let mut leads = Walk::through(&mut statement)?;
+    let (mut gone, mut there) = (Vec::new(), i64::MIN);
+    while let Some(row) = known.next()? {
+        let lead: i64 = row.get(0)?;
+        while there < lead {
+            there = leads.next()?.map_or(i64::MAX, |line| line.id);
+        }
+        if there != lead {
+            gone.push(lead);
+        }
+    }
+    Ok(gone)
 }
 
 fn put(db: &Connection, birth: &Birth) -> rusqlite::Result<()> {

@@ -124,7 +124,10 @@ impl Cache {
     pub fn oldest_creation(&self) -> Result<Option<DateTime<Utc>>, Error> {
         let oldest: Option<String> = self.read(|db| {
             let Some(place) = Fields::read(db)?.place("createdAt") else { return Ok(None) };
-            let sql = format!("SELECT min(body ->> {place}) FROM lead");
+            let sql = format!(
+                "SELECT min(oldest) FROM (SELECT min(body ->> {place}) AS oldest FROM lead UNION ALL \
+                 SELECT min(line.value ->> '$[2][{place}]') FROM packed, json_each(packed.lines) AS line)"
+            );
             db.query_row(&sql, [], |row| row.get(0))
         })?;
         Ok(oldest.as_deref().and_then(parse_time))

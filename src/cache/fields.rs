@@ -71,22 +71,20 @@ impl Fields {
         self.names.is_empty()
     }
 
-    /// Appends the body of a lead, all of whose fields have a place.
-    pub(super) fn write(&self, lead: &Lead, body: &mut Vec<u8>) -> rusqlite::Result<()> {
+    /// Writes the values of a lead, all of whose fields have a place.
+    pub(super) fn write(&self, lead: &Lead, writer: &mut BodyWriter<'_>) -> rusqlite::Result<()> {
         let mut values: Vec<Option<&Value>> = vec![None; self.names.len()];
         for (name, value) in &lead.fields {
             if let Some(slot) = self.place(name).and_then(|place| values.get_mut(place)) {
                 *slot = Some(value);
             }
         }
-        let mut writer = BodyWriter::begin(body);
         for value in values {
             match value {
                 Some(value) => writer.value(value)?,
                 None => writer.nothing(),
             }
         }
-        writer.end();
         Ok(())
     }
 
@@ -108,6 +106,11 @@ fn damaged(
     error: impl std::error::Error + Send + Sync + 'static,
 ) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+}
+
+/// Whether JSON writes a byte of a text otherwise than it is.
+pub(crate) fn is_escaped(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
 /// Writes one body, value by value.
@@ -140,7 +143,7 @@ impl<'a> BodyWriter<'a> {
     /// The next field is this text.
     pub fn text(&mut self, text: &str) -> rusqlite::Result<()> {
         self.separate();
-        if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        if text.bytes().any(is_escaped) {
             self.json(&text)?;
         } else {
             self.body.push(b'"');
@@ -149,6 +152,23 @@ impl<'a> BodyWriter<'a> {
         }
         self.filled = self.body.len();
         Ok(())
+    }
+
+    /// The next field is a text in UTF-8 in which no byte [`is_escaped`].
+    pub(crate) fn plain_text(&mut self, text: &[u8]) {
+        let quotes: &[u8] = if std::mem::take(&mut self.is_first) { b"\"" } else { b",\"" };
+        self.body.reserve(text.len() + 3);
+        self.body.extend_from_slice(quotes);
+        self.body.extend_from_slice(text);
+        self.body.push(b'"');
+        self.filled = self.body.len();
+    }
+
+    /// The next field is this number or flag, as JSON writes it.
+    pub(crate) fn plain_word(&mut self, word: &[u8]) {
+        self.separate();
+        self.body.extend_from_slice(word);
+        self.filled = self.body.len();
     }
 
     /// The next field is this value.

@@ -4,19 +4,23 @@
 //! moment, so that nothing is journalled, and nothing waits for the disk but the rename. Never:
 //! touches the cache that is there, whose lock keeps other processes from this file too.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use rusqlite::backup::Backup;
 use rusqlite::{CachedStatement, Connection, OpenFlags, Statement, params};
 
 use super::batch::{Batch, BatchRow};
 use super::error::of_io;
 use super::fields::Fields;
 use super::hashes::Hashes;
+use super::packed::{self, Walk};
 use super::row::{Row, id_of};
 use super::scan::{fields_text, written};
 use super::{Cache, Error, ScanSpec, ScanTotals, birth, member, open};
+use crate::lead::LeadId;
 
 /// How often a file that was just put into its place is tried to be opened, where another process
 /// looks at it at that very moment; and how long after each try.
@@ -33,8 +37,16 @@ pub struct Fresh {
     hashes: Hashes,
     /// The number of its scan.
     number: i64,
+    /// The highest id so far, while each one was higher than the one before and the leads are
+    /// packed; else none, and each is a row.
+    highest: Option<LeadId>,
+    /// Leads that came one by one, on their way.
+    waiting: Batch,
     is_in_place: bool,
 }
+
+/// So many leads that come one by one are packed.
+const PACKED: usize = 512;
 
 impl Drop for Fresh {
     fn drop(&mut self) {
@@ -53,47 +65,95 @@ impl Cache {
         let failed = |source| Error::of(&path, source);
         // Whoever has the cache open is alone here.
         open::remove_if_there(&path)?;
-        open::make_empty(&path)?;
+        open::make_new(&path)?;
         let db = open_fresh(&path).map_err(failed)?;
         let mut known = Fields::default();
         known.add(&db, fields).map_err(failed)?;
         let hashes = Hashes::in_folder(member::folder_of(&self.path));
         let number =
             self.read(|db| db.query_row("SELECT scans + 1 FROM meta", [], |row| row.get(0)))?;
-        Ok(Fresh { db: Some(db), path, fields: known, hashes, number, is_in_place: false })
+        Ok(Fresh {
+            db: Some(db),
+            path,
+            fields: known,
+            hashes,
+            number,
+            highest: Some(0),
+            waiting: Batch::default(),
+            is_in_place: false,
+        })
     }
 
-    /// Puts a file that was filled into the place of this cache.
+    /// Puts a file that was filled into the place of this cache. Where it cannot, this one stays.
     pub fn replace(
         &mut self,
-        mut fresh: Fresh,
+        fresh: Fresh,
         spec: &ScanSpec,
         source: Option<&str>,
         now: DateTime<Utc>,
     ) -> Result<ScanTotals, Error> {
+        self.replace_by(fresh, (spec, source, now), |from, to| std::fs::rename(from, to))
+    }
+
+    /// The same, with what exchanges the two files.
+    pub(super) fn replace_by(
+        &mut self,
+        mut fresh: Fresh,
+        (spec, source, now): (&ScanSpec, Option<&str>, DateTime<Utc>),
+        rename: impl FnOnce(&Path, &Path) -> io::Result<()>,
+    ) -> Result<ScanTotals, Error> {
         let path = self.path.clone();
         let failed = |source| Error::of(&path, source);
         let totals = fresh.finish(&self.db, spec, source, now).map_err(failed)?;
-        // The log of the old file would be taken for one of the new; without it, nothing but the
-        // name is exchanged.
-        let mode: String = self
-            .db
-            .pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get(0))
-            .map_err(failed)?;
-        if !mode.eq_ignore_ascii_case("delete") {
-            return Err(Error::InUse { path });
-        }
         let instance = open::instance_in(&self.db).map_err(failed)?;
+        self.stop_journalling()?;
         // Renaming over a symbolic link would replace the link, not what it points to.
-        let place = open::resolved(&path);
-        let moved = std::fs::rename(&fresh.path, place).map_err(|error| failed(of_io(error)));
-        fresh.is_in_place = moved.is_ok();
+        let moved = match rename(&fresh.path, &open::resolved(&path)) {
+            Ok(()) => {
+                fresh.is_in_place = true;
+                Ok(())
+            }
+            Err(error) if has_a_fixed_name(&error) => self.copy_from(&fresh.path).map_err(failed),
+            Err(error) => Err(failed(of_io(error))),
+        };
         // The old file is closed before the new one is opened under its name.
         self.db = Connection::open_in_memory().map_err(failed)?;
         drop(fresh);
         *self = opened_again(&path, &instance)?;
         moved.map(|()| totals)
     }
+
+    /// Ends the log of this file, and has it write none any more: a log is found and removed by the
+    /// name of its file, and would be taken for one of the file that gets the name.
+    pub(super) fn stop_journalling(&self) -> Result<(), Error> {
+        for mode in ["DELETE", "MEMORY"] {
+            let found: String = self.read(|db| {
+                db.pragma_update_and_check(None, "journal_mode", mode, |row| row.get(0))
+            })?;
+            if !found.eq_ignore_ascii_case(mode) {
+                return Err(Error::InUse { path: self.path.clone() });
+            }
+        }
+        // SQLite keeps it while the lock is held, with nothing in it.
+        open::remove_if_there(&open::journal_of(&self.path))
+    }
+
+    /// Takes over what is in another file, all of it or nothing, without a new name for either.
+    fn copy_from(&mut self, path: &Path) -> rusqlite::Result<()> {
+        self.db.pragma_update(None, "journal_mode", "DELETE")?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let from = Connection::open_with_flags(path, flags)?;
+        Backup::new(&from, &mut self.db)?.run_to_completion(PAGES_AT_ONCE, Duration::ZERO, None)
+    }
+}
+
+/// Pages that are copied at once.
+const PAGES_AT_ONCE: i32 = 4_096;
+
+/// Whether renaming over a file failed since that file is a mount of its own, as one that is
+/// handed to a container by itself.
+fn has_a_fixed_name(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices)
 }
 
 fn opened_again(path: &Path, instance: &str) -> Result<Cache, Error> {
@@ -134,13 +194,29 @@ impl Fresh {
 
     /// Stores rows. One that comes again takes the place of its earlier one.
     pub fn add(&mut self, batch: &Batch) -> Result<(), Error> {
-        let Self { db, hashes, path, number, .. } = self;
-        let Some(db) = db else { return Ok(()) };
-        let mut store = || {
-            let mut insert = prepared(db, *number)?;
-            batch.rows().try_for_each(|row| put(&mut insert, hashes, row))
+        self.store(batch).map_err(|source| Error::of(&self.path, source))
+    }
+
+    fn store(&mut self, batch: &Batch) -> rusqlite::Result<()> {
+        let db = self.db.as_ref().ok_or(rusqlite::Error::InvalidQuery)?;
+        for (hash, lead) in batch.hashes() {
+            self.hashes.add_hash(hash, lead).map_err(of_io)?;
+        }
+        let lines = match self.highest {
+            Some(highest) => batch.lines(highest)?,
+            None => None,
         };
-        store().map_err(|source| Error::of(path, source))
+        if let Some(lines) = lines {
+            self.highest = Some(lines.last);
+            let ids = (id_of(lines.first)?, id_of(lines.last)?);
+            let counts = (batch.len() as i64, lines.keyed as i64);
+            return packed::put(db, ids, counts, lines.text);
+        }
+        if !batch.is_empty() && self.highest.take().is_some() {
+            packed::unpack(db, self.number)?;
+        }
+        let mut insert = prepared(db, self.number)?;
+        batch.rows()?.try_for_each(|row| put(&mut insert, &row?))
     }
 
     /// Stores one lead.
@@ -149,9 +225,19 @@ impl Fresh {
             let added = self.fields.add(db, row.lead.fields.keys());
             added.map_err(|source| Error::of(&self.path, source))?;
         }
-        let mut batch = Batch::default();
-        batch.lead(&row.lead, row.key.as_deref(), &self.fields)?;
-        self.add(&batch)
+        self.waiting.lead(&row.lead, row.key.as_deref(), &self.fields)?;
+        if self.waiting.len() < PACKED {
+            return Ok(());
+        }
+        self.flush().map_err(|source| Error::of(&self.path, source))
+    }
+
+    fn flush(&mut self) -> rusqlite::Result<()> {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        self.store(&waiting)?;
+        waiting.clear();
+        self.waiting = waiting;
+        Ok(())
     }
 
     /// Finds the members, and takes over what the old file knows beside its leads.
@@ -162,10 +248,11 @@ impl Fresh {
         source: Option<&str>,
         now: DateTime<Utc>,
     ) -> rusqlite::Result<ScanTotals> {
+        self.flush()?;
         let folder = member::folder_of(&self.path).to_owned();
         let hashes = std::mem::replace(&mut self.hashes, Hashes::in_folder(&folder));
         let db = self.db()?;
-        member::keep(db, hashes)?;
+        member::keep(db, hashes, &folder)?;
         let totals = compared(old, db)?;
         take_over(old, db)?;
         birth::forget_gone(db)?;
@@ -194,12 +281,9 @@ fn prepared(db: &Connection, number: i64) -> rusqlite::Result<CachedStatement<'_
     Ok(insert)
 }
 
-fn put(insert: &mut Statement<'_>, hashes: &mut Hashes, row: BatchRow<'_>) -> rusqlite::Result<()> {
-    if let Some(key) = row.key {
-        hashes.add(key, row.id).map_err(of_io)?;
-    }
+fn put(insert: &mut Statement<'_>, row: &BatchRow<'_>) -> rusqlite::Result<()> {
     insert.raw_bind_parameter(1, id_of(row.id)?)?;
-    insert.raw_bind_parameter(3, row.key)?;
+    insert.raw_bind_parameter(3, row.key.as_deref())?;
     insert.raw_bind_parameter(4, row.body)?;
     insert.raw_execute().map(drop)
 }
@@ -210,30 +294,25 @@ fn compared(old: &Connection, new: &Connection) -> rusqlite::Result<ScanTotals> 
     let mut totals = ScanTotals::default();
     let (old_fields, new_fields) = (Fields::read(old)?, Fields::read(new)?);
     let same_places = old_fields == new_fields;
-    let sql = "SELECT id, body FROM lead ORDER BY id";
-    let is_empty: bool =
-        old.query_row("SELECT NOT EXISTS (SELECT 1 FROM lead)", [], |row| row.get(0))?;
-    if is_empty {
-        let leads: i64 = new.query_row("SELECT count(*) FROM lead", [], |row| row.get(0))?;
-        return Ok(ScanTotals { leads: leads.unsigned_abs(), new: leads.unsigned_abs(), ..totals });
+    if packed::count(old)? == 0 {
+        let leads = packed::count(new)?.unsigned_abs();
+        return Ok(ScanTotals { leads, new: leads, ..totals });
     }
-    let (mut olds, mut news) = (old.prepare(sql)?, new.prepare(sql)?);
-    let (mut olds, mut news) = (olds.query([])?, news.query([])?);
+    let (mut olds, mut news) = (packed::all(old)?, packed::all(new)?);
+    let (mut olds, mut news) = (Walk::through(&mut olds)?, Walk::through(&mut news)?);
     let (mut before, mut after) = (olds.next()?, news.next()?);
     loop {
-        let old_id: Option<i64> = before.map(|row| row.get(0)).transpose()?;
-        let new_id: Option<i64> = after.map(|row| row.get(0)).transpose()?;
-        let (drops_old, drops_new) = match (old_id, new_id) {
+        let (drops_old, drops_new) = match (before, after) {
             (None, None) => return Ok(totals),
-            (Some(old), Some(new)) => (old <= new, new <= old),
+            (Some(old), Some(new)) => (old.id <= new.id, new.id <= old.id),
             (old, new) => (old.is_some(), new.is_some()),
         };
         totals.leads += u64::from(drops_new);
         match (before, after) {
             (Some(old), Some(new)) if drops_old && drops_new => {
-                let (id, old, new) = (old.get(0)?, old.get_ref(1)?, new.get_ref(1)?);
+                let (id, old, new) = (old.id, old.body()?, new.body()?);
                 let same = same_places && old == new
-                    || old_fields.lead(id, old.as_str()?)? == new_fields.lead(id, new.as_str()?)?;
+                    || old_fields.lead(id, old)? == new_fields.lead(id, new)?;
                 totals.changed += u64::from(!same);
             }
             _ => {

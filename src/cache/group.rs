@@ -10,7 +10,7 @@ use super::fields::Fields;
 use super::refresh::remove;
 use super::row::{self, Row};
 use super::scan::{count_by, store};
-use super::{Cache, Error, birth, member};
+use super::{Cache, Error, birth, member, packed};
 use crate::lead::{Birth, Lead, LeadId};
 
 /// Which groups are handed out.
@@ -18,6 +18,8 @@ use crate::lead::{Birth, Lead, LeadId};
 pub enum Groups<'a> {
     /// Every one, the largest first, then by key.
     All,
+    /// Every one, by key: the cheapest way for whoever needs no other order.
+    ByKey,
     /// In the same order those whose key this holds for.
     Where(&'a dyn Fn(&str) -> bool),
     /// In the same order those with one of these keys.
@@ -28,6 +30,7 @@ impl std::fmt::Debug for Groups<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::All => "All",
+            Self::ByKey => "ByKey",
             Self::Where(_) => "Where",
             Self::Of(_) => "Of",
         })
@@ -51,13 +54,17 @@ impl Cache {
                 any_births: db
                     .query_row("SELECT EXISTS (SELECT 1 FROM birth)", [], |row| row.get(0))?,
             };
-            if let Groups::Of(keys) = which {
-                for key in reader.by_size(keys)? {
-                    if reader.hand_out(key, &mut each)?.is_break() {
-                        break;
+            match which {
+                Groups::ByKey => return reader.hand_out_all(&mut each).map(drop),
+                Groups::Of(keys) => {
+                    for key in reader.by_size(keys)? {
+                        if reader.hand_out(key, &mut each)?.is_break() {
+                            break;
+                        }
                     }
+                    return Ok(());
                 }
-                return Ok(());
+                Groups::All | Groups::Where(_) => {}
             }
             let mut statement = db.prepare("SELECT key FROM member_key ORDER BY size DESC, key")?;
             let mut keys = statement.query([])?;
@@ -65,7 +72,7 @@ impl Cache {
                 let key = row.get_ref(0)?.as_str()?;
                 let is_asked_for = match which {
                     Groups::Where(holds) => holds(key),
-                    Groups::All | Groups::Of(_) => true,
+                    Groups::All | Groups::ByKey | Groups::Of(_) => true,
                 };
                 if is_asked_for && reader.hand_out(key, &mut each)?.is_break() {
                     break;
@@ -79,7 +86,7 @@ impl Cache {
     pub fn lead(&self, id: LeadId) -> Result<Option<Lead>, Error> {
         self.read(|db| {
             let id = row::id_of(id)?;
-            let Some(stored) = row::get(db, id)? else { return Ok(None) };
+            let Some(stored) = packed::get(db, id)? else { return Ok(None) };
             Fields::read(db)?.lead(id, &stored.body).map(Some)
         })
     }
@@ -89,6 +96,7 @@ impl Cache {
     pub fn record_merge(&mut self, winner: &Row, losers: &[LeadId]) -> Result<(), Error> {
         self.read(|_| self.ensure_members())?;
         self.write(|db| {
+            packed::unpack_all(db)?;
             birth::merged(db, winner.lead.id, losers)?;
             for loser in losers {
                 remove(db, *loser)?;
@@ -108,9 +116,9 @@ impl Cache {
     /// Whether any lead has a key.
     pub fn has_keys(&self) -> Result<bool, Error> {
         self.read(|db| {
-            db.query_row("SELECT EXISTS (SELECT 1 FROM lead WHERE key IS NOT NULL)", [], |row| {
-                row.get(0)
-            })
+            let sql = "SELECT EXISTS (SELECT 1 FROM lead WHERE key IS NOT NULL) \
+                       OR EXISTS (SELECT 1 FROM packed WHERE keyed > 0)";
+            db.query_row(sql, [], |row| row.get(0))
         })
     }
 
@@ -134,6 +142,7 @@ impl Cache {
         key_of: impl Fn(&Lead) -> Option<String>,
     ) -> Result<(), Error> {
         self.write(|db| {
+            packed::unpack_all(db)?;
             member::outdated(db)?;
             let fields = Fields::read(db)?;
             let mut last = -1_i64;
@@ -159,13 +168,13 @@ impl Cache {
     pub(crate) fn rows(&self) -> Result<Vec<Row>, Error> {
         self.read(|db| {
             let fields = Fields::read(db)?;
-            let (mut rows, mut last) = (Vec::new(), -1_i64);
-            loop {
-                let part = part_after(db, &fields, last)?;
-                let Some(row) = part.last() else { return Ok(rows) };
-                last = row::id_of(row.lead.id)?;
-                rows.extend(part);
+            let mut statement = packed::all(db)?;
+            let (mut leads, mut rows) = (packed::Walk::through(&mut statement)?, Vec::new());
+            while let Some(line) = leads.next()? {
+                let (key, body) = line.parts()?;
+                rows.push(Row { lead: fields.lead(line.id, body)?, key: key.map(Into::into) });
             }
+            Ok(rows)
         })
     }
 
@@ -221,6 +230,34 @@ impl GroupReader<'_> {
         }
         sized.sort_unstable();
         Ok(sized.into_iter().map(|(_, key)| key).collect())
+    }
+
+    /// Hands out every group, by key, in one way through the members.
+    fn hand_out_all(
+        &self,
+        each: &mut impl FnMut(&str, Vec<Lead>, Vec<Birth>) -> ControlFlow<()>,
+    ) -> rusqlite::Result<ControlFlow<()>> {
+        let mut statement =
+            self.db.prepare_cached("SELECT key, lead, body FROM member ORDER BY key, lead")?;
+        let mut rows = statement.query([])?;
+        let (mut key, mut leads, mut births) = (String::new(), Vec::new(), Vec::new());
+        while let Some(row) = rows.next()? {
+            let of_row = row.get_ref(0)?.as_str()?;
+            if of_row != key {
+                let (leads, births) = (std::mem::take(&mut leads), std::mem::take(&mut births));
+                if leads.len() > 1 && each(&key, leads, births).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                key.clear();
+                key.push_str(of_row);
+            }
+            let id = row.get(1)?;
+            leads.push(self.fields.lead(id, row.get_ref(2)?.as_str()?)?);
+            if self.any_births {
+                births.extend(birth::of_lead(self.db, id)?);
+            }
+        }
+        Ok(if leads.len() > 1 { each(&key, leads, births) } else { ControlFlow::Continue(()) })
     }
 
     fn hand_out(

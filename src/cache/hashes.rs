@@ -4,28 +4,20 @@
 //! decides that two keys are the same. Equal keys have equal hashes, so that every lead of a group
 //! is named; whoever asks compares the keys themselves.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufReader, BufWriter, Read, Seek as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
-/// So many hashes are held in memory: 32 MB.
-const IN_MEMORY: usize = 1 << 21;
+use super::sorter::Sorter;
 
-/// A hash, and a lead whose key has it.
-type Entry = (u64, u64);
+/// So many bytes of hashes are held in memory.
+const IN_MEMORY: usize = 16 << 20;
 
-/// The hashes of keys, in the order of their leads.
+/// The hashes of keys, each with the lead whose key has it.
 #[derive(Debug)]
 pub(super) struct Hashes<S = RandomState> {
     hasher: S,
-    entries: Vec<Entry>,
-    at_most: usize,
-    /// Sorted, each in a file without a name beside the cache.
-    runs: Vec<File>,
-    folder: PathBuf,
+    entries: Sorter<(u64, u64)>,
 }
 
 impl Hashes {
@@ -37,110 +29,39 @@ impl Hashes {
 
 impl<S: BuildHasher> Hashes<S> {
     pub(super) fn with(hasher: S, folder: &Path, at_most: usize) -> Self {
-        Self { hasher, entries: Vec::new(), at_most, runs: Vec::new(), folder: folder.to_owned() }
+        Self { hasher, entries: Sorter::new(folder, at_most) }
     }
 
     /// Notes the key of a lead.
     pub(super) fn add(&mut self, key: &str, lead: u64) -> io::Result<()> {
-        if self.entries.len() >= self.at_most {
-            self.spill()?;
-        }
-        self.entries.push((self.hasher.hash_one(key), lead));
-        Ok(())
+        self.add_hash(self.hasher.hash_one(key), lead)
     }
 
-    fn spill(&mut self) -> io::Result<()> {
-        self.entries.sort_unstable();
-        let mut out = BufWriter::with_capacity(1 << 16, tempfile::tempfile_in(&self.folder)?);
-        for (hash, lead) in &self.entries {
-            out.write_all(&hash.to_ne_bytes())?;
-            out.write_all(&lead.to_ne_bytes())?;
-        }
-        let mut run = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        run.rewind()?;
-        self.runs.push(run);
-        self.entries.clear();
-        Ok(())
+    /// Notes the hash of a lead's key. All hashes must be of one hasher.
+    pub(super) fn add_hash(&mut self, hash: u64, lead: u64) -> io::Result<()> {
+        self.entries.add((hash, lead))
     }
 
     /// Hands out every lead whose hash another entry has too, in no particular order; a lead that
     /// was noted twice may come twice.
-    pub(super) fn each_repeated<E: From<io::Error>>(
-        mut self,
-        mut each: impl FnMut(u64) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.entries.sort_unstable();
-        let mut repeated = Repeated::default();
-        if self.runs.is_empty() {
-            return self.entries.iter().try_for_each(|entry| repeated.take(*entry, &mut each));
-        }
-        let mut runs: Vec<Run> = Vec::with_capacity(self.runs.len() + 1);
-        runs.extend(self.runs.drain(..).map(Run::of_file));
-        runs.push(Run::Memory(std::mem::take(&mut self.entries).into_iter()));
-        let mut heads = BinaryHeap::new();
-        for (place, run) in runs.iter_mut().enumerate() {
-            heads.extend(run.next()?.map(|entry| Reverse((entry, place))));
-        }
-        while let Some(Reverse((entry, place))) = heads.pop() {
-            repeated.take(entry, &mut each)?;
-            let next = runs.get_mut(place).map(Run::next).transpose()?.flatten();
-            heads.extend(next.map(|entry| Reverse((entry, place))));
-        }
-        Ok(())
-    }
-}
-
-/// Sorted entries.
-enum Run {
-    Disk(BufReader<File>),
-    Memory(std::vec::IntoIter<Entry>),
-}
-
-impl Run {
-    fn of_file(file: File) -> Self {
-        Self::Disk(BufReader::with_capacity(1 << 16, file))
-    }
-
-    fn next(&mut self) -> io::Result<Option<Entry>> {
-        let reader = match self {
-            Self::Memory(entries) => return Ok(entries.next()),
-            Self::Disk(reader) => reader,
-        };
-        let mut number = [0; 8];
-        match reader.read_exact(&mut number) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            Err(error) => return Err(error),
-        }
-        let hash = u64::from_ne_bytes(number);
-        reader.read_exact(&mut number)?;
-        Ok(Some((hash, u64::from_ne_bytes(number))))
-    }
-}
-
-/// What was seen last of entries that come by hash.
-#[derive(Default)]
-struct Repeated {
-    last: Option<Entry>,
-    /// Whether the last one was handed out.
-    is_out: bool,
-}
-
-impl Repeated {
-    fn take<E>(
-        &mut self,
-        entry: Entry,
-        each: &mut impl FnMut(u64) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let same = self.last.filter(|last| last.0 == entry.0);
-        if let Some((_, lead)) = same {
-            if !self.is_out {
-                each(lead)?;
+    pub(super) fn each_repeated(
+        self,
+        mut each: impl FnMut(u64) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut entries = self.entries.sorted()?;
+        // What was seen last, and whether it was handed out.
+        let (mut last, mut is_out): (Option<(u64, u64)>, bool) = (None, false);
+        while let Some(entry) = entries.next()? {
+            let same = last.filter(|last| last.0 == entry.0);
+            if let Some((_, lead)) = same {
+                if !is_out {
+                    each(lead)?;
+                }
+                each(entry.1)?;
             }
-            each(entry.1)?;
+            is_out = same.is_some();
+            last = Some(entry);
         }
-        self.is_out = same.is_some();
-        self.last = Some(entry);
         Ok(())
     }
 }
@@ -177,7 +98,7 @@ mod tests {
         hashes
             .each_repeated(|lead| {
                 assert!(found.insert(lead), "{lead} came twice");
-                Ok::<_, io::Error>(())
+                Ok(())
             })
             .unwrap();
         found
@@ -187,7 +108,7 @@ mod tests {
         #[test]
         fn every_lead_of_a_repeated_key_is_named_whether_the_hashes_fit_or_not(
             keys in proptest::collection::vec("[ab]{0,6}", 0..60),
-            at_most in 1_usize..20,
+            at_most in 1_usize..320,
         ) {
             let mut leads: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
             for (lead, key) in (0..).zip(&keys) {

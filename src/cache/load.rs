@@ -95,7 +95,10 @@ impl Scan<'_> {
     }
 
     fn add_batch(&mut self, batch: &Batch) -> rusqlite::Result<()> {
-        batch.rows().try_for_each(|row| self.put(id_of(row.id)?, row.key, row.body))
+        batch.rows()?.try_for_each(|row| {
+            let row = row?;
+            self.put(id_of(row.id)?, row.key.as_deref(), row.body)
+        })
     }
 
     fn put(&mut self, id: i64, key: Option<&str>, body: &str) -> rusqlite::Result<()> {

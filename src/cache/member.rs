@@ -6,6 +6,7 @@
 //! as those of a whole one; whoever stores rows otherwise says so ([`outdated`]), and the next
 //! reader finds them anew.
 
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -13,7 +14,12 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::Cache;
 use super::error::of_io;
 use super::hashes::Hashes;
+use super::packed::{self, Walk};
 use super::row::{self, Stored};
+use super::sorter::{Entry, Sorted, Sorter};
+
+/// So many bytes of members are sorted in memory.
+const IN_MEMORY: usize = 16 << 20;
 
 /// Whether members are exact.
 pub(super) fn are_exact(db: &Connection) -> rusqlite::Result<bool> {
@@ -49,60 +55,136 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 /// Finds the members among all leads.
 pub(super) fn find(db: &Connection, folder: &Path) -> rusqlite::Result<()> {
     let mut hashes = Hashes::in_folder(folder);
-    let mut statement = db.prepare("SELECT id, key FROM lead WHERE key IS NOT NULL")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let id: i64 = row.get(0)?;
-        hashes.add(row.get_ref(1)?.as_str()?, id.unsigned_abs()).map_err(of_io)?;
+    let mut statement = packed::all(db)?;
+    let mut leads = Walk::through(&mut statement)?;
+    while let Some(line) = leads.next()? {
+        if let (Some(key), _) = line.parts()? {
+            hashes.add(&key, line.id.unsigned_abs()).map_err(of_io)?;
+        }
     }
-    drop(rows);
-    keep(db, hashes)
+    drop(leads);
+    keep(db, hashes, folder)
 }
 
 /// Keeps the members among the leads whose hashes occur more than once. All leads must be stored.
 pub(super) fn keep<S: std::hash::BuildHasher>(
     db: &Connection,
     hashes: Hashes<S>,
+    folder: &Path,
 ) -> rusqlite::Result<()> {
-    db.execute_batch(
-        "DELETE FROM member;
-         DELETE FROM member_key;
-         CREATE TEMP TABLE IF NOT EXISTS candidate (id INTEGER PRIMARY KEY);
-         DELETE FROM candidate;",
-    )?;
-    let mut candidate = db.prepare("INSERT OR IGNORE INTO candidate VALUES (?1)")?;
-    hashes.each_repeated(|lead| {
-        candidate.execute([lead.cast_signed()]).map(drop).map_err(Failed::Store)
-    })?;
-    // Rows are looked up in the order of ids, and written in the order of keys.
-    db.execute_batch(
-        "INSERT INTO member SELECT lead.key, lead.id, lead.body FROM candidate CROSS JOIN lead ON lead.id = candidate.id
-             WHERE lead.key IS NOT NULL ORDER BY lead.key, lead.id;
-         DROP TABLE candidate;
-         DELETE FROM member WHERE key IN (SELECT key FROM member GROUP BY key HAVING count(*) = 1);
-         INSERT INTO member_key SELECT count(*), key FROM member GROUP BY key ORDER BY count(*) DESC, key;
-         UPDATE meta SET grouped = 1;",
-    )
+    let mut candidates = Sorter::new(folder, IN_MEMORY);
+    hashes.each_repeated(|lead| candidates.add(lead)).map_err(of_io)?;
+    let mut members = Sorter::new(folder, IN_MEMORY);
+    each_stored(db, &mut candidates.sorted().map_err(of_io)?, |member| members.add(member))?;
+    db.execute_batch("DELETE FROM member; DELETE FROM member_key;")?;
+    store_groups(db, members.sorted().map_err(of_io)?)?;
+    db.execute("UPDATE meta SET grouped = 1", []).map(drop)
 }
 
-/// Why hashes could not be handed on.
-enum Failed {
-    Disk(std::io::Error),
-    Store(rusqlite::Error),
-}
-
-impl From<std::io::Error> for Failed {
-    fn from(error: std::io::Error) -> Self {
-        Self::Disk(error)
-    }
-}
-
-impl From<Failed> for rusqlite::Error {
-    fn from(failed: Failed) -> Self {
-        match failed {
-            Failed::Disk(error) => of_io(error),
-            Failed::Store(error) => error,
+/// Hands out those leads of these that have a key, each once.
+fn each_stored(
+    db: &Connection,
+    ids: &mut Sorted<u64>,
+    mut each: impl FnMut(Member) -> io::Result<()>,
+) -> rusqlite::Result<()> {
+    let mut hand_out = |id: u64, key: Option<&str>, body: &str| match key {
+        Some(key) => each(Member { key: key.to_owned(), lead: id, body: body.to_owned() }),
+        None => Ok(()),
+    };
+    if packed::is_used(db)? {
+        let mut statement = packed::all(db)?;
+        let mut leads = Walk::through(&mut statement)?;
+        let mut wanted = ids.next().map_err(of_io)?;
+        while let (Some(id), Some(line)) = (wanted, leads.next()?) {
+            if line.id.unsigned_abs() == id {
+                let (key, body) = line.parts()?;
+                hand_out(id, key.as_deref(), body).map_err(of_io)?;
+            }
+            while wanted.is_some_and(|wanted| wanted <= line.id.unsigned_abs()) {
+                wanted = ids.next().map_err(of_io)?;
+            }
         }
+        return Ok(());
+    }
+    let mut statement = db.prepare("SELECT key, body FROM lead WHERE id = ?1")?;
+    let mut last = None;
+    while let Some(id) = ids.next().map_err(of_io)? {
+        // A lead that came twice is named twice.
+        if last.replace(id) == Some(id) {
+            continue;
+        }
+        let mut rows = statement.query([id.cast_signed()])?;
+        if let Some(row) = rows.next()? {
+            let (key, body) = (row.get_ref(0)?.as_str_or_null()?, row.get_ref(1)?.as_str()?);
+            hand_out(id, key, body).map_err(of_io)?;
+        }
+    }
+    Ok(())
+}
+
+/// Stores the members that share their key with the one before or behind, and their keys.
+fn store_groups(db: &Connection, mut members: Sorted<Member>) -> rusqlite::Result<()> {
+    let mut member = db.prepare("INSERT INTO member VALUES (?1, ?2, ?3)")?;
+    let mut member_key = db.prepare("INSERT INTO member_key VALUES (?1, ?2)")?;
+    let mut store =
+        |of: &Member| member.execute(params![of.key, of.lead.cast_signed(), of.body]).map(drop);
+    let mut close = |key: &str, size: i64| match size {
+        ..2 => Ok(()),
+        size => member_key.execute(params![size, key]).map(drop),
+    };
+    let (mut before, mut size): (Option<Member>, i64) = (None, 0);
+    while let Some(next) = members.next().map_err(of_io)? {
+        match &before {
+            Some(before) if before.key == next.key => {
+                if size == 1 {
+                    store(before)?;
+                }
+                store(&next)?;
+                size += 1;
+            }
+            _ => {
+                if let Some(before) = &before {
+                    close(&before.key, size)?;
+                }
+                size = 1;
+            }
+        }
+        before = Some(next);
+    }
+    before.map_or(Ok(()), |last| close(&last.key, size))
+}
+
+/// A lead that may share its key.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Member {
+    key: String,
+    lead: u64,
+    body: String,
+}
+
+impl Entry for Member {
+    fn size(&self) -> usize {
+        std::mem::size_of::<Self>() + self.key.len() + self.body.len()
+    }
+
+    fn write(&self, run: &mut impl Write) -> io::Result<()> {
+        for number in [self.lead, self.key.len() as u64, self.body.len() as u64] {
+            number.write(run)?;
+        }
+        run.write_all(self.key.as_bytes())?;
+        run.write_all(self.body.as_bytes())
+    }
+
+    fn read(run: &mut impl Read) -> io::Result<Option<Self>> {
+        let Some(lead) = u64::read(run)? else { return Ok(None) };
+        let mut length = || u64::read(run)?.ok_or(io::Error::from(io::ErrorKind::UnexpectedEof));
+        let (of_key, of_body) = (length()?, length()?);
+        let mut text = |length: u64| -> io::Result<String> {
+            let mut text = String::new();
+            run.take(length).read_to_string(&mut text)?;
+            Ok(text)
+        };
+        Ok(Some(Self { lead, key: text(of_key)?, body: text(of_body)? }))
     }
 }
 

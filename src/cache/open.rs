@@ -22,6 +22,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("0007_unfinished.sql"),
     include_str!("0008_totals.sql"),
     include_str!("0009_members.sql"),
+    include_str!("0010_packed.sql"),
 ];
 
 /// Bytes of a page: 15% are gained where millions of rows go in.
@@ -120,6 +121,13 @@ pub(super) fn beside(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Where SQLite keeps what a transaction of a cache has changed, while the cache has no log.
+pub(super) fn journal_of(path: &Path) -> PathBuf {
+    let mut name = resolved(path).into_os_string();
+    name.push("-journal");
+    PathBuf::from(name)
+}
+
 /// Removes a file, where there is one.
 pub(super) fn remove_if_there(path: &Path) -> Result<(), Error> {
     match std::fs::remove_file(path) {
@@ -167,12 +175,20 @@ pub(super) fn instance_in(db: &Connection) -> rusqlite::Result<String> {
 /// Makes an empty file that only its owner can read, unless there is a file already. SQLite gives
 /// its WAL the same rights; there is no -shm, since the lock is exclusive.
 pub(super) fn make_empty(path: &Path) -> Result<(), Error> {
+    make(path, OpenOptions::new().create(true))
+}
+
+/// The same, of a file that must not be there.
+pub(super) fn make_new(path: &Path) -> Result<(), Error> {
+    make(path, OpenOptions::new().create_new(true))
+}
+
+fn make(path: &Path, options: &mut OpenOptions) -> Result<(), Error> {
     let open = |source| Error::Open { path: path.to_owned(), source };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(open)?;
     }
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true);
+    options.read(true).append(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;
@@ -233,6 +249,14 @@ pub(super) fn migrate(db: &mut Connection, instance: &str) -> rusqlite::Result<(
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_must_be_new_is_not_taken_from_somebody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache.db.new");
+        make_new(&path).unwrap();
+        assert!(matches!(make_new(&path), Err(Error::Open { .. })));
+    }
 
     #[test]
     fn a_file_that_lost_its_name_before_it_was_locked_is_not_gone_on_with() {

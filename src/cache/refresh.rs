@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::fields::Fields;
 use super::row::{self, Row};
 use super::scan::{Seen, count_by, count_leads, running, store, written};
-use super::{Cache, Error, ScanTotals, birth, member};
+use super::{Cache, Error, ScanTotals, birth, member, packed};
 use crate::lead::LeadId;
 
 /// A lead that is not there any more.
@@ -35,10 +35,7 @@ pub struct RefreshTotals {
 impl Cache {
     /// The highest id in it; 0 where it is empty.
     pub fn highest_id(&self) -> Result<LeadId, Error> {
-        let highest: i64 = self.read(|db| {
-            db.query_row("SELECT coalesce(max(id), 0) FROM lead", [], |row| row.get(0))
-        })?;
-        Ok(highest.unsigned_abs())
+        Ok(self.read(packed::highest)?.unwrap_or(0).unsigned_abs())
     }
 
     /// The leads that share a key with one of these, without these themselves.
@@ -46,11 +43,11 @@ impl Cache {
         self.read(|db| {
             self.ensure_members()?;
             let mut mates = std::collections::BTreeSet::new();
-            let mut statement = db.prepare_cached(
-                "SELECT lead FROM member WHERE key = (SELECT key FROM lead WHERE id = ?1) AND lead <> ?1",
-            )?;
+            let mut statement = db.prepare_cached("SELECT lead FROM member WHERE key = ?1")?;
             for id in ids {
-                for mate in statement.query_map([row::id_of(*id)?], |row| row.get::<_, i64>(0))? {
+                let stored = packed::get(db, row::id_of(*id)?)?;
+                let Some(key) = stored.and_then(|stored| stored.key) else { continue };
+                for mate in statement.query_map([key], |row| row.get::<_, i64>(0))? {
                     mates.insert(mate?.unsigned_abs());
                 }
             }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::fields::Fields;
+use super::fields::{BodyWriter, Fields};
 use crate::lead::{Lead, LeadId};
 
 /// A lead, and the key that the rule in force gives it.
@@ -58,7 +58,9 @@ pub(super) fn body_of(
 ) -> rusqlite::Result<String> {
     fields.add(db, lead.fields.keys())?;
     let mut body = Vec::new();
-    fields.write(lead, &mut body)?;
+    let mut writer = BodyWriter::begin(&mut body);
+    fields.write(lead, &mut writer)?;
+    writer.end();
     String::from_utf8(body)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::fields::Fields;
 use super::row::{self, Row};
-use super::{Cache, Error, birth, member};
+use super::{Cache, Error, birth, member, packed};
 
 /// What a scan reads. One that was interrupted goes on only where all of this is the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,8 @@ impl Cache {
             if let Some(begun) = interrupted(db, spec)? {
                 return Ok(begun);
             }
+            // Its rows go in one by one, and those that it does not see go at its end.
+            packed::unpack_all(db)?;
             start(db, spec, Some(now))?;
             Fields::read(db)?.add(db, &spec.fields)?;
             // Killed at any moment from here on, it has not asked for the births of what it found.
@@ -212,7 +214,7 @@ pub(super) fn count_leads(db: &Connection) -> rusqlite::Result<u64> {
     let known: Option<i64> = db.query_row("SELECT leads FROM meta", [], |row| row.get(0))?;
     let leads = match known {
         Some(leads) => leads,
-        None => db.query_row("SELECT count(*) FROM lead", [], |row| row.get(0))?,
+        None => packed::count(db)?,
     };
     Ok(leads.unsigned_abs())
 }

@@ -7,16 +7,21 @@ use rusqlite::Connection;
 
 /// Makes the views of a cache with these fields, in place of those of fewer fields.
 pub(super) fn make(db: &Connection, fields: &[String]) -> rusqlite::Result<()> {
-    let named = |(place, name): (usize, &String)| {
-        format!(", body ->> {place} AS \"{}\"", name.replace('"', "\"\""))
+    let columns = |body: &dyn Fn(usize) -> String| {
+        let named = |(place, name): (usize, &String)| {
+            format!(", {} AS \"{}\"", body(place), name.replace('"', "\"\""))
+        };
+        fields.iter().enumerate().map(named).collect::<Vec<_>>().concat()
     };
-    let columns = fields.iter().enumerate().map(named).collect::<Vec<_>>().concat();
+    let own = columns(&|place| format!("body ->> {place}"));
+    let packed = columns(&|place| format!("line.value ->> '$[2][{place}]'"));
     db.execute_batch(&format!(
         "DROP VIEW IF EXISTS leads;
          DROP VIEW IF EXISTS members;
          DROP VIEW IF EXISTS groups;
-         CREATE VIEW leads AS SELECT id, key AS match_key{columns} FROM lead;
-         CREATE VIEW members AS SELECT key AS match_key, lead AS id{columns} FROM member;
+         CREATE VIEW leads AS SELECT id, key AS match_key{own} FROM lead
+             UNION ALL SELECT line.value ->> '$[0]', line.value ->> '$[1]'{packed} FROM packed, json_each(packed.lines) AS line;
+         CREATE VIEW members AS SELECT key AS match_key, lead AS id{own} FROM member;
          CREATE VIEW groups AS SELECT key AS match_key, size AS records, size - 1 AS extra_records FROM member_key;"
     ))
 }

@@ -10,6 +10,7 @@ use clap::Args;
 use super::filter::some_text;
 use super::report::{STANDARD_OUTPUT, collect, count, each_group, tell_unfinished};
 use super::{Context, Exit, Failure};
+use crate::cache::Groups;
 use crate::dedupe::normalise;
 use crate::lead::LeadId;
 use crate::ledger::{Ledger, PastMerge};
@@ -155,7 +156,7 @@ fn evidence_pack(
     let known: Vec<String> = report.statistics.by_integration.keys().flatten().cloned().collect();
     let policy = filter.policy(context.config.policy());
     let mut groups = Vec::new();
-    each_group(&cache, filter, &context.config.key, |group| {
+    each_group(&cache, filter, &context.config.key, Groups::All, |group| {
         let shown = judged(group, filter, &policy);
         groups.extend(shown.filter(|shown| is_of_integration(shown, user)));
         ControlFlow::Continue(())

@@ -122,7 +122,8 @@ pub(super) struct CachedGroups<'a> {
 impl Shown for CachedGroups<'_> {
     fn each(&self, take: &mut Take<'_>) -> io::Result<()> {
         let (mut left, mut ended) = (self.limit, Ok(()));
-        let read = each_group(self.cache, self.filter, &self.policy.key, |group| {
+        let all = Groups::All;
+        let read = each_group(self.cache, self.filter, &self.policy.key, all, |group| {
             if self.stop.is_cancelled() {
                 ended = Err(io::ErrorKind::Interrupted.into());
                 return ControlFlow::Break(());
@@ -141,17 +142,19 @@ impl Shown for CachedGroups<'_> {
     }
 }
 
-/// Hands out the groups of a cache that can pass a filter, the largest first, then by key.
+/// Hands out the groups of a cache that can pass a filter, the largest first, then by key; `all`
+/// says how, where any group can.
 pub(super) fn each_group(
     cache: &Cache,
     filter: &Filter,
     key: &KeySpec,
+    all: Groups<'_>,
     mut each: impl FnMut(Group) -> ControlFlow<()>,
 ) -> Result<(), cache::Error> {
     let keys = filter.keys(key);
     let has = |key: &str| keys.has(key);
     let which = match &keys {
-        Keys::All => Groups::All,
+        Keys::All => all,
         Keys::Of(keys) => Groups::Of(keys),
         Keys::OfDomain(_) => Groups::Where(&has),
     };
@@ -225,7 +228,7 @@ pub(super) fn count(
     let policy = filter.policy(context.config.policy());
     let mut collector = Collector::new(filter, &policy, limit);
     let stop = context.interrupt.clone();
-    each_group(cache, filter, &context.config.key, |group| {
+    each_group(cache, filter, &context.config.key, Groups::ByKey, |group| {
         if stop.is_cancelled() {
             return ControlFlow::Break(());
         }

@@ -64,21 +64,21 @@ impl TryFrom<String> for Key {
 /// it. `None` where nothing is left, and for the literal `null`, which bulk extract writes for an
 /// empty field.
 pub fn normalise(value: &str) -> Option<String> {
-    if is_plain(value) {
+    if is_plain_address(value.as_bytes()) {
         return Some(value.to_ascii_lowercase());
     }
     normalise_any(value)
 }
 
 /// Whether a value is an address in which nothing but the case can be another spelling, as nearly
-/// all are: letters, digits and what stands between them, with one `@`.
-fn is_plain(value: &str) -> bool {
+/// all are: letters, digits and what stands between them, with one `@`. Its key is its lower case.
+pub(crate) fn is_plain_address(value: &[u8]) -> bool {
     let mut ats = 0_u32;
-    let is_part = |byte: u8| {
-        ats += u32::from(byte == b'@');
+    let is_part = |byte: &u8| {
+        ats += u32::from(*byte == b'@');
         byte.is_ascii_alphanumeric() || matches!(byte, b'@' | b'.' | b'-' | b'_' | b'+')
     };
-    value.bytes().all(is_part) && ats == 1 && !value.ends_with('.')
+    value.iter().all(is_part) && ats == 1 && !value.ends_with(b".")
 }
 
 fn normalise_any(value: &str) -> Option<String> {

@@ -79,6 +79,15 @@ impl KeySpec {
         self.kinds.get(field).copied().unwrap_or_else(|| KeyKind::standard(field))
     }
 
+    /// The one field whose value alone is the key, by the rule for addresses; none where the key is
+    /// made otherwise.
+    pub(crate) fn only_address(&self) -> Option<&str> {
+        match self.fields.as_slice() {
+            [field] if !self.within_partition && self.kind(field) == KeyKind::Email => Some(field),
+            _ => None,
+        }
+    }
+
     /// The lead's key; none where one of the fields is empty, or where the partition counts and is
     /// not known.
     pub fn key_of(&self, lead: &Lead) -> Option<Key> {

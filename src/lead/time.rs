@@ -6,6 +6,9 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 /// asset endpoints), `2014-11-13 12:43:04` (old leads; taken as UTC). Anything else is `None`.
 pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
+    if let Some(time) = parse_plain(text.as_bytes()) {
+        return Some(time);
+    }
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.with_timezone(&Utc));
     }
@@ -18,6 +21,42 @@ pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
         .iter()
         .find_map(|form| NaiveDateTime::parse_from_str(zoneless, form).ok())
         .map(|time| time.and_utc())
+}
+
+/// `2015-05-07T19:47:30Z`, as nearly all times are; none of anything else, be it a time or not.
+fn parse_plain(text: &[u8]) -> Option<DateTime<Utc>> {
+    let [
+        y1,
+        y2,
+        y3,
+        y4,
+        b'-',
+        m1,
+        m2,
+        b'-',
+        d1,
+        d2,
+        b'T',
+        h1,
+        h2,
+        b':',
+        i1,
+        i2,
+        b':',
+        s1,
+        s2,
+        b'Z',
+    ] = text
+    else {
+        return None;
+    };
+    let two = |tens: &u8, ones: &u8| {
+        let digit = |byte: &u8| byte.is_ascii_digit().then(|| u32::from(byte - b'0'));
+        Some(digit(tens)? * 10 + digit(ones)?)
+    };
+    let year = i32::try_from(two(y1, y2)? * 100 + two(y3, y4)?).ok()?;
+    let day = NaiveDate::from_ymd_opt(year, two(m1, m2)?, two(d1, d2)?)?;
+    Some(day.and_hms_opt(two(h1, h2)?, two(i1, i2)?, two(s1, s2)?)?.and_utc())
 }
 
 /// How much of a creation time is known. Marketo tells the second; a spreadsheet often tells less.
@@ -99,6 +138,22 @@ mod tests {
                 parse_time(text).unwrap().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
                 utc
             );
+        }
+    }
+
+    #[test]
+    fn the_usual_form_is_read_as_the_general_rule_reads_it() {
+        for text in [
+            "2015-05-07T19:47:30Z",
+            "0000-01-01T00:00:00Z",
+            "2024-02-29T23:59:59Z",
+            "2023-02-29T23:59:59Z",
+            "2023-01-01T24:00:00Z",
+            "2016-12-31T23:59:60Z",
+            "2o16-12-31T23:59:00Z",
+        ] {
+            let general = chrono::DateTime::parse_from_rfc3339(text).ok();
+            assert_eq!(parse_time(text), general.map(|time| time.to_utc()), "{text}");
         }
     }
 

@@ -131,6 +131,7 @@ fn read_through<'a>(
         readings: None,
         seen: Some(Seen::of(&columns)),
         keeps: kept.is_some(),
+        key: String::new(),
     };
     let read = each_batch(&mut rows, |batch, byte| {
         watch.at(byte, Some(size.max(byte)));
@@ -251,6 +252,7 @@ impl FileScan<'_> {
             readings: Some(&self.readings),
             seen: None,
             keeps: true,
+            key: String::new(),
         };
         let size = self.size();
         let read = each_batch(&mut rows, |batch, byte| {

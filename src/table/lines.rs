@@ -21,9 +21,11 @@ const ENDLESS: &str =
 /// A row of cells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row {
+    /// The cells; behind each stands a byte that is no part of it.
     text: Vec<u8>,
     /// Where each cell ends in the text.
     ends: Vec<usize>,
+    is_plain: bool,
     /// Where it begins, counted from 1; a workbook's row number.
     pub line: u64,
 }
@@ -42,8 +44,14 @@ impl Row {
     /// A cell by its place; empty where the row is shorter.
     pub fn cell(&self, place: usize) -> &[u8] {
         let Some(end) = self.ends.get(place) else { return &[] };
-        let start = place.checked_sub(1).and_then(|before| self.ends.get(before)).unwrap_or(&0);
-        self.text.get(*start..*end).unwrap_or_default()
+        let before = place.checked_sub(1).and_then(|before| self.ends.get(before));
+        self.text.get(before.map_or(0, |before| before + 1)..*end).unwrap_or_default()
+    }
+
+    /// Whether all cells are known to be UTF-8 without a control character, a quote and a
+    /// backslash. Of a row that is not, nothing is known.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// Every cell in order.
@@ -53,12 +61,13 @@ impl Row {
 
     /// Whether every cell is blank.
     pub fn is_blank(&self) -> bool {
-        self.text.iter().all(|byte| matches!(byte, b' ' | b'\t' | 0 | 0x1a))
+        self.cells().all(|cell| cell.iter().all(|byte| matches!(byte, b' ' | b'\t' | 0 | 0x1a)))
     }
 
     pub(super) fn clear(&mut self, line: u64) {
         self.text.clear();
         self.ends.clear();
+        self.is_plain = false;
         self.line = line;
     }
 
@@ -69,11 +78,12 @@ impl Row {
 
     pub(super) fn truncate(&mut self, cells: usize) {
         self.ends.truncate(cells);
-        self.text.truncate(self.ends.last().copied().unwrap_or(0));
+        self.text.truncate(self.ends.last().map_or(0, |last| last + 1));
     }
 
     fn end_cell(&mut self) {
         self.ends.push(self.text.len());
+        self.text.push(0);
     }
 }
 
@@ -137,10 +147,18 @@ impl<R: Read> Lines<R> {
     fn next_line(&mut self, row: &mut Row) -> Result<bool, TableError> {
         row.clear(self.progress.line);
         self.progress.state = State::Start;
+        let mut is_begun = false;
         loop {
             let chunk = self.input.fill_buf().map_err(|error| TableError::unreadable(&error))?;
             if chunk.is_empty() {
                 return at_end(self.progress.state, row);
+            }
+            if !std::mem::replace(&mut is_begun, true)
+                && let Some(used) = simple_line(chunk, self.dialect, &mut self.progress, row)
+            {
+                self.input.consume(used);
+                self.byte += used as u64;
+                return Ok(true);
             }
             let (used, ended) = take(chunk, self.dialect, &mut self.progress, row)
                 .map_err(|what| trouble(what, &self.progress, row))?;
@@ -169,6 +187,39 @@ fn at_end(state: State, row: &mut Row) -> Result<bool, TableError> {
     }
     row.end_cell();
     Ok(true)
+}
+
+/// Takes a whole line without quotes, as nearly all are, and how many bytes that were; none where
+/// it takes a closer look ([`take`]).
+fn simple_line(
+    chunk: &[u8],
+    dialect: Dialect,
+    progress: &mut Progress,
+    row: &mut Row,
+) -> Option<usize> {
+    if progress.after_return || dialect.blanks_at_quotes {
+        return None;
+    }
+    let end = memchr::memchr(b'\n', chunk)?;
+    let line = chunk.get(..end)?;
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    // Without a branch, so that many bytes are looked at together.
+    let (mut is_odd, mut is_escaped, mut all_bits) = (false, false, 0_u8);
+    for byte in line {
+        is_odd |= (*byte < b' ') & (*byte != dialect.separator) | (*byte == b'"');
+        is_escaped |= *byte == b'\\';
+        all_bits |= byte;
+    }
+    if is_odd {
+        return None;
+    }
+    row.is_plain = !is_escaped && (all_bits.is_ascii() || std::str::from_utf8(line).is_ok());
+    row.text.extend_from_slice(line);
+    row.text.push(0);
+    row.ends.extend(memchr::memchr_iter(dialect.separator, line));
+    row.ends.push(line.len());
+    progress.line += 1;
+    Some(end + 1)
 }
 
 /// Takes what belongs to the row; how many bytes that were, and whether the row is at its end.
@@ -266,6 +317,35 @@ mod tests {
         assert_eq!(rows.len(), expected.len(), "{rows:?}");
         for (row, (line, cells)) in rows.iter().zip(expected) {
             assert_eq!((row.0, row.1.as_slice()), (line, &cells.map(str::to_owned)[..]));
+        }
+    }
+
+    #[test]
+    fn a_simple_line_is_what_a_closer_look_makes_of_it() {
+        for line in ["1,a,b", "", ",", "1,\u{fc},", "1,a\\b", " x , y ", "1,a\u{7f}"] {
+            for end in ["\n", "\r\n"] {
+                let (text, dialect) =
+                    (format!("{line}{end}"), Dialect { separator: b',', blanks_at_quotes: false });
+                let progress = || Progress { state: State::Start, line: 1, after_return: false };
+                let (mut simple, mut closer) = (Row::default(), Row::default());
+                let used =
+                    simple_line(text.as_bytes(), dialect, &mut progress(), &mut simple).unwrap();
+                take(text.as_bytes(), dialect, &mut progress(), &mut closer).unwrap();
+                assert_eq!(used, text.len());
+                assert!(simple.cells().eq(closer.cells()), "{text:?}");
+                assert_eq!(simple.is_plain(), !line.contains('\\'), "{text:?}");
+            }
+        }
+        let row = |text: &[u8]| {
+            let mut lines =
+                Lines::new(text, Dialect { separator: b'\t', blanks_at_quotes: false }, 1);
+            let mut row = Row::default();
+            lines.next(&mut row).unwrap();
+            row
+        };
+        assert!(row(b"1\ta\n").is_plain());
+        for odd in [&b"1\t\"a\"\n"[..], b"1\ta\0\n", b"1\t\xff\n", b"1\ta\\\n", b"1\ta\x1f\n"] {
+            assert!(!row(odd).is_plain(), "{odd:?}");
         }
     }
 

@@ -94,3 +94,62 @@ fn a_file_that_fails_half_way_leaves_the_cache_as_it_was() {
     assert!(load(&mut cache, true).is_err());
     assert_eq!(groups(&cache).len(), 1, "the index is there again");
 }
+
+/// What a cache is to be filled with, and the rows of it.
+fn filled(cache: &Cache, email: &str) -> crate::cache::Fresh {
+    let mut fresh = cache.begin_fresh(&spec().fields).unwrap();
+    for id in 1..=2 {
+        fresh.add_row(&row(id, email)).unwrap();
+    }
+    fresh
+}
+
+#[test]
+fn a_cache_that_cannot_be_replaced_stays_and_can_be_used() {
+    let place = Place::new();
+    let mut cache = place.open();
+    make(&mut cache, &Change::Load(vec![(1, 1), (2, 1)]));
+    let fresh = filled(&cache, "new@example.com");
+    let refused = |_: &std::path::Path, _: &std::path::Path| {
+        Err(std::io::Error::from(std::io::ErrorKind::PermissionDenied))
+    };
+    let failed = cache.replace_by(fresh, (&spec(), None, now()), refused);
+    assert!(matches!(failed, Err(Error::Store { .. })), "{failed:?}");
+    assert_eq!(groups(&cache), [("1@example.com".to_owned(), vec![1, 2])]);
+    assert!(!place.folder.path().join("cache.db.new").exists());
+    make(&mut cache, &Change::Load(vec![(3, 3), (4, 3)]));
+    assert_eq!(groups(&cache), [("3@example.com".to_owned(), vec![3, 4])]);
+}
+
+#[test]
+fn a_cache_that_is_a_mount_of_its_own_is_filled_where_it_is() {
+    let place = Place::new();
+    let mut cache = place.open();
+    make(&mut cache, &Change::Pages(vec![(1, 1), (2, 1), (7, 2)]));
+    let kept = std::fs::File::open(place.path()).unwrap();
+    let fresh = filled(&cache, "new@example.com");
+    let busy = |_: &std::path::Path, _: &std::path::Path| {
+        Err(std::io::Error::from(std::io::ErrorKind::ResourceBusy))
+    };
+    let totals = cache.replace_by(fresh, (&spec(), Some("leads.csv"), now()), busy).unwrap();
+    assert_eq!((totals.leads, totals.changed, totals.removed), (2, 2, 1));
+    drop(cache);
+    let files: Vec<_> = std::fs::read_dir(place.folder.path()).unwrap().collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    assert_eq!(kept.metadata().unwrap().len(), place.path().metadata().unwrap().len());
+    assert_eq!(groups(&place.open()), [("new@example.com".to_owned(), vec![1, 2])]);
+}
+
+#[test]
+fn a_file_that_gives_its_name_away_leaves_the_log_of_the_next_one_alone() {
+    let place = Place::new();
+    let mut cache = place.open();
+    make(&mut cache, &Change::Pages(vec![(1, 1), (2, 1)]));
+    cache.stop_journalling().unwrap();
+    let mut log = place.path().into_os_string();
+    log.push("-journal");
+    assert!(!std::path::Path::new(&log).exists());
+    std::fs::write(&log, "of another process that has opened the next file").unwrap();
+    drop(cache);
+    assert!(std::path::Path::new(&log).exists());
+}

@@ -126,6 +126,8 @@ pub(super) struct Columns {
     pub(super) at_least: usize,
     /// Those that make the key.
     pub(super) of_key: Vec<usize>,
+    /// The one whose addresses are the keys, where it is so.
+    pub(super) of_address: Option<usize>,
 }
 
 impl Columns {
@@ -153,7 +155,7 @@ impl Columns {
                 )
             })?);
         }
-        let cells = uses
+        let cells: Vec<Cells> = uses
             .iter()
             .map(|column| cells_of(column.field.as_deref().unwrap_or_default()))
             .collect();
@@ -167,7 +169,11 @@ impl Columns {
                 field.is_some_and(makes_key) && *place != id
             })
             .collect();
-        Ok(Self { uses, cells, id, at_least: last + 1, of_key })
+        let of_address = key
+            .only_address()
+            .and_then(place)
+            .filter(|place| cells.get(*place) == Some(&Cells::Of(Kind::Text)));
+        Ok(Self { uses, cells, id, at_least: last + 1, of_key, of_address })
     }
 
     /// The fields that are kept, in the order of the columns.

@@ -4,7 +4,7 @@ use super::FileRules;
 use super::columns::{Cells, Columns};
 use super::seen::{Seen, is_empty, text_of};
 use crate::cache::{Batch, BodyWriter};
-use crate::dedupe::Key;
+use crate::dedupe::{Key, is_plain_address};
 use crate::lead::Lead;
 use crate::scan::rows::{ColumnUse, Kind, Leads, RowError, cell};
 use crate::table::date::{self, Reading};
@@ -22,6 +22,8 @@ pub(super) struct FileRows<'a> {
     pub(super) seen: Option<Seen>,
     /// Whether the rows go into batches.
     pub(super) keeps: bool,
+    /// The key of the row, in memory that was asked for once.
+    pub(super) key: String,
 }
 
 impl Leads for FileRows<'_> {
@@ -32,13 +34,15 @@ impl Leads for FileRows<'_> {
         }
         let refused = |what| RowError { line: Some(self.row.line), what };
         if let Some(seen) = &mut self.seen {
-            seen.look(&self.row, self.columns).map_err(refused)?;
             // Before the columns have been read through, a time that Marketo did not write can mean
             // anything.
-            self.keeps &= !self.has_other_times();
+            self.keeps &= !seen.look(&self.row, self.columns).map_err(refused)?;
         }
         if self.keeps {
-            self.keep(batch).map_err(refused)?;
+            let mut key = std::mem::take(&mut self.key);
+            let kept = self.keep(batch, &mut key).map_err(refused);
+            self.key = key;
+            kept?;
         }
         Ok(true)
     }
@@ -49,40 +53,62 @@ impl Leads for FileRows<'_> {
 }
 
 impl FileRows<'_> {
-    fn has_other_times(&self) -> bool {
-        self.row.cells().zip(&self.columns.cells).any(|(bytes, cells)| {
-            *cells == Cells::Time
-                && !date::is_marketos(bytes)
-                && !is_empty(bytes)
-                && !is_error_of_a_spreadsheet(bytes)
-        })
-    }
-
-    fn keep(&self, batch: &mut Batch) -> Result<(), String> {
+    fn keep(&self, batch: &mut Batch, key: &mut String) -> Result<(), String> {
         let id = cell::id(self.row.cell(self.columns.id))?;
-        let key = self.rules.key.key_of(&self.lead_of_key(id)?);
-        batch.row(id, key.as_ref().map(Key::as_str), |body| {
-            for (place, bytes) in self.row.cells().enumerate() {
-                if place != self.columns.id {
-                    self.write(place, bytes, body)?;
+        let has_key = self.find_key(id, key)?;
+        batch.row(id, has_key.then_some(key.as_str()), |body| {
+            let columns = self.columns.uses.iter().zip(&self.columns.cells);
+            for (place, ((column, cells), bytes)) in columns.zip(self.row.cells()).enumerate() {
+                match &column.field {
+                    Some(field) if place != self.columns.id => {
+                        self.write(place, (field, *cells), bytes, body)?;
+                    }
+                    _ => {}
                 }
             }
             Ok(())
         })
     }
 
-    /// Writes a cell, where it is kept at all.
-    fn write(&self, place: usize, bytes: &[u8], body: &mut BodyWriter<'_>) -> Result<(), String> {
-        let column = self.columns.uses.get(place).zip(self.columns.cells.get(place));
-        let Some((ColumnUse { field: Some(field), .. }, cells)) = column else { return Ok(()) };
-        if is_error_of_a_spreadsheet(bytes) {
+    /// Writes the key of the row; whether it has one.
+    fn find_key(&self, id: u64, key: &mut String) -> Result<bool, String> {
+        key.clear();
+        let address = self.columns.of_address.map(|place| self.row.cell(place));
+        if let Some(address) = address.filter(|address| is_plain_address(address))
+            && let Ok(address) = std::str::from_utf8(address)
+        {
+            key.push_str(address);
+            key.make_ascii_lowercase();
+            return Ok(true);
+        }
+        if address.is_some_and(<[u8]>::is_empty) {
+            return Ok(false);
+        }
+        let found = self.rules.key.key_of(&self.lead_of_key(id)?);
+        key.push_str(found.as_ref().map_or("", Key::as_str));
+        Ok(found.is_some())
+    }
+
+    /// Writes the cell of a field that is kept.
+    fn write(
+        &self,
+        place: usize,
+        (field, cells): (&str, Cells),
+        bytes: &[u8],
+        body: &mut BodyWriter<'_>,
+    ) -> Result<(), String> {
+        if bytes.is_empty() || is_error_of_a_spreadsheet(bytes) {
             body.nothing();
             return Ok(());
         }
         match cells {
-            Cells::Of(kind) => return cell::write(field, *kind, bytes, body),
+            Cells::Of(Kind::Text) if self.row.is_plain() && bytes != b"null" => {
+                body.plain_text(bytes);
+            }
+            Cells::Of(kind) => return cell::write(field, kind, bytes, body),
             Cells::Time if is_empty(bytes) => body.nothing(),
-            Cells::Time if date::is_marketos(bytes) => {
+            // In the first reading no other times are kept.
+            Cells::Time if self.seen.is_some() || date::is_marketos(bytes) => {
                 return cell::write(field, Kind::Text, bytes, body);
             }
             Cells::Time => {

@@ -30,7 +30,8 @@ impl Seen {
         Self { judges, errors: Vec::new(), filled, rows: 0, short: 0, first_short: 0 }
     }
 
-    pub(super) fn look(&mut self, row: &Row, columns: &Columns) -> Result<(), String> {
+    /// Looks at a row; whether it has a time that Marketo did not write.
+    pub(super) fn look(&mut self, row: &Row, columns: &Columns) -> Result<bool, String> {
         self.rows += 1;
         let named = columns.uses.len();
         if row.len() < columns.at_least {
@@ -43,6 +44,7 @@ impl Seen {
             }
         }
         cell::id(row.cell(columns.id))?;
+        let mut has_other_times = false;
         for (place, (column, bytes)) in columns.uses.iter().zip(row.cells()).enumerate() {
             let Some(field) = &column.field else { continue };
             if is_empty(bytes) {
@@ -56,11 +58,14 @@ impl Seen {
             } else if let Some(Some(judge)) = self.judges.get_mut(place) {
                 match std::str::from_utf8(bytes) {
                     Ok(text) if date::is_marketos(bytes) => judge.look_at_marketos(row.line, text),
-                    _ => judge.look(row.line, &text_of(bytes)),
+                    _ => {
+                        judge.look(row.line, &text_of(bytes));
+                        has_other_times = true;
+                    }
                 }
             }
         }
-        Ok(())
+        Ok(has_other_times)
     }
 
     fn count_error(&mut self, column: &str, field: &str, line: u64, bytes: &[u8]) {
@@ -93,7 +98,10 @@ impl Seen {
 }
 
 pub(super) fn is_empty(bytes: &[u8]) -> bool {
-    bytes == b"null" || bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0)
+    match bytes {
+        [first, ..] if *first > b' ' => bytes == b"null",
+        _ => bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0),
+    }
 }
 
 pub(super) fn text_of(bytes: &[u8]) -> String {

@@ -69,8 +69,26 @@ pub(in crate::scan) fn write(
     {
         return body.text(text).map_err(|error| error.to_string());
     }
+    let is_word = match kind {
+        Kind::Text => false,
+        Kind::Flag => matches!(bytes, b"true" | b"false"),
+        Kind::Number => is_plain_number(bytes),
+    };
+    if is_word {
+        body.plain_word(bytes);
+        return Ok(());
+    }
     let value = value(field, kind, bytes)?;
     body.value(&value).map_err(|error| error.to_string())
+}
+
+/// Whether it is a whole number exactly as JSON writes it.
+fn is_plain_number(bytes: &[u8]) -> bool {
+    match bytes {
+        [b'0'] => true,
+        [b'1'..=b'9', rest @ ..] => rest.len() < 18 && rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
 }
 
 /// The words for true and false of spreadsheets in several languages.

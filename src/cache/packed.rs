@@ -1,0 +1,256 @@
+//! Leads by the hundred in one row, and all leads one after the other wherever they are.
+//!
+//! For: what SQLite takes is time by the row, so that a file of millions of leads is stored in a
+//! fraction of it. Packed leads are only read. The first change of a single lead unpacks all of
+//! them: either `lead` or `packed` is empty. Never: parses a body.
+
+use std::borrow::Cow;
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension as _, Rows, Statement, params};
+
+use super::row::{self, Stored};
+
+/// A lead on its line: what stands behind the id is looked at only where it is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub(super) id: i64,
+    rest: Rest<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Rest<'a> {
+    /// Key, body and the bracket that ends the line.
+    Packed(&'a str),
+    Columns {
+        key: Option<&'a str>,
+        body: &'a str,
+    },
+}
+
+impl<'a> Line<'a> {
+    /// A line as it is stored.
+    pub(super) fn of(text: &'a str) -> rusqlite::Result<Self> {
+        let parts = text.strip_prefix('[').and_then(|text| text.split_once(','));
+        let (id, rest) = parts.ok_or_else(|| odd("a line without an id"))?;
+        Ok(Self { id: id.parse().map_err(|_| odd("an odd id"))?, rest: Rest::Packed(rest) })
+    }
+
+    /// Its key, and its body.
+    pub(super) fn parts(&self) -> rusqlite::Result<(Option<Cow<'a, str>>, &'a str)> {
+        let rest = match self.rest {
+            Rest::Columns { key, body } => return Ok((key.map(Cow::Borrowed), body)),
+            Rest::Packed(rest) => rest.strip_suffix(']').ok_or_else(|| odd("half a line"))?,
+        };
+        if let Some(body) = rest.strip_prefix("null,") {
+            return Ok((None, body));
+        }
+        let end = end_of_text(rest).ok_or_else(|| odd("a key without an end"))?;
+        let (key, body) = rest.split_at(end);
+        let body = body.strip_prefix(',').ok_or_else(|| odd("a line without a body"))?;
+        Ok((Some(text_of(key)?), body))
+    }
+
+    /// Its body.
+    pub(super) fn body(&self) -> rusqlite::Result<&'a str> {
+        self.parts().map(|(_, body)| body)
+    }
+}
+
+/// Where the JSON text at the beginning ends, its quotes included.
+fn end_of_text(json: &str) -> Option<usize> {
+    let bytes = json.as_bytes();
+    let mut at = 1;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes.get(at) == Some(&b'"') {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
+fn text_of(json: &str) -> rusqlite::Result<Cow<'_, str>> {
+    match json.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        Some(text) if !text.contains('\\') => Ok(Cow::Borrowed(text)),
+        _ => serde_json::from_str::<String>(json).map(Cow::Owned).map_err(|_| odd("an odd key")),
+    }
+}
+
+fn odd(what: &'static str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, what.into())
+}
+
+/// The texts of the lines of one row, in the order of ids.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let text = text.strip_prefix('[').unwrap_or(text);
+    let text = text.strip_suffix(']').unwrap_or(text);
+    // A value has no line feed but an escaped one.
+    memchr::memchr_iter(b'\n', text.as_bytes()).chain(std::iter::once(text.len() + 1)).scan(
+        0,
+        move |from, end| {
+            let line = text.get(*from..end - 1);
+            *from = end + 1;
+            line
+        },
+    )
+}
+
+/// Whether leads are packed.
+pub(super) fn is_used(db: &Connection) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT EXISTS (SELECT 1 FROM packed)")?.query_row([], |row| row.get(0))
+}
+
+/// Moves packed leads into rows of their own, by the number of the scan that saw them.
+pub(super) fn unpack(db: &Connection, scan: i64) -> rusqlite::Result<()> {
+    if !is_used(db)? {
+        return Ok(());
+    }
+    {
+        let mut statement = db.prepare("SELECT lines FROM packed ORDER BY first")?;
+        let mut rows = statement.query([])?;
+        while let Some(packed) = rows.next()? {
+            for text in lines(packed.get_ref(0)?.as_str()?) {
+                let line = Line::of(text)?;
+                let (key, body) = line.parts()?;
+                row::put(db, line.id, scan, key.as_deref(), body)?;
+            }
+        }
+    }
+    db.execute("DELETE FROM packed", []).map(drop)
+}
+
+/// Moves packed leads into rows of their own, before the first of them is changed. They are those
+/// of the last scan that was begun.
+pub(super) fn unpack_all(db: &Connection) -> rusqlite::Result<()> {
+    let scan = db.query_row("SELECT scans FROM meta", [], |row| row.get(0))?;
+    unpack(db, scan)
+}
+
+/// The stored row of a lead, packed or not.
+pub(super) fn get(db: &Connection, id: i64) -> rusqlite::Result<Option<Stored>> {
+    if let Some(stored) = row::get(db, id)? {
+        return Ok(Some(stored));
+    }
+    let mut statement = db.prepare_cached(
+        "SELECT lines, (SELECT scans FROM meta) FROM packed \
+         WHERE first = (SELECT max(first) FROM packed WHERE first <= ?1) AND last >= ?1",
+    )?;
+    let mut rows = statement.query([id])?;
+    let Some(packed) = rows.next()? else { return Ok(None) };
+    for text in lines(packed.get_ref(0)?.as_str()?) {
+        let line = Line::of(text)?;
+        if line.id == id {
+            let (key, body) = line.parts()?;
+            let (key, body) = (key.map(Cow::into_owned), body.to_owned());
+            return Ok(Some(Stored { scan: packed.get(1)?, key, body }));
+        }
+    }
+    Ok(None)
+}
+
+/// How many leads there are, counted.
+pub(super) fn count(db: &Connection) -> rusqlite::Result<i64> {
+    let sql = "SELECT (SELECT count(*) FROM lead) + (SELECT coalesce(sum(leads), 0) FROM packed)";
+    db.query_row(sql, [], |row| row.get(0))
+}
+
+/// The highest id; none where there is no lead.
+pub(super) fn highest(db: &Connection) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT max(id) FROM (SELECT max(id) AS id FROM lead UNION ALL SELECT max(last) FROM packed)";
+    db.query_row(sql, [], |row| row.get(0)).optional().map(Option::flatten)
+}
+
+/// Stores some leads in one row. Their lines are in the order of ids, and beyond all before.
+pub(super) fn put(
+    db: &Connection,
+    (first, last): (i64, i64),
+    (leads, keyed): (i64, i64),
+    lines: &str,
+) -> rusqlite::Result<()> {
+    db.prepare_cached("INSERT INTO packed VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![first, last, leads, keyed, lines])
+        .map(drop)
+}
+
+/// The query behind [`Walk`].
+pub(super) fn all(db: &Connection) -> rusqlite::Result<Statement<'_>> {
+    db.prepare(if is_used(db)? {
+        "SELECT lines FROM packed ORDER BY first"
+    } else {
+        "SELECT id, key, body FROM lead ORDER BY id"
+    })
+}
+
+/// All leads, packed or not, by id.
+pub(super) struct Walk<'s> {
+    rows: Rows<'s>,
+    is_packed: bool,
+    /// The lines of a packed row, and up to where they were handed out.
+    text: String,
+    at: usize,
+}
+
+impl<'s> Walk<'s> {
+    /// From the beginning, by [`all`].
+    pub(super) fn through(statement: &'s mut Statement<'_>) -> rusqlite::Result<Self> {
+        let is_packed = statement.column_count() == 1;
+        Ok(Self { rows: statement.query([])?, is_packed, text: String::new(), at: 0 })
+    }
+
+    /// The next lead; none at the end.
+    pub(super) fn next(&mut self) -> rusqlite::Result<Option<Line<'_>>> {
+        if !self.is_packed {
+            let Some(row) = self.rows.next()? else { return Ok(None) };
+            let key = row.get_ref(1)?.as_str_or_null()?;
+            let body = row.get_ref(2)?.as_str()?;
+            return Ok(Some(Line { id: row.get(0)?, rest: Rest::Columns { key, body } }));
+        }
+        if self.at >= self.text.len() {
+            let Some(row) = self.rows.next()? else { return Ok(None) };
+            self.text.clear();
+            self.text.push_str(row.get_ref(0)?.as_str()?);
+            self.at = 1;
+        }
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        // Behind a line stands a comma and a line feed, behind the last one the bracket.
+        let end = memchr::memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
+        self.at += end + 1;
+        Line::of(rest.get(..end.saturating_sub(1)).unwrap_or_default()).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_comes_apart_as_it_was_put_together() {
+        let text =
+            "[[7,null,[]],\n[8,\"a\\\"]\\\\\\u001fb\",[\"x\",null,1]],\n[9,\"ü\",[\"\\n\"]]]";
+        let found: Vec<_> = lines(text)
+            .map(|text| {
+                let line = Line::of(text).unwrap();
+                let (key, body) = line.parts().unwrap();
+                (line.id, key.map(Cow::into_owned), body)
+            })
+            .collect();
+        let key = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            found,
+            [
+                (7, None, "[]"),
+                (8, key("a\"]\\\u{1f}b"), "[\"x\",null,1]"),
+                (9, key("ü"), "[\"\\n\"]")
+            ]
+        );
+    }
+
+    #[test]
+    fn half_a_line_is_refused() {
+        for text in ["", "7,null,[]", "[x,null,[]]", "[7,null,[", "[7,\"a,[]]", "[7,\"a\"[]]"] {
+            let parts = Line::of(text).and_then(|line| line.parts().map(drop));
+            assert!(parts.is_err(), "{text}");
+        }
+    }
+}
