@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::dedupe::{Bundles, FieldRules, KeySpec, Policy, ReviewPolicy, Skip, WinnerOrder};
+use crate::dedupe::{
+    Bundles, Cause, CauseRules, FieldRules, KeySpec, ReviewPolicy, Skip, WinnerOrder,
+};
 
 mod error;
 mod file;
@@ -18,6 +20,7 @@ mod guard;
 mod instance;
 mod merge;
 mod paths;
+mod rules;
 mod settings;
 mod value;
 
@@ -73,12 +76,18 @@ pub struct Config {
     pub key: KeySpec,
     /// How the winner of a group is chosen.
     pub winner: WinnerOrder,
+    /// The file of ids that the winner rule `ids` goes by.
+    winner_ids_file: Option<PathBuf>,
     /// Which value a field keeps.
     pub fields: FieldRules,
     /// Which fields come from one lead together.
     pub bundles: Bundles,
+    /// What is decided otherwise for the groups of a cause.
+    pub causes: BTreeMap<Cause, CauseRules>,
     /// Which groups a merge leaves alone until somebody names or allows them.
     pub skip: Skip,
+    /// Which groups a merge leaves alone whatever is allowed.
+    skip_settings: rules::SkipSettings,
     /// How far one run of `merge` goes.
     pub merge: MergeSettings,
     /// Who has to say yes to a plan.
@@ -187,10 +196,7 @@ impl Config {
         settings::set_from_environment(&mut config, environment)?;
         // Only now: a profile or a variable may have replaced one of two that contradict each
         // other.
-        config
-            .bundles
-            .check(&config.fields)
-            .map_err(|(name, why)| Error::at(format!("`bundles.{name}`"), why.to_string()))?;
+        config.check_rules()?;
         config.refuse_two_instances(flags, environment, &of_profile)?;
         config.set_from_flags(flags)?;
         config.instance.check()?;
@@ -254,20 +260,6 @@ impl Config {
             self.cache_by_flag = true;
         }
         Ok(())
-    }
-
-    /// What decides which groups are merged and how, without anything that a flag of `merge` would
-    /// allow.
-    pub fn policy(&self) -> Policy {
-        Policy {
-            key: self.key.clone(),
-            winner: self.winner.clone(),
-            fields: self.fields.clone(),
-            bundles: self.bundles.clone(),
-            no_crm: self.merge.no_crm,
-            skip: self.skip.clone(),
-            ..Policy::default()
-        }
     }
 
     /// The cache's file: the one that was named, else one for each instance in the user's cache

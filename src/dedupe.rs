@@ -18,11 +18,13 @@ mod field_rule;
 mod group;
 mod key;
 mod key_spec;
+mod listed;
 mod match_key;
 mod person;
 mod plan;
 mod policy;
 mod risk;
+mod skip_rule;
 mod value;
 mod visible;
 mod winner;
@@ -35,6 +37,7 @@ pub use cause::{Cause, Confidence, Explanation, LateLead, advice, explain};
 pub use consent::sense::Sense;
 pub use consent::{custom_companions, custom_consent, sense_of};
 pub use decision::{Choice, ChosenValue, Decisions};
+pub(crate) use did_you_mean::nearest_of;
 pub use facts::FieldFacts;
 pub use facts::holds::WhyNot;
 pub use field_fact::FieldFact;
@@ -43,16 +46,19 @@ pub use group::Group;
 pub(crate) use key::is_plain_address;
 pub use key::{Key, normalise};
 pub use key_spec::KeySpec;
+pub use listed::{Holds, Listed, ReadFile, SharedList};
 pub use match_key::{KeyKind, widest, widest_text};
 pub use person::Skip;
 pub use plan::{
-    Deviation, Dropped, Expected, FieldChange, Known, LeftOut, Objection, Plan, PlanHeader,
-    PlannedGroup, Prediction, Reason, Seen, UnknownField, digest_of, may_be_chosen, plan_candidate,
-    plan_decided, plan_group, rest_as_seen, still_as_seen,
+    Danger, DangerousFill, Deviation, Dropped, Expected, FieldChange, Known, LeftOut, Objection,
+    Plan, PlanHeader, PlannedGroup, Prediction, Reason, Seen, UnknownField, dangerous_fills,
+    digest_of, may_be_chosen, plan_candidate, plan_decided, plan_group, rest_as_seen,
+    still_as_seen,
 };
-pub use policy::{Policy, ReviewPolicy};
+pub use policy::{CauseRules, Policy, ReviewPolicy};
 pub use risk::Risk;
-pub use winner::{WinnerOrder, WinnerRule};
+pub use skip_rule::{Condition, EmailPattern, NoCondition, NoPattern, SkipRules, Unfit};
+pub use winner::{NamedIds, WinnerOrder, WinnerRule};
 
 #[cfg(test)]
 mod tests;

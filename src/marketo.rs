@@ -63,8 +63,8 @@ pub use export::{Download, ExportBudget, ExportJob, ExportLeads, ExportStatus, O
 pub(crate) use failure::{CallFailure, Refusal};
 pub use in_flight::{InFlight, longest};
 pub use instance::{
-    Activity, ActivityPage, ActivityType, CustomObjectType, LeadChange, MergeRecord, Program,
-    ProgramMember, Since, StaticList, Usage,
+    Activity, ActivityPage, ActivityType, CustomObjectType, LeadChange, LeadPartition, MergeRecord,
+    Program, ProgramMember, Since, StaticList, Usage,
 };
 pub(crate) use meaning::Meaning;
 pub(crate) use meaning::{Kind, Verdict, code_of, is_of_a_record, of_code, of_http};

@@ -23,6 +23,7 @@ mod left;
 mod moved;
 mod people;
 mod plans;
+mod rules;
 mod storm;
 
 /// Every kind of fault that a call of a merge can meet.

@@ -154,7 +154,7 @@ fn evidence_pack(
     let cache = context.cache()?;
     let report = count(context, &cache, filter, Some(0))?;
     let known: Vec<String> = report.statistics.by_integration.keys().flatten().cloned().collect();
-    let policy = filter.policy(context.config.policy());
+    let policy = filter.policy(context.config.policy(super::now())?);
     let mut groups = Vec::new();
     each_group(&cache, filter, &context.config.key, Groups::All, |group| {
         let shown = judged(group, filter, &policy);

@@ -212,6 +212,9 @@ impl From<merge::Error> for Failure {
                         .to_owned(),
                 ),
             },
+            rules @ merge::Error::Rules { .. } => {
+                Self::Usage { what: rules.to_string(), hint: None }
+            }
             finding @ merge::Error::NoSuchFinding { .. } => {
                 Self::Usage { what: finding.to_string(), hint: None }
             }

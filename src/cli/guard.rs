@@ -178,7 +178,7 @@ fn settings(context: &Context) -> Result<ProxySettings, Failure> {
         mode: guard.mode,
         create_duplicate: guard.create_duplicate,
         on_duplicates: guard.on_duplicates,
-        winner: config.winner.clone(),
+        winner: config.winner_order()?,
         queue: guard.queue,
         max_wait: guard.max_wait,
         calls: limits.calls,

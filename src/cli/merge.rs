@@ -125,17 +125,20 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
     }
     let mut ledger = ledger::open(context, args.confirm, client.clock()).await?;
     history::append_waiting(&mut cache, &mut ledger)?;
-    let kept = args.plan.as_ref().map(|id| kept::load(&ledger, id, &instance)).transpose()?;
+    let mut kept = args.plan.as_ref().map(|id| kept::load(&ledger, id, &instance)).transpose()?;
+    if let Some(kept) = &mut kept {
+        kept.plan.policy.skip_rules.in_file = context.config.do_not_touch()?;
+    }
     let settings = settings(context, &client, args.confirm)?;
     let settings = Settings { by: context.config.by(args.by.as_deref()), ..settings };
     let merge = context.or_stop(Merge::new(&client, &mut ledger, settings)).await??;
     let key = merge.by_schema(context.config.key.clone());
     cache.ensure_keys(&key.signature(), |lead| key_of(&key, lead))?;
     context.config.key = key.clone();
-    let wanted = kept.as_ref().map_or_else(
-        || policy(&context.config, &filter, &args.allowed),
-        |kept| kept.plan.policy.clone(),
-    );
+    let wanted = match &kept {
+        Some(kept) => kept.plan.policy.clone(),
+        None => policy(&context.config, &filter, &args.allowed)?,
+    };
     merge.check_rules(&wanted)?;
     let progress = context.ui.progress("reading the records to merge", None).paced_by(&client);
     let follow = Follow::new(&mut cache, &key, progress);
@@ -207,7 +210,8 @@ pub(super) fn refuse_unfinished(cache: &Cache) -> Result<(), Failure> {
     })
 }
 
-fn policy(config: &Config, filter: &Filter, allowed: &Allowed) -> Policy {
+fn policy(config: &Config, filter: &Filter, allowed: &Allowed) -> Result<Policy, Failure> {
     let Allowed { include_shared, merge_in_crm, across_partitions } = *allowed;
-    filter.policy(Policy { include_shared, merge_in_crm, across_partitions, ..config.policy() })
+    let configured = config.policy(super::now())?;
+    Ok(filter.policy(Policy { include_shared, merge_in_crm, across_partitions, ..configured }))
 }

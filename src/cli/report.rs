@@ -73,7 +73,7 @@ pub(super) fn run(context: &mut Context, args: &ReportArgs) -> Result<Exit, Fail
     let report = count(context, &cache, &filter, Some(kept))?;
     tell_missing(&mut context.ui, &filter, &report.named, report.source.leads);
     let exit = tell_unfinished(context, &report.source);
-    let policy = filter.policy(context.config.policy());
+    let policy = filter.policy(context.config.policy(super::now())?);
     let groups = CachedGroups {
         cache: &cache,
         filter: &filter,
@@ -225,7 +225,7 @@ pub(super) fn count(
     limit: Option<usize>,
 ) -> Result<Report, Failure> {
     let source = source(cache)?;
-    let policy = filter.policy(context.config.policy());
+    let policy = filter.policy(context.config.policy(super::now())?);
     let mut collector = Collector::new(filter, &policy, limit);
     let stop = context.interrupt.clone();
     each_group(cache, filter, &context.config.key, Groups::ByKey, |group| {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{Context, Exit, Failure, Ui};
 use crate::cache::{Cache, Causes};
 use crate::config::Config;
-use crate::dedupe::{OPT_OUTS, WinnerRule};
+use crate::dedupe::OPT_OUTS;
 use crate::lead::{AUDIT_FIELDS, LeadId};
 use crate::marketo::{self, Client, ReadLeads, ReadUsage};
 use crate::report::{Log, Source, WhyUnread};
@@ -328,15 +328,11 @@ fn open(config: &Config) -> Result<Cache, Failure> {
 fn configured_fields(config: &Config) -> Vec<String> {
     let mut fields = config.scan.fields.clone();
     fields.extend(config.key.fields.iter().chain(&config.skip.differs).cloned());
-    fields.extend(config.winner.0.iter().filter_map(|rule| match rule {
-        WinnerRule::Max(field) => Some(field.clone()),
-        _ => None,
-    }));
     // The standard opt-outs have rules without being named, and an instance may hide some.
     let named = |field: &&String| {
         !AUDIT_FIELDS.contains(&field.as_str()) && !OPT_OUTS.contains(&field.as_str())
     };
-    fields.extend(config.fields.0.keys().filter(named).cloned());
+    fields.extend(config.fields.0.keys().chain(config.fields_of_rules()).filter(named).cloned());
     fields
 }
 

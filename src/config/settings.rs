@@ -4,12 +4,13 @@
 use std::path::PathBuf;
 
 use super::value::RawValue;
-use super::{Config, Environment, Error, PollInterval, Strategy, guard, merge};
-use crate::dedupe::{FieldRule, WinnerOrder, WinnerRule};
+use super::{Config, Environment, Error, PollInterval, Strategy, guard, merge, rules};
+use crate::dedupe::FieldRule;
 
 type Setter = fn(&mut Config, &RawValue) -> Result<(), String>;
 
-/// The keys of the config file. `fields.FIELD` and `bundles.NAME` are the families beside them.
+/// The keys of the config file. `fields.FIELD`, `bundles.NAME` and `cause.CAUSE.…` are the families
+/// beside them.
 const SETTINGS: &[(&str, Setter)] = &[
     ("instance.base_url", |config, value| config.instance.set_base_url(value.text()?)),
     ("instance.identity_url", |config, value| config.instance.set_identity_url(value.text()?)),
@@ -75,12 +76,11 @@ const SETTINGS: &[(&str, Setter)] = &[
         value.boolean().map(|within| config.key.within_partition = within)
     }),
     ("winner.order", |config, value| {
-        let rules: Result<Vec<WinnerRule>, String> = value
-            .list()
-            .iter()
-            .map(|rule| rule.parse::<WinnerRule>().map_err(|error| error.to_string()))
-            .collect();
-        config.winner = WinnerOrder(rules?);
+        config.winner = rules::winner_order(value)?;
+        Ok(())
+    }),
+    ("winner.ids_file", |config, value| {
+        config.winner_ids_file = Some(PathBuf::from(value.text()?));
         Ok(())
     }),
     ("merge.max_groups", |config, value| {
@@ -119,6 +119,27 @@ const SETTINGS: &[(&str, Setter)] = &[
     ("skip.differs", |config, value| {
         config.skip.differs = value.list();
         Ok(())
+    }),
+    ("skip.partitions", |config, value| {
+        config.skip_settings.partitions = value.list();
+        Ok(())
+    }),
+    ("skip.lists", |config, value| {
+        config.skip_settings.lists = value.list();
+        Ok(())
+    }),
+    ("skip.emails", |config, value| {
+        rules::all(&value.list()).map(|patterns| config.skip_settings.emails = patterns)
+    }),
+    ("skip.file", |config, value| {
+        config.skip_settings.file = Some(PathBuf::from(value.text()?));
+        Ok(())
+    }),
+    ("skip.changed_within", |config, value| {
+        value.duration().map(|within| config.skip_settings.changed_within = Some(within))
+    }),
+    ("skip.when", |config, value| {
+        rules::all(&value.texts()?).map(|conditions| config.skip_settings.when = conditions)
     }),
     ("skip.above", |config, value| value.number().map(|number| config.skip.above = number)),
     ("guard.mode", |config, value| guard::mode(value).map(|mode| config.guard.mode = mode)),
@@ -166,6 +187,9 @@ pub(super) fn set(
         config.bundles.0.insert(bundle.to_owned(), value.list());
         return Ok(());
     }
+    if let Some(rest) = key.strip_prefix("cause.") {
+        return rules::set_of_cause(config, rest, value, place);
+    }
     let Some((_, setter)) = SETTINGS.iter().find(|(known, _)| *known == key) else {
         return Err(unknown(key, place));
     };
@@ -204,9 +228,13 @@ pub(super) fn set_from_environment(
 }
 
 /// `LIMITS__CALLS` → `limits.calls`. What follows `FIELDS__` is a field of Marketo's and keeps its
-/// case, and so does the name of a bundle.
+/// case, and so does the name of a bundle; so it is within a cause, `CAUSE__RACE__FIELDS__phone`.
 fn key_of_variable(rest: &str) -> String {
     match rest.split_once("__") {
+        Some((section, of_cause)) if section.eq_ignore_ascii_case("cause") => {
+            let (cause, key) = of_cause.split_once("__").unwrap_or((of_cause, ""));
+            format!("cause.{}.{}", cause.to_ascii_lowercase(), key_of_variable(key))
+        }
         Some((section, field)) if section.eq_ignore_ascii_case("fields") => {
             format!("fields.{field}")
         }

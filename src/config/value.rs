@@ -35,6 +35,17 @@ impl RawValue {
         }
     }
 
+    /// A list of texts that may have commas in them: one text by itself, or a list as JSON writes
+    /// it.
+    pub(super) fn texts(&self) -> Result<Vec<String>, String> {
+        match self {
+            Self::List(items) => Ok(items.clone()),
+            Self::Scalar(text) if text.trim_start().starts_with('[') => serde_json::from_str(text)
+                .map_err(|error| format!("is no list of texts as JSON writes it: {error}")),
+            Self::Scalar(_) => Ok(vec![self.text()?.to_owned()]),
+        }
+    }
+
     pub(super) fn number<T: FromStr + PartialOrd + From<u8>>(&self) -> Result<T, String> {
         let text = self.text()?;
         let number: T = text

@@ -27,6 +27,9 @@ pub(super) const CONCAT: &str = "; ";
 pub enum FieldRule {
     /// The winner's; where that is empty, the most complete loser's that has one.
     Winner,
+    /// The winner's; where that is empty, that of the lead which would be the winner next, of those
+    /// that have one.
+    NextBest,
     /// That of the lead created first, of those that have one.
     Oldest,
     /// That of the lead created last, of those that have one.
@@ -111,7 +114,8 @@ impl FieldRule {
         let unfit =
             |lead, needs| Unfit { rule: self.clone(), field: field.to_owned(), needs, lead };
         Ok(match self {
-            Self::Winner => of(values.first()),
+            // Of `next_best` the leads come in the order of winners.
+            Self::Winner | Self::NextBest => of(values.first()),
             // `min_by_key` gives the first of equals, `max_by` the last: walk backwards for it.
             Self::Oldest => of(values
                 .iter()

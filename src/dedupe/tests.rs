@@ -1,6 +1,6 @@
 //! The decisions against slow, independent oracles, on generated groups.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 
 use super::value::is_nothing;
 use super::{
-    FieldFacts, FieldRule, Key, OPT_OUTS, Plan, PlannedGroup, Policy, WinnerOrder, WinnerRule,
-    plan_group, still_as_seen,
+    FieldFact, FieldFacts, FieldRule, Key, NamedIds, OPT_OUTS, Plan, PlannedGroup, Policy,
+    WinnerOrder, WinnerRule, plan_group, still_as_seen,
 };
 use crate::lead::{Crm, Lead, LeadId};
+
+mod rules;
 
 const FIELDS: &[&str] = &["phone", "title", "leadScore", "vip", "city", "postalCode", "country"];
 
@@ -31,6 +33,7 @@ const RULES: &[&str] = &[
     "prefer:[\"b\",\"a\"]",
     "by:leadScore",
     "by:-phone",
+    "next_best",
 ];
 
 const ORDERS: &[&str] = &[
@@ -43,10 +46,15 @@ const ORDERS: &[&str] = &[
     "last_updated",
     "max:leadScore",
     "max:phone",
+    "ids",
 ];
 
 fn facts() -> FieldFacts {
-    FieldFacts::of_writeable(FIELDS.iter().chain(OPT_OUTS).copied())
+    let mut facts = FieldFacts::of_writeable(FIELDS.iter().chain(OPT_OUTS).copied());
+    let data_type = "boolean".to_owned();
+    let opt_out = FieldFact { data_type, writeable: true, ..FieldFact::default() };
+    facts.fields.insert("smsOptOut".to_owned(), opt_out);
+    facts
 }
 
 fn key() -> Key {
@@ -58,7 +66,7 @@ fn any_lead() -> impl Strategy<Value = Lead> {
         || prop_oneof![Just(Value::Null), "[ab ;]{0,3}".prop_map(Value::from), Just(json!("null"))];
     let flag = || any::<Option<bool>>().prop_map(|flag| flag.map_or(Value::Null, Value::Bool));
     let crm = prop_oneof![4 => Just(None), 1 => Just(Some("sfdcLeadId")), 1 => Just(Some("sfdcContactId"))];
-    let people = (text(), text(), flag(), flag(), flag());
+    let people = (text(), text(), flag(), flag(), flag(), any::<Option<bool>>());
     let part = || prop_oneof![Just(Value::Null), "[ab]".prop_map(Value::from)];
     let address = (part(), part(), part());
     (1..30_u64, 0..4_u32, 0..4_u32, any::<Option<i8>>(), crm, people, address).prop_map(
@@ -68,7 +76,7 @@ fn any_lead() -> impl Strategy<Value = Lead> {
             updated,
             score,
             crm,
-            (phone, title, vip, unsubscribed, do_not_call),
+            (phone, title, vip, unsubscribed, do_not_call, sms),
             (city, code, country),
         )| {
             let mut lead = Lead::new(id)
@@ -81,6 +89,7 @@ fn any_lead() -> impl Strategy<Value = Lead> {
                 .with("vip", vip)
                 .with("unsubscribed", unsubscribed)
                 .with("doNotCall", do_not_call)
+                .with("smsOptOut", sms.map_or(Value::Null, Value::Bool))
                 .with("updatedAt", format!("2026-02-0{}T00:00:00Z", updated + 1))
                 .with("leadScore", score.map_or(Value::Null, Value::from));
             if born > 0 {
@@ -102,10 +111,12 @@ fn any_group() -> impl Strategy<Value = (Vec<Lead>, Vec<Lead>)> {
 fn any_order() -> impl Strategy<Value = WinnerOrder> {
     let rule =
         proptest::sample::select(ORDERS).prop_map(|word| word.parse::<WinnerRule>().unwrap());
-    proptest::collection::vec(rule, 0..5).prop_map(WinnerOrder)
+    let ids = proptest::collection::btree_set(1..30_u64, 0..4);
+    (proptest::collection::vec(rule, 0..5), ids)
+        .prop_map(|(rules, ids)| WinnerOrder(rules).with_ids(&NamedIds::of(ids)))
 }
 
-fn any_policy() -> impl Strategy<Value = Policy> {
+fn any_rules() -> impl Strategy<Value = BTreeMap<String, FieldRule>> {
     let rule = proptest::sample::select(RULES).prop_map(|word| word.parse::<FieldRule>().unwrap());
     let field = proptest::sample::select(vec![
         "phone",
@@ -114,10 +125,15 @@ fn any_policy() -> impl Strategy<Value = Policy> {
         "vip",
         "unsubscribed",
         "doNotCall",
+        "smsOptOut",
     ]);
-    (any_order(), proptest::collection::btree_map(field, rule, 0..5)).prop_map(|(winner, rules)| {
+    proptest::collection::btree_map(field.prop_map(str::to_owned), rule, 0..5)
+}
+
+fn any_policy() -> impl Strategy<Value = Policy> {
+    (any_order(), any_rules()).prop_map(|(winner, rules)| {
         let mut policy = Policy { winner, merge_in_crm: true, ..Policy::default() };
-        policy.fields.0.extend(rules.into_iter().map(|(field, rule)| (field.to_owned(), rule)));
+        policy.fields.0.extend(rules);
         policy
     })
 }
@@ -144,6 +160,7 @@ fn oracle_winner(order: &WinnerOrder, leads: &[Lead]) -> LeadId {
                 (a, b) => a.is_some() && b.is_none(),
             }),
             WinnerRule::Newest => keep(&left, Lead::created_at, |a, b| a > b),
+            WinnerRule::Ids(ids) => keep(&left, |lead| ids.has(lead.id), |a, b| *a && !*b),
             WinnerRule::LowestId => keep(&left, |lead| lead.id, |a, b| a < b),
             WinnerRule::MostComplete => keep(&left, filled_fields, |a, b| a > b),
             WinnerRule::LastUpdated => keep(&left, Lead::updated_at, |a, b| a > b),
@@ -214,7 +231,7 @@ proptest! {
     fn whatever_the_rules_say_no_opt_out_is_lost_and_no_gap_is_left(policy in any_policy(), (leads, _) in any_group()) {
         let Ok(group) = plan_group(&key(), &leads, &policy, &facts()) else { return Ok(()) };
         let merged = merged(&group, &leads);
-        for field in OPT_OUTS {
+        for field in OPT_OUTS.iter().chain(&["smsOptOut"]) {
             prop_assert_eq!(merged.flag(field), leads.iter().any(|lead| lead.flag(field)), "{}", field);
         }
         for field in ["phone", "title", "leadScore"] {
@@ -288,6 +305,8 @@ proptest! {
             Ok(group) => (vec![group.clone(), PlannedGroup { key: Key::of("other@example.com").unwrap(), ..group }], vec![]),
             Err(left_out) => (vec![], vec![left_out]),
         };
+        // The ids of a file are kept with the groups alone.
+        let policy = policy.with_winner_ids(&NamedIds::default());
         let plan = Plan::new("example".to_owned(), DateTime::UNIX_EPOCH, policy, groups, left_out);
         let ids: Vec<LeadId> = plan.groups.iter().flat_map(|group| &group.seen).map(|seen| seen.id).collect();
         prop_assert_eq!(ids.len(), ids.iter().collect::<BTreeSet<_>>().len(), "a lead is in two groups");

@@ -1,6 +1,7 @@
 //! Which lead of a group stays.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,7 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::did_you_mean::did_you_mean;
 use super::value::{self, completeness, filled};
-use crate::lead::{Crm, Lead};
+use crate::lead::{Crm, Lead, LeadId};
+
+mod ids;
+
+pub use ids::NamedIds;
 
 /// One way to prefer a lead over another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +36,8 @@ pub enum WinnerRule {
     LastUpdated,
     /// The one with the greatest value of a field.
     Max(String),
+    /// The one that an external system of record names, by a file of ids.
+    Ids(NamedIds),
 }
 
 /// The rules, the weightiest first; a tie goes to the next, and at last to the lowest id, so that
@@ -67,6 +74,30 @@ impl WinnerOrder {
         b.crm().cmp(&a.crm()).then_with(|| by_rules.unwrap_or_else(|| a.id.cmp(&b.id)))
     }
 
+    /// The same order with these ids for every rule `ids`.
+    #[must_use]
+    pub fn with_ids(&self, ids: &NamedIds) -> Self {
+        let with = |rule: &WinnerRule| match rule {
+            WinnerRule::Ids(_) => WinnerRule::Ids(ids.clone()),
+            other => other.clone(),
+        };
+        Self(self.0.iter().map(with).collect())
+    }
+
+    /// Whether the rule `ids` is one of it.
+    pub fn asks_for_ids(&self) -> bool {
+        self.0.iter().any(|rule| matches!(rule, WinnerRule::Ids(_)))
+    }
+
+    /// Those of the leads that the file of ids names.
+    pub fn named_among(&self, leads: &[Lead]) -> BTreeSet<LeadId> {
+        let named = self.0.iter().filter_map(|rule| match rule {
+            WinnerRule::Ids(ids) => Some(ids.among(leads)),
+            _ => None,
+        });
+        named.flatten().collect()
+    }
+
     /// Why this lead of them is the winner, in words: what told it from the last of its rivals.
     pub(super) fn why(&self, winner: &Lead, leads: &[Lead]) -> String {
         let mut rivals: Vec<&Lead> = leads.iter().filter(|lead| lead.id != winner.id).collect();
@@ -88,7 +119,13 @@ impl WinnerOrder {
         if !rivals.is_empty() {
             "its id is the lowest".clone_into(&mut why);
         }
-        why
+        let named = self.named_among(leads);
+        match named.first().filter(|_| !named.contains(&winner.id)) {
+            Some(other) if rivals.len() < all => {
+                format!("{why}; lead {other}, which `winner.ids_file` names, cannot stay beside it")
+            }
+            _ => why,
+        }
     }
 
     /// The fields whose change could change the winner; of `most_complete` that is any, which a
@@ -105,7 +142,8 @@ impl WinnerOrder {
                 | WinnerRule::Oldest
                 | WinnerRule::Newest
                 | WinnerRule::LowestId
-                | WinnerRule::MostComplete => {}
+                | WinnerRule::MostComplete
+                | WinnerRule::Ids(_) => {}
             }
         }
         fields.sort();
@@ -132,6 +170,7 @@ impl WinnerRule {
                 (Some(a), Some(b)) => value::compare(b, a),
                 (a, b) => b.is_some().cmp(&a.is_some()),
             },
+            Self::Ids(ids) => ids.has(b.id).cmp(&ids.has(a.id)),
         }
     }
 
@@ -150,6 +189,7 @@ impl WinnerRule {
             // Without the day, which moves when the plan itself writes to the winner.
             Self::LastUpdated => "it was updated last".to_owned(),
             Self::Max(field) => format!("its `{field}` is the highest"),
+            Self::Ids(_) => "`winner.ids_file` names it".to_owned(),
         }
     }
 }
@@ -162,12 +202,13 @@ const NAMES: &[(&str, WinnerRule)] = &[
     ("lowest_id", WinnerRule::LowestId),
     ("most_complete", WinnerRule::MostComplete),
     ("last_updated", WinnerRule::LastUpdated),
+    ("ids", WinnerRule::Ids(NamedIds::NONE)),
 ];
 
 /// A word that is no winner rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is no winner rule `{word}`{hint}; there are crm_contact, crm_lead, oldest, newest, lowest_id, most_complete, last_updated and max:FIELD",
+    "there is no winner rule `{word}`{hint}; there are crm_contact, crm_lead, oldest, newest, lowest_id, most_complete, last_updated, ids and max:FIELD",
     word = .0,
     hint = did_you_mean(.0, NAMES.iter().map(|(name, _)| *name))
 )]
@@ -193,8 +234,10 @@ impl FromStr for WinnerRule {
 
 impl fmt::Display for WinnerRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Self::Max(field) = self {
-            return write!(f, "max:{field}");
+        match self {
+            Self::Max(field) => return write!(f, "max:{field}"),
+            Self::Ids(_) => return f.write_str("ids"),
+            _ => {}
         }
         NAMES.iter().filter(|(_, rule)| rule == self).try_for_each(|(name, _)| f.write_str(name))
     }
@@ -216,7 +259,7 @@ impl TryFrom<String> for WinnerRule {
 
 #[cfg(test)]
 mod tests {
-    use super::{WinnerOrder, WinnerRule};
+    use super::{NamedIds, WinnerOrder, WinnerRule};
     use crate::lead::Lead;
 
     fn lead(id: u64, created: &str) -> Lead {
@@ -265,13 +308,38 @@ mod tests {
     }
 
     #[test]
+    fn a_named_lead_wins_among_those_of_its_rank_in_the_crm() {
+        let leads = [lead(1, "2020-01-01T00:00:00Z"), lead(2, "2021-01-01T00:00:00Z")];
+        let order = |ids: &[u64]| {
+            let order = WinnerOrder(vec!["ids".parse().unwrap(), WinnerRule::Oldest]);
+            order.with_ids(&NamedIds::of(ids.iter().copied().collect()))
+        };
+        let named = order(&[2, 77]);
+        let winner = named.winner(&leads).unwrap();
+        assert_eq!(
+            (winner.id, named.why(winner, &leads).as_str()),
+            (2, "`winner.ids_file` names it")
+        );
+        assert_eq!(order(&[77]).winner(&leads).unwrap().id, 1, "it names none of these");
+        let [a, b] = leads;
+        let leads = [a.with("sfdcLeadId", "00Q1"), b];
+        let winner = named.winner(&leads).unwrap();
+        assert_eq!(winner.id, 1);
+        assert_eq!(
+            named.why(winner, &leads),
+            "it is the CRM's lead, which survives any merge; lead 2, which `winner.ids_file` names, cannot stay \
+             beside it"
+        );
+    }
+
+    #[test]
     fn a_lead_without_a_creation_time_is_never_the_oldest() {
         assert_eq!(winner(&["oldest"], &[Lead::new(1), lead(2, "2020-01-01T00:00:00Z")]), 2);
     }
 
     #[test]
     fn rules_are_read_as_they_are_written() {
-        for text in ["crm_contact", "lowest_id", "max:leadScore"] {
+        for text in ["crm_contact", "lowest_id", "ids", "max:leadScore"] {
             assert_eq!(text.parse::<WinnerRule>().unwrap().to_string(), text);
         }
         assert!("max:".parse::<WinnerRule>().is_err());

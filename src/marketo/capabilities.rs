@@ -10,9 +10,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::{
-    Accepted, ActivityPage, ActivityType, AtAnyTime, CustomObjectType, LeadChange, MergeOrder,
-    MergeRecord, Moment, Program, ProgramMember, RecordResult, Result, Schema, SendGate, Since,
-    StaticList, StatusResult, SyncRequest, Usage,
+    Accepted, ActivityPage, ActivityType, AtAnyTime, CustomObjectType, LeadChange, LeadPartition,
+    MergeOrder, MergeRecord, Moment, Program, ProgramMember, RecordResult, Result, Schema,
+    SendGate, Since, StaticList, StatusResult, SyncRequest, Usage,
 };
 use crate::lead::{Lead, LeadId};
 
@@ -88,6 +88,9 @@ pub trait ReadActivities: Send + Sync {
 
 /// The static lists and programs, and which leads are in them.
 pub trait ReadMemberships: Send + Sync {
+    /// The lead partitions that this API user may see.
+    fn lead_partitions(&self) -> impl Future<Output = Result<Vec<LeadPartition>>> + Send;
+
     /// The static lists, all pages.
     fn static_lists(&self) -> impl Future<Output = Result<Vec<StaticList>>> + Send;
 

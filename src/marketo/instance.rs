@@ -18,6 +18,15 @@ pub struct StaticList {
     pub name: String,
 }
 
+/// A lead partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeadPartition {
+    /// Its id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+}
+
 /// A program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use super::call::Call;
 use super::{
-    Activity, ActivityPage, ActivityType, BATCH, Client, CustomObjectType, Error, Moment, Program,
-    ProgramMember, ReadActivities, ReadCustomObjects, ReadLeads, ReadMemberships, ReadUsage,
-    Result, Schema, StaticList, Usage,
+    Activity, ActivityPage, ActivityType, BATCH, Client, CustomObjectType, Error, LeadPartition,
+    Moment, Program, ProgramMember, ReadActivities, ReadCustomObjects, ReadLeads, ReadMemberships,
+    ReadUsage, Result, Schema, StaticList, Usage,
 };
 use crate::lead::{Lead, LeadId, parse_time};
 
@@ -94,6 +94,14 @@ impl ReadActivities for Client {
 }
 
 impl ReadMemberships for Client {
+    async fn lead_partitions(&self) -> Result<Vec<LeadPartition>> {
+        let call = Call::get("/rest/v1/leads/partitions.json").needing_result();
+        let mut answer = self.call(call).await?;
+        answer.read(|row| {
+            Some(LeadPartition { id: number(row.get("id")?)?, name: text(row, "name") })
+        })
+    }
+
     async fn static_lists(&self) -> Result<Vec<StaticList>> {
         let call =
             Call::get("/rest/v1/lists.json").with("batchSize", BATCH.to_string()).needing_result();

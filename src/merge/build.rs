@@ -14,6 +14,7 @@ use super::leads::members;
 use super::memberships::hidden;
 use super::not_same::NotSameRows;
 use super::own_writes::OwnWrites;
+use super::skip_lists::SkipLists;
 use super::sums::Sums;
 use crate::cancel::unless_stopped;
 use crate::dedupe::{
@@ -34,8 +35,16 @@ pub struct Candidate {
     pub known: Known,
 }
 
+impl Candidate {
+    fn left_alone(&self, reason: &str) -> LeftOut {
+        let mut leads = self.leads.clone();
+        leads.sort_unstable();
+        LeftOut { key: self.key.clone(), leads, reason: reason.to_owned() }
+    }
+}
+
 /// What is to be planned, and for whom.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Planning {
     /// Everything that decides about a group.
     pub policy: Policy,
@@ -68,6 +77,7 @@ pub struct Planned {
 
 /// A plan that is being made.
 struct Draft {
+    lists: SkipLists,
     not_same: NotSameRows,
     written: OwnWrites,
     /// The leads of the groups so far: no lead is merged twice.
@@ -92,7 +102,7 @@ impl<M: MergeClient> Merge<'_, M> {
         limit: usize,
     ) -> Result<Plan, Error> {
         let planning = Planning {
-            policy,
+            policy: self.with_names_found(policy).await?,
             instance,
             limit,
             for_review: false,
@@ -114,8 +124,12 @@ impl<M: MergeClient> Merge<'_, M> {
         candidates: &[Candidate],
         planning: &Planning,
     ) -> Result<Planned, Error> {
+        let policy = self.with_names_found(planning.policy.clone()).await?;
+        let planning = &Planning { policy, ..planning.clone() };
+        let asked = candidates.iter().take(planning.limit).map(|one| one.leads.len()).sum();
         self.ledger.begin_draft()?;
         let mut draft = Draft {
+            lists: SkipLists::new(&planning.policy.skip_rules, asked),
             not_same: NotSameRows::of(self.ledger)?,
             written: OwnWrites::by_earlier_runs(self.ledger)?,
             taken: BTreeSet::new(),
@@ -165,8 +179,15 @@ impl<M: MergeClient> Merge<'_, M> {
             return Ok(None);
         };
         self.holds.keys.learn(live.values());
+        let ids: Vec<LeadId> = live.keys().copied().collect();
+        let reading = draft.lists.why(self.marketo, &ids);
+        let Some(on_lists) = unless_stopped(&stop, reading).await? else { return Ok(None) };
         let mut planned = Vec::new();
         for candidate in now {
+            if let Some(why) = candidate.leads.iter().find_map(|lead| on_lists.get(lead)) {
+                self.leave(candidate.left_alone(why), planning, draft)?;
+                continue;
+            }
             match self.plan_one(candidate, &live, planning, draft) {
                 Ok(group) => planned.push(group),
                 Err(reason) => self.leave(reason, planning, draft)?,
@@ -307,20 +328,15 @@ impl<M: MergeClient> Merge<'_, M> {
         draft: &Draft,
     ) -> Result<PlannedGroup, LeftOut> {
         let (key, known, policy) = (&candidate.key, candidate.known, &planning.policy);
-        let leave = |reason: String| {
-            let mut leads = candidate.leads.clone();
-            leads.sort_unstable();
-            LeftOut { key: key.clone(), leads, reason }
-        };
         if let Some(reason) = self.facts.why_unsafe(policy) {
-            return Err(leave(reason));
+            return Err(candidate.left_alone(&reason));
         }
         let members: Vec<Lead> =
             candidate.leads.iter().filter_map(|id| live.get(id)).cloned().collect();
         let has_key = |lead: &&Lead| policy.key.key_of(lead).as_ref() == Some(key);
         let with_key: Vec<&Lead> = members.iter().filter(has_key).collect();
         if let Some(reason) = draft.not_same.why(key, &with_key) {
-            return Err(leave(reason));
+            return Err(candidate.left_alone(&reason));
         }
         let members = draft.written.as_before(members, &self.facts);
         if planning.for_review {

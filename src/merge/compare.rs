@@ -32,7 +32,7 @@ pub(super) fn compare(pending: &Pending<'_>, survivor: &Lead, facts: &FieldFacts
     if in_order.first().is_none_or(|first| first.id != pending.group.winner) {
         return compared;
     }
-    let prediction = pending.group.predict_call(&in_order, facts, pending.rules);
+    let prediction = pending.group.predict_call(&in_order, facts, &pending.rules);
     for deviation in prediction.deviations(survivor, facts) {
         let difference = Difference {
             lead: survivor.id,

@@ -15,7 +15,7 @@ use super::hold::{Hold, Holds};
 use super::memberships::Memberships;
 use super::sums::log::SumLog;
 use crate::cancel::unless_stopped;
-use crate::dedupe::{FieldFact, FieldFacts, KeySpec, Policy};
+use crate::dedupe::{FieldFact, FieldFacts, KeySpec};
 use crate::lead::LeadId;
 use crate::ledger::Ledger;
 use crate::marketo::{
@@ -175,18 +175,6 @@ impl<'a, M: MergeClient> Merge<'a, M> {
     pub fn by_schema(&self, key: KeySpec) -> KeySpec {
         let data_type = |field: &str| Some(self.facts.fields.get(field)?.data_type.as_str());
         key.by_schema(data_type)
-    }
-
-    /// Refuses a policy that names a field that the instance does not have: a slip of the pen would
-    /// cost its values.
-    pub fn check_rules(&self, policy: &Policy) -> Result<(), Error> {
-        let unknown: Vec<String> =
-            policy.unknown_fields(&self.facts).iter().map(ToString::to_string).collect();
-        if unknown.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::UnknownFields { what: unknown.join(". ") })
-        }
     }
 
     /// How long looking at what was sent, and mending it, may wait for its turn once the run is to

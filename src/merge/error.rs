@@ -29,6 +29,12 @@ pub enum Error {
         /// Each place with its field.
         what: String,
     },
+    /// A skip rule names something that the instance does not have, or that cannot be compared.
+    #[error("{what}. Nothing was planned or changed")]
+    Rules {
+        /// The rule, and what is wrong with it.
+        what: String,
+    },
     /// The ledger has no open finding with this number.
     #[error("no finding {id} is open; `mkto-audit merge` names those that are")]
     NoSuchFinding {

@@ -55,7 +55,8 @@ impl OwnWrites {
             let Some(plan) = plans.get(unfinished.plan.as_str()) else { continue };
             if let Some(group) = plan.groups.iter().find(|group| group.winner == unfinished.winner)
             {
-                let is_sum = |field: &&String| *plan.policy.fields.of(field) == FieldRule::Sum;
+                let rules = group.rules(&plan.policy);
+                let is_sum = |field: &&String| *rules.of(field) == FieldRule::Sum;
                 let sums = group
                     .changes
                     .iter()

@@ -150,7 +150,7 @@ impl<M: MergeClient> Merge<'_, M> {
             call: call.id,
             plan: &plan.id,
             group,
-            rules: &plan.policy.fields,
+            rules: group.rules(&plan.policy),
             losers,
             state,
             said: None,

@@ -132,7 +132,7 @@ impl<M: MergeClient> Merge<'_, M> {
             call,
             plan,
             group: work.group,
-            rules: &confirmed.plan().policy.fields,
+            rules: work.group.rules(&confirmed.plan().policy),
             losers: step.losers().to_vec(),
             state,
             said: refused.and_then(Said::of),

@@ -5,6 +5,7 @@
 //! names the merge; and a lead counts as gone when two looks miss it. Never: concludes that a call
 //! was not done before it must be over.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -26,8 +27,8 @@ pub(super) struct Pending<'p> {
     pub(super) call: CallId,
     pub(super) plan: &'p str,
     pub(super) group: &'p PlannedGroup,
-    /// The rules of its plan.
-    pub(super) rules: &'p FieldRules,
+    /// The rules of its group.
+    pub(super) rules: Cow<'p, FieldRules>,
     pub(super) losers: Vec<LeadId>,
     /// What the journal says of it: accepted, refused or unknown.
     pub(super) state: State,

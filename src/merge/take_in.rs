@@ -16,6 +16,7 @@ use super::look::Look;
 use super::memberships::{Rows, not_shown};
 use super::report::Outcome;
 use super::run::{Run, STOPPED};
+use super::skip_lists::of_rows;
 use super::verdict::Verdict;
 use super::work::Work;
 use super::write::record::Record;
@@ -79,7 +80,19 @@ impl<M: MergeClient> Merge<'_, M> {
                 BTreeMap::new()
             }
         };
-        Ok(Some(Batch { groups: standing, memberships }))
+        let rules = &run.confirmed.plan().policy.skip_rules;
+        let on_a_list = |id| of_rows(rules, id, memberships.get(&id).map(|(lists, _)| lists)?);
+        let (mut groups, mut listed) = (Vec::new(), Vec::new());
+        for group in standing {
+            match members(group).find_map(on_a_list) {
+                Some(why) => listed.push((group, why)),
+                None => groups.push(group),
+            }
+        }
+        for (group, why) in listed {
+            run.leave(&Work::new(group, Vec::new()), Verdict::skipped(why));
+        }
+        Ok(Some(Batch { groups, memberships }))
     }
 
     /// For each of these groups that custom objects keep out by now, by its winner, the reason.

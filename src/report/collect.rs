@@ -133,7 +133,7 @@ pub fn judged(group: Group, filter: &Filter, policy: &Policy) -> Option<ShownGro
     }
     let verdict = match Objection::to(&group.leads, filter.known(cause), policy) {
         Some(objection) => Verdict::Undecided(objection),
-        None => Verdict::Mergeable(policy.winner.winner(&group.leads)?.id),
+        None => Verdict::Mergeable(policy.for_cause(Some(cause)).winner.winner(&group.leads)?.id),
     };
     Some(ShownGroup { group, explanation, verdict })
 }

@@ -22,7 +22,8 @@ pub(super) fn effective(
         |objection: &Objection| matches!(objection.reason, Reason::Deliberate | Reason::Large);
     let known = Known { cause: planned.cause, named: !planned.objections.iter().any(needs_a_name) };
     let PlanHeader { policy, facts, .. } = header;
-    let mut group = plan_decided(&planned.key, &kept.leads, known, policy, facts, decisions)
+    let policy = planned.policy(policy);
+    let mut group = plan_decided(&planned.key, &kept.leads, known, &policy, facts, decisions)
         .map_err(|left| left.reason)?;
     // The leads do not show their rows of custom objects.
     let of_objects = |objection: &&Objection| objection.reason == Reason::CustomObjects;

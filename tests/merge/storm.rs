@@ -12,13 +12,14 @@ use crate::support::wait::{self, LONGEST};
 use crate::support::{Instance, Run, quick};
 
 use evidence::{Evidence, merged_is_merged, named_by};
-use scenario::{Dice, fill, meddle, options};
+use scenario::{Dice, Rules, fill, meddle, options, rules};
 
 mod evidence;
-mod scenario;
+pub(super) mod scenario;
 
-fn run(instance: &Instance, dice: &mut Dice, kill: bool) -> Option<Run> {
+fn run(instance: &Instance, dice: &mut Dice, rules: &Rules, kill: bool) -> Option<Run> {
     let mut command = command(instance, &["--confirm", "--json"]);
+    command.envs(rules.iter().map(|(key, value)| (key, value)));
     let pid = Arc::new(Mutex::new(None::<u32>));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     *pid.lock().unwrap() = Some(child.id());
@@ -68,7 +69,8 @@ fn storm(seed: u64) {
         options = quick();
         options.knobs = settings;
     }
-    let described = format!("{options:?}");
+    let rules = rules(seed);
+    let described = format!("{options:?}\n{rules:?}");
     let instance = Instance::start(options);
     let groups = fill(&instance, &mut dice);
     let start = instance.sandbox.leads().into_iter().map(|view| (view.id, view)).collect();
@@ -82,7 +84,7 @@ fn storm(seed: u64) {
         }
         let kill = stormy && dice.one_in(2);
         let living = instance.sandbox.leads_living();
-        match run(&instance, &mut dice, kill) {
+        match run(&instance, &mut dice, &rules, kill) {
             None => log.push_str("\nkilled"),
             Some(run) => {
                 log = format!("{log}\n----- run {round}\n{}", run.picture());

@@ -95,12 +95,13 @@ impl Steps<'_> {
     }
 
     /// Plans the groups of the cache that were asked for.
-    async fn plan(&mut self, policy: Policy) -> Result<Plan, Failure> {
+    async fn plan(&mut self, mut policy: Policy) -> Result<Plan, Failure> {
         let Self { context, asked, merge, follow, .. } = self;
-        let (candidates, found) = candidates(follow.cache, &asked.filter, &context.interrupt)?;
-        tell_missing(&mut context.ui, &asked.filter, &found, follow.cache.summary()?.leads);
+        let chosen = candidates(follow.cache, &asked.filter, &policy, &context.interrupt)?;
+        tell_missing(&mut context.ui, &asked.filter, &chosen.found, follow.cache.summary()?.leads);
+        chosen.tell_named(&mut context.ui, &mut policy);
         let instance = context.config.instance_name();
-        Ok(merge.plan(&candidates, policy, instance, asked.most_groups).await?)
+        Ok(merge.plan(&chosen.candidates, policy, instance, asked.most_groups).await?)
     }
 
     /// Says how far a kept plan was carried out before, and takes up what may be merged of it now;

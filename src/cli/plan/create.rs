@@ -77,12 +77,13 @@ pub(super) async fn run(context: &mut Context, mut args: CreateArgs) -> Result<E
     context.config.key = merge.by_schema(context.config.key.clone());
     let key = &context.config.key;
     cache.ensure_keys(&key.signature(), |lead| key.key_of(lead).map(String::from))?;
-    let planning = planning(context, &args, &filter);
+    let mut planning = planning(context, &args, &filter)?;
     merge.check_rules(&planning.policy)?;
-    let (candidates, found) = candidates(&cache, &filter, &context.interrupt)?;
-    tell_missing(&mut context.ui, &filter, &found, cache.summary()?.leads);
+    let chosen = candidates(&cache, &filter, &planning.policy, &context.interrupt)?;
+    tell_missing(&mut context.ui, &filter, &chosen.found, cache.summary()?.leads);
+    chosen.tell_named(&mut context.ui, &mut planning.policy);
     let progress = context.ui.progress("reading the records to plan", None).paced_by(&client);
-    let planned = merge.make_plan(&candidates, &planning).await;
+    let planned = merge.make_plan(&chosen.candidates, &planning).await;
     drop(progress);
     let planned = planned?;
     if context.interrupt.is_cancelled() {
@@ -93,20 +94,20 @@ pub(super) async fn run(context: &mut Context, mut args: CreateArgs) -> Result<E
     tell(context, &args, &planned)
 }
 
-fn planning(context: &Context, args: &CreateArgs, filter: &Filter) -> Planning {
+fn planning(context: &Context, args: &CreateArgs, filter: &Filter) -> Result<Planning, Failure> {
     let risks = match (args.risk, args.safe_first) {
         (Some(risk), _) => vec![risk],
         (None, Some(_)) => vec![Risk::Green, Risk::Amber],
         (None, None) => Risk::ALL.to_vec(),
     };
-    Planning {
-        policy: filter.policy(context.config.policy()),
+    Ok(Planning {
+        policy: filter.policy(context.config.policy(crate::cli::now())?),
         instance: context.config.instance_name(),
         limit: args.safe_first.or(args.limit).unwrap_or(usize::MAX),
         for_review: true,
         risks,
         name: args.name.clone(),
-    }
+    })
 }
 
 fn tell(context: &mut Context, args: &CreateArgs, planned: &Planned) -> Result<Exit, Failure> {

@@ -8,6 +8,7 @@ use crate::dedupe::did_you_mean::did_you_mean;
 
 const NAMES: &[(&str, FieldRule)] = &[
     ("winner", FieldRule::Winner),
+    ("next_best", FieldRule::NextBest),
     ("oldest", FieldRule::Oldest),
     ("newest", FieldRule::Newest),
     ("max", FieldRule::Max),
@@ -30,7 +31,7 @@ const BY: &str = "by:";
 pub enum NoFieldRule {
     /// No rule has this name.
     #[error(
-        "there is no field rule `{word}`{hint}; there are winner, oldest, newest, max, min, sum, any_true, all_true, longest, concat, prefer:[\"VALUE\", …], by:FIELD, by:-FIELD, keep_blank and ignore",
+        "there is no field rule `{word}`{hint}; there are winner, next_best, oldest, newest, max, min, sum, any_true, all_true, longest, concat, prefer:[\"VALUE\", …], by:FIELD, by:-FIELD, keep_blank and ignore",
         word = .0,
         hint = did_you_mean(.0, NAMES.iter().map(|(name, _)| *name))
     )]

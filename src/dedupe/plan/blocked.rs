@@ -56,8 +56,13 @@ pub(super) fn choose<'l>(
     if wrong.is_none() {
         return Ok(best);
     }
+    // Nor is the lead passed over that an external system of record names.
+    let named = policy.winner.named_among(members);
+    let of_its_rank = |lead: &&Lead| {
+        lead.crm() == first.crm() && named.contains(&lead.id) == named.contains(&first.id)
+    };
     let mut rivals: Vec<&Lead> =
-        members.iter().filter(|lead| lead.id != first.id && lead.crm() == first.crm()).collect();
+        members.iter().filter(|lead| lead.id != first.id).filter(of_its_rank).collect();
     rivals.sort_by(|a, b| policy.winner.compare(a, b));
     let able = rivals.into_iter().filter_map(|lead| merging(lead).ok());
     let other = able.min_by_key(|rival| blocked(&rival.draft, facts));

@@ -8,6 +8,7 @@ use super::chosen::{Wishes, chosen_value};
 use super::model::FieldChange;
 use super::ruling::{Ruling, Rulings};
 use super::together::{self, Givers};
+use super::value::choose;
 use crate::dedupe::by_nature::differs_by_nature;
 use crate::dedupe::consent;
 use crate::dedupe::consent::sense::Sense;
@@ -101,8 +102,7 @@ pub(super) fn field_changes<'l>(
         if matches!(rule, FieldRule::KeepBlank | FieldRule::Ignore) || (firm && unset) {
             continue;
         }
-        let Chosen { value: after, from } =
-            rule.choose(field, in_order).map_err(|unfit| unfit.to_string())?;
+        let Chosen { value: after, from } = choose(rule, field, in_order, policy)?;
         let firm = firm && *rule != FieldRule::Winner;
         let wanted = Wanted { field, ruling: *ruling, after, from, firm, blank_stays: false };
         draft.take(&wanted, in_order, facts)?;

@@ -47,6 +47,7 @@ pub fn plan_decided(
     decided: &Decisions,
 ) -> Result<PlannedGroup, LeftOut> {
     let leave = |why: String| left_alone(key, leads, why);
+    let policy = &policy.for_cause(known.cause);
     let all = members(key, leads, policy);
     enough(&all).map_err(leave)?;
     let is_here = |id: &LeadId| all.iter().any(|lead| lead.id == *id);
@@ -91,6 +92,9 @@ fn planned(
     facts: &FieldFacts,
     wishes: Wishes<'_>,
 ) -> Result<PlannedGroup, String> {
+    if let Some(why) = policy.skip_rules.why_by_fields(members, &facts.fields) {
+        return Err(why);
+    }
     let in_crm = objection::is_in_crm(members);
     let Merging { in_order, draft, reason } = choose(members, policy, facts, wishes)?;
     let (Some(winner), losers) = (in_order.first(), in_order.iter().skip(1)) else {
@@ -113,6 +117,7 @@ fn planned(
         at_risk: Vec::new(),
         equal: 0,
         cause: None,
+        named: policy.winner.named_among(members),
         risk: Risk::default(),
         warnings: Vec::new(),
         objections: Vec::new(),

@@ -1,5 +1,6 @@
 //! What a plan is made of, as it is kept on disk and shown.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
@@ -10,6 +11,7 @@ use super::objection::{Objection, Reason};
 use crate::dedupe::cause::Cause;
 use crate::dedupe::decision::{Choice, Decisions};
 use crate::dedupe::facts::FieldFacts;
+use crate::dedupe::field_rule::FieldRules;
 use crate::dedupe::key::Key;
 use crate::dedupe::policy::Policy;
 use crate::dedupe::risk::Risk;
@@ -105,9 +107,12 @@ pub struct PlannedGroup {
     /// How many fields have one value on all leads that have any, and keep it.
     #[serde(default)]
     pub equal: usize,
-    /// How the group came about, where that is known.
-    #[serde(default)]
+    /// How the group came about, where that is known: the rules of this cause decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
+    /// Those of its leads that the file of ids named, by which the winner rule `ids` decided.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub named: BTreeSet<LeadId>,
     /// How much there is to decide about it.
     #[serde(default)]
     pub risk: Risk,
@@ -126,6 +131,20 @@ pub struct PlannedGroup {
 }
 
 impl PlannedGroup {
+    /// The policy that decided about this group, from the plan's: a cause that would be told
+    /// otherwise by now, or another file of ids, changes nothing.
+    pub fn policy<'p>(&self, of_plan: &'p Policy) -> Cow<'p, Policy> {
+        of_plan.of_group(self.cause, &self.named)
+    }
+
+    /// The rules of fields that decided about this group, from the plan's policy.
+    pub fn rules<'p>(&self, of_plan: &'p Policy) -> Cow<'p, FieldRules> {
+        match of_plan.for_cause(self.cause) {
+            Cow::Borrowed(policy) => Cow::Borrowed(&policy.fields),
+            Cow::Owned(policy) => Cow::Owned(policy.fields),
+        }
+    }
+
     /// Every lead of the merge, the winner first.
     pub fn leads(&self) -> impl Iterator<Item = LeadId> {
         std::iter::once(self.winner).chain(self.losers.iter().copied())

@@ -12,8 +12,8 @@ use crate::dedupe::key::Key;
 use crate::dedupe::policy::Policy;
 use crate::lead::{Lead, LeadId};
 
-/// Decides what is to be done with a group, as [`plan_group`] does, and leaves it alone where it
-/// would have to be named.
+/// Decides what is to be done with a group, as [`plan_group`] does, by the rules of its cause, and
+/// leaves it alone where it would have to be named.
 pub fn plan_candidate(
     key: &Key,
     leads: &[Lead],
@@ -21,6 +21,7 @@ pub fn plan_candidate(
     policy: &Policy,
     facts: &FieldFacts,
 ) -> Result<PlannedGroup, LeftOut> {
+    let policy = &policy.for_cause(known.cause);
     let members = members(key, leads, policy);
     // Before the rules of fields are tried, so that a report, which does not know all fields, gives
     // the same reason.

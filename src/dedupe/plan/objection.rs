@@ -41,12 +41,23 @@ pub enum Reason {
     Large,
     /// A merge would leave rows of custom objects behind, or nobody can tell.
     CustomObjects,
+    /// A rule of the section `skip` of the configuration leaves it alone.
+    SkipRule,
+    /// The file of ids names several of its records as the one to keep.
+    WinnerIds,
 }
 
 impl Reason {
     /// Every reason that the leads themselves tell, in the order in which they are looked for.
-    pub const ALL: [Self; 5] =
-        [Self::Partitions, Self::Crm, Self::SeveralPeople, Self::Deliberate, Self::Large];
+    pub const ALL: [Self; 7] = [
+        Self::SkipRule,
+        Self::Partitions,
+        Self::Crm,
+        Self::WinnerIds,
+        Self::SeveralPeople,
+        Self::Deliberate,
+        Self::Large,
+    ];
 
     /// The word of JSON.
     pub fn as_str(self) -> &'static str {
@@ -57,6 +68,8 @@ impl Reason {
             Self::Deliberate => "deliberate",
             Self::Large => "large",
             Self::CustomObjects => "custom_objects",
+            Self::SkipRule => "skip_rule",
+            Self::WinnerIds => "winner_ids",
         }
     }
 
@@ -69,6 +82,8 @@ impl Reason {
             Self::Deliberate => "created without checking",
             Self::Large => "too many records for one person",
             Self::CustomObjects => "rows of custom objects",
+            Self::SkipRule => "a skip rule of yours",
+            Self::WinnerIds => "several named to be kept",
         }
     }
 
@@ -118,7 +133,11 @@ impl Objection {
             members.sort_by_key(|lead| lead.id);
             Cow::Owned(members)
         };
-        of_leads(&members, policy).or_else(|| unless_named(members.len(), known, policy))
+        if let Some(words) = policy.skip_rules.why(&members) {
+            return Some(Self { reason: Reason::SkipRule, why: words.clone(), words });
+        }
+        of_leads(&members, &policy.for_cause(known.cause))
+            .or_else(|| unless_named(members.len(), known, policy))
     }
 }
 
@@ -164,6 +183,15 @@ pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
                     them there first; --merge-in-crm would merge them in Marketo all the same"
                 .to_owned(),
         });
+    }
+    let named = policy.winner.named_among(members);
+    if let [a, b, ..] = named.iter().collect::<Vec<_>>().as_slice() {
+        let file = policy.winner_ids.as_ref().map_or("`winner.ids_file`", |file| &file.path);
+        return Some(Objection::new(
+            Reason::WinnerIds,
+            format!("{file} names leads {a} and {b} of it, and one record alone can be kept"),
+            "take the others out of it",
+        ));
     }
     if policy.include_shared {
         return None;

@@ -79,14 +79,15 @@ fn changes_as_held(
 }
 
 impl PlannedGroup {
-    /// Predicts the survivor of this group from its leads, with the plan's rules and calls.
+    /// Predicts the survivor of this group from its leads, with the rules of its cause and the
+    /// plan's calls.
     pub fn predict(&self, leads: &[Lead], policy: &Policy, facts: &FieldFacts) -> Prediction {
         let ids = std::iter::once(self.winner).chain(self.losers.iter().copied());
         let in_order: Vec<&Lead> =
             ids.filter_map(|id| leads.iter().find(|lead| lead.id == id)).collect();
         let calls =
             if self.one_per_call || self.in_crm { Calls::OneByOne } else { Calls::Together };
-        predict_with(self.written(&self.changes), &in_order, facts, &policy.fields, calls)
+        predict_with(self.written(&self.changes), &in_order, facts, &self.rules(policy), calls)
     }
 
     /// Predicts the survivor of one call of the group. The winner comes first, then the losers in
@@ -159,7 +160,9 @@ fn predict_with(
             }
             None => unwritten(field, in_order, facts, calls),
         };
-        let keeps_blank = *rules.of(field) == FieldRule::KeepBlank && !chosen.contains_key(field);
+        let keeps_blank = *rules.of(field) == FieldRule::KeepBlank
+            && !chosen.contains_key(field)
+            && !facts.is_opt_out(field);
         let stays = if keeps_blank { winners(field, in_order) } else { expected.likeliest() };
         let made_of_all =
             change.is_some_and(|change| change.from.is_none()) && !chosen.contains_key(field);

@@ -44,7 +44,13 @@ impl Policy {
     /// scored it yet, and to add up counts what both records were given for one act twice.
     pub(super) fn ruling<'a>(&'a self, field: &'a str, facts: &'a FieldFacts) -> Ruling<'a> {
         let by_default = |rule: &'static FieldRule| Ruling::Rule { rule, firm: false };
-        if OPT_OUTS.contains(&field) || self.fields.0.contains_key(field) {
+        let configured = self.fields.0.get(field);
+        // Law 5: of a custom opt-out a rule is heard only where it says that the field is none.
+        let is_custom_opt_out = sense_of(field, facts) == Some(Sense::OptOut);
+        if is_custom_opt_out && configured.is_some_and(|rule| *rule != FieldRule::Ignore) {
+            return Ruling::Rule { rule: &FieldRule::AnyTrue, firm: true };
+        }
+        if OPT_OUTS.contains(&field) || configured.is_some() {
             return Ruling::Rule { rule: self.fields.of(field), firm: true };
         }
         if let Some(name) = self.bundles.of(field) {

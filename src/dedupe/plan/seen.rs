@@ -14,6 +14,9 @@ use crate::dedupe::policy::Policy;
 use crate::dedupe::value::is_empty;
 use crate::lead::{Lead, LeadId};
 
+/// Marketo spreads it to every lead of the same address (reported by users).
+const SPREADS: &str = "unsubscribed";
+
 /// Whether the live leads are still what the plan looked at; otherwise what changed.
 pub fn still_as_seen(
     planned: &PlannedGroup,
@@ -21,6 +24,12 @@ pub fn still_as_seen(
     policy: &Policy,
     facts: &FieldFacts,
 ) -> Result<(), String> {
+    let mut policy = planned.policy(policy);
+    changed_lately(planned, live, &policy)?;
+    if policy.skip_rules.changed_since.is_some() {
+        policy.to_mut().skip_rules.changed_since = None;
+    }
+    let policy = &*policy;
     let mut leads = live.to_vec();
     for before in &planned.seen {
         let lead = same_lead(planned, before, &mut leads, policy)?;
@@ -66,6 +75,17 @@ fn plan_again(
         return Err(format!("since the plan was made its records differ in the consent `{field}`"));
     }
     Ok(again)
+}
+
+/// Whether no lead was changed since the moment that `skip.changed_within` came to when the plan
+/// was made. What the plan itself writes to the winner is no such change, nor is the opt-out that
+/// Marketo then spreads.
+fn changed_lately(planned: &PlannedGroup, live: &[Lead], policy: &Policy) -> Result<(), String> {
+    let by_the_plan = |lead: &Lead| {
+        (lead.id == planned.winner && !planned.changes.is_empty()) || spreads_an_opt_out(planned)
+    };
+    let mut others = live.iter().filter(|lead| !by_the_plan(lead));
+    others.find_map(|lead| policy.skip_rules.changed_lately(lead)).map_or(Ok(()), Err)
 }
 
 /// What a group that was planned again would do otherwise, or lose besides; none where it is the
@@ -170,6 +190,7 @@ pub fn rest_as_seen(
     policy: &Policy,
     facts: &FieldFacts,
 ) -> Result<(), String> {
+    let policy = &*planned.policy(policy);
     let mut leads = live.to_vec();
     for before in &planned.seen {
         let is_loser = losers.contains(&before.id);
@@ -240,11 +261,12 @@ fn changed(before: &Seen, now: &Seen, lead: &Lead) -> String {
 /// every lead of the same address (reported by users), so that writing it to the winner changes the
 /// losers too, and changes nothing of the plan.
 fn without_spread_opt_out(lead: &Lead, planned: &PlannedGroup) -> Option<Lead> {
-    const SPREADS: &str = "unsubscribed";
-    let writes = planned
-        .changes
-        .iter()
-        .any(|change| change.name == SPREADS && change.after == Value::Bool(true));
-    (writes && lead.id != planned.winner && lead.flag(SPREADS))
+    (spreads_an_opt_out(planned) && lead.id != planned.winner && lead.flag(SPREADS))
         .then(|| lead.clone().with(SPREADS, false))
+}
+
+/// Whether the plan writes the opt-out that Marketo spreads to all leads of an address.
+fn spreads_an_opt_out(planned: &PlannedGroup) -> bool {
+    let spreads = |change: &FieldChange| change.name == SPREADS && change.after == true;
+    planned.changes.iter().any(spreads)
 }

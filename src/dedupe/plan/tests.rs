@@ -190,6 +190,13 @@ fn a_custom_opt_out_stays_and_a_consent_that_differs_is_a_persons_to_decide() {
     };
     let group = planned("smsOptOut", &Policy::default()).unwrap();
     assert_eq!(group.expected.get("smsOptOut"), Some(&json!(true)));
+    for rule in ["winner", "next_best", "all_true", "min", "keep_blank", "prefer:[\"false\"]"] {
+        let mut policy = Policy::default();
+        policy.fields.0.insert("smsOptOut".to_owned(), rule.parse().unwrap());
+        let group = planned("smsOptOut", &policy).unwrap();
+        assert_eq!(group.expected.get("smsOptOut"), Some(&json!(true)), "{rule}");
+        assert_eq!((group.dropped, group.at_risk), (vec![], vec![]), "{rule}");
+    }
     let reason = planned("gdprConsent", &Policy::default()).unwrap_err().reason;
     assert!(reason.contains("differ in `gdprConsent`"), "{reason}");
     let mut policy = Policy::default();

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::chosen::chosen_value;
 use super::ruling::{Ruling, Rulings};
+use super::value::choose;
 use crate::dedupe::decision::ChosenValue;
 use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::policy::Policy;
@@ -127,9 +128,7 @@ fn giver_of_companions<'l>(
 ) -> Result<Option<&'l Lead>, String> {
     let ruling = policy.ruling(flag, facts);
     let kept = match (ruling, bundles.giver(&ruling)) {
-        (Ruling::Rule { rule, .. }, _) => {
-            rule.choose(flag, in_order).map_err(|unfit| unfit.to_string())?.value
-        }
+        (Ruling::Rule { rule, .. }, _) => choose(rule, flag, in_order, policy)?.value,
         (_, giver) => giver.and_then(|giver| giver.value(flag)).cloned().unwrap_or(Value::Null),
     };
     Ok(giver_of_kept(flag, &kept, fields, in_order, facts))

@@ -5,16 +5,18 @@
 
 use std::fmt;
 
+use crate::dedupe::did_you_mean::nearest_of;
 use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::field_rule::{FieldRule, OPT_OUTS};
 use crate::dedupe::policy::Policy;
+use crate::dedupe::skip_rule::Condition;
 use crate::dedupe::winner::WinnerRule;
 
 /// A field that a policy names and the instance does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownField {
     /// The key of the configuration that names it.
-    pub place: &'static str,
+    pub place: String,
     /// The name.
     pub field: String,
     /// The field that it most likely means.
@@ -32,42 +34,48 @@ impl Policy {
     /// Every field that the policy names and the instance does not have. The standard opt-outs have
     /// rules without being named, and an instance may hide some.
     pub fn unknown_fields(&self, facts: &FieldFacts) -> Vec<UnknownField> {
-        let rules = self.fields.0.keys().filter(|field| !OPT_OUTS.contains(&field.as_str()));
-        let order = self.winner.0.iter().filter_map(|rule| match rule {
-            WinnerRule::Max(field) => Some(field),
+        let rules = || self.field_rules();
+        let named = rules().map(|(place, field, _)| (place, field));
+        let named = named.filter(|(_, field)| !OPT_OUTS.contains(&field.as_str()));
+        let others = rules().filter_map(|(place, _, rule)| match rule {
+            FieldRule::By { field, .. } => Some((place, field)),
             _ => None,
         });
-        let others = self.fields.0.values().filter_map(|rule| match rule {
-            FieldRule::By { field, .. } => Some(field),
-            _ => None,
+        let orders = self.winner_orders().flat_map(|(place, order)| {
+            order.0.iter().filter_map(move |rule| match rule {
+                WinnerRule::Max(field) => Some((place.clone(), field)),
+                _ => None,
+            })
         });
-        let named = rules.chain(others).map(|field| ("fields", field));
-        let bundled = self.bundles.0.values().flatten();
-        let named = named.chain(bundled.map(|field| ("bundles", field)));
-        let named = named.chain(order.map(|field| ("winner.order", field)));
-        let named = named.chain(self.key.fields.iter().map(|field| ("match.key", field)));
+        let at = |place: &str| {
+            let place = place.to_owned();
+            move |field| (place.clone(), field)
+        };
+        let conditions = self.skip_rules.when.iter().flat_map(Condition::fields);
+        let named = named.chain(others);
+        let named = named.chain(self.bundles.0.values().flatten().map(at("bundles")));
+        let named = named.chain(orders);
+        let named = named.chain(self.key.fields.iter().map(at("match.key")));
+        let named = named.chain(self.skip.differs.iter().map(at("skip.differs")));
+        let named = named.chain(conditions.map(at("skip.when")));
         let unknown =
             named.filter(|(_, field)| *field != "id" && !facts.fields.contains_key(*field));
         unknown
             .map(|(place, field)| UnknownField {
                 place,
                 field: field.clone(),
-                nearest: nearest(field, facts),
+                nearest: nearest_of(field, facts.fields.keys().map(String::as_str))
+                    .map(str::to_owned),
             })
             .collect()
     }
 }
 
-fn nearest(wrong: &str, facts: &FieldFacts) -> Option<String> {
-    let small = wrong.to_lowercase();
-    let distance = |known: &String| strsim::damerau_levenshtein(&known.to_lowercase(), &small);
-    let (distance, known) = facts.fields.keys().map(|known| (distance(known), known)).min()?;
-    (distance <= known.chars().count() / 2).then(|| known.clone())
-}
-
 #[cfg(test)]
 mod tests {
-    use crate::dedupe::{FieldFacts, FieldRule, Policy, WinnerRule};
+    use crate::dedupe::{
+        Cause, CauseRules, FieldFacts, FieldRule, Policy, WinnerOrder, WinnerRule,
+    };
 
     #[test]
     fn a_slip_of_the_pen_is_found_wherever_it_stands() {
@@ -79,17 +87,28 @@ mod tests {
         policy.bundles.0.insert("a".to_owned(), vec!["phone".to_owned(), "emails".to_owned()]);
         policy.winner.0.push(WinnerRule::Max("leedScore".to_owned()));
         policy.key.fields = vec!["emial".to_owned(), "somethingElse".to_owned()];
+        policy.skip.differs.push("fone".to_owned());
+        policy.skip_rules.when.push("leadScor > 5".parse().unwrap());
+        let import = CauseRules {
+            winner: Some(WinnerOrder(vec![WinnerRule::Max("scorelead".to_owned())])),
+            fields: [("PHONE".to_owned(), FieldRule::Newest)].into(),
+        };
+        policy.causes.insert(Cause::Import, import);
         let found: Vec<String> =
             policy.unknown_fields(&facts).iter().map(ToString::to_string).collect();
         assert_eq!(
             found,
             [
                 "`fields` names `Phone`, and this instance has no such field; did you mean `phone`?",
+                "`cause.import.fields` names `PHONE`, and this instance has no such field; did you mean `phone`?",
                 "`fields` names `leadscores`, and this instance has no such field; did you mean `leadScore`?",
                 "`bundles` names `emails`, and this instance has no such field; did you mean `email`?",
                 "`winner.order` names `leedScore`, and this instance has no such field; did you mean `leadScore`?",
+                "`cause.import.winner.order` names `scorelead`, and this instance has no such field",
                 "`match.key` names `emial`, and this instance has no such field; did you mean `email`?",
                 "`match.key` names `somethingElse`, and this instance has no such field",
+                "`skip.differs` names `fone`, and this instance has no such field; did you mean `phone`?",
+                "`skip.when` names `leadScor`, and this instance has no such field; did you mean `leadScore`?",
             ]
         );
     }

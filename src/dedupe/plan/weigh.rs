@@ -5,17 +5,13 @@
 
 use std::collections::BTreeSet;
 
+use super::fill::dangerous_fills;
 use super::model::PlannedGroup;
 use super::objection::{Known, Objection};
 use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::policy::Policy;
 use crate::dedupe::risk::Risk;
-use crate::dedupe::value::is_nothing;
 use crate::lead::{Crm, Lead};
-
-/// Fields of which a blank that is filled changes who the record is, or whose: an address makes a
-/// person mailable, and the others tie the record to a company or a sales person.
-const DANGEROUS_FILLS: &[&str] = &["email", "externalCompanyId", "externalSalesPersonId"];
 
 /// How many fields a warning names.
 const NAMED: usize = 5;
@@ -32,7 +28,9 @@ pub(super) fn weigh(
     red.extend(group.open_consent.iter().map(|field| {
         format!("its records differ in {}, which looks like a consent", label(field, facts))
     }));
-    red.extend(dangerous_fills(group, facts));
+    red.extend(
+        dangerous_fills(group, facts).iter().map(|fill| fill.in_words(label(&fill.field, facts))),
+    );
     let mut amber = Vec::new();
     amber.extend(allowed(group, members, policy));
     amber.extend(conflicts(group, facts));
@@ -90,22 +88,6 @@ fn opt_outs(members: &[Lead], facts: &FieldFacts) -> Option<String> {
         .filter(|field| members.iter().any(|lead| lead.flag(field)))
         .collect();
     (!said.is_empty()).then(|| format!("the survivor stays opted out: {}", named(&said, facts)))
-}
-
-fn dangerous_fills(group: &PlannedGroup, facts: &FieldFacts) -> Vec<String> {
-    let filled = group.changes.iter().filter(|change| {
-        is_nothing(&change.before)
-            && !is_nothing(&change.after)
-            && DANGEROUS_FILLS.contains(&change.name.as_str())
-    });
-    filled
-        .map(|change| {
-            format!(
-                "{} of the record to keep is blank and would be filled, which changes who it is or whose",
-                label(&change.name, facts)
-            )
-        })
-        .collect()
 }
 
 /// A field as Marketo's screens name it.

@@ -44,7 +44,7 @@ fn pending<'p>(plan: &'p Plan, bench: &Bench, state: State) -> Pending<'p> {
         call: bench.ledger().begin(&plan.id, &call, "2026-11-24T12:00:00Z").unwrap().call(),
         plan: &plan.id,
         group,
-        rules: &plan.policy.fields,
+        rules: std::borrow::Cow::Borrowed(&plan.policy.fields),
         losers: group.losers.clone(),
         state,
         said: None,

@@ -6,25 +6,25 @@ use serde_json::json;
 use crate::support::{Instance, quick};
 
 /// Numbers from a seed.
-pub(super) struct Dice(pub(super) u64);
+pub(in crate::merge) struct Dice(pub(in crate::merge) u64);
 
 impl Dice {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(in crate::merge) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
 
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(in crate::merge) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    pub(super) fn one_in(&mut self, odds: u64) -> bool {
+    pub(in crate::merge) fn one_in(&mut self, odds: u64) -> bool {
         self.below(odds) == 0
     }
 
-    pub(super) fn pick<'a, T>(&mut self, among: &'a [T]) -> &'a T {
+    pub(in crate::merge) fn pick<'a, T>(&mut self, among: &'a [T]) -> &'a T {
         &among[usize::try_from(self.below(among.len() as u64)).unwrap()]
     }
 }
@@ -92,6 +92,29 @@ pub(super) fn options(dice: &mut Dice) -> Options {
             .unwrap();
     }
     options
+}
+
+/// Settings of rules, as variables.
+pub(super) type Rules = Vec<(String, String)>;
+
+/// Rules under which a survivor holds a value of its leads, by their own dice, so that a seed's
+/// weather stays what it was. The records of a storm have no known cause.
+pub(super) fn rules(seed: u64) -> Rules {
+    let mut dice = Dice(seed ^ 0x5eed_0f12_3456_789a);
+    let mut rules = Vec::new();
+    for section in ["", "CAUSE__UNKNOWN__"] {
+        for field in ["title", "city", "phone", "department"] {
+            let rule = *dice.pick(&["", "winner", "next_best", "oldest", "newest", "longest"]);
+            if !rule.is_empty() {
+                rules.push((format!("MKTO_AUDIT__{section}FIELDS__{field}"), rule.to_owned()));
+            }
+        }
+        let order = *dice.pick(&["", "newest", "most_complete", "max:phone", "lowest_id"]);
+        if !order.is_empty() {
+            rules.push((format!("MKTO_AUDIT__{section}WINNER__ORDER"), order.to_owned()));
+        }
+    }
+    rules
 }
 
 /// Groups of two to four, of one person each.

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::{Breaks, Fake, World, refused};
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
-    CustomObjectType, Error, Field, Program, ProgramMember, ReadCustomObjects, ReadLeads,
-    ReadMemberships, Result, Schema, StaticList,
+    CustomObjectType, Error, Field, LeadPartition, Program, ProgramMember, ReadCustomObjects,
+    ReadLeads, ReadMemberships, Result, Schema, StaticList,
 };
 
 impl Fake {
@@ -76,6 +76,11 @@ impl ReadLeads for Fake {
 }
 
 impl ReadMemberships for Fake {
+    async fn lead_partitions(&self) -> Result<Vec<LeadPartition>> {
+        self.arrive().await;
+        Ok(vec![LeadPartition { id: 1, name: "Default".to_owned() }])
+    }
+
     async fn static_lists(&self) -> Result<Vec<StaticList>> {
         self.arrive().await;
         self.assets_are_shown()?;
