@@ -13,6 +13,8 @@ use super::world::log::What;
 use super::world::record::Record;
 use super::world::record::shown_time;
 
+pub(super) mod members;
+
 /// The programs, by offset, 20 at once unless more are asked for.
 pub(super) fn browse(shared: &Shared, request: &Request) -> Answer {
     let from = |name: &str, default: usize| {
@@ -158,10 +160,12 @@ pub(super) fn set_status(shared: &Shared, request: &Request, id: &str) -> Result
         // Success once reached and the day of joining stay.
         let reached_success =
             step + 1 == steps.len() || held.as_ref().is_some_and(|held| held.reached_success);
-        let since = held.map_or_else(now, |held| held.since);
-        program
+        let member = program
             .members
-            .insert(lead, Membership { status: status.to_owned(), since, reached_success });
+            .entry(lead)
+            .or_insert_with(|| Membership::new(String::new(), now(), false));
+        status.clone_into(&mut member.status);
+        member.reached_success = reached_success;
         world.record(lead, now(), What::ChangeStatus { program: id, new: status.into() });
         rows.push(json!({"seq": seq, "leadId": lead, "status": "updated"}));
     }
@@ -169,14 +173,21 @@ pub(super) fn set_status(shared: &Shared, request: &Request, id: &str) -> Result
 }
 
 fn described(id: u64, membership: &Membership) -> Value {
-    json!({
+    let mut row = json!({
         "id": id,
         "progressionStatus": membership.status,
         "membershipDate": shown_time(membership.since),
         "reachedSuccess": membership.reached_success,
         "acquiredBy": false,
         "isExhausted": false,
-    })
+    });
+    // What else a caller wrote is not in this answer.
+    for shown in ["acquiredBy", "nurtureCadence"] {
+        if let (Some(value), Some(members)) = (membership.data.get(shown), row.as_object_mut()) {
+            members.insert(shown.to_owned(), value.clone());
+        }
+    }
+    row
 }
 
 fn not_found(id: u64) -> Refused {

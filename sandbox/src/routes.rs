@@ -89,11 +89,12 @@ async fn route(
         ("GET", ["rest", "v1", "leads", "programs", id]) => {
             programs::members(shared, request, id).into()
         }
-        (
-            "POST",
-            ["rest", "v1", "leads", "programs", id, "status"]
-            | ["rest", "v1", "programs", id, "members", "status"],
-        ) => programs::set_status(shared, request, id).into(),
+        ("POST", ["rest", "v1", "leads", "programs", id, "status"]) => {
+            programs::set_status(shared, request, id).into()
+        }
+        (_, ["rest", "v1", "programs", members @ ..]) => {
+            of_program(shared, request, endpoint, members)
+        }
         ("GET", ["rest", "asset", "v1", "programs"]) => programs::browse(shared, request),
         ("GET", ["rest", "asset", "v1", "folders"]) => programs::folders(shared),
         ("GET", ["rest", "v1", "lists"]) => lists::browse(shared, request).into(),
@@ -139,6 +140,19 @@ async fn route(
         }
         (_, known) if is_known(known) => {
             refused("605", format!("HTTP Method '{method}' is not supported")).into()
+        }
+        _ => refused("610", format!("Requested resource '{endpoint}' not found")).into(),
+    }
+}
+
+/// Members of programs.
+fn of_program(shared: &Shared, request: &Request, endpoint: &str, segments: &[&str]) -> Answer {
+    match (request.method.as_str(), segments) {
+        ("GET", ["members", "describe"]) => programs::members::describe(),
+        ("POST", [id, "members", "status"]) => programs::set_status(shared, request, id).into(),
+        ("POST", [id, "members"]) => programs::members::set_fields(shared, request, id).into(),
+        ("POST", [id, "members", "delete"]) => {
+            programs::members::delete(shared, request, id).into()
         }
         _ => refused("610", format!("Requested resource '{endpoint}' not found")).into(),
     }

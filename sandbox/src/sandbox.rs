@@ -200,7 +200,7 @@ impl Sandbox {
         let since = now();
         let member = |(lead, status): &(u64, &str)| {
             let reached_success = statuses.last() == Some(status);
-            (*lead, Membership { status: (*status).to_owned(), since, reached_success })
+            (*lead, Membership::new((*status).to_owned(), since, reached_success))
         };
         let program = Program {
             name: name.to_owned(),

@@ -122,9 +122,5 @@ fn touched(decisions: &[Decision]) -> Vec<u64> {
 fn join(world: &mut World, program: u64, lead: u64) {
     let Some(program) = world.programs.get_mut(&program) else { return };
     let status = program.statuses.first().cloned().unwrap_or_default();
-    program.members.entry(lead).or_insert(Membership {
-        status,
-        since: now(),
-        reached_success: false,
-    });
+    program.members.entry(lead).or_insert_with(|| Membership::new(status, now(), false));
 }

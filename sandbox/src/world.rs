@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
+use serde_json::{Map, Value};
 
 use self::log::{Activity, Directory, Log, What};
 use self::objects::CustomObject;
@@ -75,6 +76,15 @@ pub(super) struct Membership {
     pub(super) status: String,
     pub(super) since: DateTime<Utc>,
     pub(super) reached_success: bool,
+    /// The fields of the member that callers wrote.
+    pub(super) data: Map<String, Value>,
+}
+
+impl Membership {
+    /// Without any field of its own.
+    pub(super) fn new(status: String, since: DateTime<Utc>, reached_success: bool) -> Self {
+        Self { status, since, reached_success, data: Map::new() }
+    }
 }
 
 impl World {

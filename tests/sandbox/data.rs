@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::asking::{Ask, code, seeded};
 use crate::support::caller::Caller;
+use crate::support::sandboxes::{put, with};
 use crate::support::{Instance, quick};
 
 fn attribute<'a>(activity: &'a Value, name: &str) -> Option<&'a str> {
@@ -181,5 +182,43 @@ fn calls_for_activities_are_refused_as_documented() {
             .unwrap()
             .iter()
             .any(|attribute| attribute["name"] == "Request Id")
+    );
+}
+
+#[test]
+fn a_members_fields_are_written_and_a_member_is_taken_out_and_starts_anew() {
+    let instance = with(&[]);
+    let lead = put(&instance, &json!({"email": "ada@example.com"}));
+    instance.sandbox.put_program(7, "Webinar", &["Invited", "Attended"], &[(lead, "Attended")]);
+    let caller = Caller::new(&instance);
+    let post = |path: &str, body: &Value| {
+        let row = caller.post(path, body)["result"][0].clone();
+        row["reasons"][0]["code"]
+            .as_str()
+            .unwrap_or_else(|| row["status"].as_str().unwrap())
+            .to_owned()
+    };
+    let member = |caller: &Caller<'_>| {
+        caller.get(&format!("/rest/v1/leads/{lead}/programMembership.json"))["result"][0].clone()
+    };
+    let path = "/rest/v1/programs/7/members.json";
+    let with_field = |name: &str| json!({"input": [{"leadId": lead, name: true}]});
+    assert_eq!(post(path, &with_field("acquiredBy")), "updated");
+    assert_eq!(post(path, &with_field("nothing")), "1006");
+    assert_eq!(post(path, &json!({"input": [{"leadId": 99, "acquiredBy": true}]})), "1013");
+    assert_eq!(member(&caller)["acquiredBy"], true);
+
+    // A status only rises, but for a member that was taken out.
+    let status = json!({"statusName": "Invited", "input": [{"leadId": lead}]});
+    assert_eq!(post("/rest/v1/programs/7/members/status.json", &status), "1037");
+    let body = json!({"input": [{"leadId": lead}]});
+    assert_eq!(post("/rest/v1/programs/7/members/delete.json", &body), "deleted");
+    assert_eq!(post("/rest/v1/programs/7/members/delete.json", &body), "1037");
+    assert_eq!(post("/rest/v1/programs/7/members/status.json", &status), "updated");
+    let anew = member(&caller);
+    assert_eq!(
+        (&anew["progressionStatus"], &anew["reachedSuccess"], &anew["acquiredBy"]),
+        (&json!("Invited"), &json!(false), &json!(false)),
+        "dates, success and acquisition are the price"
     );
 }

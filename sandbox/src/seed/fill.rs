@@ -68,7 +68,7 @@ fn settle(world: &mut World, lead: SeededLead, numbers: &HashMap<&str, u16>) {
             let reached_success = program.statuses.last().is_some_and(|last| last == status);
             // A program's members join soon after they come to be.
             let since = lead.created_at + chrono::Duration::milliseconds(DAY);
-            let membership = Membership { status: status.to_owned(), since, reached_success };
+            let membership = Membership::new(status.to_owned(), since, reached_success);
             program.members.insert(lead.id, membership);
         }
     }
