@@ -40,6 +40,7 @@ mod overview;
 mod plan;
 mod progress;
 mod report;
+mod restore;
 mod runs;
 mod review;
 mod sandbox;
@@ -114,6 +115,7 @@ enum Configured {
     Merge(merge::MergeArgs),
     History(runs::HistoryArgs),
     Map(map::MapArgs),
+    Restore(restore::RestoreArgs),
     Upsert(upsert::UpsertArgs),
     Guard(guard::GuardArgs),
     Doctor(doctor::DoctorArgs),
@@ -223,6 +225,7 @@ impl Configured {
             Self::Merge(args) => merge::run(context, &args).await,
             Self::History(args) => runs::run(context, &args),
             Self::Map(args) => map::run(context, &args).await,
+            Self::Restore(args) => restore::run(context, &args).await,
             Self::Upsert(args) => upsert::run(context, &args).await,
             Self::Guard(args) => guard::run(context, &args).await,
             Self::Doctor(args) => doctor::run(context, &args).await,

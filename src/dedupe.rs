@@ -32,6 +32,7 @@ mod words;
 
 pub(crate) use address::can_be_mailed;
 pub use bundle::{Bundles, NoBundle};
+pub use by_nature::differs_by_nature;
 pub(crate) use cause::span;
 pub use cause::{Cause, Confidence, Explanation, LateLead, advice, explain};
 pub use consent::sense::Sense;

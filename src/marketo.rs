@@ -35,6 +35,7 @@ mod pacer;
 mod permission;
 mod quota;
 mod read;
+mod restore;
 mod retry;
 mod schema;
 mod send_gate;
@@ -50,7 +51,7 @@ mod tests;
 pub(crate) use auth::{Auth, Borrowed};
 pub use capabilities::{
     MergeLeads, ReadActivities, ReadCustomObjects, ReadHistory, ReadLeads, ReadMemberships,
-    ReadUsage, SetProgramStatus, SyncLeads,
+    ReadUsage, RestoreLeads, SetProgramStatus, SyncLeads,
 };
 pub use certificate::CertificateFault;
 pub use client::Client;
@@ -152,6 +153,9 @@ pub trait MergeOrder: sealed::Sealed + Send + Sync {
     /// Whether Salesforce is to merge its records too; then there is one loser a call.
     fn in_crm(&self) -> bool;
 }
+
+/// A restore that somebody has looked at and confirmed. It is sealed, as [`MergeOrder`] is.
+pub trait RestoreOrder: sealed::Sealed + Send + Sync {}
 
 pub(crate) mod sealed {
     /// Keeps other crates from implementing what it is part of.

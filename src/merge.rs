@@ -61,6 +61,7 @@ mod programs;
 mod raise;
 mod refusal;
 mod report;
+pub mod restore;
 mod resume;
 mod review;
 mod rounds;

@@ -72,6 +72,8 @@ fn every_document_begins_with_its_schema_and_each_schema_has_a_document() {
     run(&["history", "show", "1"]);
     run(&["map"]);
     run(&["map", "resolve", "1", "2"]);
+    run(&["restore", "--run", "1"]);
+    run(&["restore", "--run", "1", "--confirm"]);
     run(&["upsert", people]);
     run(&["upsert", people, "--confirm"]);
     let mut guard = Guard::builder(&instance).mode(Mode::Shadow).start();

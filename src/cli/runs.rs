@@ -11,6 +11,8 @@ use crate::terminal::{counted, moment, one_line};
 
 mod show;
 
+pub(super) use show::shown;
+
 /// List the runs: what each did, when, and who ran it
 ///
 /// Told from the ledger alone: Marketo is not asked.

@@ -9,7 +9,7 @@ use crate::config::{Config, Environment, Flags};
 
 /// What undoing gets to hear.
 const UNDO: &str = "a merge can't be undone: Marketo has no way to take one back. Every losing record was kept whole before \
-    it was merged, in the ledger {LEDGER} (SQLite, table `backup`); no command of this version writes it back";
+    it was merged, in the ledger {LEDGER}; `mkto-audit restore --email ADDRESS` shows what of it can be made good, and does it with --confirm";
 
 /// What was done is in the ledger.
 const HISTORY: &str = "`mkto-audit history` lists the runs, `mkto-audit history show RUN` what one did, `mkto-audit map` which record \
@@ -17,7 +17,7 @@ const HISTORY: &str = "`mkto-audit history` lists the runs, `mkto-audit history 
 
 /// Words, and the answer that all of them get.
 const ANSWERS: &[(&[&str], &str)] = &[
-    (&["undo", "revert", "rollback", "unmerge", "restore", "recover", "undelete", "split"], UNDO),
+    (&["undo", "revert", "rollback", "unmerge", "recover", "undelete", "split"], UNDO),
     (&["log", "logs", "ledger", "journal", "backup", "backups", "runs"], HISTORY),
     (
         &["plans", "preview", "dry-run", "dryrun", "diff"],
@@ -197,7 +197,7 @@ mod tests {
         let said = answer(&error, &environment).unwrap();
         assert!(
             said.contains(
-                "in the ledger /nowhere/.local/share/mkto-audit/111-aaa-111.mktorest.com.ledger.db ("
+                "in the ledger /nowhere/.local/share/mkto-audit/111-aaa-111.mktorest.com.ledger.db;"
             ),
             "{said}"
         );

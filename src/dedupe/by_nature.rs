@@ -33,6 +33,6 @@ const BY_NATURE: &[&str] = &[
 
 /// Whether a field differs on every lead by nature. Whole names: `registrationCode` is a field of
 /// somebody's own.
-pub(super) fn differs_by_nature(field: &str) -> bool {
+pub fn differs_by_nature(field: &str) -> bool {
     BY_NATURE.contains(&field)
 }

@@ -7,6 +7,7 @@ use super::*;
 use crate::lead::{Lead, LeadId};
 
 mod findings;
+mod runs;
 
 const AT: &str = "2026-11-24T12:00:00Z";
 const INSTANCE: &str = "https://000-aaa-000.mktorest.com";

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Accepted, ActivityPage, ActivityType, AtAnyTime, CustomObjectType, LeadChange, LeadPartition,
-    MergeOrder, MergeRecord, Moment, Program, ProgramMember, RecordResult, Result, Schema,
+    MergeOrder, MergeRecord, Moment, Program, ProgramMember, RecordResult, RestoreOrder, Result, Schema,
     SendGate, Since, StaticList, StatusResult, SyncRequest, Usage,
 };
 use crate::lead::{Lead, LeadId};
@@ -228,6 +228,63 @@ pub trait SetProgramStatus: Send + Sync {
     ) -> impl Future<Output = Result<Vec<StatusResult>>> + Send {
         self.set_program_status_with(&AtAnyTime, program, status, leads)
     }
+}
+
+/// What making lost leads good may do beyond writing to leads and raising statuses. It takes what
+/// only a confirmed restore can make, so that no other code can ask for it. Each call leaves once,
+/// as [`SyncLeads::sync_leads_with`] does.
+pub trait RestoreLeads: Send + Sync {
+    /// Makes one lead of these values, whatever there is: the one call that must never be sent
+    /// twice. After an [`Outcome::Unclear`](super::Outcome::Unclear) error look for the lead by
+    /// what it holds, when [`SYNC_LIMIT`](super::SYNC_LIMIT) is over.
+    fn make_lead_with(
+        &self,
+        gate: &impl SendGate,
+        order: &impl RestoreOrder,
+        values: &Map<String, Value>,
+    ) -> impl Future<Output = Result<RecordResult>> + Send;
+
+    /// Puts a lead on a static list, or takes it off. Twice is the same as once.
+    fn set_on_list_with(
+        &self,
+        gate: &impl SendGate,
+        order: &impl RestoreOrder,
+        list: u64,
+        lead: LeadId,
+        on: bool,
+    ) -> impl Future<Output = Result<StatusResult>> + Send;
+
+    /// Takes a lead out of a program, with its dates, its success and its place in a stream. Twice
+    /// is the same as once.
+    fn leave_program_with(
+        &self,
+        gate: &impl SendGate,
+        order: &impl RestoreOrder,
+        program: u64,
+        lead: LeadId,
+    ) -> impl Future<Output = Result<StatusResult>> + Send;
+
+    /// Writes fields of a member of a program.
+    fn set_member_fields_with(
+        &self,
+        gate: &impl SendGate,
+        order: &impl RestoreOrder,
+        program: u64,
+        lead: LeadId,
+        fields: &Map<String, Value>,
+    ) -> impl Future<Output = Result<StatusResult>> + Send;
+
+    /// Moves a lead to another partition, by its name.
+    fn move_to_partition_with(
+        &self,
+        gate: &impl SendGate,
+        order: &impl RestoreOrder,
+        lead: LeadId,
+        partition: &str,
+    ) -> impl Future<Output = Result<StatusResult>> + Send;
+
+    /// The lead partitions that this API user sees: id and name.
+    fn partitions(&self) -> impl Future<Output = Result<Vec<(u64, String)>>> + Send;
 }
 
 /// What merging may do. It takes an order, which only a confirmed plan can make.

@@ -1,0 +1,261 @@
+//! What is to be done about a lost lead, decided from its backup and from what is there now. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::find::{Loss, Rows};
+use super::live::{Live, id_of, name_of};
+use super::report::{FormerValue, Missing, Named, ValueOf, WinnerReport};
+use super::words;
+use crate::dedupe::{FieldChange, FieldFacts, differs_by_nature};
+use crate::lead::{Crm, Lead, LeadId};
+
+/// Where a lead stands in the CRM is the CRM's.
+const OF_THE_CRM: [&str; 5] =
+    ["sfdcId", "sfdcType", "sfdcLeadId", "sfdcContactId", "sfdcAccountId"];
+
+/// What every record has of itself, and nobody would miss.
+const SET_BY_MARKETO: [&str; 4] = ["isLead", "isAnonymous", "mktoIsPartner", "mktoIsCustomer"];
+
+/// Fields of a member that the backup knows and that a caller may write.
+const MEMBER_FIELDS: [&str; 2] = ["acquiredBy", "nurtureCadence"];
+
+/// What a lost lead gets.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Wanted {
+    /// The values that are sent, in the order of their names.
+    pub(super) fields: Vec<ValueOf>,
+    pub(super) partition: Option<u64>,
+    pub(super) lists: Vec<Named>,
+    /// Each with the fields of the member.
+    pub(super) programs: Vec<(Named, Map<String, Value>)>,
+    pub(super) missing: Vec<Missing>,
+}
+
+/// What becomes of the lead that took the lost one.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct WinnerWanted {
+    pub(super) report: WinnerReport,
+    pub(super) missing: Vec<Missing>,
+}
+
+/// What the lead gets that is made anew. `with_status` of a membership is its own.
+pub(super) fn wanted(
+    lead: &Lead,
+    lists: Option<&Rows>,
+    programs: Option<&Rows>,
+    facts: &FieldFacts,
+) -> Wanted {
+    let mut wanted = Wanted { partition: lead.partition_id(), ..Wanted::default() };
+    let mut unwriteable = Vec::new();
+    for (name, value) in &lead.fields {
+        // A new record reads false by itself.
+        let says_nothing = facts.holds(name, value, &Value::Null);
+        if differs_by_nature(name)
+            || name == "leadPartitionId"
+            || OF_THE_CRM.contains(&name.as_str())
+            || says_nothing
+        {
+            continue;
+        }
+        if facts.is_writeable(name) {
+            wanted.fields.push(ValueOf { name: name.clone(), value: value.clone() });
+        } else {
+            unwriteable.push(name.clone());
+        }
+    }
+    wanted.missing.extend(words::never());
+    if lead.crm() != Crm::None {
+        let why = "it can come back in the CRM alone, from its recycle bin";
+        wanted.missing.push(Missing::new("CRM record", why));
+    }
+    unwriteable.retain(|name| !SET_BY_MARKETO.contains(&name.as_str()));
+    if !unwriteable.is_empty() {
+        let why = "Marketo lets no caller write them";
+        wanted.missing.push(Missing::new(unwriteable.join(", "), why));
+    }
+    match lists {
+        Some(rows) => wanted.lists.extend(rows.iter().filter_map(named)),
+        None => wanted.missing.push(Missing::new("static lists", "the backup did not read them")),
+    }
+    match programs {
+        Some(rows) => wanted.programs.extend(rows.iter().filter_map(membership)),
+        None => wanted.missing.push(Missing::new("programs", "the backup did not read them")),
+    }
+    if !wanted.programs.is_empty() {
+        let what = "membership and success dates, stream and cadence, custom member fields";
+        let why = "a membership is made anew, and backups do not hold a program's own fields";
+        wanted.missing.push(Missing::new(what, why));
+    }
+    wanted
+}
+
+/// What the lead that took the lost one gets back, and what it leaves.
+pub(super) fn winner_wanted(
+    loss: &Loss,
+    live: &Live,
+    facts: &FieldFacts,
+    lower_status: bool,
+) -> WinnerWanted {
+    let id = loss.merged.winner;
+    let of_winner = format!("former values and memberships of record {id}");
+    let mut wanted = WinnerWanted::default();
+    wanted.report.id = id;
+    let (Some(lost), Some(winner)) = (&loss.backup, &loss.winner) else {
+        wanted.missing.push(Missing::new(of_winner, "they are not in the ledger"));
+        return wanted;
+    };
+    let Some(now) = live.lead.as_ref().filter(|lead| lead.id == id) else {
+        let why = format!("it went into record {} since, or is gone", loss.survivor);
+        wanted.missing.push(Missing::new(of_winner, why));
+        return wanted;
+    };
+    former_values(&mut wanted, loss, (&lost.lead, &winner.lead), now, facts);
+    let of_others = |rows: fn(&crate::ledger::Backup) -> Option<&Rows>| -> BTreeSet<u64> {
+        loss.others.iter().filter_map(rows).flatten().filter_map(id_of).collect()
+    };
+    if let (Some(lists), Some(own)) = (&lost.lists, &winner.lists) {
+        let kept: BTreeSet<u64> = own.iter().filter_map(id_of).collect();
+        let others = of_others(|backup| backup.lists.as_ref());
+        let on: BTreeSet<u64> = live.lists.iter().filter_map(id_of).collect();
+        let got = lists.iter().filter_map(named).filter(|list| {
+            on.contains(&list.id) && !kept.contains(&list.id) && !others.contains(&list.id)
+        });
+        wanted.report.lists_left.extend(got);
+    }
+    if let (Some(programs), Some(own)) = (&lost.programs, &winner.programs) {
+        let others = of_others(|backup| backup.programs.as_ref());
+        let before = by_id(own);
+        let held = by_id(&live.programs);
+        for (program, _) in programs.iter().filter_map(membership) {
+            let Some(now) = held.get(&program.id).filter(|_| !others.contains(&program.id)) else {
+                continue;
+            };
+            let then = before.get(&program.id);
+            if then.is_some_and(|then| then.status == now.status) {
+                continue;
+            }
+            let back = Named { status: then.and_then(|then| then.status.clone()), ..program };
+            if lower_status {
+                wanted.report.programs_left.push(back);
+            } else {
+                wanted.missing.push(stays(id, &back));
+            }
+        }
+    }
+    wanted
+}
+
+fn stays(id: LeadId, program: &Named) -> Missing {
+    let what = format!("program {} of record {id}", in_words(program));
+    let to = program.status.as_ref().map_or_else(
+        || "it stays a member".to_owned(),
+        |status| format!("it does not go back to {status}"),
+    );
+    let why = format!(
+        "{to}: Marketo only raises a status; --lower-status takes it out and puts it back, at the price of its dates, success and stream"
+    );
+    Missing::new(what, why)
+}
+
+/// A list or program as it is told.
+pub(super) fn in_words(named: &Named) -> String {
+    if named.name.is_empty() { named.id.to_string() } else { format!("\"{}\"", named.name) }
+}
+
+/// The values that the merge, or the write before it, gave to the winner, and that it still holds.
+fn former_values(
+    wanted: &mut WinnerWanted,
+    loss: &Loss,
+    (lost, winner): (&Lead, &Lead),
+    now: &Lead,
+    facts: &FieldFacts,
+) {
+    let id = loss.merged.winner;
+    let null = Value::Null;
+    let changes: BTreeMap<&str, &FieldChange> =
+        loss.changes.iter().map(|change| (change.name.as_str(), change)).collect();
+    let names: BTreeSet<&str> =
+        lost.fields.keys().map(String::as_str).chain(changes.keys().copied()).collect();
+    let mut nos = BTreeSet::new();
+    let mut back: Vec<FormerValue> = Vec::new();
+    for name in names {
+        if differs_by_nature(name) || name == "leadPartitionId" {
+            continue;
+        }
+        let change = changes.get(name);
+        let before = change
+            .map_or_else(|| winner.value(name), |change| Some(&change.before))
+            .unwrap_or(&null);
+        let held = now.value(name).unwrap_or(&null);
+        if facts.holds(name, held, before) {
+            continue;
+        }
+        let is_lost_ones = lost.value(name).is_some_and(|value| facts.holds(name, held, value));
+        let is_planned = change.is_some_and(|change| facts.holds(name, held, &change.after));
+        let of_another = loss.others.iter().any(|other| {
+            other.lead.value(name).is_some_and(|value| facts.holds(name, held, value))
+        });
+        // What neither gave, somebody else wrote since.
+        let is_made = is_planned && change.is_some_and(|change| change.from.is_none());
+        if !is_lost_ones && !is_made {
+            continue;
+        }
+        let made_of_several = is_made && !loss.others.is_empty();
+        if of_another || made_of_several {
+            let why = "other records that went into it, and are still lost, have a part in it";
+            wanted.missing.push(Missing::new(format!("`{name}` of record {id}"), why));
+        } else if facts.takes_back_a_no(name, held, before) {
+            nos.insert(name.to_owned());
+        } else if !facts.is_writeable(name) {
+            let why = "Marketo lets no caller write it";
+            wanted.missing.push(Missing::new(format!("`{name}` of record {id}"), why));
+        } else {
+            back.push(FormerValue {
+                name: name.to_owned(),
+                before: held.clone(),
+                after: before.clone(),
+            });
+        }
+    }
+    // The reason of a no stays with it.
+    back.retain(|value| {
+        let flag = facts.flag_explained_by(&value.name);
+        let explains_a_no = flag.is_some_and(|flag| nos.contains(flag));
+        if explains_a_no {
+            nos.insert(value.name.clone());
+        }
+        !explains_a_no
+    });
+    wanted.report.fields = back;
+    wanted.missing.extend(nos.into_iter().map(|name| {
+        let why = "it may be a person's no, which is never taken back; set it in Marketo if you know better";
+        Missing::new(format!("`{name}` of record {id}"), why)
+    }));
+}
+
+fn by_id(rows: &Rows) -> BTreeMap<u64, Named> {
+    rows.iter().filter_map(membership).map(|(program, _)| (program.id, program)).collect()
+}
+
+fn named(row: &Map<String, Value>) -> Option<Named> {
+    Some(Named { id: id_of(row)?, name: name_of(row), status: None })
+}
+
+/// A membership, and the fields of the member that differ from those of a new one.
+pub(super) fn membership(row: &Map<String, Value>) -> Option<(Named, Map<String, Value>)> {
+    let status = ["progressionStatus", "statusName", "status"]
+        .into_iter()
+        .find_map(|name| row.get(name)?.as_str().map(str::trim).filter(|text| !text.is_empty()));
+    let program = Named { status: status.map(str::to_owned), ..named(row)? };
+    let fields = MEMBER_FIELDS.into_iter().filter_map(|name| {
+        let value =
+            row.get(name).filter(|value| !value.is_null() && **value != Value::Bool(false))?;
+        Some((name.to_owned(), value.clone()))
+    });
+    Some((program, fields.collect()))
+}
+
+#[cfg(test)]
+mod tests;

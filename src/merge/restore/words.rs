@@ -1,0 +1,27 @@
+//! What never comes back, in the words that are told before and after. Pure.
+
+use super::report::Missing;
+
+/// What no restore brings back, whatever the lead.
+pub fn never() -> Vec<Missing> {
+    [
+        (
+            "id, createdAt, original source, registration and inferred fields",
+            "Marketo makes them anew for a new record, and lets nobody write them",
+        ),
+        ("activities", "they stay with the record that took this one"),
+        ("campaign membership, stream position, wait steps", "Marketo has no call that sets them"),
+        (
+            "custom objects",
+            "those that hung on the lost record went with it, and others stay where they are",
+        ),
+        ("cookies", "they stay with the record that took this one"),
+    ]
+    .into_iter()
+    .map(|(what, why)| Missing::new(what, why))
+    .collect()
+}
+
+/// What making a record anew sets off, told before it is done.
+pub const SETS_OFF: &str =
+    "a New Lead activity: campaigns that wait for new people, and a CRM sync, may take it up";
