@@ -17,6 +17,7 @@ use crate::cache::Cache;
 use crate::config::{Config, Credentials, Environment, Flags};
 use crate::marketo::{Client, ClientOptions, Clock, Spending};
 
+mod backup;
 mod caches;
 mod completions;
 mod confirm;
@@ -116,6 +117,7 @@ enum Configured {
     History(runs::HistoryArgs),
     Map(map::MapArgs),
     Restore(restore::RestoreArgs),
+    Backup(backup::BackupArgs),
     Upsert(upsert::UpsertArgs),
     Guard(guard::GuardArgs),
     Doctor(doctor::DoctorArgs),
@@ -226,6 +228,7 @@ impl Configured {
             Self::History(args) => runs::run(context, &args),
             Self::Map(args) => map::run(context, &args).await,
             Self::Restore(args) => restore::run(context, &args).await,
+            Self::Backup(args) => backup::run(context, &args).await,
             Self::Upsert(args) => upsert::run(context, &args).await,
             Self::Guard(args) => guard::run(context, &args).await,
             Self::Doctor(args) => doctor::run(context, &args).await,

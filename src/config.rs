@@ -66,6 +66,8 @@ pub struct Config {
     cache_name: Option<String>,
     /// The ledger, where one was named.
     ledger_path: Option<PathBuf>,
+    /// How long backups are kept; for ever where it is not set.
+    pub ledger_keep: Option<Duration>,
     /// How much of the instance's limits this program takes.
     pub limits: Limits,
     /// How a scan reads.

@@ -20,6 +20,7 @@ mod call;
 mod daily_usage;
 mod decisions;
 mod digest;
+mod erase;
 mod finding;
 mod history;
 mod kept;
@@ -39,6 +40,7 @@ pub use call::{Call, CallId, CallKind, CallLead, CallValue, NewCall, Purpose, St
 pub use daily_usage::DailyUsage;
 pub use decisions::{DecisionRow, NotSameRow};
 pub use digest::Digest;
+pub use erase::{Erase, ErasedValues};
 pub use finding::{Finding, FindingId, FindingKind, Refusal};
 pub use history::{PastScan, PastTotals};
 pub use kept::KeptBackup;
@@ -196,6 +198,12 @@ pub enum Error {
     NameTaken {
         /// The name.
         name: String,
+    },
+    /// Something is to be erased that is still needed.
+    #[error("nothing was erased: {what}")]
+    StillOpen {
+        /// What, and what to do about it.
+        what: String,
     },
     /// A call cannot go from its state by this event.
     #[error("call {call} in the ledger cannot go on: {source}")]

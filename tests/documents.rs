@@ -74,6 +74,11 @@ fn every_document_begins_with_its_schema_and_each_schema_has_a_document() {
     run(&["map", "resolve", "1", "2"]);
     run(&["restore", "--run", "1"]);
     run(&["restore", "--run", "1", "--confirm"]);
+    run(&["backup", "list"]);
+    run(&["backup", "show", "1"]);
+    run(&["backup", "verify"]);
+    run(&["backup", "verify", "--rehearse", "1"]);
+    run(&["backup", "erase", "--older-than", "90d"]);
     run(&["upsert", people]);
     run(&["upsert", people, "--confirm"]);
     let mut guard = Guard::builder(&instance).mode(Mode::Shadow).start();

@@ -1,5 +1,6 @@
 //! What runs did, told and made good: `history`, `map`, `backup`, `restore`.
 
+mod backup;
 mod history;
 mod map;
 mod restore;

@@ -18,7 +18,7 @@ const HISTORY: &str = "`mkto-audit history` lists the runs, `mkto-audit history 
 /// Words, and the answer that all of them get.
 const ANSWERS: &[(&[&str], &str)] = &[
     (&["undo", "revert", "rollback", "unmerge", "recover", "undelete", "split"], UNDO),
-    (&["log", "logs", "ledger", "journal", "backup", "backups", "runs"], HISTORY),
+    (&["log", "logs", "ledger", "journal", "backups", "runs"], HISTORY),
     (
         &["plans", "preview", "dry-run", "dryrun", "diff"],
         "`mkto-audit plan create` makes a plan, `mkto-audit plan list` names those that are kept, `mkto-audit plan show PLAN` shows one, and \

@@ -36,6 +36,7 @@ const SETTINGS: &[(&str, Setter)] = &[
         config.ledger_path = Some(PathBuf::from(value.text()?));
         Ok(())
     }),
+    ("ledger.keep", |config, value| value.duration().map(|keep| config.ledger_keep = Some(keep))),
     ("limits.calls", |config, value| value.number().map(|number| config.limits.calls = number)),
     ("limits.window", |config, value| value.duration().map(|window| config.limits.window = window)),
     ("limits.concurrency", |config, value| {

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::lead::{Lead, LeadId};
 
+mod erasing;
 mod findings;
 mod runs;
 
