@@ -19,6 +19,7 @@ use crate::marketo::{Client, ClientOptions, Clock, Spending};
 
 mod backup;
 mod caches;
+mod certificate;
 mod completions;
 mod confirm;
 mod daily_usage;
@@ -114,6 +115,7 @@ enum Configured {
     Decisions(decisions::DecisionsArgs),
     Review(review::ReviewArgs),
     Merge(merge::MergeArgs),
+    Certificate(certificate::CertificateArgs),
     History(runs::HistoryArgs),
     Map(map::MapArgs),
     Restore(restore::RestoreArgs),
@@ -225,6 +227,7 @@ impl Configured {
             Self::Decisions(args) => decisions::run(context, &args),
             Self::Review(args) => review::run(context, &args).await,
             Self::Merge(args) => merge::run(context, &args).await,
+            Self::Certificate(args) => certificate::run(context, &args),
             Self::History(args) => runs::run(context, &args),
             Self::Map(args) => map::run(context, &args).await,
             Self::Restore(args) => restore::run(context, &args).await,

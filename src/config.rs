@@ -58,6 +58,8 @@ pub struct Config {
     pub profile: Option<String>,
     /// Who runs the program, as the environment says.
     by: Option<String>,
+    /// What one record costs, in the user's own words, such as `0.12 EUR/year`.
+    pub price: Option<String>,
     /// The cache, where one was named.
     cache_path: Option<PathBuf>,
     /// Whether a flag named the cache, which then stands whatever it is called.

@@ -70,6 +70,11 @@ fn every_document_begins_with_its_schema_and_each_schema_has_a_document() {
     run(&["explain", "ada@example.com"]);
     run(&["history"]);
     run(&["history", "show", "1"]);
+    run(&["certificate", "list"]);
+    run(&["certificate", "show", "1"]);
+    let page = instance.file("run1.html", "");
+    instance.run(["certificate", "show", "1", "--html", page.to_str().unwrap()]);
+    run(&["certificate", "verify", page.to_str().unwrap()]);
     run(&["map"]);
     run(&["map", "resolve", "1", "2"]);
     run(&["restore", "--run", "1"]);

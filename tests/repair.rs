@@ -1,6 +1,7 @@
 //! What runs did, told and made good: `history`, `map`, `backup`, `restore`.
 
 mod backup;
+mod certificate;
 mod history;
 mod map;
 mod restore;

@@ -113,6 +113,10 @@ const SETTINGS: &[(&str, Setter)] = &[
     ("review.two_people", |config, value| {
         value.boolean().map(|two| config.review.two_people = two)
     }),
+    ("price", |config, value| {
+        config.price = Some(value.text()?.to_owned());
+        Ok(())
+    }),
     ("skip.placeholders", |config, value| {
         config.skip.placeholders = value.list();
         Ok(())

@@ -28,6 +28,7 @@ const LEDGER: Kind = Kind {
         include_str!("0007_no_upserts.sql"),
         include_str!("0008_plans.sql"),
         include_str!("0009_runs.sql"),
+        include_str!("0010_certificates.sql"),
     ],
     exclusive: true,
     busy: WAIT,

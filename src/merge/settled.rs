@@ -13,6 +13,7 @@ use super::context::{Merge, MergeClient};
 use super::contradicted::contradiction;
 use super::error::Error;
 use super::look::Look;
+use super::proof::proof_of;
 use super::report::{Difference, Fate, Stopped, Surprise, Watch};
 use super::run::Run;
 use super::settle::{Conclusion, Finding, Log, Made, Pending, Settled};
@@ -186,6 +187,7 @@ impl<M: MergeClient> Merge<'_, M> {
         // the call again.
         self.keep_lost(&found)?;
         for found in &found {
+            self.keep_proof(found)?;
             self.ledger.record(found.pending.call, &found.finding.event(), &self.at())?;
             if let Some(survivor) = found.finding.survivor() {
                 watch.merged(survivor, found.finding.gone());
@@ -278,6 +280,15 @@ impl<M: MergeClient> Merge<'_, M> {
         let (mended, left) = self.mend(to_mend).await?;
         settled.extend(mended);
         Ok((settled, left))
+    }
+
+    /// What the merge did to each field of its survivor, for the certificate of the run.
+    fn keep_proof(&mut self, settled: &Settled<'_>) -> Result<(), Error> {
+        let Some(survivor) = settled.finding.survivor() else { return Ok(()) };
+        let proof = proof_of(&settled.pending, survivor, &settled.surprises, &self.facts);
+        // Names, numbers and values of JSON always have a JSON form.
+        let body = serde_json::to_string(&proof).unwrap_or_default();
+        Ok(self.ledger.keep_proof(settled.pending.call, &body, &self.at())?)
     }
 
     /// What could not be put right stays open in the ledger, each by its lead and field; and so

@@ -1,0 +1,312 @@
+//! The certificate of a run: who planned, decided, approved and ran it, what it did field by field,
+//! and a chain of hashes over all of it.
+//!
+//! For: somebody who answers for merges can show what happened, and anybody can check it against
+//! the ledger. Told from the ledger alone. Never: asks Marketo; a verdict of its own, since each
+//! was written down when its merge was settled.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::history::{GroupHistory, history_of};
+use crate::dedupe::Decisions;
+use crate::lead::LeadId;
+use crate::ledger::{self, Ledger, PastRun};
+use crate::merge::{Error, FieldProof, FieldVerdict, MergeProof};
+
+pub mod chain;
+pub mod csv;
+pub mod page;
+
+/// What a run did, sealed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// `mkto-audit/certificate/1`.
+    pub schema: String,
+    /// The instance.
+    pub instance: String,
+    /// The ledger's number of the run.
+    pub run: u64,
+    /// The plan that it carried out.
+    pub plan: Option<String>,
+    /// What people call the plan.
+    pub plan_name: Option<String>,
+    /// The digest of the plan with the decisions in force.
+    pub digest: Option<String>,
+    /// When the plan was made.
+    pub planned_at: Option<DateTime<Utc>>,
+    /// Who ran it; none where nobody knows.
+    pub by: Option<String>,
+    /// When it began.
+    pub begun_at: DateTime<Utc>,
+    /// When it ended; none of one that was killed.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Whether it came to every group of its plan.
+    pub complete: bool,
+    /// Whether no call of it is unsettled.
+    pub settled: bool,
+    /// Who approved it.
+    pub approved: Option<Signature>,
+    /// What a record costs, in the user's own words.
+    pub price: Option<String>,
+    /// The numbers.
+    pub totals: Totals,
+    /// Extra records before and after, by the last scan before the run.
+    pub rate: Option<Rate>,
+    /// The groups, by key.
+    pub group: Vec<CertifiedGroup>,
+    /// The chain over everything above.
+    pub chain: chain::Chain,
+}
+
+/// Who signed something, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    /// Who.
+    pub by: String,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Why, in their words.
+    pub note: Option<String>,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Groups that are merged.
+    pub merged: u64,
+    /// Records that are gone.
+    pub removed: u64,
+    /// Groups that were left alone.
+    pub skipped: u64,
+    /// Groups that failed, or of which nobody knows.
+    pub failed: u64,
+    /// Fields of survivors, by verdict.
+    pub verdicts: BTreeMap<String, u64>,
+    /// Opt-outs that a record of a group had.
+    pub opt_outs: u64,
+    /// Those of them that the survivor does not have.
+    pub opt_outs_lost: u64,
+}
+
+/// How many extra records there were.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// When the scan ended that this is by.
+    pub scanned_at: DateTime<Utc>,
+    /// Records then.
+    pub records: u64,
+    /// Extra records then.
+    pub extra_before: u64,
+    /// Extra records without those that the run removed.
+    pub extra_after: u64,
+}
+
+/// A group in a certificate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CertifiedGroup {
+    /// What its records had in common.
+    pub key: String,
+    /// The word of the contract for how it ended.
+    pub outcome: String,
+    /// Why, where there is something to say.
+    pub reason: Option<String>,
+    /// The record that stayed, or was to stay.
+    pub winner: Option<LeadId>,
+    /// The records that are gone.
+    pub removed: Vec<LeadId>,
+    /// When its first merge left.
+    pub merged_at: Option<DateTime<Utc>>,
+    /// Marketo's ids of the merges.
+    pub request_ids: Vec<String>,
+    /// Who decided about it, where somebody did.
+    pub decided: Option<Signature>,
+    /// What they decided.
+    pub decisions: Option<Decisions>,
+    /// Each field: before, as predicted, after, and the verdict. None of a group that is not
+    /// merged, or whose merge was not compared.
+    pub fields: Vec<FieldProof>,
+    /// What else was not as predicted, in words.
+    pub others: Vec<String>,
+    /// Whether the survivor was compared with its prediction.
+    pub compared: bool,
+    /// The chain's hash up to here.
+    pub hash: String,
+}
+
+/// What the certificate says that is not in the ledger's rows of the run.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// The instance.
+    pub instance: String,
+    /// Of which scans the rates are: the cache's name.
+    pub scans_of: String,
+    /// What a record costs.
+    pub price: Option<String>,
+}
+
+/// The schema of a certificate.
+pub const SCHEMA: &str = "mkto-audit/certificate/1";
+
+/// The certificate of a run, from the ledger.
+pub fn certificate_of(ledger: &Ledger, run: &PastRun, about: &About) -> Result<Certificate, Error> {
+    let plan = run.plan.clone();
+    let head = plan.as_deref().map(|plan| ledger.plan_head(plan)).transpose()?.flatten();
+    let planned_at = kept_at(ledger, plan.as_deref())?;
+    let decided = decided(ledger, run)?;
+    let mut proofs: BTreeMap<String, MergeProof> = BTreeMap::new();
+    for proof in ledger.proofs_of(run.id)? {
+        let said: MergeProof = serde_json::from_str(&proof.body)
+            .map_err(|error| ledger::Error::Damaged { what: format!("a proof: {error}") })?;
+        joined(proofs.entry(proof.key).or_default(), said);
+    }
+    let mut group: Vec<CertifiedGroup> = Vec::new();
+    for history in history_of(ledger, run, None)? {
+        let proof = proofs.remove(&history.key);
+        group.push(certified(history, proof, &decided));
+    }
+    let totals = totals(run, &group);
+    let approval = plan.as_deref().map(|plan| ledger.approval_of(plan)).transpose()?.flatten();
+    // An approval that came after the run is of another one.
+    let approved = approval
+        .filter(|approval| approval.used_at.is_some())
+        .map(|approval| Signature { by: approval.by, at: approval.at, note: approval.note });
+    let mut certificate = Certificate {
+        schema: SCHEMA.to_owned(),
+        instance: about.instance.clone(),
+        run: run.id.number(),
+        plan_name: head.as_ref().and_then(|head| head.name.clone()),
+        digest: run.digest.clone().or(head.map(|head| head.digest)),
+        plan,
+        planned_at,
+        by: run.by.clone(),
+        begun_at: run.begun_at,
+        ended_at: run.ended_at,
+        complete: run.complete,
+        settled: !ledger.has_open_calls(run.id)?,
+        approved,
+        price: about.price.clone(),
+        rate: rate(ledger, run, &about.scans_of, totals.removed)?,
+        totals,
+        group,
+        chain: chain::Chain::default(),
+    };
+    chain::close(&mut certificate);
+    Ok(certificate)
+}
+
+fn kept_at(ledger: &Ledger, plan: Option<&str>) -> Result<Option<DateTime<Utc>>, Error> {
+    let Some(id) = plan else { return Ok(None) };
+    Ok(ledger.kept_plans()?.into_iter().find(|kept| kept.id == id).map(|kept| kept.made_at))
+}
+
+/// The decisions that were in force when the run began, by key.
+fn decided(
+    ledger: &Ledger,
+    run: &PastRun,
+) -> Result<BTreeMap<String, (Signature, Decisions)>, Error> {
+    let mut decided = BTreeMap::new();
+    let Some(plan) = &run.plan else { return Ok(decided) };
+    for row in ledger.decisions_since(plan, 0)? {
+        let is_later = DateTime::parse_from_rfc3339(&row.at).is_ok_and(|at| at > run.begun_at);
+        if is_later {
+            continue;
+        }
+        let state: Decisions = serde_json::from_str(&row.state)
+            .map_err(|error| ledger::Error::Damaged { what: format!("a decision: {error}") })?;
+        if state.is_empty() {
+            decided.remove(&row.key);
+        } else {
+            let by = Signature { by: row.by, at: row.at, note: row.note };
+            decided.insert(row.key, (by, state));
+        }
+    }
+    Ok(decided)
+}
+
+/// Several calls of one group: what the first found before, and the last afterwards.
+fn joined(all: &mut MergeProof, later: MergeProof) {
+    all.others.extend(later.others);
+    for field in later.fields {
+        match all.fields.iter_mut().find(|known| known.name == field.name) {
+            None => all.fields.push(field),
+            Some(known) => {
+                let before = std::mem::take(&mut known.before);
+                let verdict = known.verdict.max(field.verdict);
+                let mended = known.mended || field.mended;
+                *known = FieldProof { verdict, mended, ..field };
+                known.before.extend(before);
+            }
+        }
+    }
+}
+
+fn certified(
+    history: GroupHistory,
+    proof: Option<MergeProof>,
+    decided: &BTreeMap<String, (Signature, Decisions)>,
+) -> CertifiedGroup {
+    let by = decided.get(&history.key);
+    let compared = proof.as_ref().is_some_and(|proof| !proof.fields.is_empty());
+    let MergeProof { fields, others } = proof.unwrap_or_default();
+    CertifiedGroup {
+        outcome: history.outcome,
+        reason: history.reason,
+        winner: history.winner,
+        removed: history.removed,
+        merged_at: history.merged_at,
+        request_ids: history.request_ids,
+        decided: by.map(|(by, _)| by.clone()),
+        decisions: by.map(|(_, decisions)| decisions.clone()),
+        fields,
+        others,
+        compared,
+        hash: String::new(),
+        key: history.key,
+    }
+}
+
+fn totals(run: &PastRun, groups: &[CertifiedGroup]) -> Totals {
+    let fields = || groups.iter().flat_map(|group| &group.fields);
+    let mut verdicts: BTreeMap<String, u64> =
+        FieldVerdict::ALL.iter().map(|verdict| (verdict.as_str().to_owned(), 0)).collect();
+    for field in fields() {
+        *verdicts.entry(field.verdict.as_str().to_owned()).or_default() += 1;
+    }
+    let opted_out = |field: &&FieldProof| field.consent && field.before.values().any(is_true);
+    let opt_outs = fields().filter(opted_out).count() as u64;
+    let opt_outs_lost =
+        fields().filter(opted_out).filter(|field| !is_true(&field.after)).count() as u64;
+    Totals {
+        merged: run.merged,
+        removed: run.removed,
+        skipped: run.skipped,
+        failed: run.failed,
+        verdicts,
+        opt_outs,
+        opt_outs_lost,
+    }
+}
+
+fn is_true(value: &Value) -> bool {
+    matches!(value, Value::Bool(true))
+}
+
+fn rate(
+    ledger: &Ledger,
+    run: &PastRun,
+    scans_of: &str,
+    removed: u64,
+) -> Result<Option<Rate>, Error> {
+    let before =
+        ledger.past_scans(scans_of)?.into_iter().filter(|scan| scan.ended_at <= run.begun_at);
+    Ok(before.max_by_key(|scan| scan.ended_at).map(|scan| Rate {
+        scanned_at: scan.ended_at,
+        records: scan.records,
+        extra_before: scan.excess,
+        extra_after: scan.excess.saturating_sub(removed),
+    }))
+}

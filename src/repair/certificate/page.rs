@@ -1,0 +1,282 @@
+//! A certificate as one page that a person reads in a browser, or prints.
+//!
+//! For: a file that holds everything it needs: the page, and below it the certificate as JSON, by
+//! which the page can be made again and compared. Never: runs a script, or asks a network for
+//! anything; its policy forbids both. Leans on: askama (`templates/certificate.html`).
+
+use std::io::{self, Write};
+
+use askama::Template;
+use serde_json::Value;
+
+use super::{Certificate, CertifiedGroup};
+use crate::embed::{harmless_json, policy_digest};
+use crate::lead::LeadId;
+use crate::merge::{FieldProof, FieldVerdict};
+use crate::terminal::{count, counted, moment};
+
+const STYLE: &str = include_str!("../../../templates/certificate.css");
+/// What stands around the certificate's JSON in the page.
+const OPEN: &str = "<script type=\"application/json\" id=\"certificate\">";
+const CLOSE: &str = "</script>";
+
+#[derive(Template)]
+#[template(path = "certificate.html")]
+struct Page {
+    style: &'static str,
+    style_digest: String,
+    run: u64,
+    instance: String,
+    warnings: Vec<String>,
+    /// A name and what it is.
+    facts: Vec<(&'static str, String)>,
+    numbers: Vec<(String, &'static str)>,
+    consent: String,
+    consents: Vec<ConsentRow>,
+    groups: Vec<GroupRows>,
+    seal: String,
+}
+
+struct ConsentRow {
+    key: String,
+    field: String,
+    before: String,
+    after: String,
+}
+
+struct GroupRows {
+    key: String,
+    what: String,
+    lines: Vec<String>,
+    fields: Vec<FieldRow>,
+    /// How many fields are not shown, since nothing happened to them.
+    kept: Option<String>,
+}
+
+struct FieldRow {
+    class: &'static str,
+    name: String,
+    before: String,
+    predicted: String,
+    after: String,
+    verdict: String,
+}
+
+/// Writes the page.
+pub fn write(certificate: &Certificate, out: &mut dyn Write) -> io::Result<()> {
+    let page = page(certificate).render().map_err(io::Error::other)?;
+    let json = serde_json::to_string(certificate).map_err(io::Error::other)?;
+    write!(out, "{page}\n{OPEN}{}{CLOSE}\n</body>\n</html>\n", harmless_json(&json))
+}
+
+/// The certificate that a page holds; none where it is no such page.
+pub fn read(page: &str) -> Option<Certificate> {
+    let (_, rest) = page.rsplit_once(OPEN)?;
+    let (json, _) = rest.split_once(CLOSE)?;
+    serde_json::from_str(json).ok()
+}
+
+fn page(certificate: &Certificate) -> Page {
+    let consents = consents(&certificate.group);
+    Page {
+        style: STYLE,
+        style_digest: policy_digest(STYLE),
+        run: certificate.run,
+        instance: certificate.instance.clone(),
+        warnings: warnings(certificate),
+        facts: facts(certificate),
+        numbers: numbers(certificate),
+        consent: consent_in_words(certificate),
+        consents,
+        groups: certificate.group.iter().map(group_rows).collect(),
+        seal: certificate.chain.seal.clone(),
+    }
+}
+
+fn warnings(certificate: &Certificate) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let of = |verdict: FieldVerdict| {
+        certificate.totals.verdicts.get(verdict.as_str()).copied().unwrap_or_default()
+    };
+    if of(FieldVerdict::Lost) > 0 {
+        let values = counted(of(FieldVerdict::Lost), "value");
+        warnings.push(format!("{values} lost: they are named below, and the ledger holds them."));
+    }
+    if of(FieldVerdict::Unexpected) > 0 {
+        let values = counted(of(FieldVerdict::Unexpected), "field");
+        warnings.push(format!("{values} not as predicted: somebody else wrote them meanwhile."));
+    }
+    if !certificate.settled {
+        let open = "A merge of this run is not settled: `mkto-audit merge --confirm` looks what became of it, \
+                    and this certificate then changes.";
+        warnings.push(open.to_owned());
+    }
+    if certificate.ended_at.is_none() {
+        warnings.push("The run was killed: it has a beginning and no end.".to_owned());
+    }
+    let not_compared =
+        certificate.group.iter().filter(|group| !group.removed.is_empty() && !group.compared);
+    let not_compared = not_compared.count() as u64;
+    if not_compared > 0 {
+        let groups = counted(not_compared, "group");
+        warnings.push(format!("{groups} merged and not compared field by field."));
+    }
+    warnings
+}
+
+fn facts(certificate: &Certificate) -> Vec<(&'static str, String)> {
+    let signed = |by: &super::Signature| {
+        let note = by.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+        format!("{} on {}{note}", by.by, by.at)
+    };
+    let mut facts = Vec::new();
+    if let Some(plan) = &certificate.plan {
+        let name = certificate.plan_name.as_ref().map(|name| format!("{name}, "));
+        facts.push(("Plan", format!("{}{plan}", name.unwrap_or_default())));
+    }
+    if let Some(at) = certificate.planned_at {
+        facts.push(("Planned", moment(at)));
+    }
+    if let Some(digest) = &certificate.digest {
+        facts.push(("Digest", digest.clone()));
+    }
+    let decided = certificate.group.iter().filter(|group| group.decided.is_some()).count() as u64;
+    facts.push(("Decided", format!("{} by a person", counted(decided, "group"))));
+    let approved = certificate
+        .approved
+        .as_ref()
+        .map_or_else(|| "by nobody; none was needed".to_owned(), signed);
+    facts.push(("Approved", approved));
+    facts.push(("Run by", certificate.by.clone().unwrap_or_else(|| "not known".to_owned())));
+    let ended = certificate.ended_at.map_or_else(|| "no end".to_owned(), moment);
+    facts.push(("From, to", format!("{}, {ended}", moment(certificate.begun_at))));
+    facts
+}
+
+fn numbers(certificate: &Certificate) -> Vec<(String, &'static str)> {
+    let totals = &certificate.totals;
+    let mut numbers = vec![
+        (count(totals.merged), "groups merged"),
+        (count(totals.removed), "records removed"),
+        (count(totals.skipped), "groups left alone"),
+        (count(totals.failed), "groups failed or not known"),
+    ];
+    for verdict in FieldVerdict::ALL {
+        let fields = totals.verdicts.get(verdict.as_str()).copied().unwrap_or_default();
+        numbers.push((
+            count(fields),
+            match verdict {
+                FieldVerdict::Kept => "fields kept",
+                FieldVerdict::Filled => "blanks filled",
+                FieldVerdict::Replaced => "values replaced as planned",
+                FieldVerdict::Dropped => "fields of which other values were dropped as planned",
+                FieldVerdict::Lost => "values lost",
+                FieldVerdict::Unexpected => "fields not as predicted",
+            },
+        ));
+    }
+    if let Some(rate) = &certificate.rate {
+        numbers.push((count(rate.extra_before), "extra records before, by the last scan"));
+        numbers.push((count(rate.extra_after), "extra records after"));
+    }
+    if let Some(price) = &certificate.price {
+        numbers.push((format!("{} × {price}", count(totals.removed)), "no longer paid for"));
+    }
+    numbers
+}
+
+fn consent_in_words(certificate: &Certificate) -> String {
+    let totals = &certificate.totals;
+    match (totals.opt_outs, totals.opt_outs_lost) {
+        (0, _) => "No record of a merged group had opted out of anything.".to_owned(),
+        (all, 0) => {
+            format!("{} on a merged record; every survivor has them.", counted(all, "opt-out"))
+        }
+        (all, lost) => format!(
+            "{} on a merged record, of which {} not on the survivor: set them in Marketo before anything is mailed.",
+            counted(all, "opt-out"),
+            counted(lost, "opt-out")
+        ),
+    }
+}
+
+fn consents(groups: &[CertifiedGroup]) -> Vec<ConsentRow> {
+    let row = |group: &CertifiedGroup, field: &FieldProof| ConsentRow {
+        key: group.key.clone(),
+        field: field.name.clone(),
+        before: before(field),
+        after: shown(&field.after),
+    };
+    let opted_out = |field: &&FieldProof| {
+        field.consent && field.before.values().any(|value| *value == Value::Bool(true))
+    };
+    groups
+        .iter()
+        .flat_map(|group| group.fields.iter().filter(opted_out).map(move |field| row(group, field)))
+        .collect()
+}
+
+fn group_rows(group: &CertifiedGroup) -> GroupRows {
+    let ids = |ids: &[LeadId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let what = match (group.winner, group.removed.is_empty()) {
+        (Some(winner), false) => {
+            let at = group.merged_at.map(|at| format!(" on {}", moment(at))).unwrap_or_default();
+            format!("{} went into {winner}{at}: {}.", ids(&group.removed), group.outcome)
+        }
+        (Some(winner), true) => format!("Nothing went into {winner}: {}.", group.outcome),
+        (None, _) => format!("{}.", group.outcome),
+    };
+    let mut lines: Vec<String> = group.reason.iter().cloned().collect();
+    if let Some(by) = &group.decided {
+        let note = by.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+        let choice = group.decisions.as_ref().and_then(|decisions| decisions.choice);
+        let choice = choice.map(|choice| format!(": {}", choice.in_words())).unwrap_or_default();
+        lines.push(format!("Decided by {} on {}{choice}{note}", by.by, by.at));
+    }
+    if !group.request_ids.is_empty() {
+        lines.push(format!("Marketo's request {}", group.request_ids.join(", ")));
+    }
+    lines.extend(group.others.iter().cloned());
+    let (still, happened): (Vec<_>, Vec<_>) =
+        group.fields.iter().partition(|field| field.verdict == FieldVerdict::Kept && !field.mended);
+    let kept = (!still.is_empty())
+        .then(|| format!("{} as they were.", counted(still.len() as u64, "other field")));
+    GroupRows {
+        key: group.key.clone(),
+        what,
+        lines,
+        fields: happened.into_iter().map(field_row).collect(),
+        kept,
+    }
+}
+
+fn field_row(field: &FieldProof) -> FieldRow {
+    let mended = if field.mended { ", written again after the merge" } else { "" };
+    FieldRow {
+        class: field.verdict.as_str(),
+        name: field.name.clone(),
+        before: before(field),
+        predicted: field.predicted.iter().map(shown).collect::<Vec<_>>().join(" or "),
+        after: shown(&field.after),
+        verdict: format!("{}{mended}", field.verdict.in_words()),
+    }
+}
+
+fn before(field: &FieldProof) -> String {
+    if field.before.is_empty() {
+        return "(blank)".to_owned();
+    }
+    let each = field.before.iter().map(|(lead, value)| format!("{lead}: {}", shown(value)));
+    each.collect::<Vec<_>>().join("; ")
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "(blank)".to_owned(),
+        Value::String(text) if text.trim().is_empty() => "(blank)".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        other => other.to_string(),
+    }
+}
