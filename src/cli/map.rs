@@ -38,7 +38,7 @@ pub(super) struct MapArgs {
     /// Write CSV to a file, or to standard output
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", conflicts_with = "json")]
     csv: Option<PathBuf>,
-    /// The columns of Fivetran's MERGED_LEAD, `merged_lead` and `into_lead`, which is the record that
+    /// The columns of Fivetran's table `MERGED_LEAD`, `merged_lead` and `into_lead`, which is the record that
     /// lives now
     #[arg(long, requires = "csv")]
     fivetran: bool,

@@ -103,7 +103,8 @@ struct Allowed {
 pub(super) async fn run(context: &mut Context, args: &MergeArgs) -> Result<Exit, Failure> {
     match findings::acknowledge(context, &args.settled)? {
         Some(exit) => Ok(exit),
-        None => plan_or_merge(context, args).await,
+        // Its state is large, and would be part of every command's.
+        None => Box::pin(plan_or_merge(context, args)).await,
     }
 }
 

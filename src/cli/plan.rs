@@ -53,7 +53,7 @@ pub(super) async fn run(context: &mut Context, args: PlanArgs) -> Result<Exit, F
         PlanCommand::Show(args) => show::run(context, &args),
         PlanCommand::List(args) => list::run(context, &args),
         PlanCommand::Diff(args) => diff::run(context, &args),
-        PlanCommand::Decide(args) => decide::run(context, args),
+        PlanCommand::Decide(args) => decide::run(context, &args),
         PlanCommand::Approve(args) => approve::run(context, &args),
         PlanCommand::Export(args) => export::run(context, &args),
         PlanCommand::Import(args) => import::run(context, &args),

@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 use super::{
     Accepted, ActivityPage, ActivityType, AtAnyTime, CustomObjectType, LeadChange, LeadPartition,
-    MergeOrder, MergeRecord, Moment, Program, ProgramMember, RecordResult, RestoreOrder, Result, Schema,
-    SendGate, Since, StaticList, StatusResult, SyncRequest, Usage,
+    MergeOrder, MergeRecord, Moment, Program, ProgramMember, RecordResult, RestoreOrder, Result,
+    Schema, SendGate, Since, StaticList, StatusResult, SyncRequest, Usage,
 };
 use crate::lead::{Lead, LeadId};
 

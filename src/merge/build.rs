@@ -75,6 +75,12 @@ pub struct Planned {
     pub left_out: Vec<LeftOut>,
 }
 
+/// Why nothing of a plan may be merged at all.
+enum Hidden {
+    NotLookedAt,
+    LookedAt(Option<String>),
+}
+
 /// A plan that is being made.
 struct Draft {
     lists: SkipLists,
@@ -85,8 +91,8 @@ struct Draft {
     /// How many groups it has.
     count: usize,
     passed_over: usize,
-    /// Why nothing of it may be merged at all; none of inner where that was looked at.
-    hidden: Option<Option<String>>,
+    /// Why nothing of it may be merged at all, once that was looked at.
+    hidden: Hidden,
     groups: Vec<PlannedGroup>,
     left_out: Vec<LeftOut>,
 }
@@ -135,7 +141,7 @@ impl<M: MergeClient> Merge<'_, M> {
             taken: BTreeSet::new(),
             count: 0,
             passed_over: 0,
-            hidden: None,
+            hidden: Hidden::NotLookedAt,
             groups: Vec::new(),
             left_out: Vec::new(),
         };
@@ -159,7 +165,7 @@ impl<M: MergeClient> Merge<'_, M> {
                 policy: planning.policy.clone(),
                 facts: self.facts.clone(),
             };
-            let header = serde_json::to_string(&header).map_err(not_written)?;
+            let header = serde_json::to_string(&header).map_err(|error| not_written(&error))?;
             let (name, at) = (planning.name.as_deref(), made_at.to_rfc3339());
             id = Some(self.ledger.keep_draft(&header, name, &at)?.plan);
         }
@@ -243,10 +249,13 @@ impl<M: MergeClient> Merge<'_, M> {
         if group.leads().any(|id| draft.taken.contains(&id)) {
             return Ok(Some("one of its leads is in another group of this plan".to_owned()));
         }
-        if draft.hidden.is_none() && !self.carries_out {
-            draft.hidden = Some(self.why_hidden(group.winner).await?);
+        if matches!(draft.hidden, Hidden::NotLookedAt) && !self.carries_out {
+            draft.hidden = Hidden::LookedAt(self.why_hidden(group.winner).await?);
         }
-        Ok(draft.hidden.clone().flatten())
+        Ok(match &draft.hidden {
+            Hidden::NotLookedAt => None,
+            Hidden::LookedAt(why) => why.clone(),
+        })
     }
 
     fn take_into(
@@ -258,8 +267,8 @@ impl<M: MergeClient> Merge<'_, M> {
     ) -> Result<(), Error> {
         let members = group.leads().filter_map(|id| live.get(&id)).cloned().collect();
         let members = draft.written.as_before(members, &self.facts);
-        let (row, body) =
-            row_of(&group, &members, &planning.policy, &self.facts).map_err(not_written)?;
+        let (row, body) = row_of(&group, &members, &planning.policy, &self.facts)
+            .map_err(|error| not_written(&error))?;
         self.ledger.draft_group(&row, &body)?;
         draft.taken.extend(group.leads());
         draft.count += 1;
@@ -275,7 +284,7 @@ impl<M: MergeClient> Merge<'_, M> {
         planning: &Planning,
         draft: &mut Draft,
     ) -> Result<(), Error> {
-        let ids = serde_json::to_string(&left.leads).map_err(not_written)?;
+        let ids = serde_json::to_string(&left.leads).map_err(|error| not_written(&error))?;
         self.ledger.draft_left(left.key.as_str(), &ids, &left.reason)?;
         if !planning.for_review || draft.count == 0 {
             draft.left_out.push(left);
@@ -356,7 +365,7 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 }
 
-fn not_written(error: serde_json::Error) -> Error {
+fn not_written(error: &serde_json::Error) -> Error {
     Error::UnusablePlan { id: "that was made".to_owned(), what: error.to_string() }
 }
 

@@ -270,10 +270,8 @@ impl Holds {
         let Some(store) = self.store.clone() else { return Ok(None) };
         let leads: Vec<LeadId> = leads.into_iter().collect();
         let (mut entries, mut missing) = self.not_held(&leads);
-        let mut leases = match missing.is_empty() {
-            true => Vec::new(),
-            false => store.try_acquire(&missing).await?,
-        };
+        let mut leases =
+            if missing.is_empty() { Vec::new() } else { store.try_acquire(&missing).await? };
         if leases.len() < missing.len() {
             self.give_back(leases).await;
             self.release_all().await;

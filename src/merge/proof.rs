@@ -99,7 +99,7 @@ pub(super) fn proof_of(
     let fate_of = |field: &str| surprises.iter().find(|one| one.difference.name == field);
     let known = in_order.first().is_some_and(|first| first.id == pending.group.winner);
     let prediction = known
-        .then(|| pending.group.predict_call(&in_order, facts, pending.rules))
+        .then(|| pending.group.predict_call(&in_order, facts, &pending.rules))
         .unwrap_or_default();
     let others = surprises
         .iter()

@@ -138,8 +138,8 @@ impl<M: MergeClient> Merge<'_, M> {
 
 /// The fields of a group that are added up, with what its losers add.
 fn sums_of<'g>(group: &'g PlannedGroup, policy: &Policy) -> Vec<Sum<'g>> {
-    let rules = group.rules(policy);
-    let ruled = group.changes.iter().filter(|change| *rules.of(&change.name) == FieldRule::Sum);
+    let of_group = group.rules(policy);
+    let ruled = group.changes.iter().filter(|change| *of_group.of(&change.name) == FieldRule::Sum);
     let sum = |change: &'g crate::dedupe::FieldChange| Sum {
         winner: group.winner,
         field: &change.name,

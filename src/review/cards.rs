@@ -130,9 +130,10 @@ fn field_of(
         label: label.unwrap_or_else(|| field.to_owned()),
         data_type: fact.map(|fact| fact.data_type.clone()).unwrap_or_default(),
         values: leads.iter().map(held).collect(),
-        rule: match group.decided.values.contains_key(field) {
-            true => "decided".to_owned(),
-            false => group.rules.get(field).cloned().unwrap_or_else(|| "winner".to_owned()),
+        rule: if group.decided.values.contains_key(field) {
+            "decided".to_owned()
+        } else {
+            group.rules.get(field).cloned().unwrap_or_else(|| "winner".to_owned())
         },
         conflict: differ(field, taking_part, facts),
         may_choose: may_be_chosen(field, facts).is_ok(),
@@ -143,8 +144,7 @@ fn field_of(
 /// Consent first, then what tells who it is, then by label.
 fn rank(field: &CardField, facts: &FieldFacts) -> (usize, usize, String) {
     let first = FIRST.iter().position(|name| *name == field.name);
-    let of_consent = facts.is_of_consent(&field.name);
-    let kind = if of_consent { 0 } else { 1 };
+    let kind = usize::from(!facts.is_of_consent(&field.name));
     (kind, first.unwrap_or(FIRST.len()), field.label.to_lowercase())
 }
 

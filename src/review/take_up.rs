@@ -93,12 +93,11 @@ pub(crate) fn permit(
     }
     let sums = loaded.index.sums();
     let needs = match rules.policy {
-        ReviewPolicy::Never => None,
         ReviewPolicy::Always => Some("`review.policy` is `always`"),
         ReviewPolicy::Risky if sums.is_risky => Some(
             "somebody decided about groups of it, or red ones merge, and `review.policy` is `risky`",
         ),
-        ReviewPolicy::Risky => None,
+        ReviewPolicy::Never | ReviewPolicy::Risky => None,
     };
     let Some(needs) = needs else { return Ok(Permitted::default()) };
     let refuse = |why: String| Error::NotApproved {

@@ -60,6 +60,7 @@ fn a_stop_file_pauses_a_run_and_the_same_command_goes_on_without_it() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the hours are those of this machine's clock")]
 fn outside_its_hours_nothing_is_merged_and_within_them_everything() {
     let instance = crowd(quick(), 2, false);
     let plan = plan_of(&instance);

@@ -225,7 +225,7 @@ async fn merge(
         across_partitions: true,
         include_deliberate: true,
         key: merge.by_schema(context.config.key.clone()),
-        ..context.config.policy()
+        ..context.config.policy(now())?
     };
     let candidates: Vec<Candidate> = loaded
         .groups

@@ -96,7 +96,7 @@ struct GroupDocument {
     decisions: Decisions,
 }
 
-pub(super) fn run(context: &mut Context, args: DecideArgs) -> Result<Exit, Failure> {
+pub(super) fn run(context: &mut Context, args: &DecideArgs) -> Result<Exit, Failure> {
     let review = super::open(context, &args.plan)?;
     let mut all: BTreeMap<String, Decisions> = BTreeMap::new();
     for email in &args.email {

@@ -7,12 +7,13 @@ async fn goes_on_after(mut bench: Bench, ended: Report, merged: usize) {
     assert!(matches!(ended.stopped, Some(Stopped::Braked(_))), "{:?}", ended.stopped);
     assert_eq!(ended.count(Outcome::Merged), merged, "{ended:?}");
     assert_eq!(ended.count(Outcome::Unknown), 0, "{ended:?}");
-    let world = bench.fake.world();
-    assert_eq!(world.merges.len(), merged);
-    // Winners that were written to and not merged are as they were.
-    let is_as_it_was = |lead: &Lead| lead.value("phone").is_none_or(|phone| phone == "7");
-    assert!(world.leads.values().all(is_as_it_was), "law 2");
-    drop(world);
+    {
+        let world = bench.fake.world();
+        assert_eq!(world.merges.len(), merged);
+        // Winners that were written to and not merged are as they were.
+        let is_as_it_was = |lead: &Lead| lead.value("phone").is_none_or(|phone| phone == "7");
+        assert!(world.leads.values().all(is_as_it_was), "law 2");
+    }
     assert_eq!(bench.ledger().open_calls().unwrap(), []);
     bench.brakes = Brakes::default();
     assert_eq!(bench.run().await.report.count(Outcome::Merged), 30 - merged);

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use super::{Certificate, CertifiedGroup};
-use crate::report::harmless;
+use crate::table::harmless;
 
 const HEADER: [&str; 13] = [
     "run",

@@ -7,6 +7,7 @@ use super::{Bench, CardFilter, Choice, Door, Tab, choice, pair};
 /// Measured by hand, in a release build:
 /// `cargo test --release --lib -- --ignored --nocapture a_hundred_thousand`
 #[test]
+#[expect(clippy::disallowed_methods, reason = "what is measured is how long it takes")]
 #[ignore = "takes a while; run by hand"]
 fn a_page_of_a_hundred_thousand_groups_comes_at_once() {
     let groups: Vec<_> =
