@@ -102,9 +102,9 @@ impl<M: RestoreClient> Restore<'_, M> {
         loss: &Loss,
         made: Option<LeadId>,
     ) -> Result<Result<RestoredReport, RestoredReport>, Error> {
-        let lost = loss.merged.loser;
+        let id = loss.merged.loser;
         let key = loss.merged.key.as_str();
-        let skipped = |why: String| RestoredReport::ended(lost, key, Status::Skipped, why);
+        let skipped = |why: String| RestoredReport::ended(id, key, Status::Skipped, why);
         if loss.lead().is_none() {
             return Ok(Err(skipped("its values are not in the ledger any more".to_owned())));
         }
@@ -113,7 +113,7 @@ impl<M: RestoreClient> Restore<'_, M> {
             let why = format!("run {} restored it{new}", earlier.run);
             return Ok(Err(RestoredReport { new_id: earlier.new, ..skipped(why) }));
         }
-        if self.live(lost).await?.lead.is_some() {
+        if self.live(id).await?.lead.is_some() {
             return Ok(Err(skipped("it is there: it was not lost, or is there again".to_owned())));
         }
         if let Some(new) = made
@@ -122,7 +122,7 @@ impl<M: RestoreClient> Restore<'_, M> {
             let why = format!("it was made anew as record {new}, which is gone by now");
             return Ok(Err(RestoredReport { new_id: made, ..skipped(why) }));
         }
-        Ok(Ok(RestoredReport::ended(lost, key, Status::WouldRestore, None)))
+        Ok(Ok(RestoredReport::ended(id, key, Status::WouldRestore, None)))
     }
 
     fn decide(&self, loss: &Loss, survivor: &Live) -> (Wanted, WinnerWanted) {
@@ -143,7 +143,7 @@ impl<M: RestoreClient> Restore<'_, M> {
             Ok(report) => report,
             Err(report) => return Ok(report),
         };
-        let Some(lost) = loss.lead().cloned() else { return Ok(report) };
+        let Some(former) = loss.lead().cloned() else { return Ok(report) };
         let is_open = |open: &OpenMaking| {
             open.what.lost == loss.merged.loser && open.what.call == loss.merged.call
         };
@@ -153,8 +153,8 @@ impl<M: RestoreClient> Restore<'_, M> {
         }
         // Under the leases of both: nobody else writes them from this look on.
         let survivor = self.live(loss.survivor).await?;
-        self.holds.keys.learn(survivor.lead.iter().chain([&lost]));
-        let ids = [lost.id, loss.survivor].into_iter().chain(made);
+        self.holds.keys.learn(survivor.lead.iter().chain([&former]));
+        let ids = [former.id, loss.survivor].into_iter().chain(made);
         if self.holds.take_leads(ids).await?.is_none() {
             report.status = Status::Failed;
             report.reason = Some(crate::merge::hold::BUSY.to_owned());
@@ -165,7 +165,7 @@ impl<M: RestoreClient> Restore<'_, M> {
         show(&mut report, &lead, &winner);
         let new = match made {
             Some(new) => new,
-            None => match self.make(order, run, loss, &lost, &lead.fields).await? {
+            None => match self.make(order, run, loss, &former, &lead.fields).await? {
                 Made::Yes(new) => new,
                 Made::No(why) => return Ok(not_made(report, Status::Failed, why)),
                 Made::NotKnown => {

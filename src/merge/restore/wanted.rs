@@ -102,7 +102,7 @@ pub(super) fn winner_wanted(
     let of_winner = format!("former values and memberships of record {id}");
     let mut wanted = WinnerWanted::default();
     wanted.report.id = id;
-    let (Some(lost), Some(winner)) = (&loss.backup, &loss.winner) else {
+    let (Some(gone), Some(winner)) = (&loss.backup, &loss.winner) else {
         wanted.missing.push(Missing::new(of_winner, "they are not in the ledger"));
         return wanted;
     };
@@ -111,11 +111,11 @@ pub(super) fn winner_wanted(
         wanted.missing.push(Missing::new(of_winner, why));
         return wanted;
     };
-    former_values(&mut wanted, loss, (&lost.lead, &winner.lead), now, facts);
+    former_values(&mut wanted, loss, (&gone.lead, &winner.lead), now, facts);
     let of_others = |rows: fn(&crate::ledger::Backup) -> Option<&Rows>| -> BTreeSet<u64> {
         loss.others.iter().filter_map(rows).flatten().filter_map(id_of).collect()
     };
-    if let (Some(lists), Some(own)) = (&lost.lists, &winner.lists) {
+    if let (Some(lists), Some(own)) = (&gone.lists, &winner.lists) {
         let kept: BTreeSet<u64> = own.iter().filter_map(id_of).collect();
         let others = of_others(|backup| backup.lists.as_ref());
         let on: BTreeSet<u64> = live.lists.iter().filter_map(id_of).collect();
@@ -124,7 +124,7 @@ pub(super) fn winner_wanted(
         });
         wanted.report.lists_left.extend(got);
     }
-    if let (Some(programs), Some(own)) = (&lost.programs, &winner.programs) {
+    if let (Some(programs), Some(own)) = (&gone.programs, &winner.programs) {
         let others = of_others(|backup| backup.programs.as_ref());
         let before = by_id(own);
         let held = by_id(&live.programs);
@@ -168,7 +168,7 @@ pub(super) fn in_words(named: &Named) -> String {
 fn former_values(
     wanted: &mut WinnerWanted,
     loss: &Loss,
-    (lost, winner): (&Lead, &Lead),
+    (gone, winner): (&Lead, &Lead),
     now: &Lead,
     facts: &FieldFacts,
 ) {
@@ -177,7 +177,7 @@ fn former_values(
     let changes: BTreeMap<&str, &FieldChange> =
         loss.changes.iter().map(|change| (change.name.as_str(), change)).collect();
     let names: BTreeSet<&str> =
-        lost.fields.keys().map(String::as_str).chain(changes.keys().copied()).collect();
+        gone.fields.keys().map(String::as_str).chain(changes.keys().copied()).collect();
     let mut nos = BTreeSet::new();
     let mut back: Vec<FormerValue> = Vec::new();
     for name in names {
@@ -192,7 +192,7 @@ fn former_values(
         if facts.holds(name, held, before) {
             continue;
         }
-        let is_lost_ones = lost.value(name).is_some_and(|value| facts.holds(name, held, value));
+        let is_lost_ones = gone.value(name).is_some_and(|value| facts.holds(name, held, value));
         let is_planned = change.is_some_and(|change| facts.holds(name, held, &change.after));
         let of_another = loss.others.iter().any(|other| {
             other.lead.value(name).is_some_and(|value| facts.holds(name, held, value))
