@@ -43,8 +43,8 @@ pub struct ErasedValues {
 }
 
 /// The tables in which values of people are, but the backups themselves.
-const TABLES: [&str; 7] =
-    ["backup", "call", "call_value", "finding", "refusal", "run_group", "plan"];
+const TABLES: [&str; 8] =
+    ["backup", "call", "call_value", "finding", "refusal", "run_group", "plan", "proof"];
 
 /// A backup that is to be erased.
 struct Row {
@@ -110,7 +110,7 @@ impl Ledger {
             )?;
             let erasure = db.last_insert_rowid();
             let triggers = without_triggers(db)?;
-            erase_rows(db, erasure, &rows, &names)?;
+            erase_rows(db, erasure, &rows, &names, before.is_none())?;
             erase_plans(db, erasure, &plans)?;
             plan_rows::erase(db, erasure, &groups, &names)?;
             triggers.iter().try_for_each(|sql| db.execute_batch(sql))?;
@@ -274,6 +274,7 @@ fn erase_rows(
     erasure: i64,
     rows: &[Row],
     names: &BTreeMap<String, String>,
+    is_person: bool,
 ) -> Result<(), Error> {
     for row in rows {
         let name = names.get(&row.key).map_or(row.key.as_str(), String::as_str);
@@ -289,17 +290,26 @@ fn erase_rows(
             "UPDATE backup SET fields = ?2, lists = NULL, programs = NULL, key = ?3 WHERE seq = ?1",
             params![row.seq, left.to_string(), name],
         )?;
-        db.execute("UPDATE call SET key = ?2 WHERE key = ?1", params![row.key, name])?;
+        // Of a person everything goes; of what is old a later plan keeps its own.
+        let of_key = params![row.key, name, is_person, row.plan];
+        db.execute(
+            "DELETE FROM proof WHERE ?2 = ?2 AND call IN
+                 (SELECT id FROM call WHERE key = ?1 AND (?3 OR plan = ?4))",
+            of_key,
+        )?;
+        for sql in [
+            "UPDATE call SET key = ?2 WHERE key = ?1 AND (?3 OR plan = ?4)",
+            "UPDATE refusal SET key = ?2 WHERE key = ?1 AND (?3 OR plan = ?4)",
+            "UPDATE finding SET key = ?2, wanted = 'null', found = 'null'
+             WHERE key = ?1 AND (?3 OR plan = ?4)",
+        ] {
+            db.execute(sql, of_key)?;
+        }
         db.execute(
             "UPDATE call_value SET before = 'null', after = 'null'
              WHERE lead = ?1 AND call IN (SELECT id FROM call WHERE plan = ?2)",
             params![row.lead, row.plan],
         )?;
-        db.execute(
-            "UPDATE finding SET key = ?2, wanted = 'null', found = 'null' WHERE key = ?1",
-            params![row.key, name],
-        )?;
-        db.execute("UPDATE refusal SET key = ?2 WHERE key = ?1", params![row.key, name])?;
         db.execute(
             "UPDATE run_group SET reason = NULL WHERE winner = ?1
                  AND run IN (SELECT seq FROM run_end WHERE plan = ?2)",

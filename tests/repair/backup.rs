@@ -161,7 +161,9 @@ fn a_persons_values_are_erased_to_the_byte_and_the_rest_stays() {
     let restored = instance.run(["restore", "--id", "2", "--confirm", "--json"]);
     assert_eq!(restored.json()["restored"][0]["status"], "skipped", "{}", restored.picture());
     let db = rusqlite::Connection::open(ledger_file(&instance)).unwrap();
-    for table in ["backup", "call", "call_value", "finding", "refusal", "run_group", "plan"] {
+    for table in
+        ["backup", "call", "call_value", "finding", "refusal", "run_group", "plan", "proof"]
+    {
         let triggers: i64 = db
             .query_row(
                 "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1",
