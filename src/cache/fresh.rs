@@ -209,7 +209,7 @@ impl Fresh {
         if let Some(lines) = lines {
             self.highest = Some(lines.last);
             let ids = (id_of(lines.first)?, id_of(lines.last)?);
-            let counts = (batch.len() as i64, lines.keyed as i64);
+            let counts = (batch.len(), lines.keyed);
             return packed::put(db, ids, counts, lines.text);
         }
         if !batch.is_empty() && self.highest.take().is_some() {

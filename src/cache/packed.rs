@@ -33,7 +33,7 @@ impl<'a> Line<'a> {
     pub(super) fn of(text: &'a str) -> rusqlite::Result<Self> {
         let parts = text.strip_prefix('[').and_then(|text| text.split_once(','));
         let (id, rest) = parts.ok_or_else(|| odd("a line without an id"))?;
-        Ok(Self { id: id.parse().map_err(|_| odd("an odd id"))?, rest: Rest::Packed(rest) })
+        Ok(Self { id: id.parse::<i64>().map_err(odd)?, rest: Rest::Packed(rest) })
     }
 
     /// Its key, and its body.
@@ -73,11 +73,11 @@ fn end_of_text(json: &str) -> Option<usize> {
 fn text_of(json: &str) -> rusqlite::Result<Cow<'_, str>> {
     match json.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
         Some(text) if !text.contains('\\') => Ok(Cow::Borrowed(text)),
-        _ => serde_json::from_str::<String>(json).map(Cow::Owned).map_err(|_| odd("an odd key")),
+        _ => serde_json::from_str::<String>(json).map(Cow::Owned).map_err(odd),
     }
 }
 
-fn odd(what: &'static str) -> rusqlite::Error {
+fn odd(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, Type::Text, what.into())
 }
 
@@ -165,11 +165,17 @@ pub(super) fn highest(db: &Connection) -> rusqlite::Result<Option<i64>> {
 pub(super) fn put(
     db: &Connection,
     (first, last): (i64, i64),
-    (leads, keyed): (i64, i64),
+    (leads, keyed): (usize, usize),
     lines: &str,
 ) -> rusqlite::Result<()> {
     db.prepare_cached("INSERT INTO packed VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![first, last, leads, keyed, lines])
+        .execute(params![
+            first,
+            last,
+            (leads as u64).cast_signed(),
+            (keyed as u64).cast_signed(),
+            lines
+        ])
         .map(drop)
 }
 

@@ -204,16 +204,17 @@ fn simple_line(
     let line = chunk.get(..end)?;
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     // Without a branch, so that many bytes are looked at together.
-    let (mut is_odd, mut is_escaped, mut all_bits) = (false, false, 0_u8);
+    let (mut odd, mut escaped, mut all_bits) = (0, 0, 0_u8);
     for byte in line {
-        is_odd |= (*byte < b' ') & (*byte != dialect.separator) | (*byte == b'"');
-        is_escaped |= *byte == b'\\';
+        odd |= u8::from(*byte < b' ') & u8::from(*byte != dialect.separator);
+        odd |= u8::from(*byte == b'"');
+        escaped |= u8::from(*byte == b'\\');
         all_bits |= byte;
     }
-    if is_odd {
+    if odd != 0 {
         return None;
     }
-    row.is_plain = !is_escaped && (all_bits.is_ascii() || std::str::from_utf8(line).is_ok());
+    row.is_plain = escaped == 0 && (all_bits.is_ascii() || std::str::from_utf8(line).is_ok());
     row.text.extend_from_slice(line);
     row.text.push(0);
     row.ends.extend(memchr::memchr_iter(dialect.separator, line));

@@ -7,7 +7,8 @@ use crate::cache::{Cache, Error, ScanSpec, hashes, member, packed as stored};
 fn leads_in_the_order_of_their_ids_are_packed_and_others_are_rows() {
     let (place, other) = (Place::new(), Place::new());
     let (mut packed, mut rows) = (place.open(), other.open());
-    let leads: Vec<(u64, u8)> = (1..=1_500).map(|id| (id, (id % 250) as u8)).collect();
+    let leads: Vec<(u64, u8)> =
+        (1..=1_500).map(|id| (id, u8::try_from(id % 250).unwrap())).collect();
     make(&mut packed, &Change::Load(leads.clone()));
     make(&mut rows, &Change::Load(leads.iter().rev().copied().collect()));
     let used = |cache: &Cache| stored::is_used(&cache.db).unwrap();
