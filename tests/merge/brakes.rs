@@ -8,11 +8,19 @@ use mkto_sandbox::{Meanwhile, Moment};
 use serde_json::{Value, json};
 
 use crate::support::merging::{command, crowd, emails_are_unique, merge, nothing_is_lost};
-use crate::support::{Instance, Run, quick};
+use crate::support::{Instance, Run, UNHURRIED, quick};
+
+/// By the clock on the wall no look becomes too old only because this machine is busy.
+fn unhurried(groups: usize) -> Instance {
+    let mut options = quick();
+    options.set_knob("clock_speed=1").unwrap();
+    crowd(options, groups, false)
+}
 
 fn with(instance: &Instance, flags: &[&str], variables: &[(&str, &str)]) -> Run {
     let mut command = command(instance, flags);
-    Run::of(command.envs(variables.iter().copied()).stdin(Stdio::null()))
+    command.env(UNHURRIED.0, UNHURRIED.1).envs(variables.iter().copied());
+    Run::of(command.stdin(Stdio::null()))
 }
 
 fn merges(instance: &Instance) -> u64 {
@@ -26,7 +34,7 @@ fn plan_of(instance: &Instance) -> String {
 
 #[test]
 fn a_stop_file_pauses_a_run_and_the_same_command_goes_on_without_it() {
-    let instance = crowd(quick(), 12, false);
+    let instance = unhurried(12);
     let before = instance.sandbox.leads();
     let plan = plan_of(&instance);
     let file = instance.path("stop");
@@ -62,7 +70,7 @@ fn a_stop_file_pauses_a_run_and_the_same_command_goes_on_without_it() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the hours are those of this machine's clock")]
 fn outside_its_hours_nothing_is_merged_and_within_them_everything() {
-    let instance = crowd(quick(), 2, false);
+    let instance = unhurried(2);
     let plan = plan_of(&instance);
     let flags = ["--plan", &plan, "--confirm"];
     // Whatever day it is, and should midnight pass meanwhile.
@@ -79,7 +87,7 @@ fn outside_its_hours_nothing_is_merged_and_within_them_everything() {
 
 #[test]
 fn calls_that_others_need_are_left_to_them() {
-    let instance = crowd(quick(), 2, false);
+    let instance = unhurried(2);
     let plan = plan_of(&instance);
     let flags = ["--plan", &plan, "--confirm"];
     let of = |quota, leave| {
