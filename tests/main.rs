@@ -24,6 +24,7 @@ mod guard;
 mod interrupt;
 mod merge;
 mod plan;
+mod plan_files;
 mod refresh;
 mod repair;
 mod report;

@@ -7,7 +7,7 @@ use rust_xlsxwriter::{
 
 use super::MOST_LINKS;
 use super::drop_down::{DropDowns, fixed};
-use super::look::{AMBER, Column, GREEN, GREY, Look, RED, edited, set_up, shown};
+use super::look::{AMBER, Column, GREEN, GREY, Look, RED, edited, set_height, set_up, shown};
 use super::of_book::{decision_text, keep_text, note_text};
 use crate::dedupe::Choice;
 use crate::lead::LeadId;
@@ -24,19 +24,19 @@ pub(super) const NOTE: &str = "Note";
 
 const COLUMNS: [Column; 14] = [
     shown(GROUP, 7.0),
-    shown("Duplicates of", 27.0),
-    shown("Name", 17.0),
+    shown("Duplicates of", 25.0),
+    shown("Name", 15.0),
     shown("Risk", 8.0),
     edited(DECISION, 13.0),
     edited(KEEP, 12.0),
-    edited(NOTE, 22.0),
-    shown("As it stands", 18.0),
-    shown("Warnings", 40.0),
-    shown("Consent", 26.0),
+    edited(NOTE, 20.0),
+    shown("As it stands", 15.0),
+    shown("Warnings", 36.0),
+    shown("Consent", 24.0),
     shown("Values dropped", 9.0),
-    shown("How the group came about", 26.0),
-    shown("Why this record", 24.0),
-    shown("In Marketo", 11.0),
+    shown("How the group came about", 21.0),
+    shown("Why this record", 18.0),
+    shown("In Marketo", 10.0),
 ];
 
 const DECISION_AT: u16 = 4;
@@ -80,20 +80,26 @@ impl Decide {
         self.row += 1;
         let (row, look) = (self.row, &self.look);
         let text = |text: String| short(without_controls(text), LONG);
-        sheet
-            .write_string_with_format(row, 0, number(card).to_string(), &look.middle)?
-            .write_string_with_format(row, 1, text(card.key.clone()), &look.plain)?
-            .write_string_with_format(row, 2, text(person(card)), &look.plain)?
-            .write_string_with_format(row, 3, capital(card.risk.as_str()), look.risk(card.risk))?
-            .write_string_with_format(row, DECISION_AT, decision_text(card), &look.edit)?
-            .write_string_with_format(row, KEEP_AT, keep_text(card), &look.edit)?
-            .write_string_with_format(row, 6, note_text(card), &look.edit)?
-            .write_string_with_format(row, 7, as_it_stands(card), &look.plain)?
-            .write_string_with_format(row, 8, text(warnings(card)), &look.plain)?
-            .write_string_with_format(row, 9, told(card.consent.as_deref()), &look.plain)?
-            .write_string_with_format(row, 10, card.dropped.to_string(), &look.middle)?
-            .write_string_with_format(row, 11, told(Some(&card.cause_in_words)), &look.plain)?
-            .write_string_with_format(row, 12, told(Some(&card.why)), &look.plain)?;
+        let cells = [
+            (number(card).to_string(), &look.middle),
+            (text(card.key.clone()), &look.plain),
+            (text(person(card)), &look.plain),
+            (capital(card.risk.as_str()), look.risk(card.risk)),
+            (decision_text(card).to_owned(), &look.edit),
+            (keep_text(card), &look.edit),
+            (note_text(card), &look.edit),
+            (as_it_stands(card), &look.plain),
+            (text(warnings(card)), &look.plain),
+            (told(card.consent.as_deref()), &look.plain),
+            (card.dropped.to_string(), &look.middle),
+            (told(Some(&card.cause_in_words)), &look.plain),
+            (told(Some(&card.why)), &look.plain),
+        ];
+        for ((cell, format), place) in cells.iter().zip(0..) {
+            sheet.write_string_with_format(row, place, cell, format)?;
+        }
+        let texts = cells.iter().zip(COLUMNS);
+        set_height(sheet, row, texts.map(|((cell, _), column)| (cell.as_str(), column.width)))?;
         link(sheet, row, LAST, kept_lead(card), look, &mut self.links)?;
         let ids = card.leads.iter().map(|lead| lead.id).take(usize::from(self.ids));
         let mut listed = 0;

@@ -43,6 +43,8 @@ pub(super) const fn edited(heading: &'static str, width: f64) -> Column {
 #[derive(Debug, Clone)]
 pub(super) struct Look {
     pub(super) plain: Format,
+    /// Text that is cut where its column ends.
+    pub(super) cut: Format,
     /// Text in the middle of a narrow column.
     pub(super) middle: Format,
     pub(super) edit: Format,
@@ -64,6 +66,7 @@ impl Look {
             .set_border_color(LINE);
         let over = |format: &Format, color: u32| format.clone().set_background_color(color);
         let plain = background.map_or(base.clone(), |color| over(&base, color));
+        let cut = plain.clone().unset_text_wrap();
         let risk = |color| over(&base, color).set_align(FormatAlign::Center);
         Self {
             middle: plain.clone().set_align(FormatAlign::Center),
@@ -76,6 +79,7 @@ impl Look {
             dropped: over(&base, AMBER),
             aside: plain.clone().set_font_color(0x0078_7F8A),
             risks: [risk(GREEN), risk(AMBER), risk(RED)],
+            cut,
             plain,
         }
     }
@@ -129,6 +133,35 @@ pub(super) fn set_up(
     print_well(sheet, plan);
     sheet.set_repeat_rows(0, 0)?;
     Ok(())
+}
+
+/// Sets the height of a row by its texts, each with the width of its column. Excel would find it by
+/// itself when it opens the file; others do not.
+pub(super) fn set_height<'a>(
+    sheet: &mut Worksheet,
+    row: u32,
+    texts: impl IntoIterator<Item = (&'a str, f64)>,
+) -> Result<(), XlsxError> {
+    /// In points, of the standard font.
+    const LINE_HEIGHT: f64 = 15.0;
+    /// A row stays a row.
+    const MOST_LINES: u32 = 10;
+    let lines = texts.into_iter().map(|(text, width)| lines(text, width)).max();
+    let lines = lines.unwrap_or(1).clamp(1, MOST_LINES);
+    sheet.set_row_height(row, f64::from(lines) * LINE_HEIGHT + 1.0)?;
+    Ok(())
+}
+
+/// How many lines a text takes in a column that is so many characters wide.
+fn lines(text: &str, width: f64) -> u32 {
+    // Words do not end where a line does, and some fonts are wider.
+    let room = width * 0.9;
+    let of = |line: &str| {
+        let length = u32::try_from(line.chars().count()).unwrap_or(u32::MAX);
+        let full = (1..=10).find(|lines| f64::from(length) <= room * f64::from(*lines));
+        full.unwrap_or(10)
+    };
+    text.lines().map(of).sum()
 }
 
 /// A4 across, as wide as the paper, with the plan and the page below.

@@ -2,10 +2,13 @@
 
 use rust_xlsxwriter::{Format, FormatAlign, Worksheet, XlsxError};
 
-use super::look::print_well;
+use super::look::{print_well, set_height};
 use super::name_of;
 use crate::review::sheet::words::BLANK;
 use crate::review::sheet::{PlanFacts, Survey};
+
+/// Of the column of text.
+const WIDTH: f64 = 105.0;
 
 /// A heading, and what is said below it.
 type Part = (&'static str, Vec<String>);
@@ -15,7 +18,7 @@ pub(super) fn write(
     plan: &PlanFacts,
     survey: &Survey,
 ) -> Result<(), XlsxError> {
-    sheet.set_name("Read me")?.set_column_width(0, 22)?.set_column_width(1, 105)?;
+    sheet.set_name("Read me")?.set_column_width(0, 22)?.set_column_width(1, WIDTH)?;
     let title = Format::new().set_bold().set_font_size(15.0).set_font_color(0x001F_3A5F);
     sheet.write_string_with_format(0, 0, "Which duplicates are merged: please decide", &title)?;
     sheet.set_row_height(0, 26)?;
@@ -29,6 +32,7 @@ pub(super) fn write(
             if is_first {
                 sheet.write_string_with_format(row, 0, name, &heading)?;
             }
+            set_height(sheet, row, [(line.as_str(), WIDTH)])?;
             sheet.write_string_with_format(row, 1, line, &text)?;
             row += 1;
         }
@@ -61,7 +65,9 @@ fn parts(plan: &PlanFacts, survey: &Survey) -> Vec<Part> {
         (
             "Sheet Decide",
             words(&[
-                "Decision: Merge. Skip leaves the group alone in this plan. Hold leaves it alone until somebody has looked into it. Not the same leaves it alone in every plan, until its address or a name on it changes.",
+                "Decision: Merge merges the group, also where it is red.",
+                "Skip leaves it alone in this plan. Hold leaves it alone until somebody has looked into it.",
+                "Not the same leaves it alone in every plan, until its address or a name on it changes.",
                 "Record to keep: the record that stays; the others are merged into it. Empty: the one that the plan chose.",
                 "Note: why, for whoever reads it later. It changes nothing about the merge.",
             ]),
@@ -76,7 +82,8 @@ fn parts(plan: &PlanFacts, survey: &Survey) -> Vec<Part> {
             "Sheet Values",
             vec![
                 "After the merge: what the record to keep will hold. Green: a value that stays. Amber: a value that is lost.".to_owned(),
-                "Value to keep: choose the value of a record. Or type a value: one that no record holds. Fill one of the two cells, not both; both empty: as the plan has it.".to_owned(),
+                "Value to keep: choose the value of a record. Or type a value: one that no record holds.".to_owned(),
+                "Fill one of the two cells, not both. Both empty: as the plan has it.".to_owned(),
                 format!("{BLANK} in the column \"Or type a value\" empties the field. Dates are written as 2026-01-31."),
             ],
         ),

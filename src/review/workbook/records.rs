@@ -53,7 +53,7 @@ impl Records {
             let included = yes_no(is_included(&card.decisions, lead.id));
             sheet
                 .write_string_with_format(row, 0, number(card).to_string(), &look.middle)?
-                .write_string_with_format(row, 1, text(&card.key), &look.plain)?
+                .write_string_with_format(row, 1, text(&card.key), &look.cut)?
                 .write_string_with_format(row, 2, lead.id.to_string(), &look.plain)?
                 .write_string_with_format(row, INCLUDE_AT, included, &look.edit)?;
             let part = match lead.role {
@@ -64,7 +64,7 @@ impl Records {
             sheet.write_string_with_format(row, 4, part.0, part.1)?;
             for (value, place) in person(lead).into_iter().zip(5..) {
                 let value = text(value.as_deref().unwrap_or_default());
-                sheet.write_string_with_format(row, place, value, &look.plain)?;
+                sheet.write_string_with_format(row, place, value, &look.cut)?;
             }
             link(sheet, row, LAST, Some(lead), look, &mut self.links)?;
         }

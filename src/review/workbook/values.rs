@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::decide::{GROUP, LONG};
 use super::drop_down::DropDowns;
-use super::look::{BAND, Column, Look, edited, set_up, shown};
+use super::look::{BAND, Column, Look, edited, set_height, set_up, shown};
 use super::of_book::chosen_text;
 use crate::dedupe::ChosenValue;
 use crate::lead::LeadId;
@@ -25,12 +25,15 @@ pub(super) const FIELD: &str = "API name";
 pub(super) const CHOOSE: &str = "Value to keep";
 pub(super) const TYPED: &str = "Or type a value";
 
+const AFTER_WIDTH: f64 = 24.0;
+const RECORD_WIDTH: f64 = 26.0;
+
 const COLUMNS: [Column; 8] = [
     shown(GROUP, 7.0),
     shown("Duplicates of", 27.0),
     shown("Field", 18.0),
     shown(FIELD, 17.0),
-    shown("After the merge", 24.0),
+    shown("After the merge", AFTER_WIDTH),
     shown("Because of", 11.0),
     edited(CHOOSE, 27.0),
     edited(TYPED, 20.0),
@@ -69,7 +72,7 @@ impl Values {
             };
             let place = RECORDS_AT + number;
             sheet
-                .set_column_width(place, 26)?
+                .set_column_width(place, RECORD_WIDTH)?
                 .write_string_with_format(0, place, name, &heading)?;
         }
         let message = "Choose a value of the list, or empty the cell and type one in the next column. Both empty: as the plan has it.";
@@ -99,7 +102,7 @@ impl Values {
         let edit = if field.may_choose { &look.edit } else { &look.aside };
         sheet
             .write_string_with_format(row, 0, number(card).to_string(), &look.middle)?
-            .write_string_with_format(row, 1, text(card.key.clone()), &look.plain)?
+            .write_string_with_format(row, 1, text(card.key.clone()), &look.cut)?
             .write_string_with_format(row, 2, text(field.label.clone()), &look.plain)?
             .write_string_with_format(row, 3, field.name.as_str(), &look.aside)?
             .write_string_with_format(
@@ -111,6 +114,7 @@ impl Values {
             .write_string_with_format(row, 5, text(field.rule.clone()), &look.aside)?
             .write_string_with_format(row, CHOOSE_AT, chosen_text(card, field, now), edit)?
             .write_string_with_format(row, CHOOSE_AT + 1, typed_text(field, now), edit)?;
+        let mut texts = vec![(text(value_or_blank(field, &field.after)), AFTER_WIDTH)];
         let mut listed = 0;
         for (lead, place) in card.leads.iter().zip(0..self.records) {
             let value = held(card, field, lead.id);
@@ -122,9 +126,11 @@ impl Values {
                 _ => &look.plain,
             };
             let entry = choice_text(card, field, lead.id);
-            sheet.write_string_with_format(row, RECORDS_AT + place, entry, format)?;
+            sheet.write_string_with_format(row, RECORDS_AT + place, entry.as_str(), format)?;
+            texts.push((entry, RECORD_WIDTH));
             listed += 1;
         }
+        set_height(sheet, row, texts.iter().map(|(text, width)| (text.as_str(), *width)))?;
         self.choose.add(sheet, row, if field.may_choose { listed } else { 0 })
     }
 

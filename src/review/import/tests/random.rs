@@ -116,8 +116,12 @@ impl Chance {
                     decisions.values.insert(field.name.to_owned(), from);
                 }
                 1 => {
-                    let typed = ChosenValue::Typed(self.value(field.data_type, 7));
-                    decisions.values.insert(field.name.to_owned(), typed);
+                    let value = self.value(field.data_type, 7);
+                    // In a workbook nobody can type the word for a blank and mean the word.
+                    if value != json!("(blank)") {
+                        let typed = ChosenValue::Typed(value);
+                        decisions.values.insert(field.name.to_owned(), typed);
+                    }
                 }
                 _ => {}
             }
@@ -146,10 +150,8 @@ fn groups(seed: u64, many: u64) -> (Vec<Card>, Vec<Option<Decisions>>) {
     (0..many).map(|place| chance.group(place)).unzip()
 }
 
-/// A choice of the record that is kept anyway cannot be told from none, and in a workbook nobody can
-/// type the word for a blank and mean the word.
+/// A choice of the record that is kept anyway cannot be told from none.
 fn sayable(card: &Card, mut wanted: Decisions) -> Decisions {
-    wanted.values.retain(|_, value| *value != ChosenValue::Typed(json!("(blank)")));
     if wanted.winner == kept(card) {
         wanted.winner = card.decisions.winner;
     }
