@@ -255,7 +255,7 @@ function app(source) {
       byId("filters").hidden = tab === "blocked";
       await load({ open: false });
       // A filter keeps the focus where somebody types; it says what came of it.
-      tell(`${TABS[tab].word}: ${counted(state.total, "group")}.`);
+      say(`${TABS[tab].word}: ${counted(state.total, "group")}.`);
     });
   }
 

@@ -25,13 +25,15 @@ function heading(card, id, isOpen, act) {
 
 function body(card, id, act) {
   const dropped = card.dropped ? `${counted(card.dropped, "value")} will be dropped.` : "No value will be dropped.";
+  // What the red band says is not said again.
+  const warnings = card.warnings.filter((warning) => warning !== card.objection);
   const equal = card.equal ? `${counted(card.equal, "field is", "fields are")} equal or blank on the others, and not shown.` : "";
   return el("div", { id: `${id}-body`, class: "body" },
-    el("p", { class: "cause" }, el("strong", {}, "How it came about: "), card.cause_in_words),
-    card.refused && el("p", { class: "band refused", role: "note" }, el("strong", {}, "This cannot be carried out. "), card.refused),
-    card.objection && el("p", { class: "band objection", role: "note" }, el("strong", {}, "Look closely. "), card.objection),
-    card.consent && el("p", { class: "band consent", role: "note" }, el("strong", {}, "Consent. "), card.consent),
-    card.warnings.length > 0 && el("ul", { class: "warnings" }, card.warnings.map((warning) => el("li", {}, warning))),
+    el("p", { class: "cause" }, el("strong", {}, "How it came about: "), sentence(card.cause_in_words)),
+    card.refused && el("p", { class: "band refused", role: "note" }, el("strong", {}, "This cannot be carried out. "), sentence(card.refused)),
+    card.objection && el("p", { class: "band objection", role: "note" }, el("strong", {}, "Look closely. "), sentence(card.objection)),
+    card.consent && el("p", { class: "band consent", role: "note" }, el("strong", {}, "Consent. "), sentence(card.consent)),
+    warnings.length > 0 && el("ul", { class: "warnings" }, warnings.map((warning) => el("li", {}, sentence(warning)))),
     el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Records of ${card.key}` }, table(card, act)),
     el("p", { class: "small" }, `${card.why ? `${card.why} ` : ""}${dropped} ${equal}`.trim(), card.isRecalculated && el("span", {}, " Values marked ≈ are worked out anew when the decisions are imported.")),
     el("p", { class: "notes" }, el("label", {}, "Note, for whoever asks later ", el("input", { type: "text", value: card.decisions.note || "", maxlength: 500, "data-focus": "note", onchange: (event) => act.note(event.target.value) }))),
@@ -77,7 +79,8 @@ function recordHead(lead, place, act) {
 }
 
 function fieldRow(card, field, act) {
-  return el("tr", { role: "row", class: field.conflict ? "conflict" : "" },
+  const drops = field.values.some((value, place) => card.leads[place].role !== "left_out" && !isBlank(value) && !same(value, field.after));
+  return el("tr", { role: "row", class: field.conflict || drops ? "conflict" : "" },
     el("th", { role: "rowheader", scope: "row", class: "field" }, isolated(field.label || field.name)),
     card.leads.map((lead, place) => valueCell(card, field, lead, place, act)),
     afterCell(card, field, act));

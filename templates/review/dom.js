@@ -21,10 +21,16 @@ function replaceKeepingFocus(old, made) {
   if (focused) made.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
 }
 
+// Said by a screen reader.
+function say(text) {
+  byId("status").textContent = text;
+  byId("status").classList.remove("fresh");
+}
+
 // Said by a screen reader, and shown for a moment.
 function tell(text) {
   const status = byId("status");
-  status.textContent = text;
+  say(text);
   status.classList.add("fresh");
   clearTimeout(tell.timer);
   tell.timer = setTimeout(() => status.classList.remove("fresh"), 4_000);

@@ -43,7 +43,7 @@
     if (source.isLive) await source.enter();
     await page.refreshHead();
     const { head } = page.state;
-    byId("about-plan").textContent = [head.instance, `plan ${head.name || head.plan}`, head.made_at && `made ${day(head.made_at)}`].filter(Boolean).join(", ");
+    byId("about-plan").textContent = [head.instance, `plan ${head.name || head.plan}`, head.made_at && `made ${day(head.made_at)}`].filter(Boolean).join(", ") + ".";
     document.title = `Decide: ${head.name || head.plan}`;
     if (source.isLive) byId("deciding-as").textContent = source.by ? `You decide as ${source.by}.` : "";
     byId("review").hidden = false;

@@ -50,6 +50,9 @@ function ruleInWords(rule) {
 const number = (count) => Number(count).toLocaleString("en");
 const counted = (count, one, many) => `${number(count)} ${Number(count) === 1 ? one : many || `${one}s`}`;
 
+// Words of the program begin as a sentence does.
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 function shown(value) {
   if (value === null || value === undefined || value === "") return "blank";
   if (value === true) return "yes";

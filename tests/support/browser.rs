@@ -171,12 +171,15 @@ impl Browser {
         self.call("Input.insertText", &json!({"text": text}));
     }
 
-    /// Clicks the middle of the first element that a selector finds.
+    /// Clicks the middle of the first element that a selector finds, once the window shows where it
+    /// was scrolled to.
     #[track_caller]
     pub fn click(&mut self, selector: &str) {
         let place = self.eval(&format!(
-            "(() => {{ const found = document.querySelector({}); if (!found) return null; \
-             found.scrollIntoView({{block: 'center'}}); const box = found.getBoundingClientRect(); \
+            "(async () => {{ const found = document.querySelector({}); if (!found) return null; \
+             found.scrollIntoView({{block: 'center'}}); \
+             await new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next))); \
+             const box = found.getBoundingClientRect(); \
              return [box.x + box.width / 2, box.y + box.height / 2]; }})()",
             json!(selector)
         ));
