@@ -54,7 +54,7 @@ pub(super) fn set_of_cause(
     let at = |what: String| Error::at(format!("{place}: `cause.{rest}`"), what);
     let (cause, key) = rest.split_once('.').unwrap_or((rest, ""));
     let cause: Cause = cause.parse().map_err(|unknown| at(format!("{unknown}")))?;
-    let rules = config.causes.entry(cause).or_insert_with(CauseRules::default);
+    let rules: &mut CauseRules = config.causes.entry(cause).or_default();
     if key == "winner.order" {
         rules.winner = Some(winner_order(value).map_err(at)?);
     } else if let Some(field) = key.strip_prefix("fields.") {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::report::{Fate, Surprise};
 use super::settle::Pending;
-use crate::dedupe::{Expected, FieldFacts};
+use crate::dedupe::{Expected, FieldFacts, Prediction};
 use crate::lead::{Lead, LeadId};
 
 /// What became of a field of the survivor.
@@ -98,9 +98,11 @@ pub(super) fn proof_of(
     let in_order: Vec<&Lead> = pending.leads().filter_map(|id| pending.before.get(&id)).collect();
     let fate_of = |field: &str| surprises.iter().find(|one| one.difference.name == field);
     let known = in_order.first().is_some_and(|first| first.id == pending.group.winner);
-    let prediction = known
-        .then(|| pending.group.predict_call(&in_order, facts, &pending.rules))
-        .unwrap_or_default();
+    let prediction = if known {
+        pending.group.predict_call(&in_order, facts, &pending.rules)
+    } else {
+        Prediction::default()
+    };
     let others = surprises
         .iter()
         .filter(|one| !prediction.fields.contains_key(&one.difference.name))

@@ -88,9 +88,9 @@ impl SkipLists {
                 }
                 let (page, next) = marketo.list_members(*list, token.as_deref()).await?;
                 calls += 1;
-                page.into_iter().for_each(|lead| {
+                for lead in page {
                     members.entry(lead).or_default().insert(*list);
-                });
+                }
                 token = next;
                 if token.is_none() {
                     break;

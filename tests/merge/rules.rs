@@ -68,8 +68,7 @@ fn each_skip_rule_leaves_its_group_alone_and_says_which_rule_and_which_record() 
         (
             "partition",
             format!(
-                "`skip.partitions` leaves it alone: lead {} is in the partition Partners",
-                partition
+                "`skip.partitions` leaves it alone: lead {partition} is in the partition Partners"
             ),
         ),
         (
@@ -99,6 +98,7 @@ fn each_skip_rule_leaves_its_group_alone_and_says_which_rule_and_which_record() 
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "lately is by this machine's clock")]
 fn who_was_changed_lately_is_left_alone_and_so_is_who_came_onto_a_list_since_the_plan() {
     let instance = Instance::start(quick());
     let now = chrono::Utc::now().to_rfc3339();
@@ -225,16 +225,16 @@ const ORDERS: &[&str] =
 
 /// A section of rules and an order, drawn.
 fn drawn_rules(dice: &mut Dice, section: &str) -> String {
-    let mut rules = format!("[{section}fields]\n");
+    let mut rules = vec![format!("[{section}fields]\n")];
     for field in FIELDS.iter().filter(|_| dice.one_in(2)).collect::<Vec<_>>() {
         let rule = match *dice.pick::<&str>(RULES) {
             "concat" if *field == "leadScore" => "sum",
             "concat" if *field == "phone" => "newest",
             rule => rule,
         };
-        rules.push_str(&format!("{field} = '{rule}'\n"));
+        rules.push(format!("{field} = '{rule}'\n"));
     }
-    rules
+    rules.concat()
 }
 
 fn drawn_order(dice: &mut Dice) -> String {

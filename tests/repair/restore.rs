@@ -208,6 +208,7 @@ fn a_lead_whose_answer_is_lost_is_looked_for_and_never_made_twice() {
 }
 
 /// How it became known what came of each call that was to make a record.
+#[expect(clippy::disallowed_methods, reason = "a hand on the file, past the ledger")]
 fn how_makings_ended(instance: &Instance) -> Vec<String> {
     let db = rusqlite::Connection::open(open_ledger(instance).path()).unwrap();
     let mut query = db.prepare("SELECT how FROM making_end ORDER BY making").unwrap();

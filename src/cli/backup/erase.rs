@@ -39,7 +39,8 @@ pub(super) struct EraseArgs {
 }
 
 fn age(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|_| "it takes a time such as 90d or 1y".to_owned())
+    humantime::parse_duration(text)
+        .map_err(|_no_time| "it takes a time such as 90d or 1y".to_owned())
 }
 
 #[derive(Debug, Serialize)]

@@ -133,17 +133,16 @@ impl Lines {
         let mut found = Vec::new();
         for line in self.take(group) {
             let Some(cell) = self.cell(&line, &Role::Id) else { continue };
-            match whole_number(cell.text).filter(|id| leads.contains(id)) {
-                Some(id) => found.push((id, line)),
-                None => {
-                    let ids: Vec<String> = leads.iter().map(ToString::to_string).collect();
-                    let told = format!(
-                        "{} is no record of group {group}; its records are {}",
-                        cell.quoted(),
-                        ids.join(", ")
-                    );
-                    bad.add(cell.place, told);
-                }
+            if let Some(id) = whole_number(cell.text).filter(|id| leads.contains(id)) {
+                found.push((id, line));
+            } else {
+                let ids: Vec<String> = leads.iter().map(ToString::to_string).collect();
+                let told = format!(
+                    "{} is no record of group {group}; its records are {}",
+                    cell.quoted(),
+                    ids.join(", ")
+                );
+                bad.add(cell.place, told);
             }
         }
         self.without_repeats(found, bad)

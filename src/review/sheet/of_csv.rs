@@ -42,15 +42,15 @@ pub(in crate::review) fn headings(names: &[String]) -> Headings {
             "keep" => Role::Keep,
             "include" => Role::Include,
             "note" => Role::Note,
-            lower => match name.get(..VALUE.len()).zip(name.get(VALUE.len()..)) {
-                Some((VALUE, field)) => Role::Value(field.to_owned()),
-                _ => {
+            lower => {
+                let Some(field) = name.strip_prefix(VALUE) else {
                     if !COLUMNS.contains(&lower) && !name.is_empty() {
                         found.passed_over.push(name.to_owned());
                     }
                     continue;
-                }
-            },
+                };
+                Role::Value(field.to_owned())
+            }
         };
         if found.columns.iter().any(|(has, _)| *has == role) {
             found.repeated = Some(name.to_owned());

@@ -23,7 +23,7 @@ pub(in crate::review) fn typed(field: &CardField, text: &str) -> Result<Value, &
         }
         "date" => day(text).ok_or("a day such as 2026-01-31"),
         "datetime" => time(text).ok_or("a time such as 2026-01-31T08:00:00Z"),
-        "email" if !(text.contains('@') && !text.contains(char::is_whitespace)) => {
+        "email" if !text.contains('@') || text.contains(char::is_whitespace) => {
             Err("an email address")
         }
         _ => Ok(Value::String(text.to_owned())),

@@ -40,7 +40,7 @@ impl BookRows {
     ) -> Option<(Decisions, Place)> {
         let group = number(card);
         let decide = self.decide.take(group).into_iter().map(|line| ((), line)).collect();
-        let decide = self.decide.without_repeats(decide, bad).pop().map(|(_, line)| line);
+        let decide = self.decide.without_repeats(decide, bad).pop().map(|((), line)| line);
         let ids: Vec<LeadId> = card.leads.iter().map(|lead| lead.id).collect();
         let records = self.records.take_leads(group, &ids, bad);
         let values = self.values.take(group);
@@ -99,16 +99,15 @@ impl BookRows {
         for line in lines {
             let Some(cell) = self.values.cell(&line, &Role::Field) else { continue };
             let name = cell.text.trim();
-            match card.fields.iter().find(|field| field.name == name) {
-                Some(field) => found.push((field.name.clone(), line)),
-                None => {
-                    let told = format!(
-                        "{} is no field in which the records of group {} differ",
-                        cell.quoted(),
-                        number(card)
-                    );
-                    bad.add(cell.place, told);
-                }
+            if let Some(field) = card.fields.iter().find(|field| field.name == name) {
+                found.push((field.name.clone(), line));
+            } else {
+                let told = format!(
+                    "{} is no field in which the records of group {} differ",
+                    cell.quoted(),
+                    number(card)
+                );
+                bad.add(cell.place, told);
             }
         }
         for (name, line) in self.values.without_repeats(found, bad) {

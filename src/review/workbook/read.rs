@@ -100,9 +100,12 @@ fn text(row: &Row, place: usize) -> &str {
     std::str::from_utf8(row.cell(place)).unwrap_or_default()
 }
 
+/// Columns by their heads.
+type Columns = Vec<(&'static str, Role)>;
+
 /// The columns that a sheet must have, and those that may be gone, whose cells are then as they
 /// were.
-fn wanted(sheet: Sheet) -> (Vec<(&'static str, Role)>, Vec<(&'static str, Role)>) {
+fn wanted(sheet: Sheet) -> (Columns, Columns) {
     let group = (GROUP, Role::Group);
     match sheet {
         Sheet::Decide => {

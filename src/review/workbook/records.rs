@@ -45,7 +45,7 @@ impl Records {
 
     pub(super) fn add(&mut self, sheet: &mut Worksheet, card: &Card) -> Result<(), XlsxError> {
         let [even, odd] = &self.looks;
-        let look = if card.place % 2 == 0 { even } else { odd };
+        let look = if card.place.is_multiple_of(2) { even } else { odd };
         let text = |text: &str| short(without_controls(text.to_owned()), LONG);
         for lead in &card.leads {
             self.row += 1;

@@ -96,7 +96,7 @@ impl Values {
         self.row += 1;
         let row = self.row;
         let [even, odd] = &self.looks;
-        let look = if card.place % 2 == 0 { even } else { odd };
+        let look = if card.place.is_multiple_of(2) { even } else { odd };
         let text = |text: String| short(without_controls(text), LONG);
         let now = card.decisions.values.get(&field.name);
         let edit = if field.may_choose { &look.edit } else { &look.aside };
