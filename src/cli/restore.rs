@@ -20,6 +20,7 @@ use crate::terminal::{counted_of, one_line};
 /// does not come back is listed before and after. A record that was made is never made twice: where
 /// a run was cut short, the same command goes on.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(
     group = clap::ArgGroup::new("which").required(true),
     after_help = "Examples:\n  mkto-audit restore --email ada@example.com            what would come back, and what would not\n  \
@@ -202,14 +203,7 @@ fn end(context: &mut Context, args: &RestoreArgs, report: RestoreReport) -> Resu
             counted_of(report.settled, "call")
         ));
     }
-    if !args.confirm {
-        context.ui.note(&format!("making a record anew sets off {SETS_OFF}"));
-        context.ui.note(&format!(
-            "{} would be made good, {} left alone; nothing was changed: add --confirm to do it",
-            record(count(Status::WouldRestore)),
-            count(Status::Skipped)
-        ));
-    } else {
+    if args.confirm {
         let whole = count(Status::Restored);
         let failed = count(Status::Failed) + count(Status::Unknown);
         context.ui.note(&format!(
@@ -223,6 +217,13 @@ fn end(context: &mut Context, args: &RestoreArgs, report: RestoreReport) -> Resu
                 "they have one key with the record that took them, as before: the next plan proposes to merge them again unless somebody decides otherwise",
             );
         }
+    } else {
+        context.ui.note(&format!("making a record anew sets off {SETS_OFF}"));
+        context.ui.note(&format!(
+            "{} would be made good, {} left alone; nothing was changed: add --confirm to do it",
+            record(count(Status::WouldRestore)),
+            count(Status::Skipped)
+        ));
     }
     if let Some(error) = report.failed {
         return Err(error.into());

@@ -54,7 +54,7 @@ pub(super) async fn run(context: &mut Context, args: &VerifyArgs) -> Result<Exit
         Some(groups) => {
             let loaded = rehearse::last_merged(&ledger, groups)?;
             drop(ledger);
-            let rehearsing = rehearse::rehearse(context, &loaded);
+            let rehearsing = Box::pin(rehearse::rehearse(context, &loaded));
             Some(context.or_stop(rehearsing).await??)
         }
         None => None,

@@ -142,16 +142,15 @@ impl<M: RestoreClient> Restore<'_, M> {
         making: MakingId,
         result: &marketo::RecordResult,
     ) -> Result<Made, Error> {
-        let made = match (result.status, result.id) {
-            (RecordStatus::Created, Some(id)) => Made::Yes(id),
-            _ => {
-                let reasons: Vec<String> = result
-                    .reasons
-                    .iter()
-                    .map(|reason| format!("{} {}", reason.code, reason.message))
-                    .collect();
-                Made::No(format!("Marketo refused to make the record: {}", reasons.join("; ")))
-            }
+        let made = if let (RecordStatus::Created, Some(id)) = (result.status, result.id) {
+            Made::Yes(id)
+        } else {
+            let reasons: Vec<String> = result
+                .reasons
+                .iter()
+                .map(|reason| format!("{} {}", reason.code, reason.message))
+                .collect();
+            Made::No(format!("Marketo refused to make the record: {}", reasons.join("; ")))
         };
         let (new, how) = match &made {
             Made::Yes(id) => (Some(*id), "Marketo's answer"),

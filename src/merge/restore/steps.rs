@@ -48,17 +48,14 @@ impl<M: RestoreClient> Restore<'_, M> {
         let mut said = Said::new();
         let Some(lead) = &live.lead else { return Ok(said) };
         if let Some(partition) = wanted.partition.filter(|id| lead.partition_id() != Some(*id)) {
-            match self.partition_name(partition).await? {
-                Some(name) => {
-                    let until = self.gate();
-                    let gate = self.holds.keys_of_call([new], STATUS_LIMIT).gate(&until);
-                    let moved = self.marketo.move_to_partition_with(&gate, order, new, &name).await;
-                    said.extend(self.ended(PARTITION.to_owned(), moved, STATUS_LIMIT).await?);
-                }
-                None => {
-                    let why = "this API user does not see that partition".to_owned();
-                    said.insert(PARTITION.to_owned(), why);
-                }
+            if let Some(name) = self.partition_name(partition).await? {
+                let until = self.gate();
+                let gate = self.holds.keys_of_call([new], STATUS_LIMIT).gate(&until);
+                let moved = self.marketo.move_to_partition_with(&gate, order, new, &name).await;
+                said.extend(self.ended(PARTITION.to_owned(), moved, STATUS_LIMIT).await?);
+            } else {
+                let why = "this API user does not see that partition".to_owned();
+                said.insert(PARTITION.to_owned(), why);
             }
         }
         let lacks = |value: &&ValueOf| {
