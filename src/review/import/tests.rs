@@ -28,14 +28,18 @@ fn plan() -> PlanFacts {
 
 fn survey(cards: &[Card]) -> Survey {
     let mut survey = Survey::default();
-    cards.iter().for_each(|card| survey.add(card));
+    for card in cards {
+        survey.add(card);
+    }
     survey
 }
 
 fn csv_of(cards: &[Card]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = CsvWriter::new(&mut bytes, &plan(), &survey(cards)).unwrap();
-    cards.iter().for_each(|card| writer.add(card).unwrap());
+    for card in cards {
+        writer.add(card).unwrap();
+    }
     writer.finish().unwrap();
     bytes
 }
@@ -43,7 +47,9 @@ fn csv_of(cards: &[Card]) -> Vec<u8> {
 fn workbook_of(cards: &[Card]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = WorkbookWriter::new(&plan(), &survey(cards)).unwrap();
-    cards.iter().for_each(|card| writer.add(card).unwrap());
+    for card in cards {
+        writer.add(card).unwrap();
+    }
     writer.save(&mut bytes).unwrap();
     bytes
 }
@@ -51,7 +57,9 @@ fn workbook_of(cards: &[Card]) -> Vec<u8> {
 fn taken(bytes: &[u8], cards: &[Card]) -> (Import, Result<Vec<Changed>, Vec<BadCell>>) {
     let mut import = read(bytes, &Options::default()).unwrap();
     import.check("e937", &"3fab".repeat(16)).unwrap();
-    cards.iter().for_each(|card| import.add(card));
+    for card in cards {
+        import.add(card);
+    }
     let outcome = import.finish();
     (import, outcome)
 }

@@ -326,7 +326,9 @@ fn through_the_csv(seed: u64, many: u64) {
         reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect();
     decide_in_csv(&mut grid, &cards, &mut wanted);
     let mut writer = ::csv::Writer::from_writer(Vec::new());
-    grid.iter().for_each(|row| writer.write_record(row).unwrap());
+    for row in grid {
+        writer.write_record(row).unwrap();
+    }
     let bytes = writer.into_inner().unwrap();
     let found = import(&bytes, &cards).unwrap_or_else(|bad| panic!("{:#?}", told(&bad)));
     let found: BTreeMap<u64, Decisions> =

@@ -122,10 +122,10 @@ fn columns_moved_rows_sorted_and_deleted_and_a_line_above_change_nothing_else() 
         for sheet in ["Decide", "Records", "Values"] {
             let grid = saved.grid(sheet);
             grid[1..].reverse();
-            grid.iter_mut().for_each(|row| {
+            for row in grid.iter_mut() {
                 row.reverse();
                 row.insert(0, Edited::text("mine"));
-            });
+            }
             grid.insert(0, vec![Edited::text("Please look at this")]);
             grid.pop();
         }
@@ -184,7 +184,9 @@ fn a_sheet_or_column_that_is_gone_is_told_and_leaves_all_as_it_was() {
     saved.remove("Records");
     saved.set("Decide", 1, "Note", "My note").set("Decide", 2, "Decision", "Skip");
     let mut import = read(saved.bytes(), &Options::default()).unwrap();
-    cards.iter().for_each(|card| import.add(card));
+    for card in &cards {
+        import.add(card);
+    }
     assert_eq!(import.finish().unwrap().len(), 1);
     assert_eq!(
         import.notes(),
