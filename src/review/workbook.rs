@@ -33,8 +33,9 @@ const SCHEMA: &str = "mkto-audit/workbook/1";
 /// Excel has no more rows in a sheet; one of them is the heading.
 const MOST_ROWS: u64 = 1_048_576 - 1;
 
-/// Excel follows no more links in a sheet.
-const MOST_LINKS: u32 = 65_000;
+/// Links are held in memory until the end, and Excel takes 65,530 in a sheet. Beyond this the id
+/// stands there as text.
+const MOST_LINKS: u32 = 20_000;
 
 /// Why a workbook cannot be written.
 #[derive(Debug, thiserror::Error)]
