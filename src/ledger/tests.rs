@@ -333,6 +333,9 @@ fn what_an_older_version_gave_back_stays_given_back() {
             .db
             .execute_batch(concat!(
                 "DROP TABLE left_before; DROP TABLE write_end; DROP TABLE not_set_back;",
+                "DROP TABLE certificate; DROP TABLE proof; DROP TABLE erased_plan; DROP TABLE erased; DROP TABLE erasure;",
+                "DROP TABLE backup_digest; DROP TABLE restored; DROP TABLE making_end; DROP TABLE making;",
+                "DROP TABLE restore_end; DROP TABLE run;",
                 "DROP TABLE plan_head; DROP TABLE plan_group; DROP TABLE plan_body; DROP TABLE plan_left; DROP TABLE carried;",
                 "DROP TABLE decision; DROP TABLE not_same_end; DROP TABLE not_same; DROP TABLE approval_use; DROP TABLE approval;",
                 include_str!("0002_upsert.sql"),
