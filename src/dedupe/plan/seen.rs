@@ -36,7 +36,7 @@ pub fn still_as_seen(
         let now = look(lead, planned, policy, facts);
         if !now.is_same(before) {
             let reason = changed(before, &now, lead);
-            *lead = without_spread_opt_out(lead, planned)
+            *lead = without_own_opt_outs(lead, planned, facts)
                 .filter(|lead| look(lead, planned, policy, facts).is_same(before))
                 .ok_or(reason)?;
         }
@@ -201,7 +201,7 @@ pub fn rest_as_seen(
         let as_seen = |lead: &Lead| look(lead, planned, policy, facts).is_same(before);
         if is_loser
             && !as_seen(lead)
-            && !without_spread_opt_out(lead, planned).is_some_and(|lead| as_seen(&lead))
+            && !without_own_opt_outs(lead, planned, facts).is_some_and(|lead| as_seen(&lead))
         {
             return Err(changed(before, &look(lead, planned, policy, facts), lead));
         }
@@ -257,12 +257,25 @@ fn changed(before: &Seen, now: &Seen, lead: &Lead) -> String {
     format!("lead {} changed since the plan was made: {}", before.id, fields.join(", "))
 }
 
-/// The loser as it was before the plan's own opt-out reached it: Marketo spreads `unsubscribed` to
-/// every lead of the same address (reported by users), so that writing it to the winner changes the
-/// losers too, and changes nothing of the plan.
-fn without_spread_opt_out(lead: &Lead, planned: &PlannedGroup) -> Option<Lead> {
-    (spreads_an_opt_out(planned) && lead.id != planned.winner && lead.flag(SPREADS))
-        .then(|| lead.clone().with(SPREADS, false))
+/// The lead without the opt-outs that the plan itself brings: the one that Marketo spreads to all
+/// leads of an address, and on the winner those that a run wrote which was stopped before the
+/// merge, since they are never taken back (law 5). None where it has no such opt-out.
+fn without_own_opt_outs(lead: &Lead, planned: &PlannedGroup, facts: &FieldFacts) -> Option<Lead> {
+    if lead.id != planned.winner {
+        return (spreads_an_opt_out(planned) && lead.flag(SPREADS))
+            .then(|| lead.clone().with(SPREADS, false));
+    }
+    let is_own = |change: &&FieldChange| {
+        let held = lead.value(&change.name).unwrap_or(&Value::Null);
+        facts.holds(&change.name, held, &change.after)
+            && facts.takes_back_a_no(&change.name, held, &change.before)
+    };
+    let own: Vec<&FieldChange> = planned.changes.iter().filter(is_own).collect();
+    let mut before = lead.clone();
+    for change in &own {
+        before.set(&change.name, change.before.clone());
+    }
+    (!own.is_empty()).then_some(before)
 }
 
 /// Whether the plan writes the opt-out that Marketo spreads to all leads of an address.
