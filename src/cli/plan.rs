@@ -69,7 +69,11 @@ pub(super) fn open(context: &mut Context, plan: &str) -> Result<PlanReview, Fail
         return Err(none_kept(plan, &file));
     }
     let review = PlanReview::open(&file, &instance, plan, now)?;
-    Ok(review.two_people(context.config.review.two_people))
+    let review = review.two_people(context.config.review.two_people);
+    Ok(match context.config.instance.app_url.clone() {
+        Some(app_url) => review.linked_by(Box::new(move |lead| app_url.link_to(lead))),
+        None => review,
+    })
 }
 
 /// That there is no plan at all.

@@ -4,15 +4,16 @@
 //! side by side. Never: merges; holds more leads than the cards of one page.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::approval;
 use super::card::Card;
 use super::cards::{card, shown};
 use super::deciding;
 use super::error::Error;
+use super::links::{LinkTo, Links};
 use super::loaded::Loaded;
 use super::model::{
     Approval, Blocked, CardFilter, Decided, Door, Failed, Head, Page, Reviewed, Tab,
@@ -29,6 +30,7 @@ pub struct PlanReview {
     instance: String,
     now: fn() -> DateTime<Utc>,
     two_people: bool,
+    links: Links,
     loaded: Mutex<Loaded>,
 }
 
@@ -44,13 +46,19 @@ impl PlanReview {
         let ledger = Ledger::open(file, instance)?;
         let loaded = Mutex::new(Loaded::of(&ledger, instance, plan)?);
         let (file, instance) = (file.to_owned(), instance.to_owned());
-        Ok(Self { file, instance, now, two_people: false, loaded })
+        Ok(Self { file, instance, now, two_people: false, links: Links::default(), loaded })
     }
 
     /// `review.two_people`: whether somebody who decided may not approve.
     #[must_use]
     pub fn two_people(self, two_people: bool) -> Self {
         Self { two_people, ..self }
+    }
+
+    /// How the address of a record's page in Marketo is made, for the links of cards.
+    #[must_use]
+    pub fn linked_by(self, link_to: LinkTo) -> Self {
+        Self { links: Links::by(link_to), ..self }
     }
 
     /// The plan in short, as things stand.
@@ -71,8 +79,9 @@ impl PlanReview {
             return Ok(Page { cards: Vec::new(), total: loaded.blocked });
         }
         let (total, places) = loaded.index.find(filter, after, count);
-        let cards =
-            places.into_iter().filter_map(|place| card_at(&ledger, &loaded, place).transpose());
+        let cards = places
+            .into_iter()
+            .filter_map(|place| self.card_at(&ledger, &loaded, place).transpose());
         Ok(Page { cards: cards.collect::<Result<_, _>>()?, total })
     }
 
@@ -94,7 +103,7 @@ impl PlanReview {
     /// The card at a place.
     pub fn card(&self, place: u64) -> Result<Option<Card>, Error> {
         let (ledger, loaded) = self.at_work()?;
-        usize::try_from(place).map_or(Ok(None), |place| card_at(&ledger, &loaded, place))
+        usize::try_from(place).map_or(Ok(None), |place| self.card_at(&ledger, &loaded, place))
     }
 
     /// The card of a group, by its key as stored or as a person writes it.
@@ -102,7 +111,7 @@ impl PlanReview {
         let (ledger, loaded) = self.at_work()?;
         let as_stored = || Key::of(key).and_then(|key| loaded.index.place_of(key.as_str()));
         match loaded.index.place_of(key).or_else(as_stored) {
-            Some(place) => card_at(&ledger, &loaded, place),
+            Some(place) => self.card_at(&ledger, &loaded, place),
             None => Ok(None),
         }
     }
@@ -116,7 +125,7 @@ impl PlanReview {
             plan: loaded.head.plan.clone(),
             key: format!("at place {place}"),
         })?;
-        Ok(card(place, &loaded.kept(&ledger, at)?, &loaded.header, decisions))
+        Ok(self.links.on(card(place, &loaded.kept(&ledger, at)?, &loaded.header, decisions)))
     }
 
     /// Keeps decisions about groups, by their keys as stored: all or none. What is as it was is not
@@ -154,10 +163,22 @@ impl PlanReview {
             .collect()
     }
 
+    fn card_at(
+        &self,
+        ledger: &Ledger,
+        loaded: &Loaded,
+        place: usize,
+    ) -> Result<Option<Card>, Error> {
+        let Some(key) = loaded.index.key(place) else { return Ok(None) };
+        let nothing = Decisions::default();
+        let decisions = loaded.index.made(key).map_or(&nothing, |made| &made.decisions);
+        let card = card(place as u64, &loaded.kept(ledger, place)?, &loaded.header, decisions);
+        Ok(Some(self.links.on(card)))
+    }
+
     /// The ledger, and the plan as it stands now.
     fn at_work(&self) -> Result<(Ledger, MutexGuard<'_, Loaded>), Error> {
-        // A thread that panicked left the list whole: it learns whole decisions.
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.loaded.lock();
         let ledger = Ledger::open(&self.file, &self.instance)?;
         loaded.refresh(&ledger)?;
         Ok((ledger, loaded))
@@ -187,13 +208,6 @@ pub(super) fn head(ledger: &Ledger, loaded: &Loaded) -> Result<Head, Error> {
         opt_outs_lost: sums.lost,
         approval: approval::valid(ledger, loaded)?,
     })
-}
-
-fn card_at(ledger: &Ledger, loaded: &Loaded, place: usize) -> Result<Option<Card>, Error> {
-    let Some(key) = loaded.index.key(place) else { return Ok(None) };
-    let nothing = Decisions::default();
-    let decisions = loaded.index.made(key).map_or(&nothing, |made| &made.decisions);
-    Ok(Some(card(place as u64, &loaded.kept(ledger, place)?, &loaded.header, decisions)))
 }
 
 impl Reviewed for PlanReview {
