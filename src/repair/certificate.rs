@@ -170,16 +170,20 @@ pub fn certificate_of(ledger: &Ledger, run: &PastRun, about: &About) -> Result<C
     }
     let totals = totals(run, &group);
     let approval = plan.as_deref().map(|plan| ledger.approval_of(plan)).transpose()?.flatten();
-    // An approval that came after the run is of another one.
-    let approved = approval
-        .filter(|approval| approval.used_at.is_some())
-        .map(|approval| Signature { by: approval.by, at: approval.at, note: approval.note });
+    // One that no run has taken up is not this run's.
+    let approval = approval.filter(|approval| approval.used_at.is_some());
+    let digest = approval.as_ref().map(|approval| approval.digest.clone());
+    let approved = approval.map(|approval| Signature {
+        by: approval.by,
+        at: approval.at,
+        note: approval.note,
+    });
     let mut certificate = Certificate {
         schema: SCHEMA.to_owned(),
         instance: about.instance.clone(),
         run: run.id.number(),
         plan_name: head.as_ref().and_then(|head| head.name.clone()),
-        digest: run.digest.clone().or(head.map(|head| head.digest)),
+        digest: run.digest.clone().or(digest).or(head.map(|head| head.digest)),
         plan,
         planned_at,
         by: run.by.clone(),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::dedupe::{ChosenValue, Decisions, LeftOut};
 use crate::review::card::{Card, CardField, CardRole};
 use crate::review::{Blocked, Head, Shown};
-use crate::terminal::{counted, harmless};
+use crate::terminal::{counted, harmless, moment};
 
 /// A group: who stays, why, what changes, what is decided.
 pub(super) fn group_lines(shown: &Shown) -> Vec<String> {
@@ -85,7 +85,7 @@ pub(super) fn summary(head: &Head) -> Vec<String> {
     let name = head.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
     let plan = head.name.as_ref().unwrap_or(&head.plan);
     let mut lines = vec![
-        format!("plan {}{name} for {}, made {}", head.plan, head.instance, head.made_at),
+        format!("plan {}{name} for {}, made {}", head.plan, head.instance, when(&head.made_at)),
         format!(
             "{}: {} safe, {} to decide, {} decided; {} blocked",
             counted(head.groups, "group"),
@@ -126,4 +126,10 @@ fn is_blank(value: &Value) -> bool {
 
 pub(super) fn shown(value: &Value) -> String {
     if is_blank(value) { "(blank)".to_owned() } else { harmless(&value.to_string()) }
+}
+
+/// A time as a person reads it; as it is where it is none.
+fn when(at: &str) -> String {
+    chrono::DateTime::parse_from_rfc3339(at)
+        .map_or_else(|_no_time| at.to_owned(), |at| moment(at.to_utc()))
 }

@@ -127,7 +127,7 @@ fn warnings(certificate: &Certificate) -> Vec<String> {
 fn facts(certificate: &Certificate) -> Vec<(&'static str, String)> {
     let signed = |by: &super::Signature| {
         let note = by.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
-        format!("{} on {}{note}", by.by, by.at)
+        format!("{} on {}{note}", by.by, when(&by.at))
     };
     let mut facts = Vec::new();
     if let Some(plan) = &certificate.plan {
@@ -231,7 +231,7 @@ fn group_rows(group: &CertifiedGroup) -> GroupRows {
         let note = by.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
         let choice = group.decisions.as_ref().and_then(|decisions| decisions.choice);
         let choice = choice.map(|choice| format!(": {}", choice.in_words())).unwrap_or_default();
-        lines.push(format!("Decided by {} on {}{choice}{note}", by.by, by.at));
+        lines.push(format!("Decided by {} on {}{choice}{note}", by.by, when(&by.at)));
     }
     if !group.request_ids.is_empty() {
         lines.push(format!("Marketo's request {}", group.request_ids.join(", ")));
@@ -248,6 +248,12 @@ fn group_rows(group: &CertifiedGroup) -> GroupRows {
         fields: happened.into_iter().map(field_row).collect(),
         kept,
     }
+}
+
+/// A time as a person reads it; as it is where it is none.
+fn when(at: &str) -> String {
+    chrono::DateTime::parse_from_rfc3339(at)
+        .map_or_else(|_no_time| at.to_owned(), |at| moment(at.to_utc()))
 }
 
 fn field_row(field: &FieldProof) -> FieldRow {
