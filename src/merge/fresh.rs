@@ -13,8 +13,9 @@ use crate::marketo::{Clock, LeaveBy, Moment, SendGate, UntilStopped, Withheld};
 /// after it: no client can close that gap.
 const AGE: Duration = Duration::from_secs(5);
 
-/// A look on this machine may take so long, however fast the clock of a sandbox.
-const LEAST: Duration = Duration::from_millis(500);
+/// What rests on a look may take so long on this machine, however fast the clock of a sandbox. By
+/// the real clock it is never reached.
+const LEAST: Duration = Duration::from_secs(2);
 
 /// How old a look may be on this machine's clocks.
 pub(super) fn most(clock: Clock) -> Duration {
