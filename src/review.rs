@@ -13,6 +13,7 @@ mod effect;
 mod error;
 pub mod import;
 mod index;
+mod links;
 mod lists;
 mod loaded;
 pub mod model;
@@ -26,6 +27,7 @@ pub mod workbook;
 
 pub use diff::differences;
 pub use error::Error;
+pub use links::LinkTo;
 pub use lists::{forget_not_same, kept_decisions, listed};
 pub(crate) use loaded::Loaded;
 pub use model::{Approval, Blocked, CardFilter, Decided, Door, Head, Page, Tab};

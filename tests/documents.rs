@@ -96,6 +96,8 @@ fn every_document_begins_with_its_schema_and_each_schema_has_a_document() {
     let described: BTreeSet<String> = described
         .map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
+    // What the page of a plan saves is no output of a command.
+    seen.insert("decisions".to_owned());
     assert_eq!(seen, described, "what is printed, and what docs/schemas describes");
 }
 

@@ -31,7 +31,7 @@ fn a_certificate_has_a_verdict_on_each_field_and_notices_a_changed_byte() {
     let phone = field(ada, "phone");
     assert_eq!(
         (&phone["verdict"], &phone["after"], &phone["before"]),
-        (&json!("filled"), &json!("+44 1"), &json!({"2": "+44 1"}))
+        (&json!("filled"), &json!("+441"), &json!({"2": "+44 1"}))
     );
     let title = field(ada, "title");
     assert_eq!(
