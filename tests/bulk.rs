@@ -304,8 +304,8 @@ fn where_the_days_bytes_end_it_stops_with_4_and_goes_on_another_day() {
     assert!(short.stderr.contains("limits.daily_export"), "{}", short.picture());
     let document = short.json();
     assert_eq!(document["complete"], false);
-    // What was ordered was expected to fit; the last file may weigh a little more.
-    assert!(document["bytes"].as_u64().unwrap() <= 70_000, "{document}");
+    // What was ordered was expected to fit; the two files under way at once may each weigh more.
+    assert!(document["bytes"].as_u64().unwrap() <= 90_000, "{document}");
     assert!(document["leads"].as_u64().unwrap() > 0, "{document}");
     let rest = with("400MB").expect_code(0).json();
     assert_eq!(rest["leads"].as_u64(), Some(instance.sandbox.leads_living() as u64));
