@@ -115,7 +115,7 @@ fn who_was_changed_lately_is_left_alone_and_so_is_who_came_onto_a_list_since_the
     let planned = merge(&instance, config, &["--json"]).expect_code(0).json();
     let reason = groups(&planned)["lately@example.com"]["reason"].as_str().unwrap().to_owned();
     assert!(reason.contains("`skip.changed_within` leaves it alone"), "{reason}");
-    assert_eq!(planned["groups"], 3, "{planned}");
+    assert_eq!(planned["groups"], 4, "{planned}");
 
     instance.sandbox.put_list(5, "Board", &[listed]);
     std::fs::write(instance.path("never.txt"), format!("{filed}\n")).unwrap();
