@@ -2,7 +2,7 @@
 //!
 //! For: `mkto-audit review`. Other users of the machine and other sites in the same browser are
 //! kept out: it listens on loopback alone, and every answer with a person in it takes a word that
-//! one tab has ([`access`]). Never: merges, or calls Marketo; nothing here can.
+//! one tab has (`access`). Never: merges, or calls Marketo; nothing here can.
 
 mod access;
 mod answer;

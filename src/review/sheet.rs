@@ -5,7 +5,7 @@
 //! unchanged file decides nothing. Never: I/O beyond the writer that it is given, or a look at a
 //! plan; cards come in, and decisions or every bad cell go out.
 //!
-//! Export: cards => [`Survey`] => writer, the cards once more. Import: file => [`lines`] => one
+//! Export: cards => [`Survey`] => writer, the cards once more. Import: file => `lines` => one
 //! card after the other, see [`super::import`].
 
 pub(super) mod bad;
