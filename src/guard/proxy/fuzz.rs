@@ -120,10 +120,11 @@ proptest! {
         let Ok(incoming) = parse(endpoint, &bytes, "test") else { return Ok(()) };
         let records = incoming.records.iter().map(|record| &record.raw);
         let body = incoming.envelope.body(WriteMode::AsAsked, records);
+        let came = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        // A number beyond what a double holds passes as it came; nothing here could compare it.
+        let Ok(came) = serde_json::from_slice::<Value>(came) else { return Ok(()) };
         let sent: Value = serde_json::from_slice(&body).unwrap();
         prop_assert_ne!(&sent["asyncProcessing"], &json!(true));
-        let came: Value =
-            serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes)).unwrap();
         prop_assert_eq!(&sent["input"], &came["input"]);
         for (record, sent) in incoming.records.iter().zip(sent["input"].as_array().unwrap()) {
             let values = match endpoint {
