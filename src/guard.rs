@@ -3,9 +3,10 @@
 //! Marketo's `createOrUpdate` looks up and then inserts, so two of them that overlap both insert.
 //! Here every record goes another way (`engine`): records of one key become one, the key is looked
 //! up, a new one is written by `createOnly` and a known one by `updateOnly` with its id, and no
-//! second call with a key leaves while the first may still be writing ([`crate::leases`]). A call whose
-//! answer was lost is settled by looking, and by waiting out Marketo's time limit where that tells
-//! nothing (law 4). So goes a file of records (`file`), and so go the writes of others (`proxy`).
+//! second call with a key leaves while the first may still be writing ([`crate::leases`]). A call
+//! whose answer was lost is settled by looking, and by waiting out Marketo's time limit where that
+//! tells nothing (law 4). So goes a file of records (`file`), and so go the writes of others
+//! (`proxy`).
 //!
 //! Never: sends a record twice on a guess, writes to a key that has several leads, or stops
 //! half-way through a call. What it cannot see: writers that do not go through it. Against those

@@ -38,8 +38,8 @@ pub(super) struct MapArgs {
     /// Write CSV to a file, or to standard output
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", conflicts_with = "json")]
     csv: Option<PathBuf>,
-    /// The columns of Fivetran's table `MERGED_LEAD`, `merged_lead` and `into_lead`, which is the record that
-    /// lives now
+    /// The columns of Fivetran's table `MERGED_LEAD`, `merged_lead` and `into_lead`, which is the
+    /// record that lives now
     #[arg(long, requires = "csv")]
     fivetran: bool,
     /// Add the merges that others made since this day, from Marketo's activity log

@@ -2,9 +2,9 @@
 //! rows are only added.
 //!
 //! Ids, times, digests and outcomes stay, with a row that says who erased what and when. The digest
-//! is of a whole backup: that of an address alone could be guessed. A key that is a person's address
-//! becomes a name drawn by chance, the same in every table. A plan of which something was erased
-//! cannot be carried out any more, since it is not what was looked at.
+//! is of a whole backup: that of an address alone could be guessed. A key that is a person's
+//! address becomes a name drawn by chance, the same in every table. A plan of which something was
+//! erased cannot be carried out any more, since it is not what was looked at.
 //!
 //! Never: erases what an open call, making or finding may still need; leaves the bytes in the file.
 

@@ -40,8 +40,8 @@ pub(super) struct Begun<'p> {
     at: DateTime<Utc>,
 }
 
-/// A merge call, and what lets it leave. It borrows nothing of the run, so that several can be under
-/// way.
+/// A merge call, and what lets it leave. It borrows nothing of the run, so that several can be
+/// under way.
 pub(super) struct MergeCall<'p> {
     order: Order<'p>,
     fresh: Fresh,

@@ -1,6 +1,7 @@
 //! One group as a person decides about it: the same for the workbook, the page and the terminal.
 //!
-//! Never: I/O, or a decision of its own. A card shows what a plan and the decisions so far would do.
+//! Never: I/O, or a decision of its own. A card shows what a plan and the decisions so far would
+//! do.
 
 use serde::Serialize;
 use serde_json::Value;

@@ -1,8 +1,8 @@
 //! The way back from a workbook or a CSV: bytes in, decisions or every bad cell out.
 //!
-//! Steps: [`read`] a file => look up the plan that [`Import::stamp`] names, and
-//! [`Import::check`] its digest => [`Import::add`] every card of it => [`Import::finish`]. Where one
-//! cell is bad, nothing is taken. Never: writes a decision down.
+//! Steps: [`read`] a file => look up the plan that [`Import::stamp`] names, and [`Import::check`]
+//! its digest => [`Import::add`] every card of it => [`Import::finish`]. Where one cell is bad,
+//! nothing is taken. Never: writes a decision down.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The page in a file: it decides, forgets nothing, saves, and runs nothing that stands in the data.
+//! The page in a file: it decides, forgets nothing, saves, and runs nothing that stands in the
+//! data.
 
 use std::collections::BTreeMap;
 

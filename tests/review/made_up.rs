@@ -1,5 +1,5 @@
-//! A plan in memory: cards by a pattern, decisions in a map. It stands in for the ledger's where the
-//! page and its server are what is tested.
+//! A plan in memory: cards by a pattern, decisions in a map. It stands in for the ledger's where
+//! the page and its server are what is tested.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

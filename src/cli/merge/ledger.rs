@@ -6,8 +6,8 @@ use crate::ledger::Ledger;
 use crate::marketo::Clock;
 use crate::terminal::about;
 
-/// Says what is kept for longer than `ledger.keep` allows. Nothing is erased but by a command of its
-/// own: what a restore needs never goes as a side effect.
+/// Says what is kept for longer than `ledger.keep` allows. Nothing is erased but by a command of
+/// its own: what a restore needs never goes as a side effect.
 fn tell_old_backups(context: &mut Context, ledger: &Ledger) -> Result<(), Failure> {
     let Some(keep) = context.config.ledger_keep else { return Ok(()) };
     let keep_for = chrono::TimeDelta::from_std(keep).unwrap_or(chrono::TimeDelta::MAX);

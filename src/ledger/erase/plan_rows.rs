@@ -1,9 +1,9 @@
 //! Groups of plans that are kept as rows, with the values of all their leads and what was decided
 //! about them.
 //!
-//! A group of which something is erased goes as a whole, with its decisions; that it was there stays
-//! among the groups that are left out. A plan that lost a group is not what was looked at, and its
-//! digest says so.
+//! A group of which something is erased goes as a whole, with its decisions; that it was there
+//! stays among the groups that are left out. A plan that lost a group is not what was looked at,
+//! and its digest says so.
 
 use std::collections::BTreeMap;
 

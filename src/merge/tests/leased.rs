@@ -199,8 +199,8 @@ async fn a_run_that_ends_in_doubt_keeps_its_keys_until_the_call_is_over() {
     assert!(left.elapsed() >= MERGE_LIMIT, "{:?}", left.elapsed());
 }
 
-/// Two runs on one store, each with a key that the other waits for: the one that writes to a lead by
-/// itself lets go of the groups that come next, so that neither waits for long.
+/// Two runs on one store, each with a key that the other waits for: the one that writes to a lead
+/// by itself lets go of the groups that come next, so that neither waits for long.
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_for_a_lead_holds_nothing_that_others_wait_for() {
     let leases = Both::new();

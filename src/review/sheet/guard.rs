@@ -1,7 +1,7 @@
 //! Text in a CSV that a spreadsheet must leave as it is.
 //!
-//! A spreadsheet runs what looks like a formula, and rewrites on its own what looks like a number or
-//! a date: `01234` becomes 1234, and `3-4` the third of April. A cell that would suffer gets an
+//! A spreadsheet runs what looks like a formula, and rewrites on its own what looks like a number
+//! or a date: `01234` becomes 1234, and `3-4` the third of April. A cell that would suffer gets an
 //! apostrophe before it, which is taken off on the way back. A cell that begins with apostrophes
 //! before such a text gets one more, so that no two texts become one.
 

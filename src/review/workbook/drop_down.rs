@@ -1,8 +1,8 @@
 //! Drop-downs whose entries stand in the same row, further to the right.
 //!
-//! Rows with equally many entries that follow each other share one. Each is held in memory, and Excel
-//! takes about 65,000 of them in a sheet; so beyond the first thousands the rest shares one with room
-//! for the longest list, which shows blank entries where a list is shorter.
+//! Rows with equally many entries that follow each other share one. Each is held in memory, and
+//! Excel takes about 65,000 of them in a sheet; so beyond the first thousands the rest shares one
+//! with room for the longest list, which shows blank entries where a list is shorter.
 
 use rust_xlsxwriter::{DataValidation, DataValidationErrorStyle, Formula, Worksheet, XlsxError};
 
