@@ -7,8 +7,8 @@
 //!
 //! 1. Its owner releases it, because the outcome of the call is known, or nothing was sent.
 //! 2. Its time is over. A lease that was only granted lasts [`Terms::unsent`]. Just before a call
-//!    leaves, its owner renews it for the longest that Marketo lets that call run, and a margin. The
-//!    time counts by the clock of the store and not of the owner.
+//!    leaves, its owner renews it for the longest that Marketo lets that call run, and a margin.
+//!    The time counts by the clock of the store and not of the owner.
 //!
 //! # Fencing
 //!

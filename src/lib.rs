@@ -103,6 +103,7 @@
 //! Beside them stands the crate [`mkto_sandbox`]. It depends on nothing in this one: a misreading
 //! of the API in the client must not hide in what the client is tested against.
 
+mod accept;
 mod boot_clock;
 pub mod cache;
 mod cancel;

@@ -24,7 +24,7 @@ pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
 }
 
 /// `2015-05-07T19:47:30Z`, as nearly all times are; none of anything else, be it a time or not.
-fn parse_plain(text: &[u8]) -> Option<DateTime<Utc>> {
+pub(crate) fn parse_plain(text: &[u8]) -> Option<DateTime<Utc>> {
     let [
         y1,
         y2,

@@ -5,12 +5,12 @@
 //! 1. **look**: the lead that took it, with its lists and programs, as it is now. What is to be
 //!    done is decided from that and from the backups (`wanted`, pure).
 //! 2. **hold** the keys of both (law 10), and look again.
-//! 3. **make** the lead anew (`make`). The ledger has a row before the call leaves. A lost answer is
-//!    looked for by what the lead holds (law 4), by this run or the next: no call is sent a second
-//!    time, so that no second lead arises.
+//! 3. **make** the lead anew (`make`). The ledger has a row before the call leaves. A lost answer
+//!    is looked for by what the lead holds (law 4), by this run or the next: no call is sent a
+//!    second time, so that no second lead arises.
 //! 4. **fill**: partition, lists, programs, fields of members; the former values of the lead that
-//!    took it, and the lists that it got. Each is done only where a look shows that it is missing, so
-//!    that a run that was killed is gone on with by the same command.
+//!    took it, and the lists that it got. Each is done only where a look shows that it is missing,
+//!    so that a run that was killed is gone on with by the same command.
 //! 5. **read back** everything, and tell what is there and what is not.
 //!
 //! Never: takes back an opt-out (law 5), or a value that somebody else wrote since; makes a lead

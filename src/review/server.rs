@@ -10,7 +10,6 @@ mod api;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +28,7 @@ use tokio::time::Instant;
 
 use super::model::Reviewed;
 use super::page::{SCRIPT, STYLE, served};
+use crate::accept::accept;
 use access::Access;
 pub use access::Token;
 use answer::{Refusal, html, script, style};
@@ -161,22 +161,6 @@ impl Review {
                 self.api.answer(request).await
             }
             _ => Err(Refusal::new(StatusCode::NOT_FOUND, "There is nothing here.")),
-        }
-    }
-}
-
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    match listener.accept().await {
-        Ok((stream, _)) => Ok((stream, place)),
-        Err(error) => {
-            // Out of file descriptors, most likely: they come back when callers leave.
-            tracing::warn!(%error, "a connection could not be accepted");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            Err(error)
         }
     }
 }

@@ -15,7 +15,7 @@ mod words;
 
 pub use judge::{Judge, Reading, Refusal};
 
-use crate::lead::parse_time;
+use crate::lead::{parse_plain, parse_time};
 
 /// In which order a writer puts day, month and year where all three are numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,39 +164,7 @@ pub fn read(text: &str) -> Option<DateText> {
 /// Whether a text is a time exactly as Marketo writes it, `2019-03-04T17:06:00Z`: then it is kept
 /// as it is, whatever else its column holds.
 pub fn is_marketos(text: &[u8]) -> bool {
-    let [
-        y1,
-        y2,
-        y3,
-        y4,
-        b'-',
-        m1,
-        m2,
-        b'-',
-        d1,
-        d2,
-        b'T',
-        h1,
-        h2,
-        b':',
-        i1,
-        i2,
-        b':',
-        s1,
-        s2,
-        b'Z',
-    ] = text
-    else {
-        return false;
-    };
-    let digits = [y1, y2, y3, y4, m1, m2, d1, d2, h1, h2, i1, i2, s1, s2];
-    let two = |tens: &u8, ones: &u8| u32::from(tens - b'0') * 10 + u32::from(ones - b'0');
-    digits.iter().all(|digit| digit.is_ascii_digit())
-        && two(h1, h2) < 24
-        && two(i1, i2) < 60
-        && two(s1, s2) < 60
-        && i32::try_from(two(y1, y2) * 100 + two(y3, y4))
-            .is_ok_and(|year| NaiveDate::from_ymd_opt(year, two(m1, m2), two(d1, d2)).is_some())
+    parse_plain(text).is_some()
 }
 
 /// The text that the cache keeps for a text of a column that is read so. What Marketo itself writes

@@ -5,7 +5,6 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::service::Service;
 use super::settings::ProxySettings;
 use super::write_timeout::WriteTimeout;
+use crate::accept::accept;
 use crate::leases::Leases;
 
 /// Connections at once; more wait to be accepted. Far more than one API user may have waiting, so
@@ -114,22 +114,6 @@ fn connections_at_once() -> usize {
     // A sixteenth of a very small limit is still better than none.
     let connections = files.saturating_sub(OTHER_FILES).max(files / 16).clamp(1, CONNECTIONS);
     usize::try_from(connections).unwrap_or(usize::MAX)
-}
-
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    match listener.accept().await {
-        Ok((stream, _)) => Ok((stream, place)),
-        Err(error) => {
-            // Out of file descriptors, most likely: they come back when callers leave.
-            tracing::warn!(%error, "a connection could not be accepted");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            Err(error)
-        }
-    }
 }
 
 async fn attend<L: Leases>(
