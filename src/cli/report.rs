@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
@@ -226,20 +227,41 @@ pub(super) fn count(
 ) -> Result<Report, Failure> {
     let source = source(cache)?;
     let policy = filter.policy(context.config.policy(super::now())?);
-    let mut collector = Collector::new(filter, &policy, limit);
+    let collector = Collector::new(filter, &policy, limit);
     let stop = context.interrupt.clone();
-    each_group(cache, filter, &context.config.key, Groups::ByKey, |group| {
-        if stop.is_cancelled() {
-            return ControlFlow::Break(());
-        }
-        collector.add(group);
-        ControlFlow::Continue(())
+    let mut collector = std::thread::scope(|scope| {
+        let (judge, groups) = sync_channel(WAITING);
+        let judging = scope.spawn(move || judge_all(collector, &groups));
+        let mut part = Vec::with_capacity(PART);
+        each_group(cache, filter, &context.config.key, Groups::ByKey, |group| {
+            part.push(group);
+            if part.len() == PART && judge.send(std::mem::take(&mut part)).is_err()
+                || stop.is_cancelled()
+            {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })?;
+        // Where nobody takes them, the thread has panicked, and says so below.
+        judge.send(part).ok();
+        drop(judge);
+        Ok::<_, Failure>(judging.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })?;
     if stop.is_cancelled() {
         return Err(Failure::Stopped);
     }
     cache.births_of_merged_leads()?.iter().for_each(|birth| collector.add_merged(birth));
     Ok(collector.finish(source))
+}
+
+/// Groups that change hands at once, and how often so many may wait: they are judged on a thread of
+/// their own, while the next ones are read.
+const PART: usize = 64;
+const WAITING: usize = 4;
+
+fn judge_all<'a>(mut collector: Collector<'a>, groups: &Receiver<Vec<Group>>) -> Collector<'a> {
+    groups.iter().flatten().for_each(|group| collector.add(group));
+    collector
 }
 
 /// What the cache holds, and how much of it was read.

@@ -61,6 +61,9 @@ struct Person {
 /// Why these leads look like several people, in words; `None` where nothing speaks for it.
 pub(super) fn several_people(leads: &[Lead], skip: &Skip) -> Option<String> {
     let placeholders = Placeholders::with(&skip.placeholders);
+    if all_say_the_same(leads) && !leads.iter().any(Name::may_be_of_two) {
+        return by_second_key(leads, skip, &placeholders);
+    }
     let mut people: BTreeMap<(String, String), Person> = BTreeMap::new();
     let mut told = HashSet::new();
     for lead in leads {
@@ -83,7 +86,23 @@ pub(super) fn several_people(leads: &[Lead], skip: &Skip) -> Option<String> {
     let mut people: Vec<Person> = people.into_values().collect();
     people.sort_by_key(|person| person.lead);
     let by_name = pairs(&people).find_map(|(a, b)| why_two(a, b));
-    by_name.or_else(|| skip.differs.iter().find_map(|field| differs(leads, field, &placeholders)))
+    by_name.or_else(|| by_second_key(leads, skip, &placeholders))
+}
+
+/// Whether names and companies are the same letter by letter, as they are in most groups: taking
+/// them apart would tell nothing.
+fn all_say_the_same(leads: &[Lead]) -> bool {
+    leads.first().is_none_or(|first| {
+        leads.iter().skip(1).all(|lead| {
+            lead.last_name() == first.last_name()
+                && lead.first_name() == first.first_name()
+                && lead.company() == first.company()
+        })
+    })
+}
+
+fn by_second_key(leads: &[Lead], skip: &Skip, placeholders: &Placeholders) -> Option<String> {
+    skip.differs.iter().find_map(|field| differs(leads, field, placeholders))
 }
 
 /// Every pair, by id.

@@ -151,6 +151,11 @@ impl Name {
         name
     }
 
+    /// Whether a lead's first name may be those of two people: letters alone are one word.
+    pub(super) fn may_be_of_two(lead: &Lead) -> bool {
+        lead.first_name().is_some_and(|name| !name.bytes().all(|byte| byte.is_ascii_alphabetic()))
+    }
+
     /// Whether it names two people: `Ada & Charles`.
     pub(super) fn is_of_two(&self) -> bool {
         self.of_two

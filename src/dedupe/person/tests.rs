@@ -175,6 +175,17 @@ fn a_lead_that_names_two_people_is_no_one_person() {
 }
 
 #[test]
+fn records_that_say_the_same_are_one_person_unless_their_name_is_of_two() {
+    for name in ["Ada", "Ada B.", "Ada &", "Ada and", "", "n/a", "\u{3b1}\u{3b4}\u{3b1}"] {
+        assert_eq!(why((name, "Byron", "Engines"), (name, "Byron", "Engines")), None, "{name}");
+    }
+    for name in ["Ada & Charles", "Ada and Charles", "Ada+Charles", "Ada und Karl"] {
+        let found = why((name, "Byron", ""), (name, "Byron", "")).unwrap();
+        assert_eq!(found, "lead 1 has the names of two people", "{name}");
+    }
+}
+
+#[test]
 fn a_second_key_that_differs_tells_people_apart_when_asked() {
     let skip = Skip { differs: vec!["accountId".to_owned()], ..Skip::default() };
     let pair = |a: &str, b: &str| {

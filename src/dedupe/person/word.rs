@@ -25,11 +25,12 @@ pub(super) fn words(text: &str) -> Vec<Word> {
         .collect();
     text.split(|c: char| !c.is_alphanumeric() && !is_combining_mark(c))
         .filter_map(|word| {
-            let letters: Vec<char> = word
-                .nfkd()
-                .filter(|c| !is_combining_mark(*c))
-                .flat_map(char::to_lowercase)
-                .collect();
+            let letters: Vec<char> = if word.is_ascii() {
+                word.chars().map(|c| c.to_ascii_lowercase()).collect()
+            } else {
+                let bare = word.nfkd().filter(|c| !is_combining_mark(*c));
+                bare.flat_map(char::to_lowercase).collect()
+            };
             let script = Script::of(&letters.iter().collect::<String>());
             let text = folded(&letters);
             (!text.is_empty()).then_some(Word { text, script })
