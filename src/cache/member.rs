@@ -19,7 +19,7 @@ use super::row::{self, Stored};
 use super::sorter::{Entry, Sorted, Sorter};
 
 /// So many bytes of members are sorted in memory.
-const IN_MEMORY: usize = 16 << 20;
+const IN_MEMORY: usize = 8 << 20;
 
 /// Whether members are exact.
 pub(super) fn are_exact(db: &Connection) -> rusqlite::Result<bool> {
@@ -92,19 +92,11 @@ fn each_stored(
         None => Ok(()),
     };
     if packed::is_used(db)? {
-        let mut statement = packed::all(db)?;
-        let mut leads = Walk::through(&mut statement)?;
-        let mut wanted = ids.next().map_err(of_io)?;
-        while let (Some(id), Some(line)) = (wanted, leads.next()?) {
-            if line.id.unsigned_abs() == id {
-                let (key, body) = line.parts()?;
-                hand_out(id, key.as_deref(), body).map_err(of_io)?;
-            }
-            while wanted.is_some_and(|wanted| wanted <= line.id.unsigned_abs()) {
-                wanted = ids.next().map_err(of_io)?;
-            }
-        }
-        return Ok(());
+        let next = || ids.next().map(|id| id.map(u64::cast_signed)).map_err(of_io);
+        return packed::each_of(db, next, |line| {
+            let (key, body) = line.parts()?;
+            hand_out(line.id.unsigned_abs(), key.as_deref(), body).map_err(of_io)
+        });
     }
     let mut statement = db.prepare("SELECT key, body FROM lead WHERE id = ?1")?;
     let mut last = None;

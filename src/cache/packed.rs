@@ -179,6 +179,60 @@ pub(super) fn put(
         .map(drop)
 }
 
+/// Hands out the lines of some leads, whose ids come in order and may repeat, until there are no
+/// more; an id without a lead is passed over. Of all other leads nothing but the id is read.
+pub(super) fn each_of(
+    db: &Connection,
+    mut next: impl FnMut() -> rusqlite::Result<Option<i64>>,
+    mut each: impl FnMut(Line<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let mut statement = db.prepare("SELECT last, lines FROM packed ORDER BY first")?;
+    let mut rows = statement.query([])?;
+    let mut wanted = next()?;
+    while let (Some(id), Some(row)) = (wanted, rows.next()?) {
+        let last: i64 = row.get(0)?;
+        if id > last {
+            continue;
+        }
+        let text = row.get_ref(1)?.as_bytes()?;
+        let mut rest = text.strip_prefix(b"[").unwrap_or(text);
+        while wanted.is_some_and(|id| id <= last) {
+            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            let Some(line) = rest.get(..end.saturating_sub(1)).filter(|line| !line.is_empty())
+            else {
+                break;
+            };
+            rest = rest.get(end + 1..).unwrap_or_default();
+            let of_line = id_of_line(line)?;
+            while wanted.is_some_and(|wanted| wanted < of_line) {
+                wanted = next()?;
+            }
+            if wanted == Some(of_line) {
+                each(Line::of(std::str::from_utf8(line).map_err(odd)?)?)?;
+            }
+            while wanted.is_some_and(|wanted| wanted <= of_line) {
+                wanted = next()?;
+            }
+        }
+        while wanted.is_some_and(|wanted| wanted <= last) {
+            wanted = next()?;
+        }
+    }
+    Ok(())
+}
+
+fn id_of_line(line: &[u8]) -> rusqlite::Result<i64> {
+    let digits = line.strip_prefix(b"[").unwrap_or_default();
+    let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    match digits.get(..length) {
+        // So many digits are no number that is too large.
+        Some(digits) if (1..19).contains(&length) => {
+            Ok(digits.iter().fold(0, |id, digit| id * 10 + i64::from(digit - b'0')))
+        }
+        _ => Line::of(std::str::from_utf8(line).map_err(odd)?).map(|line| line.id),
+    }
+}
+
 /// The query behind [`Walk`].
 pub(super) fn all(db: &Connection) -> rusqlite::Result<Statement<'_>> {
     db.prepare(if is_used(db)? {
@@ -249,6 +303,36 @@ mod tests {
                 (8, key("a\"]\\\u{1f}b"), "[\"x\",null,1]"),
                 (9, key("ü"), "[\"\\n\"]")
             ]
+        );
+    }
+
+    #[test]
+    fn the_leads_that_are_asked_for_are_handed_out_and_no_others() {
+        let db = Connection::open_in_memory().unwrap();
+        let sql = "CREATE TABLE packed (first INTEGER PRIMARY KEY, last, leads, keyed, lines)";
+        db.execute_batch(sql).unwrap();
+        put(&db, (3, 5), (2, 1), "[[3,null,[1]],\n[5,\"a\",[\"x\"]]]").unwrap();
+        put(&db, (7, 7), (1, 0), "[[7,null,[]]]").unwrap();
+        put(&db, (8, 1_234), (2, 0), "[[8,null,[2]],\n[1234,null,[3]]]").unwrap();
+        let found = |wanted: &[i64]| {
+            let (mut wanted, mut found) = (wanted.iter().copied(), Vec::new());
+            each_of(
+                &db,
+                || Ok(wanted.next()),
+                |line| {
+                    found.push((line.id, line.body()?.to_owned()));
+                    Ok(())
+                },
+            )
+            .unwrap();
+            found
+        };
+        let lead = |id: i64, body: &str| (id, body.to_owned());
+        assert_eq!(found(&[]), []);
+        assert_eq!(found(&[1, 3, 3, 4]), [lead(3, "[1]")]);
+        assert_eq!(
+            found(&[5, 5, 6, 7, 9, 1_234, 1_234, 2_000]),
+            [lead(5, "[\"x\"]"), lead(7, "[]"), lead(1_234, "[3]")]
         );
     }
 

@@ -128,23 +128,6 @@ impl Entry for u64 {
     }
 }
 
-impl Entry for (u64, u64) {
-    fn size(&self) -> usize {
-        size_of::<Self>()
-    }
-
-    fn write(&self, run: &mut impl Write) -> io::Result<()> {
-        self.0.write(run)?;
-        self.1.write(run)
-    }
-
-    fn read(run: &mut impl Read) -> io::Result<Option<Self>> {
-        let Some(first) = read_number(run)? else { return Ok(None) };
-        let second = read_number(run)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        Ok(Some((first, second)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -154,7 +137,7 @@ mod tests {
     proptest! {
         #[test]
         fn entries_come_in_order_whether_they_fit_or_not(
-            entries in proptest::collection::vec((0_u64..9, any::<u64>()), 0..80),
+            entries in proptest::collection::vec(0_u64..99, 0..80),
             at_most in 1_usize..400,
         ) {
             let mut sorter = Sorter::new(&std::env::temp_dir(), at_most);
