@@ -33,6 +33,7 @@ mod row;
 mod scan;
 mod sorter;
 mod summary;
+mod to_disk;
 mod totals;
 mod view;
 

@@ -19,6 +19,7 @@ use super::hashes::Hashes;
 use super::packed::{self, Walk};
 use super::row::{Row, id_of};
 use super::scan::{fields_text, written};
+use super::to_disk::ToDisk;
 use super::{Cache, Error, ScanSpec, ScanTotals, birth, member, open};
 use crate::lead::LeadId;
 
@@ -42,6 +43,7 @@ pub struct Fresh {
     highest: Option<LeadId>,
     /// Leads that came one by one, on their way.
     waiting: Batch,
+    disk: ToDisk,
     is_in_place: bool,
 }
 
@@ -72,6 +74,7 @@ impl Cache {
         let hashes = Hashes::in_folder(member::folder_of(&self.path));
         let number =
             self.read(|db| db.query_row("SELECT scans + 1 FROM meta", [], |row| row.get(0)))?;
+        let disk = ToDisk::of(&path).map_err(|error| Error::of(&path, of_io(error)))?;
         Ok(Fresh {
             db: Some(db),
             path,
@@ -80,6 +83,7 @@ impl Cache {
             number,
             highest: Some(0),
             waiting: Batch::default(),
+            disk,
             is_in_place: false,
         })
     }
@@ -126,6 +130,10 @@ impl Cache {
     /// Ends the log of this file, and has it write none any more: a log is found and removed by the
     /// name of its file, and would be taken for one of the file that gets the name.
     pub(super) fn stop_journalling(&self) -> Result<(), Error> {
+        if self.read(packed::count)? == 0 {
+            // A power cut can take nothing from it.
+            self.read(|db| db.pragma_update(None, "synchronous", "OFF"))?;
+        }
         for mode in ["DELETE", "MEMORY"] {
             let found: String = self.read(|db| {
                 db.pragma_update_and_check(None, "journal_mode", mode, |row| row.get(0))
@@ -210,7 +218,9 @@ impl Fresh {
             self.highest = Some(lines.last);
             let ids = (id_of(lines.first)?, id_of(lines.last)?);
             let counts = (batch.len(), lines.keyed);
-            return packed::put(db, ids, counts, lines.text);
+            packed::put(db, ids, counts, lines.text)?;
+            self.disk.written(lines.text.len());
+            return Ok(());
         }
         if !batch.is_empty() && self.highest.take().is_some() {
             packed::unpack(db, self.number)?;
@@ -269,8 +279,10 @@ impl Fresh {
             ],
         )?;
         db.execute_batch("COMMIT")?;
+        // Now, so that whoever opens it has nothing to change, and nothing to wait for.
+        db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         drop(self.db.take());
-        std::fs::File::open(&self.path).and_then(|file| file.sync_all()).map_err(of_io)?;
+        self.disk.finish().map_err(of_io)?;
         Ok(totals)
     }
 }
