@@ -37,6 +37,10 @@ pub struct Options {
     pub encoding: Option<Encoding>,
     /// The sheet of a workbook, where the user names it.
     pub sheet: Option<String>,
+    /// Whether a text whose first bytes are UTF-8 is taken for it throughout, so that it need not
+    /// be read twice. Where it is not, reading its rows fails: [`Rows::is_other_encoding`] says so,
+    /// and [`Table::look_closer`] reads all of it.
+    pub by_head: bool,
 }
 
 /// Why a table cannot be read.

@@ -164,7 +164,8 @@ fn read(args: &UpsertArgs) -> Result<(String, Records), Failure> {
     });
     let (name, source) =
         super::scan::file::source(&args.file, "a CSV or JSON Lines file or a workbook")?;
-    let options = Options { encoding: args.encoding, sheet: args.sheet.clone() };
+    let options =
+        Options { encoding: args.encoding, sheet: args.sheet.clone(), ..Options::default() };
     let records = guard::read_records(&name, source, format, &options)?;
     Ok((name, records))
 }

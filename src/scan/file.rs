@@ -137,6 +137,11 @@ fn read_through<'a>(
         watch.at(byte, Some(size.max(byte)));
         kept.as_mut().map_or(Ok(()), |kept| kept.add(batch))
     })?;
+    if rows.rows.is_other_encoding() {
+        drop((rows, kept));
+        let table = table.look_closer().map_err(failed)?;
+        return read_through(name, table, rules, cache, watch);
+    }
     read.map_err(|error| at(error.line, error.what))?;
     let FileRows { rows, seen, keeps, .. } = rows;
     let seen = seen.unwrap_or_else(|| Seen::of(&columns));

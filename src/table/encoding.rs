@@ -25,6 +25,14 @@ pub(super) struct Detected {
     pub(super) note: Option<String>,
     /// Where the letters alone decided.
     pub(super) guess: Option<Guessed>,
+    /// Whether nothing but the first bytes were looked at.
+    pub(super) is_assumed: bool,
+}
+
+impl Detected {
+    fn sure(encoding: Encoding, mark: u64) -> Self {
+        Self { encoding, mark, note: None, guess: None, is_assumed: false }
+    }
 }
 
 /// A code page that only the letters of a text speak for.
@@ -54,29 +62,33 @@ impl Guessed {
     }
 }
 
-/// Finds the encoding of a text.
-pub(super) fn detect(source: &Source, named: Option<Encoding>) -> Result<Detected, TableError> {
+/// Finds the encoding of a text; `by_head` takes the first bytes for all of it, where they are
+/// UTF-8.
+pub(super) fn detect(
+    source: &Source,
+    named: Option<Encoding>,
+    by_head: bool,
+) -> Result<Detected, TableError> {
     let unreadable = |error: io::Error| TableError::unreadable(&error);
     let head = source.head(1 << 16).map_err(unreadable)?;
     let marked = by_mark(&head)?;
     if let Some(encoding) = named {
         let mark = marked.filter(|(marked, _)| *marked == encoding).map_or(0, |(_, mark)| mark);
-        return Ok(Detected { encoding, mark, note: None, guess: None });
+        return Ok(Detected::sure(encoding, mark));
     }
     if let Some((encoding, mark)) = marked {
-        return Ok(Detected { encoding, mark, note: None, guess: None });
+        return Ok(Detected::sure(encoding, mark));
     }
     if let Some(encoding) = by_zeros(&head) {
-        return Ok(Detected {
-            encoding,
-            mark: 0,
-            note: Some(format!("read as {}", encoding.name())),
-            guess: None,
-        });
+        let note = Some(format!("read as {}", encoding.name()));
+        return Ok(Detected { note, ..Detected::sure(encoding, 0) });
+    }
+    if by_head && begins_as_utf8(&head) {
+        return Ok(Detected { is_assumed: true, ..Detected::sure(Encoding::Utf8, 0) });
     }
     let seen = look(source.reader().map_err(unreadable)?).map_err(unreadable)?;
     if seen.bad == 0 {
-        return Ok(Detected { encoding: Encoding::Utf8, mark: 0, note: None, guess: None });
+        return Ok(Detected::sure(Encoding::Utf8, 0));
     }
     if seen.good >= seen.bad.saturating_mul(4) {
         let bad =
@@ -87,6 +99,11 @@ pub(super) fn detect(source: &Source, named: Option<Encoding>) -> Result<Detecte
         return Err(TableError::of_file(what));
     }
     by_letters(&sample(source.reader().map_err(unreadable)?).map_err(unreadable)?)
+}
+
+/// Whether all is UTF-8 but a letter that is cut at the end.
+fn begins_as_utf8(head: &[u8]) -> bool {
+    std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true)
 }
 
 fn by_letters(Sample { letters, line, crlf }: &Sample) -> Result<Detected, TableError> {
@@ -117,7 +134,7 @@ fn by_letters(Sample { letters, line, crlf }: &Sample) -> Result<Detected, Table
         encoding.name(),
     );
     let guess = Some(Guessed { encoding, line: *line, example });
-    Ok(Detected { encoding, mark: 0, note: Some(note), guess })
+    Ok(Detected { note: Some(note), guess, ..Detected::sure(encoding, 0) })
 }
 
 /// The first line that has other letters than ASCII's.

@@ -15,6 +15,8 @@ const LONGEST_ROW: usize = 64 << 20;
 const NOT_DOUBLED: &str =
     "has a quote within quotes that is not doubled, so that nobody can tell where the value ends";
 const NEVER_CLOSED: &str = "a quote is opened and never closed, so that rows may have been swallowed; this is where the last row begins";
+const OTHER_ENCODING: &str = "is not UTF-8, as the lines before it are; name the encoding of the file with --encoding, such as \
+                              --encoding windows-1252, or save it as CSV UTF-8";
 const ENDLESS: &str =
     "goes on for over 64 MB: a quote was opened and never closed, or the file has no lines";
 
@@ -26,6 +28,8 @@ pub struct Row {
     /// Where each cell ends in the text.
     ends: Vec<usize>,
     is_plain: bool,
+    /// Whether all of it is UTF-8.
+    is_text: bool,
     /// Where it begins, counted from 1; a workbook's row number.
     pub line: u64,
 }
@@ -56,7 +60,12 @@ impl Row {
 
     /// Every cell in order.
     pub fn cells(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.len()).map(|place| self.cell(place))
+        let mut starts = 0;
+        self.ends.iter().map(move |end| {
+            let cell = self.text.get(starts..*end).unwrap_or_default();
+            starts = end + 1;
+            cell
+        })
     }
 
     /// Whether every cell is blank.
@@ -68,6 +77,7 @@ impl Row {
         self.text.clear();
         self.ends.clear();
         self.is_plain = false;
+        self.is_text = true;
         self.line = line;
     }
 
@@ -120,13 +130,33 @@ pub(super) struct Lines<R> {
     dialect: Dialect,
     progress: Progress,
     byte: u64,
+    of_text_alone: bool,
+    is_other_encoding: bool,
 }
 
 impl<R: Read> Lines<R> {
     /// Reads rows from `line` on, which is the line of the first byte.
     pub(super) fn new(input: R, dialect: Dialect, line: u64) -> Self {
         let progress = Progress { state: State::Start, line, after_return: false };
-        Self { input: BufReader::with_capacity(1 << 16, input), dialect, progress, byte: 0 }
+        Self {
+            input: BufReader::with_capacity(1 << 16, input),
+            dialect,
+            progress,
+            byte: 0,
+            of_text_alone: false,
+            is_other_encoding: false,
+        }
+    }
+
+    /// The same, where a row that is no UTF-8 ends the reading if `is_asked`.
+    pub(super) fn of_text_alone(mut self, is_asked: bool) -> Self {
+        self.of_text_alone = is_asked;
+        self
+    }
+
+    /// Whether such a row ended it.
+    pub(super) fn is_other_encoding(&self) -> bool {
+        self.is_other_encoding
     }
 
     /// How many bytes of text were read.
@@ -138,6 +168,10 @@ impl<R: Read> Lines<R> {
     pub(super) fn next(&mut self, row: &mut Row) -> Result<bool, TableError> {
         loop {
             let more = self.next_line(row)?;
+            if self.of_text_alone && !row.is_text {
+                self.is_other_encoding = true;
+                return Err(TableError::at(row.line, OTHER_ENCODING));
+            }
             if !more || row.len() > 1 || !row.is_blank() {
                 return Ok(more);
             }
@@ -165,6 +199,7 @@ impl<R: Read> Lines<R> {
             self.input.consume(used);
             self.byte += used as u64;
             if ended {
+                row.is_text = std::str::from_utf8(&row.text).is_ok();
                 return Ok(true);
             }
             if row.text.len() > LONGEST_ROW {
@@ -186,6 +221,7 @@ fn at_end(state: State, row: &mut Row) -> Result<bool, TableError> {
         return Ok(false);
     }
     row.end_cell();
+    row.is_text = std::str::from_utf8(&row.text).is_ok();
     Ok(true)
 }
 
@@ -214,7 +250,8 @@ fn simple_line(
     if odd != 0 {
         return None;
     }
-    row.is_plain = escaped == 0 && (all_bits.is_ascii() || std::str::from_utf8(line).is_ok());
+    row.is_text = all_bits.is_ascii() || std::str::from_utf8(line).is_ok();
+    row.is_plain = row.is_text && escaped == 0;
     row.text.extend_from_slice(line);
     row.text.push(0);
     row.ends.extend(memchr::memchr_iter(dialect.separator, line));

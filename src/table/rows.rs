@@ -3,7 +3,7 @@
 use std::io::{Cursor, Read};
 
 use super::container::{Unpacked, unpack};
-use super::encoding::{Decoded, Encoding, Guessed, detect};
+use super::encoding::{Decoded, Detected, Encoding, Guessed, detect};
 use super::lines::{Dialect, Lines, Row};
 use super::source::Source;
 use super::{HOW_TO_SAVE, Options, TableError, shown, workbook};
@@ -19,7 +19,13 @@ pub struct Table {
 
 #[derive(Debug)]
 enum Body {
-    Text { source: Source, encoding: Encoding, mark: u64 },
+    Text {
+        source: Source,
+        encoding: Encoding,
+        mark: u64,
+        /// Whether nothing but the first bytes were looked at.
+        is_assumed: bool,
+    },
     Sheet(Vec<Row>),
 }
 
@@ -66,13 +72,32 @@ impl Table {
                 Err(TableError::of_file("is text, which has no sheets; leave --sheet out"))
             }
             Unpacked::Text(source) => {
-                let detected = detect(&source, options.encoding)?;
-                notes.extend(detected.note);
-                let size = source.size();
-                let body = Body::Text { source, encoding: detected.encoding, mark: detected.mark };
-                Ok(Self { body, notes, guess: detected.guess, size })
+                let detected = detect(&source, options.encoding, options.by_head)?;
+                let mut table =
+                    Self { body: Body::Sheet(Vec::new()), notes, guess: None, size: source.size() };
+                table.take_in(source, detected);
+                Ok(table)
             }
         }
+    }
+
+    fn take_in(&mut self, source: Source, detected: Detected) {
+        let Detected { encoding, mark, note, guess, is_assumed } = detected;
+        self.notes.extend(note);
+        self.guess = guess;
+        self.body = Body::Text { source, encoding, mark, is_assumed };
+    }
+
+    /// The same table with an encoding that all of its bytes decide.
+    pub fn look_closer(mut self) -> Result<Self, TableError> {
+        match std::mem::replace(&mut self.body, Body::Sheet(Vec::new())) {
+            Body::Text { source, is_assumed: true, .. } => {
+                let detected = detect(&source, None, false)?;
+                self.take_in(source, detected);
+            }
+            body => self.body = body,
+        }
+        Ok(self)
     }
 
     /// What was assumed of the file, a sentence each. Harmless on a terminal.
@@ -97,7 +122,7 @@ impl Table {
 
     /// The text from its start, decoded; none of a workbook.
     pub fn text(&self) -> Result<Option<Box<dyn Read + Send>>, TableError> {
-        let Body::Text { source, encoding, mark } = &self.body else { return Ok(None) };
+        let Body::Text { source, encoding, mark, .. } = &self.body else { return Ok(None) };
         let unreadable = |error: std::io::Error| TableError::unreadable(&error);
         let mut reader = source.reader().map_err(unreadable)?;
         std::io::copy(&mut reader.by_ref().take(*mark), &mut std::io::sink())
@@ -112,7 +137,9 @@ impl Table {
     pub fn rows(&self) -> Result<Rows<'_>, TableError> {
         let mut feed = match (&self.body, self.text()?) {
             (Body::Sheet(rows), _) => Feed::Sheet { rows, at: 0 },
-            (_, Some(text)) => Feed::Text(separated(text)?),
+            (Body::Text { is_assumed, .. }, Some(text)) => {
+                Feed::Text(separated(text)?.of_text_alone(*is_assumed))
+            }
             (_, None) => return Err(TableError::of_file("is no text")),
         };
         let mut header = Row::default();
@@ -199,6 +226,12 @@ impl Rows<'_> {
             Feed::Text(lines) => lines.byte(),
             Feed::Sheet { .. } => 0,
         }
+    }
+
+    /// Whether a row ended the reading since it is in another encoding than the first bytes of the
+    /// file.
+    pub fn is_other_encoding(&self) -> bool {
+        matches!(&self.feed, Feed::Text(lines) if lines.is_other_encoding())
     }
 
     /// Which rows were left out so far.
@@ -311,8 +344,12 @@ fn refuse_binary(head: &[u8]) -> Result<(), TableError> {
 }
 
 /// What a spreadsheet writes where a formula failed, or where a column was too narrow for a date.
+#[inline]
 pub fn is_error_of_a_spreadsheet(cell: &[u8]) -> bool {
-    let [b'#', ..] = cell else { return false };
+    cell.first() == Some(&b'#') && is_error_after_a_hash(cell)
+}
+
+fn is_error_after_a_hash(cell: &[u8]) -> bool {
     let errors: [&[u8]; 9] = [
         b"#N/A", b"#REF!", b"#NAME?", b"#VALUE!", b"#DIV/0!", b"#NULL!", b"#NUM!", b"#NV",
         b"#ERROR!",

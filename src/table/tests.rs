@@ -116,7 +116,7 @@ proptest! {
         let bytes = written(&rows, style);
         // Letters alone do not always tell one code page from another; then the user names it.
         let named = matches!(style.encoding, Encoding::Page(_) | Encoding::Dos).then_some(style.encoding);
-        let options = Options { encoding: named, sheet: None };
+        let options = Options { encoding: named, ..Options::default() };
         prop_assert_eq!(read(&bytes, &options).unwrap(), rows, "{:?}", style);
     }
 
@@ -182,7 +182,7 @@ fn a_code_page_is_said_and_one_that_is_named_is_taken() {
         notes[0].starts_with("read as Windows-1252, since it is not UTF-8 (line 3: 2;Müller)"),
         "{notes:?}"
     );
-    let named = Options { encoding: Encoding::by_name("windows-1251"), sheet: None };
+    let named = Options { encoding: Encoding::by_name("windows-1251"), ..Options::default() };
     assert_eq!(read(bytes, &named).unwrap()[2][1], "Mьller");
     for (name, encoding) in [
         ("UTF-16", "UTF-16"),

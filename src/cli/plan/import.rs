@@ -62,7 +62,7 @@ pub(super) fn run(context: &mut Context, args: &ImportArgs) -> Result<Exit, Fail
         return page_file::run(context, args, &bytes);
     }
     let by = named(args.by.as_deref())?;
-    let options = Options { encoding: args.encoding, sheet: None };
+    let options = Options { encoding: args.encoding, ..Options::default() };
     let mut import = import::read(bytes, &options).map_err(|error| refused(args, &error))?;
     let review = super::open(context, &import.stamp().plan)?;
     let head = review.head()?;

@@ -99,7 +99,7 @@ pub(super) fn run(
     args: &ReadingArgs,
 ) -> Result<(Run, Cache, Vec<UnreadColumn>), Failure> {
     let (name, source) = source(file, "a CSV file or a workbook")?;
-    let options = Options { encoding: args.encoding, sheet: args.sheet.clone() };
+    let options = Options { encoding: args.encoding, sheet: args.sheet.clone(), by_head: true };
     let table = Table::open(source, &options)
         .map_err(|error| scan::Error::from(FileError::of(&name, error)))?;
     let fields = configured_fields(&context.config);

@@ -107,9 +107,9 @@ impl FileRows<'_> {
             }
             Cells::Of(kind) => return cell::write(field, kind, bytes, body),
             Cells::Time if is_empty(bytes) => body.nothing(),
-            // In the first reading no other times are kept.
+            // In the first reading no other times are kept. Marketo's are digits and a few marks.
             Cells::Time if self.seen.is_some() || date::is_marketos(bytes) => {
-                return cell::write(field, Kind::Text, bytes, body);
+                body.plain_text(bytes);
             }
             Cells::Time => {
                 let reading = self.readings.and_then(|readings| readings.get(place)?.as_ref());

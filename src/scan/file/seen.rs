@@ -56,12 +56,11 @@ impl Seen {
             if is_error_of_a_spreadsheet(bytes) {
                 self.count_error(&column.header, field, row.line, bytes);
             } else if let Some(Some(judge)) = self.judges.get_mut(place) {
-                match std::str::from_utf8(bytes) {
-                    Ok(text) if date::is_marketos(bytes) => judge.look_at_marketos(row.line, text),
-                    _ => {
-                        judge.look(row.line, &text_of(bytes));
-                        has_other_times = true;
-                    }
+                if date::is_marketos(bytes) {
+                    judge.look_at_marketos(row.line, bytes);
+                } else {
+                    judge.look(row.line, &text_of(bytes));
+                    has_other_times = true;
                 }
             }
         }

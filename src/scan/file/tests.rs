@@ -46,7 +46,8 @@ fn read_once(content: &[u8], dates: Option<Order>, keeps: bool) -> Result<Read, 
     let key = KeySpec::default();
     let rules = FileRules { key: &key, fields: &[], dates, zone: Zone::default() };
     let mut read = || -> Result<Read, Error> {
-        let table = Table::open(Source::of_bytes(content), &Options::default())
+        let options = Options { by_head: keeps, ..Options::default() };
+        let table = Table::open(Source::of_bytes(content), &options)
             .map_err(|error| FileError::of("leads.csv", error))?;
         let mut found = if keeps {
             look_and_keep("leads.csv", table, rules, &cache, &Nobody)?
@@ -169,6 +170,51 @@ fn a_broken_file_is_refused_with_its_line_and_nothing_of_it_is_kept() {
     ] {
         assert_eq!(read(content).unwrap_err(), expected);
     }
+}
+
+#[test]
+fn a_letter_in_the_last_row_decides_the_encoding_of_all() {
+    let company = "Analytical Engines ".repeat(20);
+    let mut file = "id,email,lastName,company,note\r\n".to_owned();
+    for id in 1..=300 {
+        file.extend([
+            &id.to_string(),
+            ",",
+            &id.to_string(),
+            "@example.com,Byron,",
+            &company,
+            ",\r\n",
+        ]);
+    }
+    assert!(file.len() > 1 << 16, "more than is looked at before the rows");
+    let with = |row: &[u8]| read(&[file.as_bytes(), row].concat());
+    let name = |found: &Read| found.leads.last().unwrap().last_name().map(str::to_owned);
+    for row in [&b"301,z@example.com,M\xfcller,x,\r\n"[..], b"301,z@example.com,\"M\xfcller\",x,"] {
+        let found = with(row).unwrap();
+        assert_eq!(name(&found).as_deref(), Some("M\u{fc}ller"));
+        assert!(
+            found.told.iter().any(|told| told.contains("it is not UTF-8 (line 302")),
+            "{:?}",
+            found.told
+        );
+    }
+    // In a column that is not kept it decides as well.
+    let found = with(b"301,z@example.com,Byron,x,Gr\xfc\xdfe aus M\xfcnchen\r\n").unwrap();
+    assert!(found.told.iter().any(|told| told.contains("it is not UTF-8")), "{:?}", found.told);
+    let found = with("301,z@example.com,M\u{fc}ller,x,".as_bytes()).unwrap();
+    assert_eq!(name(&found).as_deref(), Some("M\u{fc}ller"));
+    assert!(!found.told.iter().any(|told| told.contains("UTF-8")), "{:?}", found.told);
+    let mixed = with(
+        "301,z@example.com,M\u{fc}ller,\u{df}\u{e9}\u{e8}\u{e0},\n302,y@example.com,".as_bytes(),
+    );
+    assert!(mixed.is_ok());
+    let pasted = [
+        file.as_bytes(),
+        "301,z@example.com,\u{fc}\u{fc}\u{fc}\u{fc}\u{fc},x,\n302,y@example.com,".as_bytes(),
+        b"M\xfcller,x,\n",
+    ];
+    let refused = read(&pasted.concat()).unwrap_err();
+    assert!(refused.contains("pasted together from two encodings"), "{refused}");
 }
 
 #[test]

@@ -95,9 +95,12 @@ impl Judge {
     }
 
     /// Looks at a value for which [`super::is_marketos`] holds: there is nothing to judge.
-    pub fn look_at_marketos(&mut self, line: u64, text: &str) {
+    pub fn look_at_marketos(&mut self, line: u64, text: &[u8]) {
         self.read += 1;
-        self.first.get_or_insert_with(|| Example { line, text: text.to_owned() });
+        self.first.get_or_insert_with(|| {
+            let text = String::from_utf8_lossy(text).into_owned();
+            Example { line, text }
+        });
     }
 
     fn weigh(&mut self, days: [Option<NaiveDate>; 3], dotted: bool, example: &dyn Fn() -> Example) {

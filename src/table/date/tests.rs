@@ -250,7 +250,7 @@ proptest::proptest! {
             }
             let (mut one, mut other) = (Judge::default(), Judge::default());
             one.look(7, &text);
-            other.look_at_marketos(7, &text);
+            other.look_at_marketos(7, text.as_bytes());
             proptest::prop_assert_eq!(one.decide(None, Zone::default()), other.decide(None, Zone::default()));
         } else {
             proptest::prop_assert!(second > 59 || parse_time(&text).is_none());
