@@ -152,7 +152,10 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
         digest: args.digest.clone(),
         json: args.json,
     };
-    Box::pin(Steps { context, asked, client: &client, merge, follow }.run(kept, wanted)).await
+    Box::pin(
+        Steps { context, asked, client: &client, merge, follow, digest: None }.run(kept, wanted),
+    )
+    .await
 }
 
 /// With `review.policy = "always"` nothing is merged that nobody approved.

@@ -66,7 +66,7 @@ pub struct NewRun<'a> {
     pub kind: RunKind,
     /// The plan that it carries out.
     pub plan: Option<&'a str>,
-    /// What was approved, where something was.
+    /// The digest of the plan with all that is decided about it, as it is carried out.
     pub digest: Option<&'a str>,
     /// Who runs it, where that is known.
     pub by: Option<&'a str>,
@@ -81,7 +81,8 @@ pub struct PastRun {
     pub kind: RunKind,
     /// The plan that it carries out.
     pub plan: Option<String>,
-    /// What was approved, where something was.
+    /// The digest of the plan with all that was decided about it, as it was carried out; none of a
+    /// run of an older version.
     pub digest: Option<String>,
     /// Who ran it; none where nobody knows.
     pub by: Option<String>,

@@ -10,23 +10,38 @@ use crate::marketo::{MERGE_LOSERS, MergeOrder, sealed};
 
 /// A plan that somebody looked at and agreed to. It uses the plan up.
 #[derive(Debug)]
-pub struct Confirmed(Plan);
+pub struct Confirmed {
+    plan: Plan,
+    /// The digest of the plan with all that is decided, where it was asked for.
+    digest: Option<String>,
+}
 
 impl Confirmed {
     /// To be called where a person, or a script in a person's name, said yes, and nowhere else.
     pub fn new(plan: Plan) -> Self {
-        Self(plan)
+        Self { plan, digest: None }
+    }
+
+    /// The same, with the digest under which it was agreed to: it is kept with the run.
+    #[must_use]
+    pub fn under(self, digest: Option<String>) -> Self {
+        Self { digest, ..self }
     }
 
     /// What was agreed to.
     pub fn plan(&self) -> &Plan {
-        &self.0
+        &self.plan
+    }
+
+    /// The digest under which it was agreed to.
+    pub(super) fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
     }
 
     /// The merge calls of the group with this winner, in order: as many losers a call as Marketo
     /// takes, one where the CRM merges too. None for a group that was not agreed to.
     pub(super) fn steps(&self, winner: LeadId) -> Vec<Step<'_>> {
-        let Some(group) = self.0.groups.iter().find(|group| group.winner == winner) else {
+        let Some(group) = self.plan.groups.iter().find(|group| group.winner == winner) else {
             return Vec::new();
         };
         let size = if group.in_crm || group.one_per_call { 1 } else { MERGE_LOSERS };

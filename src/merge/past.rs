@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
+use super::consent::Confirmed;
 use super::context::{Merge, MergeClient};
 use super::error::Error;
 use super::report::{GroupReport, Outcome, Report};
@@ -129,13 +130,21 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 
     /// Writes down that a run of a plan begins; none where there is nothing to carry out.
-    pub(super) fn begin_run(&mut self, plan: &Plan) -> Result<Option<RunId>, Error> {
+    pub(super) fn begin_run(&mut self, confirmed: &Confirmed) -> Result<Option<RunId>, Error> {
+        let plan = confirmed.plan();
         if plan.groups.is_empty() {
             return Ok(None);
         }
+        // Without decisions it is the plan's own.
+        let of_plan = self.ledger.plan_head(&plan.id)?.map(|head| head.digest);
+        let digest = confirmed.digest().map(str::to_owned).or(of_plan);
         let by = self.by.clone();
-        let run =
-            NewRun { kind: RunKind::Merge, plan: Some(&plan.id), digest: None, by: by.as_deref() };
+        let run = NewRun {
+            kind: RunKind::Merge,
+            plan: Some(&plan.id),
+            digest: digest.as_deref(),
+            by: by.as_deref(),
+        };
         Ok(Some(self.ledger.begin_run(&run, &self.at())?))
     }
 

@@ -47,7 +47,7 @@ impl<M: MergeClient> Merge<'_, M> {
     /// Merges what the plan says, as it says it, or leaves it alone. Always gives a report, however
     /// it ended.
     pub async fn carry_out(&mut self, confirmed: Confirmed, watch: &mut dyn Watch) -> Report {
-        let begun = match self.begin_run(confirmed.plan()) {
+        let begun = match self.begin_run(&confirmed) {
             Ok(begun) => begun,
             Err(error) => {
                 return Report { stopped: Some(Stopped::Failed(error)), ..Report::default() };

@@ -98,3 +98,29 @@ fn the_policy_is_not_passed_by_without_a_plan() {
     run_with(&instance, &["merge", "--plan", &plan, "--confirm"], &ALWAYS).expect_code(3);
     assert_eq!(instance.sandbox.merged_into(2), Some(1));
 }
+
+#[test]
+fn the_digest_that_was_approved_is_in_the_history_and_in_the_certificate() {
+    let instance = three_groups();
+    create(&instance, "nov");
+    let digest = || {
+        let shown = run(&instance, &["plan", "show", "nov", "--json"]).json();
+        shown["digest"].as_str().unwrap().to_owned()
+    };
+    let own = digest();
+    run(
+        &instance,
+        &["plan", "decide", "nov", "--email", "ada@example.com", "--merge", "--by", "Bo"],
+    )
+    .expect_code(0);
+    let decided = digest();
+    assert_ne!(decided, own);
+    run(&instance, &["plan", "approve", "nov", "--by", "Cy"]).expect_code(0);
+    run(&instance, &[&CONFIRM[..], &["--digest", &decided]].concat());
+    assert_eq!(instance.sandbox.merged_into(2), Some(1));
+    let history = run(&instance, &["history", "--json"]).json();
+    assert_eq!(history["run"][0]["digest"], decided.as_str(), "{history}");
+    let certificate = run(&instance, &["certificate", "show", "1", "--json"]).json();
+    assert_eq!(certificate["digest"], decided.as_str());
+    assert_eq!(certificate["approved"]["by"], "Cy");
+}

@@ -39,6 +39,8 @@ fn a_run_is_listed_with_who_ran_it_and_shown_group_by_group() {
         (&run["run"], &run["kind"], &run["by"], &run["plan"]),
         (&json!(1), &json!("merge"), &json!("Ada Lovelace"), &done["plan"])
     );
+    let digest = run["digest"].as_str().unwrap();
+    assert!(digest.starts_with(done["plan"].as_str().unwrap()), "the plan's own: {run}");
     assert_eq!(
         (&run["merged"], &run["removed"], &run["failed"], &run["complete"]),
         (&json!(2), &json!(2), &json!(0), &json!(true))

@@ -44,6 +44,8 @@ pub(super) struct Steps<'a> {
     pub(super) client: &'a Client,
     pub(super) merge: Merge<'a, Client>,
     pub(super) follow: Follow<'a>,
+    /// The digest under which a kept plan is carried out.
+    pub(super) digest: Option<String>,
 }
 
 impl Steps<'_> {
@@ -135,6 +137,7 @@ impl Steps<'_> {
         }
         let at = now().to_rfc3339_opts(SecondsFormat::Millis, true);
         take_up(self.merge.ledger(), &loaded, &permitted, &groups, &at)?;
+        self.digest = Some(loaded.digest());
         Ok(ControlFlow::Continue(Plan { groups, ..plan }))
     }
 
@@ -148,7 +151,10 @@ impl Steps<'_> {
         if self.asked.carries_out {
             self.follow.planned = plan.groups.len();
             self.follow.first = First::on_a_terminal(self.context);
-            return self.merge.carry_out(Confirmed::new(plan), &mut self.follow).await;
+            return self
+                .merge
+                .carry_out(Confirmed::new(plan).under(self.digest.take()), &mut self.follow)
+                .await;
         }
         let interrupted = self.context.interrupt.is_cancelled();
         Report { stopped: interrupted.then_some(Stopped::Interrupted), ..dry_run(&plan) }
@@ -156,7 +162,7 @@ impl Steps<'_> {
 
     /// Prints what came of it.
     fn end(self, plan: Option<&str>, report: Report, before: &[Open]) -> Result<Exit, Failure> {
-        let Self { context, asked, client, merge, follow } = self;
+        let Self { context, asked, client, merge, follow, .. } = self;
         let ui = &mut context.ui;
         if follow.unrecorded {
             ui.note(
