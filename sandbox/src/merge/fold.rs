@@ -69,18 +69,34 @@ pub(super) fn carry_out(
     }
     if !merged.is_empty() {
         world.change(survivor, now(), |record| values::empty_fields(record, knobs));
-        note(
-            world,
-            knobs,
-            survivor,
-            What::MergeLeads {
-                losers: merged.into(),
-                in_sales: order.in_crm,
-                by: by.map(Box::new),
-            },
-        );
+        let (losers, by) = told(knobs, merged, by);
+        let what = What::MergeLeads {
+            losers: losers.into(),
+            in_sales: order.in_crm,
+            by: by.map(Box::new),
+        };
+        note(world, knobs, survivor, what);
     }
     trouble.map_or(Ok(()), Err)
+}
+
+/// Whom and which call the log names for a merge by the API: what an instance writes there has not
+/// been seen.
+fn told(knobs: &Knobs, mut merged: Vec<u64>, by: Option<Call>) -> (Vec<u64>, Option<Call>) {
+    /// No lead has this id.
+    const STRANGER: u64 = 987_654_321;
+    let Some(call) = by else { return (merged, None) };
+    let by = match knobs.text("merge_record") {
+        "bare" => None,
+        "other_user" => Some(Call { user: "somebody@example.org".into(), ..call }),
+        "other_call" => Some(Call { request_id: "1#18000000000".into(), ..call }),
+        "other_records" => {
+            merged.push(STRANGER);
+            Some(call)
+        }
+        _ => Some(call),
+    };
+    (merged, by)
 }
 
 /// Writes the merge into the log, late or never where a knob says so.

@@ -51,6 +51,7 @@ const KNOBS: &[(&str, Takes)] = &[
     ("merge_score", OneOf(&["sum", "winner"])),
     ("merge_status", OneOf(&["winner", "higher"])),
     ("merge_activity", OneOf(&["shown", "late", "hidden"])),
+    ("merge_record", OneOf(&["own", "bare", "other_user", "other_call", "other_records"])),
     ("merged_lead", OneOf(&["1004", "empty"])),
     ("merge_emits_delete", OneOf(&["false", "true"])),
     ("refused_merges", Share),
