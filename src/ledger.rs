@@ -34,6 +34,7 @@ mod restored;
 mod runs;
 mod state;
 mod unfinished;
+mod witness;
 
 pub use approvals::ApprovalRow;
 pub use backup::{Backup, Role};
@@ -53,6 +54,7 @@ pub use restored::{MakingId, NewMaking, OpenMaking, RestoreEnd, RestoredLead};
 pub use runs::{MergedLead, NewRun, PastRun, RunId, RunKind};
 pub use state::{Event, IllegalEvent, State};
 pub use unfinished::Unfinished;
+pub use witness::{ExtraRecord, Seen, Unwitnessed, WitnessKind, WitnessLook, sha256_of};
 
 /// The open ledger of one instance. While it lives no other process can open the same file.
 #[derive(Debug)]

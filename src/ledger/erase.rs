@@ -43,8 +43,8 @@ pub struct ErasedValues {
 }
 
 /// The tables in which values of people are, but the backups themselves.
-const TABLES: [&str; 8] =
-    ["backup", "call", "call_value", "finding", "refusal", "run_group", "plan", "proof"];
+const TABLES: [&str; 9] =
+    ["backup", "call", "call_value", "finding", "refusal", "run_group", "plan", "proof", "witness"];
 
 /// A backup that is to be erased.
 struct Row {
@@ -294,6 +294,13 @@ fn erase_rows(
         let of_key = params![row.key, name, is_person, row.plan];
         db.execute(
             "DELETE FROM proof WHERE ?2 = ?2 AND call IN
+                 (SELECT id FROM call WHERE key = ?1 AND (?3 OR plan = ?4))",
+            of_key,
+        )?;
+        // What its records were members of; the digest stays, on which certificates rest.
+        db.execute(
+            "UPDATE witness SET body = NULL WHERE ?2 = ?2
+                 AND look IN (SELECT id FROM witness_look WHERE kind = 'members') AND call IN
                  (SELECT id FROM call WHERE key = ?1 AND (?3 OR plan = ?4))",
             of_key,
         )?;

@@ -203,6 +203,7 @@ fn merge_record(row: &Activity, us: Option<&str>) -> Option<MergeRecord> {
         |us: &str| user.as_ref().is_some_and(|user| !user.eq_ignore_ascii_case(us.trim()));
     Some(MergeRecord {
         winner: row.lead,
+        then: row.primary,
         losers: match row.attributes.get("merge ids") {
             None | Some(Value::Null) => Vec::new(),
             Some(written) => ids_in(written)?,
@@ -212,6 +213,7 @@ fn merge_record(row: &Activity, us: Option<&str>) -> Option<MergeRecord> {
         by_another_user: us.is_some_and(is_another),
         user,
         method: words("api method name"),
+        source: words("merge source"),
     })
 }
 

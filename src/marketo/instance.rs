@@ -81,6 +81,9 @@ pub enum Since {
 pub struct MergeRecord {
     /// The lead that the record belongs to: the survivor, or whom that was merged into since.
     pub winner: LeadId,
+    /// The survivor at the time, whatever became of it since; none where the record does not say.
+    #[serde(default)]
+    pub then: Option<LeadId>,
     /// The leads that went; none where the record does not name them.
     pub losers: Vec<LeadId>,
     /// When, to the second.
@@ -91,6 +94,10 @@ pub struct MergeRecord {
     pub user: Option<String>,
     /// The API method that made it, where it is recorded.
     pub method: Option<String>,
+    /// What Marketo calls the way in which it was made; it is missing where an anonymous visitor
+    /// turned out to be a known person.
+    #[serde(default)]
+    pub source: Option<String>,
     /// Whether it names another user than this client's. False where one of the two names is not
     /// known.
     pub by_another_user: bool,

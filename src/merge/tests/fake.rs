@@ -223,11 +223,13 @@ impl World {
         }
         self.recorded.push(MergeRecord {
             winner: merging.winner,
+            then: None,
             losers: merging.losers.clone(),
             at: None,
             request_id: None,
             user: None,
             method: None,
+            source: None,
             by_another_user: false,
         });
         let first = merging.losers.first().and_then(|id| self.leads.get(id)).cloned();

@@ -21,11 +21,13 @@ fn with_open(finding: Finding, survivor: Lead) -> Bench {
 fn merged_by_somebody(bench: &Bench, loser: LeadId, winner: LeadId) {
     let record = MergeRecord {
         winner,
+        then: None,
         losers: vec![loser],
         at: None,
         request_id: None,
         user: None,
         method: None,
+        source: None,
         by_another_user: true,
     };
     bench.fake.world().recorded.push(record);

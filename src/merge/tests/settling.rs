@@ -21,11 +21,13 @@ fn request(seconds: i64) -> String {
 fn record(at: Option<i64>, request_id: Option<String>, method: Option<&str>) -> MergeRecord {
     MergeRecord {
         winner: 1,
+        then: None,
         losers: vec![2],
         at: at.map(|seconds| noon() + TimeDelta::seconds(seconds)),
         request_id,
         user: None,
         method: method.map(str::to_owned),
+        source: None,
         by_another_user: false,
     }
 }
