@@ -50,6 +50,7 @@ pub(crate) mod kept_plan;
 mod late;
 mod leads;
 mod look;
+mod members;
 mod memberships;
 mod mend;
 pub(crate) mod not_same;
@@ -78,6 +79,7 @@ mod take_in;
 mod timing;
 mod verdict;
 mod verify;
+mod witness;
 mod work;
 mod write;
 
@@ -90,12 +92,14 @@ pub use context::{Merge, MergeClient, MergeReads, Settings};
 pub use error::Error;
 pub use hold::Hold;
 pub use late::Unwatched;
+pub use members::{InProgram, MembersRecord, Membership};
 pub use past::{PlanPast, PlanState};
 pub use planned::planned_groups;
 pub use proof::{FieldProof, MergeProof, Verdict as FieldVerdict};
 pub use report::{Difference, Fate, GroupReport, Outcome, Report, Said, Stopped, Surprise, Watch};
 pub use resume::Resumed;
 pub use review::acknowledge;
+pub use witness::{Witness, WitnessRecord};
 
 #[cfg(test)]
 mod tests;

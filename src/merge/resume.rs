@@ -15,6 +15,7 @@ use super::outcome::in_words;
 use super::report::Watch;
 use super::settle::{Finding, Log, Made, Pending, Settled, done_by};
 use super::timing::LOG_LAG;
+use super::witness::BY_NEXT_RUN;
 use super::write::record::Record;
 use crate::dedupe::{FieldChange, Plan};
 use crate::lead::LeadId;
@@ -103,6 +104,8 @@ impl<M: MergeClient> Merge<'_, M> {
         if !self.stop.is_cancelled() {
             (resumed.given_back, resumed.kept) = self.give_back_earlier().await?;
             resumed.unwatched = self.look_after_earlier_merges().await?;
+            resumed.alarms.extend(self.see_earlier_witness().await?);
+            self.see_members(Some((self.now)() - BY_NEXT_RUN)).await?;
             resumed.findings = self.review_findings().await?;
         }
         Ok(resumed)

@@ -55,6 +55,7 @@ impl<M: MergeClient> Merge<'_, M> {
         };
         let late = LateConsent::new((self.now)(), &self.facts, confirmed.plan());
         let mut run = Run::new(&confirmed, late, watch);
+        run.begun_at = Some((self.now)());
         let went = self.rounds(&mut run).await;
         // Also after a failure: what was sent before it is looked at, if it still can be.
         let finished = self.finish(&mut run).await;
@@ -116,6 +117,10 @@ impl<M: MergeClient> Merge<'_, M> {
             }
             self.describe_again_when_old().await?;
             self.see_late_consent(run, false).await?;
+            self.see_witness(run, false).await?;
+            if run.stopped.is_some() {
+                return Ok(());
+            }
             self.give_back_all(run).await?;
             self.round(batch, run).await?;
             let sent = self.send_verified(run).await?;
@@ -315,13 +320,18 @@ impl<M: MergeClient> Merge<'_, M> {
             }
         });
         let late = self.see_late_consent(run, true).await;
+        // After the pause in which the log catches up.
+        let seen = match self.see_witness(run, true).await {
+            Ok(()) => self.see_members(run.begun_at).await,
+            Err(error) => Err(error),
+        };
         let given_back = self.give_back_all(run).await;
         let looked_after = carried.and(late);
         let is_done = run.late.has_merges() && run.late.is_done();
         if looked_after.is_ok() && is_done && !self.stop.is_cancelled() {
             self.ledger.late_consent_seen(&self.at())?;
         }
-        looked_after.and(given_back)
+        looked_after.and(given_back).and(seen)
     }
 
     pub(super) async fn give_back_all(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use chrono::{DateTime, Utc};
+
 use super::consent::Confirmed;
 use super::late::consent::LateConsent;
 use super::leads::members;
@@ -42,6 +44,10 @@ pub(super) struct Run<'p, 'w> {
     /// How the groups that the run came to ended, by the plan's winner.
     pub(super) endings: BTreeMap<LeadId, GroupReport>,
     pub(super) stopped: Option<Stopped>,
+    /// When it began.
+    pub(super) begun_at: Option<DateTime<Utc>>,
+    /// How many merges were settled since Marketo's own record of them was looked for.
+    pub(super) unwitnessed: usize,
     /// How many rounds in a row sent nothing.
     pub(super) idle: usize,
     pub(super) watch: &'w mut dyn Watch,
@@ -68,6 +74,8 @@ impl<'p, 'w> Run<'p, 'w> {
             failed_writes: 0,
             endings: BTreeMap::new(),
             stopped: None,
+            begun_at: None,
+            unwitnessed: 0,
             idle: 0,
             watch,
         }
@@ -80,14 +88,20 @@ impl<'p, 'w> Run<'p, 'w> {
 
     /// Adds to the report of the group whose survivor this is.
     pub(super) fn add_surprise(&mut self, survivor: LeadId, surprise: Surprise) {
+        if let Some(report) = self.add_words(survivor, &in_words(&surprise)) {
+            report.surprises.push(surprise);
+        }
+    }
+
+    /// The same in words alone. Gives the report; none where no group has this survivor.
+    pub(super) fn add_words(&mut self, survivor: LeadId, words: &str) -> Option<&mut GroupReport> {
         let of_survivor = |report: &&mut GroupReport| report.winner == Some(survivor);
-        let Some(report) = self.endings.values_mut().find(of_survivor) else { return };
-        let words = in_words(&surprise);
+        let report = self.endings.values_mut().find(of_survivor)?;
         report.reason = Some(match report.reason.take() {
             Some(reason) => format!("{reason}; {words}"),
-            None => words,
+            None => words.to_owned(),
         });
-        report.surprises.push(surprise);
+        Some(report)
     }
 
     /// An opt-out that came late could not be kept: nothing more is merged.

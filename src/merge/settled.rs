@@ -65,6 +65,7 @@ impl<M: MergeClient> Merge<'_, M> {
         for settled in settled {
             if let Some(survivor) = settled.finding.survivor() {
                 run.late.saw(survivor, settled.finding.gone());
+                run.unwitnessed += 1;
             }
             if settled.is_unexpected() {
                 run.ramp.met_trouble();

@@ -72,16 +72,16 @@ pub(in crate::merge) fn to_raise(before: &[&Rows], after: &Rows) -> Vec<Raise> {
 
 /// How far a lead is in a program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Standing {
-    pub(super) name: String,
-    pub(super) status: String,
-    pub(super) success: bool,
+pub(in crate::merge) struct Standing {
+    pub(in crate::merge) name: String,
+    pub(in crate::merge) status: String,
+    pub(in crate::merge) success: bool,
 }
 
-pub(super) type Programs = BTreeMap<u64, Standing>;
+pub(in crate::merge) type Programs = BTreeMap<u64, Standing>;
 
 /// How far a lead is in each of its programs.
-pub(super) fn standings(rows: &Rows) -> Programs {
+pub(in crate::merge) fn standings(rows: &Rows) -> Programs {
     rows.iter().filter_map(|row| Some((program_of(row)?, standing(row)))).collect()
 }
 
