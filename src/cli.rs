@@ -227,7 +227,7 @@ impl Configured {
             Self::Decisions(args) => decisions::run(context, &args),
             Self::Review(args) => review::run(context, &args).await,
             Self::Merge(args) => merge::run(context, &args).await,
-            Self::Certificate(args) => certificate::run(context, &args),
+            Self::Certificate(args) => certificate::run(context, &args).await,
             Self::History(args) => runs::run(context, &args),
             Self::Map(args) => map::run(context, &args).await,
             Self::Restore(args) => restore::run(context, &args).await,

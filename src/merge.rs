@@ -92,6 +92,7 @@ pub use context::{Merge, MergeClient, MergeReads, Settings};
 pub use error::Error;
 pub use hold::Hold;
 pub use late::Unwatched;
+pub(crate) use members::look_for as look_for_members;
 pub use members::{InProgram, MembersRecord, Membership};
 pub use past::{PlanPast, PlanState};
 pub use planned::planned_groups;
@@ -99,6 +100,7 @@ pub use proof::{FieldProof, MergeProof, Verdict as FieldVerdict};
 pub use report::{Difference, Fate, GroupReport, Outcome, Report, Said, Stopped, Surprise, Watch};
 pub use resume::Resumed;
 pub use review::acknowledge;
+pub(crate) use witness::{LookError, look_for};
 pub use witness::{Witness, WitnessRecord};
 
 #[cfg(test)]

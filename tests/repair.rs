@@ -5,3 +5,4 @@ mod certificate;
 mod history;
 mod map;
 mod restore;
+mod witness;

@@ -7,18 +7,23 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::{Context, Exit, Failure, ledgers, now, runs};
-use crate::ledger::{Ledger, PastRun, RunKind};
-use crate::repair::certificate::{About, Certificate, SCHEMA, certificate_of, chain, csv, page};
+use crate::ledger::{Ledger, PastRun, RunKind, WitnessLook};
+use crate::repair::certificate::{
+    About, Certificate, Look, SCHEMA, certificate_of, chain, csv, page,
+};
 use crate::report::write_beside;
 use crate::terminal::{counted, moment};
 
+mod look;
+
 /// Show what a run did, field by field, and check a certificate against the ledger
 ///
-/// Told from the ledger alone: Marketo is not asked.
+/// Told from the ledger alone: Marketo is asked with --look alone.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  mkto-audit certificate list\n  \
     mkto-audit certificate show 3 --html run3.html   one page for people\n  \
     mkto-audit certificate show 3 --json run3.json   for a program\n  \
+    mkto-audit certificate show 3 --look             look for Marketo's own record of its merges again\n  \
     mkto-audit certificate verify run3.html          whether a byte of it was changed")]
 pub(super) struct CertificateArgs {
     #[command(subcommand)]
@@ -57,6 +62,10 @@ struct ShowArgs {
     /// Write a row a field
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     csv: Option<PathBuf>,
+    /// Look again, at Marketo, for what was not seen of its merges yet: Marketo's own record of
+    /// them, lists and programs
+    #[arg(long)]
+    look: bool,
 }
 
 /// Check a certificate against the ledger: a byte that was changed is noticed
@@ -97,10 +106,10 @@ struct VerifyDocument {
     reason: Option<String>,
 }
 
-pub(super) fn run(context: &mut Context, args: &CertificateArgs) -> Result<Exit, Failure> {
+pub(super) async fn run(context: &mut Context, args: &CertificateArgs) -> Result<Exit, Failure> {
     match &args.what {
         What::List(args) => list(context, args),
-        What::Show(args) => show(context, args),
+        What::Show(args) => show(context, args).await,
         What::Verify(args) => verify(context, args),
     }
 }
@@ -140,7 +149,7 @@ fn list(context: &mut Context, args: &ListArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn show(context: &mut Context, args: &ShowArgs) -> Result<Exit, Failure> {
+async fn show(context: &mut Context, args: &ShowArgs) -> Result<Exit, Failure> {
     let mut ledger = ledgers::open_existing(context)?;
     let run = runs::find(&ledger, args.run)?;
     if run.kind != RunKind::Merge {
@@ -148,6 +157,9 @@ fn show(context: &mut Context, args: &ShowArgs) -> Result<Exit, Failure> {
             what: format!("run {} merged nothing, and has no certificate", run.id),
             hint: Some("mkto-audit certificate list".to_owned()),
         });
+    }
+    if args.look {
+        look::again(context, &mut ledger, &run).await?;
     }
     let certificate = certificate_of(&ledger, &run, &about(context))?;
     // Before anybody has it: what was handed out can always be checked.
@@ -161,7 +173,8 @@ fn show(context: &mut Context, args: &ShowArgs) -> Result<Exit, Failure> {
     } else {
         context.ui.print(&in_words(&certificate))?;
     }
-    if certificate.settled { Ok(Exit::Done) } else { Ok(Exit::Partial) }
+    let contradicts = certificate.afterwards.marketo.get("contradicts").is_some_and(|all| *all > 0);
+    Ok(if certificate.settled && !contradicts { Exit::Done } else { Exit::Partial })
 }
 
 fn about(context: &Context) -> About {
@@ -196,8 +209,17 @@ fn in_words(certificate: &Certificate) -> String {
         (all, lost) => format!("{}, {lost} lost", counted(all, "opt-out")),
     };
     let approved = certificate.approved.as_ref().map(|by| format!("approved by {}\n", by.by));
+    let marketo: Vec<String> = certificate
+        .afterwards
+        .marketo
+        .iter()
+        .map(|(word, groups)| format!("{groups} {}", word.replace('_', " ")))
+        .collect();
+    let at = certificate.afterwards.marketo_at.as_deref();
+    let at = at.map(|at| format!(" (last looked for at {at})")).unwrap_or_default();
+    let seen = format!("Marketo's own record: {}{at}", marketo.join(", "));
     format!(
-        "run {} of {}: {} merged, {} removed, {} left alone, {} failed\n{}fields: {}\n{opt_outs}\nseal {}\n",
+        "run {} of {}: {} merged, {} removed, {} left alone, {} failed\n{}fields: {}\n{opt_outs}\n{seen}\nseal {}\n",
         certificate.run,
         certificate.instance,
         counted(totals.merged, "group"),
@@ -263,12 +285,28 @@ fn check(
     }
     let number = u32::try_from(certificate.run).unwrap_or_default();
     let known = ledger.runs()?.into_iter().find(|run| run.id == number.into());
-    let seals = known.map(|run| ledger.seals_of(run.id)).transpose()?.unwrap_or_default();
+    let of_run = known.as_ref().map(|run| run.id);
+    let seals = of_run.map(|run| ledger.seals_of(run)).transpose()?.unwrap_or_default();
     if !seals.contains(&certificate.chain.seal) {
         let why = "the ledger never gave out this seal: everything in it may have been made up";
         return Ok((run, Some(why.to_owned())));
     }
+    let kept = of_run.map(|run| ledger.witness_of(run)).transpose()?.unwrap_or_default();
+    if !are_kept(&certificate.witness, &kept) {
+        let why = "the ledger has not kept what it says was seen of its merges afterwards";
+        return Ok((run, Some(why.to_owned())));
+    }
     Ok((run, None))
+}
+
+/// Whether these looks are the first ones that the ledger has. Later ones came after the file.
+fn are_kept(looks: &[Look], kept: &[WitnessLook]) -> bool {
+    let is_it = |(look, kept): (&Look, &WitnessLook)| {
+        let calls = look.calls.iter().map(|seen| (seen.call, &seen.verdict, &seen.sha256));
+        let seen = kept.seen.iter().map(|seen| (seen.call, &seen.verdict, &seen.sha256));
+        (&look.kind, &look.at) == (&kept.kind, &kept.at) && calls.eq(seen)
+    };
+    looks.len() <= kept.len() && looks.iter().zip(kept).all(is_it)
 }
 
 /// A CSV holds no certificate by which it could be made again: it is compared with the ledger's.
@@ -286,9 +324,12 @@ fn check_csv(
         return Ok((None, Some(why.to_owned())));
     };
     let run = runs::find(ledger, number)?;
-    let mut again = Vec::new();
-    let written = csv::write(&certificate_of(ledger, &run, &about(context))?, &mut again);
-    let why = (written.is_err() || again != bytes)
-        .then(|| "a row of it is not what the ledger holds".to_owned());
+    let now = certificate_of(ledger, &run, &about(context))?;
+    // What was seen since the file was written is not in it.
+    let is_it = (0..=now.witness.len()).rev().any(|looks| {
+        let mut again = Vec::new();
+        csv::write(&now.up_to(looks), &mut again).is_ok() && again == bytes
+    });
+    let why = (!is_it).then(|| "a row of it is not what the ledger holds".to_owned());
     Ok((Some(number.into()), why))
 }

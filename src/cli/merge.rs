@@ -23,6 +23,7 @@ mod kept;
 mod ledger;
 mod resumed;
 mod show;
+mod sources;
 mod steps;
 
 /// Show what would be merged; merge it with --confirm

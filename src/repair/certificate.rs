@@ -2,8 +2,9 @@
 //! and a chain of hashes over all of it.
 //!
 //! For: somebody who answers for merges can show what happened, and anybody can check it against
-//! the ledger. Told from the ledger alone. Never: asks Marketo; a verdict of its own, since each
-//! was written down when its merge was settled.
+//! the ledger. Told from the ledger alone. What was seen of a merge after it was settled follows the
+//! seal as records of their own. Never: asks Marketo; a verdict of its own, since each was written
+//! down when its merge was settled.
 
 use std::collections::BTreeMap;
 
@@ -17,9 +18,16 @@ use crate::lead::LeadId;
 use crate::ledger::{self, Ledger, PastRun};
 use crate::merge::{Error, FieldProof, FieldVerdict, MergeProof};
 
+mod afterwards;
 pub mod chain;
+mod counted;
 pub mod csv;
 pub mod page;
+mod rate;
+
+pub use afterwards::{Afterwards, GroupAfterwards, Look, LookedAt};
+pub use counted::Counted;
+pub use rate::{Rate, SourceRate};
 
 /// What a run did, sealed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,8 +66,25 @@ pub struct Certificate {
     pub rate: Option<Rate>,
     /// The groups, by key.
     pub group: Vec<CertifiedGroup>,
+    /// The looks at its merges that came after they were settled, the oldest first. Each is under
+    /// the hash before it, and the first one under the seal.
+    pub witness: Vec<Look>,
+    /// What these looks came to.
+    pub afterwards: Afterwards,
     /// The chain over everything above.
     pub chain: chain::Chain,
+}
+
+impl Certificate {
+    /// The same certificate as it was after so many looks.
+    #[must_use]
+    pub fn up_to(&self, looks: usize) -> Self {
+        let mut earlier = self.clone();
+        earlier.witness.truncate(looks);
+        earlier.afterwards = afterwards::afterwards_of(&earlier.group, &earlier.witness);
+        chain::close(&mut earlier);
+        earlier
+    }
 }
 
 /// Who signed something, and when.
@@ -92,19 +117,6 @@ pub struct Totals {
     pub opt_outs_lost: u64,
 }
 
-/// How many extra records there were.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rate {
-    /// When the scan ended that this is by.
-    pub scanned_at: DateTime<Utc>,
-    /// Records then.
-    pub records: u64,
-    /// Extra records then.
-    pub extra_before: u64,
-    /// Extra records without those that the run removed.
-    pub extra_after: u64,
-}
-
 /// A group in a certificate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CertifiedGroup {
@@ -122,6 +134,8 @@ pub struct CertifiedGroup {
     pub merged_at: Option<DateTime<Utc>>,
     /// Marketo's ids of the merges.
     pub request_ids: Vec<String>,
+    /// The ledger's numbers of the merges.
+    pub calls: Vec<u64>,
     /// Who decided about it, where somebody did.
     pub decided: Option<Signature>,
     /// What they decided.
@@ -178,6 +192,7 @@ pub fn certificate_of(ledger: &Ledger, run: &PastRun, about: &About) -> Result<C
         at: approval.at,
         note: approval.note,
     });
+    let witness = afterwards::looks_of(ledger.witness_of(run.id)?);
     let mut certificate = Certificate {
         schema: SCHEMA.to_owned(),
         instance: about.instance.clone(),
@@ -193,8 +208,10 @@ pub fn certificate_of(ledger: &Ledger, run: &PastRun, about: &About) -> Result<C
         settled: !ledger.has_open_calls(run.id)?,
         approved,
         price: about.price.clone(),
-        rate: rate(ledger, run, &about.scans_of, totals.removed)?,
+        rate: rate::rate_of(ledger, run, &about.scans_of, &group, totals.removed)?,
         totals,
+        afterwards: afterwards::afterwards_of(&group, &witness),
+        witness,
         group,
         chain: chain::Chain::default(),
     };
@@ -263,6 +280,7 @@ fn certified(
         removed: history.removed,
         merged_at: history.merged_at,
         request_ids: history.request_ids,
+        calls: history.calls,
         decided: by.map(|(by, _)| by.clone()),
         decisions: by.map(|(_, decisions)| decisions.clone()),
         fields,
@@ -297,20 +315,4 @@ fn totals(run: &PastRun, groups: &[CertifiedGroup]) -> Totals {
 
 fn is_true(value: &Value) -> bool {
     matches!(value, Value::Bool(true))
-}
-
-fn rate(
-    ledger: &Ledger,
-    run: &PastRun,
-    scans_of: &str,
-    removed: u64,
-) -> Result<Option<Rate>, Error> {
-    let before =
-        ledger.past_scans(scans_of)?.into_iter().filter(|scan| scan.ended_at <= run.begun_at);
-    Ok(before.max_by_key(|scan| scan.ended_at).map(|scan| Rate {
-        scanned_at: scan.ended_at,
-        records: scan.records,
-        extra_before: scan.excess,
-        extra_after: scan.excess.saturating_sub(removed),
-    }))
 }

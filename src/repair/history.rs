@@ -29,6 +29,9 @@ pub struct GroupHistory {
     pub merged_at: Option<DateTime<Utc>>,
     /// Marketo's ids of the merges.
     pub request_ids: Vec<String>,
+    /// The ledger's numbers of the merges.
+    #[serde(skip)]
+    pub calls: Vec<u64>,
     /// The leads as they were before, by id.
     pub before: Vec<KeptLead>,
     /// What was planned; none where the plan cannot be read any more.
@@ -100,6 +103,9 @@ pub fn history_of(
         if let Some(id) = one.request_id.filter(|id| !entry.request_ids.contains(id)) {
             entry.request_ids.push(id);
         }
+        if !entry.calls.contains(&one.call) {
+            entry.calls.push(one.call);
+        }
     }
     for (key, group) in &mut groups {
         group.before = before.remove(key).unwrap_or_default().into_values().collect();
@@ -141,6 +147,7 @@ fn unplanned(key: &str) -> GroupHistory {
         removed: Vec::new(),
         merged_at: None,
         request_ids: Vec::new(),
+        calls: Vec::new(),
         before: Vec::new(),
         planned: Planned::default(),
     }

@@ -12,7 +12,7 @@ use super::ending::{Open, tell_ended};
 use super::first::First;
 use super::follow::Follow;
 use super::kept::Kept;
-use super::{findings, kept, resumed, show};
+use super::{findings, kept, resumed, show, sources};
 use crate::cli::confirm::{self, Vanishing};
 use crate::cli::filter::tell_missing;
 use crate::cli::{Context, Exit, Failure, now};
@@ -73,6 +73,9 @@ impl Steps<'_> {
             return Ok(Exit::Stopped);
         }
         let id = (!plan.groups.is_empty()).then(|| plan.id.clone());
+        if self.asked.carries_out {
+            sources::keep(self.follow.cache, self.merge.ledger(), &plan)?;
+        }
         let report = self.carry_out(plan).await;
         self.end(id.as_deref(), report, &open_before)
     }

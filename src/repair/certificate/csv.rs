@@ -1,13 +1,15 @@
-//! A certificate as CSV: a row a field of each survivor, and one of each group that has none.
+//! A certificate as CSV: a row a field of each survivor, a row a list and a program that its records
+//! were in, and one of each group that has none of them. At the end the lists and programs in all.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde_json::Value;
 
-use super::{Certificate, CertifiedGroup};
+use super::{Certificate, CertifiedGroup, Counted, GroupAfterwards};
 use crate::table::harmless;
 
-const HEADER: [&str; 13] = [
+const HEADER: [&str; 14] = [
     "run",
     "key",
     "outcome",
@@ -15,6 +17,7 @@ const HEADER: [&str; 13] = [
     "survivor",
     "removed",
     "request_ids",
+    "marketo",
     "field",
     "before",
     "predicted",
@@ -27,8 +30,11 @@ const HEADER: [&str; 13] = [
 pub fn write(certificate: &Certificate, out: &mut dyn Write) -> io::Result<()> {
     let mut csv = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
     csv.write_record(HEADER)?;
+    let seen: BTreeMap<&str, &GroupAfterwards> =
+        certificate.afterwards.group.iter().map(|group| (group.key.as_str(), group)).collect();
     for group in &certificate.group {
-        for fields in rows(group) {
+        let seen = seen.get(group.key.as_str());
+        for fields in rows(group, seen.copied()) {
             let of_group = [
                 certificate.run.to_string(),
                 harmless(&group.key).into_owned(),
@@ -37,15 +43,49 @@ pub fn write(certificate: &Certificate, out: &mut dyn Write) -> io::Result<()> {
                 group.winner.map(|id| id.to_string()).unwrap_or_default(),
                 group.removed.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
                 group.request_ids.join(" "),
+                seen.map(|seen| seen.marketo.clone()).unwrap_or_default(),
             ];
             csv.write_record(of_group.iter().chain(&fields).chain([&group.hash]))?;
         }
     }
+    let all = &certificate.afterwards;
+    for fields in members(&all.lists, &all.programs) {
+        let run = certificate.run.to_string();
+        let mut of_all: [String; 8] = Default::default();
+        let [first, _, outcome, ..] = &mut of_all;
+        (*first, *outcome) = (run, "total".to_owned());
+        csv.write_record(of_all.iter().chain(&fields).chain([&String::new()]))?;
+    }
     csv.flush()
 }
 
-fn rows(group: &CertifiedGroup) -> Vec<[String; 5]> {
-    if group.fields.is_empty() {
+/// A row a list, a program and its success: members before, those that there can be, members after.
+fn members(lists: &[Counted], programs: &[Counted]) -> Vec<[String; 5]> {
+    let row = |what: &str, one: &Counted, [before, predicted, after]: [u64; 3]| {
+        let name = if one.name.is_empty() { one.id.to_string() } else { one.name.clone() };
+        let verdict = if after < predicted { "missing" } else { "carried" };
+        let numbers = [before, predicted, after].map(|number| number.to_string());
+        let [before, predicted, after] = numbers;
+        [harmless(&format!("{what} {name}")).into_owned(), before, predicted, after, verdict.into()]
+    };
+    let counted =
+        |one: &Counted| [one.before, one.before.saturating_sub(one.collisions), one.after];
+    let mut rows: Vec<[String; 5]> =
+        lists.iter().map(|one| row("list", one, counted(one))).collect();
+    for one in programs {
+        rows.push(row("program", one, counted(one)));
+        if one.success_before > 0 {
+            let expected = one.success_before.saturating_sub(one.success_collisions);
+            let success = [one.success_before, expected, one.success_after];
+            rows.push(row("success in program", one, success));
+        }
+    }
+    rows
+}
+
+fn rows(group: &CertifiedGroup, seen: Option<&GroupAfterwards>) -> Vec<[String; 5]> {
+    let members = seen.map(|seen| members(&seen.lists, &seen.programs)).unwrap_or_default();
+    if group.fields.is_empty() && members.is_empty() {
         return vec![Default::default()];
     }
     let text = |value: &Value| match value {
@@ -65,7 +105,7 @@ fn rows(group: &CertifiedGroup) -> Vec<[String; 5]> {
             field.verdict.as_str().to_owned(),
         ]
     };
-    group.fields.iter().map(row).collect()
+    group.fields.iter().map(row).chain(members).collect()
 }
 
 fn plain(value: &Value) -> String {

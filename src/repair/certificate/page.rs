@@ -4,16 +4,21 @@
 //! which the page can be made again and compared. Never: runs a script, or asks a network for
 //! anything; its policy forbids both. Leans on: askama (`templates/certificate.html`).
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use askama::Template;
 use serde_json::Value;
 
-use super::{Certificate, CertifiedGroup};
+use super::{Certificate, CertifiedGroup, GroupAfterwards};
 use crate::embed::{harmless_json, policy_digest};
 use crate::lead::LeadId;
 use crate::merge::{FieldProof, FieldVerdict};
 use crate::terminal::{count, counted, moment};
+
+mod later;
+
+use later::{CountedRow, RateRow, when};
 
 const STYLE: &str = include_str!("../../../templates/certificate.css");
 /// What stands around the certificate's JSON in the page.
@@ -33,8 +38,13 @@ struct Page {
     numbers: Vec<(String, &'static str)>,
     consent: String,
     consents: Vec<ConsentRow>,
+    marketo: Vec<String>,
+    members: Vec<String>,
+    counted: Vec<CountedRow>,
+    rates: Vec<RateRow>,
     groups: Vec<GroupRows>,
     seal: String,
+    last: String,
 }
 
 struct ConsentRow {
@@ -78,6 +88,10 @@ pub fn read(page: &str) -> Option<Certificate> {
 
 fn page(certificate: &Certificate) -> Page {
     let consents = consents(&certificate.group);
+    let all = &certificate.afterwards;
+    let seen: BTreeMap<&str, &GroupAfterwards> =
+        all.group.iter().map(|group| (group.key.as_str(), group)).collect();
+    let rows = |group: &CertifiedGroup| group_rows(group, seen.get(group.key.as_str()).copied());
     Page {
         style: STYLE,
         style_digest: policy_digest(STYLE),
@@ -88,13 +102,18 @@ fn page(certificate: &Certificate) -> Page {
         numbers: numbers(certificate),
         consent: consent_in_words(certificate),
         consents,
-        groups: certificate.group.iter().map(group_rows).collect(),
+        marketo: later::marketo(all),
+        members: later::members(all),
+        counted: later::counted_rows(all),
+        rates: later::rate_rows(certificate.rate.as_ref()),
+        groups: certificate.group.iter().map(rows).collect(),
         seal: certificate.chain.seal.clone(),
+        last: certificate.chain.last.clone(),
     }
 }
 
 fn warnings(certificate: &Certificate) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let mut warnings = later::warnings(certificate);
     let of = |verdict: FieldVerdict| {
         certificate.totals.verdicts.get(verdict.as_str()).copied().unwrap_or_default()
     };
@@ -175,10 +194,6 @@ fn numbers(certificate: &Certificate) -> Vec<(String, &'static str)> {
             },
         ));
     }
-    if let Some(rate) = &certificate.rate {
-        numbers.push((count(rate.extra_before), "extra records before, by the last scan"));
-        numbers.push((count(rate.extra_after), "extra records after"));
-    }
     if let Some(price) = &certificate.price {
         numbers.push((format!("{} × {price}", count(totals.removed)), "no longer paid for"));
     }
@@ -216,7 +231,7 @@ fn consents(groups: &[CertifiedGroup]) -> Vec<ConsentRow> {
         .collect()
 }
 
-fn group_rows(group: &CertifiedGroup) -> GroupRows {
+fn group_rows(group: &CertifiedGroup, seen: Option<&GroupAfterwards>) -> GroupRows {
     let ids = |ids: &[LeadId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let what = match (group.winner, group.removed.is_empty()) {
         (Some(winner), false) => {
@@ -236,6 +251,7 @@ fn group_rows(group: &CertifiedGroup) -> GroupRows {
     if !group.request_ids.is_empty() {
         lines.push(format!("Marketo's request {}", group.request_ids.join(", ")));
     }
+    lines.extend(seen.into_iter().flat_map(later::lines));
     lines.extend(group.others.iter().cloned());
     let (still, happened): (Vec<_>, Vec<_>) =
         group.fields.iter().partition(|field| field.verdict == FieldVerdict::Kept && !field.mended);
@@ -248,12 +264,6 @@ fn group_rows(group: &CertifiedGroup) -> GroupRows {
         fields: happened.into_iter().map(field_row).collect(),
         kept,
     }
-}
-
-/// A time as a person reads it; as it is where it is none.
-fn when(at: &str) -> String {
-    chrono::DateTime::parse_from_rfc3339(at)
-        .map_or_else(|_no_time| at.to_owned(), |at| moment(at.to_utc()))
 }
 
 fn field_row(field: &FieldProof) -> FieldRow {

@@ -1,0 +1,215 @@
+//! Marketo's own record of merges in a certificate, and what survivors are members of.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::history::offline;
+use crate::support::merging::{fill_cache, merge};
+use crate::support::sandboxes::with;
+use crate::support::{Instance, Run, quick, wait};
+
+/// Ada and Bob with two records each, of which lists and programs partly agree.
+fn pairs(knobs: &[&str]) -> Instance {
+    let instance = with(knobs);
+    for email in ["ada@example.com", "bob@example.com"] {
+        for phone in [json!(null), json!("+44 1")] {
+            instance.sandbox.put_lead(&json!({"email": email, "phone": phone}));
+        }
+    }
+    instance.sandbox.put_list(1, "Newsletter", &[1, 2, 4]);
+    let members = [(1, "Invited"), (2, "Attended"), (3, "Invited")];
+    instance.sandbox.put_program(7, "Webinar", &["Invited", "Attended"], &members);
+    fill_cache(&instance);
+    instance
+}
+
+fn certificate(instance: &Instance) -> Value {
+    let shown = offline(instance, &["certificate", "show", "1", "--json"]);
+    serde_json::from_str::<Value>(&shown.stdout).unwrap_or_else(|_| panic!("{}", shown.picture()));
+    shown.json()
+}
+
+#[test]
+fn a_certificate_names_marketos_own_record_with_or_without_its_optional_attributes() {
+    for (knobs, user) in [(&["merge_record=own"][..], Some("user")), (&["merge_record=bare"], None)]
+    {
+        let instance = pairs(knobs);
+        merge(&instance, &["--confirm"]).expect_code(0);
+        let afterwards = certificate(&instance)["afterwards"].clone();
+        assert_eq!(afterwards["marketo"]["seen"], 2, "{knobs:?}: {afterwards:#}");
+        assert!(afterwards["marketo_at"].is_string(), "{afterwards:#}");
+        let record = &afterwards["group"][0]["records"][0];
+        assert_eq!((&record["winner"], &record["losers"]), (&json!(1), &json!([2])));
+        assert_eq!(record["user"].is_string(), user.is_some(), "{record}");
+        assert_eq!(record["request_id"].is_string(), user.is_some(), "{record}");
+    }
+}
+
+#[test]
+fn what_marketos_record_contradicts_stops_the_run_and_stays_open() {
+    for (knob, words) in [
+        ("merge_record=other_user", "another user made it"),
+        ("merge_record=other_call", "it was made by the call 1#18000000000"),
+        ("merge_record=other_records", "it took lead 987654321 too"),
+    ] {
+        let instance = pairs(&[knob]);
+        let run = merge(&instance, &["--confirm", "--json"]).expect_code(1);
+        assert!(run.stderr.contains(words), "{knob}: {}", run.picture());
+        let certificate = offline(&instance, &["certificate", "show", "1", "--json"]);
+        let certificate = certificate.expect_code(3).json();
+        let afterwards = &certificate["afterwards"];
+        assert_eq!(afterwards["marketo"]["contradicts"], 2, "{knob}: {afterwards:#}");
+        let why = afterwards["group"][0]["records"][0]["why"].as_str().unwrap();
+        assert!(why.contains(words), "{why}");
+        let page = offline(&instance, &["certificate", "show", "1", "--html"]).stdout;
+        assert!(page.contains("contradicts this account in 2 groups"), "{page}");
+        // It is a finding that no later look closes; a person can.
+        let next = merge(&instance, &["--confirm", "--json"]);
+        assert_eq!(next.stderr.matches("OPEN finding").count(), 2, "{}", next.picture());
+        for finding in ["1", "2"] {
+            merge(&instance, &["--acknowledge", finding, "--reason", "looked"]).expect_code(0);
+        }
+        let last = merge(&instance, &["--confirm", "--json"]).expect_code(0);
+        assert!(!last.stderr.contains("OPEN"), "{}", last.picture());
+    }
+}
+
+#[test]
+fn a_row_that_comes_late_is_a_record_of_its_own_and_older_files_verify_still() {
+    let instance = pairs(&["merge_activity=late"]);
+    merge(&instance, &["--confirm"]).expect_code(0);
+    let before = certificate(&instance);
+    assert_eq!(before["afterwards"]["marketo"]["not_seen"], 2, "{before:#}");
+    let files = ["early.html", "early.json", "early.csv"];
+    let paths = files.map(|file| instance.path(file).to_str().unwrap().to_owned());
+    for (path, flag) in paths.iter().zip(["--html", "--json", "--csv"]) {
+        offline(&instance, &["certificate", "show", "1", flag, path]).expect_code(0);
+    }
+    // Three minutes of Marketo's time.
+    let mut after = Value::Null;
+    wait::until("Marketo's record of the merges", || {
+        let mut command = instance.command(["certificate", "show", "1", "--look", "--json"]);
+        after = Run::of(command.env("MKTO_AUDIT_DB", instance.path("cache.db"))).json();
+        after["afterwards"]["marketo"]["seen"] == 2
+    });
+    assert_eq!(before["chain"]["seal"], after["chain"]["seal"], "what was sealed stays");
+    assert_eq!(before["group"], after["group"]);
+    let (early, late) =
+        (before["witness"].as_array().unwrap(), after["witness"].as_array().unwrap());
+    assert!(late.len() > early.len() && late.starts_with(early), "{late:#?}");
+    let late = instance.path("late.json");
+    let late = late.to_str().unwrap();
+    offline(&instance, &["certificate", "show", "1", "--json", late]).expect_code(0);
+    for path in paths.iter().map(String::as_str).chain([late]) {
+        offline(&instance, &["certificate", "verify", path]).expect_code(0);
+    }
+    // A look that is made up, taken out or told otherwise is noticed, whole as the file may be.
+    let written: Value = serde_json::from_slice(&fs::read(late).unwrap()).unwrap();
+    let forged = |change: &dyn Fn(&mut Value)| {
+        let mut forged = written.clone();
+        change(&mut forged);
+        let path = instance.path("forged.json");
+        fs::write(&path, serde_json::to_string_pretty(&forged).unwrap() + "\n").unwrap();
+        let said =
+            offline(&instance, &["certificate", "verify", path.to_str().unwrap()]).expect_code(1);
+        said.stdout
+    };
+    forged(&|file| drop(file["witness"].as_array_mut().unwrap().pop()));
+    forged(&|file| file["witness"][0]["at"] = json!("2026-01-01T00:00:00Z"));
+    forged(&|file| file["witness"][0]["calls"][0]["body"]["winner"] = json!(9));
+    let said = forged(&|file| file["afterwards"]["marketo"]["seen"] = json!(7));
+    assert!(said.contains("does not follow from them"), "{said}");
+    // With nothing left to look for Marketo is not asked.
+    let calls = instance.sandbox.calls();
+    let mut again = instance.command(["certificate", "show", "1", "--look"]);
+    let again = Run::of(again.env("MKTO_AUDIT_DB", instance.path("cache.db")));
+    assert!(again.stderr.contains("nothing of this run is left"), "{}", again.picture());
+    assert_eq!(instance.sandbox.calls(), calls);
+}
+
+#[test]
+fn the_next_run_looks_for_what_was_not_seen() {
+    let instance = pairs(&["merge_activity=late"]);
+    merge(&instance, &["--confirm"]).expect_code(0);
+    wait::until("Marketo's record of the merges", || {
+        merge(&instance, &["--confirm"]).expect_code(0);
+        certificate(&instance)["afterwards"]["marketo"]["seen"] == 2
+    });
+}
+
+#[test]
+fn lists_and_programs_are_counted_before_and_after_with_their_collisions() {
+    let instance = pairs(&[]);
+    merge(&instance, &["--confirm"]).expect_code(0);
+    let certificate = certificate(&instance);
+    let afterwards = &certificate["afterwards"];
+    assert_eq!(afterwards["members"]["carried"], 2, "{afterwards:#}");
+    let news = &afterwards["lists"][0];
+    assert_eq!(
+        (&news["name"], &news["before"], &news["after"], &news["collisions"]),
+        (&json!("Newsletter"), &json!(3), &json!(2), &json!(1)),
+        "{afterwards:#}"
+    );
+    let webinar = &afterwards["programs"][0];
+    assert_eq!(
+        (&webinar["name"], &webinar["before"], &webinar["after"], &webinar["collisions"]),
+        (&json!("Webinar"), &json!(3), &json!(2), &json!(1)),
+        "{afterwards:#}"
+    );
+    assert_eq!(
+        (&webinar["success_before"], &webinar["success_after"]),
+        (&json!(1), &json!(1)),
+        "{afterwards:#}"
+    );
+    let page = offline(&instance, &["certificate", "show", "1", "--html"]).stdout;
+    for words in ["Lists and programs", "Webinar: 2 → 1, 1 of them one with another"] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    let csv = offline(&instance, &["certificate", "show", "1", "--csv"]).stdout;
+    for row in [
+        "1,ada@example.com,merged,,1,2,",
+        ",seen,list Newsletter,2,1,1,carried,",
+        ",seen,program Webinar,2,1,1,carried,",
+        ",seen,success in program Webinar,1,1,1,carried,",
+        "1,,total,,,,,,list Newsletter,3,2,2,carried,\r\n",
+        "1,,total,,,,,,program Webinar,3,2,2,carried,\r\n",
+    ] {
+        assert!(csv.contains(row), "{row}: {csv}");
+    }
+}
+
+#[test]
+fn the_rate_is_told_by_cause_and_by_whoever_made_the_extra_records() {
+    let mut options = mkto_sandbox::Options { leads: 200, duplicates: 0.4, seed: 5, ..quick() };
+    options.set_knob("merge_ms=0").unwrap();
+    let instance = Instance::start(options);
+    let with_cache = |arguments: &[&str]| {
+        let mut command = instance.command(arguments);
+        Run::of(command.env("MKTO_AUDIT_DB", instance.path("cache.db")))
+    };
+    with_cache(&["scan"]).expect_code(0);
+    let done = merge(&instance, &["--confirm", "--limit", "10", "--json"]).json();
+    let removed = done["removed"].as_u64().unwrap();
+    assert!(removed >= 10, "{done}");
+    let rate = certificate(&instance)["rate"].clone();
+    let number = |of: &Value, name: &str| of[name].as_u64().unwrap();
+    assert_eq!(number(&rate, "extra_before") - number(&rate, "extra_after"), removed, "{rate:#}");
+    assert_eq!(rate["unattributed"], 0, "{rate:#}");
+    for part in ["by_cause", "by_source"] {
+        for moment in ["extra_before", "extra_after"] {
+            let rows = rate[part].as_array().unwrap().iter();
+            let sum: u64 = rows.map(|row| number(row, moment)).sum();
+            assert_eq!(sum, number(&rate, moment), "{part} {moment}: {rate:#}");
+        }
+        assert!(rate[part].as_array().unwrap().len() > 1, "{part}: {rate:#}");
+    }
+    let named = rate["by_source"].as_array().unwrap().iter();
+    assert!(named.filter(|row| row["source"] != "").count() > 0, "{rate:#}");
+    // What the next scan counts is what the certificate said.
+    with_cache(&["scan"]).expect_code(0);
+    let report = with_cache(&["report", "--json"]).json();
+    assert_eq!(report["excess"], rate["extra_after"], "{rate:#}");
+    let page = offline(&instance, &["certificate", "show", "1", "--html"]).stdout;
+    assert!(page.contains("Extra records before and after"), "{page}");
+}
