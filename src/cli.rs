@@ -17,6 +17,7 @@ use crate::cache::Cache;
 use crate::config::{Config, Credentials, Environment, Flags};
 use crate::marketo::{Client, ClientOptions, Clock, Spending};
 
+mod audit;
 mod backup;
 mod caches;
 mod certificate;
@@ -118,6 +119,7 @@ enum Configured {
     Certificate(certificate::CertificateArgs),
     History(runs::HistoryArgs),
     Map(map::MapArgs),
+    Audit(audit::AuditArgs),
     Restore(restore::RestoreArgs),
     Backup(backup::BackupArgs),
     Upsert(upsert::UpsertArgs),
@@ -230,6 +232,7 @@ impl Configured {
             Self::Certificate(args) => certificate::run(context, &args).await,
             Self::History(args) => runs::run(context, &args),
             Self::Map(args) => map::run(context, &args).await,
+            Self::Audit(args) => audit::run(context, &args).await,
             Self::Restore(args) => restore::run(context, &args).await,
             Self::Backup(args) => backup::run(context, &args).await,
             Self::Upsert(args) => upsert::run(context, &args).await,

@@ -28,6 +28,7 @@ mod failure;
 mod history;
 mod in_flight;
 mod instance;
+mod list_changes;
 mod meaning;
 mod model;
 mod options;
@@ -67,6 +68,7 @@ pub use instance::{
     Activity, ActivityPage, ActivityType, CustomObjectType, LeadChange, LeadPartition, MergeRecord,
     Program, ProgramMember, Since, StaticList, Usage,
 };
+pub use list_changes::ListChange;
 pub(crate) use meaning::Meaning;
 pub(crate) use meaning::{Kind, Verdict, code_of, is_of_a_record, of_code, of_http};
 pub use model::{

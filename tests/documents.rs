@@ -77,6 +77,7 @@ fn every_document_begins_with_its_schema_and_each_schema_has_a_document() {
     run(&["certificate", "verify", page.to_str().unwrap()]);
     run(&["map"]);
     run(&["map", "resolve", "1", "2"]);
+    run(&["audit", "merges"]);
     run(&["restore", "--run", "1"]);
     run(&["restore", "--run", "1", "--confirm"]);
     run(&["backup", "list"]);

@@ -1,5 +1,6 @@
 //! What runs did, told and made good: `history`, `map`, `backup`, `restore`.
 
+mod audit;
 mod backup;
 mod certificate;
 mod history;

@@ -6,7 +6,7 @@ use clap::Command;
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Find", &["scan", "report", "explain"]),
     ("Merge", &["plan", "review", "decisions", "merge"]),
-    ("Look back, make good", &["history", "certificate", "map", "backup", "restore"]),
+    ("Look back, make good", &["history", "certificate", "map", "audit", "backup", "restore"]),
     ("Write and prevent", &["upsert", "guard"]),
     ("Set up and run", &["doctor", "completions"]),
     ("Practise", &["demo", "sandbox"]),

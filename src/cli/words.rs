@@ -49,7 +49,7 @@ const ANSWERS: &[(&[&str], &str)] = &[
          merged; nothing is changed without --confirm",
     ),
     (
-        &["find", "search", "detect", "audit", "check", "analyze", "analyse"],
+        &["find", "search", "detect", "check", "analyze", "analyse"],
         "`mkto-audit scan` reads the people of the instance, then `mkto-audit report` shows the duplicates; \
          `mkto-audit explain ADDRESS` looks at one address, and `mkto-audit doctor` checks the setup",
     ),
