@@ -19,6 +19,7 @@ mod consent;
 mod counts;
 mod doubt;
 mod guarded;
+mod killed;
 mod left;
 mod moved;
 mod people;
