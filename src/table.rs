@@ -54,15 +54,15 @@ pub struct TableError {
 }
 
 impl TableError {
-    fn of_file(what: impl Into<String>) -> Self {
+    pub(crate) fn of_file(what: impl Into<String>) -> Self {
         Self { line: None, what: what.into() }
     }
 
-    fn at(line: u64, what: impl Into<String>) -> Self {
+    pub(crate) fn at(line: u64, what: impl Into<String>) -> Self {
         Self { line: Some(line), what: what.into() }
     }
 
-    fn unreadable(error: &std::io::Error) -> Self {
+    pub(crate) fn unreadable(error: &std::io::Error) -> Self {
         Self::of_file(format!("cannot be read: {error}"))
     }
 }

@@ -56,6 +56,12 @@ pub struct InputError {
     pub what: String,
 }
 
+impl InputError {
+    fn of(file: &str, TableError { line, what }: TableError) -> Self {
+        Self { file: shown(file).into_owned(), line, what }
+    }
+}
+
 /// What was read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Records {
@@ -77,44 +83,42 @@ pub fn read_records(
     format: Option<Format>,
     options: &Options,
 ) -> Result<Records, InputError> {
-    let fail = |line, what: String| InputError { file: shown(file).into_owned(), line, what };
-    let of_table = |error: TableError| fail(error.line, error.what);
-    let table = Table::open(source, options).map_err(of_table)?;
+    read(file, source, format, options).map_err(|error| InputError::of(file, error))
+}
+
+fn read(
+    file: &str,
+    source: Source,
+    format: Option<Format>,
+    options: &Options,
+) -> Result<Records, TableError> {
+    let unreadable = |error: std::io::Error| TableError::unreadable(&error);
+    let table = Table::open(source, options)?;
     if let Some(guess) = table.guess() {
-        return Err(fail(Some(guess.line), guess.told()));
+        return Err(TableError::at(guess.line, guess.told()));
     }
-    let text = table.text().map_err(of_table)?;
-    let start = text
-        .map(first_byte)
-        .transpose()
-        .map_err(|error| fail(None, format!("cannot be read: {error}")))?;
+    let start = table.text()?.map(first_byte).transpose().map_err(unreadable)?;
     if start == Some(None) {
-        return Err(fail(
-            None,
-            "is empty; it needs a header of REST API names, or a JSON object a line".to_owned(),
-        ));
+        let what = "is empty; it needs a header of REST API names, or a JSON object a line";
+        return Err(TableError::of_file(what));
     }
     if start == Some(Some(b'[')) {
-        return Err(fail(
-            Some(1),
-            "begins a JSON array; put an object on each line (`jq -c '.[]'` does that)".to_owned(),
-        ));
+        let what = "begins a JSON array; put an object on each line (`jq -c '.[]'` does that)";
+        return Err(TableError::at(1, what));
     }
     let mut notes = table.notes().to_vec();
     if !table.is_workbook()
         && format.unwrap_or_else(|| guess(file, start.flatten())) == Format::JsonLines
     {
         let mut bytes = Vec::new();
-        if let Some(mut text) = table.text().map_err(of_table)? {
-            text.read_to_end(&mut bytes)
-                .map_err(|error| fail(None, format!("cannot be read: {error}")))?;
+        if let Some(mut text) = table.text()? {
+            text.read_to_end(&mut bytes).map_err(unreadable)?;
         }
-        let records = json_lines::read(&bytes).map_err(|(line, what)| fail(line, what))?;
-        return Ok(Records { records, from_table: false, notes });
+        return Ok(Records { records: json_lines::read(&bytes)?, from_table: false, notes });
     }
-    let (records, left_out) = of_rows::read(&table).map_err(|(line, what)| fail(line, what))?;
+    let (records, left_out) = of_rows::read(&table)?;
     if records.is_empty() {
-        return Err(fail(None, "has a header and no row".to_owned()));
+        return Err(TableError::of_file("has a header and no row"));
     }
     notes.extend(left_out.told());
     Ok(Records { records, from_table: true, notes })
@@ -157,11 +161,7 @@ pub fn check_fields(
                 continue;
             }
             if let Some(what) = objection(name, lookup_field, schema) {
-                return Err(InputError {
-                    file: shown(file).into_owned(),
-                    line: Some(record.line),
-                    what,
-                });
+                return Err(InputError::of(file, TableError::at(record.line, what)));
             }
             known.insert(name);
         }

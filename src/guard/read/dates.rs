@@ -6,7 +6,7 @@ use super::{InputError, Records};
 use crate::lead::parse_time;
 use crate::marketo::Schema;
 use crate::table::date::{Judge, Order, Zone, read};
-use crate::table::shown;
+use crate::table::{TableError, shown};
 
 /// Rewrites the dates of a table as ISO 8601, field by field, where Marketo holds a date or a time;
 /// in words how each field was read. A date that cannot be read refuses the file: nothing is
@@ -28,10 +28,8 @@ pub fn read_dates(
         .filter(|(_, field)| matches!(field.data_type.as_str(), "date" | "datetime"));
     for (name, field) in fields {
         let is_day = field.data_type == "date";
-        let refuse = |line, what: String| InputError {
-            file: shown(file).into_owned(),
-            line: Some(line),
-            what: format!("`{name}`: {what}"),
+        let refuse = |line, what: String| {
+            InputError::of(file, TableError::at(line, format!("`{name}`: {what}")))
         };
         let mut judge = Judge::default();
         let values = |record: &super::Record| match record.fields.get(name) {
