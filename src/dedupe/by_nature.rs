@@ -1,4 +1,4 @@
-//! Fields of which every lead has its own value.
+//! Fields in which every lead has a value of its own.
 
 /// Fields that differ on every lead by nature, or that Marketo derives: no conflict, no loss, and
 /// nothing to write (recorded from live instances).

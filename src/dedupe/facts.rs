@@ -31,8 +31,8 @@ const SALESFORCE_IDS: &[&str] = &["sfdcLeadId", "sfdcContactId"];
 pub struct FieldFacts {
     /// By REST API name.
     pub fields: BTreeMap<String, FieldFact>,
-    /// Fields of which this instance was seen to answer `updated` without taking the value: updates
-    /// of them are blocked, or they are computed. A blank one may still take its first value.
+    /// Fields for which this instance answered `updated` without taking the value. Updates of them
+    /// are blocked, or they are computed. A blank one may still take its first value.
     pub not_taken: BTreeSet<String>,
     /// What the fields say of consent, found when it is first asked for.
     #[serde(skip)]
@@ -43,7 +43,7 @@ pub struct FieldFacts {
 }
 
 impl FieldFacts {
-    /// Facts of these fields, of which none was seen to refuse a value.
+    /// Facts of these fields. None of them was seen to refuse a value.
     pub fn new(fields: BTreeMap<String, FieldFact>) -> Self {
         Self { fields, ..Self::default() }
     }
@@ -96,7 +96,7 @@ impl FieldFacts {
         OPT_OUTS.contains(&field) || self.consent().sense_of(field) == Some(Sense::OptOut)
     }
 
-    /// The consent field of which the field tells the reason or the time.
+    /// The consent field whose reason or time this field tells.
     pub fn flag_explained_by(&self, field: &str) -> Option<&str> {
         match self.consent().companion_of(field)? {
             Companion::Of(flag) => Some(flag),

@@ -28,7 +28,7 @@ impl Key {
         (!text.trim().is_empty()).then_some(Self(text))
     }
 
-    /// The key of several parts, of which none is empty.
+    /// The key of several parts. None of them is empty.
     pub(super) fn of_parts(parts: &[String]) -> Option<Self> {
         (!parts.is_empty()).then(|| Self(parts.join(SEPARATOR)))
     }

@@ -67,7 +67,7 @@ pub(super) fn several_people(leads: &[Lead], skip: &Skip) -> Option<String> {
     let mut people: BTreeMap<(String, String), Person> = BTreeMap::new();
     let mut told = HashSet::new();
     for lead in leads {
-        // Most records of a group say the very same, of which nothing new can be learnt.
+        // Most records of a group say the very same, and nothing new can be learnt from them.
         if !told.insert((lead.first_name(), lead.last_name(), lead.company())) {
             continue;
         }

@@ -180,7 +180,7 @@ mod tests {
 pub enum ReviewPolicy {
     /// Every one.
     Always,
-    /// One of which a group merges that is red, or that somebody decided about.
+    /// One that merges a red group, or a group that somebody decided about.
     #[default]
     Risky,
     /// None.

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::lead::{Lead, parse_time};
 
-/// Null, and text of which nothing is left when it is trimmed. The literal `null` is a value here:
-/// it is read over REST, which writes no such literal, and people named Null exist.
+/// Null, and text that is blank. The literal `null` is a value here: it is read over REST, which
+/// writes no such literal, and people named Null exist.
 pub(super) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,

@@ -77,8 +77,8 @@ impl<M: MergeClient> Merge<'_, M> {
         }
     }
 
-    /// The survivors of merges of which nobody knows whether the memberships came over, from the
-    /// ledger alone.
+    /// The survivors whose memberships may not have come over with the merge, from the ledger
+    /// alone.
     fn due(&self) -> Result<BTreeMap<LeadId, Due>, Error> {
         let mut all: BTreeMap<LeadId, Due> = BTreeMap::new();
         for merge in self.ledger.unwatched_merges()? {

@@ -43,8 +43,8 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(())
     }
 
-    /// The living leads into which these leads were merged at last; none of one of which nobody
-    /// knows that, or that was deleted.
+    /// For each of these leads the living lead that it was merged into at last. None where nobody
+    /// knows, or where that lead was deleted.
     async fn survivors_of(
         &self,
         gone: &[(FindingId, String, Finding)],

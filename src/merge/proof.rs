@@ -67,7 +67,7 @@ pub struct FieldProof {
     pub name: String,
     /// The value of each lead before the merge, by lead; those that had none are left out.
     pub before: BTreeMap<LeadId, Value>,
-    /// The values that were predicted: one, or those of which Marketo chooses one.
+    /// The values that were predicted: one, or several where Marketo chooses.
     pub predicted: Vec<Value>,
     /// The value that was found; null for none.
     pub after: Value,

@@ -72,9 +72,9 @@ pub struct GroupReport {
     pub fields: Vec<FieldChange>,
     /// The values that the merge destroys, or destroyed.
     pub dropped: Vec<Dropped>,
-    /// What stays in the fields of which values are dropped.
+    /// What stays in the fields that lose values.
     pub kept: BTreeMap<String, Value>,
-    /// What decided over the fields that are changed or of which values are dropped.
+    /// What decided over the fields that are changed or lose values.
     pub rules: BTreeMap<String, String>,
     /// Values that cannot be written and that the winner lacks: Marketo's merge decides whether the
     /// survivor has them.

@@ -36,8 +36,8 @@ pub struct Resumed {
     pub told: Vec<String>,
     /// What fits no outcome or was lost: a person must look before more is merged.
     pub alarms: Vec<String>,
-    /// Calls that are still open: the run is to stop, or only Marketo's log can tell what came of
-    /// them and does not yet.
+    /// Calls that are still open: the run is to stop, or only Marketo's log can tell their outcome
+    /// and does not yet.
     pub open: usize,
     /// Records to keep that got their former values back, since their merges were not made.
     pub given_back: usize,

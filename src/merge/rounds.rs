@@ -227,8 +227,8 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(())
     }
 
-    /// Leads of later groups of which no value is known yet, by which others might write to them:
-    /// as many as the look has room for beside those that it asks for anyhow.
+    /// Leads of later groups that no look has seen yet. Others might write to them by their values,
+    /// and these are unknown. As many as the look has room for.
     fn not_seen_yet(&self, asked: usize, run: &Run<'_, '_>) -> Vec<LeadId> {
         let mut room = asked.next_multiple_of(BATCH) - asked;
         let mut ids = Vec::new();
@@ -246,7 +246,7 @@ impl<M: MergeClient> Merge<'_, M> {
         ids
     }
 
-    /// Ends a group of which nothing more is merged, although something may be.
+    /// Ends a group. A part of it may be merged already; nothing more is.
     fn end_alone<'p>(&self, mut work: Work<'p>, verdict: Verdict, run: &mut Run<'p, '_>) {
         if work.has_merged() {
             work.cut_short = Some(verdict.why);

@@ -81,8 +81,8 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(Some((begun, MergeCall { order: step.order(&started), fresh, keys })))
     }
 
-    /// Writes down what came of a call. None where it did not leave: its look was too old by then,
-    /// its keys were lost, or the run is to stop.
+    /// Writes down the outcome of a call. None where it did not leave: its look was too old by
+    /// then, its keys were lost, or the run is to stop.
     pub(super) fn record<'p>(
         &mut self,
         begun: &Begun<'p>,

@@ -26,7 +26,7 @@ use crate::lead::{Lead, LeadId};
 use crate::ledger::Purpose;
 use crate::marketo::UntilStopped;
 
-/// Groups of which everything is known that takes long to read.
+/// Groups with everything about them that takes long to read.
 pub(super) struct Batch<'p> {
     groups: Vec<&'p PlannedGroup>,
     memberships: BTreeMap<LeadId, (Rows, Rows)>,

@@ -50,8 +50,8 @@ pub(super) struct WriteResult {
 }
 
 impl<M: MergeClient> Merge<'_, M> {
-    /// Writes what a look at leads asks for, by plan, and gives the look that shows what came of
-    /// it. Where the look becomes too old before the write can leave, they are looked at again.
+    /// Writes what a look at leads asks for, by plan, and gives the look that shows the outcome.
+    /// Where the look becomes too old before the write can leave, they are looked at again.
     /// None where the run is to stop.
     pub(super) async fn look_and_write(
         &mut self,

@@ -145,8 +145,7 @@ fn by_likely_race(late: &Member<'_>, earlier: &[Member<'_>]) -> Option<Finding> 
         .min_by_key(|(_, seconds)| *seconds)
         .filter(|(_, seconds)| *seconds <= RACE_SECONDS && may_race(late))?;
     let known = rival.source().is_some() && late.source().is_some();
-    // A lead that is in the CRM, and of which nobody knows whence it came, came from there as
-    // likely as not.
+    // A lead that is in the CRM and whose source nobody knows came from there as likely as not.
     if !known && (late.in_crm() || rival.in_crm()) {
         return None;
     }

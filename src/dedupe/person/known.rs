@@ -1,4 +1,4 @@
-//! Forms of one first name, and the names of which a slip of the pen makes no other.
+//! Forms of one first name, and names that no slip of the pen turns into another.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;

@@ -93,11 +93,11 @@ pub struct PlannedGroup {
     /// The values that the merge destroys, since the survivor keeps another.
     #[serde(default)]
     pub dropped: Vec<Dropped>,
-    /// What the survivor most likely holds in the fields of which values are dropped.
+    /// What the survivor most likely holds in the fields that lose values.
     #[serde(default)]
     pub kept: BTreeMap<String, Value>,
-    /// What decided over each field that is changed or of which values are dropped: a rule, `bundle
-    /// NAME`, or `with FIELD` where it came with a consent field.
+    /// What decided over each field that is changed or loses values: a rule, `bundle NAME`, or
+    /// `with FIELD` where it came with a consent field.
     #[serde(default)]
     pub rules: BTreeMap<String, String>,
     /// Values that cannot be written and that the winner lacks: Marketo's merge decides whether the

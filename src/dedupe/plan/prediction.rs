@@ -1,4 +1,4 @@
-//! What the survivor of a merge will hold, field by field, and what of it a merge did otherwise.
+//! What the survivor of a merge will hold, field by field, and where a merge did otherwise.
 //!
 //! For: every field of the survivor is compared with this, not only those that a plan writes. A
 //! prediction is made of the leads as they are read last before the merge leaves.
@@ -17,7 +17,7 @@ use crate::dedupe::policy::Policy;
 use crate::dedupe::value::{is_empty, is_nothing, number_of, text_of};
 use crate::lead::Lead;
 
-/// What a survivor will hold, and what of the leads is lost with the merge.
+/// What a survivor will hold, and which values are lost with the merge.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prediction {
     /// By field; a field that differs on every lead by nature is not in it.

@@ -179,10 +179,10 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// The same between two calls of a group, of which others are merged already: whether the losers
-/// that are left are what the plan looked at, and the winner, whose values have changed by the
-/// merges, is the same lead with the same key. The calls that are left may drop no value that the
-/// plan does not name.
+/// The same between two calls of a group, when some losers are merged already. The losers that are
+/// left must be what the plan looked at. The winner's values have changed by the merges, and it
+/// must be the same lead with the same key. The calls that are left may drop no value that the plan
+/// does not name.
 pub fn rest_as_seen(
     planned: &PlannedGroup,
     losers: &[LeadId],

@@ -76,8 +76,8 @@ pub(super) fn finding(group: &PlannedGroup, field: &Field<'_>) -> Finding {
     }
 }
 
-/// Whether a winner keeps a sum of which a living loser has a part: merged later, that would count
-/// twice if the ledger did not know of the sum any more.
+/// Whether a winner keeps a sum that counts a loser which still lives. Merged later, the loser
+/// would count twice if the ledger did not know of the sum any more.
 pub(super) fn may_be_added_again(
     (group, fields): &(&PlannedGroup, Option<Vec<Field<'_>>>),
     look: &Look,

@@ -99,7 +99,7 @@ impl<M: RestoreClient> Restore<'_, M> {
         Ok(made)
     }
 
-    /// Finds out what came of the makings that earlier runs left open. Gives how many are known
+    /// Finds out the outcome of the makings that earlier runs left open. Gives how many are known
     /// now.
     pub(super) async fn settle_makings(&mut self) -> Result<usize, Error> {
         let mut settled = 0;

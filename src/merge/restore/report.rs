@@ -139,7 +139,7 @@ pub struct RestoreReport {
     pub run: Option<RunId>,
     /// The lost leads that it came to.
     pub restored: Vec<RestoredReport>,
-    /// Makings of earlier runs of which it is known now what came of them.
+    /// Makings of earlier runs whose outcome is known now.
     pub settled: usize,
     /// Whether it was told to stop before it had come to all.
     pub interrupted: bool,
