@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mkto_audit::leases::{Lease, LeaseKey, Leases as _, SharedLeases, Terms};
+use mkto_audit::leases::{Lease, LeaseKey, SharedLeases, Terms};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 

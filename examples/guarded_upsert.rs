@@ -29,9 +29,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // URL, and nothing else. Guards of several machines would share their leases in Postgres.
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}", listener.local_addr()?);
-    let marketo = sandbox.base_url();
-    let identity = format!("{marketo}/identity");
-    let settings = ProxySettings::new(marketo.parse()?, identity.parse()?, "sandbox", Utc::now);
+    let marketo = ClientOptions::new(sandbox.base_url().parse()?);
+    let settings = ProxySettings::new(marketo, "sandbox", Utc::now);
     let leases = SharedLeases::memory(Terms::default());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let shutdown = async { drop(stopped.await) };

@@ -12,10 +12,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::cache::Cache;
 use crate::config::{Config, Credentials, Environment, Flags};
-use crate::marketo::{Client, ClientOptions, Clock, Spending};
+use crate::marketo::{Client, ClientOptions, Clock};
 
 mod audit;
 mod backup;
@@ -307,21 +308,24 @@ fn now() -> DateTime<Utc> {
 /// A client within the configured limits.
 fn client(config: &Config, credentials: Credentials) -> Result<Client, Failure> {
     let Credentials { base_url, identity_url, client_id, client_secret } = credentials;
+    let options = client_options(config, base_url, identity_url)?;
+    Ok(Client::new(options.credentials(client_id, client_secret))?)
+}
+
+/// An instance within the configured limits, without credentials.
+fn client_options(
+    config: &Config,
+    base_url: Url,
+    identity_url: Url,
+) -> Result<ClientOptions, Failure> {
     let limits = &config.limits;
-    let options = ClientOptions::new(base_url)
+    Ok(ClientOptions::new(base_url)
         .identity_url(identity_url)
-        .credentials(client_id, client_secret)
         .rate(limits.calls, limits.window)
         .concurrency(limits.concurrency)
         .a_day(limits.daily_calls, limits.daily_export)
-        .spending(spending(config)?)
-        .clock(Clock::sped_up(config.clock_speed));
-    Ok(Client::new(options)?)
-}
-
-/// Where the calls and bytes of the day are counted.
-fn spending(config: &Config) -> Result<Arc<dyn Spending>, Failure> {
-    Ok(Arc::new(daily_usage::UsageFile::open(&config.spent_file()?)?))
+        .spending(Arc::new(daily_usage::UsageFile::open(&config.spent_file()?)?))
+        .clock(Clock::sped_up(config.clock_speed)))
 }
 
 #[cfg(test)]

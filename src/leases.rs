@@ -15,10 +15,10 @@
 //! Marketo checks no token, so the number of a grant, its [`Lease::generation`], fences nothing
 //! there. It tells the store one grant of a key from the next: an owner whose lease went to another
 //! can neither renew nor release the other's. The send-by deadline keeps a late call from Marketo.
-//! An owner that slept through its time (a suspended machine) learns of it from [`Leases::renew`],
-//! which says [`LeaseError::Lost`]: nothing may be sent. A call that has not left by [`LeaveBy`]
-//! after its renewal does not leave. A second margin ([`MARGIN`]) is for its way through the
-//! network.
+//! An owner that slept through its time (a suspended machine) learns of it from
+//! [`SharedLeases::renew`], which says [`LeaseError::Lost`]: nothing may be sent. A call that has
+//! not left by [`LeaveBy`] after its renewal does not leave. A second margin ([`MARGIN`]) is for its
+//! way through the network.
 //!
 //! # Order
 //!
@@ -26,8 +26,8 @@
 //! which the store took note of a caller. A process keeps its places as long as it gives signs of
 //! life ([`Terms::place`]); one that does not is passed over, and has its places back with the next
 //! sign. A caller of several keys takes all of them at one moment, and holds none while it waits.
-//! Nobody overtakes a waiting caller, so nobody starves. [`Leases::try_acquire`] never takes a key
-//! that somebody waits for.
+//! Nobody overtakes a waiting caller, so nobody starves. [`SharedLeases::try_acquire`] never takes a
+//! key that somebody waits for.
 //!
 //! # Stores
 //!
@@ -58,12 +58,12 @@ mod state;
 
 pub use crate::marketo::{LeaveBy, MARGIN, to_send, until_over};
 pub use actor::SharedLeases;
-pub use api::{Lease, LeaseError, Leases, Terms};
+pub use api::{Lease, LeaseError, Terms};
 pub use key::LeaseKey;
-pub use leaving::Leaving;
+pub(crate) use leaving::Leaving;
 pub use postgres::{AddressError, PostgresAddress};
-pub use rate_share::{Claim, RateShare, Shared, Timing};
+pub(crate) use rate_share::{RateShare, Shared, Timing};
 pub use sqlite::FileError;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

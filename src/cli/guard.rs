@@ -16,7 +16,6 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::log::Log;
 use super::{Context, Exit, Failure};
 use crate::guard::{self, Mode, ProxySettings};
-use crate::marketo::Clock;
 
 mod check;
 mod report;
@@ -172,8 +171,8 @@ pub(super) async fn run(context: &mut Context, args: &GuardArgs) -> Result<Exit,
 fn settings(context: &Context) -> Result<ProxySettings, Failure> {
     let config = &context.config;
     let (base_url, identity_url) = config.addresses()?;
-    let (guard, limits) = (&config.guard, &config.limits);
-    let instance = config.instance_name();
+    let marketo = super::client_options(config, base_url, identity_url)?;
+    let guard = &config.guard;
     Ok(ProxySettings {
         mode: guard.mode,
         create_duplicate: guard.create_duplicate,
@@ -181,14 +180,8 @@ fn settings(context: &Context) -> Result<ProxySettings, Failure> {
         winner: config.winner_order()?,
         queue: guard.queue,
         max_wait: guard.max_wait,
-        calls: limits.calls,
-        window: limits.window,
-        concurrency: limits.concurrency,
-        daily_calls: limits.daily_calls,
-        spending: super::spending(config)?,
-        clock: Clock::sped_up(config.clock_speed),
         tally: if guard.mode == Mode::Shadow { Some(config.tally_file()?) } else { None },
-        ..ProxySettings::new(base_url, identity_url, instance, super::now)
+        ..ProxySettings::new(marketo, config.instance_name(), super::now)
     })
 }
 

@@ -16,11 +16,10 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::sync::{OnceCell, oneshot};
-use tokio::time::Instant;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::leases::Leases;
+use crate::leases::SharedLeases;
 
 pub(crate) mod admission;
 mod batching;
@@ -37,7 +36,6 @@ pub(crate) mod quota;
 mod reconcile;
 mod record;
 mod request;
-mod rows;
 pub(crate) mod sender;
 mod settings;
 mod settle;
@@ -57,9 +55,7 @@ pub(crate) use settings::EngineSettings;
 pub use settings::OnDuplicates;
 
 use calls::Calls;
-use execute::Rules;
-use hold::Hold;
-use supervisor::{Command, Supervisor, Tools};
+use supervisor::{Command, Supervisor};
 use unit::Submitted;
 
 /// A running engine. Its sender needs an `O` to act for a writer.
@@ -71,22 +67,16 @@ pub(crate) struct Engine<O> {
 
 impl<O: Send + Sync + 'static> Engine<O> {
     /// Starts one. Needs a runtime.
-    pub(crate) fn start<S: Sender<Origin = O>, L: Leases>(
+    pub(crate) fn start<S: Sender<Origin = O>>(
         sender: S,
-        leases: Arc<L>,
+        leases: SharedLeases,
         turns: Arc<FairQueue>,
         settings: EngineSettings,
     ) -> Self {
-        let EngineSettings { look_first, on_duplicates, winner, clock, observer, .. } = settings;
-        let hold = Hold::new(leases, clock);
-        let tools = Tools {
-            calls: Calls { sender, hold, turns, observer },
-            rules: Rules { look_first, on_duplicates, winner, winner_fields: OnceCell::new() },
-        };
         let (commands, incoming) = unbounded_channel();
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
-        let supervisor = Supervisor::new(tools, settings.calls_in_a_batch);
+        let supervisor = Supervisor::new(Calls::new(sender, leases, turns, settings));
         tokio::spawn(async move {
             supervisor.run(incoming).await;
             drop(guard);
@@ -96,13 +86,9 @@ impl<O: Send + Sync + 'static> Engine<O> {
 
     /// Submits a write.
     pub(crate) fn submit(&self, write: WriteRequest<O>) -> PendingReply {
-        let WriteRequest { user, origin, fingerprint, envelope, records, admitted } = write;
-        let (reply, pending) = outcome::reply(records.len(), admitted);
-        let agreement = envelope.agreement(&fingerprint);
-        let since = Instant::now();
-        let request = Submitted { user, origin, envelope, agreement, since, reply };
+        let (request, records, pending) = Submitted::of(write);
         // If the engine has ended, the reply says that the outcome is open.
-        self.commands.send(Command::Submit(Arc::new(request), records)).ok();
+        self.commands.send(Command::Submit(request, records)).ok();
         pending
     }
 

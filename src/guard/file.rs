@@ -7,11 +7,12 @@
 //!
 //! Never: writes a line without a key, one whose key several leads have, or anything in a preview.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use futures::future::select_all;
+use futures::{FutureExt as _, StreamExt as _, stream};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
@@ -21,7 +22,7 @@ use super::engine::{
 };
 use super::read::Record;
 use crate::dedupe::{FieldFacts, KeyKind};
-use crate::leases::Leases;
+use crate::leases::SharedLeases;
 use crate::marketo::{BATCH, Client, Clock, SYNC_LIMIT, longest};
 
 mod lines;
@@ -113,17 +114,16 @@ pub trait Watch: Send + Sync {
 
 /// Writes records so that no duplicate arises, and gives a result for each, in the order of their
 /// lines. Needs a runtime.
-pub async fn write_file<L: Leases>(
+pub async fn write_file(
     client: &Client,
-    leases: L,
+    leases: SharedLeases,
     watch: Arc<dyn Watch>,
     settings: FileSettings,
     records: Vec<Record>,
 ) -> UpsertReport {
     let FileSettings { lookup_field, lookup_kind, stop, dry_run, concurrency, .. } = &settings;
-    let mut report = UpsertReport::new(records.len());
+    let count = records.len();
     let (lines, skipped) = lines::in_order(records, lookup_field, *lookup_kind);
-    let skips = skipped.len() as u64;
     let end = Arc::new(RunEnd::new(stop.child_token()));
     let sender = OwnSender { client: client.clone(), end: Arc::clone(&end) };
     let clock = client.clock();
@@ -135,38 +135,37 @@ pub async fn write_file<L: Leases>(
     };
     let turns = Arc::new(FairQueue::new(client.pacer()));
     let run = Run {
-        engine: Engine::start(sender, Arc::new(leases), turns, engine),
-        end: Arc::clone(&end),
-        chunks: Vec::new(),
-        missing: 0,
-        fates: lines.iter().map(|_| None).collect(),
+        client,
+        settings: &settings,
+        lines: &lines,
+        engine: Engine::start(sender, leases, turns, engine),
+        end: &end,
+        room: Semaphore::new(AHEAD * concurrency.max(&1)),
+        watch: &*watch,
+        done: AtomicU64::new(skipped.len() as u64),
     };
-    let ahead = AHEAD * concurrency.max(&1);
-    let envelope = || envelope(&settings);
-    let done = |done: usize| watch.lines_done(skips + done as u64);
-    let fates = run.all(client, &lines, (&settings, &envelope, ahead), done).await;
+    let fates = run.all().await;
     let error = end.error();
     let why = match &error {
         Some(error) => format!("the run stopped before this line was written: {error}"),
         None => "the run was stopped before this line was written".to_owned(),
     };
-    let is_complete = fates.iter().all(|fate| matches!(fate, Fate::Ended(_)));
     let (mut results, written) = lines::results(&lines, &fates, &why);
-    report.end(match error {
+    let mut ended = match error {
         Some(error) => Ended::Failed(error),
-        None if is_complete => Ended::Complete,
+        None if fates.iter().all(|fate| matches!(fate, Fate::Ended(_))) => Ended::Complete,
         None => Ended::Interrupted,
-    });
-    if matches!(report.ended, Ended::Complete) && !dry_run {
+    };
+    if matches!(ended, Ended::Complete) && !dry_run {
         let known = (&settings.facts, clock);
         let read = read_back::read_back(client, known, stop, written, &mut results).await;
         if let Err(error) = read {
-            report.end(Ended::Failed(error.into()));
+            ended = Ended::Failed(error.into());
         }
     }
-    skipped.into_iter().chain(results).for_each(|result| report.add(result));
-    report.in_order();
-    report
+    results.extend(skipped);
+    results.sort_by_key(|result| result.line);
+    UpsertReport { records: count, record: results, ended }
 }
 
 fn envelope(settings: &FileSettings) -> Envelope {
@@ -180,139 +179,111 @@ fn envelope(settings: &FileSettings) -> Envelope {
 }
 
 /// A run under way.
-struct Run {
+struct Run<'a> {
+    client: &'a Client,
+    settings: &'a FileSettings,
+    lines: &'a [Line],
     engine: Engine<()>,
-    end: Arc<RunEnd>,
-    chunks: Vec<Chunk>,
-    /// Lines that the engine has, and that have no outcome yet.
-    missing: usize,
-    fates: Vec<Option<Outcome>>,
+    end: &'a RunEnd,
+    /// For lines that the engine may have at once.
+    room: Semaphore,
+    watch: &'a dyn Watch,
+    /// Lines that have a result.
+    done: AtomicU64,
 }
 
-/// Lines that were handed to the engine together.
-struct Chunk {
-    /// The place of the first one among all lines.
-    first: usize,
-    pending: PendingReply,
-}
+/// Lines that were handed to the engine together; none where the run was over before.
+type Chunk<'a> = (usize, Option<(PendingReply, SemaphorePermit<'a>)>);
 
-impl Run {
-    /// Brings every line to an end, or the run.
-    async fn all(
-        mut self,
-        client: &Client,
-        lines: &[Line],
-        (settings, envelope, ahead): (&FileSettings, &impl Fn() -> Envelope, usize),
-        done: impl Fn(usize),
-    ) -> Vec<Fate> {
-        let mut handed = 0;
-        let mut ended = 0;
-        while !self.end.ended.is_cancelled() {
-            while self.missing < ahead && handed < lines.len() {
-                let chunk = lines.get(handed..).unwrap_or_default();
-                let chunk = chunk.get(..CHUNK).unwrap_or(chunk);
-                self.hand_over(handed, chunk, settings, envelope());
-                handed += chunk.len();
-            }
-            let over = self.end.ended.clone();
-            let next = tokio::select! {
-                biased;
-                next = self.next() => next,
-                () = over.cancelled() => break,
-            };
-            let Some((place, outcome)) = next else { break };
-            self.note(client, place, outcome);
-            ended += 1;
-            done(ended);
-        }
-        self.come_to_rest(client).await;
-        let in_doubt: Vec<usize> = self
-            .chunks
-            .iter()
-            .flat_map(|chunk| chunk.pending.in_doubt().into_iter().map(|place| chunk.first + place))
-            .collect();
-        self.chunks.clear();
+impl Run<'_> {
+    /// Brings every line to an end, or the run. Lines of one key are handed over in their order.
+    async fn all(&self) -> Vec<Fate> {
+        let chunks = stream::iter(self.lines.chunks(CHUNK).map(<[Line]>::len).enumerate());
+        let handed = chunks.then(|(number, len)| self.hand_over(number * CHUNK, len));
+        let ended = handed.map(|chunk| self.follow(chunk)).buffered(usize::MAX);
+        let fates = ended.collect::<Vec<_>>().await;
         // A call in doubt keeps its leases: they end by themselves, and not before the call.
         tokio::time::timeout(RELEASED, self.engine.drain()).await.ok();
+        fates.into_iter().flatten().collect()
+    }
+
+    /// Hands over so many lines as soon as there is room for them.
+    async fn hand_over(&self, first: usize, len: usize) -> Chunk<'_> {
+        let room = tokio::select! {
+            biased;
+            () = self.end.ended.cancelled() => return (len, None),
+            room = self.room.acquire_many(u32::try_from(len).unwrap_or(u32::MAX)) => room,
+        };
+        // Nobody closes it.
+        let Ok(room) = room else { return (len, None) };
+        let FileSettings { lookup_field, instance, .. } = self.settings;
+        let envelope = envelope(self.settings);
+        let record =
+            |line: &Line| WriteRecord::of_fields(&line.record(lookup_field), &envelope, instance);
+        let pending = self.engine.submit(WriteRequest {
+            user: ApiUser::named("upsert"),
+            origin: (),
+            fingerprint: [0; 32],
+            records: self.lines.iter().skip(first).take(len).map(record).collect(),
+            envelope,
+            admitted: Vec::new(),
+        });
+        (len, Some((pending, room)))
+    }
+
+    /// Waits until each line has its outcome, or the run is over. Then nothing more leaves, and
+    /// what is under way comes to its end. A call in doubt is not waited for.
+    async fn follow(&self, (len, handed): Chunk<'_>) -> Vec<Fate> {
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; len];
+        let Some((mut pending, mut room)) = handed else {
+            return outcomes.iter().map(|_| Fate::NotSent).collect();
+        };
+        let mut note = |(place, outcome): (usize, Outcome)| {
+            if let Some(noted) = outcomes.get_mut(place) {
+                *noted = self.end_of(outcome);
+            }
+        };
+        while let Some(next) = tokio::select! {
+            biased;
+            next = pending.next() => next,
+            () = self.end.ended.cancelled() => None,
+        } {
+            note(next);
+            drop(room.split(1));
+            self.watch.lines_done(self.done.fetch_add(1, Ordering::Relaxed) + 1);
+        }
+        pending.withdraw();
+        loop {
+            let at_rest = !pending.is_under_way();
+            // Read after that, so that no outcome is missed of a line that was under way.
+            while let Some(Some(next)) = pending.next().now_or_never() {
+                note(next);
+            }
+            if at_rest {
+                break;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        let in_doubt = pending.in_doubt();
         let fate = |(place, outcome): (usize, Option<Outcome>)| match outcome {
             Some(outcome) => Fate::Ended(outcome),
             None if in_doubt.contains(&place) => Fate::InDoubt,
             None => Fate::NotSent,
         };
-        self.fates.into_iter().enumerate().map(fate).collect()
+        outcomes.into_iter().enumerate().map(fate).collect()
     }
 
-    fn hand_over(
-        &mut self,
-        first: usize,
-        lines: &[Line],
-        settings: &FileSettings,
-        envelope: Envelope,
-    ) {
-        let record = |line: &Line| {
-            let fields = line.record(&settings.lookup_field);
-            WriteRecord::of_fields(&fields, &envelope, &settings.instance)
+    /// The outcome of a line, unless it did not leave because the run ended: then it was not
+    /// refused. A refusal that every line would get ends the run.
+    fn end_of(&self, outcome: Outcome) -> Option<Outcome> {
+        let (is_unsent, is_own) = match &outcome {
+            Outcome::Refused(refused) => {
+                self.end.note(self.client, refused);
+                (true, refused.is_of_the_call())
+            }
+            other => (matches!(other, Outcome::NotSent), false),
         };
-        let records: Vec<WriteRecord> = lines.iter().map(record).collect();
-        self.missing += records.len();
-        let pending = self.engine.submit(WriteRequest {
-            user: ApiUser::named("upsert"),
-            origin: (),
-            fingerprint: [0; 32],
-            envelope,
-            records,
-            admitted: Vec::new(),
-        });
-        self.chunks.push(Chunk { first, pending });
-    }
-
-    /// The next line that has an outcome; none when all have that were handed over.
-    async fn next(&mut self) -> Option<(usize, Outcome)> {
-        while !self.chunks.is_empty() {
-            let nexts = self.chunks.iter_mut().map(|chunk| {
-                let first = chunk.first;
-                let next = async move { chunk.pending.next().await.map(|(p, o)| (first + p, o)) };
-                next.boxed()
-            });
-            let (next, place, _) = select_all(nexts).await;
-            match next {
-                Some(next) => return Some(next),
-                None => drop(self.chunks.swap_remove(place)),
-            }
-        }
-        None
-    }
-
-    fn note(&mut self, client: &Client, place: usize, outcome: Outcome) {
-        if let Outcome::Refused(refused) = &outcome {
-            self.end.note(client, refused);
-        }
-        let is_over = self.end.ended.is_cancelled();
-        let unsent = matches!(outcome, Outcome::NotSent | Outcome::Refused(_));
-        let Some(fate) = self.fates.get_mut(place) else { return };
-        self.missing -= 1;
-        let is_own = matches!(&outcome, Outcome::Refused(refused) if refused.is_of_the_call());
-        // A line that did not leave because the run ended was not refused.
-        if !(is_over && unsent) || is_own {
-            *fate = Some(outcome);
-        }
-    }
-
-    /// The run is over: nothing more leaves, and what is under way comes to its end. A call in
-    /// doubt is not waited for.
-    async fn come_to_rest(&mut self, client: &Client) {
-        self.chunks.iter().for_each(|chunk| chunk.pending.withdraw());
-        loop {
-            let at_rest = self.chunks.iter().all(|chunk| !chunk.pending.is_under_way());
-            // Read after that, so that no outcome is missed of a line that was under way.
-            while let Some(Some((place, outcome))) = self.next().now_or_never() {
-                self.note(client, place, outcome);
-            }
-            if at_rest {
-                return;
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
+        (is_own || !is_unsent || !self.end.ended.is_cancelled()).then_some(outcome)
     }
 }
 

@@ -18,8 +18,8 @@ use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::api::{Lease, LeaseError, Leases, Terms};
-use super::backend::{Backend, Batch, BatchResult, Failure, Grant, panicked};
+use super::api::{Grant, Lease, LeaseError, Terms};
+use super::backend::{Backend, Batch, BatchResult, Failure, panicked};
 use super::key::LeaseKey;
 use super::leaving::Leaving;
 use super::queue::Queue;
@@ -40,9 +40,9 @@ type Answer<T> = oneshot::Sender<Result<T, LeaseError>>;
 /// What a caller asks for: its entries in the next batch, and where it waits for the answer.
 type Command = Box<dyn FnOnce(&mut Batch, &mut Callers) + Send>;
 
-/// Leases in a store; see [`SharedLeases::memory`], [`SharedLeases::sqlite`] and
-/// [`SharedLeases::postgres`].
-#[derive(Debug)]
+/// A store of leases, shared by all who write to an instance: [`SharedLeases::memory`],
+/// [`SharedLeases::sqlite`] or [`SharedLeases::postgres`]. A clone is another handle to it.
+#[derive(Debug, Clone)]
 pub struct SharedLeases {
     store: &'static str,
     commands: mpsc::UnboundedSender<Command>,
@@ -65,6 +65,85 @@ impl SharedLeases {
         };
         tokio::spawn(actor.run(received));
         Self { store: B::NAME, commands }
+    }
+
+    /// Waits until all of the keys are the caller's. First come, first served; all keys are taken
+    /// at one moment, so that nobody holds one while waiting for another. Dropping the future gives
+    /// back what it took, and its place.
+    pub async fn acquire(&self, keys: &BTreeSet<LeaseKey>) -> Result<Vec<Lease>, LeaseError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = keys.clone();
+        self.leased(|batch, callers, answer| {
+            batch.arrive.push(keys);
+            callers.arrive.push(answer);
+        })
+        .await
+    }
+
+    /// Those of the keys that are free at this moment, and that nobody waits for, in order. Never
+    /// waits for an owner.
+    pub async fn try_acquire(&self, keys: &BTreeSet<LeaseKey>) -> Result<Vec<Lease>, LeaseError> {
+        let keys = keys.clone();
+        self.leased(|batch, callers, answer| {
+            batch.take.push(keys);
+            callers.take.push(answer);
+        })
+        .await
+    }
+
+    /// Makes the leases last at least `span` (of the wall's time) from now on, and never shortens
+    /// them. A writer renews just before a call leaves, for Marketo's limit of that call and a
+    /// margin. While the call is not ready yet, it renews by [`Terms::unsent`]. On
+    /// [`LeaseError::Lost`] none was renewed, and nothing may be sent.
+    pub async fn renew<'l>(
+        &self,
+        leases: impl IntoIterator<Item = &'l Lease> + Send,
+        span: Duration,
+    ) -> Result<(), LeaseError> {
+        let grants = leases.into_iter().map(|lease| lease.0).collect();
+        self.ask(move |batch, callers, answer| {
+            batch.renew.push((grants, span));
+            callers.renew.push(answer);
+        })
+        .await
+    }
+
+    /// Gives the keys to the next in line: what came of the call is known, or nothing was sent.
+    /// Leases that are over already are passed over. Where the store cannot be reached the release
+    /// is tried again in the background, until the leases have ended by themselves.
+    pub async fn release(&self, leases: Vec<Lease>) -> Result<(), LeaseError> {
+        self.ask(move |batch, callers, answer| {
+            batch.release.extend(leases.iter().map(|lease| lease.0));
+            callers.told.push(answer);
+        })
+        .await
+    }
+
+    /// Whether leases can be had at all.
+    pub async fn ready(&self) -> Result<(), LeaseError> {
+        self.ask(|_, callers, answer| callers.told.push(answer)).await
+    }
+
+    /// Renews the caller's claim to a part of its instance's limits.
+    pub(crate) async fn share(&self, claim: Claim) -> Result<Shared, LeaseError> {
+        self.ask(|batch, callers, answer| {
+            // A process asks once at a time; were it otherwise, the last one counts.
+            batch.claim = Some(claim);
+            callers.share = Some(answer);
+        })
+        .await
+    }
+
+    /// Gives up the caller's claim for good, except for calls that still count. The caller makes no
+    /// call any more, and renews nothing.
+    pub(crate) async fn leave(&self, leaving: Leaving) -> Result<(), LeaseError> {
+        self.ask(|batch, callers, answer| {
+            batch.left = Some(leaving);
+            callers.told.push(answer);
+        })
+        .await
     }
 
     fn send(&self, command: impl FnOnce(&mut Batch, &mut Callers) + Send + 'static) {
@@ -100,71 +179,6 @@ impl SharedLeases {
     }
 }
 
-impl Leases for SharedLeases {
-    async fn acquire(&self, keys: &BTreeSet<LeaseKey>) -> Result<Vec<Lease>, LeaseError> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keys = keys.clone();
-        self.leased(|batch, callers, answer| {
-            batch.arrive.push(keys);
-            callers.arrive.push(answer);
-        })
-        .await
-    }
-
-    async fn try_acquire(&self, keys: &BTreeSet<LeaseKey>) -> Result<Vec<Lease>, LeaseError> {
-        let keys = keys.clone();
-        self.leased(|batch, callers, answer| {
-            batch.take.push(keys);
-            callers.take.push(answer);
-        })
-        .await
-    }
-
-    async fn renew<'l>(
-        &self,
-        leases: impl IntoIterator<Item = &'l Lease> + Send,
-        span: Duration,
-    ) -> Result<(), LeaseError> {
-        let grants = leases.into_iter().map(Grant::from).collect();
-        self.ask(move |batch, callers, answer| {
-            batch.renew.push((grants, span));
-            callers.renew.push(answer);
-        })
-        .await
-    }
-
-    async fn release(&self, leases: Vec<Lease>) -> Result<(), LeaseError> {
-        self.ask(move |batch, callers, answer| {
-            batch.release.extend(leases.iter().map(Grant::from));
-            callers.told.push(answer);
-        })
-        .await
-    }
-
-    async fn ready(&self) -> Result<(), LeaseError> {
-        self.ask(|_, callers, answer| callers.told.push(answer)).await
-    }
-
-    async fn share(&self, claim: Claim) -> Result<Shared, LeaseError> {
-        self.ask(|batch, callers, answer| {
-            // A process asks once at a time; were it otherwise, the last one counts.
-            batch.claim = Some(claim);
-            callers.share = Some(answer);
-        })
-        .await
-    }
-
-    async fn leave(&self, leaving: Leaving) -> Result<(), LeaseError> {
-        self.ask(|batch, callers, answer| {
-            batch.left = Some(leaving);
-            callers.told.push(answer);
-        })
-        .await
-    }
-}
-
 /// A caller that waits for leases. Dropped before they came, or before it took them, it gives back
 /// its place or the leases.
 struct Pending<'a> {
@@ -181,7 +195,7 @@ impl Drop for Pending<'_> {
         self.answered.close();
         match self.answered.try_recv() {
             Ok(Ok(leases)) => self.store.send(move |batch, _| {
-                batch.release.extend(leases.iter().map(Grant::from));
+                batch.release.extend(leases.iter().map(|lease| lease.0));
             }),
             Ok(Err(_)) | Err(_) => self.store.send(|_, callers| callers.some_left = true),
         }
@@ -317,8 +331,8 @@ impl<B: Backend> StoreActor<B> {
 
     /// Gives keys to a caller; if it is gone meanwhile, back.
     fn hand_over(&mut self, answer: Waiter, grants: Vec<Grant>) {
-        let leases = grants.iter().map(|grant| Lease::granted(grant.key, grant.generation));
-        if answer.send(Ok(leases.collect())).is_err() {
+        let leases = grants.iter().copied().map(Lease).collect();
+        if answer.send(Ok(leases)).is_err() {
             self.owed.extend(grants);
         }
     }

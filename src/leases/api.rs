@@ -1,43 +1,41 @@
-//! The face of leases to writers.
+//! A lease, why there is none, and how long it lasts.
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::key::LeaseKey;
-use super::leaving::Leaving;
-use super::rate_share::{Claim, Shared};
 use crate::marketo::Clock;
 
-/// The lease of one key. Dropping it gives nothing back: it then ends when its time is over.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[must_use = "a lease that is dropped keeps everybody else waiting until its time is over"]
-pub struct Lease {
-    key: LeaseKey,
-    generation: u64,
+/// One grant of a key, as the store knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Grant {
+    pub(super) key: LeaseKey,
+    /// Larger than that of any earlier grant of the key in this store.
+    pub(super) generation: u64,
 }
 
-impl Lease {
-    /// The lease that a store granted under this number.
-    pub(super) fn granted(key: LeaseKey, generation: u64) -> Self {
-        Self { key, generation }
-    }
+/// The lease of one key, which its owner alone has. Dropping it gives nothing back: it then ends
+/// when its time is over.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[must_use = "a lease that is dropped keeps everybody else waiting until its time is over"]
+pub struct Lease(pub(super) Grant);
 
+impl Lease {
     /// What is leased.
     pub fn key(&self) -> LeaseKey {
-        self.key
+        self.0.key
     }
 
     /// The number of this grant: larger than that of any earlier grant of the key in this store.
     pub fn generation(&self) -> u64 {
-        self.generation
+        self.0.generation
     }
 
     /// The same grant once more, for a task that renews it while the lease itself is elsewhere.
     /// Both have one number: when the grant has ended, neither can renew or release a later one.
     pub(crate) fn named_again(&self) -> Self {
-        Self { key: self.key, generation: self.generation }
+        Self(self.0)
     }
 }
 
@@ -62,49 +60,6 @@ pub enum LeaseError {
         /// Its reason.
         source: Arc<dyn Error + Send + Sync>,
     },
-}
-
-/// A store of leases, shared by all who write to an instance.
-pub trait Leases: Send + Sync + 'static {
-    /// Waits until all of the keys are the caller's. First come, first served; all keys are taken
-    /// at one moment, so that nobody holds one while waiting for another. Dropping the future gives
-    /// back what it took, and its place.
-    fn acquire(
-        &self,
-        keys: &BTreeSet<LeaseKey>,
-    ) -> impl Future<Output = Result<Vec<Lease>, LeaseError>> + Send;
-
-    /// Those of the keys that are free at this moment, and that nobody waits for, in order. Never
-    /// waits for an owner.
-    fn try_acquire(
-        &self,
-        keys: &BTreeSet<LeaseKey>,
-    ) -> impl Future<Output = Result<Vec<Lease>, LeaseError>> + Send;
-
-    /// Makes the leases last at least `span` (of the wall's time) from now on, and never shortens
-    /// them. A writer renews just before a call leaves, for Marketo's limit of that call and a
-    /// margin. While the call is not ready yet, it renews by [`Terms::unsent`]. On
-    /// [`LeaseError::Lost`] none was renewed, and nothing may be sent.
-    fn renew<'l>(
-        &self,
-        leases: impl IntoIterator<Item = &'l Lease> + Send,
-        span: Duration,
-    ) -> impl Future<Output = Result<(), LeaseError>> + Send;
-
-    /// Gives the keys to the next in line: what came of the call is known, or nothing was sent.
-    /// Leases that are over already are passed over. Where the store cannot be reached the release
-    /// is tried again in the background, until the leases have ended by themselves.
-    fn release(&self, leases: Vec<Lease>) -> impl Future<Output = Result<(), LeaseError>> + Send;
-
-    /// Whether leases can be had at all.
-    fn ready(&self) -> impl Future<Output = Result<(), LeaseError>> + Send;
-
-    /// Renews the caller's claim to a part of its instance's limits.
-    fn share(&self, claim: Claim) -> impl Future<Output = Result<Shared, LeaseError>> + Send;
-
-    /// Gives up the caller's claim for good, except for calls that still count. The caller makes no
-    /// call any more, and renews nothing.
-    fn leave(&self, leaving: Leaving) -> impl Future<Output = Result<(), LeaseError>> + Send;
 }
 
 /// How long a store keeps leases and places without a sign of life, in the wall's time.

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::api::{Lease, Terms};
+use super::api::{Grant, Terms};
 use super::key::LeaseKey;
 use super::leaving::Leaving;
 use super::rate_share::{Claim, Shared};
@@ -18,19 +18,6 @@ use super::rate_share::{Claim, Shared};
 /// A waiting caller's place in the order of arrival, over all processes. The lower one came first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Ticket(pub(super) u64);
-
-/// Names a lease to the store, while its owner keeps the [`Lease`] itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Grant {
-    pub(super) key: LeaseKey,
-    pub(super) generation: u64,
-}
-
-impl From<&Lease> for Grant {
-    fn from(lease: &Lease) -> Self {
-        Self { key: lease.key(), generation: lease.generation() }
-    }
-}
 
 #[derive(Debug, Default, Clone)]
 pub(super) struct Batch {
@@ -42,13 +29,13 @@ pub(super) struct Batch {
     pub(super) arrive: Vec<BTreeSet<LeaseKey>>,
     /// Callers of this process that wait already and may be served now, the earliest first.
     pub(super) waiting: Vec<(Ticket, BTreeSet<LeaseKey>)>,
-    /// Keys of which `waiting` has every caller of this process.
+    /// `waiting` has every caller of this process that waits for one of these keys.
     pub(super) complete: BTreeSet<LeaseKey>,
-    /// Keys of which a caller takes those that are free and that nobody waits for.
+    /// Keys that callers try for. A caller gets those that are free and that nobody waits for.
     pub(super) take: Vec<BTreeSet<LeaseKey>>,
     /// This process's claim to a part of the limits, renewed.
     pub(super) claim: Option<Claim>,
-    /// The claim is given up, after whatever renewal of it came in the same batch.
+    /// The claim is given up. A renewal of it in the same batch comes first.
     pub(super) left: Option<Leaving>,
     /// [`BatchResult::saves`] of the last batch.
     pub(super) seen: u64,

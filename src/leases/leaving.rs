@@ -22,18 +22,18 @@ const STAGES: u32 = 20;
 
 /// The calls of a guard that still count when it stops.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leaving {
+pub(crate) struct Leaving {
     /// Whose limits: an instance of Marketo's.
-    pub instance: LeaseKey,
+    pub(crate) instance: LeaseKey,
     /// Calls, and how long they still count (of the wall's time).
-    pub rests: Vec<(Share, Duration)>,
+    pub(crate) rests: Vec<(Share, Duration)>,
 }
 
 impl Leaving {
     /// The calls of a guard that has made its last one. `answered` has how long each answered call
     /// still counts in a window of this length. Calls that were not answered may run on, so they
     /// are kept as long as those of a guard that was killed.
-    pub fn of(
+    pub(crate) fn of(
         instance: LeaseKey,
         window: Duration,
         timing: Timing,

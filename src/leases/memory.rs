@@ -21,18 +21,22 @@ const ROWS: usize = 1_024;
 impl SharedLeases {
     /// An empty store of this process's own. Needs a runtime.
     pub fn memory(terms: Terms) -> Self {
-        let start = Instant::now();
-        let memory = Memory { start, state: State::default(), prune_beyond: ROWS };
-        Self::start(memory, Terms { place: PLACE, ..terms })
+        Self::start(Memory::new(), Terms { place: PLACE, ..terms })
     }
 }
 
-struct Memory {
+pub(super) struct Memory {
     /// Times count from here.
     start: Instant,
     state: State,
     /// With more rows than this, those that are over are removed.
     prune_beyond: usize,
+}
+
+impl Memory {
+    pub(super) fn new() -> Self {
+        Self { start: Instant::now(), state: State::default(), prune_beyond: ROWS }
+    }
 }
 
 impl Backend for Memory {
@@ -57,7 +61,7 @@ impl Backend for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::leases::{LeaseError, LeaseKey, Leases as _};
+    use crate::leases::{LeaseError, LeaseKey};
 
     #[tokio::test(start_paused = true)]
     async fn a_lease_that_nobody_gives_back_ends_by_itself_and_then_nothing_may_be_sent_with_it() {

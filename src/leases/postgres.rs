@@ -255,7 +255,7 @@ mod tests {
     use mkto_testing::cluster::Cluster;
 
     use super::{ConnectOptions, FORMAT, MIGRATIONS, PostgresAddress, connect, format, rows};
-    use crate::leases::{Leases as _, SharedLeases, Terms};
+    use crate::leases::{SharedLeases, Terms};
 
     fn options(address: &str) -> ConnectOptions {
         let address: PostgresAddress = address.parse().unwrap();

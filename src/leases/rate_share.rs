@@ -51,16 +51,16 @@ const ALL_ARE_BACK: u32 = 10;
 
 /// How long and how often what is shared is claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timing {
+pub(crate) struct Timing {
     /// Between two renewals.
-    pub renewal: Duration,
+    pub(crate) renewal: Duration,
     /// How long a row lasts.
-    pub row: Duration,
+    pub(crate) row: Duration,
 }
 
 impl Timing {
     /// For limits with this window of the wall's time.
-    pub fn of(window: Duration, clock: Clock) -> Self {
+    pub(crate) fn of(window: Duration, clock: Clock) -> Self {
         let margin = margin(clock);
         let renewal = (window / 20).clamp(Duration::from_millis(50), Duration::from_secs(1));
         // The last call may leave as late as the renewal that did not come, and arrive a margin
@@ -71,36 +71,36 @@ impl Timing {
 
 /// What a guard claims in a renewal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
+pub(crate) struct Claim {
     /// Whose limits: an instance of Marketo's.
-    pub instance: LeaseKey,
+    pub(crate) instance: LeaseKey,
     /// The limits, which are to be the same for all guards.
-    pub limit: Share,
+    pub(crate) limit: Share,
     /// What it uses or may be using. Its claim cannot be less.
-    pub keep: Share,
+    pub(crate) keep: Share,
     /// What it needs.
-    pub wants: Share,
+    pub(crate) wants: Share,
     /// Whether its claim may be raised.
-    pub grows: bool,
+    pub(crate) grows: bool,
     /// How long the claim lasts.
-    pub lasts: Duration,
+    pub(crate) lasts: Duration,
 }
 
 /// What a guard may use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Shared {
+pub(crate) struct Shared {
     /// What the store has noted for it.
-    pub claim: Share,
+    pub(crate) claim: Share,
     /// Its part of the limit, divided by need.
-    pub part: Share,
+    pub(crate) part: Share,
     /// How many guards share, those included that are silent.
-    pub guards: usize,
+    pub(crate) guards: usize,
     /// Others that have not renewed for long: most likely they were killed or are cut off.
-    pub silent: usize,
+    pub(crate) silent: usize,
     /// Held by calls of guards that stopped in good order.
-    pub left: Share,
+    pub(crate) left: Share,
     /// When the last row of a silent or stopped guard ends.
-    pub frees_in: Duration,
+    pub(crate) frees_in: Duration,
 }
 
 /// A guard's claim, as a row of the store.
@@ -208,7 +208,7 @@ fn parts(limit: usize, mut wants: Vec<(usize, i64)>) -> Vec<(i64, usize)> {
 
 /// A guard's memory between its renewals.
 #[derive(Debug)]
-pub struct RateShare {
+pub(crate) struct RateShare {
     instance: LeaseKey,
     limit: Share,
     timing: Timing,
@@ -222,12 +222,12 @@ pub struct RateShare {
 
 impl RateShare {
     /// Of these limits.
-    pub fn new(instance: LeaseKey, limit: Share, timing: Timing) -> Self {
+    pub(crate) fn new(instance: LeaseKey, limit: Share, timing: Timing) -> Self {
         Self { instance, limit, timing, may_use: None, answered: None, always_there: true }
     }
 
     /// The claim of a renewal.
-    pub fn claim(&self, now: Instant, used: Share, most_at_once: usize) -> Claim {
+    pub(crate) fn claim(&self, now: Instant, used: Share, most_at_once: usize) -> Claim {
         let kept = self.may_use.unwrap_or_default();
         let all_are_back = match self.answered {
             None => self.always_there,
@@ -252,7 +252,7 @@ impl RateShare {
     }
 
     /// What may be used after this answer.
-    pub fn told(&mut self, now: Instant, shared: Shared) -> Share {
+    pub(crate) fn told(&mut self, now: Instant, shared: Shared) -> Share {
         let unbroken = self.answered.filter(|(_, last)| !self.is_away(now, *last));
         self.always_there &= unbroken.is_some() || self.answered.is_none();
         self.answered = Some((unbroken.map_or(now, |(since, _)| since), now));
@@ -267,7 +267,7 @@ impl RateShare {
 
     /// What may be used after a renewal that was not answered: as much as before, or the whole
     /// limit where nobody ever answered.
-    pub fn not_told(&mut self) -> Share {
+    pub(crate) fn not_told(&mut self) -> Share {
         self.always_there &= self.answered.is_some();
         self.may_use.unwrap_or(self.limit)
     }

@@ -21,8 +21,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::api::Terms;
-use super::backend::{Batch, BatchResult, Grant, Ticket};
+use super::api::{Grant, Terms};
+use super::backend::{Batch, BatchResult, Ticket};
 use super::key::LeaseKey;
 use super::rate_share::{self, ClaimRow};
 use crate::marketo::MERGE_LIMIT;

@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::{LeaseError, LeaseKey, Leases, SharedLeases, Terms};
+use super::{LeaseError, LeaseKey, SharedLeases, Terms};
 
+pub(crate) mod faulty;
 mod model;
 mod postgres;
 mod processes;
@@ -27,20 +28,20 @@ const TICK: Duration = Duration::from_millis(2);
 const SOON: Duration = Duration::from_secs(20);
 
 /// Two owners' views of one store, and what keeps it alive.
-struct Store<L> {
-    here: Arc<L>,
-    there: Arc<L>,
+struct Store {
+    here: SharedLeases,
+    there: SharedLeases,
     _kept: Box<dyn Send>,
 }
 
-fn memory(terms: Terms) -> Store<SharedLeases> {
-    let here = Arc::new(SharedLeases::memory(terms));
+fn memory(terms: Terms) -> Store {
+    let here = SharedLeases::memory(terms);
     Store { there: here.clone(), here, _kept: Box::new(()) }
 }
 
-fn sqlite(terms: Terms) -> Store<SharedLeases> {
+fn sqlite(terms: Terms) -> Store {
     let folder = tempfile::tempdir().unwrap();
-    let open = || Arc::new(SharedLeases::sqlite(&folder.path().join("leases.db"), terms).unwrap());
+    let open = || SharedLeases::sqlite(&folder.path().join("leases.db"), terms).unwrap();
     Store { here: open(), there: open(), _kept: Box::new(folder) }
 }
 
@@ -49,7 +50,7 @@ fn keys(names: &[&str]) -> BTreeSet<LeaseKey> {
 }
 
 /// Waits until somebody waits for the key, which nobody holds.
-async fn somebody_waits_for(leases: &impl Leases, name: &str) {
+async fn somebody_waits_for(leases: &SharedLeases, name: &str) {
     let waits = async {
         loop {
             let free = leases.try_acquire(&keys(&[name])).await.unwrap();
@@ -116,7 +117,7 @@ conformance! {
     in_sqlite: super::sqlite;
 }
 
-async fn one_owner<L: Leases>(store: Store<L>) {
+async fn one_owner(store: Store) {
     let held = store.here.acquire(&keys(&["a"])).await.unwrap();
     assert_eq!(held.iter().map(super::Lease::key).collect::<BTreeSet<_>>(), keys(&["a"]));
     store.here.renew(&held, SOON).await.unwrap();
@@ -128,7 +129,7 @@ async fn one_owner<L: Leases>(store: Store<L>) {
     store.here.ready().await.unwrap();
 }
 
-async fn first_come_first_served<L: Leases>(store: Store<L>) {
+async fn first_come_first_served(store: Store) {
     let held = store.here.acquire(&keys(&["a"])).await.unwrap();
     let (served, mut order) = tokio::sync::mpsc::unbounded_channel();
     for place in 0..6 {
@@ -140,7 +141,7 @@ async fn first_come_first_served<L: Leases>(store: Store<L>) {
             served.send(place).unwrap();
             leases.release(held).await.unwrap();
         });
-        somebody_waits_for(&*store.here, &mark).await;
+        somebody_waits_for(&store.here, &mark).await;
     }
     store.here.release(held).await.unwrap();
     for place in 0..6 {
@@ -148,11 +149,11 @@ async fn first_come_first_served<L: Leases>(store: Store<L>) {
     }
 }
 
-async fn not_starved<L: Leases>(store: Store<L>) {
+async fn not_starved(store: Store) {
     let held = store.here.acquire(&keys(&["a"])).await.unwrap();
     let there = store.there.clone();
     let waiter = tokio::spawn(async move { there.acquire(&keys(&["a", "mark"])).await });
-    somebody_waits_for(&*store.here, "mark").await;
+    somebody_waits_for(&store.here, "mark").await;
     let (served, mut others) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
     for _ in 0..8 {
         let (here, served) = (store.here.clone(), served.clone());
@@ -176,11 +177,11 @@ async fn not_starved<L: Leases>(store: Store<L>) {
     }
 }
 
-async fn all_at_once<L: Leases>(store: Store<L>) {
+async fn all_at_once(store: Store) {
     let held = store.here.acquire(&keys(&["b"])).await.unwrap();
     let there = store.there.clone();
     let both = tokio::spawn(async move { there.acquire(&keys(&["a", "b"])).await });
-    somebody_waits_for(&*store.here, "a").await;
+    somebody_waits_for(&store.here, "a").await;
     let (here, there) = (store.here.clone(), store.there.clone());
     let third = tokio::spawn(async move { here.acquire(&keys(&["a"])).await });
     store.here.release(held).await.unwrap();
@@ -191,7 +192,7 @@ async fn all_at_once<L: Leases>(store: Store<L>) {
     assert_eq!(timeout(SOON, third).await.unwrap().unwrap().unwrap().len(), 1);
 }
 
-async fn gone<L: Leases>(store: Store<L>) {
+async fn gone(store: Store) {
     let start = Instant::now();
     let lost = store.here.acquire(&keys(&["a"])).await.unwrap();
     let next = timeout(SOON, store.there.acquire(&keys(&["a"]))).await.unwrap().unwrap();
@@ -207,7 +208,7 @@ async fn gone<L: Leases>(store: Store<L>) {
     );
 }
 
-async fn not_early<L: Leases>(store: Store<L>) {
+async fn not_early(store: Store) {
     let held = store.here.acquire(&keys(&["a"])).await.unwrap();
     let start = Instant::now();
     let span = TERMS.unsent * 3;
@@ -218,7 +219,7 @@ async fn not_early<L: Leases>(store: Store<L>) {
     store.there.release(next).await.unwrap();
 }
 
-async fn never_shortened<L: Leases>(store: Store<L>) {
+async fn never_shortened(store: Store) {
     let held = store.here.acquire(&keys(&["a"])).await.unwrap();
     let start = Instant::now();
     let span = TERMS.unsent * 2;
@@ -230,7 +231,7 @@ async fn never_shortened<L: Leases>(store: Store<L>) {
     store.there.release(next).await.unwrap();
 }
 
-async fn renewed_together<L: Leases>(store: Store<L>) {
+async fn renewed_together(store: Store) {
     let mut over = store.here.acquire(&keys(&["a"])).await.unwrap();
     let next = timeout(SOON, store.there.acquire(&keys(&["a"]))).await.unwrap().unwrap();
     store.there.release(next).await.unwrap();
@@ -242,11 +243,11 @@ async fn renewed_together<L: Leases>(store: Store<L>) {
     store.there.release(next).await.unwrap();
 }
 
-async fn left<L: Leases>(store: Store<L>) {
+async fn left(store: Store) {
     let held = store.here.acquire(&keys(&["a"])).await.unwrap();
     let there = store.there.clone();
     let waiter = tokio::spawn(async move { there.acquire(&keys(&["a", "b"])).await });
-    somebody_waits_for(&*store.here, "b").await;
+    somebody_waits_for(&store.here, "b").await;
     waiter.abort();
     let free = timeout(SOON / 4, store.here.acquire(&keys(&["b"]))).await.unwrap().unwrap();
     store.here.release(free).await.unwrap();

@@ -10,15 +10,15 @@
 //!   Fields that are shared by nature (`keys::SHARED`) are left out: a write that is addressed by
 //!   an account would otherwise wait for every merge of the account's people.
 //!
-//! They are taken before the look that a write or a merge rests on, all keys of a group at one
-//! moment, and none is held while the group waits for another: so no two can wait for each other.
-//! A group whose keys are not free waits in the queue of the store while the run goes on with the
-//! others, and is left alone when that takes longer than any guarded write does.
+//! The keys are taken before the look that a write or a merge rests on. A group takes all of its
+//! keys at one moment, and holds none while it waits for another, so no two groups wait for each
+//! other. A group whose keys are not free waits in the queue of the store, and the run goes on with
+//! the others. The group is left alone when that takes longer than any guarded write does.
 //!
-//! What is held is renewed while the run works on it. A call renews the leases of its leads for
+//! Leases are renewed while the run works on their group. A call renews the leases of its leads for
 //! Marketo's limit of such calls right before it leaves, and does not leave without them. They are
-//! given back once a look has shown what came of the call; where the run ends before that, they end
-//! by themselves, when the call must be over (law 4).
+//! given back once a look has shown the outcome of the call. Where the run ends before that, they
+//! end by themselves, when the call must be over (law 4).
 //!
 //! Never: decides what is merged; knows which store it is.
 
@@ -34,15 +34,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::held::Held;
 use self::keys::Keys;
-use self::store::Store;
 use crate::lead::{Lead, LeadId};
-use crate::leases::{Lease, LeaseError, LeaseKey, Leases, Terms, to_send};
+use crate::leases::{Lease, LeaseError, LeaseKey, SharedLeases, Terms, to_send};
 use crate::marketo::{Clock, MERGE_LIMIT, SYNC_LIMIT};
 
 mod gate;
 mod held;
 mod keys;
-mod store;
 
 pub(super) use gate::CallKeys;
 pub(super) use keys::Wanted;
@@ -50,14 +48,14 @@ pub(super) use keys::Wanted;
 /// Where a run leases the keys of what it merges: in the store that the guards of the instance use.
 #[derive(Clone)]
 pub struct Hold {
-    store: Option<Arc<dyn Store>>,
+    store: Option<SharedLeases>,
     instance: String,
 }
 
 impl Hold {
     /// In this store, as the guards of the instance name it.
-    pub fn new(leases: impl Leases, instance: String) -> Self {
-        Self { store: Some(Arc::new(leases)), instance }
+    pub fn new(leases: SharedLeases, instance: String) -> Self {
+        Self { store: Some(leases), instance }
     }
 
     /// Nowhere: for runs that only read. Nothing can be sent with it.
@@ -92,7 +90,7 @@ struct Waiting {
 
 /// What a run holds, and what it waits for.
 pub(super) struct Holds {
-    store: Option<Arc<dyn Store>>,
+    store: Option<SharedLeases>,
     /// Which keys there are to hold.
     pub(super) keys: Keys,
     clock: Clock,
@@ -111,7 +109,7 @@ impl Holds {
         let leases = Arc::new(Mutex::new(Held::default()));
         let keeper = store.clone().map(|store| {
             let (kept, span) = (Arc::clone(&leases), Terms::at(clock).unsent);
-            AbortOnDropHandle::new(tokio::spawn(async move { keep(&*store, &kept, span).await }))
+            AbortOnDropHandle::new(tokio::spawn(async move { keep(&store, &kept, span).await }))
         });
         Self {
             store,
@@ -235,7 +233,7 @@ impl Holds {
 
     fn wait_for(
         &mut self,
-        store: &Arc<dyn Store>,
+        store: &SharedLeases,
         wanted: &Wanted,
         missing: BTreeSet<LeaseKey>,
     ) -> Taken {
@@ -244,7 +242,7 @@ impl Holds {
             return Taken::TooLong;
         }
         tracing::info!(winner = wanted.owner, "somebody else is writing a key of the group");
-        let (store, granted) = (Arc::clone(store), Arc::clone(&self.granted));
+        let (store, granted) = (store.clone(), Arc::clone(&self.granted));
         let task = tokio::spawn(async move {
             let leases = store.acquire(&missing).await;
             granted.notify_one();
@@ -259,10 +257,10 @@ impl Holds {
         self.granted.notified().await;
     }
 
-    /// Takes the keys of leads that are written to by themselves, but those that are held already.
-    /// Gives the entries to be released; none where they are not to be had in time. While it waits
-    /// for others it holds nothing but what open calls need: whoever has these keys may wait for
-    /// keys of this run.
+    /// Takes the keys of leads that are written to by themselves, except those that are held
+    /// already. Gives the entries to be released; none where the keys did not come in time. While
+    /// it waits it holds only what open calls need, since the owner of these keys may itself wait
+    /// for keys of this run.
     pub(super) async fn take_leads(
         &self,
         leads: impl IntoIterator<Item = LeadId>,
@@ -303,18 +301,18 @@ impl Holds {
         (entries, missing)
     }
 
-    /// A call with these leads is about to leave: from now on their keys are given back only once
-    /// it is known what came of it.
+    /// A call with these leads is about to leave. From now on their keys are given back only once
+    /// its outcome is known.
     pub(super) fn begun(&self, leads: impl IntoIterator<Item = LeadId>) {
         self.held().count(leads, true);
     }
 
-    /// What came of it is known, or it did not leave.
+    /// The outcome of a call with these leads is known, or it did not leave.
     pub(super) fn known(&self, leads: impl IntoIterator<Item = LeadId>) {
         self.held().count(leads, false);
     }
 
-    /// Gives the keys of these entries back, but those of calls that are not settled.
+    /// Gives the keys of these entries back, except those of calls that are not settled.
     pub(super) async fn release(&self, owners: impl IntoIterator<Item = LeadId>) {
         let leases = self.held().release(&owners.into_iter().collect());
         self.give_back(leases).await;
@@ -357,8 +355,8 @@ impl Holds {
         CallKeys { store: self.store.clone(), leases, limit, clock: self.clock }
     }
 
-    /// Whether a call for others, of which it is not known what came of it, needs a key of this
-    /// entry: two groups can have one in common.
+    /// Whether a call in doubt of another group needs a key of this entry: two groups can have one
+    /// in common.
     pub(super) fn is_in_use(&self, owner: LeadId) -> bool {
         self.held().is_in_use(owner)
     }
@@ -380,7 +378,7 @@ fn locked(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
 }
 
 /// Renews what is held, each group by itself, as long as the run lives.
-async fn keep(store: &dyn Store, held: &Mutex<Held>, span: Duration) {
+async fn keep(store: &SharedLeases, held: &Mutex<Held>, span: Duration) {
     loop {
         tokio::time::sleep(span / 3).await;
         let groups = locked(held).by_owner();

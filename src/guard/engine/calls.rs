@@ -6,27 +6,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::OnceCell;
 
-use super::events::{Event, Observer};
+use super::events::Event;
 use super::evidence::Evidence;
 use super::fair_queue::FairQueue;
 use super::hold::Hold;
 use super::outcome::Refused;
 use super::request::{ApiUser, WriteMode};
 use super::sender::Sender;
+use super::settings::EngineSettings;
 use super::unit::{Submitted, Unit, may_leave};
-use crate::leases::{Lease, LeaseError, Leases, LeaveBy};
+use crate::leases::{Lease, LeaseError, LeaveBy, SharedLeases};
 use crate::marketo::{
     CallFailure, InFlight, Kind, Meaning, NoCall, SendGate, Slot, Turns, Withheld, Written,
     in_words,
 };
 
+/// All that the steps of a batch work with.
 #[derive(Debug)]
-pub(super) struct Calls<S, L> {
+pub(super) struct Calls<S> {
     pub(super) sender: S,
-    pub(super) hold: Hold<L>,
+    pub(super) hold: Hold,
     pub(super) turns: Arc<FairQueue>,
-    pub(super) observer: Arc<dyn Observer>,
+    pub(super) settings: EngineSettings,
+    /// The fields of this instance that decide about a winner; read once.
+    pub(super) winner_fields: OnceCell<BTreeSet<String>>,
 }
 
 /// Why a write has no rows.
@@ -40,7 +45,21 @@ pub(super) enum NotWritten {
     InDoubt(InFlight),
 }
 
-impl<S: Sender, L: Leases> Calls<S, L> {
+impl<S: Sender> Calls<S> {
+    pub(super) fn new(
+        sender: S,
+        leases: SharedLeases,
+        turns: Arc<FairQueue>,
+        settings: EngineSettings,
+    ) -> Self {
+        let hold = Hold::new(leases, settings.clock);
+        Self { sender, hold, turns, settings, winner_fields: OnceCell::new() }
+    }
+
+    pub(super) fn tell(&self, event: &Event<'_>) {
+        self.settings.observer.event(event);
+    }
+
     /// The leads that have the keys of these units, by key. Their leases are kept meanwhile.
     pub(super) async fn look_up(
         &self,
@@ -117,7 +136,7 @@ impl<S: Sender, L: Leases> Calls<S, L> {
         user: &'a ApiUser,
         kept: &'a [&'a Lease],
         first: Option<Slot>,
-    ) -> Turn<'a, S, L> {
+    ) -> Turn<'a, S> {
         Turn { calls: self, user, kept, first: Mutex::new(first) }
     }
 
@@ -127,7 +146,7 @@ impl<S: Sender, L: Leases> Calls<S, L> {
         match &refused {
             Refused::Marketo(refusal) if refusal.meaning == Meaning::TokenRefused => {
                 let (user, code) = (&request.user, refused.code());
-                self.observer.event(&Event::TokenRefused { user, code });
+                self.tell(&Event::TokenRefused { user, code });
             }
             Refused::NoCall(none) => told(none),
             _ => {}
@@ -154,15 +173,15 @@ fn leases_of<O>(units: &[Unit<O>]) -> Vec<&Lease> {
 }
 
 /// The turns of one call: the first may be there already.
-struct Turn<'a, S, L> {
-    calls: &'a Calls<S, L>,
+struct Turn<'a, S> {
+    calls: &'a Calls<S>,
     user: &'a ApiUser,
     /// Renewed while it waits.
     kept: &'a [&'a Lease],
     first: Mutex<Option<Slot>>,
 }
 
-impl<S, L> Turn<'_, S, L> {
+impl<S> Turn<'_, S> {
     /// Gives a turn back that was not needed.
     fn end(self) {
         if let Some(slot) = self.first.into_inner() {
@@ -171,7 +190,7 @@ impl<S, L> Turn<'_, S, L> {
     }
 }
 
-impl<S: Sender, L: Leases> Turns for Turn<'_, S, L> {
+impl<S: Sender> Turns for Turn<'_, S> {
     async fn next(&self) -> Result<Slot, NoCall> {
         let first = self.first.lock().take();
         match first {
@@ -181,25 +200,25 @@ impl<S: Sender, L: Leases> Turns for Turn<'_, S, L> {
     }
 
     fn slow_down(&self, pause: Duration) {
-        self.calls.observer.event(&Event::TooMany);
+        self.calls.tell(&Event::TooMany);
         self.calls.turns.pacer().slow_down(pause);
     }
 
     fn answered(&self, kind: Kind, took: Duration) {
-        self.calls.observer.event(&Event::Answered { kind, took });
+        self.calls.tell(&Event::Answered { kind, took });
     }
 }
 
 /// Lets a write leave whose leases last for as long as it may run, and whose writers still wait.
-struct Gate<'a, L, O> {
-    hold: &'a Hold<L>,
+struct Gate<'a, O> {
+    hold: &'a Hold,
     leases: &'a [&'a Lease],
     units: &'a [Unit<O>],
     /// Why the leases could not be renewed.
     closed: Mutex<Option<LeaseError>>,
 }
 
-impl<L: Leases, O: Send + Sync> SendGate for Gate<'_, L, O> {
+impl<O: Send + Sync> SendGate for Gate<'_, O> {
     async fn ask(&self) -> Result<Option<LeaveBy>, Withheld> {
         let leave_by = self.hold.renew_to_send(self.leases).await.map_err(|error| {
             let why = Withheld(error.to_string());

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::sync::OnceCell;
 
 use super::calls::{Calls, NotWritten, no_leases};
 use super::decide::{Decision, decide};
@@ -19,13 +18,12 @@ use super::evidence::Evidence;
 use super::outcome::{Outcome, Refused};
 use super::record::Endpoint;
 use super::request::{Action, Goal, Record, WriteMode};
-use super::rows::{is_skipped, log};
 use super::sender::Sender;
-use super::settings::OnDuplicates;
+use super::settings::{EngineSettings, OnDuplicates};
+use super::settle::{is_skipped, log};
 use super::unit::{Sharing, Submitted, Unit};
 use crate::dedupe::{WinnerOrder, WinnerRule};
 use crate::lead::{AUDIT_FIELDS, LeadId};
-use crate::leases::Leases;
 use crate::marketo::{InFlight, Meaning, Slot, Written};
 
 /// How often a record is sent, or fails to leave, before it is given up.
@@ -62,21 +60,10 @@ pub(super) struct InDoubt {
 /// The units of a step, each with the next thing to do.
 pub(super) type Results<O> = Vec<(Unit<O>, Next)>;
 
-#[derive(Debug)]
-pub(super) struct Rules {
-    /// Whether a record is looked up before it is written.
-    pub(super) look_first: bool,
-    pub(super) on_duplicates: OnDuplicates,
-    pub(super) winner: WinnerOrder,
-    /// The fields of this instance that decide it; read once.
-    pub(super) winner_fields: OnceCell<BTreeSet<String>>,
-}
-
 /// Takes the leases of a batch, looks leads up where that is asked for, and decides. Gives the turn
 /// back if it was not used.
-pub(super) async fn prepare<S: Sender, L: Leases>(
-    calls: &Calls<S, L>,
-    rules: &Rules,
+pub(super) async fn prepare<S: Sender>(
+    calls: &Calls<S>,
     units: Vec<Unit<S::Origin>>,
     slot: Slot,
 ) -> (Results<S::Origin>, Option<Slot>) {
@@ -86,15 +73,15 @@ pub(super) async fn prepare<S: Sender, L: Leases>(
     };
     let mut results = all(waiting, |_| Next::WaitForLeases);
     let Some(request) = first_request(&units) else { return (results, Some(slot)) };
-    calls.observer.event(&Event::Batch(units.len()));
+    calls.tell(&Event::Batch(units.len()));
     let envelope = &request.envelope;
     let inserts = matches!(envelope.action, Action::CreateOrUpdate | Action::CreateOnly);
-    if rules.look_first && inserts {
+    if calls.settings.look_first && inserts {
         for unit in &mut units {
             Record::show_key(&mut unit.raw, envelope);
         }
     }
-    let may_rewrite = rules.look_first
+    let may_rewrite = calls.settings.look_first
         && envelope.endpoint == Endpoint::SyncLeads
         && envelope.action == Action::CreateOrUpdate
         && envelope.lookup != "id";
@@ -112,12 +99,14 @@ pub(super) async fn prepare<S: Sender, L: Leases>(
     };
     match calls.look_up(&request, &rewritable, &fields, Some(slot)).await {
         Ok(evidence) => results.extend(
-            rewritable.into_iter().map(|unit| by_evidence(rules, &request, unit, &evidence)),
+            rewritable
+                .into_iter()
+                .map(|unit| by_evidence(&calls.settings, &request, unit, &evidence)),
         ),
         Err(Refused::Marketo(refusal))
             if refusal.meaning == Meaning::Denied && envelope.goal == Goal::Write =>
         {
-            calls.observer.event(&Event::ReadingDenied { user: &request.user });
+            calls.tell(&Event::ReadingDenied { user: &request.user });
             results.extend(all(rewritable, |_| Next::Send(WriteMode::AsAsked)));
         }
         // Nothing was written, so Marketo's words can be passed on as they are.
@@ -127,7 +116,7 @@ pub(super) async fn prepare<S: Sender, L: Leases>(
 }
 
 fn by_evidence<O>(
-    rules: &Rules,
+    settings: &EngineSettings,
     request: &Submitted<O>,
     mut unit: Unit<O>,
     evidence: &Evidence,
@@ -146,7 +135,7 @@ fn by_evidence<O>(
             unit.raw = unit.raw.addressed_to(&envelope.lookup, id);
             Next::Send(WriteMode::Update)
         }
-        Decision::Several(_) if rules.on_duplicates == OnDuplicates::Winner => Next::FindWinner,
+        Decision::Several(_) if settings.on_duplicates == OnDuplicates::Winner => Next::FindWinner,
         Decision::Several(ids) => {
             Next::Done(Outcome::Several { ids, request_id: evidence.request_id.clone() })
         }
@@ -155,15 +144,14 @@ fn by_evidence<O>(
 }
 
 /// Looks for the lead of each group that a merge would keep.
-pub(super) async fn find_winners<S: Sender, L: Leases>(
-    calls: &Calls<S, L>,
-    rules: &Rules,
+pub(super) async fn find_winners<S: Sender>(
+    calls: &Calls<S>,
     units: Vec<Unit<S::Origin>>,
 ) -> Results<S::Origin> {
     let Some(request) = first_request(&units) else { return Vec::new() };
-    let fields = rules.winner_fields.get_or_try_init(|| async {
+    let fields = calls.winner_fields.get_or_try_init(|| async {
         let fields = calls.lead_fields(&request, &units).await?;
-        Ok::<_, Refused>(deciding(fields, &rules.winner))
+        Ok::<_, Refused>(deciding(fields, &calls.settings.winner))
     });
     let evidence = match fields.await {
         Ok(fields) => calls.look_up(&request, &units, fields, None).await,
@@ -175,7 +163,7 @@ pub(super) async fn find_winners<S: Sender, L: Leases>(
     };
     let of_group = |mut unit: Unit<_>| {
         let leads = evidence.leads(unit.key().unwrap_or_default());
-        let id: Option<LeadId> = rules.winner.winner(leads).map(|lead| lead.id);
+        let id: Option<LeadId> = calls.settings.winner.winner(leads).map(|lead| lead.id);
         let next = match id {
             Some(id) => {
                 unit.raw = unit.raw.addressed_to(&request.envelope.lookup, id);
@@ -200,9 +188,8 @@ fn deciding(fields: BTreeSet<String>, order: &WinnerOrder) -> BTreeSet<String> {
     fields.into_iter().filter(is_needed).collect()
 }
 
-pub(super) async fn send<S: Sender, L: Leases>(
-    calls: &Calls<S, L>,
-    rules: &Rules,
+pub(super) async fn send<S: Sender>(
+    calls: &Calls<S>,
     mut units: Vec<Unit<S::Origin>>,
     mode: WriteMode,
     slot: Option<Slot>,
@@ -212,12 +199,12 @@ pub(super) async fn send<S: Sender, L: Leases>(
         item.tries += 1;
     }
     let in_doubt = |units: Vec<Unit<_>>, in_flight| {
-        calls.observer.event(&Event::InDoubt(units.iter().map(Unit::len).sum()));
+        calls.tell(&Event::InDoubt(units.iter().map(Unit::len).sum()));
         all(units, |_| Next::InDoubt(InDoubt { mode, in_flight, looks: 0 }))
     };
     match calls.write(&request, &units, mode, slot).await {
         Ok(written) if written.rows.len() == units.len() => {
-            by_rows(rules, &request, units, mode, written)
+            by_rows(&calls.settings, &request, units, mode, written)
         }
         // Without a row for each record nobody knows which of them were written.
         Ok(written) => in_doubt(units, written.in_flight),
@@ -243,14 +230,14 @@ fn withheld<O>(mut units: Vec<Unit<O>>) -> Results<O> {
 }
 
 fn by_rows<O>(
-    rules: &Rules,
+    settings: &EngineSettings,
     request: &Submitted<O>,
     units: Vec<Unit<O>>,
     mode: WriteMode,
     written: Written,
 ) -> Results<O> {
     let envelope = &request.envelope;
-    let to_winner = rules.on_duplicates == OnDuplicates::Winner
+    let to_winner = settings.on_duplicates == OnDuplicates::Winner
         && envelope.endpoint == Endpoint::SyncLeads
         && matches!(envelope.action, Action::CreateOrUpdate | Action::UpdateOnly)
         && mode == WriteMode::AsAsked;

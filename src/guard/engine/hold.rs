@@ -8,17 +8,16 @@
 //! Never: a release of what Marketo may be writing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::unit::{Submitted, Unit};
-use crate::leases::{Lease, LeaseError, LeaseKey, Leases, LeaveBy, Terms};
+use crate::leases::{Lease, LeaseError, LeaseKey, LeaveBy, SharedLeases, Terms};
 use crate::marketo::{Clock, SYNC_LIMIT, longest};
 
 /// The store of leases, and how long leases last.
 #[derive(Debug)]
-pub(super) struct Hold<L> {
-    leases: Arc<L>,
+pub(super) struct Hold {
+    leases: SharedLeases,
     /// How long a lease lasts that was not renewed.
     unsent: Duration,
     clock: Clock,
@@ -36,8 +35,8 @@ pub(super) enum KeepEnded {
     WriterGone,
 }
 
-impl<L: Leases> Hold<L> {
-    pub(super) fn new(leases: Arc<L>, clock: Clock) -> Self {
+impl Hold {
+    pub(super) fn new(leases: SharedLeases, clock: Clock) -> Self {
         Self { leases, unsent: Terms::at(clock).unsent, clock }
     }
 

@@ -39,6 +39,8 @@ pub(super) struct WriteQueue<O> {
     last: Number,
     /// For how many calls records are taken together.
     calls: usize,
+    /// Users for whom a turn is to be sent for.
+    due: Vec<ApiUser>,
 }
 
 #[derive(Debug)]
@@ -65,11 +67,17 @@ impl<O> WriteQueue<O> {
             open: BTreeMap::new(),
             last: 0,
             calls: calls.max(1),
+            due: Vec::new(),
         }
     }
 
-    /// Puts a writer's records at the end of their queues. Whether a turn has to be sent for.
-    pub(super) fn enter(&mut self, request: &Arc<Submitted<O>>, records: Vec<Record>) -> bool {
+    /// The users for whom a turn is to be sent for, each once.
+    pub(super) fn due(&mut self) -> Vec<ApiUser> {
+        std::mem::take(&mut self.due)
+    }
+
+    /// Puts a writer's records at the end of their queues.
+    pub(super) fn enter(&mut self, request: &Arc<Submitted<O>>, records: Vec<Record>) {
         for (place, record) in records.into_iter().enumerate() {
             self.last += 1;
             let number = self.last;
@@ -97,17 +105,17 @@ impl<O> WriteQueue<O> {
             };
             self.user(&request.user).items.push_back(item);
         }
-        self.dispatch(&request.user)
+        self.dispatch(&request.user);
     }
 
     /// Puts a record that was taken back to the front of its user's queue; it never left the queues
-    /// of its keys. Whether a turn has to be sent for.
-    pub(super) fn put_back(&mut self, item: Item<O>) -> bool {
+    /// of its keys.
+    pub(super) fn put_back(&mut self, item: Item<O>) {
         let user = item.request.user.clone();
         let items = &mut self.user(&user).items;
         let before = items.partition_point(|waiting| waiting.number < item.number);
         items.insert(before, item);
-        self.dispatch(&user)
+        self.dispatch(&user);
     }
 
     /// Takes a record out of its user's queue, if it is still there; in those of its keys it keeps
@@ -138,25 +146,14 @@ impl<O> WriteQueue<O> {
         }
         left.extend(items);
         queue.items = left;
+        // The turn that was on its way for the user is used.
+        queue.is_dispatched = false;
+        self.dispatch(user);
         batch.units
     }
 
-    /// Whether more of a user's records may leave now. If none may, no turn is on its way for them
-    /// any more.
-    pub(super) fn has_more(&mut self, user: &ApiUser) -> bool {
-        let Some(queue) = self.users.get_mut(user) else { return false };
-        let batch = Batch::of(self.calls);
-        queue.is_dispatched = queue.items.iter().any(|item| batch.fit(item, &self.keys).is_some());
-        let has_more = queue.is_dispatched;
-        if queue.items.is_empty() {
-            self.users.remove(user);
-        }
-        has_more
-    }
-
-    /// Takes records that have their outcome out of the queues of their keys; gives the users for
-    /// whom a turn has to be sent for.
-    pub(super) fn finish(&mut self, numbers: impl IntoIterator<Item = Number>) -> Vec<ApiUser> {
+    /// Takes records that have their outcome out of the queues of their keys.
+    pub(super) fn finish(&mut self, numbers: impl IntoIterator<Item = Number>) {
         let mut next = BTreeSet::new();
         for number in numbers {
             let Some(open) = self.open.remove(&number) else { continue };
@@ -169,7 +166,9 @@ impl<O> WriteQueue<O> {
                 }
             }
         }
-        next.into_iter().filter(|user| self.dispatch(user)).collect()
+        for user in &next {
+            self.dispatch(user);
+        }
     }
 
     pub(super) fn open(&self, number: Number) -> Option<&Open<O>> {
@@ -194,8 +193,18 @@ impl<O> WriteQueue<O> {
         self.users.entry(user.clone()).or_insert_with(empty)
     }
 
-    fn dispatch(&mut self, user: &ApiUser) -> bool {
-        self.users.get(user).is_some_and(|queue| !queue.is_dispatched) && self.has_more(user)
+    /// Has a turn sent for, unless one is on its way or none of the user's records may leave now.
+    fn dispatch(&mut self, user: &ApiUser) {
+        let Some(queue) = self.users.get_mut(user).filter(|queue| !queue.is_dispatched) else {
+            return;
+        };
+        let batch = Batch::of(self.calls);
+        queue.is_dispatched = queue.items.iter().any(|item| batch.fit(item, &self.keys).is_some());
+        if queue.is_dispatched {
+            self.due.push(user.clone());
+        } else if queue.items.is_empty() {
+            self.users.remove(user);
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::fair_queue::FairQueue;
-use crate::leases::{LeaseKey, Leases, Leaving, RateShare, Shared, Timing};
-use crate::marketo::{Clock, Share, in_words};
+use crate::leases::{LeaseKey, Leaving, RateShare, Shared, SharedLeases, Timing};
+use crate::marketo::{ClientOptions, Share, in_words};
 
 mod portion;
 
@@ -30,35 +30,35 @@ const HANDED_BACK: Duration = Duration::from_secs(5);
 /// the part back.
 const EAGER: u32 = 5;
 
-#[derive(Debug, Clone)]
-pub(crate) struct Limits {
-    /// Whose they are.
-    pub(crate) instance: String,
-    /// Calls in a window, and at once.
-    pub(crate) limit: Share,
-    pub(crate) window: Duration,
-    pub(crate) a_day: u64,
-    /// How fast Marketo's time passes.
-    pub(crate) clock: Clock,
-}
-
 #[derive(Debug)]
-pub(crate) struct Quota<L> {
-    leases: Arc<L>,
+pub(crate) struct Quota {
+    leases: SharedLeases,
     turns: Arc<FairQueue>,
-    limits: Limits,
+    /// Whose limits they are.
+    instance: LeaseKey,
+    /// Calls in a window, and at once.
+    limit: Share,
+    window: Duration,
+    a_day: u64,
     timing: Timing,
     portion: Mutex<Portion>,
     lasting: Arc<Semaphore>,
 }
 
-impl<L: Leases> Quota<L> {
-    /// All of the limits, as long as no store says otherwise.
-    pub(crate) fn new(leases: Arc<L>, turns: Arc<FairQueue>, limits: Limits) -> Self {
-        let timing = Timing::of(limits.window, limits.clock);
-        let portion = Mutex::new(Portion::all(limits.limit, timing.row));
-        let lasting = Arc::new(Semaphore::new(may_last(limits.limit)));
-        Self { leases, turns, limits, timing, portion, lasting }
+impl Quota {
+    /// All of an instance's limits, as long as no store says otherwise.
+    pub(crate) fn new(
+        leases: SharedLeases,
+        turns: Arc<FairQueue>,
+        (instance, marketo): (&str, &ClientOptions),
+    ) -> Self {
+        let ClientOptions { calls, window, concurrency, daily_calls: a_day, clock, .. } = *marketo;
+        let limit = Share { calls: calls.max(1), at_once: concurrency.max(1) };
+        let timing = Timing::of(window, clock);
+        let portion = Mutex::new(Portion::all(limit, timing.row));
+        let lasting = Arc::new(Semaphore::new(may_last(limit)));
+        let instance = LeaseKey::of_limits(instance);
+        Self { leases, turns, instance, limit, window, a_day, timing, portion, lasting }
     }
 
     /// Places of calls that may last as long as their callers like. One place less than the guard
@@ -72,13 +72,14 @@ impl<L: Leases> Quota<L> {
         let quota = Arc::clone(self);
         let (answered, first) = tokio::sync::oneshot::channel();
         let task = tokio::spawn(async move {
-            let mut renewal = Renewal::of(&quota);
-            let mut again = renewal.renew(&quota).await;
+            let mut part = RateShare::new(quota.instance, quota.limit, quota.timing);
+            let mut may_last = may_last(quota.limit);
+            let mut again = quota.renew(&mut part, &mut may_last).await;
             answered.send(()).ok();
             loop {
                 // Nobody waits for a renewal.
                 tokio::time::sleep(again).await;
-                again = renewal.renew(&quota).await;
+                again = quota.renew(&mut part, &mut may_last).await;
             }
         });
         tokio::time::timeout(FIRST_ANSWER, first).await.ok();
@@ -94,8 +95,7 @@ impl<L: Leases> Quota<L> {
         let pacer = self.turns.pacer();
         pacer.limit_to(Share::default());
         let (in_flight, answered) = pacer.still_counts();
-        let instance = LeaseKey::of_limits(&self.limits.instance);
-        let leaving = Leaving::of(instance, self.limits.window, self.timing, in_flight, &answered);
+        let leaving = Leaving::of(self.instance, self.window, self.timing, in_flight, &answered);
         let left = tokio::time::timeout(HANDED_BACK, self.leases.leave(leaving)).await;
         let error = match left {
             Ok(Ok(())) => return tracing::debug!("the share of the limits is handed back"),
@@ -115,7 +115,7 @@ impl<L: Leases> Quota<L> {
 
     /// Calls made today, and those that may be.
     pub(crate) fn today(&self) -> (u64, u64) {
-        (self.turns.pacer().made_today(), self.limits.a_day)
+        (self.turns.pacer().made_today(), self.a_day)
     }
 
     /// Why the limits let no call leave at this moment; none where one could.
@@ -127,6 +127,40 @@ impl<L: Leases> Quota<L> {
             ));
         }
         self.portion.lock().why_nothing(Instant::now())
+    }
+
+    /// Asks once, and gives when to ask again. `lasting` is how many calls may last as long as their
+    /// callers like.
+    async fn renew(&self, part: &mut RateShare, lasting: &mut usize) -> Duration {
+        let pacer = self.turns.pacer();
+        let claim = part.claim(Instant::now(), pacer.used(), pacer.most_at_once());
+        let (may_use, heard, again) = match self.leases.share(claim).await {
+            Ok(shared) => {
+                let may_use = part.told(Instant::now(), shared);
+                if self.portion().guards() != shared.guards {
+                    tracing::info!(
+                        guards = shared.guards,
+                        calls = shared.part.calls,
+                        at_once = shared.part.at_once,
+                        "guards share the limits; this one's part of them"
+                    );
+                }
+                (may_use, Some(shared), again(self.timing, shared.claim, shared.part))
+            }
+            // The store has logged it.
+            Err(_away) => (part.not_told(), None, self.timing.renewal),
+        };
+        self.note(may_use, heard);
+        pacer.limit_to(may_use);
+        let allowed = may_last(may_use);
+        if allowed > *lasting {
+            self.lasting.add_permits(allowed - *lasting);
+            *lasting = allowed;
+        } else {
+            // Those under way end first.
+            *lasting -= self.lasting.forget_permits(*lasting - allowed);
+        }
+        again
     }
 
     /// Notes the share from now on. If it has been nothing for long, the log says so.
@@ -154,58 +188,6 @@ impl<L: Leases> Quota<L> {
 
 fn may_last(share: Share) -> usize {
     share.at_once.saturating_sub(1).max(1)
-}
-
-struct Renewal {
-    part: RateShare,
-    /// How many calls may last as long as their callers like.
-    lasting: usize,
-}
-
-impl Renewal {
-    fn of<L>(quota: &Quota<L>) -> Self {
-        let instance = LeaseKey::of_limits(&quota.limits.instance);
-        Self {
-            part: RateShare::new(instance, quota.limits.limit, quota.timing),
-            lasting: may_last(quota.limits.limit),
-        }
-    }
-
-    /// Asks once, and gives when to ask again.
-    async fn renew<L: Leases>(&mut self, quota: &Quota<L>) -> Duration {
-        let (pacer, timing) = (quota.turns.pacer(), quota.timing);
-        let claim = self.part.claim(Instant::now(), pacer.used(), pacer.most_at_once());
-        let (may_use, heard, again) = match quota.leases.share(claim).await {
-            Ok(shared) => {
-                let may_use = self.part.told(Instant::now(), shared);
-                if quota.portion().guards() != shared.guards {
-                    tracing::info!(
-                        guards = shared.guards,
-                        calls = shared.part.calls,
-                        at_once = shared.part.at_once,
-                        "guards share the limits; this one's part of them"
-                    );
-                }
-                (may_use, Some(shared), again(timing, shared.claim, shared.part))
-            }
-            // The store has logged it.
-            Err(_away) => (self.part.not_told(), None, timing.renewal),
-        };
-        quota.note(may_use, heard);
-        pacer.limit_to(may_use);
-        self.let_last(&quota.lasting, may_last(may_use));
-        again
-    }
-
-    fn let_last(&mut self, lasting: &Semaphore, allowed: usize) {
-        if allowed > self.lasting {
-            lasting.add_permits(allowed - self.lasting);
-            self.lasting = allowed;
-        } else {
-            // Those under way end first.
-            self.lasting -= lasting.forget_permits(self.lasting - allowed);
-        }
-    }
 }
 
 /// When to renew again. A guard whose claim is too high gives the rest back at once, since its

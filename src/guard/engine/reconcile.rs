@@ -15,15 +15,14 @@ use super::evidence::Evidence;
 use super::execute::{InDoubt, Next, Results, all, first_request, may_try_again, written_fields};
 use super::outcome::{Outcome, Refused};
 use super::request::Action;
-use super::rows::written;
 use super::sender::Sender;
+use super::settle::written;
 use super::unit::{Sharing, Submitted, Unit};
-use crate::leases::Leases;
 use crate::marketo::Meaning;
 
 /// Waits for the next look at a call in doubt, and looks.
-pub(super) async fn look<S: Sender, L: Leases>(
-    calls: &Calls<S, L>,
+pub(super) async fn look<S: Sender>(
+    calls: &Calls<S>,
     units: Vec<Unit<S::Origin>>,
     in_doubt: InDoubt,
 ) -> Results<S::Origin> {
@@ -61,8 +60,8 @@ pub(super) async fn look<S: Sender, L: Leases>(
 }
 
 /// The call is over, and can change nothing any more.
-async fn when_over<S: Sender, L: Leases>(
-    calls: &Calls<S, L>,
+async fn when_over<S: Sender>(
+    calls: &Calls<S>,
     request: &Submitted<S::Origin>,
     doubt: &Doubt<'_>,
     units: Vec<Unit<S::Origin>>,
@@ -94,8 +93,8 @@ async fn when_over<S: Sender, L: Leases>(
     })
 }
 
-async fn look_for<S: Sender, L: Leases>(
-    calls: &Calls<S, L>,
+async fn look_for<S: Sender>(
+    calls: &Calls<S>,
     request: &Submitted<S::Origin>,
     units: &[Unit<S::Origin>],
 ) -> Result<Evidence, Refused> {

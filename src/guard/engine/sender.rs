@@ -4,7 +4,7 @@
 //! attempt and a [`SendGate`] at the last moment before each write leaves, and knows nothing of
 //! leases, limits or other writers.
 //!
-//! Never: sends a write again of which it is not certain that nothing was done (law 4).
+//! Never: sends a write again unless it is certain that nothing was done (law 4).
 
 use std::collections::BTreeSet;
 

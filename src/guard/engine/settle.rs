@@ -1,14 +1,51 @@
-//! Gives the records of a unit their outcome. One row of Marketo's may be for several records.
+//! The outcome of each record of a unit, by Marketo's row, and the log's line about a call. One row
+//! may be for several records.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::events::{Event, Observer};
 use super::outcome::Outcome;
-use super::rows::{is_skipped, status, written};
-use super::unit::Unit;
+use super::unit::{Submitted, Unit};
 use crate::marketo::Meaning;
+
+/// A row for a record that was written.
+pub(crate) fn written(id: u64, status: &str) -> Value {
+    json!({"id": id, "status": status})
+}
+
+pub(crate) fn status(row: &Value) -> &str {
+    row.get("status").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Whether a row says that nothing was written.
+pub(super) fn is_skipped(row: &Value) -> bool {
+    status(row) == "skipped"
+}
+
+/// One line for a call, and on demand one for each record, by the hash of its key.
+pub(super) fn log<O>(request: &Submitted<O>, request_id: &str, units: &[Unit<O>], rows: &[Value]) {
+    let with = |wanted: &str| rows.iter().filter(|row| status(row) == wanted).count();
+    let writers: BTreeSet<*const Submitted<O>> =
+        units.iter().flat_map(Unit::items).map(|item| Arc::as_ptr(&item.request)).collect();
+    tracing::info!(
+        user = %request.user,
+        call = request.envelope.endpoint.name(),
+        request_id,
+        callers = writers.len(),
+        created = with("created"),
+        updated = with("updated"),
+        skipped = with("skipped"),
+        "written"
+    );
+    for (unit, row) in units.iter().zip(rows) {
+        if let Some(key) = unit.lease_keys().next() {
+            tracing::debug!(%key, status = status(row), records = unit.len(), "a key was written");
+        }
+    }
+}
 
 /// Tells each record's writer, and the observer.
 pub(super) fn settle<O>(unit: &Unit<O>, outcome: &Outcome, observer: &dyn Observer) {

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use super::batching::into_calls;
 use super::calls::{Calls, no_leases, told};
 use super::events;
-use super::execute::{self, InDoubt, Next, Results, Rules};
+use super::execute::{self, InDoubt, Next, Results};
 use super::hold::KeepEnded;
 use super::outcome::{Outcome, Refused, Whereabouts};
 use super::queue::{Standing, WriteQueue};
@@ -33,7 +33,7 @@ use super::request::{ApiUser, Record, WriteMode};
 use super::sender::Sender;
 use super::settle::settle;
 use super::unit::{Item, Keeper, Number, Submitted, Unit, are_now};
-use crate::leases::{Lease, LeaseError, Leases};
+use crate::leases::{Lease, LeaseError};
 use crate::marketo::{NoCall, Slot};
 
 #[derive(Debug)]
@@ -45,12 +45,6 @@ pub(super) enum Command<O> {
     Drain,
 }
 
-#[derive(Debug)]
-pub(super) struct Tools<S, L> {
-    pub(super) calls: Calls<S, L>,
-    pub(super) rules: Rules,
-}
-
 enum Event<O> {
     /// A turn has come, or there is none.
     Turn(ApiUser, Result<Slot, NoCall>),
@@ -58,7 +52,7 @@ enum Event<O> {
     Step(Results<O>, Option<Slot>),
     /// Leases were released: the first records are finished, and the second are sent anew.
     Released(Vec<Number>, Vec<Item<O>>),
-    /// A record that waited for its leases, and what came of it.
+    /// A record has waited for its leases, and has them or not.
     Granted(Item<O>, Result<Vec<Lease>, LeaseError>),
     /// The leases of a record in the queue are not kept any more.
     NotKept(Number, KeepEnded),
@@ -73,19 +67,16 @@ enum Charge {
     Keeping(Number),
 }
 
-pub(super) struct Supervisor<S: Sender, L> {
-    tools: Arc<Tools<S, L>>,
+pub(super) struct Supervisor<S: Sender> {
+    calls: Arc<Calls<S>>,
     queue: WriteQueue<S::Origin>,
     tasks: JoinSet<Event<S::Origin>>,
 }
 
-impl<S: Sender, L: Leases> Supervisor<S, L> {
-    pub(super) fn new(tools: Tools<S, L>, calls_in_a_batch: usize) -> Self {
-        Self {
-            tools: Arc::new(tools),
-            queue: WriteQueue::taking(calls_in_a_batch),
-            tasks: JoinSet::new(),
-        }
+impl<S: Sender> Supervisor<S> {
+    pub(super) fn new(calls: Calls<S>) -> Self {
+        let queue = WriteQueue::taking(calls.settings.calls_in_a_batch);
+        Self { calls: Arc::new(calls), queue, tasks: JoinSet::new() }
     }
 
     /// Works until no command can come any more and every write has its end.
@@ -104,6 +95,9 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
                 // A task that was aborted has nothing to tell.
                 Some(ended) = self.tasks.join_next() => ended.into_iter().for_each(|event| self.act(event)),
             }
+            for user in self.queue.due() {
+                self.send_for_turn(user);
+            }
         }
     }
 
@@ -112,9 +106,7 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         self.tell(&events::Event::Waiting(behind));
         let call = request.envelope.endpoint.name();
         tracing::debug!(user = %request.user, call, behind, "a write came in");
-        if self.queue.enter(request, records) {
-            self.send_for_turn(request.user.clone());
-        }
+        self.queue.enter(request, records);
     }
 
     fn act(&mut self, event: Event<S::Origin>) {
@@ -124,9 +116,8 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
                 if units.is_empty() {
                     slot.unused();
                 } else {
-                    self.step(units, |tools, units| async move {
-                        let (results, slot) =
-                            execute::prepare(&tools.calls, &tools.rules, units, slot).await;
+                    self.step(units, |calls, units| async move {
+                        let (results, slot) = execute::prepare(&calls, units, slot).await;
                         Event::Step(results, slot)
                     });
                 }
@@ -170,13 +161,10 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         open.request.reply.settle(open.place, Outcome::Open);
     }
 
-    /// The records of a user's next call. If it has more, a turn is sent for.
+    /// The records of a user's next call.
     fn take(&mut self, user: &ApiUser) -> Vec<Unit<S::Origin>> {
         let mut given_up = Vec::new();
         let units = self.queue.take(user, &mut given_up);
-        if self.queue.has_more(user) {
-            self.send_for_turn(user.clone());
-        }
         self.give_up(given_up);
         are_now(&units, Whereabouts::UnderWay);
         units
@@ -197,7 +185,7 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         for (unit, next) in results {
             match next {
                 Next::Done(outcome) => {
-                    settle(&unit, &outcome, &*self.tools.calls.observer);
+                    settle(&unit, &outcome, &*self.calls.settings.observer);
                     let (items, held) = unit.into_parts();
                     leases.extend(held);
                     finished.extend(items.map(|item| item.number));
@@ -223,15 +211,15 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         self.release(leases, finished, again);
         self.send(to_send, slot);
         if !without_winner.is_empty() {
-            self.step(without_winner, |tools, units| async move {
-                let results = execute::find_winners(&tools.calls, &tools.rules, units).await;
+            self.step(without_winner, |calls, units| async move {
+                let results = execute::find_winners(&calls, units).await;
                 Event::Step(results, None)
             });
         }
         if let Some((in_doubt, units)) = doubt {
             are_now(&units, Whereabouts::InDoubt);
-            self.step(units, move |tools, units| async move {
-                Event::Step(reconcile::look(&tools.calls, units, in_doubt).await, None)
+            self.step(units, move |calls, units| async move {
+                Event::Step(reconcile::look(&calls, units, in_doubt).await, None)
             });
         }
     }
@@ -242,8 +230,8 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         });
         for (mode, units) in calls {
             let slot = slot.take();
-            self.step(units, move |tools, units| async move {
-                let sent = execute::send(&tools.calls, &tools.rules, units, mode, slot);
+            self.step(units, move |calls, units| async move {
+                let sent = execute::send(&calls, units, mode, slot);
                 Event::Step(sent.await, None)
             });
         }
@@ -258,26 +246,17 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
             return self.finish(finished, again);
         }
         let numbers = again.iter().map(|item| item.number).chain(finished.iter().copied());
-        let (charge, tools) = (Charge::Records(numbers.collect()), Arc::clone(&self.tools));
+        let (charge, calls) = (Charge::Records(numbers.collect()), Arc::clone(&self.calls));
         self.spawn(charge, async move {
-            tools.calls.hold.release(leases).await;
+            calls.hold.release(leases).await;
             Event::Released(finished, again)
         });
     }
 
     fn finish(&mut self, finished: Vec<Number>, again: Vec<Item<S::Origin>>) {
-        for user in self.queue.finish(finished) {
-            self.send_for_turn(user);
-        }
+        self.queue.finish(finished);
         for item in again {
-            self.put_back(item);
-        }
-    }
-
-    fn put_back(&mut self, item: Item<S::Origin>) {
-        let user = item.request.user.clone();
-        if self.queue.put_back(item) {
-            self.send_for_turn(user);
+            self.queue.put_back(item);
         }
     }
 
@@ -299,16 +278,16 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
     fn wait_for_leases(&mut self, unit: Unit<S::Origin>) {
         let Unit { first, others, leases, .. } = unit;
         for item in others {
-            self.put_back(item);
+            self.queue.put_back(item);
         }
         self.wait(first, leases);
     }
 
     fn wait(&mut self, item: Item<S::Origin>, ended: Vec<Lease>) {
-        let tools = Arc::clone(&self.tools);
+        let calls = Arc::clone(&self.calls);
         self.spawn(Charge::Records(vec![item.number]), async move {
-            tools.calls.hold.release(ended).await;
-            let granted = tools.calls.hold.wait(&item.record.leases).await;
+            calls.hold.release(ended).await;
+            let granted = calls.hold.wait(&item.record.leases).await;
             Event::Granted(item, granted)
         });
     }
@@ -319,13 +298,13 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
         match granted {
             Ok(leases) => {
                 let kept: Vec<Lease> = leases.iter().map(Lease::named_again).collect();
-                let (tools, request) = (Arc::clone(&self.tools), Arc::clone(&item.request));
+                let (calls, request) = (Arc::clone(&self.calls), Arc::clone(&item.request));
                 let number = item.number;
                 let keeper = self.spawn(Charge::Keeping(number), async move {
-                    Event::NotKept(number, tools.calls.hold.keep(&kept, &request).await)
+                    Event::NotKept(number, calls.hold.keep(&kept, &request).await)
                 });
                 (item.leases, item.keeper) = (leases, Some(Keeper(keeper)));
-                self.put_back(item);
+                self.queue.put_back(item);
             }
             Err(error) => {
                 let refused = Next::Done(Outcome::Refused(no_leases(error)));
@@ -349,7 +328,7 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
     }
 
     fn send_for_turn(&mut self, user: ApiUser) {
-        let turns = Arc::clone(&self.tools.calls.turns);
+        let turns = Arc::clone(&self.calls.turns);
         self.spawn(Charge::Turn(user.clone()), async move {
             turns.linger().await;
             let turn = turns.next(&user).await;
@@ -360,12 +339,12 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
     fn step<F>(
         &mut self,
         units: Vec<Unit<S::Origin>>,
-        step: impl FnOnce(Arc<Tools<S, L>>, Vec<Unit<S::Origin>>) -> F,
+        step: impl FnOnce(Arc<Calls<S>>, Vec<Unit<S::Origin>>) -> F,
     ) where
         F: Future<Output = Event<S::Origin>> + Send + 'static,
     {
         let numbers = units.iter().flat_map(Unit::items).map(|item| item.number).collect();
-        let step = step(Arc::clone(&self.tools), units);
+        let step = step(Arc::clone(&self.calls), units);
         self.spawn(Charge::Records(numbers), step);
     }
 
@@ -382,6 +361,6 @@ impl<S: Sender, L: Leases> Supervisor<S, L> {
     }
 
     fn tell(&self, event: &events::Event<'_>) {
-        self.tools.calls.observer.event(event);
+        self.calls.tell(event);
     }
 }

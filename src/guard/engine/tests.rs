@@ -24,7 +24,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 struct Scene {
     engine: Engine<()>,
     marketo: FakeMarketo,
-    leases: Arc<SharedLeases>,
+    leases: SharedLeases,
     turns: Arc<FairQueue>,
     events: Arc<Events>,
 }
@@ -38,7 +38,7 @@ fn scene_with(settings: EngineSettings, pacer: Arc<Pacer>) -> Scene {
     let turns = Arc::new(FairQueue::new(pacer));
     let events = Arc::new(Events::default());
     let settings = EngineSettings { observer: Arc::<Events>::clone(&events), ..settings };
-    let engine = Engine::start(marketo.clone(), Arc::clone(&leases), Arc::clone(&turns), settings);
+    let engine = Engine::start(marketo.clone(), leases.clone(), Arc::clone(&turns), settings);
     Scene { engine, marketo, leases, turns, events }
 }
 

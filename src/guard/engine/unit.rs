@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::outcome::{Reply, Whereabouts};
+use super::outcome::{PendingReply, Reply, Whereabouts, reply};
 use super::record::RawRecord;
-use super::request::{ApiUser, Envelope, Record};
+use super::request::{ApiUser, Envelope, Record, WriteRequest};
 use crate::leases::{Lease, LeaseKey};
 
 /// A write that was submitted, shared by its records.
@@ -74,6 +74,17 @@ pub(super) struct Unit<O> {
     pub(super) first: Item<O>,
     pub(super) others: Vec<Item<O>>,
     pub(super) leases: Vec<Lease>,
+}
+
+impl<O> Submitted<O> {
+    /// A write that comes in now, its records, and the end at which its writer waits.
+    pub(super) fn of(write: WriteRequest<O>) -> (Arc<Self>, Vec<Record>, PendingReply) {
+        let WriteRequest { user, origin, fingerprint, envelope, records, admitted } = write;
+        let (reply, pending) = reply(records.len(), admitted);
+        let agreement = envelope.agreement(&fingerprint);
+        let since = Instant::now();
+        (Arc::new(Self { user, origin, envelope, agreement, since, reply }), records, pending)
+    }
 }
 
 impl<O> Item<O> {

@@ -85,29 +85,6 @@ pub struct UpsertReport {
 }
 
 impl UpsertReport {
-    pub(super) fn new(records: usize) -> Self {
-        Self { records, record: Vec::with_capacity(records), ended: Ended::Complete }
-    }
-
-    pub(super) fn add(&mut self, result: LineResult) {
-        self.record.push(result);
-    }
-
-    /// The first reason to stop is the one that is told, but a failure is told before an
-    /// interruption that it caused.
-    pub(super) fn end(&mut self, ended: Ended) {
-        if matches!(
-            (&self.ended, &ended),
-            (Ended::Complete, _) | (Ended::Interrupted, Ended::Failed(_))
-        ) {
-            self.ended = ended;
-        }
-    }
-
-    pub(super) fn in_order(&mut self) {
-        self.record.sort_by_key(|result| result.line);
-    }
-
     /// How many lines ended so.
     pub fn count(&self, status: Status) -> usize {
         self.record.iter().filter(|result| result.status == status).count()

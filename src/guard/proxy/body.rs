@@ -21,31 +21,48 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[error("the body hardly moved")]
 struct Stalled;
 
-struct Stalling {
-    body: Incoming,
-    pace: MinRate,
-}
-
 /// When a body on its way to Marketo last moved, or when it began to.
 #[derive(Debug, Clone)]
 pub(super) struct LastMoved(Arc<Mutex<Instant>>);
 
-struct Told<F> {
-    body: Body,
-    tell: F,
+/// A body as it is, but for what is done when a frame is asked for.
+struct Through<B, F> {
+    body: B,
+    poll: F,
 }
 
+type Polled = Poll<Option<Result<Frame<Bytes>, Error>>>;
+
+/// The body, which fails when it hardly moves.
 pub(super) fn stalling(body: Incoming, stall: Duration) -> Body {
-    Stalling { body, pace: MinRate::new(stall) }.boxed_unsync()
+    let mut pace = MinRate::new(stall);
+    let poll = move |body: &mut Incoming, context: &mut Context<'_>| {
+        if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
+            let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+            pace.moved(data.map_or(0, Bytes::len));
+            return Poll::Ready(frame.map(|frame| frame.map_err(Error::from)));
+        }
+        ready!(pace.poll_too_slow(context));
+        Poll::Ready(Some(Err(Stalled.into())))
+    };
+    Through { body, poll }.boxed_unsync()
 }
 
 /// The body. `tell` is called with each frame, with none at the end, and with whether it is the
 /// last call: a reader that knows the length of a body does not ask for more after its last frame.
 pub(super) fn telling(
     body: Body,
-    tell: impl FnMut(Option<&Result<Frame<Bytes>, Error>>, bool) + Send + Unpin + 'static,
+    mut tell: impl FnMut(Option<&Result<Frame<Bytes>, Error>>, bool) + Send + Unpin + 'static,
 ) -> Body {
-    if body.is_end_stream() { body } else { Told { body, tell }.boxed_unsync() }
+    if body.is_end_stream() {
+        return body;
+    }
+    let poll = move |body: &mut Body, context: &mut Context<'_>| {
+        let frame = ready!(Pin::new(&mut *body).poll_frame(context));
+        tell(frame.as_ref(), frame.is_none() || body.is_end_stream());
+        Poll::Ready(frame)
+    };
+    Through { body, poll }.boxed_unsync()
 }
 
 pub(super) fn noting(body: Body, moved: LastMoved) -> Body {
@@ -96,47 +113,17 @@ pub(super) fn continued(beginning: Bytes, rest: Body) -> Body {
     StreamBody::new(read.chain(BodyStream::new(rest))).boxed_unsync()
 }
 
-impl HttpBody for Stalling {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
-            self.pace.moved(data.map_or(0, Bytes::len));
-            return Poll::Ready(frame.map(|frame| frame.map_err(Error::from)));
-        }
-        ready!(self.pace.poll_too_slow(context));
-        Poll::Ready(Some(Err(Stalled.into())))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl<F> HttpBody for Told<F>
+impl<B, F> HttpBody for Through<B, F>
 where
-    F: FnMut(Option<&Result<Frame<Bytes>, Error>>, bool) + Unpin,
+    B: HttpBody + Unpin,
+    F: FnMut(&mut B, &mut Context<'_>) -> Polled + Unpin,
 {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        let is_last = frame.is_none() || self.body.is_end_stream();
-        (self.tell)(frame.as_ref(), is_last);
-        Poll::Ready(frame)
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
+        let Self { body, poll } = &mut *self;
+        poll(body, context)
     }
 
     fn is_end_stream(&self) -> bool {

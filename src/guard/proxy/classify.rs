@@ -3,7 +3,7 @@
 //! A path is judged as a lenient server might read it, and a method as `_method` overrides it. A
 //! write in an odd spelling would otherwise go unguarded.
 
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Method, Uri};
 use percent_encoding::percent_decode_str;
@@ -21,6 +21,10 @@ pub(super) enum Route {
     Own,
     Pass,
 }
+
+/// Types of bodies.
+pub(super) const JSON: &str = "application/json";
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Judges a request by its method and target.
 pub(super) fn classify(method: &Method, uri: &Uri) -> Route {
@@ -51,15 +55,13 @@ pub(super) fn classify(method: &Method, uri: &Uri) -> Route {
 /// Only a body counts that is a form by its type and is no JSON: a server that took it for a write
 /// would refuse it.
 pub(super) fn method_of_form(head: &Parts, body: &[u8]) -> Option<Method> {
-    let kind = head.headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    let kind = kind.split(';').next().unwrap_or_default().trim();
     let asked = |text: &[u8]| -> Vec<String> {
         form_urlencoded::parse(text)
             .filter(|(name, _)| name.eq_ignore_ascii_case("_method"))
             .map(|(_, said)| said.trim().to_ascii_uppercase())
             .collect()
     };
-    let is_form = kind.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    let is_form = media_type(&head.headers) == FORM;
     let query_says = !asked(head.uri.query().unwrap_or_default().as_bytes()).is_empty();
     if head.method != Method::POST || !is_form || query_says || is_json(body) {
         return None;
@@ -70,6 +72,12 @@ pub(super) fn method_of_form(head: &Parts, body: &[u8]) -> Option<Method> {
         [said] if said == "DELETE" => Some(Method::DELETE),
         _ => None,
     }
+}
+
+/// The type of a body, without its parameters and in small letters; empty where it has none.
+pub(super) fn media_type(headers: &HeaderMap) -> String {
+    let said = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 fn is_json(body: &[u8]) -> bool {

@@ -10,17 +10,15 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::body::{LastMoved, beginning, continued, holding, noting, stalling};
-use super::classify::{method_of_form, only_reads};
+use super::classify::{JSON, media_type, method_of_form, only_reads};
 use super::identity::ApiUsers;
 use super::metrics::Metrics;
-use super::refusals::Refusals;
 use super::response::{Answer, Body, MadeUp, refusal, whole};
 use crate::guard::engine::admission::Admission;
 use crate::guard::engine::{ApiUser, FairQueue, Refused};
@@ -50,7 +48,6 @@ pub(super) struct Forwarder {
     pub(super) client: Client,
     pub(super) users: ApiUsers,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) refusals: Arc<Refusals>,
     /// None where nothing is limited, as in shadow mode.
     pub(super) limits: Option<Arc<Limits>>,
     /// How long a body may stand still.
@@ -156,7 +153,7 @@ impl Forwarder {
             match verdict {
                 Some(Verdict::SlowDown) if crowded < CROWDED_ATTEMPTS => {
                     crowded += 1;
-                    self.metrics.too_many();
+                    self.metrics.too_many.inc();
                     limits.turns.pacer().slow_down(self.clock.wall(crowded_pause(crowded)));
                 }
                 // A read may be sent again, and so may a call that did not leave; a second later
@@ -169,7 +166,7 @@ impl Forwarder {
                     self.clock.sleep(Duration::from_secs(u64::from(failed))).await;
                 }
                 Some(Verdict::RenewToken) => {
-                    self.refusals.token_refused(user, &code);
+                    self.metrics.refusals.token_refused(user, &code);
                     return response;
                 }
                 _ => return response,
@@ -287,7 +284,7 @@ async fn judge(response: Response<Body>, kind: Kind) -> (Response<Body>, Option<
         Some(code) => (Some(of_http(kind, status, Some(&code))), code),
         None => (Some(of_http(kind, status, None)), format!("HTTP {status}")),
     };
-    let is_json = response.headers().get(CONTENT_TYPE).is_some_and(is_json);
+    let is_json = media_type(response.headers()) == JSON;
     if !is_json || response.body().size_hint().lower() > ERROR_BYTES {
         let (verdict, code) = by_code(None);
         return (response, verdict, code);
@@ -310,12 +307,10 @@ async fn judge(response: Response<Body>, kind: Kind) -> (Response<Body>, Option<
     }
 }
 
-fn is_json(content_type: &HeaderValue) -> bool {
-    content_type.as_bytes().starts_with(b"application/json")
-}
-
 #[cfg(test)]
 mod tests {
+    use hyper::header::{CONTENT_TYPE, HeaderValue};
+
     use super::*;
 
     #[tokio::test]

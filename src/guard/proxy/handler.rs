@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use hyper::{Request, Response, StatusCode};
 
-use super::classify::method_of_form;
+use super::classify::{FORM, JSON, media_type, method_of_form};
 use super::forward::{Forwarder, Limits};
 use super::origin::{Origin, fingerprint};
 use super::parse::{Refused, parse};
@@ -24,7 +24,7 @@ const BODY_BYTES: usize = 1_048_576;
 
 #[derive(Debug)]
 pub(super) struct WriteHandler {
-    pub(super) engine: Arc<Engine<Origin>>,
+    pub(super) engine: Engine<Origin>,
     pub(super) forwarder: Arc<Forwarder>,
     pub(super) limits: Arc<Limits>,
     /// The name of the instance, which keys are leased under.
@@ -77,7 +77,7 @@ impl WriteHandler {
             return Ok(self.forwarder.pass_kept(&self.limits, &user, &head, body).await);
         }
         let incoming = parse(endpoint, &body, &self.instance).map_err(|refused| match refused {
-            Refused { code: "609", .. } if !is_json(&head.headers) => {
+            Refused { code: "609", .. } if media_type(&head.headers) != JSON => {
                 made_up.refused("612", "Invalid Content Type")
             }
             Refused { code, message } => made_up.refused(code, message),
@@ -118,7 +118,7 @@ impl WriteHandler {
 
     /// Counts records that are to be duplicates, and lets them pass or not.
     fn create_duplicate(&self, user: &ApiUser, records: usize) -> Result<(), Answer> {
-        self.forwarder.metrics.create_duplicate(records);
+        self.forwarder.metrics.create_duplicate.inc_by(records as u64);
         if self.create_duplicate == CreateDuplicate::Pass {
             return Ok(());
         }
@@ -132,18 +132,6 @@ impl WriteHandler {
 /// a body. Then the request passes, and Marketo answers it.
 fn writes_nobody(headers: &HeaderMap, body: &[u8]) -> bool {
     let body = body.trim_ascii_start();
-    let is_form = media_type(headers).starts_with("application/x-www-form-urlencoded");
+    let is_form = media_type(headers) == FORM;
     body.first().is_none_or(|first| is_form && (first.is_ascii_alphanumeric() || *first == b'_'))
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    media_type(headers).starts_with("application/json")
-}
-
-fn media_type(headers: &HeaderMap) -> String {
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .to_ascii_lowercase()
 }

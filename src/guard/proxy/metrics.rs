@@ -1,7 +1,7 @@
-//! The metrics for Prometheus under `/-/metrics`. No label holds anything of a person.
+//! The metrics for Prometheus under `/-/metrics`, counted as the engine's observer. No label holds
+//! anything of a person.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -34,13 +34,13 @@ pub(super) struct Metrics {
     batches: Histogram,
     coalesced: Counter,
     prevented: Counter,
-    create_duplicate: Counter,
+    pub(super) create_duplicate: Counter,
     in_doubt: Counter,
     broken_off: Counter,
     queue: Number,
     oldest: Seconds,
     // Of calls to Marketo.
-    too_many: Counter,
+    pub(super) too_many: Counter,
     passed: Counters,
     upstream: Family<Label, Histogram>,
     today: Number,
@@ -50,17 +50,14 @@ pub(super) struct Metrics {
     calls: Number,
     at_once: Number,
     nothing_for: Seconds,
-    watched: Watched,
-}
-
-/// What shadow mode saw, by API user: the login of an API-only user, or a name made of the token's
-/// hash.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Watched {
+    // What shadow mode saw, by API user: the login of an API-only user, or a name made of the
+    // token's hash.
     raced: Counters,
-    calls: Counters,
-    records: Counters,
-    unseen: Counters,
+    watched_calls: Counters,
+    watched_records: Counters,
+    unwatched_calls: Counters,
+    /// Told of in the log, and by `readyz`.
+    pub(super) refusals: Refusals,
 }
 
 struct Page(Registry);
@@ -81,61 +78,25 @@ impl Page {
     }
 }
 
-impl Watched {
-    fn new(page: &mut Page) -> Self {
-        let raced = "Shadow mode: records written while another write of the same key was under way, by API user";
-        let calls = "Shadow mode: lead writes that passed, by API user";
-        let records = "Shadow mode: records in those lead writes, by API user";
-        let unseen = "Shadow mode: lead writes whose records were not looked at (too large or compressed), by API user";
-        Self {
-            raced: page.add("would_have_raced", raced),
-            calls: page.add("watched_calls", calls),
-            records: page.add("watched_records", records),
-            unseen: page.add("unwatched_calls", unseen),
-        }
-    }
-
-    /// Counts calls of a user. One that was not looked at has a counter of its own.
-    pub(super) fn count(&self, user: &ApiUser, counts: Counts) {
-        let user = by("user", user.to_string());
-        if counts.unseen > 0 {
-            self.unseen.get_or_create(&user).inc_by(counts.unseen);
-            return;
-        }
-        self.calls.get_or_create(&user).inc_by(counts.calls);
-        self.records.get_or_create(&user).inc_by(counts.records);
-        // Also where it is none: a rate needs a beginning.
-        self.raced.get_or_create(&user).inc_by(counts.raced);
-    }
-}
-
-/// The engine's observer: counts events, and tells the log of refusals.
-#[derive(Debug)]
-pub(super) struct Watcher {
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) refusals: Arc<Refusals>,
-}
-
-impl Observer for Watcher {
+impl Observer for Metrics {
     fn event(&self, event: &Event<'_>) {
-        let (metrics, refusals) = (&self.metrics, &self.refusals);
         match *event {
-            Event::Waiting(records) => drop(metrics.prevented.inc_by(records as u64)),
+            Event::Waiting(records) => drop(self.prevented.inc_by(records as u64)),
             Event::Batch(records) => {
-                metrics.batches.observe(f64::from(u32::try_from(records).unwrap_or(u32::MAX)));
+                self.batches.observe(f64::from(u32::try_from(records).unwrap_or(u32::MAX)));
             }
-            Event::Written { status, records } => metrics.written(status, records),
-            Event::Refused(records) => metrics.count("refused", records as u64),
-            Event::Open(records) => metrics.count("open", records as u64),
-            Event::InDoubt(records) => drop(metrics.in_doubt.inc_by(records as u64)),
+            Event::Written { status, records } => self.written(status, records),
+            Event::Refused(records) => self.count("refused", records as u64),
+            Event::Open(records) => self.count("open", records as u64),
+            Event::InDoubt(records) => drop(self.in_doubt.inc_by(records as u64)),
             // They were counted as waiting, or wait for a guard that counts its own.
             Event::HeldElsewhere => {}
-            Event::BrokenOff => drop(metrics.broken_off.inc()),
-            Event::TooMany => metrics.too_many(),
-            Event::Answered { kind, took } => metrics.answered(kind, took),
-            Event::TokenRefused { user, code } => refusals.token_refused(user, code),
-            Event::ReadingDenied { user } => refusals.reading_denied(user),
-            Event::SeveralLeads { user, key } => refusals.several_have_it(user, key),
+            Event::BrokenOff => drop(self.broken_off.inc()),
+            Event::TooMany => drop(self.too_many.inc()),
+            Event::Answered { kind, took } => self.answered(kind, took),
+            Event::TokenRefused { user, code } => self.refusals.token_refused(user, code),
+            Event::ReadingDenied { user } => self.refusals.reading_denied(user),
+            Event::SeveralLeads { user, key } => self.refusals.several_have_it(user, key),
         }
     }
 }
@@ -162,6 +123,9 @@ impl Metrics {
         let calls = "Calls in a window that this guard may make, of limits.calls";
         let at_once = "Calls that this guard may have in flight, of limits.concurrency";
         let nothing = "How long no call could leave because other guards hold all of the limits; 0 while calls can leave";
+        let raced = "Shadow mode: records written while another write of the same key was under way, by API user";
+        let watched = "Shadow mode: lead writes that passed, by API user";
+        let unwatched = "Shadow mode: lead writes whose records were not looked at (too large or compressed), by API user";
         Self {
             records: page.add("records", "Records written, by outcome"),
             batches: page.with("batch_records", sent, Histogram::new(sizes)),
@@ -181,13 +145,14 @@ impl Metrics {
             calls: page.add("part_calls", calls),
             at_once: page.add("part_at_once", at_once),
             nothing_for: page.seconds("waiting_for_part", nothing, Seconds::default()),
-            watched: Watched::new(&mut page),
+            raced: page.add("would_have_raced", raced),
+            watched_calls: page.add("watched_calls", watched),
+            watched_records: page
+                .add("watched_records", "Shadow mode: records in those lead writes, by API user"),
+            unwatched_calls: page.add("unwatched_calls", unwatched),
+            refusals: Refusals::default(),
             registry: page.0,
         }
-    }
-
-    pub(super) fn watched(&self) -> Watched {
-        self.watched.clone()
     }
 
     pub(super) fn page(
@@ -231,12 +196,17 @@ impl Metrics {
         }
     }
 
-    pub(super) fn create_duplicate(&self, records: usize) {
-        self.create_duplicate.inc_by(records as u64);
-    }
-
-    pub(super) fn too_many(&self) {
-        self.too_many.inc();
+    /// Counts calls that shadow mode saw. One that was not looked at has a counter of its own.
+    pub(super) fn watched(&self, user: &ApiUser, counts: Counts) {
+        let user = by("user", user.to_string());
+        if counts.unseen > 0 {
+            self.unwatched_calls.get_or_create(&user).inc_by(counts.unseen);
+            return;
+        }
+        self.watched_calls.get_or_create(&user).inc_by(counts.calls);
+        self.watched_records.get_or_create(&user).inc_by(counts.records);
+        // Also where it is none: a rate needs a beginning.
+        self.raced.get_or_create(&user).inc_by(counts.raced);
     }
 
     pub(super) fn passed(&self, status: u16) {

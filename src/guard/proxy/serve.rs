@@ -23,7 +23,7 @@ use super::service::Service;
 use super::settings::ProxySettings;
 use super::write_timeout::WriteTimeout;
 use crate::accept::accept;
-use crate::leases::Leases;
+use crate::leases::SharedLeases;
 
 /// Connections at once; more wait to be accepted. Far more than one API user may have waiting, so
 /// that a flood of calls gets its 606 and everybody else is still let in.
@@ -49,11 +49,11 @@ pub struct ServeError {
 
 /// Serves on the listener until the shutdown comes, and until what was under way then has ended.
 /// Needs a runtime.
-pub async fn serve<L: Leases>(
+pub async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     settings: ProxySettings,
-    leases: L,
+    leases: SharedLeases,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let service = Service::new(settings, leases).map_err(|what| ServeError { what })?;
@@ -116,8 +116,8 @@ fn connections_at_once() -> usize {
     usize::try_from(connections).unwrap_or(usize::MAX)
 }
 
-async fn attend<L: Leases>(
-    service: Arc<Service<L>>,
+async fn attend(
+    service: Arc<Service>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     stopping: CancellationToken,
     watcher: hyper_util::server::graceful::Watcher,

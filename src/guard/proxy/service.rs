@@ -1,10 +1,10 @@
-//! Puts a proxy together, and routes each request.
+//! Puts a proxy together, routes each request, and answers for the proxy itself under `/-/`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::header::TRANSFER_ENCODING;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{HeaderValue, TRANSFER_ENCODING};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -13,27 +13,25 @@ use super::classify::{Route, classify};
 use super::forward::{Forwarder, Limits};
 use super::handler::WriteHandler;
 use super::identity::ApiUsers;
-use super::metrics::{Metrics, Watcher};
+use super::metrics::Metrics;
 use super::min_rate::Timeouts;
-use super::pages::Pages;
-use super::refusals::Refusals;
 use super::response::{Answer, Body, MadeUp};
 use super::sender::CallerSender;
 use super::settings::{Mode, ProxySettings};
 use super::shadow::Shadow;
 use crate::guard::engine::admission::Admission;
-use crate::guard::engine::quota::{self, Quota};
-use crate::guard::engine::{Engine, EngineSettings, FairQueue};
-use crate::leases::Leases;
-use crate::marketo::{Client, ClientOptions, Pacer, Share};
+use crate::guard::engine::quota::Quota;
+use crate::guard::engine::{Engine, EngineSettings, FairQueue, Standing};
+use crate::leases::SharedLeases;
+use crate::marketo::{Client, in_words};
 
 /// A running proxy, shared by its connections.
 #[derive(Debug)]
-pub(super) struct Service<L> {
+pub(super) struct Service {
     forwarder: Arc<Forwarder>,
     writes: Writes,
-    quota: Arc<Quota<L>>,
-    pages: Pages<L>,
+    quota: Arc<Quota>,
+    leases: SharedLeases,
     timeouts: Timeouts,
     max_wait: Duration,
 }
@@ -44,58 +42,53 @@ enum Writes {
     Watched(Arc<Shadow>),
 }
 
-impl<L: Leases> Service<L> {
+impl Service {
     /// Puts a proxy together; calls nothing yet. Needs a runtime.
-    pub(super) fn new(settings: ProxySettings, leases: L) -> Result<Self, String> {
-        let ProxySettings { clock, max_wait, mode, .. } = settings;
-        let (leases, timeouts) = (Arc::new(leases), Timeouts::at(clock));
-        let (metrics, refusals) = (Arc::new(Metrics::new()), Arc::new(Refusals::default()));
-        // Without credentials of its own, and without a pacer: turns are the guard's.
-        let options = ClientOptions::new(settings.base_url.clone())
-            .identity_url(settings.identity_url.clone())
-            .clock(clock);
-        let client = Client::new(options).map_err(|error| error.to_string())?;
-        let (quota, limits) = limits(&settings, &leases);
+    pub(super) fn new(settings: ProxySettings, leases: SharedLeases) -> Result<Self, String> {
+        let ProxySettings { max_wait, mode, .. } = settings;
+        let clock = settings.marketo.clock;
+        let timeouts = Timeouts::at(clock);
+        let metrics = Arc::new(Metrics::new());
+        let client = Client::new(settings.marketo.clone()).map_err(|error| error.to_string())?;
+        let turns = Arc::new(FairQueue::new(client.pacer()));
+        let of_instance = (settings.instance.as_str(), &settings.marketo);
+        let quota = Arc::new(Quota::new(leases.clone(), Arc::clone(&turns), of_instance));
+        let lasting = quota.lasting();
+        let admission = Admission::new(settings.queue);
+        let limits = Arc::new(Limits { admission, turns: Arc::clone(&turns), lasting });
         let forwarder = Arc::new(Forwarder {
             client: client.clone(),
             users: ApiUsers::default(),
             metrics: Arc::clone(&metrics),
-            refusals: Arc::clone(&refusals),
             limits: (mode != Mode::Shadow).then(|| Arc::clone(&limits)),
             stall: timeouts.stall,
             clock,
             made_up: MadeUp(settings.now),
         });
-        let (writes, engine) = if mode == Mode::Shadow {
+        let writes = if mode == Mode::Shadow {
             let file = settings.tally.ok_or("shadow mode needs a file for its counts")?;
-            let shadow = Shadow::new(file, settings.now, metrics.watched(), settings.instance);
-            (Writes::Watched(Arc::new(shadow)), None)
+            let shadow = Shadow::new(file, settings.now, metrics, settings.instance);
+            Writes::Watched(Arc::new(shadow))
         } else {
-            let watcher =
-                Watcher { metrics: Arc::clone(&metrics), refusals: Arc::clone(&refusals) };
             let rules = EngineSettings {
                 look_first: mode == Mode::Strict,
                 on_duplicates: settings.on_duplicates,
                 winner: settings.winner,
                 clock,
-                observer: Arc::new(watcher),
+                observer: metrics,
                 ..EngineSettings::default()
             };
-            let (sender, turns) = (CallerSender(client), Arc::clone(&limits.turns));
-            let engine = Arc::new(Engine::start(sender, Arc::clone(&leases), turns, rules));
-            let handler = WriteHandler {
-                engine: Arc::clone(&engine),
+            Writes::Guarded(WriteHandler {
+                engine: Engine::start(CallerSender(client), leases.clone(), turns, rules),
                 forwarder: Arc::clone(&forwarder),
                 limits,
                 instance: settings.instance,
                 create_duplicate: settings.create_duplicate,
                 body_time: timeouts.body,
                 max_wait,
-            };
-            (Writes::Guarded(handler), Some(engine))
+            })
         };
-        let pages = Pages { leases, quota: Arc::clone(&quota), engine, metrics, refusals };
-        Ok(Self { forwarder, writes, quota, pages, timeouts, max_wait })
+        Ok(Self { forwarder, writes, quota, leases, timeouts, max_wait })
     }
 
     /// Starts what goes on beside the requests: counting, or sharing the limits.
@@ -152,7 +145,7 @@ impl<L: Leases> Service<L> {
         match (classify(request.method(), request.uri()), &self.writes) {
             (Route::Own, _) => {
                 let is_stopping = stopping.is_cancelled();
-                self.pages.page(request.uri().path(), is_stopping).await.into_response()
+                self.page(request.uri().path(), is_stopping).await.into_response()
             }
             (Route::Token, _) => self.forwarder.pass_token(request).await,
             (Route::Write(endpoint), Writes::Guarded(handler)) => {
@@ -164,29 +157,52 @@ impl<L: Leases> Service<L> {
             (Route::Pass, _) => self.forwarder.pass(request).await,
         }
     }
-}
 
-/// The limits of the instance, and how calls are held to this guard's share of them.
-fn limits<L: Leases>(settings: &ProxySettings, leases: &Arc<L>) -> (Arc<Quota<L>>, Arc<Limits>) {
-    let shared = quota::Limits {
-        instance: settings.instance.clone(),
-        limit: Share { calls: settings.calls.max(1), at_once: settings.concurrency.max(1) },
-        window: settings.window,
-        a_day: settings.daily_calls,
-        clock: settings.clock,
-    };
-    let pacer = Pacer::new(
-        shared.limit.calls,
-        shared.window,
-        shared.limit.at_once,
-        shared.a_day,
-        Arc::clone(&settings.spending),
-    );
-    let turns = Arc::new(FairQueue::new(Arc::new(pacer)));
-    let quota = Quota::new(Arc::clone(leases), Arc::clone(&turns), shared);
-    let limits =
-        Limits { admission: Admission::new(settings.queue), turns, lasting: quota.lasting() };
-    (Arc::new(quota), Arc::new(limits))
+    /// The proxy's own pages, under `/-/`.
+    async fn page(&self, path: &str, is_stopping: bool) -> Answer {
+        match path {
+            "/-/healthz" => Answer::http(StatusCode::OK, "ok\n"),
+            "/-/readyz" if is_stopping => {
+                Answer::http(StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+            }
+            "/-/readyz" => self.ready().await,
+            "/-/metrics" => Answer {
+                status: StatusCode::OK,
+                content_type: HeaderValue::from_static(
+                    "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                ),
+                body: Bytes::from(self.metrics().await),
+            },
+            _ => Answer::http(
+                StatusCode::NOT_FOUND,
+                "the guard has /-/healthz, /-/readyz and /-/metrics\n",
+            ),
+        }
+    }
+
+    async fn ready(&self) -> Answer {
+        if let Err(error) = self.leases.ready().await {
+            tracing::warn!(error = in_words(&error), "not ready");
+            let what = "the lease store cannot be reached\n";
+            return Answer::http(StatusCode::SERVICE_UNAVAILABLE, what);
+        }
+        if matches!(self.writes, Writes::Guarded(_))
+            && let Some(why) = self.quota.why_nothing_leaves()
+        {
+            return Answer::http(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
+        }
+        let refused = self.forwarder.metrics.refusals.refused_token();
+        Answer::http(StatusCode::OK, format!("ready\n{refused}"))
+    }
+
+    async fn metrics(&self) -> String {
+        let standing = match &self.writes {
+            Writes::Guarded(handler) => handler.engine.standing().await,
+            // Nothing waits, and nothing is limited.
+            Writes::Watched(_) => Standing::default(),
+        };
+        self.forwarder.metrics.page(standing, self.quota.today(), self.quota.portion())
+    }
 }
 
 /// The refusal of a request that cannot be passed on: a tunnel, a target that is no path, a body in

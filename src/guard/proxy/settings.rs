@@ -1,15 +1,13 @@
 //! How a proxy is set up.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use url::Url;
 
 use crate::dedupe::WinnerOrder;
 use crate::guard::engine::OnDuplicates;
-use crate::marketo::{Clock, OneRun, Spending};
+use crate::marketo::ClientOptions;
 
 /// How writes are guarded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,18 +36,17 @@ pub enum CreateDuplicate {
 ///
 /// ```
 /// # use mkto_audit::guard::{Mode, ProxySettings};
-/// let base = "https://123-abc-456.mktorest.com".parse().unwrap();
-/// let identity = "https://123-abc-456.mktorest.com/identity".parse().unwrap();
-/// let mut settings = ProxySettings::new(base, identity, "123-abc-456", chrono::Utc::now);
+/// # use mkto_audit::marketo::ClientOptions;
+/// let marketo = ClientOptions::new("https://123-abc-456.mktorest.com".parse().unwrap());
+/// let mut settings = ProxySettings::new(marketo, "123-abc-456", chrono::Utc::now);
 /// settings.mode = Mode::Serialize;
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ProxySettings {
-    /// The instance: `https://<munchkin-id>.mktorest.com`.
-    pub base_url: Url,
-    /// `<base URL>/identity`.
-    pub identity_url: Url,
+    /// The instance, and the limits within which it is called. The calls are made with their
+    /// callers' credentials.
+    pub marketo: ClientOptions,
     /// The name that keys are leased under.
     pub instance: String,
     /// How writes are guarded; [`Mode::Strict`] by default.
@@ -65,18 +62,6 @@ pub struct ProxySettings {
     pub queue: usize,
     /// How long a caller is kept waiting; two minutes by default.
     pub max_wait: Duration,
-    /// Calls in any window; 50 by default.
-    pub calls: usize,
-    /// The length of that window; 20 s by default.
-    pub window: Duration,
-    /// Calls in flight at once; 5 by default.
-    pub concurrency: usize,
-    /// Calls a day; 25,000 by default.
-    pub daily_calls: u64,
-    /// Where they are counted; by default for as long as the proxy lives.
-    pub spending: Arc<dyn Spending>,
-    /// How fast Marketo's time limits pass; for practising against a sandbox.
-    pub clock: Clock,
     /// The file for the counts of shadow mode, which needs one.
     pub tally: Option<PathBuf>,
     /// The time of day, for the request ids of answers that Marketo had no part in and for counts.
@@ -86,14 +71,12 @@ pub struct ProxySettings {
 impl ProxySettings {
     /// A proxy for this instance, and everything else as usual.
     pub fn new(
-        base_url: Url,
-        identity_url: Url,
+        marketo: ClientOptions,
         instance: impl Into<String>,
         now: fn() -> DateTime<Utc>,
     ) -> Self {
         Self {
-            base_url,
-            identity_url,
+            marketo,
             instance: instance.into(),
             mode: Mode::default(),
             create_duplicate: CreateDuplicate::default(),
@@ -101,12 +84,6 @@ impl ProxySettings {
             winner: WinnerOrder::default(),
             queue: 1_000,
             max_wait: Duration::from_secs(120),
-            calls: 50,
-            window: Duration::from_secs(20),
-            concurrency: 5,
-            daily_calls: 25_000,
-            spending: Arc::new(OneRun::default()),
-            clock: Clock::real(),
             tally: None,
             now,
         }

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::{holding, stalling, telling};
 use super::forward::Forwarder;
-use super::metrics::Watched as Counters;
+use super::metrics::Metrics;
 use super::parse::parse;
 use super::response::Body;
 use crate::guard::engine::{ApiUser, Endpoint, Record};
@@ -54,7 +54,7 @@ pub(super) struct Shadow {
     under_way: Mutex<BTreeMap<LeaseKey, Vec<ApiUser>>>,
     seen: Mutex<RaceCounts>,
     untold: Mutex<Summary>,
-    counters: Counters,
+    metrics: Arc<Metrics>,
     room: Arc<Semaphore>,
     file: PathBuf,
     now: fn() -> DateTime<Utc>,
@@ -74,14 +74,14 @@ impl Shadow {
     pub(super) fn new(
         file: PathBuf,
         now: fn() -> DateTime<Utc>,
-        counters: Counters,
+        metrics: Arc<Metrics>,
         instance: String,
     ) -> Self {
         Self {
             under_way: Mutex::default(),
             seen: Mutex::new(RaceCounts::new(now())),
             untold: Mutex::default(),
-            counters,
+            metrics,
             room: Arc::new(Semaphore::new(ROOM)),
             file,
             now,
@@ -117,7 +117,7 @@ impl Shadow {
     }
 
     fn count(&self, user: &ApiUser, counts: Counts) {
-        self.counters.count(user, counts);
+        self.metrics.watched(user, counts);
         self.seen.lock().count((self.now)(), user.as_str(), counts);
     }
 
@@ -222,7 +222,7 @@ struct Glance {
 }
 
 impl Glance {
-    /// The body on its way to Marketo, of which a copy is kept until all of it has come.
+    /// The body on its way to Marketo. A copy is kept until all of it has come.
     fn at(self, body: Body) -> Body {
         let mut glance = Some(self);
         telling(body, move |frame, is_last| {
@@ -294,7 +294,7 @@ mod tests {
         let shadow = Arc::new(Shadow::new(
             PathBuf::from("nowhere"),
             || DateTime::UNIX_EPOCH,
-            Counters::default(),
+            Arc::new(Metrics::new()),
             "test".to_owned(),
         ));
         let largest = vec![b' '; BODY_BYTES];

@@ -11,7 +11,8 @@ use rusqlite::Connection;
 use tokio::time::timeout;
 
 use super::{File, LEASES, QUIET, boot_clock};
-use crate::leases::{Lease, LeaseError, LeaseKey, Leases as _, SharedLeases, Terms};
+use crate::leases::api::Grant;
+use crate::leases::{Lease, LeaseError, LeaseKey, SharedLeases, Terms};
 use crate::sqlite::{Kind, OpenError};
 
 /// Much longer than anything here should take.
@@ -116,7 +117,7 @@ async fn a_file_of_an_older_format_is_brought_up_to_date_with_the_leases_that_ar
         .unwrap();
         let leases = SharedLeases::sqlite(&path, Terms::default()).unwrap();
         assert!(leases.try_acquire(&keys("a")).await.unwrap().is_empty(), "it is held");
-        let held = Lease::granted(key, 7);
+        let held = Lease(Grant { key, generation: 7 });
         leases.renew([&held], SOON).await.unwrap();
         let next = leases.try_acquire(&keys("b")).await.unwrap();
         assert!(next[0].generation() > 7);

@@ -9,16 +9,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::{SOON, Store, TERMS, keys};
-use crate::leases::{LeaseError, Leases as _, SharedLeases, Terms};
+use crate::leases::{LeaseError, SharedLeases, Terms};
 
 fn open(address: &str, terms: Terms) -> SharedLeases {
     SharedLeases::postgres(&address.parse().unwrap(), terms).unwrap()
 }
 
 /// Two guards' views of a database that nobody else uses.
-fn store(cluster: &Cluster, terms: Terms) -> Store<SharedLeases> {
+fn store(cluster: &Cluster, terms: Terms) -> Store {
     let address = cluster.database();
-    let open = || Arc::new(open(&address, terms));
+    let open = || open(&address, terms);
     Store { here: open(), there: open(), _kept: Box::new(()) }
 }
 
@@ -60,7 +60,7 @@ async fn leases_outlive_a_restart_of_the_server_and_without_it_none_is_had() {
         let there = there.clone();
         tokio::spawn(async move { there.acquire(&keys(&["a", "mark"])).await })
     };
-    super::somebody_waits_for(&*here, "mark").await;
+    super::somebody_waits_for(&here, "mark").await;
     here.release(held).await.unwrap();
     assert_eq!(timeout(SOON, waiting).await.unwrap().unwrap().unwrap().len(), 2);
 }
@@ -75,7 +75,7 @@ async fn leases_outlive_a_crash_of_a_server_that_was_set_up_to_commit_carelessly
     {
         Cluster::set(&address, setting);
     }
-    let open = || Arc::new(open(&address, Terms::default()));
+    let open = || open(&address, Terms::default());
     super::storm::storm(Store { here: open(), there: open(), _kept: Box::new(()) }).await;
     let leases = open();
     let held = leases.acquire(&keys(&["a"])).await.unwrap();
@@ -99,7 +99,7 @@ async fn whoever_waits_keeps_its_place_while_the_server_is_restarted() {
         let there = there.clone();
         tokio::spawn(async move { there.acquire(&keys(&["a", "mark"])).await })
     };
-    super::somebody_waits_for(&*here, "mark").await;
+    super::somebody_waits_for(&here, "mark").await;
     cluster.stop();
     cluster.start_again();
     timeout(SOON, async { while here.ready().await.is_err() {} }).await.unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::{SOON, TERMS, keys};
-use crate::leases::{Leases as _, SharedLeases, Terms};
+use crate::leases::{SharedLeases, Terms};
 
 /// Set for the process that is to be killed: the file, and for how long it renews.
 const FILE: &str = "LEASES_OF_A_CHILD";

@@ -12,9 +12,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use crate::leases::backend::{Batch, BatchResult, Grant, Ticket};
+use crate::leases::api::Grant;
+use crate::leases::backend::{Batch, BatchResult, Ticket};
+use crate::leases::rate_share::Claim;
 use crate::leases::state::{State, Time};
-use crate::leases::{Claim, LeaseKey, Leaving, Terms};
+use crate::leases::{LeaseKey, Leaving, Terms};
 use crate::marketo::Share;
 
 pub(in crate::leases) const TERMS: Terms =

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::{SOON, Store, keys};
-use crate::leases::{Lease, LeaseKey, Leases};
+use crate::leases::{Lease, LeaseKey};
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 const CALLERS: u64 = 300;
@@ -37,7 +37,7 @@ impl Owned {
     }
 }
 
-pub(super) async fn storm<L: Leases>(store: Store<L>) {
+pub(super) async fn storm(store: Store) {
     let owned = Arc::new(Owned::default());
     let mut callers = JoinSet::new();
     let mut random = ChaCha8Rng::seed_from_u64(7);

@@ -1,16 +1,14 @@
 //! Leave for a call to go only while the keys of its leads are held for as long as it may run.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::store::Store;
-use crate::leases::{Lease, LeaveBy, to_send};
+use crate::leases::{Lease, LeaveBy, SharedLeases, to_send};
 use crate::marketo::{Clock, SendGate, Withheld};
 
 /// The keys that a call needs, and for how long it needs them. Borrows nothing of the run, so that
 /// several calls can be under way.
 pub(in crate::merge) struct CallKeys {
-    pub(super) store: Option<Arc<dyn Store>>,
+    pub(super) store: Option<SharedLeases>,
     /// None where a key is not held.
     pub(super) leases: Option<Vec<Lease>>,
     pub(super) limit: Duration,

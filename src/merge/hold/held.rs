@@ -20,7 +20,7 @@ pub(super) struct Held {
 struct Entry {
     leads: BTreeSet<LeadId>,
     keys: BTreeSet<LeaseKey>,
-    /// Calls of which it is not known what came of them.
+    /// Calls whose outcome is not known.
     open_calls: usize,
 }
 

@@ -1,78 +1,15 @@
 //! Law 10: a run holds the keys of what it merges, and does nothing without them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
 use super::*;
-use crate::leases::{Claim, Lease, LeaseError, LeaseKey, Leases, Leaving, Shared, to_send};
+use crate::leases::tests::faulty::{Faults, faulty};
+use crate::leases::{LeaseKey, to_send};
 use crate::marketo::{LeadChange, MERGE_LIMIT, SYNC_LIMIT};
 use crate::merge::hold::{Holds, Taken, Wanted};
-
-/// Leases of one process, shared by a run and the writers beside it.
-#[derive(Clone)]
-struct Both {
-    inner: Arc<SharedLeases>,
-    /// Whether a lease is over just before a merge leaves.
-    loses: Arc<AtomicBool>,
-    /// Whether the store is away.
-    away: Arc<AtomicBool>,
-}
-
-impl Both {
-    fn new() -> Self {
-        let inner = Arc::new(SharedLeases::memory(Terms::default()));
-        Self { inner, loses: Arc::default(), away: Arc::default() }
-    }
-
-    fn hold(&self) -> Hold {
-        Hold::new(self.clone(), INSTANCE.to_owned())
-    }
-}
-
-impl Leases for Both {
-    async fn acquire(&self, keys: &BTreeSet<LeaseKey>) -> Result<Vec<Lease>, LeaseError> {
-        self.inner.acquire(keys).await
-    }
-
-    async fn try_acquire(&self, keys: &BTreeSet<LeaseKey>) -> Result<Vec<Lease>, LeaseError> {
-        self.inner.try_acquire(keys).await
-    }
-
-    async fn renew<'l>(
-        &self,
-        leases: impl IntoIterator<Item = &'l Lease> + Send,
-        span: Duration,
-    ) -> Result<(), LeaseError> {
-        let is_merge = span == to_send(MERGE_LIMIT, Clock::real());
-        if is_merge && self.loses.load(Ordering::Relaxed) {
-            return Err(LeaseError::Lost { key: key("email", "a@example.com") });
-        }
-        self.inner.renew(leases, span).await
-    }
-
-    async fn release(&self, leases: Vec<Lease>) -> Result<(), LeaseError> {
-        self.inner.release(leases).await
-    }
-
-    async fn ready(&self) -> Result<(), LeaseError> {
-        if self.away.load(Ordering::Relaxed) {
-            let source = Arc::new(std::io::Error::other("connection refused"));
-            return Err(LeaseError::Unavailable { store: "memory", source });
-        }
-        self.inner.ready().await
-    }
-
-    async fn share(&self, claim: Claim) -> Result<Shared, LeaseError> {
-        self.inner.share(claim).await
-    }
-
-    async fn leave(&self, leaving: Leaving) -> Result<(), LeaseError> {
-        self.inner.leave(leaving).await
-    }
-}
 
 fn key(field: &str, value: &str) -> LeaseKey {
     LeaseKey::of(INSTANCE, field, value).unwrap()
@@ -83,28 +20,35 @@ fn keys_of_pair() -> BTreeSet<LeaseKey> {
     BTreeSet::from([key("email", "a@example.com"), key("id", "1"), key("id", "2")])
 }
 
-fn bench(leads: impl IntoIterator<Item = Lead>) -> (Bench, Both) {
-    let leases = Both::new();
-    let mut bench = Bench::new(leads);
-    bench.hold = Some(leases.hold());
+/// A run, and the store that it shares with the writers beside it.
+fn bench(leads: impl IntoIterator<Item = Lead>) -> (Bench, SharedLeases) {
+    let (bench, leases, _) = with_faults(leads);
     (bench, leases)
+}
+
+/// The same, with a store that can be away, or find a lease over just before a merge leaves.
+fn with_faults(leads: impl IntoIterator<Item = Lead>) -> (Bench, SharedLeases, Faults) {
+    let (leases, faults) = faulty(to_send(MERGE_LIMIT, Clock::real()));
+    let mut bench = Bench::new(leads);
+    bench.hold = Some(Hold::new(leases.clone(), INSTANCE.to_owned()));
+    (bench, leases, faults)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_merge_whose_lease_was_lost_does_not_leave() {
-    let (bench, leases) = bench(pair());
-    leases.loses.store(true, Ordering::Relaxed);
+    let (bench, _, faults) = with_faults(pair());
+    faults.loses.store(true, Ordering::Relaxed);
     assert_eq!(only(&bench.run().await.report).0, Outcome::Skipped);
     assert_eq!((bench.ids(), bench.fake.world().merges.len()), (vec![1, 2], 0));
-    leases.loses.store(false, Ordering::Relaxed);
+    faults.loses.store(false, Ordering::Relaxed);
     assert_eq!(only(&bench.run().await.report).0, Outcome::Merged);
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_sent_where_the_store_is_away() {
-    let (bench, leases) = bench(pair());
+    let (bench, _, faults) = with_faults(pair());
     let plan = bench.plan().await;
-    leases.away.store(true, Ordering::Relaxed);
+    faults.away.store(true, Ordering::Relaxed);
     let mut ledger = bench.ledger();
     let mut merge = Merge::new(&bench.fake, &mut ledger, bench.settings()).await.unwrap();
     assert!(matches!(merge.settle_open(&mut ()).await, Err(Error::Leases(_))));
@@ -203,8 +147,9 @@ async fn a_run_that_ends_in_doubt_keeps_its_keys_until_the_call_is_over() {
 /// by itself lets go of the groups that come next, so that neither waits for long.
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_for_a_lead_holds_nothing_that_others_wait_for() {
-    let leases = Both::new();
-    let mut holds = Holds::new(leases.hold(), &[], Clock::real());
+    let leases = SharedLeases::memory(Terms::default());
+    let hold = Hold::new(leases.clone(), INSTANCE.to_owned());
+    let mut holds = Holds::new(hold, &[], Clock::real());
     let (own, others) = (BTreeSet::from([key("id", "1")]), BTreeSet::from([key("id", "2")]));
     let next = Wanted { owner: 1, leads: BTreeSet::from([1]), keys: own.clone() };
     assert_eq!(holds.take(vec![next]).await.unwrap()[&1], Taken::Held);

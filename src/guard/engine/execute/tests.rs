@@ -3,21 +3,19 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
-use super::{Next, Results, Rules, find_winners, prepare, send};
+use super::{Next, Results, find_winners, prepare, send};
 use crate::dedupe::{WinnerOrder, WinnerRule};
 use crate::guard::engine::request::{Action, ApiUser, Envelope, WriteMode};
-use crate::guard::engine::settings::OnDuplicates;
+use crate::guard::engine::settings::{EngineSettings, OnDuplicates};
 use crate::guard::engine::tests::fake::{
     FakeMarketo, Fault, calls, is_free, key, memory, request, units,
 };
 use crate::guard::engine::{Outcome, WriteRequest};
-use crate::leases::Leases as _;
 
-fn rules(look_first: bool, on_duplicates: OnDuplicates) -> Rules {
+fn to_winner() -> EngineSettings {
     let winner = WinnerOrder(vec![WinnerRule::Max("leadScore".to_owned())]);
-    Rules { look_first, on_duplicates, winner, winner_fields: OnceCell::new() }
+    EngineSettings { on_duplicates: OnDuplicates::Winner, winner, ..EngineSettings::default() }
 }
 
 fn of(email: &str) -> WriteRequest<()> {
@@ -48,13 +46,14 @@ async fn a_batch_is_held_and_looked_up_and_each_unit_is_told_how_to_leave() {
     marketo.put(7, &json!({"email": "known@example.com"}));
     marketo.put(8, &json!({"email": "twice@example.com"}));
     marketo.put(9, &json!({"email": "twice@example.com"}));
-    let calls = calls(&marketo, &leases);
+    let mut calls = calls(&marketo, &leases);
+    calls.settings = to_winner();
     let _another_guards = leases.acquire(&key("held@example.com")).await.unwrap();
     let emails = ["new", "known", "twice", "held", "with,comma"];
     let writes = emails.map(|name| of(&format!("{name}@example.com"))).into();
     let (units, _writers) = units(writes);
     let slot = calls.turns.next(&ApiUser::named("crm")).await.unwrap();
-    let (results, unused) = prepare(&calls, &rules(true, OnDuplicates::Winner), units, slot).await;
+    let (results, unused) = prepare(&calls, units, slot).await;
     assert_eq!(
         shown(&results),
         [
@@ -72,10 +71,11 @@ async fn a_batch_is_held_and_looked_up_and_each_unit_is_told_how_to_leave() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_looked_up_keeps_its_turn() {
     let (marketo, leases) = (FakeMarketo::default(), memory());
-    let calls = calls(&marketo, &leases);
+    let mut calls = calls(&marketo, &leases);
+    calls.settings.look_first = false;
     let (units, _writers) = units(vec![of("new@example.com")]);
     let slot = calls.turns.next(&ApiUser::named("crm")).await.unwrap();
-    let (results, unused) = prepare(&calls, &rules(false, OnDuplicates::Error), units, slot).await;
+    let (results, unused) = prepare(&calls, units, slot).await;
     assert_eq!(shown(&results), ["new@example.com Send(AsAsked)"]);
     assert!(unused.is_some() && marketo.look_ups() == 0);
 }
@@ -85,21 +85,23 @@ async fn the_winner_of_a_group_is_written_by_its_id() {
     let (marketo, leases) = (FakeMarketo::default(), memory());
     marketo.put(8, &json!({"email": "twice@example.com", "leadScore": 3}));
     marketo.put(9, &json!({"email": "twice@example.com", "leadScore": 1}));
-    let calls = calls(&marketo, &leases);
+    let mut calls = calls(&marketo, &leases);
+    calls.settings = to_winner();
     let (units, _writers) = units(vec![of("twice@example.com"), of("gone@example.com")]);
-    let results = find_winners(&calls, &rules(true, OnDuplicates::Winner), units).await;
+    let results = find_winners(&calls, units).await;
     assert_eq!(shown(&results), ["8 Send(Update)", "gone@example.com Again(Anybody)"]);
 }
 
 /// Sends these as one call that this befalls; what is to happen next.
 async fn sent(fault: Fault, mode: WriteMode, emails: &[&str]) -> Vec<String> {
     let (marketo, leases) = (FakeMarketo::default().with(fault), memory());
-    let calls = calls(&marketo, &leases);
+    let mut calls = calls(&marketo, &leases);
+    calls.settings = to_winner();
     let (mut units, _writers) = units(emails.iter().map(|email| of(email)).collect());
     for unit in &mut units {
         unit.leases = leases.acquire(&unit.first.record.leases).await.unwrap();
     }
-    shown(&send(&calls, &rules(true, OnDuplicates::Error), units, mode, None).await)
+    shown(&send(&calls, units, mode, None).await)
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,8 +133,7 @@ async fn a_call_whose_leases_have_ended_does_not_leave_and_is_no_try() {
     units[0].leases = leases.acquire(&key("a@example.com")).await.unwrap();
     tokio::time::advance(Duration::from_secs(100)).await;
     let _another_guards = leases.acquire(&key("a@example.com")).await.unwrap();
-    let results =
-        send(&calls, &rules(true, OnDuplicates::Error), units, WriteMode::Create, None).await;
+    let results = send(&calls, units, WriteMode::Create, None).await;
     assert_eq!(shown(&results), ["a@example.com Again(Anybody)"]);
     assert_eq!((results[0].0.tries(), marketo.writes().len()), (0, 0));
 }
@@ -147,8 +148,7 @@ async fn leases_are_kept_while_a_call_waits_for_its_turn() {
     }
     let (mut units, _writers) = units(vec![of("a@example.com")]);
     units[0].leases = leases.acquire(&key("a@example.com")).await.unwrap();
-    let rules = rules(true, OnDuplicates::Error);
-    let sending = send(&calls, &rules, units, WriteMode::Create, None);
+    let sending = send(&calls, units, WriteMode::Create, None);
     let meanwhile = async {
         // Of paused time: much longer than a lease lasts that nobody renews.
         tokio::time::sleep(Duration::from_secs(600)).await;

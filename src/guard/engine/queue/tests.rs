@@ -1,14 +1,12 @@
 //! Which records leave together, and which wait.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::{Item, Sharing, Submitted, Unit, WriteQueue};
 use crate::guard::engine::batching::into_calls;
-use crate::guard::engine::outcome::{PendingReply, reply};
-use crate::guard::engine::request::{Action, ApiUser, Envelope, Record};
+use crate::guard::engine::outcome::PendingReply;
+use crate::guard::engine::request::{Action, ApiUser, Envelope, Record, WriteRequest};
 
 /// A queue, and the writers that wait for it.
 struct Scene {
@@ -38,32 +36,31 @@ impl Scene {
         let fields = |record: &Value| -> Map<String, Value> { record.as_object().unwrap().clone() };
         let read = |record| Record::of_fields(&fields(record), &envelope, "test");
         let records: Vec<Record> = records.iter().map(read).collect();
-        let (reply, pending) = reply(records.len(), Vec::new());
         let mut fingerprint = [0; 32];
         fingerprint[..user.len()].copy_from_slice(user.as_bytes());
-        let request = Submitted {
+        let (request, records, pending) = Submitted::of(WriteRequest {
             user: ApiUser::named(user),
             origin: (),
-            agreement: envelope.agreement(&fingerprint),
+            fingerprint,
             envelope,
-            since: Instant::now(),
-            reply,
-        };
-        self.queue.enter(&Arc::new(request), records);
+            records,
+            admitted: Vec::new(),
+        });
+        self.queue.enter(&request, records);
         self.waiting.push(pending);
     }
 
     /// As the supervisor does when a turn has come.
     fn take(&mut self, user: &str) -> Vec<Unit<()>> {
         let user = ApiUser::named(user);
-        let units = self.queue.take(&user, &mut Vec::new());
-        self.queue.has_more(&user);
-        units
+        self.queue.take(&user, &mut Vec::new())
     }
 
+    /// The users for whom a turn is sent for then.
     fn finish(&mut self, units: &[Unit<()>]) -> Vec<String> {
-        let users = self.queue.finish(units.iter().flat_map(Unit::items).map(|item| item.number));
-        users.iter().map(ToString::to_string).collect()
+        self.queue.due();
+        self.queue.finish(units.iter().flat_map(Unit::items).map(|item| item.number));
+        self.queue.due().iter().map(ToString::to_string).collect()
     }
 }
 

@@ -8,7 +8,6 @@ use crate::guard::engine::execute::{InDoubt, Next, Results};
 use crate::guard::engine::outcome::Outcome;
 use crate::guard::engine::request::{Action, Envelope, WriteMode};
 use crate::guard::engine::tests::fake::{FakeMarketo, calls, key, memory, request, units};
-use crate::leases::Leases as _;
 use crate::marketo::{Clock, InFlight, SYNC_LIMIT};
 
 fn shown(results: &Results<()>) -> Vec<String> {

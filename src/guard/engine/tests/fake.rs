@@ -13,14 +13,14 @@ use tokio::time::Instant;
 use crate::guard::engine::calls::Calls;
 use crate::guard::engine::events::{Event, Observer};
 use crate::guard::engine::fair_queue::FairQueue;
-use crate::guard::engine::hold::Hold;
-use crate::guard::engine::outcome::{PendingReply, reply};
+use crate::guard::engine::outcome::PendingReply;
 use crate::guard::engine::queue::WriteQueue;
 use crate::guard::engine::request::{ApiUser, Envelope, Record, WriteRequest};
 use crate::guard::engine::sender::Sender;
+use crate::guard::engine::settings::EngineSettings;
 use crate::guard::engine::unit::{Submitted, Unit};
 use crate::lead::Lead;
-use crate::leases::{Lease, LeaseKey, Leases as _, SharedLeases, Terms};
+use crate::leases::{Lease, LeaseKey, SharedLeases, Terms};
 use crate::marketo::{
     CallFailure, Clock, Found, InFlight, MarketoTime, Moment, OneRun, Pacer, Refusal, SYNC_LIMIT,
     SendGate, Turns, Written,
@@ -319,20 +319,13 @@ pub(crate) fn pacer(at_once: usize) -> Arc<Pacer> {
 }
 
 /// What the steps of a batch work with.
-pub(crate) fn calls(
-    marketo: &FakeMarketo,
-    leases: &Arc<SharedLeases>,
-) -> Calls<FakeMarketo, SharedLeases> {
-    Calls {
-        sender: marketo.clone(),
-        hold: Hold::new(Arc::clone(leases), Clock::real()),
-        turns: Arc::new(FairQueue::new(pacer(10))),
-        observer: Arc::new(Events::default()),
-    }
+pub(crate) fn calls(marketo: &FakeMarketo, leases: &SharedLeases) -> Calls<FakeMarketo> {
+    let turns = Arc::new(FairQueue::new(pacer(10)));
+    Calls::new(marketo.clone(), leases.clone(), turns, EngineSettings::default())
 }
 
-pub(crate) fn memory() -> Arc<SharedLeases> {
-    Arc::new(SharedLeases::memory(Terms::default()))
+pub(crate) fn memory() -> SharedLeases {
+    SharedLeases::memory(Terms::default())
 }
 
 /// A write of these records by this user.
@@ -353,12 +346,8 @@ pub(crate) fn units(writes: Vec<WriteRequest<()>>) -> (Vec<Unit<()>>, Vec<Pendin
     let (mut queue, mut pending) = (WriteQueue::taking(1), Vec::new());
     let user = writes[0].user.clone();
     for write in writes {
-        let WriteRequest { user, origin, fingerprint, envelope, records, admitted } = write;
-        let (reply, waiting) = reply(records.len(), admitted);
-        let agreement = envelope.agreement(&fingerprint);
-        let since = Instant::now();
-        let request = Submitted { user, origin, envelope, agreement, since, reply };
-        queue.enter(&Arc::new(request), records);
+        let (request, records, waiting) = Submitted::of(write);
+        queue.enter(&request, records);
         pending.push(waiting);
     }
     (queue.take(&user, &mut Vec::new()), pending)

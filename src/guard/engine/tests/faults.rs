@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::fake::{Fault, is_free, key, pacer};
 use super::{ADA, HOUR, Scene, outcomes, scene, scene_with, seconds};
 use crate::guard::engine::{ApiUser, EngineSettings, Outcome, PendingReply, Refused, Waited};
-use crate::leases::{Leases as _, Terms};
+use crate::leases::Terms;
 use crate::marketo::{Clock, OneRun, Pacer, SYNC_LIMIT, Slot, Spending, Spent, Uncounted, longest};
 
 /// A scene with a record that waited for another guard to write its key, has got the lease, and

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::rules::{CountsFrom, Named, Rules};
 use super::world::{Call, Guard, NOW, Whereabouts, World};
 use crate::leases::LeaseKey;
-use crate::leases::backend::{Batch, BatchResult, Grant};
+use crate::leases::api::Grant;
+use crate::leases::backend::{Batch, BatchResult};
 use crate::leases::state::Time;
 
 /// How many dead processes may be noted as waiting at one time: without a bound there would be no

@@ -8,7 +8,8 @@
 use std::time::Duration;
 
 use super::rules::Rules;
-use crate::leases::backend::{Grant, Ticket};
+use crate::leases::api::Grant;
+use crate::leases::backend::Ticket;
 use crate::leases::state::State;
 use crate::leases::{LeaseKey, MARGIN};
 
