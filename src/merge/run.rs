@@ -48,6 +48,8 @@ pub(super) struct Run<'p, 'w> {
     pub(super) begun_at: Option<DateTime<Utc>>,
     /// How many merges were settled since Marketo's own record of them was looked for.
     pub(super) unwitnessed: usize,
+    /// Whether it was looked for in this run.
+    pub(super) looked_for_witness: bool,
     /// How many rounds in a row sent nothing.
     pub(super) idle: usize,
     pub(super) watch: &'w mut dyn Watch,
@@ -76,6 +78,7 @@ impl<'p, 'w> Run<'p, 'w> {
             stopped: None,
             begun_at: None,
             unwitnessed: 0,
+            looked_for_witness: false,
             idle: 0,
             watch,
         }

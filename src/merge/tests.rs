@@ -30,6 +30,7 @@ mod objects;
 mod programs;
 mod settling;
 mod stopping;
+mod witnessed;
 
 /// Whoever runs these tests asks for each group, however large.
 const NAMED: Known = Known { cause: None, named: true };

@@ -25,7 +25,11 @@ use crate::lead::LeadId;
 use crate::ledger::{Finding, FindingKind, Ledger, Unwitnessed, WitnessKind};
 use crate::marketo::{self, MergeRecord, ReadHistory};
 
-/// How many merges one reading of the log serves at least while a run goes on.
+/// After so many merges of a run the log is read first: what contradicts all of them is found
+/// early.
+const FIRST: usize = 10;
+
+/// How many merges one later reading serves at least while a run goes on.
 const MERGES: usize = 250;
 
 /// So old are the merges at most that are looked for while a run goes on.
@@ -223,10 +227,11 @@ impl<M: MergeClient> Merge<'_, M> {
         run: &mut Run<'_, '_>,
         at_the_end: bool,
     ) -> Result<(), Error> {
-        if run.unwitnessed == 0 || (!at_the_end && run.unwitnessed < MERGES) {
+        let enough = if run.looked_for_witness { MERGES } else { FIRST };
+        if run.unwitnessed == 0 || (!at_the_end && run.unwitnessed < enough) {
             return Ok(());
         }
-        run.unwitnessed = 0;
+        (run.unwitnessed, run.looked_for_witness) = (0, true);
         let since = if at_the_end { run.begun_at } else { Some((self.now)() - RECENT) };
         for Contradiction { survivor, what } in self.look_for_witness(since).await? {
             run.add_words(survivor, &what);

@@ -1,11 +1,14 @@
 //! Marketo's own record of merges in a certificate, and what survivors are members of.
 
 use std::fs;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 
+use mkto_sandbox::{Meanwhile, Moment};
 use serde_json::{Value, json};
 
 use super::history::offline;
-use crate::support::merging::{fill_cache, merge};
+use crate::support::merging::{command, fill_cache, merge};
 use crate::support::sandboxes::with;
 use crate::support::{Instance, Run, quick, wait};
 
@@ -76,8 +79,29 @@ fn what_marketos_record_contradicts_stops_the_run_and_stays_open() {
 }
 
 #[test]
-fn a_row_that_comes_late_is_a_record_of_its_own_and_older_files_verify_still() {
-    let instance = pairs(&["merge_activity=late"]);
+fn a_contradiction_stops_a_long_run_before_its_end() {
+    let instance = with(&["merge_record=other_user"]);
+    for n in 0..80 {
+        for _ in 0..2 {
+            instance.sandbox.put_lead(&json!({"email": format!("p{n}@example.com")}));
+        }
+    }
+    fill_cache(&instance);
+    let run = merge(&instance, &["--confirm", "--json"]).expect_code(1);
+    let merged = run.json()["merged"].as_u64().unwrap();
+    assert!((10..60).contains(&merged), "{merged}: {}", run.stderr);
+    assert_eq!(run.json()["complete"], false);
+}
+
+/// Looks again for run 1, at Marketo, and gives its certificate.
+fn look_again(instance: &Instance) -> Run {
+    let mut command = instance.command(["certificate", "show", "1", "--look", "--json"]);
+    Run::of(command.env("MKTO_AUDIT_DB", instance.path("cache.db")))
+}
+
+#[test]
+fn a_later_look_is_a_record_of_its_own_and_older_files_verify_still() {
+    let instance = pairs(&["merge_activity=hidden"]);
     merge(&instance, &["--confirm"]).expect_code(0);
     let before = certificate(&instance);
     assert_eq!(before["afterwards"]["marketo"]["not_seen"], 2, "{before:#}");
@@ -86,13 +110,9 @@ fn a_row_that_comes_late_is_a_record_of_its_own_and_older_files_verify_still() {
     for (path, flag) in paths.iter().zip(["--html", "--json", "--csv"]) {
         offline(&instance, &["certificate", "show", "1", flag, path]).expect_code(0);
     }
-    // Three minutes of Marketo's time.
-    let mut after = Value::Null;
-    wait::until("Marketo's record of the merges", || {
-        let mut command = instance.command(["certificate", "show", "1", "--look", "--json"]);
-        after = Run::of(command.env("MKTO_AUDIT_DB", instance.path("cache.db"))).json();
-        after["afterwards"]["marketo"]["seen"] == 2
-    });
+    let after = look_again(&instance).expect_code(0).json();
+    assert_eq!(after["afterwards"]["marketo"]["not_seen"], 2, "{after:#}");
+    assert_ne!(before["afterwards"]["marketo_at"], after["afterwards"]["marketo_at"]);
     assert_eq!(before["chain"]["seal"], after["chain"]["seal"], "what was sealed stays");
     assert_eq!(before["group"], after["group"]);
     let (early, late) =
@@ -120,22 +140,57 @@ fn a_row_that_comes_late_is_a_record_of_its_own_and_older_files_verify_still() {
     forged(&|file| file["witness"][0]["calls"][0]["body"]["winner"] = json!(9));
     let said = forged(&|file| file["afterwards"]["marketo"]["seen"] = json!(7));
     assert!(said.contains("does not follow from them"), "{said}");
-    // With nothing left to look for Marketo is not asked.
-    let calls = instance.sandbox.calls();
-    let mut again = instance.command(["certificate", "show", "1", "--look"]);
-    let again = Run::of(again.env("MKTO_AUDIT_DB", instance.path("cache.db")));
-    assert!(again.stderr.contains("nothing of this run is left"), "{}", again.picture());
-    assert_eq!(instance.sandbox.calls(), calls);
+}
+
+/// A run that is killed when its merges are settled and it has looked for nothing yet.
+fn killed_before_it_looked() -> Instance {
+    let instance = pairs(&[]);
+    let pid = Arc::new(Mutex::new(None::<u32>));
+    let end = Arc::clone(&pid);
+    let kill = move |_: &mkto_sandbox::Screens<'_>| {
+        if let Some(id) = end.lock().unwrap().take() {
+            drop(std::process::Command::new("kill").args(["-KILL", &id.to_string()]).status());
+        }
+    };
+    let run = Meanwhile::Run(Box::new(kill));
+    instance.sandbox.at_moment("/activities/leadchanges", 1, Moment::Before, run);
+    let mut held = pid.lock().unwrap();
+    let mut child = command(&instance, &["--confirm"]);
+    let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    *held = Some(child.id());
+    drop(held);
+    assert_eq!(wait::end_of(&mut child).code(), None, "killed");
+    instance
 }
 
 #[test]
-fn the_next_run_looks_for_what_was_not_seen() {
-    let instance = pairs(&["merge_activity=late"]);
+fn what_a_killed_run_did_not_look_for_is_looked_for_on_request_and_then_never_again() {
+    let instance = killed_before_it_looked();
+    let before = certificate(&instance);
+    let looked_for = |certificate: &Value, word: &str| {
+        let afterwards = &certificate["afterwards"];
+        (afterwards["marketo"][word].clone(), afterwards["members"][word].clone())
+    };
+    assert_eq!(looked_for(&before, "not_looked_for"), (json!(2), json!(2)), "{before:#}");
+    assert_eq!(before["chain"]["last"], before["chain"]["seal"]);
+    let after = look_again(&instance).expect_code(0).json();
+    assert_eq!(after["afterwards"]["marketo"]["seen"], 2, "{after:#}");
+    assert_eq!(after["afterwards"]["members"]["carried"], 2, "{after:#}");
+    assert_eq!(before["group"], after["group"]);
+    let calls = instance.sandbox.calls();
+    let again = look_again(&instance).expect_code(0);
+    assert!(again.stderr.contains("nothing of this run is left"), "{}", again.picture());
+    assert_eq!(again.json(), after);
+    assert_eq!(instance.sandbox.calls(), calls, "Marketo is not asked");
+}
+
+#[test]
+fn the_next_run_looks_for_what_a_killed_one_did_not() {
+    let instance = killed_before_it_looked();
     merge(&instance, &["--confirm"]).expect_code(0);
-    wait::until("Marketo's record of the merges", || {
-        merge(&instance, &["--confirm"]).expect_code(0);
-        certificate(&instance)["afterwards"]["marketo"]["seen"] == 2
-    });
+    let after = certificate(&instance);
+    assert_eq!(after["afterwards"]["marketo"]["seen"], 2, "{after:#}");
+    assert_eq!(after["afterwards"]["members"]["carried"], 2, "{after:#}");
 }
 
 #[test]

@@ -137,7 +137,11 @@ pub(super) struct World {
     late: Vec<(Instant, Merging)>,
     /// What Marketo's log has of merges.
     pub(super) recorded: Vec<MergeRecord>,
-    /// Whether the API user may not read it.
+    /// Whether its merges leave no row there.
+    pub(super) records_nothing: bool,
+    /// Whether the API user may not read of merges.
+    pub(super) denies_merges: bool,
+    /// Whether the API user may not read of changed values.
     pub(super) denies_log: bool,
     /// And of changed values.
     pub(super) changes: Vec<LeadChange>,
@@ -147,6 +151,8 @@ pub(super) struct World {
     pub(super) standing: BTreeMap<(u64, LeadId), String>,
     /// Whether Marketo says that it has set a status, and has not.
     pub(super) sets_no_status: bool,
+    /// Whether a merge takes its losers off their lists.
+    pub(super) drops_lists: bool,
     /// Whether a merge drops the program memberships of its losers.
     pub(super) drops_memberships: bool,
     /// The code with which the members of a program are refused once a merge was made.
@@ -221,23 +227,25 @@ impl World {
         if !present(&merging.winner) || !merging.losers.iter().all(present) {
             return;
         }
-        self.recorded.push(MergeRecord {
-            winner: merging.winner,
-            then: None,
-            losers: merging.losers.clone(),
-            at: None,
-            request_id: None,
-            user: None,
-            method: None,
-            source: None,
-            by_another_user: false,
-        });
+        if !self.records_nothing {
+            self.recorded.push(MergeRecord {
+                winner: merging.winner,
+                then: None,
+                losers: merging.losers.clone(),
+                at: None,
+                request_id: None,
+                user: None,
+                method: None,
+                source: None,
+                by_another_user: false,
+            });
+        }
         let first = merging.losers.first().and_then(|id| self.leads.get(id)).cloned();
         for loser in &merging.losers {
             self.leads.remove(loser);
             self.into.insert(*loser, merging.winner);
             for members in self.lists.values_mut() {
-                if members.remove(loser) {
+                if members.remove(loser) && !self.drops_lists {
                     members.insert(merging.winner);
                 }
             }

@@ -26,6 +26,9 @@ impl ReadHistory for Fake {
     ) -> Result<Vec<MergeRecord>> {
         self.arrive().await;
         let world = self.world();
+        if world.denies_merges {
+            return Err(refused("GET /rest/v1/activities.json", "603"));
+        }
         let concerns = |record: &&MergeRecord| {
             record.at.is_none_or(|at| at >= since)
                 && std::iter::once(&record.winner)
