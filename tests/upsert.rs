@@ -1,5 +1,6 @@
 //! `mkto-audit upsert`: no duplicate, whatever the weather; every line has its result.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::Stdio;
 use std::time::Duration;
@@ -118,6 +119,31 @@ fn thirty_five_calls_write_three_thousand_mixed_records_and_read_them_back() {
     assert_eq!((run["created"].as_u64(), run["updated"].as_u64()), (Some(1_500), Some(1_500)));
     assert!(run["calls"].as_u64().unwrap() <= 35, "{} calls", run["calls"]);
     assert_eq!(duplicates(&instance), [""; 0]);
+}
+
+/// More lines of one person than are handed over together, and more lines than a run has under way
+/// at once.
+#[test]
+fn lines_of_one_person_are_written_in_their_order_however_many_there_are() {
+    let instance = Instance::start(quick());
+    let mut lines = "email,firstName\n".to_owned();
+    for n in 0..950 {
+        writeln!(lines, "many@example.com,First {n}").unwrap();
+    }
+    for n in 0..3_050 {
+        writeln!(lines, "p{n}@example.com,Once").unwrap();
+    }
+    let file = instance.file("people.csv", lines);
+    let mut command = instance.command(["upsert", file.to_str().unwrap(), "--confirm", "--json"]);
+    command.env(UNHURRIED.0, UNHURRIED.1).env("MKTO_AUDIT__LIMITS__CONCURRENCY", "1");
+    let run = Run::of(&mut command).expect_code(0).json();
+    let [created, updated, coalesced] =
+        ["created", "updated", "coalesced"].map(|status| run[status].as_u64().unwrap());
+    assert_eq!((created, updated + coalesced), (3_051, 949));
+    let leads = instance.sandbox.leads();
+    assert_eq!(leads.len(), 3_051);
+    let many = leads.iter().find(|lead| lead.fields["email"] == "many@example.com").unwrap();
+    assert_eq!(many.fields["firstName"], "First 949");
 }
 
 #[test]

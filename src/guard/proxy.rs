@@ -16,7 +16,6 @@ mod handler;
 mod identity;
 mod metrics;
 mod min_rate;
-mod origin;
 mod parse;
 mod refusals;
 mod response;

@@ -17,7 +17,7 @@ use crate::marketo::{Clock, SYNC_LIMIT, longest};
 /// The store of leases, and how long leases last.
 #[derive(Debug)]
 pub(super) struct Hold {
-    leases: SharedLeases,
+    pub(super) leases: SharedLeases,
     /// How long a lease lasts that was not renewed.
     unsent: Duration,
     clock: Clock,
@@ -70,10 +70,6 @@ impl Hold {
         }
         self.release(back).await;
         Ok((ready, waiting))
-    }
-
-    pub(super) async fn wait(&self, keys: &BTreeSet<LeaseKey>) -> Result<Vec<Lease>, LeaseError> {
-        self.leases.acquire(keys).await
     }
 
     /// Renews leases until they are lost, or their writer has gone.

@@ -22,7 +22,7 @@ use super::unit::{Item, Number, Sharing, Submitted, Unit};
 use crate::leases::LeaseKey;
 use crate::marketo::BATCH;
 
-/// How things stand at a moment.
+/// How many records wait at a moment, and since when.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Standing {
     pub(crate) waiting: usize,

@@ -48,9 +48,9 @@ pub(super) enum Command<O> {
 enum Event<O> {
     /// A turn has come, or there is none.
     Turn(ApiUser, Result<Slot, NoCall>),
-    /// A step was made; the turn is one that it did not use.
+    /// A step is done, and the turn that it did not use.
     Step(Results<O>, Option<Slot>),
-    /// Leases were released: the first records are finished, and the second are sent anew.
+    /// Leases were released. The numbers are of records that are finished; the items are sent anew.
     Released(Vec<Number>, Vec<Item<O>>),
     /// A record has waited for its leases, and has them or not.
     Granted(Item<O>, Result<Vec<Lease>, LeaseError>),
@@ -287,7 +287,7 @@ impl<S: Sender> Supervisor<S> {
         let calls = Arc::clone(&self.calls);
         self.spawn(Charge::Records(vec![item.number]), async move {
             calls.hold.release(ended).await;
-            let granted = calls.hold.wait(&item.record.leases).await;
+            let granted = calls.hold.leases.acquire(&item.record.leases).await;
             Event::Granted(item, granted)
         });
     }

@@ -25,7 +25,7 @@ struct Stalled;
 #[derive(Debug, Clone)]
 pub(super) struct LastMoved(Arc<Mutex<Instant>>);
 
-/// A body as it is, but for what is done when a frame is asked for.
+/// A body that is watched: `poll` asks it for each frame.
 struct Through<B, F> {
     body: B,
     poll: F,

@@ -11,9 +11,9 @@ use hyper::{Request, Response, StatusCode};
 
 use super::classify::{FORM, JSON, media_type, method_of_form};
 use super::forward::{Forwarder, Limits};
-use super::origin::{Origin, fingerprint};
 use super::parse::{Refused, parse};
 use super::response::{Answer, Body, answer, timed_out};
+use super::sender::{Origin, fingerprint};
 use super::settings::CreateDuplicate;
 use crate::guard::engine::admission::Admission;
 use crate::guard::engine::{Action, ApiUser, Endpoint, Engine, Waited, WriteRequest};

@@ -103,7 +103,7 @@ impl Service {
     pub(super) async fn finish(&self, background: JoinHandle<()>) {
         match &self.writes {
             Writes::Watched(shadow) => {
-                // It ends by itself, and a fault in it is told of by its panic.
+                // It ends by itself. A panic in it is in the log already.
                 background.await.ok();
                 shadow.save().await;
                 shadow.tell(true);
