@@ -87,7 +87,7 @@ impl Group {
         Self { key, leads, births: Vec::new() }
     }
 
-    /// The same group, with what the activity log says of how its leads came to be.
+    /// The same group, with the births of its leads from the activity log.
     #[must_use]
     pub fn with_births(mut self, mut births: Vec<Birth>) -> Self {
         births.sort_by_key(|birth| (birth.at, birth.born_as, birth.lead));

@@ -36,7 +36,7 @@ impl KeySpec {
         Self { fields, within_partition, kinds: BTreeMap::new() }
     }
 
-    /// The same, with what the schema says of the fields: their data types, where it has them.
+    /// The same, with the data types of the fields by the schema, where it has them.
     #[must_use]
     pub fn by_schema<'s>(self, data_type: impl Fn(&str) -> Option<&'s str>) -> Self {
         let kind = |field: &str| data_type(field).map(KeyKind::of_type);

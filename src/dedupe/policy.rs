@@ -70,7 +70,7 @@ pub struct CauseRules {
 }
 
 impl Policy {
-    /// The policy for groups of a cause: the general one, with what is said of this cause.
+    /// The policy for groups of a cause: the general one, with the settings of this cause on top.
     pub fn for_cause(&self, cause: Option<Cause>) -> Cow<'_, Self> {
         let Some(rules) = cause.and_then(|cause| self.causes.get(&cause)) else {
             return Cow::Borrowed(self);

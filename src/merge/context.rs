@@ -29,7 +29,7 @@ const DESCRIBED_FOR: Duration = Duration::from_secs(10 * 60);
 /// For so many days a field counts as one whose updates are blocked after it was seen to be.
 const NOT_TAKEN_DAYS: i64 = 30;
 
-/// So long after a stop a look at what was sent may still take.
+/// How long a look at an open call may still take after a stop.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// A merge run on one instance: the way to Marketo, the ledger, and how far to go.

@@ -121,7 +121,7 @@ impl<M: MergeClient> Merge<'_, M> {
         tracing::info!(%call, winner = work.group.winner, losers = step.losers().len(), %state, "merge call");
         let refused = answer.as_ref().err().filter(|_| state == State::Refused);
         let own = refused.is_some_and(marketo::Error::concerns_the_group_alone);
-        // That a lead of it is gone says so by itself.
+        // A lead that is gone is seen by the next look anyway.
         if let Some(said) =
             refused.filter(|_| own).and_then(Said::of).filter(|said| said.code != "1004")
         {

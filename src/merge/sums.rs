@@ -2,13 +2,14 @@
 //! of it is lost.
 //!
 //! For: a run that was killed between write and merge, and whose ledger is gone. The winner then
-//! holds the sum, and its losers are still there: planned anew, their numbers would be added a
+//! holds the sum, and its losers are still there. Planned anew, their numbers would be added a
 //! second time. Marketo's log of changes tells: the field went up by exactly what the losers hold.
-//! It is read only where a group has such a field, and only while the ledger is younger than what
-//! it could have forgotten. Of a score the log does not say who changed it: a campaign that
-//! happened to add just as much counts as ours, and the plan shows from where to where the field
-//! goes. Never: adds up where the log cannot be read, or cannot have the last minutes yet; the
-//! group is left alone, with words.
+//! The log is read only where a group has such a field, and only while the ledger is younger than
+//! what it could have forgotten. The log does not say who changed a score. A campaign that happened
+//! to add just as much counts as ours, and the plan shows the field before and after.
+//!
+//! Never: adds up where the log cannot be read, or cannot have the last minutes yet. The group is
+//! left alone then, and the report says why.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -39,7 +40,7 @@ const API: &str = "Web service API";
 /// What the log says of groups with a sum, by their winners.
 #[derive(Debug, Default)]
 pub(super) struct Sums {
-    /// Those that hold a sum already, which is to be taken back before they are planned.
+    /// Winners that hold a sum already. It is taken back before they are planned.
     pub(super) held: BTreeSet<LeadId>,
     /// Those that are left alone, and why.
     pub(super) unknown: BTreeMap<LeadId, String>,

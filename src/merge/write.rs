@@ -45,7 +45,7 @@ pub(super) struct WriteResult {
     pub(super) sent: BTreeSet<LeadId>,
     /// The rest was not sent: the look that it rests on had become too old, or the run is to stop.
     pub(super) withheld: bool,
-    /// The run is to stop, and what became of it is not known. The ledger keeps it open.
+    /// The run is to stop before the outcome is known. The ledger keeps the call open.
     pub(super) open: bool,
 }
 

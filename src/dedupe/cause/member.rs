@@ -1,4 +1,4 @@
-//! A lead of a group, with what is known of its birth: when it came, how, and by whose call.
+//! A lead of a group and its birth, as far as that is known: when it came, how, and by whose call.
 
 use chrono::{DateTime, TimeDelta, Utc};
 

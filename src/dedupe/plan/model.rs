@@ -211,7 +211,7 @@ pub struct Seen {
     /// Digests of the values that the decision looked at, by field, so that what changed can be
     /// found.
     pub digests: BTreeMap<String, String>,
-    /// The values themselves, so that what changed can be shown; a blank is not in it.
+    /// The values themselves, so that changes can be shown; blanks are left out.
     #[serde(default)]
     pub values: BTreeMap<String, Value>,
 }

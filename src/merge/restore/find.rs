@@ -19,7 +19,7 @@ pub enum Which {
     Lead(LeadId),
 }
 
-/// A lead that a merge of this program took, with what was kept of its group.
+/// A lead that was lost in a merge of this program, with the backups of its group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loss {
     /// The merge.

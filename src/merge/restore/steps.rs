@@ -18,13 +18,13 @@ use crate::marketo::{
     UntilStopped,
 };
 
-/// So long after a stop a step of the lead under way may wait for its turn.
+/// How long after a stop a step of the lead under way may still wait for its turn.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Why steps did not go as they should, by what they were about.
+/// Why steps failed, by list, program or object.
 pub(super) type Said = BTreeMap<String, String>;
 
-/// What a step names what it was about: for [`Said`].
+/// The name of a list, for [`Said`].
 pub(super) fn of_list(list: u64) -> String {
     format!("list {list}")
 }
@@ -234,7 +234,7 @@ pub(super) fn held_in(live: &Live, program: u64) -> Option<(Named, Map<String, V
     live.programs.iter().filter_map(membership).find(|(held, _)| held.id == program)
 }
 
-/// A list or program in words, for what is told of it.
+/// A list or program in words, for messages.
 pub(super) fn told(kind: &str, named: &Named) -> String {
     format!("{kind} {}", in_words(named))
 }
