@@ -128,7 +128,9 @@ fn the_four_actions_do_what_is_documented() {
 
 #[test]
 fn a_merge_follows_the_letter() {
-    let instance = Instance::start(quick());
+    let mut options = quick();
+    options.set_knob("loser_rows=stay").unwrap();
+    let instance = Instance::start(options);
     let caller = Caller::new(&instance);
     let put = |fields: Value| instance.sandbox.put_lead(&fields);
     let winner = put(json!({"email": "ada@example.com", "vip": null, "unsubscribed": false}));

@@ -1,7 +1,5 @@
 //! What tests order for the calls to come, and what they ask about the past.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::meddle::screens::{Meanwhile, Meddled, Moment};
@@ -19,6 +17,12 @@ pub struct ObjectSpec {
     pub link_field: String,
     /// What `customobjects.json` and `describe.json` tell of its links.
     pub relations: Vec<Relation>,
+    /// By which fields its rows are told apart.
+    pub dedupe_fields: Vec<String>,
+    /// Whether the CRM manages its rows, so that no caller may write them.
+    pub crm_managed: bool,
+    /// The fields that no caller may change once a row is there.
+    pub fixed: Vec<String>,
     /// Code and words with which every call for it is refused (`603`, `1020`, …); the list of
     /// objects shows it all the same.
     pub refused: Option<(String, String)>,
@@ -37,8 +41,41 @@ impl ObjectSpec {
             name: name.to_owned(),
             link_field: link_field.to_owned(),
             relations: vec![relation],
+            dedupe_fields: vec!["rowId".to_owned()],
+            crm_managed: false,
+            fixed: Vec::new(),
             refused: None,
         }
+    }
+
+    /// The same, its rows told apart by these fields.
+    #[must_use]
+    pub fn keyed_by(self, fields: &[&str]) -> Self {
+        Self { dedupe_fields: fields.iter().map(|field| (*field).to_owned()).collect(), ..self }
+    }
+
+    /// The same as a bridge: each of its rows links a lead to a row of another object, too.
+    #[must_use]
+    pub fn bridge_to(mut self, object: &str, link_field: &str, related_field: &str) -> Self {
+        self.relations.push(Relation {
+            field: link_field.to_owned(),
+            object: object.to_owned(),
+            related_field: related_field.to_owned(),
+        });
+        self
+    }
+
+    /// The same, managed by the CRM.
+    #[must_use]
+    pub fn crm_managed(self) -> Self {
+        Self { crm_managed: true, ..self }
+    }
+
+    /// The same with a field that no caller may change.
+    #[must_use]
+    pub fn fixed(mut self, field: &str) -> Self {
+        self.fixed.push(field.to_owned());
+        self
     }
 
     /// The same, refused to whoever asks for it.
@@ -56,8 +93,11 @@ impl Sandbox {
             display_name: spec.name.clone(),
             link_field: spec.link_field.clone(),
             relations: spec.relations.clone(),
+            dedupe_fields: spec.dedupe_fields.clone(),
+            crm_managed: spec.crm_managed,
+            fixed: spec.fixed.clone(),
             refused: spec.refused.clone(),
-            rows: BTreeMap::new(),
+            ..CustomObject::default()
         };
         objects::put_object(&mut self.shared.world().objects, object);
     }
@@ -66,7 +106,25 @@ impl Sandbox {
     /// GUID.
     pub fn put_object_row(&self, name: &str, row: &Value) -> String {
         let row = row.as_object().cloned().unwrap_or_default();
-        objects::put_object_row(&mut self.shared.world().objects, name, row)
+        objects::put_object_row(&mut self.shared.world(), name, row)
+    }
+
+    /// The rows of a custom object, each with its GUID, in the order in which they came.
+    pub fn object_rows(&self, name: &str) -> Vec<Value> {
+        let world = self.shared.world();
+        let object = world.objects.iter().find(|object| object.name == name);
+        object
+            .into_iter()
+            .flat_map(|object| object.rows.values().cloned().map(Value::Object))
+            .collect()
+    }
+
+    /// From now on every write of this row is skipped with this code and these words.
+    pub fn refuse_row(&self, name: &str, guid: &str, code: &str, message: &str) {
+        let mut world = self.shared.world();
+        if let Some(object) = world.objects.iter_mut().find(|object| object.name == name) {
+            object.refused_rows.insert(guid.to_owned(), (code.to_owned(), message.to_owned()));
+        }
     }
 
     /// While the nth such call from now runs (1 is the next), somebody does this: when the call has

@@ -15,6 +15,7 @@ use super::schema;
 use super::view::shown_fields;
 use super::world::by_hand;
 use super::world::log::What;
+use super::world::objects;
 
 pub(super) mod screens;
 pub(super) mod script;
@@ -81,6 +82,11 @@ impl Actions for Hands<'_> {
 
     fn put(&self, fields: &Value) -> u64 {
         by_hand::put(&mut self.shared.world(), fields, now())
+    }
+
+    fn put_row(&self, object: &str, row: &Value) -> String {
+        let row = row.as_object().cloned().unwrap_or_default();
+        objects::put_object_row(&mut self.shared.world(), object, row)
     }
 
     fn fail_next(&self, endpoint: &str, fault: Fault) {

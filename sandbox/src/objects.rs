@@ -1,13 +1,15 @@
 //! Custom objects: rows that belong to leads by the value of a lead's field.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Refused, refused, skipped};
 use super::instance::Shared;
 use super::request::{BATCH, Request};
-use super::world::objects::{self, CustomObject, GUID};
+use super::world::objects::{CustomObject, GUID, text};
+
+pub(super) mod sync;
 
 /// The objects, each with its relationship to the lead.
 pub(super) fn list(shared: &Shared) -> Answer {
@@ -25,7 +27,8 @@ pub(super) fn describe(shared: &Shared, name: &str) -> Result<Answer, Refused> {
     Ok(Answer::Rows(vec![row]))
 }
 
-/// Rows whose field has one of the values.
+/// Rows whose field has one of the values, a page at a time. Fields that nobody asked for are left
+/// out, but for the GUID.
 pub(super) fn query(shared: &Shared, request: &Request, name: &str) -> Result<Answer, Refused> {
     let filter = request
         .param("filterType")
@@ -36,56 +39,41 @@ pub(super) fn query(shared: &Shared, request: &Request, name: &str) -> Result<An
     }
     let world = shared.world();
     let object = find(&world.objects, name)?;
-    if filter != object.link_field && filter != GUID {
+    let filter = if filter == "idField" { GUID } else { filter };
+    if !searchable(object).contains(filter) {
         return Err(refused("1003", format!("Field '{filter}' is not searchable")));
     }
-    let rows = object
+    let asked: BTreeSet<String> = request.param_list("fields").into_iter().collect();
+    let known: BTreeSet<String> = fields(object)
+        .iter()
+        .filter_map(|field| Some(field.get("name")?.as_str()?.to_owned()))
+        .chain(["createdAt".to_owned(), "updatedAt".to_owned()])
+        .collect();
+    if let Some(unknown) = asked.iter().find(|field| !known.contains(*field)) {
+        return Err(refused("1006", format!("Field '{unknown}' not found")));
+    }
+    let after = request.param("nextPageToken").unwrap_or_default();
+    let size = request.batch_size()?;
+    let mut found: Vec<(&String, &Map<String, Value>)> = object
         .rows
-        .values()
-        .filter(|row| {
+        .iter()
+        .filter(|(guid, _)| guid.as_str() > after)
+        .filter(|(_, row)| {
             row.get(filter).is_some_and(|held| values.iter().any(|value| *value == text(held)))
         })
-        .cloned()
-        .zip(0_u64..)
-        .map(|(mut row, seq)| {
-            row.insert("seq".to_owned(), json!(seq));
-            Value::Object(row)
-        })
         .collect();
-    Ok(Answer::Rows(rows))
-}
-
-/// Writes rows: by GUID where one is given, else anew.
-pub(super) fn sync(shared: &Shared, request: &Request, name: &str) -> Result<Answer, Refused> {
-    let body = request.json()?;
-    let input = Request::input(&body, "Records not specified")?;
-    let may_create = body.get("action").and_then(Value::as_str) != Some("updateOnly");
-    let mut world = shared.world();
-    let object = find_mut(&mut world.objects, name)?;
-    let rows = input
-        .iter()
-        .zip(0_u64..)
-        .map(|(row, seq)| {
-            let Some(row) = row.as_object() else { return skipped("1003", "Invalid record") };
-            let known = row
-                .get(GUID)
-                .and_then(Value::as_str)
-                .filter(|guid| object.rows.contains_key(*guid));
-            match known {
-                Some(guid) => {
-                    let guid = guid.to_owned();
-                    object.rows.entry(guid.clone()).or_default().extend(row.clone());
-                    json!({"seq": seq, "status": "updated", GUID: guid})
-                }
-                None if may_create => {
-                    let guid = objects::add_row(object, row.clone());
-                    json!({"seq": seq, "status": "created", GUID: guid})
-                }
-                None => skipped("1013", "Record not found"),
-            }
-        })
-        .collect();
-    Ok(Answer::Rows(rows))
+    let more = found.len() > size;
+    found.truncate(size);
+    let next = found.last().filter(|_| more).map(|(guid, _)| (*guid).clone());
+    let rows = found.iter().zip(0_u64..).map(|((_, row), seq)| {
+        let is_shown =
+            |name: &String| asked.is_empty() || asked.contains(name) || name.as_str() == GUID;
+        let mut row: Map<String, Value> =
+            (*row).clone().into_iter().filter(|(name, _)| is_shown(name)).collect();
+        row.insert("seq".to_owned(), json!(seq));
+        Value::Object(row)
+    });
+    Ok(Answer::Page { rows: rows.collect(), next, more: more.then_some(true) })
 }
 
 /// Deletes rows by GUID.
@@ -94,6 +82,9 @@ pub(super) fn delete(shared: &Shared, request: &Request, name: &str) -> Result<A
     let input = Request::input(&body, "Records not specified")?;
     let mut world = shared.world();
     let object = find_mut(&mut world.objects, name)?;
+    if object.crm_managed {
+        return Err(of_the_crm(name));
+    }
     let rows = input
         .iter()
         .zip(0_u64..)
@@ -106,6 +97,10 @@ pub(super) fn delete(shared: &Shared, request: &Request, name: &str) -> Result<A
         })
         .collect();
     Ok(Answer::Rows(rows))
+}
+
+fn of_the_crm(name: &str) -> Refused {
+    refused("1018", format!("Object '{name}' is managed by the CRM and cannot be written"))
 }
 
 /// An object by name, if the API user may read it.
@@ -133,6 +128,16 @@ fn readable(object: &CustomObject) -> Result<(), Refused> {
         .map_or(Ok(()), |(code, message)| Err(refused(code.clone(), message.clone())))
 }
 
+/// The fields by which rows can be looked up one by one.
+fn searchable(object: &CustomObject) -> BTreeSet<&str> {
+    let links = object.relations.iter().map(|relation| relation.field.as_str());
+    let mut all: BTreeSet<&str> = links.chain([object.link_field.as_str(), GUID]).collect();
+    if let [field] = object.dedupe_fields.as_slice() {
+        all.insert(field);
+    }
+    all
+}
+
 fn described(object: &CustomObject) -> Value {
     let relationships = object.relations.iter().map(|relation| {
         json!({
@@ -141,6 +146,7 @@ fn described(object: &CustomObject) -> Value {
             "relatedTo": {"name": relation.object, "field": relation.related_field},
         })
     });
+    let searchable: Vec<[&str; 1]> = searchable(object).into_iter().map(|name| [name]).collect();
     json!({
         "name": object.name,
         "apiName": object.name,
@@ -151,44 +157,43 @@ fn described(object: &CustomObject) -> Value {
         "updatedAt": "2021-01-01T00:00:00Z",
         "state": "approved",
         "idField": GUID,
-        "dedupeFields": [],
-        "searchableFields": [[object.link_field], [GUID]],
+        "dedupeFields": object.dedupe_fields,
+        "searchableFields": searchable,
         "relationships": relationships.collect::<Vec<_>>(),
     })
 }
 
-/// The GUID, the link, and whatever else stands in the rows.
+/// The GUID, the link, and whatever else stands in the rows or tells them apart.
 fn fields(object: &CustomObject) -> Vec<Value> {
-    let field = |name: &str, data_type: &str| {
+    let by_id: BTreeMap<&str, bool> = object
+        .relations
+        .iter()
+        .map(|relation| (relation.field.as_str(), relation.is_by_id()))
+        .collect();
+    let field = |name: &str| {
+        let is_number = by_id.get(name).copied().unwrap_or_default();
         let mut field = json!({
             "name": name,
             "displayName": name,
-            "dataType": data_type,
-            "updateable": name != GUID,
-            "crmManaged": false,
+            "dataType": if is_number { "integer" } else { "string" },
+            "updateable": name != GUID
+                && !object.crm_managed
+                && !object.fixed.iter().any(|fixed| fixed == name),
+            "crmManaged": object.crm_managed && name != GUID,
         });
-        if let Some(members) = field.as_object_mut().filter(|_| data_type == "string") {
+        if let Some(members) = field.as_object_mut().filter(|_| !is_number) {
             members.insert("length".to_owned(), json!(255));
         }
         field
     };
-    let numbers =
-        object.rows.values().any(|row| row.get(&object.link_field).is_some_and(Value::is_number));
-    let names: BTreeSet<&String> = object.rows.values().flat_map(Map::keys).collect();
-    let others = names.into_iter().filter(|name| *name != GUID && **name != object.link_field);
-    let mut fields = vec![
-        field(GUID, "string"),
-        field(&object.link_field, if numbers { "integer" } else { "string" }),
-    ];
-    fields.extend(others.map(|name| field(name, "string")));
-    fields
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+    let in_rows = object.rows.values().flat_map(Map::keys).map(String::as_str);
+    let links = object.relations.iter().map(|relation| relation.field.as_str());
+    let others: BTreeSet<&str> = in_rows
+        .chain(links)
+        .chain(object.dedupe_fields.iter().map(String::as_str))
+        .filter(|name| *name != GUID && *name != object.link_field)
+        .collect();
+    [GUID, object.link_field.as_str()].into_iter().chain(others).map(field).collect()
 }
 
 fn not_found(name: &str) -> Refused {

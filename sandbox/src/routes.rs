@@ -117,7 +117,7 @@ async fn route(
             objects::query(shared, request, name).into()
         }
         ("POST", ["rest", "v1", "customobjects", name]) => {
-            objects::sync(shared, request, name).into()
+            objects::sync::rows(shared, request, name).into()
         }
         ("POST", ["rest", "v1", "customobjects", name, "delete"]) => {
             objects::delete(shared, request, name).into()

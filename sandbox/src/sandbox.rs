@@ -214,7 +214,7 @@ impl Sandbox {
     /// there is none.
     pub fn put_custom_object(&self, name: &str, lead: u64) {
         let mut world = self.shared.world();
-        objects::put_object_row(&mut world.objects, name, objects::row_of(lead));
+        objects::put_object_row(&mut world, name, objects::row_of(lead));
     }
 }
 

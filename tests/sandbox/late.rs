@@ -256,5 +256,99 @@ fn custom_objects_show_their_link_as_it_was_written_and_may_be_refused() {
         caller.get("/rest/v1/customobjects/o4_c/describe.json")["result"][0]["fields"].clone();
     let names: Vec<&str> =
         fields.as_array().unwrap().iter().map(|field| field["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["marketoGUID", "owner", "model"]);
+    assert_eq!(names, ["marketoGUID", "owner", "model", "rowId"]);
+}
+
+/// Sends records to an object.
+fn sync(caller: &Caller, object: &str, body: &serde_json::Value) -> serde_json::Value {
+    caller.post(&format!("/rest/v1/customobjects/{object}.json"), body)
+}
+
+#[test]
+fn rows_are_linked_by_guid_unless_their_key_is_taken_or_their_link_is_fixed() {
+    for (knob, taken) in [("relink_collision=1005", "1005"), ("relink_collision=overwrite", "")] {
+        let instance = with(&[knob]);
+        let caller = Caller::new(&instance);
+        let [one, two] = ["a@example.com", "b@example.com"]
+            .map(|email| instance.sandbox.put_lead(&json!({"email": email})));
+        let spec = ObjectSpec::linked("car_c", "leadId", "Id").keyed_by(&["leadId", "vin"]);
+        instance.sandbox.put_object(&spec);
+        let put = |lead: u64, vin: &str| {
+            instance.sandbox.put_object_row("car_c", &json!({"leadId": lead, "vin": vin}))
+        };
+        let (first, second, third) = (put(one, "A"), put(two, "a"), put(two, "B"));
+        let link = |guid: &str, lead: u64| {
+            let body = json!({
+                "action": "updateOnly", "dedupeBy": "idField",
+                "input": [{"marketoGUID": guid, "leadId": lead}],
+            });
+            let answer = sync(&caller, "car_c", &body);
+            let row = answer["result"][0].clone();
+            row["reasons"][0]["code"].as_str().unwrap_or_default().to_owned()
+        };
+        assert_eq!(link(&third, one), "", "nothing is in its way");
+        assert_eq!(link(&third, 999_999), "1004");
+        assert_eq!(link("no such row", one), "1013");
+        assert_eq!(link(&second, one), taken, "{knob}");
+        let left: Vec<String> = instance
+            .sandbox
+            .object_rows("car_c")
+            .iter()
+            .map(|row| row["marketoGUID"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(left.contains(&first), knob.ends_with("1005"), "{knob}: {left:?}");
+        instance.sandbox.refuse_row("car_c", &third, "1003", "no");
+        assert_eq!(link(&third, two), "1003");
+        instance.sandbox.put_object(&spec.clone().fixed("leadId"));
+        assert_eq!(link(&second, if taken.is_empty() { two } else { one }), "1003", "fixed");
+        instance.sandbox.put_object(&spec.crm_managed());
+        let body = json!({"action": "updateOnly", "dedupeBy": "idField", "input": [{"marketoGUID": third}]});
+        assert_eq!(sync(&caller, "car_c", &body)["errors"][0]["code"], "1018");
+    }
+}
+
+#[test]
+fn what_a_merge_does_with_the_rows_of_a_loser_is_a_knob() {
+    for (knob, by_id, by_value) in [
+        ("loser_rows=vanish", 0, 0),
+        ("loser_rows=stay", 1, 0),
+        ("value_rows=follow", 0, 1),
+        ("value_rows=stay_by_value", 0, 1),
+    ] {
+        let instance = with(&[knob, "merge_ms=0"]);
+        let caller = Caller::new(&instance);
+        let ada = json!({"email": "a@example.com"});
+        let (winner, loser) = (instance.sandbox.put_lead(&ada), instance.sandbox.put_lead(&ada));
+        instance.sandbox.put_custom_object("car_c", loser);
+        instance.sandbox.put_object(&ObjectSpec::linked("visit_c", "email", "Email Address"));
+        // It hangs on the lead that was changed last.
+        instance.sandbox.change_lead(loser, &json!({"title": "Countess"}));
+        instance.sandbox.put_object_row("visit_c", &json!({"email": "a@example.com"}));
+        assert_eq!(merge(&caller, winner, &[loser]), "ok");
+        let left = |object: &str| instance.sandbox.object_rows(object).len();
+        assert_eq!((left("car_c"), left("visit_c")), (by_id, by_value), "{knob}");
+    }
+}
+
+#[test]
+fn rows_come_a_page_at_a_time_and_with_the_fields_that_were_asked_for() {
+    let instance = with(&[]);
+    let caller = Caller::new(&instance);
+    let lead = instance.sandbox.put_lead(&json!({"email": "a@example.com"}));
+    instance.sandbox.put_object(&ObjectSpec::linked("car_c", "leadId", "Id").keyed_by(&["vin"]));
+    for vin in 0..3 {
+        let row = json!({"leadId": lead, "vin": vin.to_string(), "model": "T"});
+        instance.sandbox.put_object_row("car_c", &row);
+    }
+    let path = format!(
+        "/rest/v1/customobjects/car_c.json?filterType=leadId&filterValues={lead}&batchSize=2&fields=vin"
+    );
+    let first = caller.get(&path);
+    assert_eq!(first["result"].as_array().unwrap().len(), 2, "{first}");
+    assert_eq!(first["result"][0].get("model"), None);
+    let next = first["nextPageToken"].as_str().unwrap();
+    let second = caller.get(&format!("{path}&nextPageToken={next}"));
+    assert_eq!(second["result"].as_array().unwrap().len(), 1, "{second}");
+    assert_eq!(second["result"][0]["vin"], "2");
+    assert_eq!(second.get("nextPageToken"), None);
 }

@@ -118,6 +118,8 @@ pub(crate) trait Actions: fmt::Debug {
     fn merge(&self, winner: u64, losers: &[u64]) -> bool;
     /// Puts a lead in, and gives its id.
     fn put(&self, fields: &Value) -> u64;
+    /// Gives a custom object a row, and the row's GUID.
+    fn put_row(&self, object: &str, row: &Value) -> String;
     /// The next call of this endpoint goes wrong in this way.
     fn fail_next(&self, endpoint: &str, fault: Fault);
     /// A living lead's values, as the API shows them, nulls left out.
@@ -158,6 +160,11 @@ impl<'a> Screens<'a> {
     /// Puts a lead in, and gives its id.
     pub fn put(&self, fields: &Value) -> u64 {
         self.actions.put(fields)
+    }
+
+    /// Gives a custom object a row, and the row's GUID.
+    pub fn put_row(&self, object: &str, row: &Value) -> String {
+        self.actions.put_row(object, row)
     }
 
     /// The next call of this endpoint goes wrong in this way, as `Sandbox::fail_next` orders it.

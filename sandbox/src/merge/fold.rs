@@ -9,6 +9,7 @@ use crate::clock::now;
 use crate::options::Knobs;
 use crate::world::World;
 use crate::world::log::{Activity, Call, What};
+use crate::world::objects;
 
 /// How much later than it happened a merge can be read from the log where it is late, in Marketo's
 /// time.
@@ -62,6 +63,7 @@ pub(super) fn carry_out(
         world.change(survivor, now(), |record| values::take_values(record, &loser, knobs, decides));
         values::take_memberships(world, knobs, survivor, *other);
         world.remove(*other, Some(survivor), now());
+        objects::left_behind(world, knobs, *other, survivor);
         if knobs.is("merge_emits_delete", "true") {
             world.record(*other, now(), What::DeleteLead);
         }

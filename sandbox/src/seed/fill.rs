@@ -73,6 +73,6 @@ fn settle(world: &mut World, lead: SeededLead, numbers: &HashMap<&str, u16>) {
         }
     }
     for _ in 0..lead.custom_objects {
-        objects::put_object_row(&mut world.objects, OBJECT, objects::row_of(lead.id));
+        objects::put_object_row(world, OBJECT, objects::row_of(lead.id));
     }
 }

@@ -1,8 +1,16 @@
 //! Custom objects: rows that belong to leads by the value of a lead's field.
+//!
+//! A row that is linked by id belongs to the lead of that id. One that is linked by any other value
+//! hangs on a single lead all the same: of those with the value, the one that was updated last when
+//! the row was written. The API never tells on which.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
+
+use super::World;
+use crate::options::Knobs;
+use crate::schema;
 
 /// The field that every row has.
 pub(crate) const GUID: &str = "marketoGUID";
@@ -19,8 +27,41 @@ pub struct Relation {
     pub related_field: String,
 }
 
+/// What of a lead the value of a link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LeadLink {
+    Id,
+    Field(u16),
+}
+
+impl Relation {
+    /// What of a lead it links to; none where it links to something else, or nobody knows.
+    fn lead_link(&self) -> Option<LeadLink> {
+        if !self.object.eq_ignore_ascii_case("lead") {
+            return None;
+        }
+        let plain = |text: &str| -> String {
+            text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+        };
+        let wanted = plain(&self.related_field);
+        if matches!(wanted.as_str(), "id" | "leadid") {
+            return Some(LeadLink::Id);
+        }
+        let is_wanted = |field: &schema::Field| {
+            plain(field.name) == wanted || plain(field.display_name) == wanted
+        };
+        let found = schema::FIELDS.iter().zip(0..).find(|(field, _)| is_wanted(field));
+        found.map(|(_, number)| LeadLink::Field(number))
+    }
+
+    /// Whether it links to leads by their ids.
+    pub(crate) fn is_by_id(&self) -> bool {
+        self.lead_link() == Some(LeadLink::Id)
+    }
+}
+
 /// A custom object whose rows belong to leads.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct CustomObject {
     pub(crate) name: String,
     pub(crate) display_name: String,
@@ -28,10 +69,22 @@ pub(crate) struct CustomObject {
     pub(crate) link_field: String,
     /// What describe tells of the links.
     pub(crate) relations: Vec<Relation>,
+    /// By which fields its rows are told apart.
+    pub(crate) dedupe_fields: Vec<String>,
+    /// Whether the CRM manages its rows, so that no caller may write them.
+    pub(crate) crm_managed: bool,
+    /// The fields that no caller may change once a row is there.
+    pub(crate) fixed: Vec<String>,
     /// Code and words with which every call for it is refused.
     pub(crate) refused: Option<(String, String)>,
     /// By Marketo's GUID of the row.
     pub(crate) rows: BTreeMap<String, Map<String, Value>>,
+    /// The lead on which a row hangs that is linked by another value than the id.
+    pub(crate) owners: BTreeMap<String, u64>,
+    /// Code and words with which writing a row is skipped.
+    pub(crate) refused_rows: BTreeMap<String, (String, String)>,
+    /// The highest number that a GUID was made of.
+    pub(crate) last: u32,
 }
 
 /// Makes a custom object, in the place of one with the same name, whose rows it takes over.
@@ -39,6 +92,8 @@ pub(crate) fn put_object(objects: &mut Vec<CustomObject>, mut object: CustomObje
     match objects.iter_mut().find(|known| known.name == object.name) {
         Some(known) => {
             object.rows = std::mem::take(&mut known.rows);
+            object.owners = std::mem::take(&mut known.owners);
+            object.last = known.last;
             *known = object;
         }
         None => objects.push(object),
@@ -47,13 +102,9 @@ pub(crate) fn put_object(objects: &mut Vec<CustomObject>, mut object: CustomObje
 
 /// Gives a custom object a row, and the row's GUID; the object, which then links to leads by id, is
 /// made where there is none.
-pub(crate) fn put_object_row(
-    objects: &mut Vec<CustomObject>,
-    name: &str,
-    row: Map<String, Value>,
-) -> String {
-    if !objects.iter().any(|object| object.name == name) {
-        objects.push(CustomObject {
+pub(crate) fn put_object_row(world: &mut World, name: &str, row: Map<String, Value>) -> String {
+    if !world.objects.iter().any(|object| object.name == name) {
+        world.objects.push(CustomObject {
             name: name.to_owned(),
             display_name: name.to_owned(),
             link_field: "leadId".to_owned(),
@@ -62,12 +113,16 @@ pub(crate) fn put_object_row(
                 object: "Lead".to_owned(),
                 related_field: "Id".to_owned(),
             }],
-            refused: None,
-            rows: BTreeMap::new(),
+            dedupe_fields: vec!["rowId".to_owned()],
+            ..CustomObject::default()
         });
     }
-    let object = objects.iter_mut().find(|object| object.name == name);
-    object.map(|object| add_row(object, row)).unwrap_or_default()
+    let Some(place) = world.objects.iter().position(|object| object.name == name) else {
+        return String::new();
+    };
+    let guid = world.objects.get_mut(place).map(|object| add_row(object, row)).unwrap_or_default();
+    attach(world, place, &guid);
+    guid
 }
 
 /// The row of an object that links to leads by id.
@@ -77,15 +132,75 @@ pub(crate) fn row_of(lead: u64) -> Map<String, Value> {
 
 /// Adds a row under a GUID of its own.
 pub(crate) fn add_row(object: &mut CustomObject, mut row: Map<String, Value>) -> String {
-    // One above the last, since a number that was deleted is not given again while a higher one
-    // lives.
-    let last = object
-        .rows
-        .keys()
-        .next_back()
-        .and_then(|guid| u32::from_str_radix(guid.get(..8)?, 16).ok());
-    let guid = format!("{:08x}-0000-4000-8000-{:012x}", last.unwrap_or(0) + 1, object.name.len());
+    object.last += 1;
+    let guid = format!("{:08x}-0000-4000-8000-{:012x}", object.last, object.name.len());
     row.insert(GUID.to_owned(), json!(guid));
     object.rows.insert(guid.clone(), row);
     guid
+}
+
+/// Hangs a row that was written on a lead, where it is linked by another value than the id.
+pub(crate) fn attach(world: &mut World, place: usize, guid: &str) {
+    let Some(object) = world.objects.get(place) else { return };
+    let Some(row) = object.rows.get(guid) else { return };
+    let by_value = object.relations.iter().find_map(|relation| match relation.lead_link()? {
+        LeadLink::Field(number) => Some((number, text(row.get(&relation.field)?))),
+        LeadLink::Id => None,
+    });
+    let Some((number, value)) = by_value else { return };
+    let found = world.find(number, &value);
+    let newest = found
+        .iter()
+        .filter_map(|id| world.lead(*id))
+        .max_by_key(|record| (record.updated_at, record.id))
+        .map(|record| record.id);
+    if let (Some(object), Some(owner)) = (world.objects.get_mut(place), newest) {
+        object.owners.insert(guid.to_owned(), owner);
+    }
+}
+
+/// What becomes of the rows of a lead that was merged away: a merge carries none of them over.
+pub(crate) fn left_behind(world: &mut World, knobs: &Knobs, loser: u64, survivor: u64) {
+    let by_id = knobs.is("loser_rows", "vanish");
+    let by_value = knobs.text("value_rows").to_owned();
+    for object in &mut world.objects {
+        let links: Vec<&str> = object
+            .relations
+            .iter()
+            .filter(|relation| relation.is_by_id())
+            .map(|relation| relation.field.as_str())
+            .collect();
+        if by_id {
+            let hangs = |row: &Map<String, Value>| {
+                let is_his = |held: &Value| text(held) == loser.to_string();
+                links.iter().any(|field| row.get(*field).is_some_and(is_his))
+            };
+            object.rows.retain(|_, row| !hangs(row));
+        }
+        let owned: Vec<String> = object
+            .owners
+            .iter()
+            .filter(|(_, owner)| **owner == loser)
+            .map(|(guid, _)| guid.clone())
+            .collect();
+        for guid in owned {
+            match by_value.as_str() {
+                "follow" => drop(object.owners.insert(guid, survivor)),
+                "stay_by_value" => {}
+                _ => {
+                    object.rows.remove(&guid);
+                    object.owners.remove(&guid);
+                }
+            }
+        }
+    }
+}
+
+/// A value of a row as text, as filters compare it.
+pub(crate) fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
