@@ -51,10 +51,10 @@ pub use listed::{Holds, Listed, ReadFile, SharedList};
 pub use match_key::{KeyKind, widest, widest_text};
 pub use person::Skip;
 pub use plan::{
-    Danger, DangerousFill, Deviation, Dropped, Expected, FieldChange, Known, LeftOut, Objection,
-    Plan, PlanHeader, PlannedGroup, Prediction, Reason, Seen, UnknownField, dangerous_fills,
-    digest_of, may_be_chosen, plan_candidate, plan_decided, plan_group, rest_as_seen,
-    still_as_seen,
+    Danger, DangerousFill, Deviation, Dropped, Expected, FieldChange, Known, LeadRows, LeftOut,
+    Objection, Plan, PlanHeader, PlannedGroup, Prediction, Reason, Seen, UnknownField,
+    dangerous_fills, digest_of, may_be_chosen, plan_candidate, plan_decided, plan_group,
+    rest_as_seen, rows_in_words, rows_that_move, still_as_seen, why_rows_stay,
 };
 pub use policy::{CauseRules, Policy, ReviewPolicy};
 pub use risk::Risk;

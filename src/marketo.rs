@@ -19,6 +19,7 @@ mod capabilities;
 mod certificate;
 mod client;
 mod clock;
+mod custom_objects;
 mod deadline;
 mod envelope;
 mod error;
@@ -51,8 +52,8 @@ mod tests;
 
 pub(crate) use auth::{Auth, Borrowed};
 pub use capabilities::{
-    MergeLeads, ReadActivities, ReadCustomObjects, ReadHistory, ReadLeads, ReadMemberships,
-    ReadUsage, RestoreLeads, SetProgramStatus, SyncLeads,
+    LinkRows, MergeLeads, ReadActivities, ReadCustomObjects, ReadHistory, ReadLeads,
+    ReadMemberships, ReadUsage, RestoreLeads, SetProgramStatus, SyncLeads,
 };
 pub use certificate::CertificateFault;
 pub use client::Client;
@@ -66,13 +67,14 @@ pub(crate) use failure::{CallFailure, Refusal};
 pub use in_flight::{InFlight, longest};
 pub use instance::{
     Activity, ActivityPage, ActivityType, CustomObjectType, LeadChange, LeadPartition, MergeRecord,
-    Program, ProgramMember, Since, StaticList, Usage,
+    ObjectField, Program, ProgramMember, Since, StaticList, Usage,
 };
 pub use list_changes::ListChange;
 pub(crate) use meaning::Meaning;
 pub(crate) use meaning::{Kind, Verdict, code_of, is_of_a_record, of_code, of_http};
 pub use model::{
-    Accepted, Reason, RecordResult, RecordStatus, StatusResult, SyncAction, SyncRequest,
+    Accepted, Reason, RecordResult, RecordStatus, RowLink, RowResult, StatusResult, SyncAction,
+    SyncRequest,
 };
 pub(crate) use options::is_loopback;
 pub use options::{ClientOptions, OwnCredentials};
@@ -106,6 +108,9 @@ pub const MERGE_LIMIT: std::time::Duration = std::time::Duration::from_secs(180)
 
 /// How long Marketo lets a change of program status run.
 pub const STATUS_LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// How long Marketo lets a write of rows of a custom object run.
+pub const ROWS_LIMIT: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// The result of one call, or why there is none.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

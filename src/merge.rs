@@ -67,6 +67,7 @@ pub mod restore;
 mod resume;
 mod review;
 mod rounds;
+mod rows;
 mod rules;
 mod run;
 mod send;
@@ -97,7 +98,9 @@ pub use members::{InProgram, MembersRecord, Membership};
 pub use past::{PlanPast, PlanState};
 pub use planned::planned_groups;
 pub use proof::{FieldProof, MergeProof, Verdict as FieldVerdict};
-pub use report::{Difference, Fate, GroupReport, Outcome, Report, Said, Stopped, Surprise, Watch};
+pub use report::{
+    Difference, Fate, GroupReport, Outcome, Report, RowsProof, Said, Stopped, Surprise, Watch,
+};
 pub use resume::Resumed;
 pub use review::acknowledge;
 pub(crate) use witness::{LookError, look_for};

@@ -189,7 +189,7 @@ fn memberships_objects_and_merges_are_understood_by_the_sandbox() {
         let object = client.lead_custom_objects().await.unwrap().remove(0);
         assert_eq!((object.name.as_str(), object.lead_field.as_str()), ("car_c", "id"));
         let rows = client
-            .custom_objects("car_c", &object.link_field, &[driver.to_string()])
+            .custom_objects("car_c", &object.link_field, &[driver.to_string()], &[])
             .await
             .unwrap();
         assert_eq!(rows.len(), 1);

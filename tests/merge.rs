@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mkto_sandbox::Options;
+use mkto_sandbox::{ObjectSpec, Options};
 use serde_json::json;
 
 use crate::assert_picture;
@@ -22,6 +22,7 @@ mod guarded;
 mod killed;
 mod left;
 mod moved;
+mod objects;
 mod people;
 mod plans;
 mod rules;
@@ -287,6 +288,8 @@ fn a_contact_of_the_crm_survives_and_several_crm_records_are_left_alone() {
 fn rows_of_a_custom_object_keep_a_group_out() {
     let instance = crowd(quick(), 1, false);
     let loser = instance.sandbox.leads()[1].id;
+    let spec = ObjectSpec::linked("car_c", "leadId", "Id").fixed("leadId");
+    instance.sandbox.put_object(&spec);
     instance.sandbox.put_custom_object("car_c", loser);
     let done = merge(&instance, &["--confirm", "--json"]).expect_code(3).json();
     assert_eq!(done["skipped"], 1);

@@ -23,6 +23,9 @@ pub struct MergeSettings {
     pub leave_calls: u64,
     /// `merge.crm = "none"`: no Salesforce is connected, so that its ids need not be shown.
     pub no_crm: bool,
+    /// `merge.custom_objects = "leave"`: rows of custom objects are not linked to the record that
+    /// stays.
+    pub leave_rows: bool,
 }
 
 impl Default for MergeSettings {
@@ -35,6 +38,7 @@ impl Default for MergeSettings {
             stop_file: None,
             leave_calls: 5_000,
             no_crm: false,
+            leave_rows: false,
         }
     }
 }

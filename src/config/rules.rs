@@ -138,6 +138,7 @@ impl Config {
             bundles: self.bundles.clone(),
             causes: self.causes.clone(),
             no_crm: self.merge.no_crm,
+            leave_rows: self.merge.leave_rows,
             skip: self.skip.clone(),
             ..Policy::default()
         }

@@ -109,6 +109,14 @@ const SETTINGS: &[(&str, Setter)] = &[
         };
         Ok(())
     }),
+    ("merge.custom_objects", |config, value| {
+        config.merge.leave_rows = match value.text()? {
+            "move" => false,
+            "leave" => true,
+            other => return Err(format!("takes move or leave, not `{other}`")),
+        };
+        Ok(())
+    }),
     ("review.policy", |config, value| value.parsed().map(|policy| config.review.policy = policy)),
     ("review.two_people", |config, value| {
         value.boolean().map(|two| config.review.two_people = two)

@@ -17,8 +17,10 @@ mod model;
 mod named;
 mod objection;
 mod prediction;
+mod rows;
 mod ruling;
 mod seen;
+mod take_rows;
 mod together;
 mod unknown;
 mod value;
@@ -32,6 +34,7 @@ pub use model::{Dropped, FieldChange, LeftOut, Plan, PlanHeader, PlannedGroup, S
 pub use named::plan_candidate;
 pub use objection::{Known, Objection, Reason};
 pub use prediction::{Deviation, Expected, Prediction};
+pub use rows::{LeadRows, rows_in_words, rows_that_move, why_rows_stay};
 pub use seen::{rest_as_seen, still_as_seen};
 pub use unknown::UnknownField;
 

@@ -50,12 +50,21 @@ pub struct Policy {
     /// Merge groups that an integration made on purpose, by `createDuplicate`, too.
     #[serde(default)]
     pub include_deliberate: bool,
+    /// Rows of custom objects are never linked to another lead: a group whose losers have some
+    /// takes a person's decision.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub leave_rows: bool,
     /// Which groups are left alone until somebody names or allows them.
     #[serde(default)]
     pub skip: Skip,
     /// Which groups are left alone whatever else is allowed.
     #[serde(default, skip_serializing_if = "SkipRules::is_empty")]
     pub skip_rules: SkipRules,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// The rules of one cause, in place of the general ones.

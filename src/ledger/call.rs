@@ -122,6 +122,8 @@ impl Ledger {
                 let id = CallId(id);
                 let kind = if kind == CallKind::Merge.as_str() {
                     CallKind::Merge
+                } else if self.links_rows(id)? {
+                    CallKind::Rows
                 } else {
                     CallKind::Write
                 };
@@ -134,6 +136,13 @@ impl Ledger {
                 Ok(Call { id, plan, what, state, started_at, request_id })
             })
             .collect()
+    }
+
+    fn links_rows(&self, call: CallId) -> Result<bool, Error> {
+        self.read(|db| {
+            db.prepare_cached("SELECT EXISTS (SELECT 1 FROM row_call WHERE call = ?1)")?
+                .query_row([call.0], |row| row.get(0))
+        })
     }
 
     fn write_of(&self, call: CallId) -> Result<(Purpose, Vec<CallValue>), Error> {
@@ -181,7 +190,7 @@ impl Ledger {
     }
 }
 
-fn start(db: &Connection, call: CallId, at: &str) -> Result<Started, Error> {
+pub(super) fn start(db: &Connection, call: CallId, at: &str) -> Result<Started, Error> {
     let missing: Option<i64> = db
         .prepare_cached(
             "SELECT lead FROM call_lead JOIN call ON call.id = call_lead.call
@@ -198,7 +207,12 @@ fn start(db: &Connection, call: CallId, at: &str) -> Result<Started, Error> {
     Ok(Started::new(call))
 }
 
-fn insert_call(db: &Connection, plan: &str, call: &NewCall, at: &str) -> Result<CallId, Error> {
+pub(super) fn insert_call(
+    db: &Connection,
+    plan: &str,
+    call: &NewCall,
+    at: &str,
+) -> Result<CallId, Error> {
     db.prepare_cached("INSERT INTO call (plan, kind, key) VALUES (?1, ?2, ?3)")?
         .execute(params![plan, call.kind.as_str(), call.key])?;
     let id = CallId(db.last_insert_rowid());

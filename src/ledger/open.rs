@@ -29,6 +29,7 @@ const LEDGER: Kind = Kind {
         include_str!("0008_plans.sql"),
         include_str!("0009_runs.sql"),
         include_str!("0010_certificates.sql"),
+        include_str!("0011_objects.sql"),
         include_str!("0012_witness.sql"),
     ],
     exclusive: true,

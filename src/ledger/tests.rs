@@ -334,6 +334,7 @@ fn what_an_older_version_gave_back_stays_given_back() {
             .execute_batch(concat!(
                 "DROP TABLE left_before; DROP TABLE write_end; DROP TABLE not_set_back;",
                 "DROP TABLE witness; DROP TABLE witness_look; DROP TABLE extra_record;",
+                "DROP TABLE row_end; DROP TABLE row_link; DROP TABLE row_call;",
                 "DROP TABLE certificate; DROP TABLE proof; DROP TABLE erased_plan; DROP TABLE erased; DROP TABLE erasure;",
                 "DROP TABLE backup_digest; DROP TABLE restored; DROP TABLE making_end; DROP TABLE making;",
                 "DROP TABLE restore_end; DROP TABLE run;",

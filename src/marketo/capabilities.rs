@@ -4,6 +4,7 @@
 //! Everything that reads can be asked again without harm, so the client retries it. A write leaves
 //! once.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use chrono::{DateTime, Utc};
@@ -11,8 +12,9 @@ use serde_json::{Map, Value};
 
 use super::{
     Accepted, ActivityPage, ActivityType, AtAnyTime, CustomObjectType, LeadChange, LeadPartition,
-    MergeOrder, MergeRecord, Moment, Program, ProgramMember, RecordResult, RestoreOrder, Result,
-    Schema, SendGate, Since, StaticList, StatusResult, SyncRequest, Usage,
+    MergeOrder, MergeRecord, Moment, ObjectField, Program, ProgramMember, RecordResult,
+    RestoreOrder, Result, RowLink, RowResult, Schema, SendGate, Since, StaticList, StatusResult,
+    SyncRequest, Usage,
 };
 use crate::lead::{Lead, LeadId};
 
@@ -131,13 +133,36 @@ pub trait ReadCustomObjects: Send + Sync {
     /// The custom objects that link to leads, with the lead field that they link by.
     fn lead_custom_objects(&self) -> impl Future<Output = Result<Vec<CustomObjectType>>> + Send;
 
-    /// Rows of a custom object whose `field` has one of `values` (at most [`BATCH`](super::BATCH)).
+    /// What describe tells of an object's fields, by their names.
+    fn object_fields(
+        &self,
+        object: &str,
+    ) -> impl Future<Output = Result<BTreeMap<String, ObjectField>>> + Send;
+
+    /// Rows of a custom object whose `field` has one of `values` (at most [`BATCH`](super::BATCH)),
+    /// each with `marketoGUID`, that field and `fields`.
     fn custom_objects(
         &self,
         object: &str,
         field: &str,
         values: &[String],
+        fields: &[String],
     ) -> impl Future<Output = Result<Vec<Map<String, Value>>>> + Send;
+}
+
+/// What linking rows of custom objects to other leads may do.
+pub trait LinkRows: Send + Sync {
+    /// Links at most [`BATCH`](super::BATCH) rows, by their GUIDs, to leads, by this field of the
+    /// object, and says what became of each, in the order in which they were given. Sent once, as
+    /// [`SyncLeads::sync_leads_with`] is; after an [`Outcome::Unclear`](super::Outcome::Unclear)
+    /// error read the rows when [`ROWS_LIMIT`](super::ROWS_LIMIT) is over.
+    fn link_rows_with(
+        &self,
+        gate: &impl SendGate,
+        object: &str,
+        field: &str,
+        rows: &[RowLink],
+    ) -> impl Future<Output = Result<Vec<RowResult>>> + Send;
 }
 
 /// What the instance as a whole has used up.

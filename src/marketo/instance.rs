@@ -56,6 +56,21 @@ pub struct CustomObjectType {
     /// The lead field whose value the link holds, as the relation names it: by REST name, or as the
     /// screens do. Empty where it does not say.
     pub lead_field: String,
+    /// By which of its fields its rows are told apart; none where Marketo does not say.
+    #[serde(default)]
+    pub dedupe_fields: Vec<String>,
+    /// The other objects to which its rows link: it is then the bridge between them and leads.
+    #[serde(default)]
+    pub bridges: Vec<String>,
+}
+
+/// What describe tells of a field of a custom object.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ObjectField {
+    /// Whether callers may change it.
+    pub updateable: bool,
+    /// Whether the CRM manages it.
+    pub crm_managed: bool,
 }
 
 /// Calls of a day.

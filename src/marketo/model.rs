@@ -93,6 +93,26 @@ impl StatusResult {
     }
 }
 
+/// A row of a custom object, and the lead that it is to be linked to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowLink {
+    /// Marketo's own id of the row.
+    pub guid: String,
+    /// The lead.
+    pub lead: LeadId,
+}
+
+/// What Marketo says of one row that was to be linked to a lead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowResult {
+    /// Marketo's own id of the row.
+    pub guid: String,
+    /// Whether it was linked; where not, it was skipped.
+    pub linked: bool,
+    /// Why it was skipped.
+    pub reasons: Vec<Reason>,
+}
+
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use super::call::Call;
 use super::{
-    Activity, ActivityPage, ActivityType, BATCH, Client, CustomObjectType, Error, LeadPartition,
-    Moment, Program, ProgramMember, ReadActivities, ReadCustomObjects, ReadLeads, ReadMemberships,
-    ReadUsage, Result, Schema, StaticList, Usage,
+    Activity, ActivityPage, ActivityType, BATCH, Client, LeadPartition, Moment, Program,
+    ProgramMember, ReadActivities, ReadLeads, ReadMemberships, ReadUsage, Result, Schema,
+    StaticList, Usage,
 };
 use crate::lead::{Lead, LeadId, parse_time};
 
@@ -193,37 +193,6 @@ impl ReadMemberships for Client {
     }
 }
 
-impl ReadCustomObjects for Client {
-    async fn lead_custom_objects(&self) -> Result<Vec<CustomObjectType>> {
-        let links = self
-            .pages(Call::get("/rest/v1/customobjects.json").needing_result(), links_to_leads)
-            .await?;
-        Ok(links.concat())
-    }
-
-    async fn custom_objects(
-        &self,
-        object: &str,
-        field: &str,
-        values: &[String],
-    ) -> Result<Vec<Map<String, Value>>> {
-        if values.iter().any(|value| value.contains(',')) {
-            return Err(Error::CannotAsk { field: field.to_owned() });
-        }
-        let mut found = Vec::new();
-        for chunk in values.chunks(BATCH) {
-            let call = Call::get(format!("/rest/v1/customobjects/{object}.json"))
-                .with("filterType", field)
-                .with("filterValues", chunk.join(","))
-                .with("fields", field)
-                .with("batchSize", BATCH.to_string())
-                .needing_result();
-            found.extend(self.pages(call, members).await?);
-        }
-        Ok(found)
-    }
-}
-
 impl ReadUsage for Client {
     async fn usage_today(&self) -> Result<Usage> {
         let rows = self.call(Call::get("/rest/v1/stats/usage.json")).await?.rows()?;
@@ -292,7 +261,7 @@ pub(super) fn lead(row: &Value) -> Option<Lead> {
     Some(lead)
 }
 
-fn members(row: &Value) -> Option<Map<String, Value>> {
+pub(super) fn members(row: &Value) -> Option<Map<String, Value>> {
     row.as_object().cloned()
 }
 
@@ -317,47 +286,6 @@ pub(super) fn activity(row: &Value) -> Option<Activity> {
         primary: row.get("primaryAttributeValueId").and_then(number),
         attributes,
     })
-}
-
-fn links_to_leads(row: &Value) -> Option<Vec<CustomObjectType>> {
-    // Answers name an object `name`, Adobe's definitions `apiName`.
-    let name =
-        [text(row, "name"), text(row, "apiName")].into_iter().find(|name| !name.is_empty())?;
-    let relations = match row.get("relationships") {
-        None | Some(Value::Null) => return Some(Vec::new()),
-        Some(relations) => relations.as_array()?,
-    };
-    let links = relations.iter().filter(|relation| is_to_leads(relation)).map(|relation| {
-        CustomObjectType {
-            name: name.clone(),
-            link_field: text(relation, "field"),
-            lead_field: lead_field(
-                relation
-                    .pointer("/relatedTo/field")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .trim(),
-            ),
-        }
-    });
-    Some(links.collect())
-}
-
-/// Whether a relation is to the lead; one that does not say to what it is may be.
-fn is_to_leads(relation: &Value) -> bool {
-    let to = relation.pointer("/relatedTo/name").and_then(Value::as_str).unwrap_or_default().trim();
-    to.is_empty()
-        || ["lead", "leads", "person", "people"].iter().any(|name| to.eq_ignore_ascii_case(name))
-}
-
-/// Relationships name the lead's field as the screens do: `Id`, `Email Address`. Other names are
-/// told as they come.
-fn lead_field(name: &str) -> String {
-    match name {
-        "Id" | "ID" => "id".to_owned(),
-        "Email" | "Email Address" => "email".to_owned(),
-        other => other.to_owned(),
-    }
 }
 
 fn joined<T: ToString>(items: &[T]) -> String {

@@ -208,12 +208,12 @@ impl<M: MergeClient> Merge<'_, M> {
                 Err(reason) => self.leave(reason, planning, draft)?,
             }
         }
-        let Some(rows) = unless_stopped(&stop, self.rows_in_the_way(&again, &live)).await? else {
-            return Ok(None);
-        };
+        let all: Vec<&PlannedGroup> = again.iter().collect();
+        let finding = Box::pin(self.rows_on(&all, &live, &planning.policy));
+        let Some(mut rows) = unless_stopped(&stop, finding).await? else { return Ok(None) };
         for mut group in again {
-            if let Some(reason) = rows.get(&group.winner) {
-                group.object(Objection::custom_objects(reason));
+            if let Some(found) = rows.remove(&group.winner) {
+                group.take_rows(found.rows);
             }
             if !planning.risks.contains(&group.risk) {
                 draft.passed_over += 1;
@@ -317,16 +317,6 @@ impl<M: MergeClient> Merge<'_, M> {
             Some(candidate) => self.plan_one(candidate, live, planning, draft),
             None => Ok(group),
         }
-    }
-
-    /// For each of these groups that custom objects keep out, by its winner, the reason.
-    async fn rows_in_the_way(
-        &mut self,
-        groups: &[PlannedGroup],
-        live: &BTreeMap<LeadId, Lead>,
-    ) -> Result<BTreeMap<LeadId, String>, Error> {
-        let groups: Vec<&PlannedGroup> = groups.iter().collect();
-        Ok(self.custom_objects.in_the_way(self.marketo, &groups, live).await?)
     }
 
     fn plan_one(

@@ -19,8 +19,8 @@ use crate::dedupe::{FieldFact, FieldFacts, KeySpec};
 use crate::lead::LeadId;
 use crate::ledger::Ledger;
 use crate::marketo::{
-    Clock, Field, MergeLeads, Moment, ReadCustomObjects, ReadHistory, ReadLeads, ReadMemberships,
-    ReadUsage, Schema, SetProgramStatus, SyncLeads,
+    Clock, Field, LinkRows, MergeLeads, Moment, ReadCustomObjects, ReadHistory, ReadLeads,
+    ReadMemberships, ReadUsage, Schema, SetProgramStatus, SyncLeads,
 };
 
 /// How long a description of the fields stands for what they are.
@@ -103,9 +103,9 @@ impl<M> std::fmt::Debug for Merge<'_, M> {
 }
 
 /// What merging asks of Marketo.
-pub trait MergeClient: MergeReads + SyncLeads + MergeLeads + SetProgramStatus {}
+pub trait MergeClient: MergeReads + SyncLeads + MergeLeads + SetProgramStatus + LinkRows {}
 
-impl<M: MergeReads + SyncLeads + MergeLeads + SetProgramStatus> MergeClient for M {}
+impl<M: MergeReads + SyncLeads + MergeLeads + SetProgramStatus + LinkRows> MergeClient for M {}
 
 /// What merging reads.
 pub trait MergeReads:

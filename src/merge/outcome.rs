@@ -1,5 +1,7 @@
 //! How a group ended, told from its settled calls. Pure.
 
+use std::collections::BTreeMap;
+
 use super::leads::members;
 use super::report::shown;
 use super::report::{Fate, GroupReport, Outcome, Surprise};
@@ -24,9 +26,19 @@ pub(super) fn ending(work: &Work<'_>, not_shown: Option<&str>) -> GroupReport {
         losers,
         merged,
         marketo: settled.iter().rev().find_map(|settled| settled.pending.said.clone()),
+        rows: rows_moved(work),
         surprises: settled.iter().flat_map(|settled| settled.surprises.clone()).collect(),
         ..GroupReport::ended(group, outcome, reason)
     }
+}
+
+/// How many rows of each custom object were moved and seen on the survivor.
+fn rows_moved(work: &Work<'_>) -> BTreeMap<String, usize> {
+    let mut moved = BTreeMap::new();
+    for proof in work.settled.iter().flat_map(|settled| &settled.rows) {
+        *moved.entry(proof.object.clone()).or_default() += proof.verified;
+    }
+    moved
 }
 
 fn outcome(

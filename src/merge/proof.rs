@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::report::{Fate, Surprise};
+use super::report::{Fate, RowsProof, Surprise};
 use super::settle::Pending;
 use crate::dedupe::{Expected, FieldFacts, Prediction};
 use crate::lead::{Lead, LeadId};
@@ -86,6 +86,9 @@ pub struct MergeProof {
     pub fields: Vec<FieldProof>,
     /// What else was not as predicted: programs and lists, in words.
     pub others: Vec<String>,
+    /// The rows of custom objects that were linked to it before the merge, by object.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<RowsProof>,
 }
 
 /// What a settled call did to its survivor.
@@ -149,7 +152,7 @@ pub(super) fn proof_of(
             mended: fate == Some(Fate::Mended),
         }
     });
-    MergeProof { fields: fields.collect(), others }
+    MergeProof { fields: fields.collect(), others, rows: Vec::new() }
 }
 
 fn as_planned(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::brakes::Brake;
@@ -85,6 +86,8 @@ pub struct GroupReport {
     pub marketo: Option<Said>,
     /// Values that Marketo answered to have taken, and that were not there: why nothing was merged.
     pub not_written: Vec<Difference>,
+    /// How many rows of each custom object move to the winner, or moved.
+    pub rows: BTreeMap<String, usize>,
     /// Fields of the survivor that hold something else than predicted, and what was done about
     /// each.
     pub surprises: Vec<Surprise>,
@@ -132,6 +135,17 @@ pub struct Surprise {
     pub fate: Fate,
 }
 
+/// Rows of one custom object that were linked to the record that stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowsProof {
+    /// The object's API name.
+    pub object: String,
+    /// How many were moved.
+    pub moved: usize,
+    /// How many of them were seen on the survivor after the merge.
+    pub verified: usize,
+}
+
 /// What became of a difference on a survivor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
@@ -176,6 +190,7 @@ impl GroupReport {
             equal: group.equal,
             marketo: None,
             not_written: Vec::new(),
+            rows: group.rows_moving(),
             surprises: Vec::new(),
         }
     }
@@ -198,6 +213,7 @@ impl GroupReport {
             equal: 0,
             marketo: None,
             not_written: Vec::new(),
+            rows: BTreeMap::new(),
             surprises: Vec::new(),
         }
     }

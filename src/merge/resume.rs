@@ -20,7 +20,7 @@ use super::write::record::Record;
 use crate::dedupe::{FieldChange, Plan};
 use crate::lead::LeadId;
 use crate::ledger::{self, Call, CallKind, CallValue, Event, State};
-use crate::marketo::{InFlight, MARGIN, MERGE_LIMIT, SYNC_LIMIT, longest};
+use crate::marketo::{InFlight, MARGIN, MERGE_LIMIT, ROWS_LIMIT, SYNC_LIMIT, longest};
 
 /// Marketo's log has long named what a call did that was written down this long ago.
 const LONG_OVER: Duration = Duration::from_secs(60 * 60);
@@ -41,6 +41,11 @@ pub struct Resumed {
     pub open: usize,
     /// Records to keep that got their former values back, since their merges were not made.
     pub given_back: usize,
+    /// Rows of custom objects that are linked to their leads again, since their merges were not
+    /// made.
+    pub rows_given_back: usize,
+    /// What became of the others, each by the record that was to stay, in words.
+    pub rows_kept: Vec<String>,
     /// Records to keep that did not get all of them back, each with the reason, in words.
     pub kept: Vec<String>,
     /// Why it is not known whether opt-outs came while merges of earlier runs ran.
@@ -89,6 +94,10 @@ impl<M: MergeClient> Merge<'_, M> {
                     let settled = self.settle_write(call, plan).await?;
                     resumed.settled += usize::from(settled);
                 }
+                (_, CallKind::Rows) => {
+                    let settled = self.settle_row_call(call).await?;
+                    resumed.settled += usize::from(settled);
+                }
                 (_, CallKind::Merge) => pending.extend(self.pending(call, plan)?),
             }
         }
@@ -103,6 +112,7 @@ impl<M: MergeClient> Merge<'_, M> {
         resumed.open = open.len() - resumed.settled.min(open.len());
         if !self.stop.is_cancelled() {
             (resumed.given_back, resumed.kept) = self.give_back_earlier().await?;
+            (resumed.rows_given_back, resumed.rows_kept) = self.give_earlier_rows_back().await?;
             resumed.unwatched = self.look_after_earlier_merges().await?;
             resumed.alarms.extend(self.see_earlier_witness().await?);
             self.see_members(Some((self.now)() - BY_NEXT_RUN)).await?;
@@ -202,6 +212,22 @@ impl<M: MergeClient> Merge<'_, M> {
                 return Ok(!self.look_at_write(call.id, &records, over_at).await?.open);
             }
         }
+        Ok(true)
+    }
+
+    async fn settle_row_call(&mut self, call: &Call) -> Result<bool, Error> {
+        let Some(rows) = self.ledger.rows_of(call.id)? else { return Ok(false) };
+        let state = self.made_unknown(call)?;
+        let event = match state {
+            // What Marketo skipped of it was written down before that.
+            State::Accepted => Event::Verified { survivor: None, merged: vec![] },
+            State::Refused => Event::NotDone { why: "Marketo refused it".to_owned() },
+            _ => {
+                let over_at = self.over_at(call, state, ROWS_LIMIT);
+                return Ok(self.look_at_rows(call.id, &rows, over_at).await?.is_some());
+            }
+        };
+        self.ledger.record(call.id, &event, &self.at())?;
         Ok(true)
     }
 

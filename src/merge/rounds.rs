@@ -304,7 +304,20 @@ impl<M: MergeClient> Merge<'_, M> {
         for work in std::mem::take(&mut run.ready) {
             if work.is_begun() {
                 run.end_sent(&work, &self.not_shown);
-            } else if work.written {
+            } else {
+                if work.written {
+                    run.to_give_back.push(work.group);
+                }
+                if work.has_moved_rows {
+                    run.rows_to_give_back.insert(work.group.winner);
+                }
+            }
+        }
+        for work in std::mem::take(&mut run.to_write) {
+            if work.has_moved_rows {
+                run.rows_to_give_back.insert(work.group.winner);
+            }
+            if work.written {
                 run.to_give_back.push(work.group);
             }
         }
@@ -335,8 +348,16 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 
     pub(super) async fn give_back_all(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
-        let groups = std::mem::take(&mut run.to_give_back);
         let plan = run.confirmed.plan();
+        let winners = std::mem::take(&mut run.rows_to_give_back);
+        for (winner, back) in self.give_rows_back(&plan.id, &winners).await? {
+            let Some(report) = run.endings.get_mut(&winner) else { continue };
+            if !back.words.is_empty() {
+                let reason = report.reason.take().unwrap_or_default();
+                report.reason = Some(format!("{reason}; {}", back.words));
+            }
+        }
+        let groups = std::mem::take(&mut run.to_give_back);
         let told = self.give_back(&plan.id, &groups).await?;
         for group in groups {
             let (Some(back), Some(report)) =

@@ -1,7 +1,7 @@
 //! What a run carries from round to round: its groups by how far they are, how they ended, and
 //! whether it is to stop. Never: I/O.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::{DateTime, Utc};
 
@@ -36,6 +36,8 @@ pub(super) struct Run<'p, 'w> {
     pub(super) sent: BTreeMap<LeadId, Work<'p>>,
     /// Groups whose winners have values of the plan and are not to be merged.
     pub(super) to_give_back: Vec<&'p PlannedGroup>,
+    /// Winners to which rows were linked whose merges are not made, or not wholly.
+    pub(super) rows_to_give_back: BTreeSet<LeadId>,
     pub(super) late: LateConsent,
     pub(super) ramp: Ramp,
     pub(super) failures_in_a_row: usize,
@@ -70,6 +72,7 @@ impl<'p, 'w> Run<'p, 'w> {
             pending: Vec::new(),
             sent: BTreeMap::new(),
             to_give_back: Vec::new(),
+            rows_to_give_back: BTreeSet::new(),
             late,
             ramp: Ramp::new(),
             failures_in_a_row: 0,
@@ -130,6 +133,9 @@ impl<'p, 'w> Run<'p, 'w> {
         if work.written {
             self.to_give_back.push(work.group);
         }
+        if work.has_moved_rows {
+            self.rows_to_give_back.insert(work.group.winner);
+        }
         let report = GroupReport {
             marketo,
             not_written,
@@ -144,6 +150,9 @@ impl<'p, 'w> Run<'p, 'w> {
         let report = ending(work, not_shown.get(&work.group.winner).map(String::as_str));
         if work.written && !work.has_merged() && report.outcome == Outcome::Failed {
             self.to_give_back.push(work.group);
+        }
+        if work.has_moved_rows && report.outcome == Outcome::Failed {
+            self.rows_to_give_back.insert(work.group.winner);
         }
         if let Some(alarm) = work.settled.iter().find_map(Settled::alarm) {
             self.stopped = Some(Stopped::Alarm(alarm));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
-use super::report::{Difference, Fate, Said, Surprise};
+use super::report::{Difference, Fate, RowsProof, Said, Surprise};
 use crate::dedupe::{FieldRules, PlannedGroup};
 use crate::lead::{Crm, Lead, LeadId, request_arrival};
 use crate::ledger::{CallId, Event, State};
@@ -312,6 +312,8 @@ pub(super) struct Settled<'p> {
     pub(super) finding: Finding,
     /// What of the survivor is not as predicted, and what became of it.
     pub(super) surprises: Vec<Surprise>,
+    /// The rows of custom objects that were moved for it.
+    pub(super) rows: Vec<RowsProof>,
 }
 
 impl Settled<'_> {

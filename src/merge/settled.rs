@@ -182,7 +182,9 @@ impl<M: MergeClient> Merge<'_, M> {
         *pending = open;
         let (found, left) = self.see_to_survivors(found).await?;
         pending.extend(left);
-        let (mut found, left) = self.see_to_programs(found).await?;
+        let (found, left) = self.see_to_programs(found).await?;
+        pending.extend(left);
+        let (mut found, left) = self.see_to_rows(found).await?;
         pending.extend(left);
         // What is open is kept before its call is closed: killed in between, the next run settles
         // the call again.
@@ -266,13 +268,15 @@ impl<M: MergeClient> Merge<'_, M> {
         let (mut settled, mut to_mend) = (Vec::new(), Vec::new());
         for (pending, finding) in found {
             let Some(survivor) = finding.survivor() else {
-                settled.push(Settled { pending, finding, surprises: Vec::new() });
+                let (surprises, rows) = (Vec::new(), Vec::new());
+                settled.push(Settled { pending, finding, surprises, rows });
                 continue;
             };
             let Compared { taken, changed } = compare(&pending, survivor, &self.facts);
             let surprises =
                 changed.into_iter().map(|difference| surprise(difference, Fate::Changed));
-            let one = Settled { surprises: surprises.collect(), pending, finding };
+            let (surprises, rows) = (surprises.collect(), Vec::new());
+            let one = Settled { surprises, rows, pending, finding };
             if taken.is_empty() { settled.push(one) } else { to_mend.push((one, taken)) }
         }
         if to_mend.is_empty() {
@@ -286,7 +290,8 @@ impl<M: MergeClient> Merge<'_, M> {
     /// What the merge did to each field of its survivor, for the certificate of the run.
     fn keep_proof(&mut self, settled: &Settled<'_>) -> Result<(), Error> {
         let Some(survivor) = settled.finding.survivor() else { return Ok(()) };
-        let proof = proof_of(&settled.pending, survivor, &settled.surprises, &self.facts);
+        let mut proof = proof_of(&settled.pending, survivor, &settled.surprises, &self.facts);
+        proof.rows.clone_from(&settled.rows);
         // Names, numbers and values of JSON always have a JSON form.
         let body = serde_json::to_string(&proof).unwrap_or_default();
         Ok(self.ledger.keep_proof(settled.pending.call, &body, &self.at())?)

@@ -9,19 +9,21 @@ use std::collections::BTreeMap;
 
 use super::backup::backup;
 use super::context::{Merge, MergeClient};
+use super::custom_objects::GroupRows;
 use super::error::Error;
 use super::fresh::Fresh;
 use super::leads::members;
 use super::look::Look;
 use super::memberships::{Rows, not_shown};
 use super::report::Outcome;
+use super::rows::Moved;
 use super::run::{Run, STOPPED};
 use super::skip_lists::of_rows;
 use super::verdict::Verdict;
 use super::work::Work;
 use super::write::record::Record;
 use crate::cancel::unless_stopped;
-use crate::dedupe::{PlannedGroup, Reason};
+use crate::dedupe::{PlannedGroup, Policy, Reason, why_rows_stay};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::Purpose;
 use crate::marketo::UntilStopped;
@@ -30,6 +32,7 @@ use crate::marketo::UntilStopped;
 pub(super) struct Batch<'p> {
     groups: Vec<&'p PlannedGroup>,
     memberships: BTreeMap<LeadId, (Rows, Rows)>,
+    rows: BTreeMap<LeadId, GroupRows>,
 }
 
 /// What became of groups that were to be written to.
@@ -54,14 +57,15 @@ impl<M: MergeClient> Merge<'_, M> {
         run: &mut Run<'p, '_>,
     ) -> Result<Option<Batch<'p>>, Error> {
         let stop = self.stop.clone();
-        let Some(rows) = unless_stopped(&stop, Box::pin(self.rows_now(&groups))).await? else {
-            return Ok(None);
-        };
+        let policy = &run.confirmed.plan().policy;
+        let finding = Box::pin(self.rows_now(&groups, policy));
+        let Some(rows) = unless_stopped(&stop, finding).await? else { return Ok(None) };
         let mut standing = Vec::new();
         for group in groups {
-            match rows.get(&group.winner) {
+            let found = rows.get(&group.winner);
+            match found.and_then(|found| why_rows_stay(&found.rows, &group.losers)) {
                 Some(why) if !group.overrules(Reason::CustomObjects) => {
-                    run.leave(&Work::new(group, Vec::new()), Verdict::skipped(why.clone()));
+                    run.leave(&Work::new(group, Vec::new()), Verdict::skipped(why));
                 }
                 _ => standing.push(group),
             }
@@ -92,31 +96,34 @@ impl<M: MergeClient> Merge<'_, M> {
         for (group, why) in listed {
             run.leave(&Work::new(group, Vec::new()), Verdict::skipped(why));
         }
-        Ok(Some(Batch { groups, memberships }))
+        Ok(Some(Batch { groups, memberships, rows }))
     }
 
-    /// For each of these groups that custom objects keep out by now, by its winner, the reason.
+    /// The rows of custom objects on the leads of these groups by now.
     async fn rows_now(
         &mut self,
         groups: &[&PlannedGroup],
-    ) -> Result<BTreeMap<LeadId, String>, Error> {
+        policy: &Policy,
+    ) -> Result<BTreeMap<LeadId, GroupRows>, Error> {
         let mut live = BTreeMap::new();
         if self.custom_objects.asks_by_values(self.marketo).await? {
             let ids: Vec<LeadId> = groups.iter().flat_map(|group| members(group)).collect();
             live = self.read_twice_if_missing(&ids).await?.leads;
         }
-        Ok(self.custom_objects.in_the_way(self.marketo, groups, &live).await?)
+        self.rows_on(groups, &live, policy).await
     }
 
     /// Takes a batch into the run: to be written to, or to be looked at just before its merge, as
     /// many of it as can be merged next.
     pub(super) fn receive<'p>(batch: Batch<'p>, run: &mut Run<'p, '_>) {
-        let Batch { groups, mut memberships } = batch;
+        let Batch { groups, mut memberships, mut rows } = batch;
         for group in groups {
             let mut work = Work::new(group, run.confirmed.steps(group.winner));
             work.memberships =
                 members(group).filter_map(|id| Some((id, memberships.remove(&id)?))).collect();
-            if group.changes.is_empty() {
+            let GroupRows { moves, on_winner, .. } = rows.remove(&group.winner).unwrap_or_default();
+            (work.rows, work.rows_of_winner) = (moves, on_winner);
+            if group.changes.is_empty() && work.rows.is_empty() {
                 run.ready.push_back(work);
             } else {
                 run.to_write.push(work);
@@ -210,24 +217,29 @@ impl<M: MergeClient> Merge<'_, M> {
             lead: work.group.winner,
             changes: work.group.changes.clone(),
         };
-        let records: Vec<Record> = groups.iter().map(record).collect();
+        // A group comes here again where its rows did not find their turn.
+        let is_to_write = |work: &&Work<'p>| !work.written && !work.group.changes.is_empty();
+        let records: Vec<Record> = groups.iter().filter(is_to_write).map(record).collect();
         let gate = Fresh::new(look.at, self.clock, UntilStopped::at_once(self.stop.clone()));
         for work in &groups {
             run.written.add(work.group);
         }
         let plan = &run.confirmed.plan().id;
         let written = self.write(&gate, plan, Purpose::Prepare, records).await?;
-        let mut too_old = Vec::new();
+        let (mut too_old, mut with_values) = (Vec::new(), Vec::new());
         for mut work in groups {
-            if written.withheld && !written.sent.contains(&work.group.winner) {
+            let asked = is_to_write(&&work);
+            if asked && written.withheld && !written.sent.contains(&work.group.winner) {
                 too_old.push(work);
                 continue;
             }
-            work.written = true;
+            work.written |= asked;
             match written.refused.get(&work.group.winner) {
                 None => {
-                    run.count_write(false, self.stop_after_errors);
-                    taken.written.push(work);
+                    if asked {
+                        run.count_write(false, self.stop_after_errors);
+                    }
+                    with_values.push(work);
                 }
                 Some(refused) => {
                     work.written = refused.may_hold_some;
@@ -249,6 +261,34 @@ impl<M: MergeClient> Merge<'_, M> {
                 }
             }
         }
+        self.move_rows_of(with_values, &gate, run, taken, &mut too_old).await?;
         Ok((!too_old.is_empty()).then_some(too_old))
+    }
+
+    /// Links rows of custom objects to the winners, which have their values by now.
+    async fn move_rows_of<'p>(
+        &mut self,
+        mut groups: Vec<Work<'p>>,
+        gate: &Fresh,
+        run: &mut Run<'p, '_>,
+        taken: &mut TakenIn<'p>,
+        too_old: &mut Vec<Work<'p>>,
+    ) -> Result<(), Error> {
+        let plan = &run.confirmed.plan().id;
+        let mut moved = self.move_rows(gate, plan, &mut groups).await?;
+        for work in groups {
+            match moved.remove(&work.group.winner) {
+                Some(Moved::Failed { why, counts }) => {
+                    run.count_write(counts, self.stop_after_errors);
+                    let stopped = why == STOPPED;
+                    let outcome = if stopped { Outcome::Skipped } else { Outcome::Failed };
+                    let verdict = Verdict { outcome, ..Verdict::skipped(why) };
+                    taken.left.push((work, verdict));
+                }
+                Some(Moved::TooOld) => too_old.push(work),
+                Some(Moved::AsPlanned) | None => taken.written.push(work),
+            }
+        }
+        Ok(())
     }
 }

@@ -248,7 +248,8 @@ async fn a_group_that_changes_while_the_run_waits_is_looked_at_again_before_its_
 #[tokio::test(start_paused = true)]
 async fn rows_of_a_custom_object_keep_a_group_out() {
     let bench = Bench::new(pair());
-    bench.fake.world().rows.insert(2);
+    bench.fake.world().put_row(2, "T");
+    bench.fake.world().fixed_rows = true;
     let (outcome, reason) = only(&bench.run().await.report);
     assert_eq!(outcome, Outcome::Skipped);
     assert!(reason.contains("car_c"), "{reason}");

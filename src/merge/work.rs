@@ -3,9 +3,10 @@
 //! `Ready => Verified => Sent => Settled`, step by step: a group of more losers than a call takes
 //! goes through it once for each call. Never: I/O.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::consent::Step;
+use super::custom_objects::RowMove;
 use super::memberships::Rows;
 use super::settle::Settled;
 use crate::dedupe::PlannedGroup;
@@ -38,6 +39,16 @@ pub(super) struct Work<'p> {
     /// Whether that look allows the next call.
     pub(super) verified: bool,
     pub(super) memberships: BTreeMap<LeadId, (Rows, Rows)>,
+    /// The rows of custom objects that are to be linked to the winner next.
+    pub(super) rows: Vec<RowMove>,
+    /// Those that were before.
+    pub(super) moved_rows: Vec<RowMove>,
+    /// The rows that the winner had before: each by its object and GUID.
+    pub(super) rows_of_winner: BTreeSet<(String, String)>,
+    /// Whether a call left, or may have left, that links rows to the winner.
+    pub(super) has_moved_rows: bool,
+    /// Whether they were seen there.
+    pub(super) rows_read_back: bool,
     /// Of its leads as they were before anything was written.
     pub(super) digest: String,
     /// Why the rest is left, where some of it is done.
@@ -59,6 +70,11 @@ impl<'p> Work<'p> {
             held: false,
             verified: false,
             memberships: BTreeMap::new(),
+            rows: Vec::new(),
+            moved_rows: Vec::new(),
+            rows_of_winner: BTreeSet::new(),
+            has_moved_rows: false,
+            rows_read_back: false,
             digest: String::new(),
             cut_short: None,
         }

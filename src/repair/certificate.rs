@@ -16,7 +16,7 @@ use super::history::{GroupHistory, history_of};
 use crate::dedupe::Decisions;
 use crate::lead::LeadId;
 use crate::ledger::{self, Ledger, PastRun};
-use crate::merge::{Error, FieldProof, FieldVerdict, MergeProof};
+use crate::merge::{Error, FieldProof, FieldVerdict, MergeProof, RowsProof};
 
 mod afterwards;
 pub mod chain;
@@ -115,6 +115,12 @@ pub struct Totals {
     pub opt_outs: u64,
     /// Those of them that the survivor does not have.
     pub opt_outs_lost: u64,
+    /// Rows of custom objects that were linked to survivors before their merges.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rows_moved: u64,
+    /// Those of them that were seen there afterwards.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rows_verified: u64,
 }
 
 /// A group in a certificate.
@@ -145,6 +151,10 @@ pub struct CertifiedGroup {
     pub fields: Vec<FieldProof>,
     /// What else was not as predicted, in words.
     pub others: Vec<String>,
+    /// The rows of custom objects that were linked to the survivor before the merge, and how many
+    /// of them were seen on it afterwards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<RowsProof>,
     /// Whether the survivor was compared with its prediction.
     pub compared: bool,
     /// The chain's hash up to here.
@@ -272,7 +282,7 @@ fn certified(
 ) -> CertifiedGroup {
     let by = decided.get(&history.key);
     let compared = proof.as_ref().is_some_and(|proof| !proof.fields.is_empty());
-    let MergeProof { fields, others } = proof.unwrap_or_default();
+    let MergeProof { fields, others, rows } = proof.unwrap_or_default();
     CertifiedGroup {
         outcome: history.outcome,
         reason: history.reason,
@@ -285,6 +295,7 @@ fn certified(
         decisions: by.map(|(_, decisions)| decisions.clone()),
         fields,
         others,
+        rows,
         compared,
         hash: String::new(),
         key: history.key,
@@ -302,6 +313,9 @@ fn totals(run: &PastRun, groups: &[CertifiedGroup]) -> Totals {
     let opt_outs = fields().filter(opted_out).count() as u64;
     let opt_outs_lost =
         fields().filter(opted_out).filter(|field| !is_true(&field.after)).count() as u64;
+    let rows = |number: fn(&RowsProof) -> usize| {
+        groups.iter().flat_map(|group| &group.rows).map(number).sum::<usize>() as u64
+    };
     Totals {
         merged: run.merged,
         removed: run.removed,
@@ -310,7 +324,14 @@ fn totals(run: &PastRun, groups: &[CertifiedGroup]) -> Totals {
         verdicts,
         opt_outs,
         opt_outs_lost,
+        rows_moved: rows(|proof| proof.moved),
+        rows_verified: rows(|proof| proof.verified),
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn is_true(value: &Value) -> bool {

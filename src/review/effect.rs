@@ -25,9 +25,12 @@ pub(super) fn effective(
     let policy = planned.policy(policy);
     let mut group = plan_decided(&planned.key, &kept.leads, known, &policy, facts, decisions)
         .map_err(|left| left.reason)?;
-    // The leads do not show their rows of custom objects.
+    // The leads do not show their rows of custom objects. A plan of an older version kept only what
+    // speaks against the merge.
     let of_objects = |objection: &&Objection| objection.reason == Reason::CustomObjects;
-    if let Some(objection) = planned.objections.iter().find(of_objects) {
+    if !planned.rows.is_empty() {
+        group.take_rows(planned.rows.clone());
+    } else if let Some(objection) = planned.objections.iter().find(of_objects) {
         group.object(objection.clone());
     }
     // A red group stays one until somebody wants it merged.

@@ -30,6 +30,15 @@ pub(super) fn in_words(resumed: &Resumed) -> (Vec<String>, Option<Exit>) {
             counted_of(resumed.given_back, "record")
         ));
     }
+    if resumed.rows_given_back > 0 {
+        said.push(format!(
+            "{} of custom objects linked to their leads again, since an earlier run did not come to the merge",
+            counted_of(resumed.rows_given_back, "row")
+        ));
+    }
+    said.extend(
+        resumed.rows_kept.iter().map(|kept| format!("of rows that an earlier run moved: {kept}")),
+    );
     said.extend(resumed.unwatched.as_ref().map(ToString::to_string));
     let kept = |kept: &String| {
         format!("an earlier run wrote values for a merge that it did not come to: {kept}")

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::cli::wrap::fitted;
 use crate::cli::{Failure, Ui};
-use crate::dedupe::{Dropped, FieldChange, OPT_OUTS};
+use crate::dedupe::{Dropped, FieldChange, OPT_OUTS, rows_in_words};
 use crate::ledger::{Finding, FindingId};
 use crate::merge::{GroupReport, Outcome, PlanState, Report};
 use crate::terminal::{counted_of as counted, harmless, moment};
@@ -155,6 +155,7 @@ fn group_lines(group: &GroupReport) -> Vec<String> {
         lines.extend(consent.into_iter().chain(others).map(field_line));
         lines.extend(group.kept.keys().map(|field| dropped_line(group, field)));
         lines.extend(group.at_risk.iter().map(at_risk_line));
+        lines.extend(rows_line(group));
     }
     lines
 }
@@ -186,6 +187,16 @@ fn dropped_line(group: &GroupReport, field: &str) -> String {
         .map(|rule| format!(" · rule: {}", harmless(rule)))
         .unwrap_or_default();
     format!("    {field}: keeps {kept}, drops {}{rule}", gone.join(", "))
+}
+
+/// The rows of custom objects that go with their lead.
+fn rows_line(group: &GroupReport) -> Option<String> {
+    let winner = group.winner.filter(|_| !group.rows.is_empty())?;
+    let rows = rows_in_words(&group.rows);
+    Some(match group.outcome {
+        Outcome::Merged => format!("    {rows}: moved to {winner}, and seen there"),
+        _ => format!("    {rows}: to be moved to {winner} before the merge"),
+    })
 }
 
 /// A value that this program cannot write.

@@ -145,6 +145,9 @@ struct GroupDocument<'a> {
     equal: usize,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     at_risk: &'a [Dropped],
+    /// How many rows of each custom object move to the winner.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    rows: BTreeMap<String, usize>,
 }
 
 impl<'a> GroupDocument<'a> {
@@ -167,6 +170,7 @@ impl<'a> GroupDocument<'a> {
             rules: &group.rules,
             equal: group.equal,
             at_risk: &group.at_risk,
+            rows: group.rows_moving(),
         }
     }
 }

@@ -123,6 +123,7 @@ fn planned(
         objections: Vec::new(),
         open_consent: draft.open_consent.clone(),
         decided: Decisions { choice: None, note: None, ..wishes.decided.clone() },
+        rows: Vec::new(),
     };
     let prediction = group.predict(members, policy, facts);
     let stays = |drop: &Dropped| {

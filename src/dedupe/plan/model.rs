@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::objection::{Objection, Reason};
+use super::rows::LeadRows;
 use crate::dedupe::cause::Cause;
 use crate::dedupe::decision::{Choice, Decisions};
 use crate::dedupe::facts::FieldFacts;
@@ -128,6 +129,9 @@ pub struct PlannedGroup {
     /// What a person decided about it, which is in all of the above.
     #[serde(default)]
     pub decided: Decisions,
+    /// The rows of custom objects that hang on its leads, as far as they are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<LeadRows>,
 }
 
 impl PlannedGroup {

@@ -26,12 +26,15 @@ pub enum CallKind {
     Write,
     /// Merge Leads.
     Merge,
+    /// Sync Custom Objects: rows are linked to other leads.
+    Rows,
 }
 
 impl CallKind {
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Self::Write => "write",
+            // What sets a call for rows apart is in a table of its own.
+            Self::Write | Self::Rows => "write",
             Self::Merge => "merge",
         }
     }

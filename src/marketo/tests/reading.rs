@@ -99,7 +99,7 @@ async fn a_page_without_a_result_is_asked_for_again_and_never_taken_for_an_empty
         list_membership(1),
         program_membership(1),
         lead_custom_objects(),
-        custom_objects("car_c", "leadId", &["1".to_owned()]),
+        custom_objects("car_c", "leadId", &["1".to_owned()], &[]),
     );
     // Of activities and programs Marketo leaves the result out where there are none.
     let empty = Reply::json(r#"{"success":true,"nextPageToken":"T2","moreResult":false}"#);

@@ -3,6 +3,7 @@
 
 mod merging;
 mod read;
+mod rows;
 mod status;
 mod witness;
 
@@ -14,10 +15,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+pub(super) use self::rows::FakeRow;
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
-    Clock, Error, InFlight, LeadChange, MERGE_LIMIT, MergeRecord, Reason, RecordResult,
-    RecordStatus, Result, STATUS_LIMIT, SYNC_LIMIT, SendGate, SyncAction, SyncLeads, SyncRequest,
+    Clock, Error, InFlight, LeadChange, MERGE_LIMIT, MergeRecord, ROWS_LIMIT, Reason, RecordResult,
+    RecordStatus, Result, RowLink, STATUS_LIMIT, SYNC_LIMIT, SendGate, SyncAction, SyncLeads,
+    SyncRequest,
 };
 
 /// What befalls the next write.
@@ -89,8 +92,28 @@ pub(super) struct World {
     pub(super) leads: BTreeMap<LeadId, Lead>,
     pub(super) lists: BTreeMap<u64, BTreeSet<LeadId>>,
     pub(super) programs: BTreeMap<u64, BTreeSet<LeadId>>,
-    /// Leads that have a row of the one custom object.
-    pub(super) rows: BTreeSet<LeadId>,
+    /// The rows of the one custom object, by their GUIDs.
+    pub(super) rows: BTreeMap<String, FakeRow>,
+    /// Whether its link cannot be changed; whether its key has the link in it.
+    pub(super) fixed_rows: bool,
+    pub(super) key_has_link: bool,
+    /// Whether a row takes the place of another one with its key; by default it is skipped.
+    pub(super) overwrites_rows: bool,
+    /// Rows that went with a lead, or by another row that took their place.
+    pub(super) lost_rows: BTreeSet<String>,
+    /// What befalls the next calls that link rows, how many there were, and the code with which a
+    /// row is skipped in every one.
+    pub(super) link_fates: Vec<Fate>,
+    pub(super) links: usize,
+    pub(super) skips_rows: BTreeMap<String, &'static str>,
+    /// The rows that somebody else puts in with the next call that links some.
+    pub(super) rows_meddled: Vec<(LeadId, String)>,
+    /// How many reads of rows show what was before the first link.
+    pub(super) row_lag: usize,
+    stale_rows: Option<BTreeMap<String, FakeRow>>,
+    late_links: Vec<(Instant, Vec<RowLink>)>,
+    /// Links whose answer was lost, and that are never done.
+    unclear_links: Vec<(Instant, Vec<RowLink>)>,
     /// By what that object is linked to leads, where not by the id.
     pub(super) linked_by: Option<String>,
     /// The values that its rows hold then.
@@ -220,6 +243,12 @@ impl World {
         for (_, merging) in due {
             self.merge(&merging);
         }
+        let (due, late) =
+            std::mem::take(&mut self.late_links).into_iter().partition(|(at, _)| *at <= now);
+        self.late_links = late;
+        for (_, links) in due {
+            self.link(&links);
+        }
     }
 
     fn merge(&mut self, merging: &Merging) {
@@ -244,6 +273,9 @@ impl World {
         for loser in &merging.losers {
             self.leads.remove(loser);
             self.into.insert(*loser, merging.winner);
+            let left = self.rows.iter().filter(|(_, row)| row.lead == *loser);
+            self.lost_rows.extend(left.map(|(guid, _)| guid.clone()));
+            self.rows.retain(|_, row| row.lead != *loser);
             for members in self.lists.values_mut() {
                 if members.remove(loser) && !self.drops_lists {
                     members.insert(merging.winner);
@@ -269,6 +301,7 @@ fn unclear(call: &str) -> Error {
     let limit = match call {
         call if call.contains("merge") => MERGE_LIMIT,
         call if call.contains("status") => STATUS_LIMIT,
+        call if call.contains("customobjects") => ROWS_LIMIT,
         _ => SYNC_LIMIT,
     };
     Error::Unclear {

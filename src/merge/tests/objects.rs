@@ -4,6 +4,8 @@
 use super::fake::World;
 use super::*;
 
+mod moved;
+
 /// Two groups of two; the leads of each live in one city.
 fn four() -> Vec<Lead> {
     let lead =
@@ -30,18 +32,37 @@ fn keys(left_out: &BTreeMap<String, String>) -> Vec<&str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loser_with_rows_is_left_out_when_its_group_is_planned() {
-    let out = left_out(|world| {
-        world.rows.insert(2);
-    })
-    .await;
-    assert_eq!(keys(&out), ["a@example.com"]);
-    assert!(out["a@example.com"].contains("car_c"), "{out:?}");
-    // What the winner has stays with it.
-    let out = left_out(|world| {
-        world.rows.insert(3);
-    })
-    .await;
+async fn a_loser_with_rows_that_cannot_move_is_left_out_when_its_group_is_planned() {
+    type SetUp = fn(&mut World);
+    for (set_up, words) in [
+        ((|world| world.fixed_rows = true) as SetUp, "cannot be changed"),
+        (
+            |world| {
+                world.key_has_link = true;
+                world.put_row(1, "T");
+            },
+            "the same `model`",
+        ),
+    ] {
+        let out = left_out(|world| {
+            world.put_row(2, "T");
+            set_up(world);
+        })
+        .await;
+        assert_eq!(keys(&out), ["a@example.com"]);
+        let reason = &out["a@example.com"];
+        assert!(reason.contains("1 row of the custom object `car_c` on lead 2"), "{reason}");
+        assert!(reason.contains(words), "{reason}");
+        // What the winner has stays with it.
+        let out = left_out(|world| {
+            set_up(world);
+            world.put_row(3, "T");
+        })
+        .await;
+        assert_eq!(keys(&out), Vec::<&str>::new());
+    }
+    // And those that can move do not keep it out.
+    let out = left_out(|world| drop(world.put_row(2, "T"))).await;
     assert_eq!(keys(&out), Vec::<&str>::new());
 }
 
@@ -106,7 +127,8 @@ async fn a_relation_that_is_not_understood_or_cannot_be_read_leaves_every_group_
 async fn what_came_after_the_plan_is_seen_by_the_last_check() {
     for set_up in [
         (|world: &mut World| {
-            world.rows.insert(2);
+            world.put_row(2, "T");
+            world.fixed_rows = true;
         }) as fn(&mut World),
         |world| world.refuses_rows = Some("1003"),
     ] {

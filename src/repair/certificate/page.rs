@@ -253,6 +253,12 @@ fn group_rows(group: &CertifiedGroup, seen: Option<&GroupAfterwards>) -> GroupRo
     }
     lines.extend(seen.into_iter().flat_map(later::lines));
     lines.extend(group.others.iter().cloned());
+    lines.extend(group.rows.iter().map(|rows| {
+        format!(
+            "rows of the custom object {}: {} moved, {} seen on the survivor",
+            rows.object, rows.moved, rows.verified
+        )
+    }));
     let (still, happened): (Vec<_>, Vec<_>) =
         group.fields.iter().partition(|field| field.verdict == FieldVerdict::Kept && !field.mended);
     let kept = (!still.is_empty())

@@ -81,6 +81,9 @@ impl<'a> OpenDocument<'a> {
     }
 }
 
+/// Of a group of which nothing moves.
+static NO_ROWS: BTreeMap<String, usize> = BTreeMap::new();
+
 #[derive(Debug, Serialize)]
 pub(super) struct GroupDocument<'a> {
     key: &'a str,
@@ -97,6 +100,9 @@ pub(super) struct GroupDocument<'a> {
     /// Values that cannot be written, and of which Marketo's merge decides whether they stay.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     at_risk: &'a [Dropped],
+    /// How many rows of each custom object move to the winner, or moved.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    rows: &'a BTreeMap<String, usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     marketo: Option<MarketoDocument<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -143,6 +149,7 @@ impl<'a> GroupDocument<'a> {
             request_id: said.request_id.as_deref(),
         };
         let surprises = group.surprises.iter();
+        let is_told = matches!(outcome, Outcome::WouldMerge | Outcome::Merged);
         Self {
             key,
             winner: *winner,
@@ -155,6 +162,7 @@ impl<'a> GroupDocument<'a> {
             rules,
             at_risk: &group.at_risk,
             equal: *equal,
+            rows: if is_told { &group.rows } else { &NO_ROWS },
             marketo: group.marketo.as_ref().map(said),
             not_written: group
                 .not_written

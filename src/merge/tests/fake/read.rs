@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::{Breaks, Fake, World, refused};
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
-    CustomObjectType, Error, Field, LeadPartition, Program, ProgramMember, ReadCustomObjects,
-    ReadLeads, ReadMemberships, Result, Schema, StaticList,
+    Field, LeadPartition, Program, ProgramMember, ReadLeads, ReadMemberships, Result, Schema,
+    StaticList,
 };
 
 impl Fake {
@@ -160,47 +160,6 @@ impl ReadMemberships for Fake {
             membership: world.membership(program, *lead),
         };
         Ok((world.programs[&program].iter().map(member).collect(), None))
-    }
-}
-
-impl ReadCustomObjects for Fake {
-    async fn lead_custom_objects(&self) -> Result<Vec<CustomObjectType>> {
-        self.arrive().await;
-        let world = self.world();
-        if let Some(code) = world.refuses_objects {
-            return Err(refused("GET /rest/v1/customobjects.json", code));
-        }
-        Ok(vec![CustomObjectType {
-            name: "car_c".to_owned(),
-            link_field: "leadId".to_owned(),
-            lead_field: world.linked_by.clone().unwrap_or_else(|| "id".to_owned()),
-        }])
-    }
-
-    async fn custom_objects(
-        &self,
-        object: &str,
-        field: &str,
-        values: &[String],
-    ) -> Result<Vec<Map<String, Value>>> {
-        assert!((1..=300).contains(&values.len()));
-        self.arrive().await;
-        let world = self.world();
-        if let Some(code) = world.refuses_rows {
-            return Err(refused(&format!("GET /rest/v1/customobjects/{object}.json"), code));
-        }
-        if values.iter().any(|value| value.contains(',')) {
-            return Err(Error::CannotAsk { field: field.to_owned() });
-        }
-        let has_row = |value: &&String| match world.linked_by {
-            None => value.parse().is_ok_and(|id: LeadId| world.rows.contains(&id)),
-            Some(_) => world.linked.contains(*value),
-        };
-        Ok(values
-            .iter()
-            .filter(has_row)
-            .map(|value| Map::from_iter([(field.to_owned(), Value::from(value.clone()))]))
-            .collect())
     }
 }
 
