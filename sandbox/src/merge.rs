@@ -54,7 +54,8 @@ pub(super) async fn leads(
     };
     let mut world = shared.world_for(request);
     let stop_after = (fault == Some(Fault::PartialMerge)).then_some(order.losers.len() / 2);
-    let result = fold::carry_out(&mut world, &shared.options.knobs, &order, Some(call), stop_after);
+    let told = shared.options.knobs.is("merge_request_id", "ours").then_some(call);
+    let result = fold::carry_out(&mut world, &shared.options.knobs, &order, told, stop_after);
     for id in order.everybody() {
         world.merging.remove(&id);
     }

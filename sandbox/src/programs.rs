@@ -166,6 +166,7 @@ pub(super) fn set_status(shared: &Shared, request: &Request, id: &str) -> Result
             .or_insert_with(|| Membership::new(String::new(), now(), false));
         status.clone_into(&mut member.status);
         member.reached_success = reached_success;
+        member.changed = now();
         world.record(lead, now(), What::ChangeStatus { program: id, new: status.into() });
         rows.push(json!({"seq": seq, "leadId": lead, "status": "updated"}));
     }

@@ -55,6 +55,7 @@ impl Sandbox {
         let delay = chrono::Duration::from_std(options.knobs.activity_delay()).unwrap_or_default();
         let mut world = World::new(delay);
         world.email_trim = options.knobs.is("email_trim", "true");
+        world.minds_email_case = options.knobs.is("email_case", "minded");
         world.minds_case = options.knobs.is("lookup_case", "minded");
         let labels = fill(&mut world, &Seed::of(&options));
         let shared = Arc::new(Shared::new(options, world));

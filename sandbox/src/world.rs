@@ -40,6 +40,8 @@ pub(super) struct World {
     pub(super) activity_delay: chrono::Duration,
     /// Whether emails compare without the blanks around them.
     pub(super) email_trim: bool,
+    /// Whether capitals count where an email is looked up.
+    pub(super) minds_email_case: bool,
     /// Whether values of other fields compare with regard to case.
     pub(super) minds_case: bool,
     pub(super) lists: BTreeMap<u64, StaticList>,
@@ -76,6 +78,8 @@ pub(super) struct Membership {
     pub(super) status: String,
     pub(super) since: DateTime<Utc>,
     pub(super) reached_success: bool,
+    /// When its status changed last.
+    pub(super) changed: DateTime<Utc>,
     /// The fields of the member that callers wrote.
     pub(super) data: Map<String, Value>,
 }
@@ -83,7 +87,7 @@ pub(super) struct Membership {
 impl Membership {
     /// Without any field of its own.
     pub(super) fn new(status: String, since: DateTime<Utc>, reached_success: bool) -> Self {
-        Self { status, since, reached_success, data: Map::new() }
+        Self { status, since, reached_success, changed: since, data: Map::new() }
     }
 }
 
@@ -211,7 +215,7 @@ impl World {
                 .collect(),
             Some("email") => record::fold(value, self.email_trim)
                 .and_then(|key| self.emails.get(&key))
-                .map(|ids| ids.iter().copied().collect())
+                .map(|ids| ids.iter().copied().filter(|id| self.is_spelled(*id, value)).collect())
                 .unwrap_or_default(),
             Some(_) => {
                 let folded = |text: &str| {
@@ -232,6 +236,15 @@ impl World {
             }
             None => Vec::new(),
         }
+    }
+
+    /// Whether a lead's email is written so, where capitals count.
+    fn is_spelled(&self, id: u64, email: &str) -> bool {
+        let spelled = |lead: &Record| {
+            let held = schema::find("email").and_then(|(number, _)| lead.text_of(number));
+            held.is_some_and(|held| held.trim() == email.trim())
+        };
+        !self.minds_email_case || self.lead(id).is_some_and(spelled)
     }
 
     /// Writes down what happened to a lead.

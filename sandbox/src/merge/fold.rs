@@ -60,7 +60,12 @@ pub(super) fn carry_out(
         };
         let decides = place == 0 || knobs.is("merge_blanks", "first_nonblank");
         world.note_end(*other, true, now());
-        world.change(survivor, now(), |record| values::take_values(record, &loser, knobs, decides));
+        world.change(survivor, now(), |record| {
+            values::take_values(record, &loser, knobs, decides);
+            if knobs.is("merge_created_at", "oldest") {
+                record.created_at = record.created_at.min(loser.created_at);
+            }
+        });
         values::take_memberships(world, knobs, survivor, *other);
         world.remove(*other, Some(survivor), now());
         objects::left_behind(world, knobs, *other, survivor);

@@ -14,13 +14,19 @@ pub(super) fn take_values(record: &mut Record, loser: &Record, knobs: &Knobs, de
         if field.owner == Owner::Marketo {
             continue;
         }
+        if knobs.is("merge_obeys_block", "true") && knobs.names("blocked_fields", field.name) {
+            continue;
+        }
         let (held, others) = (record.get(number).cloned(), loser.get(number).cloned());
         let taken = match field.kind {
             Kind::Boolean if knobs.is("bool_rule", "legacy_true_wins") => {
                 (others == Some(Value::Bool(true))).then_some(Value::Bool(true))
             }
             // Standard booleans are never null, so that the survivor's always stays.
-            Kind::Boolean => others.filter(|_| decides && field.custom && held.is_none()),
+            Kind::Boolean => {
+                let is_unset = field.custom && held.is_none();
+                others.filter(|_| decides && is_unset && knobs.is("merge_unset", "filled"))
+            }
             Kind::Score if knobs.is("merge_score", "sum") => others.map(|others| {
                 let number = |value: &Value| value.as_i64().unwrap_or(0);
                 Value::from(held.as_ref().map_or(0, number) + number(&others))
@@ -37,7 +43,7 @@ pub(super) fn take_values(record: &mut Record, loser: &Record, knobs: &Knobs, de
 /// success the other brought.
 pub(super) fn take_memberships(world: &mut World, knobs: &Knobs, survivor: u64, loser: u64) {
     for list in world.lists.values_mut() {
-        if list.members.remove(&loser) {
+        if list.members.remove(&loser) && knobs.is("merge_lists", "union") {
             list.members.insert(survivor);
         }
     }
@@ -47,7 +53,13 @@ pub(super) fn take_memberships(world: &mut World, knobs: &Knobs, survivor: u64, 
         let step = |status: &str| statuses.iter().position(|known| known == status);
         let held = program.members.get(&survivor);
         let higher = held.is_some_and(|held| step(&taken.status) > step(&held.status));
-        if held.is_none() || (higher && knobs.is("merge_status", "higher")) {
+        let later = held.is_some_and(|held| taken.changed > held.changed);
+        let goes_over = match knobs.text("merge_status") {
+            "higher" => higher,
+            "latest" => later,
+            _ => false,
+        };
+        if held.is_none() || goes_over {
             program.members.insert(survivor, taken);
         }
     }

@@ -38,6 +38,9 @@ pub(crate) fn commit(
             for field in ["originalSourceType", "registrationSourceType"] {
                 record.set_named(field, "Web service API");
             }
+            if knobs.is("durable_unsubscribe", "always") && is_of_unsubscribed(world, &record) {
+                record.set_named("unsubscribed", true);
+            }
             world.insert(record);
             world.record(id, born, What::NewLead(Source::Api(Some(call.clone()))));
             if opts_out {
@@ -96,6 +99,19 @@ fn update(
 fn is_opt_out((number, value): &(u16, Value)) -> bool {
     *value == Value::Bool(true)
         && schema::by_number(*number).is_some_and(|field| field.name == "unsubscribed")
+}
+
+/// Whether a lead with the same email is unsubscribed.
+fn is_of_unsubscribed(world: &World, record: &Record) -> bool {
+    let (Some((email, _)), Some((unsubscribed, _))) =
+        (schema::find("email"), schema::find("unsubscribed"))
+    else {
+        return false;
+    };
+    let others = record.text_of(email).map(|address| world.find(email, &address));
+    others.into_iter().flatten().any(|other| {
+        world.lead(other).is_some_and(|lead| lead.get(unsubscribed) == Some(&Value::Bool(true)))
+    })
 }
 
 /// Unsubscribing is durable: it spreads to every lead with the email, with an activity on each;
