@@ -21,6 +21,7 @@ mod client;
 mod clock;
 mod custom_objects;
 mod deadline;
+mod delete;
 mod envelope;
 mod error;
 mod error_chain;
@@ -52,7 +53,7 @@ mod tests;
 
 pub(crate) use auth::{Auth, Borrowed};
 pub use capabilities::{
-    LinkRows, MergeLeads, ReadActivities, ReadCustomObjects, ReadHistory, ReadLeads,
+    DeleteLeads, LinkRows, MergeLeads, ReadActivities, ReadCustomObjects, ReadHistory, ReadLeads,
     ReadMemberships, ReadUsage, RestoreLeads, SetProgramStatus, SyncLeads,
 };
 pub use certificate::CertificateFault;
@@ -163,6 +164,13 @@ pub trait MergeOrder: sealed::Sealed + Send + Sync {
 
 /// A restore that somebody has looked at and confirmed. It is sealed, as [`MergeOrder`] is.
 pub trait RestoreOrder: sealed::Sealed + Send + Sync {}
+
+/// Leads that this program made for a test, each looked at again under the address that it gave
+/// them. It is sealed, as [`MergeOrder`] is: nothing else is ever deleted.
+pub trait DeleteOrder: sealed::Sealed + Send + Sync {
+    /// The leads, at most [`BATCH`].
+    fn leads(&self) -> &[LeadId];
+}
 
 pub(crate) mod sealed {
     /// Keeps other crates from implementing what it is part of.

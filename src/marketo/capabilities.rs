@@ -11,10 +11,10 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::{
-    Accepted, ActivityPage, ActivityType, AtAnyTime, CustomObjectType, LeadChange, LeadPartition,
-    MergeOrder, MergeRecord, Moment, ObjectField, Program, ProgramMember, RecordResult,
-    RestoreOrder, Result, RowLink, RowResult, Schema, SendGate, Since, StaticList, StatusResult,
-    SyncRequest, Usage,
+    Accepted, ActivityPage, ActivityType, AtAnyTime, CustomObjectType, DeleteOrder, LeadChange,
+    LeadPartition, MergeOrder, MergeRecord, Moment, ObjectField, Program, ProgramMember,
+    RecordResult, RestoreOrder, Result, RowLink, RowResult, Schema, SendGate, Since, StaticList,
+    StatusResult, SyncRequest, Usage,
 };
 use crate::lead::{Lead, LeadId};
 
@@ -328,5 +328,27 @@ pub trait MergeLeads: Send + Sync {
         order: &impl MergeOrder,
     ) -> impl Future<Output = Result<Accepted>> + Send {
         self.merge_leads_with(&AtAnyTime, order)
+    }
+}
+
+/// What removing test people may do: one call of Delete Leads. It takes an order that names leads
+/// which this program made itself.
+pub trait DeleteLeads: Send + Sync {
+    /// Deletes the leads of the order, and says what became of each, in its order. One that is gone
+    /// is skipped with 1004. Sent once, as [`SyncLeads::sync_leads_with`] is; what is still there
+    /// when [`STATUS_LIMIT`](super::STATUS_LIMIT) is over can be sent again, since twice is the same
+    /// as once.
+    fn delete_leads_with(
+        &self,
+        gate: &impl SendGate,
+        order: &impl DeleteOrder,
+    ) -> impl Future<Output = Result<Vec<StatusResult>>> + Send;
+
+    /// The same for a call that may leave at any time.
+    fn delete_leads(
+        &self,
+        order: &impl DeleteOrder,
+    ) -> impl Future<Output = Result<Vec<StatusResult>>> + Send {
+        self.delete_leads_with(&AtAnyTime, order)
     }
 }

@@ -41,6 +41,7 @@ mod tests {
             ("GET /rest/v1/lists/3/leads.json", "Read-Only Lead"),
             ("POST /rest/v1/leads.json", "Read-Write Lead"),
             ("POST /rest/v1/leads/7/merge.json", "Read-Write Lead"),
+            ("POST /rest/v1/leads/delete.json", "Read-Write Lead"),
             ("POST /rest/v1/programs/3/members/status.json", "Read-Write Lead"),
             ("POST /rest/v1/programs/3/members/delete.json", "Read-Write Lead"),
             ("POST /rest/v1/programs/3/members.json", "Read-Write Lead"),

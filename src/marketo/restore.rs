@@ -119,7 +119,7 @@ impl Client {
 }
 
 /// Adobe's definitions name the reasons `reason`, its answers `reasons`.
-fn reasons(row: &Value) -> Vec<Reason> {
+pub(super) fn reasons(row: &Value) -> Vec<Reason> {
     let given = row.get("reasons").or_else(|| row.get("reason"));
     let raw: Vec<RawReason> =
         given.and_then(|given| serde_json::from_value(given.clone()).ok()).unwrap_or_default();
