@@ -42,6 +42,7 @@ mod map;
 mod merge;
 mod overview;
 mod plan;
+mod probe;
 mod progress;
 mod report;
 mod restore;
@@ -123,6 +124,7 @@ enum Configured {
     Audit(audit::AuditArgs),
     Restore(restore::RestoreArgs),
     Backup(backup::BackupArgs),
+    Probe(probe::ProbeArgs),
     Upsert(upsert::UpsertArgs),
     Guard(guard::GuardArgs),
     Doctor(doctor::DoctorArgs),
@@ -236,6 +238,7 @@ impl Configured {
             Self::Audit(args) => audit::run(context, &args).await,
             Self::Restore(args) => restore::run(context, &args).await,
             Self::Backup(args) => backup::run(context, &args).await,
+            Self::Probe(args) => Box::pin(probe::run(context, &args)).await,
             Self::Upsert(args) => upsert::run(context, &args).await,
             Self::Guard(args) => guard::run(context, &args).await,
             Self::Doctor(args) => doctor::run(context, &args).await,

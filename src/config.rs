@@ -70,6 +70,8 @@ pub struct Config {
     ledger_path: Option<PathBuf>,
     /// How long backups are kept; for ever where it is not set.
     pub ledger_keep: Option<Duration>,
+    /// After how long a measured profile is told to be old; half a year where it is not set.
+    pub probe_max_age: Option<Duration>,
     /// How much of the instance's limits this program takes.
     pub limits: Limits,
     /// How a scan reads.

@@ -20,6 +20,7 @@ mod key;
 mod key_spec;
 mod listed;
 mod match_key;
+mod measured;
 mod person;
 mod plan;
 mod policy;
@@ -49,6 +50,9 @@ pub use key::{Key, normalise};
 pub use key_spec::KeySpec;
 pub use listed::{Holds, Listed, ReadFile, SharedList};
 pub use match_key::{KeyKind, widest, widest_text};
+pub use measured::{
+    Answer, Blanks, FREE, InstanceProfile, Measured, ProfileName, Question, Scores, UNTESTED,
+};
 pub use person::Skip;
 pub use plan::{
     Danger, DangerousFill, Deviation, Dropped, Expected, FieldChange, Known, LeadRows, LeftOut,

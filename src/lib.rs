@@ -95,6 +95,7 @@
 //! | --- | --- |
 //! | [`config`] | flags, environment, file and defaults, made into one configuration of the program |
 //! | [`repair`], [`review`] | what runs did, told from the ledger; what people decide about a plan, and who approves it |
+//! | [`probe`] | measures on test people what Adobe leaves open, for exact predictions |
 //! | [`scan`], [`merge`], [`guard`], [`report`] | fill the cache; carry a plan out; let one write of a key be in flight at a time; show what is in the cache |
 //! | [`leases`] | who may write a key: merges, upserts and the guard share them |
 //! | [`cache`], [`ledger`], [`marketo`], [`dedupe`] | the file that may be lost; the file that may not; the REST API; the decisions, pure |
@@ -118,6 +119,7 @@ pub mod leases;
 pub mod ledger;
 pub mod marketo;
 pub mod merge;
+pub mod probe;
 pub mod repair;
 pub mod report;
 pub mod review;

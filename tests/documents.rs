@@ -80,6 +80,9 @@ fn every_document_begins_with_its_schema_and_each_schema_has_a_document() {
     run(&["audit", "merges"]);
     run(&["restore", "--run", "1"]);
     run(&["restore", "--run", "1", "--confirm"]);
+    run(&["probe"]);
+    run(&["probe", "--confirm", "--wait", "10s"]);
+    run(&["probe", "--show"]);
     run(&["backup", "list"]);
     run(&["backup", "show", "1"]);
     run(&["backup", "verify"]);

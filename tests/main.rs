@@ -25,6 +25,7 @@ mod interrupt;
 mod merge;
 mod plan;
 mod plan_files;
+mod probe;
 mod refresh;
 mod repair;
 mod report;

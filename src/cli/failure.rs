@@ -1,7 +1,7 @@
 //! Why a command failed: the one error type that knows exit codes and hints.
 
 use super::Exit;
-use crate::{cache, config, guard, leases, ledger, marketo, merge, review, scan};
+use crate::{cache, config, guard, leases, ledger, marketo, merge, probe, review, scan};
 
 /// A command's failure. Each source keeps its own words; this type adds the exit code and the next
 /// step.
@@ -218,9 +218,20 @@ impl From<merge::Error> for Failure {
             finding @ merge::Error::NoSuchFinding { .. } => {
                 Self::Usage { what: finding.to_string(), hint: None }
             }
-            plan @ (merge::Error::NoSuchPlan { .. } | merge::Error::UnusablePlan { .. }) => {
+            plan @ (merge::Error::NoSuchPlan { .. }
+            | merge::Error::UnusablePlan { .. }
+            | merge::Error::UnusableProfile { .. }) => {
                 Self::Plan { what: plan.to_string() }
             }
+        }
+    }
+}
+
+impl From<probe::Error> for Failure {
+    fn from(error: probe::Error) -> Self {
+        match error {
+            probe::Error::Marketo(error) => error.into(),
+            probe::Error::Ledger(error) => error.into(),
         }
     }
 }

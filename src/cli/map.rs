@@ -137,6 +137,9 @@ fn rows(ledger: &Ledger, others: Vec<MapRow>) -> Result<Vec<MapRow>, Failure> {
         .into_iter()
         .filter_map(|one| Some(Restored { lost: one.lost, new: one.new? }))
         .collect();
+    // Merges of test people are nobody's.
+    let of_tests = ledger.probe_leads()?;
+    let others = others.into_iter().filter(|row| !of_tests.contains(&row.loser_id)).collect();
     Ok(map_of(&ledger.merged_leads()?, others, &restored))
 }
 

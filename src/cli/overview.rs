@@ -8,7 +8,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Merge", &["plan", "review", "decisions", "merge"]),
     ("Look back, make good", &["history", "certificate", "map", "audit", "backup", "restore"]),
     ("Write and prevent", &["upsert", "guard"]),
-    ("Set up and run", &["doctor", "completions"]),
+    ("Set up and run", &["doctor", "probe", "completions"]),
     ("Practise", &["demo", "sandbox"]),
 ];
 

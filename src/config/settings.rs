@@ -121,6 +121,7 @@ const SETTINGS: &[(&str, Setter)] = &[
     ("review.two_people", |config, value| {
         value.boolean().map(|two| config.review.two_people = two)
     }),
+    ("probe.max_age", |config, value| value.duration().map(|age| config.probe_max_age = Some(age))),
     ("price", |config, value| {
         config.price = Some(value.text()?.to_owned());
         Ok(())

@@ -13,6 +13,7 @@ use super::consent::fields::ConsentFields;
 use super::consent::sense::Sense;
 use super::field_fact::FieldFact;
 use super::field_rule::OPT_OUTS;
+use super::measured::Measured;
 use super::policy::Policy;
 use super::value::is_empty;
 
@@ -34,6 +35,9 @@ pub struct FieldFacts {
     /// Fields for which this instance answered `updated` without taking the value. Updates of them
     /// are blocked, or they are computed. A blank one may still take its first value.
     pub not_taken: BTreeSet<String>,
+    /// What `probe` found out about this instance.
+    #[serde(default, skip_serializing_if = "Measured::is_nothing")]
+    pub measured: Measured,
     /// What the fields say of consent, found when it is first asked for.
     #[serde(skip)]
     pub(super) consent: OnceLock<ConsentFields>,

@@ -23,6 +23,7 @@ mod seen;
 mod take_rows;
 mod together;
 mod unknown;
+mod unwritten;
 mod value;
 mod weigh;
 

@@ -123,6 +123,12 @@ impl Policy {
         general.chain(of_causes)
     }
 
+    /// The fields that rules and bundles name.
+    pub fn ruled_fields(&self) -> BTreeSet<String> {
+        let ruled = self.field_rules().map(|(_, field, _)| field);
+        ruled.chain(self.bundles.0.values().flatten()).cloned().collect()
+    }
+
     /// Those of the leads that the file of ids names, whatever the cause.
     pub fn named_among(&self, leads: &[Lead]) -> BTreeSet<LeadId> {
         let orders = self.winner_orders().map(|(_, order)| order);

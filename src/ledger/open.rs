@@ -31,6 +31,7 @@ const LEDGER: Kind = Kind {
         include_str!("0010_certificates.sql"),
         include_str!("0011_objects.sql"),
         include_str!("0012_witness.sql"),
+        include_str!("0013_probe.sql"),
     ],
     exclusive: true,
     busy: WAIT,

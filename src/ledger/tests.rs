@@ -8,6 +8,7 @@ use crate::lead::{Lead, LeadId};
 
 mod erasing;
 mod findings;
+mod probes;
 mod runs;
 
 const AT: &str = "2026-11-24T12:00:00Z";
@@ -335,6 +336,9 @@ fn what_an_older_version_gave_back_stays_given_back() {
                 "DROP TABLE left_before; DROP TABLE write_end; DROP TABLE not_set_back;",
                 "DROP TABLE witness; DROP TABLE witness_look; DROP TABLE extra_record;",
                 "DROP TABLE row_end; DROP TABLE row_link; DROP TABLE row_call;",
+                "DROP TABLE instance_profile; DROP TABLE probe_merge_end; DROP TABLE probe_merge;",
+                "DROP TABLE probe_person_end; DROP TABLE probe_gone; DROP TABLE probe_lead;",
+                "DROP TABLE probe_person; DROP TABLE probe_end; DROP TABLE probe;",
                 "DROP TABLE certificate; DROP TABLE proof; DROP TABLE erased_plan; DROP TABLE erased; DROP TABLE erasure;",
                 "DROP TABLE backup_digest; DROP TABLE restored; DROP TABLE making_end; DROP TABLE making;",
                 "DROP TABLE restore_end; DROP TABLE run;",

@@ -12,6 +12,7 @@ use super::brakes::Brakes;
 use super::custom_objects::Relations;
 use super::error::Error;
 use super::hold::{Hold, Holds};
+use super::measured::instance_profile;
 use super::memberships::Memberships;
 use super::sums::log::SumLog;
 use crate::cancel::unless_stopped;
@@ -141,6 +142,10 @@ impl<'a, M: MergeClient> Merge<'a, M> {
         let schema = marketo.describe().await?;
         let mut facts = facts(&schema);
         facts.not_taken = ledger.not_taken_since(&days_ago(now(), NOT_TAKEN_DAYS))?;
+        if let Some((name, profile)) = instance_profile(ledger)? {
+            facts.not_taken.extend(profile.blocked());
+            facts.measured = profile.measured(name);
+        }
         let fields = schema.fields.keys().cloned().collect();
         let holds = Holds::new(hold, &schema.searchable, clock);
         let custom_objects = Relations::new(schema);
@@ -194,8 +199,10 @@ impl<'a, M: MergeClient> Merge<'a, M> {
             return Ok(());
         };
         let not_taken = std::mem::take(&mut self.facts.not_taken);
+        let measured = std::mem::take(&mut self.facts.measured);
         self.facts = facts(&schema);
         self.facts.not_taken = not_taken;
+        self.facts.measured = measured;
         self.holds.keys.describe(&schema.searchable);
         self.fields = schema.fields.into_keys().collect();
         self.described_at = Instant::now();

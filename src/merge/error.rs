@@ -41,6 +41,14 @@ pub enum Error {
         /// The number that was asked for.
         id: ledger::FindingId,
     },
+    /// What was measured of the instance cannot be used. Nothing was planned or changed.
+    #[error("the profile that probe {probe} measured cannot be used: {what}")]
+    UnusableProfile {
+        /// The run of `probe`.
+        probe: u64,
+        /// Why not.
+        what: String,
+    },
     /// A plan in the ledger is not what it was when it was made, or not for this program.
     #[error(
         "plan {id} in the ledger cannot be carried out: {what}; make a new one with `mkto-audit merge`"

@@ -8,14 +8,14 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::history::{GroupHistory, history_of};
-use crate::dedupe::Decisions;
+use crate::dedupe::{Decisions, InstanceProfile, ProfileName};
 use crate::lead::LeadId;
-use crate::ledger::{self, Ledger, PastRun};
+use crate::ledger::{self, KeptProfile, Ledger, PastRun};
 use crate::merge::{Error, FieldProof, FieldVerdict, MergeProof, RowsProof};
 
 mod afterwards;
@@ -46,6 +46,10 @@ pub struct Certificate {
     pub digest: Option<String>,
     /// When the plan was made.
     pub planned_at: Option<DateTime<Utc>>,
+    /// What was measured of the instance before it began, by which its predictions went. One of an
+    /// older version says nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ProfileName>,
     /// Who ran it; none where nobody knows.
     pub by: Option<String>,
     /// When it began.
@@ -211,6 +215,7 @@ pub fn certificate_of(ledger: &Ledger, run: &PastRun, about: &About) -> Result<C
         digest: run.digest.clone().or(digest).or(head.map(|head| head.digest)),
         plan,
         planned_at,
+        profile: profile_at(ledger, run.begun_at)?,
         by: run.by.clone(),
         begun_at: run.begun_at,
         ended_at: run.ended_at,
@@ -227,6 +232,15 @@ pub fn certificate_of(ledger: &Ledger, run: &PastRun, about: &About) -> Result<C
     };
     chain::close(&mut certificate);
     Ok(certificate)
+}
+
+/// The profile that was in force at a moment.
+fn profile_at(ledger: &Ledger, at: DateTime<Utc>) -> Result<Option<ProfileName>, Error> {
+    let at = at.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let Some(kept) = ledger.instance_profile_at(Some(&at))? else { return Ok(None) };
+    let KeptProfile { probe, body, sha256, instance } = kept;
+    let read = InstanceProfile::of_kept(probe, &body, &sha256, &instance);
+    read.map(|(name, _)| Some(name)).map_err(|what| Error::UnusableProfile { probe, what })
 }
 
 fn kept_at(ledger: &Ledger, plan: Option<&str>) -> Result<Option<DateTime<Utc>>, Error> {

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use super::card::Card;
-use crate::dedupe::{Cause, Decisions, Risk};
+use crate::dedupe::{Cause, Decisions, ProfileName, Risk};
 use crate::lead::LeadId;
 
 /// A plan as it stands with what is decided so far.
@@ -43,6 +43,9 @@ pub struct Head {
     pub opt_outs_lost: u64,
     /// The approval that is in force.
     pub approval: Option<Approval>,
+    /// What was measured of the instance, by which its predictions go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ProfileName>,
 }
 
 /// That somebody approved a plan as it was decided then.

@@ -207,6 +207,7 @@ pub(super) fn head(ledger: &Ledger, loaded: &Loaded) -> Result<Head, Error> {
         dropped_values: sums.dropped,
         opt_outs_lost: sums.lost,
         approval: approval::valid(ledger, loaded)?,
+        profile: loaded.header.facts.measured.profile.clone(),
     })
 }
 

@@ -161,6 +161,7 @@ impl Reviewed for MadeUp {
             dropped_values: merging,
             opt_outs_lost: 0,
             approval: self.approval.lock().unwrap().clone(),
+            profile: None,
         })
     }
 

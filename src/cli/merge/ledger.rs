@@ -1,6 +1,6 @@
 //! The ledger of a merge run, opened so that no write of an older version is under way.
 
-use super::super::{Context, Failure, now};
+use super::super::{Context, Failure, now, probe};
 use crate::guard;
 use crate::ledger::Ledger;
 use crate::marketo::Clock;
@@ -32,6 +32,7 @@ pub(super) async fn open(
 ) -> Result<Ledger, Failure> {
     let ledger = Ledger::open(&context.config.ledger_file()?, &context.config.instance_name())?;
     tell_old_backups(context, &ledger)?;
+    probe::tell_profile(context, &ledger)?;
     if !carries_out {
         return Ok(ledger);
     }

@@ -5,7 +5,7 @@ use clap::Args;
 use super::{show, text};
 use crate::cli::filter::{FilterArgs, at_least_one, tell_missing};
 use crate::cli::merge::{candidates, refuse_unfinished, settings};
-use crate::cli::{Context, Exit, Failure, history};
+use crate::cli::{Context, Exit, Failure, history, probe};
 use crate::dedupe::Risk;
 use crate::ledger::{self, Ledger};
 use crate::merge::{Merge, Planned, Planning};
@@ -66,6 +66,7 @@ pub(super) async fn run(context: &mut Context, mut args: CreateArgs) -> Result<E
     let instance = context.config.instance_name();
     let mut ledger = Ledger::open(&context.config.ledger_file()?, &instance)?;
     history::append_waiting(&mut cache, &mut ledger)?;
+    probe::tell_profile(context, &ledger)?;
     // Before anything is read for it.
     if let Some(name) = args.name.clone()
         && ledger.plan_head(&name)?.is_some()

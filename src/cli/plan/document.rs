@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::show::AT_ONCE;
 use crate::cli::Failure;
-use crate::dedupe::{Decisions, Dropped, FieldChange, LeftOut, Risk};
+use crate::dedupe::{Decisions, Dropped, FieldChange, LeftOut, ProfileName, Risk};
 use crate::lead::LeadId;
 use crate::review::{Approval, Blocked, Head, PlanReview, Shown};
 
@@ -39,13 +39,14 @@ pub(super) struct HeadDocument {
     dropped_values: u64,
     opt_outs_lost: u64,
     approval: Option<Approval>,
+    profile: Option<ProfileName>,
 }
 
 impl HeadDocument {
     pub(super) fn of(head: Head) -> Self {
         let Head { plan, name, instance, made_at, digest, groups, records, safe, decide, .. } =
             head;
-        let Head { blocked, done, dropped_values, opt_outs_lost, approval, .. } = head;
+        let Head { blocked, done, dropped_values, opt_outs_lost, approval, profile, .. } = head;
         Self {
             plan,
             name,
@@ -61,6 +62,7 @@ impl HeadDocument {
             dropped_values,
             opt_outs_lost,
             approval,
+            profile,
         }
     }
 }

@@ -102,6 +102,9 @@ pub(super) fn summary(head: &Head) -> Vec<String> {
         ),
         format!("digest {}", head.digest),
     ];
+    if let Some(profile) = &head.profile {
+        lines.push(format!("predictions go by {profile}"));
+    }
     match &head.approval {
         Some(approval) => {
             lines.push(format!("approved by {} at {}", approval.by, approval.at));

@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::model::{Dropped, FieldChange, PlannedGroup};
+use super::unwritten::unwritten;
 use crate::dedupe::by_nature::differs_by_nature;
 use crate::dedupe::decision::ChosenValue;
 use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::field_rule::{CONCAT, FieldRule, FieldRules};
 use crate::dedupe::policy::Policy;
-use crate::dedupe::value::{is_empty, is_nothing, number_of, text_of};
+use crate::dedupe::value::{is_nothing, number_of, text_of};
 use crate::lead::Lead;
 
 /// What a survivor will hold, and which values are lost with the merge.
@@ -195,38 +196,6 @@ fn predict_with(
 
 fn winners<'a>(field: &str, in_order: &[&'a Lead]) -> &'a Value {
     in_order.first().and_then(|lead| lead.value(field)).unwrap_or(&Value::Null)
-}
-
-/// What a field may hold that is not written: the winner's value stays, and a blank takes that of
-/// the first loser. What the CRM or Marketo writes by itself can be that of any lead.
-fn unwritten(field: &str, in_order: &[&Lead], facts: &FieldFacts, calls: Calls) -> Expected {
-    let held = winners(field, in_order);
-    let losers = in_order.iter().skip(1).map(|lead| lead.value(field).unwrap_or(&Value::Null));
-    let mut possible: Vec<&Value> = Vec::new();
-    if is_empty(held) || (is_nothing(held) && !facts.is_writeable(field)) {
-        let filled = losers.clone().find(|value| !is_nothing(value));
-        match calls {
-            Calls::OneByOne => possible.extend(filled),
-            Calls::Together => possible.extend(losers.clone().next()),
-        }
-        possible.push(held);
-        possible.extend(losers);
-    } else if facts.is_writeable(field) {
-        possible.push(held);
-    } else {
-        possible.push(held);
-        possible.extend(losers.filter(|value| !is_empty(value)));
-    }
-    let mut different: Vec<Value> = Vec::new();
-    for value in possible {
-        if !different.iter().any(|known| facts.holds(field, known, value)) {
-            different.push(value.clone());
-        }
-    }
-    match different.as_slice() {
-        [only] => Expected::Exactly(only.clone()),
-        _ => Expected::OneOf(different),
-    }
 }
 
 /// Whether a value is in one that was made of several: a number in a sum, a text in a list.

@@ -32,7 +32,7 @@ pub fn still_as_seen(
     let policy = &*policy;
     let mut leads = live.to_vec();
     for before in &planned.seen {
-        let lead = same_lead(planned, before, &mut leads, policy)?;
+        let lead = same_lead(planned, before, &mut leads, policy, false)?;
         let now = look(lead, planned, policy, facts);
         if !now.is_same(before) {
             let reason = changed(before, &now, lead);
@@ -197,7 +197,8 @@ pub fn rest_as_seen(
         if !is_loser && before.id != planned.winner {
             continue;
         }
-        let lead = same_lead(planned, before, &mut leads, policy)?;
+        let oldest = facts.measured.oldest_birth == Some(true);
+        let lead = same_lead(planned, before, &mut leads, policy, oldest)?;
         let as_seen = |lead: &Lead| look(lead, planned, policy, facts).is_same(before);
         if is_loser
             && !as_seen(lead)
@@ -213,17 +214,22 @@ pub fn rest_as_seen(
     drops_more(planned, prediction.dropped.iter(), facts).map_or(Ok(()), Err)
 }
 
-/// The live lead that was seen; or why it is none of the group any more.
+/// The live lead that was seen; or why it is none of the group any more. Where the survivor of a
+/// merge was seen to take the oldest creation time, the winner may have that of a merged lead.
 fn same_lead<'l>(
     planned: &PlannedGroup,
     before: &Seen,
     leads: &'l mut [Lead],
     policy: &Policy,
+    takes_oldest: bool,
 ) -> Result<&'l mut Lead, String> {
     let Some(lead) = leads.iter_mut().find(|lead| lead.id == before.id) else {
         return Err(format!("lead {} is gone since the plan was made", before.id));
     };
-    if lead.created_at() != before.created_at {
+    let of_a_merged_one = takes_oldest
+        && lead.id == planned.winner
+        && planned.seen.iter().any(|seen| seen.created_at == lead.created_at());
+    if lead.created_at() != before.created_at && !of_a_merged_one {
         return Err(format!(
             "lead {} is another one than when the plan was made: its creation time differs",
             lead.id

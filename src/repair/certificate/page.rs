@@ -159,6 +159,9 @@ fn facts(certificate: &Certificate) -> Vec<(&'static str, String)> {
     if let Some(digest) = &certificate.digest {
         facts.push(("Digest", digest.clone()));
     }
+    if let Some(profile) = &certificate.profile {
+        facts.push(("Measured", format!("predictions go by {profile}")));
+    }
     let decided = certificate.group.iter().filter(|group| group.decided.is_some()).count() as u64;
     facts.push(("Decided", format!("{} by a person", counted(decided, "group"))));
     let approved = certificate

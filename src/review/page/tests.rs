@@ -30,6 +30,7 @@ impl Reviewed for Fixed {
             dropped_values: 0,
             opt_outs_lost: 0,
             approval: None,
+            profile: None,
         })
     }
 
