@@ -35,7 +35,7 @@ pub(super) fn approve(
     if by.is_empty() {
         return Err(Error::Nameless { what: "approves" });
     }
-    same_digest(loaded, digest)?;
+    same_digest(ledger, loaded, digest)?;
     if two_people && deciders(loaded).contains(&folded(by)) {
         return Err(Error::SamePerson { plan: loaded.head.plan.clone(), by: by.to_owned() });
     }
@@ -45,13 +45,10 @@ pub(super) fn approve(
 }
 
 /// Refuses another digest than that of the plan as things stand.
-pub(super) fn same_digest(loaded: &Loaded, asked: &str) -> Result<(), Error> {
-    let now = loaded.digest();
-    if asked.trim().eq_ignore_ascii_case(&now) {
-        return Ok(());
-    }
-    let (plan, asked) = (loaded.head.plan.clone(), asked.to_owned());
-    Err(Error::OtherDigest { plan, asked, now })
+pub(super) fn same_digest(ledger: &Ledger, loaded: &Loaded, asked: &str) -> Result<(), Error> {
+    let Some(who) = loaded.decided_since(ledger, asked)? else { return Ok(()) };
+    let (plan, asked, now) = (loaded.head.plan.clone(), asked.to_owned(), loaded.digest());
+    Err(Error::OtherDigest { plan, who, asked, now })
 }
 
 /// Who decided anything that is in force, as names are compared.

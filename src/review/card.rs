@@ -43,6 +43,9 @@ pub struct Card {
     pub why: String,
     /// What is decided so far.
     pub decisions: Decisions,
+    /// The number of the last decision about it, 0 where there was none: who decides sends it back,
+    /// so that a later decision of somebody else is not overwritten.
+    pub decision_number: i64,
     /// Why what is decided cannot be carried out; it then has no effect until it is changed.
     pub refused: Option<String>,
     /// Whether the plan would merge it as things stand.

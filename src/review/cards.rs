@@ -63,6 +63,7 @@ pub(super) fn shown(
         dropped: group.dropped.len(),
         why: sentence(&group.reason),
         decisions: decisions.clone(),
+        decision_number: 0,
         fields,
         equal,
         merges: refused.is_none() && group.merges(),

@@ -1,10 +1,13 @@
 //! Decisions on their way into the ledger: checked against the plan, and kept all or none.
 
+use std::collections::BTreeSet;
+
 use super::effect::effective;
 use super::error::Error;
 use super::index::Effect;
 use super::loaded::{Kept, Loaded};
-use super::model::{Decided, Door};
+use super::meanwhile;
+use super::model::{Decided, Door, Seen};
 use crate::dedupe::{Choice, Decisions, PlanHeader, PlannedGroup};
 use crate::ledger::{DecisionRow, Ledger, NotSameRow};
 use crate::merge::not_same::Named;
@@ -14,12 +17,14 @@ pub(super) fn decide(
     ledger: &mut Ledger,
     loaded: &mut Loaded,
     decided: &[(String, Decisions)],
+    seen: &Seen,
     (by, door, at): (&str, Door, &str),
 ) -> Result<Decided, Error> {
     let by = by.trim();
     if by.is_empty() {
         return Err(Error::Nameless { what: "decides" });
     }
+    refuse_unseen(ledger, loaded, decided, seen)?;
     let (mut rows, mut not_same) = (Vec::new(), Vec::new());
     for (key, decisions) in decided {
         let place = loaded.index.place_of(key).ok_or_else(|| Error::NoSuchGroup {
@@ -39,7 +44,40 @@ pub(super) fn decide(
     }
     ledger.decide(&loaded.head.plan, &rows, &not_same)?;
     loaded.refresh(ledger)?;
-    Ok(Decided { changed: rows.len(), digest: loaded.digest() })
+    let numbers = decided.iter().map(|(key, _)| (key.clone(), loaded.index.number(key)));
+    Ok(Decided { changed: rows.len(), digest: loaded.digest(), numbers: numbers.collect() })
+}
+
+/// Refuses to decide on grounds that are gone: somebody decided about what was seen.
+fn refuse_unseen(
+    ledger: &Ledger,
+    loaded: &Loaded,
+    decided: &[(String, Decisions)],
+    seen: &Seen,
+) -> Result<(), Error> {
+    let who = match seen {
+        Seen::Plan(digest) => loaded.decided_since(ledger, digest)?,
+        Seen::Groups(numbers) => {
+            let is_newer = |key: &str, number: i64| number > numbers.get(key).copied().unwrap_or(0);
+            let index = &loaded.index;
+            let overwrites = |(key, decisions): &&(String, Decisions)| {
+                index
+                    .made(key)
+                    .is_some_and(|made| is_newer(key, made.number) && made.decisions != *decisions)
+            };
+            let keys: BTreeSet<&str> =
+                decided.iter().filter(overwrites).map(|(key, _)| key.as_str()).collect();
+            if keys.is_empty() {
+                return Ok(());
+            }
+            let rows = ledger.decisions_since(&loaded.head.plan, 0)?;
+            let unseen =
+                |row: &&DecisionRow| keys.contains(row.key.as_str()) && is_newer(&row.key, row.seq);
+            Some(meanwhile::in_words(rows.iter().filter(unseen)))
+        }
+    };
+    let plan = loaded.head.plan.clone();
+    who.map_or(Ok(()), |who| Err(Error::DecidedMeanwhile { plan, who }))
 }
 
 fn row_of(

@@ -26,14 +26,26 @@ pub enum Error {
         /// `decides` or `approves`.
         what: &'static str,
     },
+    /// Somebody decided after whoever decides now had looked.
+    #[error(
+        "plan {plan} was decided about in the meantime: {who}; nothing was taken. Look at it again, and decide then"
+    )]
+    DecidedMeanwhile {
+        /// The plan.
+        plan: String,
+        /// Who, about what, when.
+        who: String,
+    },
     /// The digest is not the plan's with the decisions in force.
     #[error(
-        "plan {plan} was decided about since: its digest is {now}, not {asked}; look at it again with `mkto-audit \
-         plan show {plan}`"
+        "plan {plan} was decided about since: {who}; its digest is {now}, not {asked}; look at it again with \
+         `mkto-audit plan show {plan}`"
     )]
     OtherDigest {
         /// The plan.
         plan: String,
+        /// Who decided, about what, when.
+        who: String,
         /// The digest that was asked for.
         asked: String,
         /// The digest as things stand.

@@ -56,16 +56,14 @@ pub enum Error {
     },
     /// Somebody decided in the meantime.
     #[error(
-        "was made when plan {plan} had the digest {file}, and it has {now} now: somebody decided in the meantime; \
+        "is out of date, since somebody decided in the meantime: {who}; \
          export the plan again, and decide in the new file"
     )]
     Outdated {
         /// The plan.
         plan: String,
-        /// The digest in the file.
-        file: String,
-        /// The digest now.
-        now: String,
+        /// Who decided, about what, when.
+        who: String,
     },
 }
 
@@ -220,19 +218,14 @@ impl Import {
         &self.notes
     }
 
-    /// Refuses a file that is of another plan, or older than the last decision.
-    pub fn check(&self, plan: &str, digest: &str) -> Result<(), Error> {
+    /// Refuses a file that is of another plan, or older than the last decision. `since`: who
+    /// decided after the plan had the digest of the file.
+    pub fn check(&self, plan: &str, since: Option<String>) -> Result<(), Error> {
         if self.stamp.plan != plan {
             return Err(Error::OtherPlan { file: self.stamp.plan.clone(), plan: plan.to_owned() });
         }
-        if self.stamp.digest != digest {
-            return Err(Error::Outdated {
-                plan: plan.to_owned(),
-                file: self.stamp.digest.clone(),
-                now: digest.to_owned(),
-            });
-        }
-        Ok(())
+        let plan = plan.to_owned();
+        since.map_or(Ok(()), |who| Err(Error::Outdated { plan, who }))
     }
 
     /// Holds a card of the plan against the file.

@@ -31,6 +31,8 @@ pub(super) struct Effect {
 /// What was decided about a group, and what came of it.
 #[derive(Debug, Clone)]
 pub(super) struct Made {
+    /// The number of the decision.
+    pub(super) number: i64,
     pub(super) decisions: Decisions,
     /// The decisions as they count for the digest.
     state: String,
@@ -99,6 +101,7 @@ impl Index {
             let mut decisions: Decisions = serde_json::from_str(&row.state)?;
             decisions.note = row.note;
             let made = Made {
+                number: row.seq,
                 decisions,
                 state: row.state,
                 by: row.by,
@@ -137,6 +140,11 @@ impl Index {
     /// What was decided about a group, taken back or not.
     pub(super) fn made(&self, key: &str) -> Option<&Made> {
         self.decided.get(key)
+    }
+
+    /// The number of the last decision about a group; 0 where there was none.
+    pub(super) fn number(&self, key: &str) -> i64 {
+        self.made(key).map_or(0, |made| made.number)
     }
 
     /// Everything that was decided, by key; not what was taken back.

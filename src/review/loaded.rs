@@ -3,6 +3,7 @@
 
 use super::error::Error;
 use super::index::Index;
+use super::meanwhile;
 use crate::dedupe::{PlanHeader, PlannedGroup};
 use crate::lead::Lead;
 use crate::ledger::{Ledger, PlanHead};
@@ -49,6 +50,20 @@ impl Loaded {
     /// The digest with what is decided: what is shown, approved and carried out.
     pub(crate) fn digest(&self) -> String {
         self.index.digest(&self.head.digest)
+    }
+
+    /// Who decided after the plan had this digest, in words; none where it has it still.
+    pub(super) fn decided_since(
+        &self,
+        ledger: &Ledger,
+        digest: &str,
+    ) -> Result<Option<String>, Error> {
+        let digest = digest.trim();
+        if digest.eq_ignore_ascii_case(&self.digest()) {
+            return Ok(None);
+        }
+        let rows = ledger.decisions_since(&self.head.plan, 0)?;
+        Ok(Some(meanwhile::in_words(meanwhile::since(&rows, &self.head.digest, digest))))
     }
 
     /// What the group at a place is made of.

@@ -1,6 +1,7 @@
 //! What a plan that is decided about tells of itself, and what is asked of it: the words that the
 //! ledger, the workbook, the page and the server share. Pure.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
@@ -148,6 +149,26 @@ pub struct Decided {
     pub changed: usize,
     /// The digest from now on.
     pub digest: String,
+    /// The number of the last decision about each of the groups, by key as stored.
+    pub numbers: BTreeMap<String, i64>,
+}
+
+/// How things stood for whoever decides. What others decided since is not overwritten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// The plan as a whole, as it was under this digest.
+    Plan(String),
+    /// Each group by itself, by its key as stored: the number of the decision that its card showed.
+    /// A group without one was looked at when nothing was decided about it.
+    Groups(BTreeMap<String, i64>),
+}
+
+impl Seen {
+    /// What these cards show.
+    pub fn of<'c>(cards: impl IntoIterator<Item = &'c Card>) -> Self {
+        let seen = |card: &Card| (card.stored_key.clone(), card.decision_number);
+        Self::Groups(cards.into_iter().map(seen).collect())
+    }
 }
 
 /// Where a decision came in.
@@ -202,10 +223,12 @@ pub trait Reviewed: fmt::Debug + Send + Sync {
     /// The groups that cannot be planned, `count` of them from this one on.
     fn blocked(&self, after: u64, count: usize) -> Result<Vec<Blocked>, Failed>;
 
-    /// Takes decisions in, all or none of them, by keys as stored.
+    /// Takes decisions in, all or none of them, by keys as stored; none where somebody decided
+    /// about what was seen.
     fn decide(
         &self,
         decided: &[(String, Decisions)],
+        seen: &Seen,
         by: &str,
         door: Door,
     ) -> Result<Decided, Failed>;

@@ -16,7 +16,7 @@ use super::error::Error;
 use super::links::{LinkTo, Links};
 use super::loaded::Loaded;
 use super::model::{
-    Approval, Blocked, CardFilter, Decided, Door, Failed, Head, Page, Reviewed, Tab,
+    Approval, Blocked, CardFilter, Decided, Door, Failed, Head, Page, Reviewed, Seen, Tab,
 };
 use super::view::Shown;
 use crate::dedupe::{Decisions, Key};
@@ -129,16 +129,25 @@ impl PlanReview {
     }
 
     /// Keeps decisions about groups, by their keys as stored: all or none. What is as it was is not
-    /// written. One that cannot be carried out is kept with the reason, and has no effect.
+    /// written. One that cannot be carried out is kept with the reason, and has no effect. Where
+    /// somebody decided about what was `seen`, nothing is kept, and the error names them: nobody
+    /// else has the ledger between this look and the write.
     pub fn decide(
         &self,
         decided: &[(String, Decisions)],
+        seen: &Seen,
         by: &str,
         door: Door,
     ) -> Result<Decided, Error> {
         let (mut ledger, mut loaded) = self.at_work()?;
         let at = self.at();
-        deciding::decide(&mut ledger, &mut loaded, decided, (by, door, &at))
+        deciding::decide(&mut ledger, &mut loaded, decided, seen, (by, door, &at))
+    }
+
+    /// Who decided after the plan had this digest, in words; none where it has it still.
+    pub fn decided_since(&self, digest: &str) -> Result<Option<String>, Error> {
+        let (ledger, loaded) = self.at_work()?;
+        loaded.decided_since(&ledger, digest)
     }
 
     /// Approves the plan as it stands, which has to have this digest.
@@ -173,7 +182,8 @@ impl PlanReview {
         let nothing = Decisions::default();
         let decisions = loaded.index.made(key).map_or(&nothing, |made| &made.decisions);
         let card = card(place as u64, &loaded.kept(ledger, place)?, &loaded.header, decisions);
-        Ok(Some(self.links.on(card)))
+        let decision_number = loaded.index.number(key);
+        Ok(Some(self.links.on(Card { decision_number, ..card })))
     }
 
     /// The ledger, and the plan as it stands now.
@@ -231,10 +241,11 @@ impl Reviewed for PlanReview {
     fn decide(
         &self,
         decided: &[(String, Decisions)],
+        seen: &Seen,
         by: &str,
         door: Door,
     ) -> Result<Decided, Failed> {
-        Ok(Self::decide(self, decided, by, door)?)
+        Ok(Self::decide(self, decided, seen, by, door)?)
     }
 
     fn approve(&self, digest: &str, by: &str, note: Option<&str>) -> Result<Approval, Failed> {

@@ -89,7 +89,7 @@ pub(crate) fn permit(
     past: &PlanPast,
 ) -> Result<Permitted, Error> {
     if let Some(asked) = digest {
-        same_digest(loaded, asked)?;
+        same_digest(ledger, loaded, asked)?;
     }
     let sums = loaded.index.sums();
     let needs = match rules.policy {

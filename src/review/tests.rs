@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::{CardFilter, Door, Error, PlanReview, Tab};
+use super::{CardFilter, Door, Error, PlanReview, Seen, Tab};
 use crate::dedupe::{
     Cause, Choice, ChosenValue, Decisions, FieldFact, FieldFacts, Key, Known, OPT_OUTS, PlanHeader,
     Policy, Risk, plan_decided,
@@ -17,6 +17,7 @@ use crate::merge::kept_plan::row_of;
 
 mod decided;
 mod many;
+mod meanwhile;
 
 const INSTANCE: &str = "example";
 
@@ -129,6 +130,11 @@ fn several_people(email: &str, first: LeadId) -> Vec<Lead> {
     ]
 }
 
+/// Nothing was decided when somebody looked.
+fn unseen() -> Seen {
+    Seen::Groups(BTreeMap::new())
+}
+
 fn choice(choice: Choice) -> Decisions {
     Decisions { choice: Some(choice), ..Decisions::default() }
 }
@@ -154,7 +160,7 @@ fn a_plan_counts_what_is_safe_what_to_decide_and_what_is_done() {
     let tab = |tab| CardFilter { tab: Some(tab), ..CardFilter::default() };
     assert_eq!(review.cards(&tab(Tab::Decide), None, 9).unwrap().total, 1);
     review
-        .decide(&[("us@example.com".to_owned(), choice(Choice::Merge))], "Bo", Door::Cli)
+        .decide(&[("us@example.com".to_owned(), choice(Choice::Merge))], &unseen(), "Bo", Door::Cli)
         .unwrap();
     let head = review.head().unwrap();
     assert_eq!((head.safe, head.decide, head.done, head.records), (2, 0, 1, 3));
@@ -268,7 +274,8 @@ fn an_unchanged_decision_changes_no_digest_and_any_other_voids_the_approval() {
     let review = bench.review();
     let plain = review.head().unwrap().digest;
     let decide = |key: &str, decided: Decisions, by: &str| {
-        review.decide(&[(key.to_owned(), decided)], by, Door::Workbook).unwrap()
+        let seen = Seen::Plan(review.head().unwrap().digest);
+        review.decide(&[(key.to_owned(), decided)], &seen, by, Door::Workbook).unwrap()
     };
     let nothing = decide("ada@example.com", Decisions::default(), "Bo");
     assert_eq!((nothing.changed, nothing.digest.as_str()), (0, plain.as_str()));
@@ -294,7 +301,7 @@ fn who_decided_cannot_approve_where_two_people_are_asked_for() {
     let bench = Bench::of(&[pair("ada@example.com", 1)]);
     let review = bench.review().two_people(true);
     let decided = [("ada@example.com".to_owned(), choice(Choice::Merge))];
-    let digest = review.decide(&decided, "Bo  Smith", Door::Review).unwrap().digest;
+    let digest = review.decide(&decided, &unseen(), "Bo  Smith", Door::Review).unwrap().digest;
     let refused = review.approve(&digest, " bo smith ", None);
     assert!(matches!(refused, Err(Error::SamePerson { .. })), "{refused:?}");
     review.approve(&digest, "Cy", None).unwrap();
@@ -309,7 +316,7 @@ fn a_bad_key_keeps_all_decisions_out() {
         ("ada@example.com".to_owned(), choice(Choice::Skip)),
         ("nobody@example.com".to_owned(), choice(Choice::Skip)),
     ];
-    let refused = review.decide(&decided, "Bo", Door::Csv);
+    let refused = review.decide(&decided, &unseen(), "Bo", Door::Csv);
     assert!(matches!(refused, Err(Error::NoSuchGroup { .. })), "{refused:?}");
     assert_eq!(review.head().unwrap().done, 0);
 }
@@ -320,8 +327,9 @@ fn that_records_are_not_one_person_is_remembered_until_somebody_takes_it_back() 
     let review = bench.review();
     let key = "us@example.com".to_owned();
     let decided = Decisions { note: Some("a couple".to_owned()), ..choice(Choice::NotSame) };
-    review.decide(&[(key.clone(), decided)], "Bo", Door::Page).unwrap();
+    review.decide(&[(key.clone(), decided)], &unseen(), "Bo", Door::Page).unwrap();
     assert_eq!(bench.ledger().not_same().unwrap().len(), 1);
-    review.decide(&[(key, choice(Choice::Merge))], "Bo", Door::Page).unwrap();
+    let seen = Seen::Plan(review.head().unwrap().digest);
+    review.decide(&[(key, choice(Choice::Merge))], &seen, "Bo", Door::Page).unwrap();
     assert_eq!(bench.ledger().not_same().unwrap(), []);
 }

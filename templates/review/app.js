@@ -188,10 +188,18 @@ function app(source) {
     }
   }
 
+  // Where somebody else decided meanwhile nothing is taken: what they decided is shown instead.
+  async function decide(entries) {
+    try { return await source.decide(entries); } catch (error) {
+      if (error.cards?.length) { takeIn(error.cards); await refreshHead(); }
+      throw error;
+    }
+  }
+
   async function decideActive(decisions, words) {
     const card = active();
     if (!card || equalDecisions(card.decisions, decisions)) return;
-    const told = await source.decide([{ key: card.stored_key, decisions }]);
+    const told = await decide([{ key: card.stored_key, decisions, seen: card.decision_number }]);
     undoable.push({ before: [{ key: card.stored_key, decisions: card.decisions }], words: `${words}: ${card.key}` });
     takeIn(told.cards);
     await refreshHead();
@@ -222,7 +230,7 @@ function app(source) {
     const last = undoable.pop();
     if (!last) return tell("There is nothing to undo.");
     for (let from = 0; from < last.before.length; from += 500) {
-      takeIn((await source.decide(last.before.slice(from, from + 500))).cards);
+      takeIn((await decide(last.before.slice(from, from + 500))).cards);
     }
     await refreshHead();
     const place = state.cards.findIndex((card) => card.stored_key === last.before[0].key);

@@ -5,6 +5,8 @@ class Refused extends Error {}
 function liveSource() {
   const HELD = "mkto-audit-session";
   let session = sessionStorage.getItem(HELD);
+  // By group, the number of the last decision that this page made: undo takes back that one alone.
+  const mine = new Map();
 
   async function call(method, path, body, headers) {
     let answer;
@@ -19,7 +21,7 @@ function liveSource() {
     }
     const told = await answer.json().catch(() => ({}));
     if (answer.status === 403) throw new Refused(told.error || "This page may not be used from here.");
-    if (!answer.ok) throw new Error(told.error || `mkto-audit answered ${answer.status}.`);
+    if (!answer.ok) throw Object.assign(new Error(told.error || `mkto-audit answered ${answer.status}.`), { cards: told.cards || [] });
     return told;
   }
 
@@ -52,14 +54,21 @@ function liveSource() {
     },
     cards: (filter, after, count) => get("/api/cards", { ...filter, after, count }),
     blocked: async (after, count) => (await get("/api/blocked", { after, count })).blocked,
-    decide: (entries) => call("POST", "/api/decide", { group: entries.map(({ key, decisions }) => ({ key, ...tidy(decisions) })) }),
+    // With each goes which decision was seen, so that a newer one of somebody else is not overwritten.
+    decide: async (entries) => {
+      const group = entries.map(({ key, decisions, seen }) => ({ key, seen: seen ?? mine.get(key) ?? 0, ...tidy(decisions) }));
+      const told = await call("POST", "/api/decide", { group });
+      for (const [key, number] of Object.entries(told.numbers)) mine.set(key, number);
+      return told;
+    },
     // A part at a time, so that each call is short and the progress can be told.
     decideSafe: async (filter, tell) => {
       const before = [];
       for (;;) {
         const asked = Object.entries(filter).filter(([name, value]) => name !== "tab" && value);
         const told = await call("POST", "/api/decide-safe", Object.fromEntries(asked));
-        before.push(...told.before);
+        for (const { key, seen } of told.before) mine.set(key, seen);
+        before.push(...told.before.map(({ key, decisions }) => ({ key, decisions })));
         if (!told.before.length || !told.left) return before;
         tell(before.length);
       }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use mkto_audit::review::model::Door;
+use mkto_audit::dedupe::{Choice, Decisions};
+use mkto_audit::review::model::{Door, Reviewed as _, Seen};
 use mkto_audit::review::server::{Ended, Review};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::made_up::{MadeUp, choice};
+use super::made_up::{MadeUp, choice, key};
 use super::{HOURS, Live, picture};
 use crate::support::browser::Browser;
 
@@ -79,6 +80,35 @@ fn a_decision_is_kept_at_once_and_a_later_one_takes_the_approval_back() {
     browser.key("j");
     browser.key("m");
     browser.until("document.getElementById('approved').hidden");
+}
+
+#[test]
+fn what_somebody_else_decided_meanwhile_is_shown_and_not_overwritten() {
+    let Some(mut browser) = Browser::start() else { return };
+    let live = Live::of(MadeUp::of(20));
+    entered(&live, &mut browser);
+    let hold = Decisions { choice: Some(Choice::Hold), ..Decisions::default() };
+    let cy_holds = |place: u64| {
+        let seen = Seen::Groups(live.plan.numbers.lock().unwrap().clone());
+        live.plan.decide(&[(key(place), hold.clone())], &seen, "Cy", Door::Cli).unwrap();
+    };
+    browser.key("j");
+    cy_holds(0);
+    browser.key("m");
+    assert!(browser.text("#alert").contains("Cy decided about p000000@example.com"));
+    assert_eq!(live.plan.decided(0).choice, Some(Choice::Hold), "nothing was overwritten");
+    // What Cy decided stands on the card now; who has seen it may decide otherwise, and take it back.
+    browser.key("m");
+    assert_eq!(live.plan.decided(0).choice, Some(Choice::Merge));
+    browser.key("u");
+    assert_eq!(live.plan.decided(0).choice, Some(Choice::Hold));
+    // Undo takes back what this page decided, and never what somebody else did after it.
+    browser.key("s");
+    assert_eq!(live.plan.decided(0).choice, Some(Choice::Skip));
+    cy_holds(0);
+    browser.key("u");
+    assert!(browser.text("#alert").contains("Cy decided about"));
+    assert_eq!(live.plan.decided(0).choice, Some(Choice::Hold));
 }
 
 #[test]

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use mkto_audit::dedupe::{Choice, ChosenValue, Decisions, Risk};
+use mkto_audit::review::Error;
 use mkto_audit::review::card::{Card, CardField, CardLead, CardRole};
 use mkto_audit::review::model::{
-    Approval, Blocked, CardFilter, Decided, Door, Failed, Head, Page, Reviewed, Tab,
+    Approval, Blocked, CardFilter, Decided, Door, Failed, Head, Page, Reviewed, Seen, Tab,
 };
 use serde_json::{Value, json};
 
@@ -18,6 +19,8 @@ pub struct MadeUp {
     /// The names on the records of the first group.
     pub first_name: String,
     pub decisions: Mutex<BTreeMap<String, Decisions>>,
+    /// The number of the last decision about each group.
+    pub numbers: Mutex<BTreeMap<String, i64>>,
     pub approval: Mutex<Option<Approval>>,
     /// Who decided through which door, in order.
     pub log: Mutex<Vec<(String, Door)>>,
@@ -55,6 +58,10 @@ impl MadeUp {
 
     pub fn decided(&self, place: u64) -> Decisions {
         self.decisions.lock().unwrap().get(&key(place)).cloned().unwrap_or_default()
+    }
+
+    fn number(&self, key: &str) -> i64 {
+        self.numbers.lock().unwrap().get(key).copied().unwrap_or(0)
     }
 
     fn digest(&self) -> String {
@@ -120,6 +127,7 @@ impl MadeUp {
                 .then(|| "the record to keep is left out".to_owned()),
             merges: merges(place, &decisions),
             decisions,
+            decision_number: self.number(&key(place)),
         }
     }
 
@@ -189,20 +197,30 @@ impl Reviewed for MadeUp {
     fn decide(
         &self,
         decided: &[(String, Decisions)],
+        seen: &Seen,
         by: &str,
         door: Door,
     ) -> Result<Decided, Failed> {
+        let Seen::Groups(seen) = seen else { return Err("a page looks group by group".into()) };
         for (key, _) in decided {
             if self.card_by_key(key)?.is_none() {
                 return Err(format!("there is no group {key} in this plan").into());
             }
+            if self.number(key) > seen.get(key).copied().unwrap_or(0) {
+                let (plan, who) = ("a1b2c3".to_owned(), format!("Cy decided about {key}"));
+                return Err(Error::DecidedMeanwhile { plan, who }.into());
+            }
         }
+        let mut numbers = BTreeMap::new();
         for (key, decisions) in decided {
             self.decisions.lock().unwrap().insert(key.clone(), decisions.clone());
             self.log.lock().unwrap().push((by.to_owned(), door));
+            let number = i64::try_from(self.log.lock().unwrap().len()).unwrap();
+            self.numbers.lock().unwrap().insert(key.clone(), number);
+            numbers.insert(key.clone(), number);
         }
         *self.approval.lock().unwrap() = None;
-        Ok(Decided { changed: decided.len(), digest: self.digest() })
+        Ok(Decided { changed: decided.len(), digest: self.digest(), numbers })
     }
 
     fn approve(&self, digest: &str, by: &str, note: Option<&str>) -> Result<Approval, Failed> {

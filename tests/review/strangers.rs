@@ -54,7 +54,7 @@ fn refused(answer: Response, status: u16, why: &str) {
 }
 
 fn decision() -> Value {
-    json!({"group": [{"key": key(0), "decision": "merge"}]})
+    json!({"group": [{"key": key(0), "seen": 0, "decision": "merge"}]})
 }
 
 #[test]
@@ -179,12 +179,15 @@ fn a_body_is_bounded_and_a_bad_one_changes_nothing() {
     refused(write().header("content-type", kind).body(piece).send().unwrap(), 413, "too large");
     refused(write().body("{}").send().unwrap(), 415, "must be JSON");
     refused(write().json(&json!({"groups": []})).send().unwrap(), 422, "unknown field");
-    let many: Vec<_> = (0..501).map(|place| json!({"key": key(place)})).collect();
+    let many: Vec<_> = (0..501).map(|place| json!({"key": key(place), "seen": 0})).collect();
     refused(write().json(&json!({"group": many})).send().unwrap(), 422, "At most 500");
-    let half = json!({"group": [{"key": key(0), "decision": "merge"}, {"key": key(1), "decision": "mrge"}]});
+    let with =
+        |second: Value| json!({"group": [{"key": key(0), "seen": 0, "decision": "merge"}, second]});
+    let half = with(json!({"key": key(1), "seen": 0, "decision": "mrge"}));
     refused(write().json(&half).send().unwrap(), 422, "number 2 (p000001@example.com)");
-    let unknown =
-        json!({"group": [{"key": key(0), "decision": "merge"}, {"key": "no@example.com"}]});
+    let blind = with(json!({"key": key(1), "decision": "merge"}));
+    refused(write().json(&blind).send().unwrap(), 422, "number 2 does not tell which decision");
+    let unknown = with(json!({"key": "no@example.com", "seen": 0}));
     refused(write().json(&unknown).send().unwrap(), 422, "there is no group no@example.com");
     assert!(seen.live.plan.decided(0).is_empty(), "all or nothing");
     for path in ["/api/merge", "/api/plan/", "/api/decide/x"] {
@@ -203,6 +206,26 @@ fn a_body_is_bounded_and_a_bad_one_changes_nothing() {
     }
     let cards = words(read("count=1000000"))["cards"].as_array().unwrap().len();
     assert_eq!(cards, 8, "no more than there are");
+}
+
+#[test]
+fn a_stale_page_overwrites_nothing_and_is_shown_what_stands_now() {
+    let seen = Seen::new();
+    let session = seen.enter();
+    let decide = |number: i64, choice: &str| {
+        let body = json!({"group": [{"key": key(0), "seen": number, "decision": choice}]});
+        seen.post("/api/decide").header("x-mkto-session", &session).json(&body).send().unwrap()
+    };
+    let told = words(decide(0, "merge"));
+    assert_eq!(told["numbers"][key(0)], 1, "{told}");
+    let stale = decide(0, "skip");
+    assert_eq!(stale.status(), 409);
+    let told = words(stale);
+    assert!(told["error"].as_str().unwrap().contains("Cy decided about"), "{told}");
+    assert_eq!(told["cards"][0]["decisions"]["decision"], "merge");
+    assert_eq!(seen.live.plan.decided(0).choice, Some(mkto_audit::dedupe::Choice::Merge));
+    let number = told["cards"][0]["decision_number"].as_i64().unwrap();
+    assert_eq!(decide(number, "skip").status(), 200, "who has seen it may decide otherwise");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::cli::{Context, Exit, Failure};
 use crate::dedupe::{Choice, ChosenValue, Decisions};
 use crate::lead::LeadId;
 use crate::review::card::Card;
-use crate::review::{Door, PlanReview};
+use crate::review::{Door, PlanReview, Seen};
 
 /// Decide about groups of a plan
 ///
@@ -99,6 +99,7 @@ struct GroupDocument {
 pub(super) fn run(context: &mut Context, args: &DecideArgs) -> Result<Exit, Failure> {
     let review = super::open(context, &args.plan)?;
     let mut all: BTreeMap<String, Decisions> = BTreeMap::new();
+    let mut cards = Vec::new();
     for email in &args.email {
         let card = review.card_by_key(email)?.ok_or_else(|| Failure::Usage {
             what: format!("plan {} has no group of {email}; nothing was decided", args.plan),
@@ -112,10 +113,11 @@ pub(super) fn run(context: &mut Context, args: &DecideArgs) -> Result<Exit, Fail
                 hint: None,
             });
         }
-        all.insert(card.stored_key, decisions);
+        all.insert(card.stored_key.clone(), decisions);
+        cards.push(card);
     }
     let all: Vec<(String, Decisions)> = all.into_iter().collect();
-    let made = review.decide(&all, &args.by, Door::Cli)?;
+    let made = review.decide(&all, &Seen::of(&cards), &args.by, Door::Cli)?;
     if args.json {
         let group = |(key, decisions): (String, Decisions)| GroupDocument { key, decisions };
         let document = Document {

@@ -11,7 +11,7 @@ use super::page_file;
 use crate::cli::{Context, Exit, Failure};
 use crate::review::import::{self, Changed, Counts, Import};
 use crate::review::sheet::BadCell;
-use crate::review::{Decided, PlanReview};
+use crate::review::{Decided, PlanReview, Seen};
 use crate::table::{Encoding, Options};
 use crate::terminal::{counted, counted_of};
 
@@ -66,7 +66,8 @@ pub(super) fn run(context: &mut Context, args: &ImportArgs) -> Result<Exit, Fail
     let mut import = import::read(bytes, &options).map_err(|error| refused(args, &error))?;
     let review = super::open(context, &import.stamp().plan)?;
     let head = review.head()?;
-    import.check(&head.plan, &head.digest).map_err(|error| refused(args, &error))?;
+    let since = review.decided_since(&import.stamp().digest)?;
+    import.check(&head.plan, since).map_err(|error| refused(args, &error))?;
     each(&review, |card| {
         import.add(card);
         Ok(())
@@ -85,7 +86,8 @@ pub(super) fn run(context: &mut Context, args: &ImportArgs) -> Result<Exit, Fail
     }
     let counts = Counts::of(&changed);
     let decided: Vec<_> = changed.into_iter().map(|one| (one.stored_key, one.decisions)).collect();
-    let made = review.decide(&decided, by, import.door())?;
+    let seen = Seen::Plan(import.stamp().digest.clone());
+    let made = review.decide(&decided, &seen, by, import.door())?;
     taken(context, args, &head.plan, &made, counts)?;
     Ok(Exit::Done)
 }

@@ -2,9 +2,9 @@
 
 use super::import::{ImportArgs, named, taken};
 use crate::cli::{Context, Exit, Failure};
-use crate::review::Door;
 use crate::review::import::{Changed, Counts, Error};
 use crate::review::page::DecisionsFile;
+use crate::review::{Door, Seen};
 
 /// Takes all decisions or none of them; where the file approves the plan, approves it.
 pub(super) fn run(context: &mut Context, args: &ImportArgs, bytes: &[u8]) -> Result<Exit, Failure> {
@@ -16,9 +16,8 @@ pub(super) fn run(context: &mut Context, args: &ImportArgs, bytes: &[u8]) -> Res
     let by = named(args.by.as_deref().or(file.by.as_deref()))?;
     let review = super::open(context, &file.plan)?;
     let head = review.head()?;
-    if file.digest != head.digest {
-        let (plan, file, now) = (head.plan, file.digest.clone(), head.digest);
-        return Err(refused(Error::Outdated { plan, file, now }.to_string()));
+    if let Some(who) = review.decided_since(&file.digest)? {
+        return Err(refused(Error::Outdated { plan: head.plan, who }.to_string()));
     }
     let mut changed = Vec::new();
     for (key, decisions) in &file.group {
@@ -32,7 +31,7 @@ pub(super) fn run(context: &mut Context, args: &ImportArgs, bytes: &[u8]) -> Res
             changed.push(Changed::of(&card, decisions.clone()));
         }
     }
-    let made = review.decide(&file.group, by, Door::Page)?;
+    let made = review.decide(&file.group, &Seen::Plan(file.digest.clone()), by, Door::Page)?;
     taken(context, args, &head.plan, &made, Counts::of(&changed))?;
     if file.approve {
         let approval = review.approve(&made.digest, by, file.note.as_deref())?;

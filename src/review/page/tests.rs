@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::*;
 use crate::dedupe::{Decisions, Risk};
 use crate::review::card::{Card, CardLead, CardRole};
-use crate::review::model::{Approval, Blocked, Decided, Door, Failed, Head, Page};
+use crate::review::model::{Approval, Blocked, Decided, Door, Failed, Head, Page, Seen};
 
 const HOSTILE: &str = "</script><!--<script>alert(1)</script>\u{2028}&\"'";
 
@@ -49,7 +49,13 @@ impl Reviewed for Fixed {
         Ok((after..self.0).take(count).map(|_| group.clone()).collect())
     }
 
-    fn decide(&self, _: &[(String, Decisions)], _: &str, _: Door) -> Result<Decided, Failed> {
+    fn decide(
+        &self,
+        _: &[(String, Decisions)],
+        _: &Seen,
+        _: &str,
+        _: Door,
+    ) -> Result<Decided, Failed> {
         Err("nothing can be decided".into())
     }
 
@@ -85,6 +91,7 @@ fn card(place: u64) -> Card {
         dropped: 0,
         why: String::new(),
         decisions: Decisions::default(),
+        decision_number: 0,
         refused: None,
         merges: true,
     }

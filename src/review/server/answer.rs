@@ -9,6 +9,8 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use crate::review::card::Card;
+
 /// Only what this server hands out itself, in no frame, and nothing inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -57,13 +59,20 @@ pub(super) fn json(document: &impl Serialize) -> Response<Full<Bytes>> {
 pub(super) struct Refusal {
     status: StatusCode,
     words: String,
+    /// The groups that it is about, as they are by now.
+    cards: Vec<Card>,
     /// Whether a person sees it as a page of its own.
     is_page: bool,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, words: impl Into<String>) -> Self {
-        Self { status, words: words.into(), is_page: false }
+        Self { status, words: words.into(), cards: Vec::new(), is_page: false }
+    }
+
+    /// Somebody decided about these groups after the page had shown them.
+    pub(super) fn stale(words: String, cards: Vec<Card>) -> Self {
+        Self { cards, ..Self::new(StatusCode::CONFLICT, words) }
     }
 
     pub(super) fn forbidden(words: &str) -> Self {
@@ -76,7 +85,7 @@ impl Refusal {
     }
 
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {
-        let Self { status, words, is_page } = self;
+        let Self { status, words, cards, is_page } = self;
         if is_page {
             let page = format!(
                 "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\
@@ -85,7 +94,11 @@ impl Refusal {
             );
             return html(status, page);
         }
-        let body = serde_json::json!({ "error": words }).to_string();
+        let mut body = serde_json::json!({ "error": words });
+        if let Some(body) = body.as_object_mut().filter(|_| !cards.is_empty()) {
+            body.insert("cards".to_owned(), serde_json::json!(cards));
+        }
+        let body = body.to_string();
         answer(status, "application/json", body.into())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Never: more than was asked for. A plan may hold 100,000 groups, so every answer is a part of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,9 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Refusal, json as answer};
 use crate::dedupe::{Cause, Choice, Decisions, Risk};
-use crate::review::model::{CardFilter, Door, Failed, Reviewed, Tab};
+use crate::review::Error;
+use crate::review::card::Card;
+use crate::review::model::{CardFilter, Door, Failed, Reviewed, Seen, Tab};
 use crate::review::page::{entries, in_words as bad_groups};
 
 /// Most bytes of a body: 500 groups with some hundred choices each fit.
@@ -109,22 +112,32 @@ impl Api {
         }
     }
 
-    async fn decide(&self, group: Vec<Map<String, Value>>) -> Answered {
+    async fn decide(&self, mut group: Vec<Map<String, Value>>) -> Answered {
         if group.len() > MOST_DECIDED {
             return Err(unusable(format!("At most {MOST_DECIDED} groups are decided at once.")));
         }
+        let seen = seen(&mut group)?;
         let decided = entries(group)
             .map_err(|bad| unusable(format!("Nothing was taken: {}", bad_groups(&bad))))?;
         let by = self.by.clone();
-        self.ask(move |plan| {
-            let told = plan.decide(&decided, &by, Door::Review)?;
+        let made = self.on_plan(move |plan| {
+            let told = plan.decide(&decided, &seen, &by, Door::Review);
+            let stale = told.as_ref().err().filter(|why| is_stale(why.as_ref()));
+            let stale = stale.map(|why| in_words(why.as_ref()));
+            let told = if stale.is_none() { Some(told?) } else { None };
             let keys = decided.iter().take(MOST_CARDS);
             let cards =
                 keys.map(|(key, _)| plan.card_by_key(key)).collect::<Result<Vec<_>, _>>()?;
-            let cards: Vec<_> = cards.into_iter().flatten().collect();
-            Ok(json!({ "cards": cards, "digest": told.digest }))
-        })
-        .await
+            let cards: Vec<Card> = cards.into_iter().flatten().collect();
+            Ok((stale, told, cards))
+        });
+        match made.await? {
+            (Some(stale), _, cards) => Err(Refusal::stale(stale, cards)),
+            (None, told, cards) => {
+                let (digest, numbers) = told.map(|told| (told.digest, told.numbers)).unzip();
+                Ok(answer(&json!({ "cards": cards, "digest": digest, "numbers": numbers })))
+            }
+        }
     }
 
     /// Decides to merge the first of the safe groups; the page asks again while some are left.
@@ -142,10 +155,13 @@ impl Api {
                 .iter()
                 .map(|card| (card.stored_key.clone(), merged(&card.decisions)))
                 .collect();
-            plan.decide(&decided, &by, Door::Review)?;
+            let told = plan.decide(&decided, &Seen::of(&page.cards), &by, Door::Review)?;
             let before = page.cards.iter();
             let before: Vec<_> = before
-                .map(|card| json!({ "key": card.stored_key, "decisions": card.decisions }))
+                .map(|card| {
+                    let number = told.numbers.get(&card.stored_key);
+                    json!({ "key": card.stored_key, "decisions": card.decisions, "seen": number })
+                })
                 .collect();
             let left = page.total.saturating_sub(before.len() as u64);
             Ok(json!({ "before": before, "left": left }))
@@ -158,9 +174,16 @@ impl Api {
         &self,
         ask: impl FnOnce(&dyn Reviewed) -> Result<T, Failed> + Send + 'static,
     ) -> Answered {
+        Ok(answer(&self.on_plan(ask).await?))
+    }
+
+    async fn on_plan<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&dyn Reviewed) -> Result<T, Failed> + Send + 'static,
+    ) -> Result<T, Refusal> {
         let plan = Arc::clone(&self.plan);
         match tokio::task::spawn_blocking(move || ask(plan.as_ref())).await {
-            Ok(Ok(told)) => Ok(answer(&told)),
+            Ok(Ok(told)) => Ok(told),
             Ok(Err(failed)) => Err(unusable(in_words(failed.as_ref()))),
             Err(_panicked) => Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -168,6 +191,27 @@ impl Api {
             )),
         }
     }
+}
+
+/// Takes out of each object the number of the decision that its sender had seen.
+fn seen(group: &mut [Map<String, Value>]) -> Result<Seen, Refusal> {
+    let mut numbers = BTreeMap::new();
+    for (place, object) in group.iter_mut().enumerate() {
+        let number = object.remove("seen").and_then(|number| number.as_i64()).ok_or_else(|| {
+            let place = place + 1;
+            unusable(format!(
+                "Nothing was taken: number {place} does not tell which decision was seen"
+            ))
+        })?;
+        if let Some(key) = object.get("key").and_then(Value::as_str) {
+            numbers.insert(key.to_owned(), number);
+        }
+    }
+    Ok(Seen::Groups(numbers))
+}
+
+fn is_stale(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(Error::DecidedMeanwhile { .. }))
 }
 
 fn unusable(words: impl Into<String>) -> Refusal {

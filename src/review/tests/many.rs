@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Bench, CardFilter, Choice, Door, Tab, choice, pair};
+use super::{Bench, CardFilter, Choice, Door, Seen, Tab, choice, pair};
 
 /// Measured by hand, in a release build:
 /// `cargo test --release --lib -- --ignored --nocapture a_hundred_thousand`
@@ -48,7 +48,7 @@ fn a_page_of_a_hundred_thousand_groups_comes_at_once() {
             .iter()
             .map(|card| (card.stored_key.clone(), choice(Choice::Merge)))
             .collect();
-        review.decide(&all, "Bo", Door::Review).unwrap();
+        review.decide(&all, &Seen::of(&page.cards), "Bo", Door::Review).unwrap();
     }
     timed("2,000 decisions", from);
     #[cfg(target_os = "linux")]

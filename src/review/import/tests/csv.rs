@@ -248,8 +248,9 @@ fn a_file_that_names_no_plan_or_an_older_digest_is_refused_with_words() {
     let error = read(&b"group,id,decision\n1,2,skip\n"[..], &options).unwrap_err();
     assert_eq!(error, Error::NoPlan);
     let import = read(csv_of(&both()), &options).unwrap();
-    let told = import.check("e937", "ffff").unwrap_err().to_string();
-    assert!(told.contains("somebody decided in the meantime; export the plan again"), "{told}");
-    let told = import.check("other", "ffff").unwrap_err().to_string();
+    let since = Some("Bo decided about ada@example.com".to_owned());
+    let told = import.check("e937", since).unwrap_err().to_string();
+    assert!(told.contains("meantime: Bo decided about ada@example.com; export the plan"), "{told}");
+    let told = import.check("other", None).unwrap_err().to_string();
     assert_eq!(told, "is of plan e937, and not of plan other");
 }
