@@ -32,6 +32,7 @@ mod in_flight;
 mod instance;
 mod list_changes;
 mod meaning;
+mod members;
 mod model;
 mod options;
 mod pacer;
@@ -54,7 +55,7 @@ mod tests;
 pub(crate) use auth::{Auth, Borrowed};
 pub use capabilities::{
     DeleteLeads, LinkRows, MergeLeads, ReadActivities, ReadCustomObjects, ReadHistory, ReadLeads,
-    ReadMemberships, ReadUsage, RestoreLeads, SetProgramStatus, SyncLeads,
+    ReadMemberFields, ReadMemberships, ReadUsage, RestoreLeads, SetProgramStatus, SyncLeads,
 };
 pub use certificate::CertificateFault;
 pub use client::Client;

@@ -51,6 +51,7 @@ mod late;
 mod leads;
 mod look;
 mod measured;
+pub(crate) mod member_fields;
 mod members;
 mod memberships;
 mod mend;

@@ -5,5 +5,7 @@ mod backup;
 mod certificate;
 mod history;
 mod map;
+mod members;
 mod restore;
+mod whole;
 mod witness;

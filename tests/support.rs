@@ -6,6 +6,7 @@ pub mod audit;
 pub mod browser;
 pub mod caller;
 pub mod counts;
+pub mod dice;
 pub mod guard;
 pub mod guards;
 pub mod instance;

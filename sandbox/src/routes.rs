@@ -150,6 +150,7 @@ fn of_program(shared: &Shared, request: &Request, endpoint: &str, segments: &[&s
     match (request.method.as_str(), segments) {
         ("GET", ["members", "describe"]) => programs::members::describe(),
         ("POST", [id, "members", "status"]) => programs::set_status(shared, request, id).into(),
+        ("GET", [id, "members"]) => programs::members::get(shared, request, id).into(),
         ("POST", [id, "members"]) => programs::members::set_fields(shared, request, id).into(),
         ("POST", [id, "members", "delete"]) => {
             programs::members::delete(shared, request, id).into()

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -209,6 +209,16 @@ impl Sandbox {
             members: members.iter().map(member).collect(),
         };
         self.shared.world().programs.insert(id, program);
+    }
+
+    /// Gives a member of a program fields of its own; one that is no member gets none.
+    pub fn put_member_fields(&self, program: u64, lead: u64, fields: &Map<String, Value>) {
+        let mut world = self.shared.world();
+        let member =
+            world.programs.get_mut(&program).and_then(|program| program.members.get_mut(&lead));
+        if let Some(member) = member {
+            member.data.extend(fields.clone());
+        }
     }
 
     /// Gives a lead a row of a custom object, which links to leads by id; the object is made where

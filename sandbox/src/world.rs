@@ -182,7 +182,7 @@ impl World {
         let on = |(list, held): (&u64, &StaticList)| held.members.contains(&id).then_some(*list);
         let is_in = |(program, held): (&u64, &Program)| {
             let member = held.members.get(&id)?;
-            Some((*program, (member.status.clone(), member.reached_success)))
+            Some((*program, member.clone()))
         };
         let lists = self.lists.iter().filter_map(on).collect();
         let programs = self.programs.iter().filter_map(is_in).collect();

@@ -167,6 +167,9 @@ fn lines(one: &RestoredReport) -> Vec<String> {
             program.id,
             one_line(status)
         ));
+        for (name, value) in &program.member_fields {
+            lines.push(format!("        {}: {}", one_line(name), shown(value)));
+        }
     }
     if let Some(winner) = &one.winner {
         let id = winner.id;
@@ -184,6 +187,13 @@ fn lines(one: &RestoredReport) -> Vec<String> {
                 |status| format!("back to {}", one_line(status)),
             );
             lines.push(format!("    program {} ({}): {to}", one_line(&program.name), program.id));
+        }
+        for member in &winner.member_fields {
+            lines.push(format!("    in program {} ({}):", one_line(&member.name), member.id));
+            for value in &member.fields {
+                let (before, after) = (shown(&value.before), shown(&value.after));
+                lines.push(format!("        {}: {before} → {after}", one_line(&value.name)));
+            }
         }
     }
     lines.push("  does not come back:".to_owned());

@@ -128,6 +128,20 @@ pub trait ReadMemberships: Send + Sync {
     ) -> impl Future<Output = Result<(Vec<ProgramMember>, Option<String>)>> + Send;
 }
 
+/// The fields that programs keep of their members, beside status and success.
+pub trait ReadMemberFields: Send + Sync {
+    /// The fields that a caller may write, by REST name; the same for every program.
+    fn member_fields(&self) -> impl Future<Output = Result<Vec<String>>> + Send;
+
+    /// These fields of those of the leads that are members of a program.
+    fn member_values(
+        &self,
+        program: u64,
+        leads: &[LeadId],
+        fields: &[String],
+    ) -> impl Future<Output = Result<BTreeMap<LeadId, Map<String, Value>>>> + Send;
+}
+
 /// Custom objects that belong to leads.
 pub trait ReadCustomObjects: Send + Sync {
     /// The custom objects that link to leads, with the lead field that they link by.

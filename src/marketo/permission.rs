@@ -45,6 +45,8 @@ mod tests {
             ("POST /rest/v1/programs/3/members/status.json", "Read-Write Lead"),
             ("POST /rest/v1/programs/3/members/delete.json", "Read-Write Lead"),
             ("POST /rest/v1/programs/3/members.json", "Read-Write Lead"),
+            ("GET /rest/v1/programs/3/members.json", "Read-Only Lead"),
+            ("GET /rest/v1/programs/members/describe.json", "Read-Only Lead"),
             ("DELETE /rest/v1/lists/3/leads.json", "Read-Write Lead"),
             ("POST /rest/v1/leads/partitions.json", "Read-Write Lead"),
             ("GET /rest/v1/leads/partitions.json", "Read-Only Lead"),

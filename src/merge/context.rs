@@ -21,7 +21,7 @@ use crate::lead::LeadId;
 use crate::ledger::Ledger;
 use crate::marketo::{
     Clock, Field, LinkRows, MergeLeads, Moment, ReadCustomObjects, ReadHistory, ReadLeads,
-    ReadMemberships, ReadUsage, Schema, SetProgramStatus, SyncLeads,
+    ReadMemberFields, ReadMemberships, ReadUsage, Schema, SetProgramStatus, SyncLeads,
 };
 
 /// How long a description of the fields stands for what they are.
@@ -110,12 +110,12 @@ impl<M: MergeReads + SyncLeads + MergeLeads + SetProgramStatus + LinkRows> Merge
 
 /// What merging reads.
 pub trait MergeReads:
-    ReadLeads + ReadMemberships + ReadCustomObjects + ReadHistory + ReadUsage
+    ReadLeads + ReadMemberships + ReadMemberFields + ReadCustomObjects + ReadHistory + ReadUsage
 {
 }
 
-impl<M: ReadLeads + ReadMemberships + ReadCustomObjects + ReadHistory + ReadUsage> MergeReads
-    for M
+impl<M> MergeReads for M where
+    M: ReadLeads + ReadMemberships + ReadMemberFields + ReadCustomObjects + ReadHistory + ReadUsage
 {
 }
 

@@ -14,8 +14,9 @@ use tokio::time::Instant;
 
 use super::custom_objects::{mend, said};
 use super::error::Error;
+use super::member_fields;
 use crate::lead::LeadId;
-use crate::marketo::{self, ReadMemberships};
+use crate::marketo::{self, ReadMemberFields, ReadMemberships};
 
 /// For how long memberships that were read whole stand for what they are now.
 const FRESH: Duration = Duration::from_secs(15 * 60);
@@ -28,6 +29,8 @@ pub(super) type Rows = Vec<Map<String, Value>>;
 pub(super) struct Memberships {
     lists: FullRead,
     programs: FullRead,
+    /// The fields of members that there are; none where that was not asked yet.
+    member_fields: Option<Vec<String>>,
 }
 
 /// One of the two kinds.
@@ -43,10 +46,10 @@ enum FullRead {
 }
 
 impl Memberships {
-    /// Lists and programs of each lead. `of_run` is how many leads the run asks for in all.
+    /// Lists and programs of each lead, with the fields of the members. `of_run` is how many leads the run asks for in all.
     pub(super) async fn of(
         &mut self,
-        marketo: &impl ReadMemberships,
+        marketo: &(impl ReadMemberships + ReadMemberFields),
         leads: &[LeadId],
         of_run: usize,
     ) -> Result<BTreeMap<LeadId, (Rows, Rows)>, Error> {
@@ -69,7 +72,26 @@ impl Memberships {
             };
             all.insert(*lead, (lists, programs));
         }
+        self.add_member_fields(marketo, &mut all).await?;
         Ok(all)
+    }
+
+    async fn add_member_fields(
+        &mut self,
+        marketo: &impl ReadMemberFields,
+        all: &mut BTreeMap<LeadId, (Rows, Rows)>,
+    ) -> Result<(), Error> {
+        if all.values().all(|(_, programs)| programs.is_empty()) {
+            return Ok(());
+        }
+        if self.member_fields.is_none() {
+            self.member_fields = Some(member_fields::known(marketo).await?);
+        }
+        let fields = self.member_fields.as_deref().unwrap_or_default();
+        let rows = all
+            .iter_mut()
+            .flat_map(|(lead, (_, programs))| programs.iter_mut().map(|row| (*lead, row)));
+        Ok(member_fields::add_to(marketo, fields, rows).await?)
     }
 }
 

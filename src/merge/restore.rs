@@ -20,6 +20,7 @@ mod carry;
 mod find;
 mod live;
 mod make;
+mod members;
 mod report;
 mod steps;
 mod wanted;
@@ -31,28 +32,30 @@ use tokio_util::sync::CancellationToken;
 
 pub use find::{Loss, Which, losses};
 pub use report::{
-    FormerValue, Missing, Named, RestoreReport, RestoredReport, Status, ValueOf, WinnerReport,
+    FormerMember, FormerValue, Missing, Named, RestoreReport, RestoredReport, Status, ValueOf,
+    WinnerReport,
 };
 pub use words::{SETS_OFF, never};
 
 use super::context::facts;
 use super::error::Error;
 use super::hold::{Hold, Holds};
+use super::member_fields;
 use crate::dedupe::FieldFacts;
 use crate::ledger::Ledger;
 use crate::marketo::{
-    Clock, ReadLeads, ReadMemberships, RestoreLeads, RestoreOrder, Schema, SetProgramStatus,
-    SyncLeads, sealed,
+    Clock, ReadLeads, ReadMemberFields, ReadMemberships, RestoreLeads, RestoreOrder, Schema,
+    SetProgramStatus, SyncLeads, sealed,
 };
 
 /// What restoring asks of Marketo.
 pub trait RestoreClient:
-    ReadLeads + ReadMemberships + SyncLeads + SetProgramStatus + RestoreLeads
+    ReadLeads + ReadMemberships + ReadMemberFields + SyncLeads + SetProgramStatus + RestoreLeads
 {
 }
 
-impl<M: ReadLeads + ReadMemberships + SyncLeads + SetProgramStatus + RestoreLeads> RestoreClient
-    for M
+impl<M> RestoreClient for M where
+    M: ReadLeads + ReadMemberships + ReadMemberFields + SyncLeads + SetProgramStatus + RestoreLeads
 {
 }
 
@@ -101,6 +104,8 @@ pub struct Restore<'a, M> {
     settings: RestoreSettings,
     facts: FieldFacts,
     fields: Vec<String>,
+    /// The fields that programs have of their members.
+    member_fields: Vec<String>,
     searchable: Vec<String>,
     holds: Holds,
     opened_at: Instant,
@@ -124,12 +129,14 @@ impl<'a, M: RestoreClient> Restore<'a, M> {
     ) -> Result<Self, Error> {
         let opened_at = Instant::now();
         let schema: Schema = marketo.describe().await?;
+        let member_fields = member_fields::known(marketo).await?;
         let holds = Holds::new(settings.hold.clone(), &schema.searchable, settings.clock);
         Ok(Self {
             marketo,
             ledger,
             facts: facts(&schema),
             fields: schema.fields.into_keys().collect(),
+            member_fields,
             searchable: schema.searchable,
             settings,
             holds,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::storm::scenario::Dice;
+use crate::support::dice::Dice;
 use crate::support::merging::{command, fill_cache};
 use crate::support::{Instance, Run, UNHURRIED, quick};
 

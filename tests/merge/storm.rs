@@ -11,8 +11,9 @@ use crate::support::merging::{command, fill_cache, open_ledger};
 use crate::support::wait::{self, LONGEST};
 use crate::support::{Instance, Run, quick};
 
+use crate::support::dice::Dice;
 use evidence::{Evidence, merged_is_merged, named_by};
-use scenario::{Dice, Rules, fill, meddle, options, rules};
+use scenario::{Rules, fill, meddle, options, rules};
 
 mod evidence;
 pub(super) mod scenario;

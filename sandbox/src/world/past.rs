@@ -9,6 +9,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::Value;
 
+use super::Membership;
 use super::record::Record;
 
 /// One change of a field's value.
@@ -31,8 +32,7 @@ pub struct Held {
 pub(crate) struct Dead {
     pub(crate) record: Record,
     pub(crate) lists: Vec<u64>,
-    /// Status, and whether success was reached.
-    pub(crate) programs: BTreeMap<u64, (String, bool)>,
+    pub(crate) programs: BTreeMap<u64, Membership>,
 }
 
 /// A state that a read which lags may still show.

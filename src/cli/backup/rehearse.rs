@@ -14,7 +14,7 @@ use crate::dedupe::{FieldFacts, Key, Known, Policy, differs_by_nature};
 use crate::lead::LeadId;
 use crate::leases::{SharedLeases, Terms};
 use crate::ledger::{Backup, Ledger, Role};
-use crate::marketo::{Client, ClientOptions, Clock, ReadLeads as _};
+use crate::marketo::{Client, ClientOptions, Clock, ReadLeads as _, ReadMemberFields as _};
 use crate::merge::restore::{
     ConfirmedRestore, Restore, RestoreReport, RestoreSettings, RestoredReport, Which, losses,
 };
@@ -138,10 +138,11 @@ pub(super) async fn rehearse(
     let sandbox = start().await?;
     let client = client(&sandbox)?;
     let schema = client.describe().await?;
-    let loaded = load::load(&sandbox, groups);
+    let member_fields = client.member_fields().await?;
+    let loaded = load::load(&sandbox, groups, &member_fields);
     let mut rehearsal = Rehearsal {
         groups: groups.len(),
-        unknown_fields: load::unknown_fields(groups, &schema),
+        unknown_fields: load::unknown_fields(groups, &schema, &member_fields),
         ..Rehearsal::default()
     };
     let before: BTreeMap<LeadId, LeadView> =
@@ -321,6 +322,7 @@ impl Compared<'_> {
             ("static lists", json!(then.lists), json!(now.lists)),
             ("programs", json!(then.programs), json!(now.programs)),
             ("successes", json!(then.successes), json!(now.successes)),
+            ("fields of program members", json!(then.member_fields), json!(now.member_fields)),
         ] {
             note(what.to_owned(), before == after, before, after);
         }

@@ -1,14 +1,15 @@
 //! Restores lost leads one after the other, or says what that would do.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::find::Loss;
 use super::live::Live;
 use super::make::Made;
-use super::report::{Missing, RestoreReport, RestoredReport, Status, WinnerReport};
+use super::members;
+use super::report::{Missing, Named, RestoreReport, RestoredReport, Status, WinnerReport};
 use super::steps::{self, PARTITION, Said, VALUES, held_in, is_in, told};
 use super::wanted::{Wanted, WinnerWanted, wanted, winner_wanted};
-use super::{ConfirmedRestore, Error, Restore, RestoreClient};
+use super::{ConfirmedRestore, Error, Restore, RestoreClient, words};
 use crate::lead::LeadId;
 use crate::ledger::{NewRun, OpenMaking, RestoreEnd, RestoredLead, RunId, RunKind};
 
@@ -86,7 +87,8 @@ impl<M: RestoreClient> Restore<'_, M> {
             Ok(report) => report,
             Err(report) => return Ok(Some(report)),
         };
-        let Some(survivor) = self.live_unless_stopped(loss.survivor).await? else {
+        let own = members::programs_of(loss);
+        let Some(survivor) = self.live_unless_stopped(loss.survivor, &own).await? else {
             return Ok(None);
         };
         let (lead, winner) = self.decide(loss, &survivor);
@@ -113,11 +115,11 @@ impl<M: RestoreClient> Restore<'_, M> {
             let why = format!("run {} restored it{new}", earlier.run);
             return Ok(Err(RestoredReport { new_id: earlier.new, ..skipped(why) }));
         }
-        if self.live(id).await?.lead.is_some() {
+        if self.lead(id).await?.is_some() {
             return Ok(Err(skipped("it is there: it was not lost, or is there again".to_owned())));
         }
         if let Some(new) = made
-            && self.live(new).await?.lead.is_none()
+            && self.lead(new).await?.is_none()
         {
             let why = format!("it was made anew as record {new}, which is gone by now");
             return Ok(Err(RestoredReport { new_id: made, ..skipped(why) }));
@@ -127,9 +129,13 @@ impl<M: RestoreClient> Restore<'_, M> {
 
     fn decide(&self, loss: &Loss, survivor: &Live) -> (Wanted, WinnerWanted) {
         let Some(backup) = &loss.backup else { return Default::default() };
-        let lead =
+        let mut lead =
             wanted(&backup.lead, backup.lists.as_ref(), backup.programs.as_ref(), &self.facts);
-        (lead, winner_wanted(loss, survivor, &self.facts, self.settings.lower_status))
+        lead.missing.extend(words::spreading_no(loss.at_first.as_ref(), survivor.lead.as_ref()));
+        let lower_status = self.settings.lower_status;
+        let mut winner = winner_wanted(loss, survivor, &self.facts, lower_status);
+        members::former(&mut winner, loss, survivor);
+        (lead, winner)
     }
 
     async fn restore_one(
@@ -152,7 +158,8 @@ impl<M: RestoreClient> Restore<'_, M> {
             return Ok(not_made(report, Status::Unknown, why.to_owned()));
         }
         // Under the leases of both: nobody else writes them from this look on.
-        let survivor = self.live(loss.survivor).await?;
+        let own = members::programs_of(loss);
+        let survivor = self.live(loss.survivor, &own).await?;
         self.holds.keys.learn(survivor.lead.iter().chain([&former]));
         let ids = [former.id, loss.survivor].into_iter().chain(made);
         if self.holds.take_leads(ids).await?.is_none() {
@@ -160,7 +167,7 @@ impl<M: RestoreClient> Restore<'_, M> {
             report.reason = Some(crate::merge::hold::BUSY.to_owned());
             return Ok(report);
         }
-        let survivor = self.live(loss.survivor).await?;
+        let survivor = self.live(loss.survivor, &own).await?;
         let (lead, winner) = self.decide(loss, &survivor);
         show(&mut report, &lead, &winner);
         let new = match made {
@@ -188,7 +195,8 @@ impl<M: RestoreClient> Restore<'_, M> {
         (lead, winner): (&Wanted, &WinnerWanted),
         report: &mut RestoredReport,
     ) -> Result<(), Error> {
-        let live = self.live(new).await?;
+        let own = members::programs_of(loss);
+        let live = self.live(new, &own).await?;
         self.holds.keys.learn(&live.lead);
         if self.holds.take_leads([new]).await?.is_none() {
             report.status = Status::Partial;
@@ -197,10 +205,10 @@ impl<M: RestoreClient> Restore<'_, M> {
         }
         let said = self.fill(order, new, lead, &live).await?;
         let said_of_winner = self.give_back_to(order, &winner.report).await?;
-        let live = self.live(new).await?;
+        let live = self.live(new, &own).await?;
         let mut open = self.not_there(lead, &live, &said);
         keep_what_is_there(report, &live);
-        let survivor = self.live(loss.survivor).await?;
+        let survivor = self.live(loss.survivor, &own).await?;
         open.extend(self.not_given_back(&winner.report, &survivor, &said_of_winner));
         report.status = if open.is_empty() { Status::Restored } else { Status::Partial };
         if !open.is_empty() {
@@ -265,6 +273,10 @@ impl<M: RestoreClient> Restore<'_, M> {
             let what = of_winner(told("list", list));
             missing.push(Missing::new(what, why(&steps::of_list(list.id))));
         }
+        missing.extend(members::not_there(&winner.member_fields, live).into_iter().map(|member| {
+            let of_program = why(&steps::of_program(member.id));
+            Missing::new(of_winner(told("member fields of program", &member)), of_program)
+        }));
         for program in &winner.programs_left {
             let held = held_in(live, program.id).map(|(held, _)| held.status);
             if held != program.status.clone().map(Some) {
@@ -284,11 +296,17 @@ fn not_made(report: RestoredReport, status: Status, why: String) -> RestoredRepo
 fn show(report: &mut RestoredReport, lead: &Wanted, winner: &WinnerWanted) {
     report.fields.clone_from(&lead.fields);
     report.lists.clone_from(&lead.lists);
-    report.programs = lead.programs.iter().map(|(program, _)| program.clone()).collect();
+    let with_fields = |(program, fields): &(Named, Map<String, Value>)| Named {
+        member_fields: fields.clone(),
+        ..program.clone()
+    };
+    report.programs = lead.programs.iter().map(with_fields).collect();
     report.not_restored.clone_from(&lead.missing);
-    let WinnerReport { fields, lists_left, programs_left, .. } = &winner.report;
-    let changes_something =
-        !fields.is_empty() || !lists_left.is_empty() || !programs_left.is_empty();
+    let WinnerReport { fields, lists_left, programs_left, member_fields, .. } = &winner.report;
+    let changes_something = !fields.is_empty()
+        || !lists_left.is_empty()
+        || !programs_left.is_empty()
+        || !member_fields.is_empty();
     report.winner = changes_something.then(|| winner.report.clone());
 }
 
@@ -297,7 +315,9 @@ fn keep_what_is_there(report: &mut RestoredReport, live: &Live) {
     let lead = live.lead.as_ref();
     report.fields.retain(|value| lead.is_some_and(|lead| lead.value(&value.name).is_some()));
     report.lists.retain(|list| is_in(&live.lists, list.id));
-    report.programs.retain(|program| {
-        held_in(live, program.id).is_some_and(|(held, _)| held.status == program.status)
+    report.programs.retain_mut(|program| {
+        let Some((held, fields)) = held_in(live, program.id) else { return false };
+        program.member_fields.retain(|name, value| fields.get(name) == Some(value));
+        held.status == program.status
     });
 }

@@ -26,6 +26,9 @@ pub struct Loss {
     pub merged: MergedLead,
     /// The lead as it was; none where its values were erased.
     pub backup: Option<Backup>,
+    /// The lead before anything was written for the merge: an unsubscription that was written to
+    /// the lead that took it spread to this one as well.
+    pub(super) at_first: Option<Lead>,
     /// The lead that took it, before anything was written to it.
     pub(super) winner: Option<Backup>,
     /// The other leads that went into the same lead and are still lost.
@@ -83,8 +86,10 @@ pub fn losses(ledger: &Ledger, which: &Which) -> Result<Vec<Loss>, Error> {
             for other in others {
                 kept.extend(ledger.backups_under(other.loser, &other.plan)?.pop());
             }
+            let mut of_lost = ledger.backups_under(merged.loser, &merged.plan)?;
             Ok(Loss {
-                backup: ledger.backups_under(merged.loser, &merged.plan)?.pop(),
+                at_first: of_lost.first().map(|backup| backup.lead.clone()),
+                backup: of_lost.pop(),
                 // The first one: a later one may hold what was written for the merge.
                 winner: ledger.backups_under(merged.winner, &merged.plan)?.into_iter().next(),
                 others: kept,

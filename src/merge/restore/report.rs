@@ -1,7 +1,7 @@
 //! What a restore did, or would do, lead by lead: as it is shown and as JSON has it.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::lead::LeadId;
 use crate::ledger::RunId;
@@ -35,7 +35,7 @@ pub struct ValueOf {
 }
 
 /// A list or a program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Named {
     /// Its id.
     pub id: u64,
@@ -44,6 +44,20 @@ pub struct Named {
     /// The status, of a program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// What a program keeps of the member, by REST name.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub member_fields: Map<String, Value>,
+}
+
+/// A program's former fields of the lead that took the lost one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FormerMember {
+    /// The program's id.
+    pub id: u64,
+    /// Its name; empty where the backup does not tell it.
+    pub name: String,
+    /// The fields that go back to what they were.
+    pub fields: Vec<FormerValue>,
 }
 
 /// Something that does not come back.
@@ -83,6 +97,8 @@ pub struct WinnerReport {
     pub lists_left: Vec<Named>,
     /// The programs that it leaves, or in which its status is lowered.
     pub programs_left: Vec<Named>,
+    /// The former fields of the member that it gets back, program by program.
+    pub member_fields: Vec<FormerMember>,
 }
 
 /// A lost lead, and what became of it.

@@ -85,15 +85,7 @@ impl<M: RestoreClient> Restore<'_, M> {
                 })
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect();
-            if !lacking.is_empty() {
-                let until = self.gate();
-                let gate = self.holds.keys_of_call([new], STATUS_LIMIT).gate(&until);
-                let set = self
-                    .marketo
-                    .set_member_fields_with(&gate, order, program.id, new, &lacking)
-                    .await;
-                said.extend(self.ended(of_program(program.id), set, STATUS_LIMIT).await?);
-            }
+            said.extend(self.set_member_fields(order, program.id, new, &lacking).await?);
         }
         Ok(said)
     }
@@ -111,6 +103,11 @@ impl<M: RestoreClient> Restore<'_, M> {
         }
         for program in &winner.programs_left {
             said.extend(self.lower(order, winner.id, program).await?);
+        }
+        // A membership that was ended and made anew has none of its fields any more.
+        for member in &winner.member_fields {
+            let former = member.fields.iter().map(former).collect();
+            said.extend(self.set_member_fields(order, member.id, winner.id, &former).await?);
         }
         Ok(said)
     }
@@ -164,6 +161,23 @@ impl<M: RestoreClient> Restore<'_, M> {
         let gate = self.holds.keys_of_call([lead], STATUS_LIMIT).gate(&until);
         let set = self.marketo.set_on_list_with(&gate, order, list, lead, on).await;
         self.ended(of_list(list), set, STATUS_LIMIT).await
+    }
+
+    /// Writes fields of a member, null to clear.
+    async fn set_member_fields(
+        &mut self,
+        order: &ConfirmedRestore,
+        program: u64,
+        lead: LeadId,
+        fields: &Map<String, Value>,
+    ) -> Result<Said, Error> {
+        if fields.is_empty() {
+            return Ok(Said::new());
+        }
+        let until = self.gate();
+        let gate = self.holds.keys_of_call([lead], STATUS_LIMIT).gate(&until);
+        let set = self.marketo.set_member_fields_with(&gate, order, program, lead, fields).await;
+        self.ended(of_program(program), set, STATUS_LIMIT).await
     }
 
     async fn set_status(

@@ -10,6 +10,7 @@ use super::report::{FormerValue, Missing, Named, ValueOf, WinnerReport};
 use super::words;
 use crate::dedupe::{FieldChange, FieldFacts, differs_by_nature};
 use crate::lead::{Crm, Lead, LeadId};
+use crate::merge::member_fields::of_member;
 
 /// Where a lead stands in the CRM is the CRM's.
 const OF_THE_CRM: [&str; 5] =
@@ -17,9 +18,6 @@ const OF_THE_CRM: [&str; 5] =
 
 /// What every record has of itself, and nobody would miss.
 const SET_BY_MARKETO: [&str; 4] = ["isLead", "isAnonymous", "mktoIsPartner", "mktoIsCustomer"];
-
-/// Fields of a member that the backup knows and that a caller may write.
-const MEMBER_FIELDS: [&str; 2] = ["acquiredBy", "nurtureCadence"];
 
 /// What a lost lead gets.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -84,9 +82,13 @@ pub(super) fn wanted(
         None => wanted.missing.push(Missing::new("programs", "the backup did not read them")),
     }
     if !wanted.programs.is_empty() {
-        let what = "membership and success dates, stream and cadence, custom member fields";
-        let why = "a membership is made anew, and backups do not hold a program's own fields";
-        wanted.missing.push(Missing::new(what, why));
+        let what = "membership and success dates, stream and cadence";
+        wanted.missing.push(Missing::new(what, "a membership is made anew"));
+    }
+    if programs.is_some_and(|rows| rows.iter().any(|row| !of_member(row).1)) {
+        let why =
+            "the backup does not hold them: an older version took it, or Marketo did not show them";
+        wanted.missing.push(Missing::new("fields of program members", why));
     }
     wanted
 }
@@ -192,8 +194,11 @@ fn former_values(
         if facts.holds(name, held, before) {
             continue;
         }
-        let is_lost_ones = gone.value(name).is_some_and(|value| facts.holds(name, held, value));
         let is_planned = change.is_some_and(|change| facts.holds(name, held, &change.after));
+        // A blank of the lost lead's, too, where the plan took it from there.
+        let is_taken = is_planned && change.is_some_and(|change| change.from == Some(gone.id));
+        let is_lost_ones =
+            is_taken || gone.value(name).is_some_and(|value| facts.holds(name, held, value));
         let of_another = loss.others.iter().any(|other| {
             other.lead.value(name).is_some_and(|value| facts.holds(name, held, value))
         });
@@ -240,7 +245,7 @@ fn by_id(rows: &Rows) -> BTreeMap<u64, Named> {
 }
 
 fn named(row: &Map<String, Value>) -> Option<Named> {
-    Some(Named { id: id_of(row)?, name: name_of(row), status: None })
+    Some(Named { id: id_of(row)?, name: name_of(row), ..Named::default() })
 }
 
 /// A membership, and the fields of the member that differ from those of a new one.
@@ -249,12 +254,7 @@ pub(super) fn membership(row: &Map<String, Value>) -> Option<(Named, Map<String,
         .into_iter()
         .find_map(|name| row.get(name)?.as_str().map(str::trim).filter(|text| !text.is_empty()));
     let program = Named { status: status.map(str::to_owned), ..named(row)? };
-    let fields = MEMBER_FIELDS.into_iter().filter_map(|name| {
-        let value =
-            row.get(name).filter(|value| !value.is_null() && **value != Value::Bool(false))?;
-        Some((name.to_owned(), value.clone()))
-    });
-    Some((program, fields.collect()))
+    Some((program, of_member(row).0))
 }
 
 #[cfg(test)]

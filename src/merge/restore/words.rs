@@ -1,6 +1,7 @@
 //! What never comes back, in the words that are told before and after. Pure.
 
 use super::report::Missing;
+use crate::lead::Lead;
 
 /// What no restore brings back, whatever the lead.
 pub fn never() -> Vec<Missing> {
@@ -20,6 +21,17 @@ pub fn never() -> Vec<Missing> {
     .into_iter()
     .map(|(what, why)| Missing::new(what, why))
     .collect()
+}
+
+/// That a record which could be mailed may come back unsubscribed: Marketo has an unsubscription
+/// hold for the address, and so for each record with it.
+pub(super) fn spreading_no(lost: Option<&Lead>, survivor: Option<&Lead>) -> Option<Missing> {
+    let said_no = |lead: &Lead| lead.flag("unsubscribed");
+    let could_be_mailed = lost.is_some_and(|lead| !said_no(lead));
+    (could_be_mailed && survivor.is_some_and(said_no)).then(|| {
+        let why = "a record of this person unsubscribed, and Marketo may unsubscribe every record with the address; that is never taken back";
+        Missing::new("`unsubscribed`", why)
+    })
 }
 
 /// What making a record anew sets off, told before it is done.

@@ -3,31 +3,8 @@
 use mkto_sandbox::{Meanwhile, Moment, Options};
 use serde_json::json;
 
+use crate::support::dice::Dice;
 use crate::support::{Instance, quick};
-
-/// Numbers from a seed.
-pub(in crate::merge) struct Dice(pub(in crate::merge) u64);
-
-impl Dice {
-    pub(in crate::merge) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub(in crate::merge) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    pub(in crate::merge) fn one_in(&mut self, odds: u64) -> bool {
-        self.below(odds) == 0
-    }
-
-    pub(in crate::merge) fn pick<'a, T>(&mut self, among: &'a [T]) -> &'a T {
-        &among[usize::try_from(self.below(among.len() as u64)).unwrap()]
-    }
-}
 
 pub(super) const CONSENT: &[&str] =
     &["unsubscribed", "doNotCall", "marketingSuspended", "emailInvalid", "emailOptOut"];

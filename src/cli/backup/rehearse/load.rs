@@ -9,6 +9,7 @@ use super::KeptGroup;
 use crate::dedupe::differs_by_nature;
 use crate::lead::LeadId;
 use crate::marketo::Schema;
+use crate::merge::member_fields::of_member;
 
 /// What a sandbox was loaded with.
 #[derive(Debug)]
@@ -25,9 +26,11 @@ struct Steps {
     /// Statuses with which somebody had reached success: the last steps.
     successes: Vec<String>,
     members: Vec<(u64, String)>,
+    fields: Vec<(u64, Map<String, Value>)>,
 }
 
-pub(super) fn load(sandbox: &Sandbox, groups: &[KeptGroup]) -> Loaded {
+/// `member_fields`: the fields of program members that the sandbox has.
+pub(super) fn load(sandbox: &Sandbox, groups: &[KeptGroup], member_fields: &[String]) -> Loaded {
     let mut lists: BTreeMap<u64, (String, Vec<u64>)> = BTreeMap::new();
     let mut programs: BTreeMap<u64, Steps> = BTreeMap::new();
     let mut loaded = Vec::new();
@@ -54,6 +57,9 @@ pub(super) fn load(sandbox: &Sandbox, groups: &[KeptGroup]) -> Loaded {
                     known.push(status.clone());
                 }
                 steps.members.push((id, status));
+                let (mut fields, _) = of_member(row);
+                fields.retain(|name, _| member_fields.contains(name));
+                steps.fields.push((id, fields));
             }
         }
         loaded.push((group.key.clone(), ids));
@@ -72,17 +78,29 @@ pub(super) fn load(sandbox: &Sandbox, groups: &[KeptGroup]) -> Loaded {
         let members: Vec<(u64, &str)> =
             steps.members.iter().map(|(lead, status)| (*lead, status.as_str())).collect();
         sandbox.put_program(*id, &steps.name, &statuses, &members);
+        for (lead, fields) in &steps.fields {
+            sandbox.put_member_fields(*id, *lead, fields);
+        }
     }
     Loaded { groups: loaded }
 }
 
 /// The fields with values that the sandbox does not have.
-pub(super) fn unknown_fields(groups: &[KeptGroup], schema: &Schema) -> BTreeSet<String> {
+pub(super) fn unknown_fields(
+    groups: &[KeptGroup],
+    schema: &Schema,
+    member_fields: &[String],
+) -> BTreeSet<String> {
+    let rows = groups.iter().flat_map(|group| &group.leads);
+    let rows = rows.flat_map(|backup| backup.programs.iter().flatten());
+    let of_members = rows.flat_map(|row| of_member(row).0.into_iter().map(|(name, _)| name));
+    let of_members = of_members.filter(|name| !member_fields.contains(name));
     let names =
         groups.iter().flat_map(|group| &group.leads).flat_map(|backup| backup.lead.fields.keys());
     names
         .filter(|name| !schema.fields.contains_key(*name) && !differs_by_nature(name))
         .cloned()
+        .chain(of_members)
         .collect()
 }
 

@@ -23,6 +23,7 @@ fn loss(winner: Lead, lost: Lead, others: Vec<Lead>, changes: Vec<FieldChange>) 
             winner_created_at: None,
         },
         survivor: winner.id,
+        at_first: Some(lost.clone()),
         backup: Some(backup(Role::Loser, lost)),
         winner: Some(backup(Role::Winner, winner)),
         others: others.into_iter().map(|lead| backup(Role::Loser, lead)).collect(),
@@ -56,6 +57,24 @@ fn what_the_lost_lead_gave_goes_back_and_what_others_wrote_stays() {
     );
     let now = Lead::new(1).with("title", "CEO").with("phone", "1").with("city", "Rome");
     assert_eq!(back(&loss, now).0, ["city", "phone"]);
+}
+
+#[test]
+fn a_value_that_the_plan_emptied_after_the_lost_lead_goes_back() {
+    let change = |from| FieldChange {
+        name: "title".to_owned(),
+        before: json!("CTO"),
+        after: json!(null),
+        from: Some(from),
+    };
+    let of =
+        |from| loss(Lead::new(1).with("title", "CTO"), Lead::new(2), vec![], vec![change(from)]);
+    assert_eq!(back(&of(2), Lead::new(1)).0, ["title"]);
+    assert!(
+        back(&of(3), Lead::new(1)).0.is_empty(),
+        "another lead's blank goes back with that one"
+    );
+    assert!(back(&of(2), Lead::new(1).with("title", "CEO")).0.is_empty(), "somebody wrote since");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::{Breaks, Fake, World, refused};
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
-    Field, LeadPartition, Program, ProgramMember, ReadLeads, ReadMemberships, Result, Schema,
-    StaticList,
+    Field, LeadPartition, Program, ProgramMember, ReadLeads, ReadMemberFields, ReadMemberships,
+    Result, Schema, StaticList,
 };
 
 impl Fake {
@@ -160,6 +160,21 @@ impl ReadMemberships for Fake {
             membership: world.membership(program, *lead),
         };
         Ok((world.programs[&program].iter().map(member).collect(), None))
+    }
+}
+
+impl ReadMemberFields for Fake {
+    async fn member_fields(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    async fn member_values(
+        &self,
+        program: u64,
+        leads: &[LeadId],
+        _: &[String],
+    ) -> Result<BTreeMap<LeadId, Map<String, Value>>> {
+        panic!("no program has fields of members, and {program} is asked for those of {leads:?}")
     }
 }
 
