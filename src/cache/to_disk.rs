@@ -10,6 +10,9 @@ use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+/// What asks for the parts, and what it came to.
+type Asking = (SyncSender<()>, JoinHandle<io::Result<()>>);
+
 /// So many bytes are a part: fewer would have the disk write down its own notes too often.
 const PART: usize = 32 << 20;
 
@@ -20,7 +23,7 @@ pub(super) struct ToDisk {
     /// Bytes since the last part.
     since: usize,
     /// None once the file is finished, or where there is no thread.
-    asking: Option<(SyncSender<()>, JoinHandle<()>)>,
+    asking: Option<Asking>,
 }
 
 impl ToDisk {
@@ -30,10 +33,8 @@ impl ToDisk {
         let of_thread = file.try_clone()?;
         let (sender, parts) = sync_channel(1);
         let thread = std::thread::Builder::new().name("to-disk".to_owned()).spawn(move || {
-            // What fails here fails again at the end, and is told there.
-            for () in parts {
-                of_thread.sync_data().ok();
-            }
+            // The system tells of a failure once, and would not tell of it at the end.
+            parts.iter().try_for_each(|()| of_thread.sync_data())
         });
         Ok(Self { file, since: 0, asking: thread.ok().map(|thread| (sender, thread)) })
     }
@@ -51,22 +52,22 @@ impl ToDisk {
         }
     }
 
-    /// Waits until the disk has all of it.
+    /// Waits until the disk has all of it; fails where it could not take any part.
     pub(super) fn finish(&mut self) -> io::Result<()> {
-        self.stop();
+        self.stop()?;
         self.file.sync_all()
     }
 
-    fn stop(&mut self) {
-        if let Some((sender, thread)) = self.asking.take() {
-            drop(sender);
-            thread.join().ok();
-        }
+    fn stop(&mut self) -> io::Result<()> {
+        let Some((sender, thread)) = self.asking.take() else { return Ok(()) };
+        drop(sender);
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that syncs it panicked")))
     }
 }
 
 impl Drop for ToDisk {
     fn drop(&mut self) {
-        self.stop();
+        // Whoever did not finish it throws the file away.
+        self.stop().ok();
     }
 }

@@ -194,17 +194,15 @@ impl Relations {
         };
         let mut by_lead: BTreeMap<LeadId, Vec<Row>> = BTreeMap::new();
         for (row, chunk) in &read.rows {
-            match Row::of(row, link, &key) {
-                Some((lead, row)) => by_lead.entry(lead).or_default().push(row),
-                // It hangs on any of the leads that were asked for with it.
-                None => {
-                    let may_be = |group: &&&PlannedGroup| {
-                        members(group).any(|id| chunk.contains(&id.to_string()))
-                    };
-                    for group in groups.iter().filter(may_be) {
-                        stay(&object.name, None, 1, &not_said(object), group.winner, found);
-                    }
-                }
+            if let Some((lead, row)) = Row::of(row, link, &key) {
+                by_lead.entry(lead).or_default().push(row);
+                continue;
+            }
+            // It hangs on any of the leads that were asked for with it.
+            let may_be =
+                |group: &&&PlannedGroup| members(group).any(|id| chunk.contains(&id.to_string()));
+            for group in groups.iter().filter(may_be) {
+                stay(&object.name, None, 1, &not_said(object), group.winner, found);
             }
         }
         let has_rows = |id: &LeadId| by_lead.contains_key(id);

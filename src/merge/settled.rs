@@ -276,7 +276,7 @@ impl<M: MergeClient> Merge<'_, M> {
             let surprises =
                 changed.into_iter().map(|difference| surprise(difference, Fate::Changed));
             let (surprises, rows) = (surprises.collect(), Vec::new());
-            let one = Settled { surprises, rows, pending, finding };
+            let one = Settled { pending, finding, surprises, rows };
             if taken.is_empty() { settled.push(one) } else { to_mend.push((one, taken)) }
         }
         if to_mend.is_empty() {

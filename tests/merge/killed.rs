@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use mkto_sandbox::{Meanwhile, Moment};
 use serde_json::Value;
 
-use super::storm::scenario::Dice;
+use crate::support::dice::Dice;
 use crate::support::merging::{command, crowd, emails_are_unique, merge, nothing_is_lost};
 use crate::support::{Instance, Run, quick, wait};
 

@@ -12,11 +12,18 @@ use crate::request::Request;
 use crate::world::World;
 use crate::world::objects::{self, CustomObject, GUID};
 
-/// What a call may do.
+/// What a call may do with a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    CreateOrUpdate,
+    CreateOnly,
+    UpdateOnly,
+}
+
+/// How a call writes.
 #[derive(Debug, Clone, Copy)]
 struct Mode {
-    creates: bool,
-    updates: bool,
+    action: Action,
     by_guid: bool,
     overwrites: bool,
 }
@@ -26,20 +33,20 @@ pub(crate) fn rows(shared: &Shared, request: &Request, name: &str) -> Result<Ans
     let body = request.json()?;
     let input = Request::input(&body, "Records not specified")?;
     let text_of = |member: &str| body.get(member).and_then(Value::as_str);
-    let (creates, updates) = match text_of("action").unwrap_or("createOrUpdate") {
-        "createOrUpdate" => (true, true),
-        "createOnly" => (true, false),
-        "updateOnly" => (false, true),
+    let action = match text_of("action").unwrap_or("createOrUpdate") {
+        "createOrUpdate" => Action::CreateOrUpdate,
+        "createOnly" => Action::CreateOnly,
+        "updateOnly" => Action::UpdateOnly,
         other => return Err(refused("1003", format!("Invalid value for 'action': {other}"))),
     };
     let by_guid = match text_of("dedupeBy").unwrap_or("dedupeFields") {
         "dedupeFields" => false,
-        "idField" if !creates => true,
+        "idField" if action == Action::UpdateOnly => true,
         "idField" => return Err(refused("1003", "'idField' may be used with 'updateOnly' alone")),
         other => return Err(refused("1003", format!("Invalid value for 'dedupeBy': {other}"))),
     };
     let overwrites = shared.options.knobs.is("relink_collision", "overwrite");
-    let mode = Mode { creates, updates, by_guid, overwrites };
+    let mode = Mode { action, by_guid, overwrites };
     let mut world = shared.world();
     if find(&world.objects, name)?.crm_managed {
         return Err(of_the_crm(name));
@@ -70,8 +77,10 @@ fn write(world: &mut World, place: usize, row: &Map<String, Value>, mode: Mode) 
         return why;
     }
     let written = match &known {
-        Some(_) if !mode.updates => return skipped("1005", "Record already exists"),
-        None if !mode.creates => return skipped("1013", "Record not found"),
+        Some(_) if mode.action == Action::CreateOnly => {
+            return skipped("1005", "Record already exists");
+        }
+        None if mode.action == Action::UpdateOnly => return skipped("1013", "Record not found"),
         Some(guid) => {
             let mut after = object.rows.get(guid).cloned().unwrap_or_default();
             after.extend(row.clone());

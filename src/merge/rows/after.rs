@@ -176,12 +176,11 @@ impl<M: MergeClient> Merge<'_, M> {
             .filter(|moved| {
                 !may_be_merging.contains(&moved.row.winner) && !in_doubt.contains(&moved.call)
             })
-            .map(|moved| match end_of(moved.row.was, &into) {
-                Some(survivor) => Wish::of(moved, survivor, RowPurpose::Follow),
-                None => {
-                    let was = moved.row.was;
-                    Wish::of(moved, was, RowPurpose::GiveBack)
-                }
+            .map(|moved| {
+                let was = moved.row.was;
+                let survivor = end_of(was, &into).map(|survivor| (survivor, RowPurpose::Follow));
+                let (to, purpose) = survivor.unwrap_or((was, RowPurpose::GiveBack));
+                Wish::of(moved, to, purpose)
             })
             .collect();
         let Some(fates) = self.settle_rows(wishes).await? else { return Ok(BTreeMap::new()) };

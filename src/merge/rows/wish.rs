@@ -171,10 +171,10 @@ pub(super) fn told(fates: &[(Wish, RowFate)]) -> RowsBack {
                 words.push(format!("{row} is not there any more: look for it in Marketo"));
             }
             RowFate::Elsewhere(_) => {
-                words.push(format!("{row} was linked to another lead meanwhile, and stays there"))
+                words.push(format!("{row} was linked to another lead meanwhile, and stays there"));
             }
             RowFate::NoLead => {
-                words.push(format!("{row} stays on lead {}, since lead {to} is gone", wish.from))
+                words.push(format!("{row} stays on lead {}, since lead {to} is gone", wish.from));
             }
             RowFate::Stuck(why) => {
                 all = false;

@@ -128,6 +128,7 @@ mod tests {
             decisions: None,
             fields: vec![],
             others: vec![],
+            rows: vec![],
             compared: true,
             hash: String::new(),
         }

@@ -248,8 +248,8 @@ async fn whatever_becomes_of_the_calls_no_row_is_lost() {
                 bench.fake.world().link_fates = vec![link.clone(), back.clone()];
                 bench.fake.world().merge_fates = vec![merge.clone()];
                 bench.run().await;
-                let merged = bench.fake.world().into.clone();
-                assert_eq!(bench.fake.world().lost_rows, BTreeSet::new(), "{told}: {merged:?}");
+                let into = bench.fake.world().into.clone();
+                assert_eq!(bench.fake.world().lost_rows, BTreeSet::new(), "{told}: {into:?}");
                 let Ran { resumed, .. } = bench.run().await;
                 assert_eq!(resumed.open, 0, "{told}");
                 no_row_is_lost(&bench, &before, &told);
