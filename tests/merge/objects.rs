@@ -29,7 +29,7 @@ fn cars(instance: &Instance) {
     instance.sandbox.put_object(&ObjectSpec::linked("car_c", "leadId", "Id").keyed_by(&["vin"]));
 }
 
-/// A row of car_c for each of these leads.
+/// A row of `car_c` for each of these leads.
 fn rows(instance: &Instance, leads: &[u64]) {
     for (place, lead) in leads.iter().enumerate() {
         let row = json!({"leadId": lead, "vin": format!("VIN{lead}-{place}"), "model": "T"});
