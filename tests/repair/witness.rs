@@ -268,3 +268,33 @@ fn the_rate_is_told_by_cause_and_by_whoever_made_the_extra_records() {
     let page = offline(&instance, &["certificate", "show", "1", "--html"]).stdout;
     assert!(page.contains("Extra records before and after"), "{page}");
 }
+
+#[test]
+fn files_verify_still_when_a_person_of_theirs_was_erased() {
+    let instance = pairs(&[]);
+    merge(&instance, &["--confirm"]).expect_code(0);
+    let paths = ["before.html", "before.json"].map(|file| instance.path(file));
+    for (path, flag) in paths.iter().zip(["--html", "--json"]) {
+        let show = ["certificate", "show", "1", flag, path.to_str().unwrap()];
+        offline(&instance, &show).expect_code(0);
+    }
+    let erase = ["backup", "erase", "--email", "ada@example.com", "--confirm"];
+    offline(&instance, &erase).expect_code(0);
+    for path in &paths {
+        offline(&instance, &["certificate", "verify", path.to_str().unwrap()]).expect_code(0);
+    }
+    let after = certificate(&instance);
+    assert!(!after.to_string().contains("ada@example.com"), "{after:#}");
+    let looks = after["witness"].as_array().unwrap().iter();
+    let members = looks.filter(|look| look["kind"] == "members");
+    let bodies: Vec<bool> = members
+        .flat_map(|look| look["calls"].as_array().unwrap())
+        .map(|seen| seen["body"].is_null())
+        .collect();
+    assert_eq!(bodies, [true, false], "{after:#}");
+    assert_eq!(after["afterwards"]["programs"][0]["before"], 1, "of Bob alone: {after:#}");
+    let path = instance.path("after.json");
+    let path = path.to_str().unwrap();
+    offline(&instance, &["certificate", "show", "1", "--json", path]).expect_code(0);
+    offline(&instance, &["certificate", "verify", path]).expect_code(0);
+}
