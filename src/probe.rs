@@ -216,6 +216,8 @@ pub struct ProbeReport {
     pub cleaned: usize,
     /// Whether it was told to stop.
     pub interrupted: bool,
+    /// Why test people could not be removed, or are not known to be gone.
+    pub not_removed: Option<String>,
     /// Why it could not go on.
     pub failed: Option<Error>,
 }
@@ -288,8 +290,8 @@ impl<'a, M: ProbeClient> Probe<'a, M> {
             by: self.settings.by.clone(),
             answers: answers.all(),
         };
-        let kept = profile.as_kept().map_err(|error| Trouble::Here(error.to_string()))?;
-        let (body, sha256) = kept;
+        // Words, numbers and times always have a JSON form.
+        let (body, sha256) = profile.as_kept().unwrap_or_default();
         self.ledger.keep_profile(probe, &body, &sha256, &self.at())?;
         let name = ProfileName { probe: probe.number(), measured_at: profile.measured_at, sha256 };
         self.report.profile = Some((name, profile));
@@ -319,12 +321,8 @@ impl<'a, M: ProbeClient> Probe<'a, M> {
         match trouble {
             Trouble::Stopped => self.report.interrupted = true,
             Trouble::Everywhere(error) => self.report.failed = Some(error),
-            // What cannot be read now may be there still.
-            Trouble::Here(what) => {
-                let call = "removing the test people".to_owned();
-                let error = marketo::Error::Unavailable { call, what, attempts: 1 };
-                self.report.failed = Some(error.into());
-            }
+            // Questions have taken theirs: this is of removing the test people.
+            Trouble::Here(why) => self.report.not_removed = Some(why),
         }
     }
 

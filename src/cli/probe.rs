@@ -12,7 +12,7 @@ use crate::ledger::Ledger;
 use crate::marketo::Client;
 use crate::merge::instance_profile;
 use crate::probe::{Asked, ConfirmedProbe, Domain, Probe, ProbeReport, ProbeSettings, TestProgram};
-use crate::terminal::counted_of;
+use crate::terminal::{counted_of, one_line};
 
 mod show;
 
@@ -164,6 +164,9 @@ fn end(
     } else if report.cleaned == 0 && report.open == 0 {
         context.ui.note("no test people are left");
     }
+    if let Some(why) = &report.not_removed {
+        context.ui.note(&format!("the test people could not all be removed: {}", one_line(why)));
+    }
     if report.open > 0 {
         context.ui.note(&format!(
             "{} may still be there; to remove them: mkto-audit probe --clean-up",
@@ -175,7 +178,9 @@ fn end(
     }
     match report.failed {
         Some(error) => Err(error.into()),
-        None if report.interrupted || report.open > 0 => Ok(Exit::Stopped),
+        None if report.interrupted || report.open > 0 || report.not_removed.is_some() => {
+            Ok(Exit::Stopped)
+        }
         None if report.failed_questions > 0 || !report.left.is_empty() => Ok(Exit::Partial),
         None => Ok(Exit::Done),
     }

@@ -100,3 +100,20 @@ fn a_deletion_that_fails_is_tried_again() {
     assert_eq!(document["people"]["open"], 0, "{document}");
     assert_eq!(instance.sandbox.leads(), before);
 }
+
+#[test]
+fn what_cannot_be_removed_is_told_and_removed_by_the_next_run() {
+    let instance = instance(&[]);
+    let before = strangers(&instance);
+    for _ in 0..8 {
+        instance.sandbox.fail_next("POST /rest/v1/leads/delete", Fault::ServerError);
+    }
+    let run = probe(&instance, &["--confirm", "--wait", "20s"]).expect_code(4);
+    for words in ["could not all be removed", "after 8 deletions", "probe --clean-up"] {
+        assert!(run.stderr.contains(words), "{words}: {}", run.picture());
+    }
+    assert!(!run.stderr.contains("nothing was changed"), "{}", run.picture());
+    let run = probe(&instance, &["--clean-up"]).expect_code(0);
+    assert!(run.stderr.contains("of an earlier run are gone now"), "{}", run.picture());
+    assert_eq!(instance.sandbox.leads(), before);
+}
