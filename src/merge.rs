@@ -94,7 +94,6 @@ pub(crate) use context::facts;
 pub use context::{Merge, MergeClient, MergeReads, Settings};
 pub use error::Error;
 pub use hold::Hold;
-pub use late::Unwatched;
 pub use measured::instance_profile;
 pub(crate) use members::look_for as look_for_members;
 pub use members::{InProgram, MembersRecord, Membership};
@@ -102,7 +101,8 @@ pub use past::{PlanPast, PlanState};
 pub use planned::planned_groups;
 pub use proof::{FieldProof, MergeProof, Verdict as FieldVerdict};
 pub use report::{
-    Difference, Fate, GroupReport, Outcome, Report, RowsProof, Said, Stopped, Surprise, Watch,
+    Difference, Fate, GroupReport, Outcome, Report, RowsProof, Said, Stopped, Surprise, Unwatched,
+    Watch,
 };
 pub use resume::Resumed;
 pub use review::acknowledge;

@@ -16,7 +16,6 @@ mod document;
 mod export;
 mod import;
 mod list;
-mod page_file;
 mod show;
 mod text;
 

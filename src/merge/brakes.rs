@@ -5,24 +5,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::time::Instant;
 
-use super::context::{Merge, MergeClient};
-use super::error::Error;
-use crate::cancel::unless_stopped;
-use crate::marketo;
 use crate::terminal::counted;
 
 mod hours;
 
 pub use hours::Hours;
-
-/// How long Marketo's count of the day stands: all integrations together can make at most 1,500
-/// calls meanwhile.
-const COUNTED_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// What a run heeds.
 #[derive(Debug, Clone, Default)]
@@ -99,7 +89,7 @@ impl Brakes {
 
 impl Share {
     /// Why nothing more may leave once so many calls were made.
-    fn after(self, used: u64) -> Option<Brake> {
+    pub(super) fn after(self, used: u64) -> Option<Brake> {
         let left = self.quota.saturating_sub(used);
         (left <= self.left_to_others).then_some(Brake::CallsOfOthers { used, share: self })
     }
@@ -128,41 +118,6 @@ impl fmt::Display for Brake {
                 crate::terminal::count(*left_to_others),
             ),
         }
-    }
-}
-
-impl<M: MergeClient> Merge<'_, M> {
-    /// Why nothing may leave now. Asks Marketo for the calls of the day, at most every five
-    /// minutes, where a share of them is left to others.
-    pub async fn brake(&mut self) -> Result<Option<Brake>, Error> {
-        if let Some(brake) = self.brakes.at((self.now)()) {
-            return Ok(Some(brake));
-        }
-        let Some(share) = self.brakes.share.filter(|_| self.counted_long_ago()) else {
-            return Ok(None);
-        };
-        let usage = match unless_stopped(&self.stop, self.marketo.usage_today()).await {
-            Ok(usage) => usage,
-            // Whoever may not see the count makes no fewer calls for that; the program's own
-            // budget of the day holds all the same.
-            Err(error @ marketo::Error::Permission { .. }) => {
-                tracing::warn!(
-                    code = error.code(),
-                    request_id = error.request_id(),
-                    "the calls of the day cannot be read; merge.leave_calls is not heeded"
-                );
-                self.brakes.share = None;
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        self.calls_counted_at = Some(Instant::now());
-        Ok(usage.and_then(|usage| share.after(usage.total)))
-    }
-
-    fn counted_long_ago(&self) -> bool {
-        let span = self.clock.wall(COUNTED_FOR);
-        self.calls_counted_at.is_none_or(|at| at.elapsed() >= span)
     }
 }
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::brakes::Brakes;
+use super::brakes::{Brake, Brakes};
 use super::custom_objects::Relations;
 use super::error::Error;
 use super::hold::{Hold, Holds};
@@ -20,12 +20,16 @@ use crate::dedupe::{FieldFact, FieldFacts, KeySpec};
 use crate::lead::LeadId;
 use crate::ledger::Ledger;
 use crate::marketo::{
-    Clock, Field, LinkRows, MergeLeads, Moment, ReadCustomObjects, ReadHistory, ReadLeads,
+    self, Clock, Field, LinkRows, MergeLeads, Moment, ReadCustomObjects, ReadHistory, ReadLeads,
     ReadMemberFields, ReadMemberships, ReadUsage, Schema, SetProgramStatus, SyncLeads,
 };
 
 /// How long a description of the fields stands for what they are.
 const DESCRIBED_FOR: Duration = Duration::from_secs(10 * 60);
+
+/// How long Marketo's count of the day stands: all integrations together can make at most 1,500
+/// calls meanwhile.
+const COUNTED_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// For so many days a field counts as one whose updates are blocked after it was seen to be.
 const NOT_TAKEN_DAYS: i64 = 30;
@@ -247,6 +251,41 @@ pub(crate) fn facts(schema: &Schema) -> FieldFacts {
 
 fn days_ago(now: DateTime<Utc>, days: i64) -> String {
     (now - TimeDelta::days(days)).to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+impl<M: MergeClient> Merge<'_, M> {
+    /// Why nothing may leave now. Asks Marketo for the calls of the day, at most every five
+    /// minutes, where a share of them is left to others.
+    pub async fn brake(&mut self) -> Result<Option<Brake>, Error> {
+        if let Some(brake) = self.brakes.at((self.now)()) {
+            return Ok(Some(brake));
+        }
+        let Some(share) = self.brakes.share.filter(|_| self.counted_long_ago()) else {
+            return Ok(None);
+        };
+        let usage = match unless_stopped(&self.stop, self.marketo.usage_today()).await {
+            Ok(usage) => usage,
+            // Whoever may not see the count makes no fewer calls for that; the program's own
+            // budget of the day holds all the same.
+            Err(error @ marketo::Error::Permission { .. }) => {
+                tracing::warn!(
+                    code = error.code(),
+                    request_id = error.request_id(),
+                    "the calls of the day cannot be read; merge.leave_calls is not heeded"
+                );
+                self.brakes.share = None;
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.calls_counted_at = Some(Instant::now());
+        Ok(usage.and_then(|usage| share.after(usage.total)))
+    }
+
+    fn counted_long_ago(&self) -> bool {
+        let span = self.clock.wall(COUNTED_FOR);
+        self.calls_counted_at.is_none_or(|at| at.elapsed() >= span)
+    }
 }
 
 impl Settings {

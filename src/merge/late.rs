@@ -7,7 +7,6 @@
 //! opt-out that the log does not name, or one that somebody took back since.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,7 +16,7 @@ use super::error::Error;
 use super::fresh::Fresh;
 use super::leads::leads_of;
 use super::look::Look;
-use super::report::{Difference, Fate, Surprise};
+use super::report::{Difference, Fate, Surprise, Unwatched};
 use super::run::Run;
 use super::settled::kind_of;
 use super::write::record::Record;
@@ -38,40 +37,6 @@ const LAG: Duration = Duration::from_secs(10);
 
 /// How many merges one reading of the log serves at least, so that it stays cheap.
 const MERGES: usize = 250;
-
-/// Why it is not known whether all opt-outs are set that came while merges ran.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unwatched {
-    /// Marketo's log of changes cannot be read, for this reason.
-    Unreadable(String),
-    /// These records lack some that the log names, since others went on writing them.
-    PutOff(Vec<LeadId>),
-}
-
-impl Unwatched {
-    pub(super) fn of(put_off: BTreeSet<LeadId>) -> Option<Self> {
-        (!put_off.is_empty()).then(|| Self::PutOff(put_off.into_iter().collect()))
-    }
-}
-
-impl fmt::Display for Unwatched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreadable(why) => write!(
-                f,
-                "NOT KNOWN: whether anybody opted out on a record while its merge ran, since Marketo's log of changes cannot be read: {why}"
-            ),
-            Self::PutOff(leads) => {
-                let leads: Vec<String> = leads.iter().map(ToString::to_string).collect();
-                write!(
-                    f,
-                    "NOT SET YET: opt-outs that came while merges ran, on the surviving records {}, since others went on writing them; the next run sets them",
-                    leads.join(", ")
-                )
-            }
-        }
-    }
-}
 
 /// What became of late opt-outs.
 #[derive(Default)]

@@ -1,13 +1,13 @@
 //! What a run did, group by group, and why it stopped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::brakes::Brake;
 use super::error::Error;
-use super::late::Unwatched;
 use crate::dedupe::{Dropped, FieldChange, LeftOut, PlannedGroup, Risk};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::RunId;
@@ -15,6 +15,40 @@ use crate::marketo;
 
 /// Why a group is left that nothing was sent for.
 pub(super) const STOPPED: &str = "the run was stopped before";
+
+/// Why it is not known whether all opt-outs are set that came while merges ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unwatched {
+    /// Marketo's log of changes cannot be read, for this reason.
+    Unreadable(String),
+    /// These records lack some that the log names, since others went on writing them.
+    PutOff(Vec<LeadId>),
+}
+
+impl Unwatched {
+    pub(super) fn of(put_off: BTreeSet<LeadId>) -> Option<Self> {
+        (!put_off.is_empty()).then(|| Self::PutOff(put_off.into_iter().collect()))
+    }
+}
+
+impl fmt::Display for Unwatched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(why) => write!(
+                f,
+                "NOT KNOWN: whether anybody opted out on a record while its merge ran, since Marketo's log of changes cannot be read: {why}"
+            ),
+            Self::PutOff(leads) => {
+                let leads: Vec<String> = leads.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "NOT SET YET: opt-outs that came while merges ran, on the surviving records {}, since others went on writing them; the next run sets them",
+                    leads.join(", ")
+                )
+            }
+        }
+    }
+}
 
 /// What became of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,11 +6,13 @@ use serde::ser::{Error as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::show::AT_ONCE;
 use crate::cli::Failure;
 use crate::dedupe::{Decisions, Dropped, FieldChange, LeftOut, ProfileName, Risk};
 use crate::lead::LeadId;
 use crate::review::{Approval, Blocked, Head, PlanReview, Shown};
+
+/// So many groups are read at once.
+pub(super) const AT_ONCE: usize = 200;
 
 /// `plan create --json` and `plan show --json`. The groups are read while it is written, so that a
 /// long plan is not held as a whole.

@@ -7,11 +7,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::export::each;
-use super::page_file;
 use crate::cli::{Context, Exit, Failure};
 use crate::review::import::{self, Changed, Counts, Import};
+use crate::review::page::DecisionsFile;
 use crate::review::sheet::BadCell;
-use crate::review::{Decided, PlanReview, Seen};
+use crate::review::{Decided, Door, PlanReview, Seen};
 use crate::table::{Encoding, Options};
 use crate::terminal::{counted, counted_of};
 
@@ -27,10 +27,10 @@ const MOST_SHOWN: usize = 50;
 pub(super) struct ImportArgs {
     /// The file; it names its plan itself
     #[arg(value_name = "FILE")]
-    pub(super) file: PathBuf,
+    file: PathBuf,
     /// Who decided; without it whom a file of the page names
     #[arg(long, value_name = "NAME")]
-    pub(super) by: Option<String>,
+    by: Option<String>,
     /// The encoding of a CSV, where it is not Unicode, such as windows-1252
     #[arg(long, value_name = "ENCODING", value_parser = crate::cli::scan::file::encoding)]
     encoding: Option<Encoding>,
@@ -59,7 +59,7 @@ pub(super) fn run(context: &mut Context, args: &ImportArgs) -> Result<Exit, Fail
         hint: None,
     })?;
     if args.file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json")) {
-        return page_file::run(context, args, &bytes);
+        return from_page(context, args, &bytes);
     }
     let by = named(args.by.as_deref())?;
     let options = Options { encoding: args.encoding, ..Options::default() };
@@ -92,8 +92,43 @@ pub(super) fn run(context: &mut Context, args: &ImportArgs) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
+/// Takes what the page of `plan export FILE.html` saved, all decisions or none of them. Where the
+/// file approves the plan, approves it.
+fn from_page(context: &mut Context, args: &ImportArgs, bytes: &[u8]) -> Result<Exit, Failure> {
+    let refused = |what: String| Failure::Usage {
+        what: format!("{}: {what}", args.file.display()),
+        hint: Some("nothing was taken".to_owned()),
+    };
+    let file = DecisionsFile::read(bytes).map_err(|error| refused(error.to_string()))?;
+    let by = named(args.by.as_deref().or(file.by.as_deref()))?;
+    let review = super::open(context, &file.plan)?;
+    let head = review.head()?;
+    if let Some(who) = review.decided_since(&file.digest)? {
+        return Err(refused(import::Error::Outdated { plan: head.plan, who }.to_string()));
+    }
+    let mut changed = Vec::new();
+    for (key, decisions) in &file.group {
+        let card = review
+            .card_by_key(key)?
+            .ok_or_else(|| refused(format!("plan {} has no group `{key}`", head.plan)))?;
+        if let Some(why) = review.preview(card.place, decisions)?.refused {
+            return Err(refused(format!("{}: {why}", card.key)));
+        }
+        if *decisions != card.decisions {
+            changed.push(Changed::of(&card, decisions.clone()));
+        }
+    }
+    let made = review.decide(&file.group, &Seen::Plan(file.digest.clone()), by, Door::Page)?;
+    taken(context, args, &head.plan, &made, Counts::of(&changed))?;
+    if file.approve {
+        let approval = review.approve(&made.digest, by, file.note.as_deref())?;
+        context.ui.note(&format!("approved by {}", approval.by));
+    }
+    Ok(Exit::Done)
+}
+
 /// Who decided.
-pub(super) fn named(by: Option<&str>) -> Result<&str, Failure> {
+fn named(by: Option<&str>) -> Result<&str, Failure> {
     by.filter(|by| !by.trim().is_empty()).ok_or_else(|| Failure::Usage {
         what: "who decided has to be named; nothing was taken".to_owned(),
         hint: Some("add --by NAME".to_owned()),
@@ -150,7 +185,7 @@ fn nothing_taken(
     Ok(Exit::Partial)
 }
 
-pub(super) fn taken(
+fn taken(
     context: &mut Context,
     args: &ImportArgs,
     plan: &str,

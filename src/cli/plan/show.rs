@@ -2,14 +2,11 @@
 
 use clap::Args;
 
-use super::document::Document;
+use super::document::{AT_ONCE, Document};
 use super::text::{group_lines, summary};
 use crate::cli::wrap::fitted;
 use crate::cli::{Context, Exit, Failure};
 use crate::review::PlanReview;
-
-/// So many groups are read at once.
-pub(super) const AT_ONCE: usize = 200;
 
 /// Show a plan: what changes, group by group; the sums and the digest at the end
 #[derive(Debug, Args)]

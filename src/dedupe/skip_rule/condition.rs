@@ -7,12 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::parse::{self, NoCondition};
 use crate::dedupe::field_fact::FieldFact;
 use crate::dedupe::value::{flag_of, is_empty, number_of, text_of};
 use crate::lead::{Lead, parse_time_as_known};
@@ -21,8 +19,8 @@ use crate::lead::{Lead, parse_time_as_known};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Condition {
-    text: String,
-    tests: Vec<Test>,
+    pub(super) text: String,
+    pub(super) tests: Vec<Test>,
 }
 
 /// A test of one field.
@@ -247,14 +245,6 @@ fn time_of(value: &Value) -> Option<chrono::DateTime<chrono::Utc>> {
     value.as_str().and_then(parse_time_as_known).map(|(time, _)| time)
 }
 
-impl FromStr for Condition {
-    type Err = NoCondition;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self { text: text.trim().to_owned(), tests: parse::tests(text)? })
-    }
-}
-
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -264,13 +254,5 @@ impl fmt::Display for Condition {
 impl From<Condition> for String {
     fn from(condition: Condition) -> Self {
         condition.text
-    }
-}
-
-impl TryFrom<String> for Condition {
-    type Error = NoCondition;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
     }
 }

@@ -8,9 +8,11 @@
 //! VALUE     = NUMBER | "TEXT" | 'TEXT' | "true" | "false"
 //! ```
 
+use std::str::FromStr;
+
 use serde_json::Value;
 
-use super::condition::{Is, Test};
+use super::condition::{Condition, Is, Test};
 
 /// A text that is no condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,8 +35,24 @@ enum Token {
 /// The longer signs first.
 const SIGNS: &[&str] = &["!=", "<=", ">=", "==", "=", "<", ">", "[", "]", ","];
 
+impl FromStr for Condition {
+    type Err = NoCondition;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self { text: text.trim().to_owned(), tests: tests(text)? })
+    }
+}
+
+impl TryFrom<String> for Condition {
+    type Error = NoCondition;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
 /// The tests of a condition; there is at least one.
-pub(super) fn tests(text: &str) -> Result<Vec<Test>, NoCondition> {
+fn tests(text: &str) -> Result<Vec<Test>, NoCondition> {
     let read = || {
         let mut tokens = Tokens { rest: tokens(text)?.into_iter().peekable() };
         let mut tests = vec![tokens.test()?];

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Unwatched;
 use super::said::{Groups, said_no};
 use crate::dedupe::{FieldFacts, Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{LeadChange, Since};
 use crate::merge::leads::members;
+use crate::merge::report::Unwatched;
 
 /// By how much this machine's clock and Marketo's may differ.
 pub(super) const CLOCKS: TimeDelta = TimeDelta::minutes(10);

@@ -8,7 +8,6 @@ use rust_xlsxwriter::{
 use super::MOST_LINKS;
 use super::drop_down::{DropDowns, fixed};
 use super::look::{AMBER, Column, GREEN, GREY, Look, RED, edited, set_height, set_up, shown};
-use super::of_book::{decision_text, keep_text, note_text};
 use crate::dedupe::Choice;
 use crate::lead::LeadId;
 use crate::review::card::{Card, CardLead};
@@ -190,4 +189,19 @@ fn capital(word: &str) -> String {
     let mut letters = word.chars();
     let first = letters.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(letters).collect()
+}
+
+/// The decision so far, in words.
+pub(super) fn decision_text(card: &Card) -> &'static str {
+    card.decisions.choice.map_or("", |choice| choice.in_words())
+}
+
+/// The record to keep.
+pub(super) fn keep_text(card: &Card) -> String {
+    kept(card).map(|id| id.to_string()).unwrap_or_default()
+}
+
+/// The note so far.
+pub(super) fn note_text(card: &Card) -> String {
+    without_controls(card.decisions.note.clone().unwrap_or_default())
 }

@@ -1,6 +1,7 @@
 //! What the sheets of a workbook decide about one group.
 
-use super::values::{choice_text, typed_text};
+use super::decide::{decision_text, keep_text, note_text};
+use super::values::{choice_text, chosen_text, typed_text};
 use crate::dedupe::{ChosenValue, Decisions};
 use crate::lead::LeadId;
 use crate::review::card::{Card, CardField};
@@ -9,7 +10,7 @@ use crate::review::sheet::cell::{Cell, Place, Sheet, alike};
 use crate::review::sheet::choice::{check, choice, include, note};
 use crate::review::sheet::lines::{Line, Lines, Role};
 use crate::review::sheet::typed::typed;
-use crate::review::sheet::words::{BLANK, is_included, kept, number, without_controls, yes_no};
+use crate::review::sheet::words::{BLANK, is_included, number, yes_no};
 
 /// Reads what a workbook says about groups, one card after the other.
 #[derive(Debug)]
@@ -164,29 +165,6 @@ impl BookRows {
                 decisions.values.remove(&field.name);
             }
         }
-    }
-}
-
-/// The decision so far, in words.
-pub(super) fn decision_text(card: &Card) -> &'static str {
-    card.decisions.choice.map_or("", |choice| choice.in_words())
-}
-
-/// The record to keep.
-pub(super) fn keep_text(card: &Card) -> String {
-    kept(card).map(|id| id.to_string()).unwrap_or_default()
-}
-
-/// The note so far.
-pub(super) fn note_text(card: &Card) -> String {
-    without_controls(card.decisions.note.clone().unwrap_or_default())
-}
-
-/// The value that was chosen from a record, as its cell shows it.
-pub(super) fn chosen_text(card: &Card, field: &CardField, now: Option<&ChosenValue>) -> String {
-    match now {
-        Some(ChosenValue::From(id)) => choice_text(card, field, *id),
-        Some(ChosenValue::Typed(_)) | None => String::new(),
     }
 }
 

@@ -11,7 +11,6 @@ use serde_json::Value;
 use super::decide::{GROUP, LONG};
 use super::drop_down::DropDowns;
 use super::look::{BAND, Column, Look, edited, set_height, set_up, shown};
-use super::of_book::chosen_text;
 use crate::dedupe::ChosenValue;
 use crate::lead::LeadId;
 use crate::review::card::{Card, CardField, CardRole};
@@ -149,6 +148,14 @@ impl Values {
 
 fn is_same(field: &CardField, value: &Value) -> bool {
     value_text(field, value).trim() == value_text(field, &field.after).trim()
+}
+
+/// The value that was chosen from a record, as its cell shows it.
+pub(super) fn chosen_text(card: &Card, field: &CardField, now: Option<&ChosenValue>) -> String {
+    match now {
+        Some(ChosenValue::From(id)) => choice_text(card, field, *id),
+        Some(ChosenValue::Typed(_)) | None => String::new(),
+    }
 }
 
 /// The entry of a record: its id, and its value on one line.
