@@ -239,9 +239,12 @@ async fn whatever_becomes_of_the_calls_no_row_is_lost() {
         Fate::Refused("1078"),
         Fate::StopsAfterOne,
     ];
-    for link in &links {
+    for (place, link) in links.iter().enumerate() {
         for merge in &merges {
-            for back in &links {
+            // The row is linked back where the merge is known not to have been made.
+            let is_linked_back = matches!(merge, Fate::Refused(_) | Fate::NeverDone);
+            let backs = if is_linked_back { &links[..] } else { &links[place..=place] };
+            for back in backs {
                 let told = format!("{link:?}, {merge:?}, {back:?}");
                 let bench = bench();
                 let before = bench.fake.world().row_leads();
