@@ -1,5 +1,5 @@
-//! Takes the next connection of a server that bounds how many it has: of the guard and of the review
-//! page. Never: looks into it.
+//! Takes the next connection of a server that bounds how many it has: of the guard and of the
+//! review page. Never: looks into it.
 
 use std::io;
 use std::sync::Arc;

@@ -17,8 +17,8 @@
 //! can neither renew nor release the other's. The send-by deadline keeps a late call from Marketo.
 //! An owner that slept through its time (a suspended machine) learns of it from
 //! [`SharedLeases::renew`], which says [`LeaseError::Lost`]: nothing may be sent. A call that has
-//! not left by [`LeaveBy`] after its renewal does not leave. A second margin ([`MARGIN`]) is for its
-//! way through the network.
+//! not left by [`LeaveBy`] after its renewal does not leave. A second margin ([`MARGIN`]) is for
+//! its way through the network.
 //!
 //! # Order
 //!
@@ -26,8 +26,8 @@
 //! which the store took note of a caller. A process keeps its places as long as it gives signs of
 //! life ([`Terms::place`]); one that does not is passed over, and has its places back with the next
 //! sign. A caller of several keys takes all of them at one moment, and holds none while it waits.
-//! Nobody overtakes a waiting caller, so nobody starves. [`SharedLeases::try_acquire`] never takes a
-//! key that somebody waits for.
+//! Nobody overtakes a waiting caller, so nobody starves. [`SharedLeases::try_acquire`] never takes
+//! a key that somebody waits for.
 //!
 //! # Stores
 //!

@@ -78,28 +78,31 @@
 //!
 //! # Where to start
 //!
-//! | to | begin with |
-//! | --- | --- |
-//! | call Marketo, within its limits and without guessing | [`marketo::Client`], set up by [`marketo::ClientOptions`] |
-//! | read an instance into a cache | [`scan::scan_pages`], or [`scan::scan_bulk`] for a large one; then [`scan::refresh`] |
-//! | show the duplicates | [`report::Collector`], which takes the groups of a [`cache::Cache`] |
-//! | let people decide | [`merge::Merge::make_plan`], then [`review::PlanReview`] |
-//! | plan and merge | [`merge::Merge`]: [`plan`](merge::Merge::plan), [`merge::Confirmed`], [`carry_out`](merge::Merge::carry_out) |
-//! | write without making duplicates | [`guard::serve`], a proxy in front of Marketo that [`guard::ProxySettings`] describe; [`guard::write_file`] for records at hand |
+//! - Call Marketo, within its limits and without guessing: [`marketo::Client`], set up by
+//!   [`marketo::ClientOptions`].
+//! - Read an instance into a cache: [`scan::scan_pages`], or [`scan::scan_bulk`] for a large one;
+//!   then [`scan::refresh`].
+//! - Show the duplicates: [`report::Collector`], which takes the groups of a [`cache::Cache`].
+//! - Let people decide: [`merge::Merge::make_plan`], then [`review::PlanReview`].
+//! - Plan and merge: [`merge::Merge`] with [`plan`](merge::Merge::plan), [`merge::Confirmed`] and
+//!   [`carry_out`](merge::Merge::carry_out).
+//! - Write without making duplicates: [`guard::serve`], a proxy in front of Marketo that
+//!   [`guard::ProxySettings`] describe; [`guard::write_file`] for records at hand.
 //!
 //! # The map
 //!
 //! From the top; a module leans on those below it, never on a sibling:
 //!
-//! | module | what it is for |
-//! | --- | --- |
-//! | [`config`] | flags, environment, file and defaults, made into one configuration of the program |
-//! | [`repair`], [`review`] | what runs did, told from the ledger; what people decide about a plan, and who approves it |
-//! | [`probe`] | measures on test people what Adobe leaves open, for exact predictions |
-//! | [`scan`], [`merge`], [`guard`], [`report`] | fill the cache; carry a plan out; let one write of a key be in flight at a time; show what is in the cache |
-//! | [`leases`] | who may write a key: merges, upserts and the guard share them |
-//! | [`cache`], [`ledger`], [`marketo`], [`dedupe`] | the file that may be lost; the file that may not; the REST API; the decisions, pure |
-//! | [`table`], [`lead`] | CSV, text and workbooks as rows; the words that all of them share |
+//! - [`config`]: flags, environment, file and defaults, made into one configuration.
+//! - [`repair`], [`review`]: what runs did, told from the ledger; what people decide about a plan,
+//!   and who approves it.
+//! - [`probe`]: measures on test people what Adobe leaves open, for exact predictions.
+//! - [`scan`], [`merge`], [`guard`], [`report`]: fill the cache; carry a plan out; let one write of
+//!   a key be in flight at a time; show what is in the cache.
+//! - [`leases`]: who may write a key; merges, upserts and the guard share them.
+//! - [`cache`], [`ledger`], [`marketo`], [`dedupe`]: the file that may be lost; the file that may
+//!   not; the REST API; the decisions, pure.
+//! - [`table`], [`lead`]: CSV, text and workbooks as rows; the words that all of them share.
 //!
 //! Beside them stands the crate [`mkto_sandbox`]. It depends on nothing in this one: a misreading
 //! of the API in the client must not hide in what the client is tested against.

@@ -8,8 +8,8 @@
 //!
 //! - Its people have addresses that are made up for this run, of a domain that mail can never reach
 //!   (`domain`). Each has a row in the ledger before the call leaves that makes it (`people`). They
-//!   are made by `createOnly`, so that a call whose answer was lost is looked for by its address and
-//!   never sent again.
+//!   are made by `createOnly`, so that a call whose answer was lost is looked for by its address
+//!   and never sent again.
 //! - Only leads of that journal are merged or deleted, and only after a look that showed each of
 //!   them under its address (`own`). The types of the orders see to it.
 //! - A run that is killed is found by the next one, and by `probe --clean-up` (`clean`).

@@ -350,8 +350,8 @@ pub trait MergeLeads: Send + Sync {
 pub trait DeleteLeads: Send + Sync {
     /// Deletes the leads of the order, and says what became of each, in its order. One that is gone
     /// is skipped with 1004. Sent once, as [`SyncLeads::sync_leads_with`] is; what is still there
-    /// when [`STATUS_LIMIT`](super::STATUS_LIMIT) is over can be sent again, since twice is the same
-    /// as once.
+    /// when [`STATUS_LIMIT`](super::STATUS_LIMIT) is over can be sent again, since twice is the
+    /// same as once.
     fn delete_leads_with(
         &self,
         gate: &impl SendGate,

@@ -46,7 +46,8 @@ enum FullRead {
 }
 
 impl Memberships {
-    /// Lists and programs of each lead, with the fields of the members. `of_run` is how many leads the run asks for in all.
+    /// Lists and programs of each lead, with the fields of the members. `of_run` is how many leads
+    /// the run asks for in all.
     pub(super) async fn of(
         &mut self,
         marketo: &(impl ReadMemberships + ReadMemberFields),

@@ -8,8 +8,9 @@
 //!
 //! A call that links rows is in the ledger before it leaves, with each row's former link, and is
 //! never sent again while it may be running (law 4). Leans on [`super::custom_objects`], which says
-//! which rows can move. Never: moves a row whose key another lead of the group has, changes anything
-//! but a link, or lets a merge leave before its rows were seen on the record that stays (law 9).
+//! which rows can move. Never: moves a row whose key another lead of the group has, changes
+//! anything but a link, or lets a merge leave before its rows were seen on the record that stays
+//! (law 9).
 
 mod after;
 mod before;

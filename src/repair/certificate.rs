@@ -2,9 +2,9 @@
 //! and a chain of hashes over all of it.
 //!
 //! For: somebody who answers for merges can show what happened, and anybody can check it against
-//! the ledger. Told from the ledger alone. What was seen of a merge after it was settled follows the
-//! seal as records of their own. Never: asks Marketo; a verdict of its own, since each was written
-//! down when its merge was settled.
+//! the ledger. Told from the ledger alone. What was seen of a merge after it was settled follows
+//! the seal as records of their own. Never: asks Marketo; a verdict of its own, since each was
+//! written down when its merge was settled.
 
 use std::collections::BTreeMap;
 

@@ -97,7 +97,8 @@ fn what_somebody_else_decided_meanwhile_is_shown_and_not_overwritten() {
     browser.key("m");
     assert!(browser.text("#alert").contains("Cy decided about p000000@example.com"));
     assert_eq!(live.plan.decided(0).choice, Some(Choice::Hold), "nothing was overwritten");
-    // What Cy decided stands on the card now; who has seen it may decide otherwise, and take it back.
+    // What Cy decided stands on the card now; who has seen it may decide otherwise, and take it
+    // back.
     browser.key("m");
     assert_eq!(live.plan.decided(0).choice, Some(Choice::Merge));
     browser.key("u");

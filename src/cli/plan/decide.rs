@@ -43,7 +43,8 @@ pub(super) struct DecideArgs {
     /// Leave it alone until somebody has looked into it
     #[arg(long)]
     hold: bool,
-    /// Its records are not one person: leave it alone in every plan, until its key or a name changes
+    /// Its records are not one person: leave it alone in every plan, until its key or a name
+    /// changes
     #[arg(long)]
     not_same: bool,
     /// Take back everything that was decided about it

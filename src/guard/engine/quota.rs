@@ -129,8 +129,8 @@ impl Quota {
         self.portion.lock().why_nothing(Instant::now())
     }
 
-    /// Asks once, and gives when to ask again. `lasting` is how many calls may last as long as their
-    /// callers like.
+    /// Asks once, and gives when to ask again. `lasting` is how many calls may last as long as
+    /// their callers like.
     async fn renew(&self, part: &mut RateShare, lasting: &mut usize) -> Duration {
         let pacer = self.turns.pacer();
         let claim = part.claim(Instant::now(), pacer.used(), pacer.most_at_once());

@@ -292,8 +292,8 @@ impl<S: Sender> Supervisor<S> {
         });
     }
 
-    /// A record that has its leases goes back into the queue. The leases are kept until a call takes
-    /// it along.
+    /// A record that has its leases goes back into the queue. The leases are kept until a call
+    /// takes it along.
     fn granted(&mut self, mut item: Item<S::Origin>, granted: Result<Vec<Lease>, LeaseError>) {
         match granted {
             Ok(leases) => {

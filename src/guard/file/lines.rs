@@ -102,8 +102,8 @@ fn skip(line: u64, why: String) -> LineResult {
 pub(super) fn results(lines: &[Line], fates: &[Fate], why: &str) -> (Vec<LineResult>, Written) {
     let mut results: Vec<LineResult> =
         lines.iter().zip(fates).map(|(line, fate)| result(line, fate, why)).collect();
-    // From the last line to the first, so that an earlier one of the key is told into which later one
-    // it went.
+    // From the last line to the first, so that an earlier one of the key is told into which later
+    // one it went.
     for later in (1..results.len()).rev() {
         let (before, after) = results.split_at_mut(later);
         let taker = after.iter_mut().find(|result| result.status != Status::Coalesced);

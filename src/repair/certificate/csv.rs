@@ -1,5 +1,6 @@
-//! A certificate as CSV: a row a field of each survivor, a row a list and a program that its records
-//! were in, and one of each group that has none of them. At the end the lists and programs in all.
+//! A certificate as CSV: a row a field of each survivor, a row a list and a program that its
+//! records were in, and one of each group that has none of them. At the end the lists and programs
+//! in all.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -114,7 +114,8 @@ impl Access {
             (None, _) if !changes => {}
             _ => return Err(Refusal::forbidden("Another site sent this request.")),
         }
-        // The page itself is opened from elsewhere: from a terminal, or from a file that leads here.
+        // The page itself is opened from elsewhere: from a terminal, or from a file that leads
+        // here.
         let from = headers.get(&FETCH_SITE).map(|site| site.as_bytes().to_owned());
         let is_api = request.uri().path().starts_with("/api/");
         match from.as_deref() {

@@ -1,5 +1,5 @@
-//! The one custom object of the Marketo in memory, and its rows. What hangs on a lead that is merged
-//! away is lost.
+//! The one custom object of the Marketo in memory, and its rows. What hangs on a lead that is
+//! merged away is lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
