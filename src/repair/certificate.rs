@@ -275,6 +275,15 @@ fn decided(
 /// Several calls of one group: what the first found before, and the last afterwards.
 fn joined(all: &mut MergeProof, later: MergeProof) {
     all.others.extend(later.others);
+    for rows in later.rows {
+        match all.rows.iter_mut().find(|known| known.object == rows.object) {
+            None => all.rows.push(rows),
+            Some(known) => {
+                known.moved += rows.moved;
+                known.verified += rows.verified;
+            }
+        }
+    }
     for field in later.fields {
         match all.fields.iter_mut().find(|known| known.name == field.name) {
             None => all.fields.push(field),

@@ -108,7 +108,8 @@ impl<M: MergeClient> Merge<'_, M> {
         if let marketo::Error::Withheld { .. } = error {
             return Ok(Linked::Withheld);
         }
-        if error.stops_the_run() {
+        // Without the permission for rows the groups that have none are merged all the same.
+        if error.stops_the_run() && !matches!(error, marketo::Error::Permission { .. }) {
             return Err(error.into());
         }
         let permission = error
