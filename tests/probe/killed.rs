@@ -4,7 +4,7 @@ use mkto_sandbox::Fault;
 use serde_json::json;
 
 use super::{WHERE, instance, probe, strangers};
-use crate::support::{Instance, wait};
+use crate::support::{Instance, Run, wait};
 
 /// Kills a run after so many calls; whether it was still running.
 fn killed_after(instance: &Instance, calls: u64) -> bool {
@@ -116,4 +116,21 @@ fn what_cannot_be_removed_is_told_and_removed_by_the_next_run() {
     let run = probe(&instance, &["--clean-up"]).expect_code(0);
     assert!(run.stderr.contains("of an earlier run are gone now"), "{}", run.picture());
     assert_eq!(instance.sandbox.leads(), before);
+}
+
+#[test]
+fn told_to_stop_it_measures_no_more_and_removes_everybody() {
+    let instance = instance(&[]);
+    let before = strangers(&instance);
+    let mut command = instance.command(["probe", "--confirm"]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    wait::until("somebody was made", || instance.sandbox.leads().len() > before.len());
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let run = Run::from(wait::output_of(child)).expect_code(4);
+    assert!(run.stderr.contains("stopped as asked: no profile was kept"), "{}", run.picture());
+    assert_eq!(instance.sandbox.leads(), before);
+    let shown = probe(&instance, &["--show"]).expect_code(2);
+    assert!(shown.stderr.contains("nothing was measured"), "{}", shown.picture());
 }
