@@ -16,6 +16,7 @@ use crate::ledger::Ledger;
 use crate::merge::kept_plan::row_of;
 
 mod decided;
+mod foretold;
 mod many;
 mod meanwhile;
 
