@@ -254,6 +254,15 @@ impl Ledger {
         })
     }
 
+    /// How many groups a plan has that can be decided about.
+    pub fn count_groups(&self, number: i64) -> Result<u64, Error> {
+        self.read(|db| {
+            db.query_row("SELECT count(*) FROM plan_group WHERE plan = ?1", [number], |row| {
+                row.get::<_, i64>(0).map(i64::unsigned_abs)
+            })
+        })
+    }
+
     /// How many groups of a plan nobody can decide about.
     pub fn count_left(&self, number: i64) -> Result<u64, Error> {
         self.read(|db| {

@@ -17,8 +17,16 @@ fn of(row: ApprovalRow) -> Approval {
 
 /// The approval of exactly what the plan is now, which no run took up.
 pub(super) fn valid(ledger: &Ledger, loaded: &Loaded) -> Result<Option<Approval>, Error> {
-    let digest = loaded.digest();
-    let row = ledger.approval_of(&loaded.head.plan)?;
+    valid_of(ledger, &loaded.head.plan, &loaded.digest())
+}
+
+/// The approval of a plan under this digest, which no run took up.
+pub(super) fn valid_of(
+    ledger: &Ledger,
+    plan: &str,
+    digest: &str,
+) -> Result<Option<Approval>, Error> {
+    let row = ledger.approval_of(plan)?;
     let row = row.filter(|row| row.digest == digest && row.used_at.is_none());
     Ok(row.map(of))
 }

@@ -2,10 +2,11 @@
 
 use super::approval;
 use super::error::Error;
-use super::loaded::Loaded;
+use super::index::Index;
 use super::view::{KeptDecision, ListedPlan};
 use crate::dedupe::{Key, normalise};
 use crate::ledger::{KeptPlan, Ledger, NotSameRow};
+use crate::merge::kept_plan::{head_of, unusable};
 use crate::merge::not_same::Named;
 
 /// The plans of the ledger, the newest first.
@@ -30,12 +31,17 @@ fn in_list(ledger: &Ledger, instance: &str, plan: &KeptPlan) -> Result<ListedPla
     if ledger.plan_head(&plan.id)?.is_none_or(|head| head.plan != plan.id) {
         return Ok(listed);
     }
-    let loaded = Loaded::of(ledger, instance, &plan.id)?;
-    let approval = approval::valid(ledger, &loaded)?;
-    listed.name.clone_from(&loaded.head.name);
-    listed.digest = Some(loaded.digest());
-    listed.groups = loaded.index.len() as u64;
-    listed.decided = loaded.index.in_force().count() as u64;
+    let head = head_of(ledger, &plan.id, instance)?;
+    // What is decided tells all that a line says: the groups themselves, which may be a hundred
+    // thousand, are not read.
+    let mut index = Index::default();
+    let decisions = ledger.decisions_since(&plan.id, 0)?;
+    index.learn(decisions).map_err(|error| unusable(&plan.id, &error.to_string()))?;
+    let digest = index.digest(&head.digest);
+    let approval = approval::valid_of(ledger, &plan.id, &digest)?;
+    listed.groups = ledger.count_groups(head.number)?;
+    listed.decided = index.in_force().count() as u64;
+    (listed.name, listed.digest) = (head.name, Some(digest));
     if let Some(approval) = approval {
         (listed.approved_by, listed.approved_at) = (Some(approval.by), Some(approval.at));
     }
