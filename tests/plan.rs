@@ -7,6 +7,7 @@ use crate::support::{Instance, Run, quick};
 
 mod approval;
 mod decided;
+mod risk;
 mod stale;
 
 /// Ada and Bob with two records each, and two people behind one mailbox.

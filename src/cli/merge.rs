@@ -9,7 +9,7 @@ use super::filter::{FLAGS, FilterArgs, at_least_one};
 use super::{Context, Exit, Failure, Ui, history};
 use crate::cache::Cache;
 use crate::config::Config;
-use crate::dedupe::{Policy, ReviewPolicy};
+use crate::dedupe::{Policy, ReviewPolicy, Risk};
 use crate::marketo::Client;
 use crate::merge::{Hold, Merge, Settings};
 use crate::report::Filter;
@@ -55,6 +55,9 @@ pub(super) struct MergeArgs {
     digest: Option<String>,
     #[command(flatten)]
     filter: FilterArgs,
+    /// Only groups of this risk: green, amber or red; red ones are merged from a decided plan alone
+    #[arg(long, value_name = "RISK")]
+    risk: Option<Risk>,
     /// Merge at most so many groups, the largest first [default: `merge.max_groups`]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     limit: Option<usize>,
@@ -71,7 +74,7 @@ pub(super) struct MergeArgs {
 }
 
 /// A plan has its groups and its rules.
-const NOT_WITH_A_PLAN: [&str; 10] = {
+const NOT_WITH_A_PLAN: [&str; 11] = {
     let [cause, min_size, since, domain, email, from_file] = FLAGS;
     [
         cause,
@@ -80,6 +83,7 @@ const NOT_WITH_A_PLAN: [&str; 10] = {
         domain,
         email,
         from_file,
+        "risk",
         "limit",
         "include_shared",
         "merge_in_crm",
@@ -149,6 +153,7 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
         carries_out: args.confirm,
         asks: args.confirm && args.plan.is_none() && !args.yes,
         filter,
+        risk: args.risk,
         most_groups: args.limit.unwrap_or(usize::MAX).min(most),
         digest: args.digest.clone(),
         json: args.json,

@@ -107,21 +107,26 @@ impl<M: MergeClient> Merge<'_, M> {
         instance: String,
         limit: usize,
     ) -> Result<Plan, Error> {
-        let planning = Planning {
-            policy: self.with_names_found(policy).await?,
-            instance,
-            limit,
-            for_review: false,
-            risks: Risk::ALL.to_vec(),
-            name: None,
-        };
+        let risks = Risk::ALL.to_vec();
+        Ok(self.plan_of_risks(candidates, policy, instance, limit, risks).await?.0)
+    }
+
+    /// The same of the groups of these risks alone, and how many were passed over for theirs.
+    pub async fn plan_of_risks(
+        &mut self,
+        candidates: &[Candidate],
+        policy: Policy,
+        instance: String,
+        limit: usize,
+        risks: Vec<Risk>,
+    ) -> Result<(Plan, usize), Error> {
+        let policy = self.with_names_found(policy).await?;
+        let planning = Planning { policy, instance, limit, for_review: false, risks, name: None };
         let planned = self.make_plan(candidates, &planning).await?;
         let Planning { policy, instance, .. } = planning;
-        let Planned { id, made_at, groups, left_out, .. } = planned;
-        Ok(Plan {
-            id: id.unwrap_or_default(),
-            ..Plan::new(instance, made_at, policy, groups, left_out)
-        })
+        let Planned { id, made_at, groups, left_out, passed_over } = planned;
+        let plan = Plan::new(instance, made_at, policy, groups, left_out);
+        Ok((Plan { id: id.unwrap_or_default(), ..plan }, passed_over))
     }
 
     /// Plans the candidates in their order, and keeps the plan in the ledger.

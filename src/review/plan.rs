@@ -85,11 +85,17 @@ impl PlanReview {
         Ok(Page { cards: cards.collect::<Result<_, _>>()?, total })
     }
 
-    /// Some groups of the plan as cards and as they would be merged, after a place. `all`: with the
-    /// fields that all records agree on.
-    pub fn shown(&self, after: Option<u64>, count: usize, all: bool) -> Result<Vec<Shown>, Error> {
+    /// Some groups that pass a filter as cards and as they would be merged, after a place. `all`:
+    /// with the fields that all records agree on.
+    pub fn shown(
+        &self,
+        filter: &CardFilter,
+        after: Option<u64>,
+        count: usize,
+        all: bool,
+    ) -> Result<Vec<Shown>, Error> {
         let (ledger, loaded) = self.at_work()?;
-        let (_, places) = loaded.index.find(&CardFilter::default(), after, count);
+        let (_, places) = loaded.index.find(filter, after, count);
         let shown = |place: usize| {
             let nothing = Decisions::default();
             let made = loaded.index.key(place).and_then(|key| loaded.index.made(key));

@@ -17,7 +17,7 @@ use crate::cli::confirm::{self, Vanishing};
 use crate::cli::filter::tell_missing;
 use crate::cli::{Context, Exit, Failure, now};
 use crate::config::ReviewSettings;
-use crate::dedupe::{Plan, Policy};
+use crate::dedupe::{Plan, Policy, Risk};
 use crate::marketo::Client;
 use crate::merge::{Confirmed, GroupReport, Merge, PlanState, Report, Stopped};
 use crate::report::Filter;
@@ -31,6 +31,8 @@ pub(super) struct Asked {
     /// Whether a person is asked how many records will vanish.
     pub(super) asks: bool,
     pub(super) filter: Filter,
+    /// Of this risk alone.
+    pub(super) risk: Option<Risk>,
     pub(super) most_groups: usize,
     /// The digest that the plan must have.
     pub(super) digest: Option<String>,
@@ -106,7 +108,15 @@ impl Steps<'_> {
         tell_missing(&mut context.ui, &asked.filter, &chosen.found, follow.cache.summary()?.leads);
         chosen.tell_named(&mut context.ui, &mut policy);
         let instance = context.config.instance_name();
-        Ok(merge.plan(&chosen.candidates, policy, instance, asked.most_groups).await?)
+        let risks = asked.risk.map_or_else(|| Risk::ALL.to_vec(), |risk| vec![risk]);
+        let most = asked.most_groups;
+        let (plan, passed_over) =
+            merge.plan_of_risks(&chosen.candidates, policy, instance, most, risks).await?;
+        if passed_over > 0 {
+            let groups = counted_of(passed_over, "group");
+            context.ui.note(&format!("{groups} of another risk passed over"));
+        }
+        Ok(plan)
     }
 
     /// Says how far a kept plan was carried out before, and takes up what may be merged of it now;
@@ -178,7 +188,7 @@ impl Steps<'_> {
             plan,
             dry_run: !asked.carries_out,
             kept: None,
-            filtered: !asked.filter.is_of_everything(),
+            filtered: !asked.filter.is_of_everything() || asked.risk.is_some(),
             report: &report,
             open: &open,
             calls: client.calls_made(),

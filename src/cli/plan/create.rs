@@ -10,6 +10,7 @@ use crate::dedupe::Risk;
 use crate::ledger::{self, Ledger};
 use crate::merge::{Merge, Planned, Planning};
 use crate::report::Filter;
+use crate::review::CardFilter;
 use crate::terminal::counted_of;
 
 /// Plan merges for people to decide about; nothing at Marketo is changed
@@ -127,9 +128,9 @@ fn tell(context: &mut Context, args: &CreateArgs, planned: &Planned) -> Result<E
     };
     let review = super::open(context, id)?;
     if args.json {
-        show::print_json(context, &review)?;
+        show::print_json(context, &review, CardFilter::default())?;
     } else if args.explain.is_some() {
-        show::print_text(context, &review, true)?;
+        show::print_text(context, &review, &CardFilter::default(), true)?;
     } else {
         context.ui.print(&text::summary(&review.head()?).join("\n"))?;
         context.ui.note(&format!("to look at each group: mkto-audit plan show {id}"));

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cli::Failure;
 use crate::dedupe::{Decisions, Dropped, FieldChange, LeftOut, ProfileName, Risk};
 use crate::lead::LeadId;
-use crate::review::{Approval, Blocked, Head, PlanReview, Shown};
+use crate::review::{Approval, Blocked, CardFilter, Head, PlanReview, Shown};
 
 /// So many groups are read at once.
 pub(super) const AT_ONCE: usize = 200;
@@ -70,25 +70,29 @@ impl HeadDocument {
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn of(review: &'a PlanReview) -> Result<Self, Failure> {
+    pub(super) fn of(review: &'a PlanReview, filter: CardFilter) -> Result<Self, Failure> {
         Ok(Self {
             schema: "mkto-audit/plan/1",
             head: HeadDocument::of(review.head()?),
-            group: Groups(review),
+            group: Groups { review, filter },
             left_out: LeftOuts(review),
         })
     }
 }
 
 #[derive(Debug)]
-struct Groups<'a>(&'a PlanReview);
+struct Groups<'a> {
+    review: &'a PlanReview,
+    filter: CardFilter,
+}
 
 impl Serialize for Groups<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut groups = serializer.serialize_seq(None)?;
         let mut after = None;
         loop {
-            let shown = self.0.shown(after, AT_ONCE, false).map_err(S::Error::custom)?;
+            let shown = self.review.shown(&self.filter, after, AT_ONCE, false);
+            let shown = shown.map_err(S::Error::custom)?;
             let Some(last) = shown.last() else { break };
             after = Some(last.card.place);
             for shown in &shown {

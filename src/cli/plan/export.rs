@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::{Context, Exit, Failure};
+use crate::dedupe::Risk;
 use crate::ledger::Ledger;
 use crate::report::write_beside;
 use crate::review::card::Card;
@@ -33,6 +34,10 @@ pub(super) struct ExportArgs {
     /// The plan, by id or name; without it the one that the file is named after, or the only one
     #[arg(long, value_name = "PLAN")]
     plan: Option<String>,
+    /// Only groups of this risk, as they were planned: green, amber or red. A page has this filter
+    /// itself
+    #[arg(long, value_name = "RISK")]
+    risk: Option<Risk>,
 }
 
 /// What kind of file it becomes.
@@ -45,6 +50,15 @@ enum Form {
 
 pub(super) fn run(context: &mut Context, args: &ExportArgs) -> Result<Exit, Failure> {
     let form = form_of(&args.file)?;
+    // What is signed in a page is the plan as a whole.
+    if form == Form::Page && args.risk.is_some() {
+        return Err(Failure::Usage {
+            what: "a page shows the whole plan, since the whole plan is signed off in it"
+                .to_owned(),
+            hint: Some("leave --risk out, and choose the risk in the page".to_owned()),
+        });
+    }
+    let filter = CardFilter { risk: args.risk, ..CardFilter::default() };
     let plan = match &args.plan {
         Some(plan) => plan.clone(),
         None => meant(context, &args.file)?,
@@ -52,7 +66,7 @@ pub(super) fn run(context: &mut Context, args: &ExportArgs) -> Result<Exit, Fail
     let review = super::open(context, &plan)?;
     let head = review.head()?;
     let mut survey = Survey::default();
-    each(&review, |card| {
+    each(&review, &filter, |card| {
         survey.add(card);
         Ok(())
     })?;
@@ -60,8 +74,8 @@ pub(super) fn run(context: &mut Context, args: &ExportArgs) -> Result<Exit, Fail
     let mut failed = None;
     let written = write_beside(&args.file, |out| {
         let written = match form {
-            Form::Workbook => workbook(&review, &facts, &survey, out),
-            Form::Csv => csv(&review, &facts, &survey, out),
+            Form::Workbook => workbook((&review, &filter), &facts, &survey, out),
+            Form::Csv => csv((&review, &filter), &facts, &survey, out),
             Form::Page => Ok(write_page(&review, &stem(&args.file), out)?),
         };
         written.map_err(|failure| {
@@ -74,7 +88,7 @@ pub(super) fn run(context: &mut Context, args: &ExportArgs) -> Result<Exit, Fail
     }
     written.map_err(|source| Failure::File { path: args.file.clone(), source })?;
     unchanged(&review, &head, &args.file)?;
-    context.ui.print(&told(&head, &survey, form, &args.file))?;
+    context.ui.print(&told(&head, &survey, form, args))?;
     Ok(Exit::Done)
 }
 
@@ -131,14 +145,15 @@ fn meant(context: &mut Context, file: &Path) -> Result<String, Failure> {
     }
 }
 
-/// Every card of a plan, in its order.
+/// Every card of a plan that passes a filter, in its order.
 pub(super) fn each(
     review: &PlanReview,
+    filter: &CardFilter,
     mut take: impl FnMut(&Card) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut after = None;
     loop {
-        let page = review.cards(&CardFilter::default(), after, PAGE)?;
+        let page = review.cards(filter, after, PAGE)?;
         let Some(last) = page.cards.last() else { return Ok(()) };
         after = Some(last.place);
         page.cards.iter().try_for_each(&mut take)?;
@@ -146,24 +161,24 @@ pub(super) fn each(
 }
 
 fn workbook(
-    review: &PlanReview,
+    (review, filter): (&PlanReview, &CardFilter),
     facts: &PlanFacts,
     survey: &Survey,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let mut writer = WorkbookWriter::new(facts, survey).map_err(of_workbook)?;
-    each(review, |card| writer.add(card).map_err(of_workbook))?;
+    each(review, filter, |card| writer.add(card).map_err(of_workbook))?;
     writer.save(out).map_err(of_workbook)
 }
 
 fn csv(
-    review: &PlanReview,
+    (review, filter): (&PlanReview, &CardFilter),
     facts: &PlanFacts,
     survey: &Survey,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let mut writer = CsvWriter::new(out, facts, survey)?;
-    each(review, |card| Ok(writer.add(card)?))?;
+    each(review, filter, |card| Ok(writer.add(card)?))?;
     Ok(writer.finish()?)
 }
 
@@ -192,7 +207,10 @@ fn unchanged(review: &PlanReview, head: &Head, file: &Path) -> Result<(), Failur
     })
 }
 
-fn told(head: &Head, survey: &Survey, form: Form, file: &Path) -> String {
+fn told(head: &Head, survey: &Survey, form: Form, args: &ExportArgs) -> String {
+    let file = &args.file;
+    let of_all =
+        args.risk.map(|risk| format!(" ({risk}; the plan has {})", counted(head.groups, "group")));
     let name = head.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
     let blocked = match head.blocked {
         0 => String::new(),
@@ -207,12 +225,13 @@ fn told(head: &Head, survey: &Survey, form: Form, file: &Path) -> String {
         Form::Page => "the file that the page saves".to_owned(),
     };
     format!(
-        "{}: plan {}{name}, {} with {}\n{blocked}digest {}\n\
+        "{}: plan {}{name}, {} with {}{}\n{blocked}digest {}\n\
          it holds people's data; when it is filled in: mkto-audit plan import {back} --by NAME",
         file.display(),
         head.plan,
         counted(survey.groups, "group"),
         counted(survey.records, "record"),
+        of_all.unwrap_or_default(),
         head.digest,
     )
 }

@@ -11,7 +11,7 @@ use crate::cli::{Context, Exit, Failure};
 use crate::review::import::{self, Changed, Counts, Import};
 use crate::review::page::DecisionsFile;
 use crate::review::sheet::BadCell;
-use crate::review::{Decided, Door, PlanReview, Seen};
+use crate::review::{CardFilter, Decided, Door, PlanReview, Seen};
 use crate::table::{Encoding, Options};
 use crate::terminal::{counted, counted_of};
 
@@ -68,7 +68,7 @@ pub(super) fn run(context: &mut Context, args: &ImportArgs) -> Result<Exit, Fail
     let head = review.head()?;
     let since = review.decided_since(&import.stamp().digest)?;
     import.check(&head.plan, since).map_err(|error| refused(args, &error))?;
-    each(&review, |card| {
+    each(&review, &CardFilter::default(), |card| {
         import.add(card);
         Ok(())
     })?;

@@ -6,7 +6,9 @@ use super::document::{AT_ONCE, Document};
 use super::text::{group_lines, summary};
 use crate::cli::wrap::fitted;
 use crate::cli::{Context, Exit, Failure};
-use crate::review::PlanReview;
+use crate::dedupe::Risk;
+use crate::review::{CardFilter, PlanReview};
+use crate::terminal::{count, counted};
 
 /// Show a plan: what changes, group by group; the sums and the digest at the end
 #[derive(Debug, Args)]
@@ -15,6 +17,9 @@ pub(super) struct ShowArgs {
     /// Its id or name
     #[arg(value_name = "PLAN")]
     plan: String,
+    /// Only groups of this risk, as they were planned: green, amber or red
+    #[arg(long, value_name = "RISK")]
+    risk: Option<Risk>,
     /// Show every field, also those that all records agree on
     #[arg(long)]
     all: bool,
@@ -25,16 +30,21 @@ pub(super) struct ShowArgs {
 
 pub(super) fn run(context: &mut Context, args: &ShowArgs) -> Result<Exit, Failure> {
     let review = super::open(context, &args.plan)?;
+    let filter = CardFilter { risk: args.risk, ..CardFilter::default() };
     if args.json {
-        print_json(context, &review)?;
+        print_json(context, &review, filter)?;
     } else {
-        print_text(context, &review, args.all)?;
+        print_text(context, &review, &filter, args.all)?;
     }
     Ok(Exit::Done)
 }
 
-pub(super) fn print_json(context: &mut Context, review: &PlanReview) -> Result<(), Failure> {
-    let document = Document::of(review)?;
+pub(super) fn print_json(
+    context: &mut Context,
+    review: &PlanReview,
+    filter: CardFilter,
+) -> Result<(), Failure> {
+    let document = Document::of(review, filter)?;
     context.ui.json(&document)
 }
 
@@ -42,19 +52,22 @@ pub(super) fn print_json(context: &mut Context, review: &PlanReview) -> Result<(
 pub(super) fn print_text(
     context: &mut Context,
     review: &PlanReview,
+    filter: &CardFilter,
     all: bool,
 ) -> Result<(), Failure> {
     let width = context.ui.terminal_width().unwrap_or(usize::MAX);
-    let mut after = None;
+    let (mut after, mut groups) = (None, 0);
     loop {
-        let shown = review.shown(after, AT_ONCE, all)?;
+        let shown = review.shown(filter, after, AT_ONCE, all)?;
         let Some(last) = shown.last() else { break };
         after = Some(last.card.place);
+        groups += shown.len() as u64;
         let lines: Vec<String> = shown.iter().flat_map(group_lines).collect();
         context.ui.write(|out| writeln!(out, "{}", fitted(&lines.join("\n"), width)))?;
     }
+    // Groups that nobody can decide about have no risk.
     let mut from = 0;
-    loop {
+    while filter.risk.is_none() {
         let blocked = review.blocked(from, AT_ONCE)?;
         if blocked.is_empty() {
             break;
@@ -63,7 +76,10 @@ pub(super) fn print_text(
         let lines: Vec<String> = blocked.iter().flat_map(super::text::blocked_lines).collect();
         context.ui.write(|out| writeln!(out, "{}", fitted(&lines.join("\n"), width)))?;
     }
-    let mut end = vec![String::new()];
-    end.extend(summary(&review.head()?));
+    let (mut end, head) = (vec![String::new()], review.head()?);
+    if let Some(risk) = filter.risk {
+        end.push(format!("shown: {} {risk} of {}", count(groups), counted(head.groups, "group")));
+    }
+    end.extend(summary(&head));
     context.ui.print(&end.join("\n"))
 }
