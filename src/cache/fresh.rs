@@ -1,7 +1,8 @@
 //! A whole cache written beside the one that there is, and renamed into its place when it is whole.
 //!
 //! For: loading as fast as the disk takes it. What is written here can be thrown away at any
-//! moment, so that nothing is journalled, and nothing waits for the disk but the rename. Never:
+//! moment, so that nothing is journalled. Parts are synced while the next ones are written
+//! (`to_disk`), and all of it is on the disk before the rename. Never:
 //! touches the cache that is there, whose lock keeps other processes from this file too.
 
 use std::io;

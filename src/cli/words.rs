@@ -41,7 +41,7 @@ const ANSWERS: &[(&[&str], &str)] = &[
     (
         &["show", "view", "open", "inspect", "why", "get"],
         "`mkto-audit explain ADDRESS` says how the duplicates of an address arose; `mkto-audit report` lists all of them, and \
-         `mkto-audit merge --plan ID` shows a plan",
+         `mkto-audit plan show PLAN` shows a plan",
     ),
     (
         &["dedupe", "dedup", "deduplicate", "clean", "cleanup", "fix", "remove", "delete", "purge"],
@@ -60,11 +60,12 @@ const ANSWERS: &[(&[&str], &str)] = &[
     (
         &["import", "upload", "push", "write", "insert", "create", "load"],
         "`mkto-audit upsert FILE` shows which people of a file would be created or updated, and writes them with --confirm; \
-         `mkto-audit scan --file FILE` looks for duplicates in an export",
+         `mkto-audit scan --file FILE` looks for duplicates in an export, and `mkto-audit plan import FILE` takes decisions",
     ),
     (
         &["export", "csv", "excel", "html", "json", "page"],
-        "`mkto-audit report` exports what it shows: --csv [FILE], --html FILE or --json",
+        "`mkto-audit report` exports what it shows: --csv [FILE], --html FILE or --json; `mkto-audit plan export FILE` a plan to decide about, \
+         `mkto-audit map` where records went, and `mkto-audit backup export` what was kept of them",
     ),
     (
         &["proxy", "serve", "server", "start", "run", "watch", "monitor", "shadow"],
@@ -91,6 +92,18 @@ const ANSWERS: &[(&[&str], &str)] = &[
     (
         &["tutorial", "example", "examples", "try", "practice", "practise", "mock", "simulate"],
         "`mkto-audit demo` shows everything on a practice Marketo; `mkto-audit sandbox` starts one to try the commands on",
+    ),
+    (
+        &["verify", "proof", "prove", "evidence"],
+        "`mkto-audit certificate show RUN` says what a run did, and `mkto-audit certificate verify FILE` whether a certificate was changed",
+    ),
+    (
+        &["others", "merges", "merged"],
+        "`mkto-audit audit merges` lists merges that others made, and `mkto-audit map` which record went into which",
+    ),
+    (
+        &["measure", "calibrate"],
+        "`mkto-audit probe` measures on test people what Adobe's pages leave open",
     ),
     (
         &["completion", "complete", "autocomplete", "shell"],

@@ -81,7 +81,7 @@ pub(super) fn unlocked(path: &Path, instance: &str) -> Option<Connection> {
     (format == LEDGER.format() && of == instance).then_some(db)
 }
 
-/// An open ledger as the version before wrote it.
+/// An open ledger of format 6, the last one that kept upserts.
 #[cfg(test)]
 pub(super) fn of_format_six(path: &Path, instance: &str) -> Connection {
     let (older, _) = LEDGER.migrations.split_at(6);

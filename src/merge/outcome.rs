@@ -49,14 +49,14 @@ fn outcome(
     let group = work.group;
     let total = group.losers.len();
     let in_part = |why: &str| {
-        (Outcome::Failed, Some(format!("{} of {total} losers are merged: {why}", merged.len())))
+        (Outcome::Failed, Some(format!("{} of {total} records were merged: {why}", merged.len())))
     };
     if work.under_way.is_some() {
-        let why = "a merge was sent, and the run stopped before it was clear what came of it; the next run looks first";
+        let why = "a merge was sent, and the run stopped before its outcome was known; run the same command again, it looks first";
         return (Outcome::Unknown, Some(not_shown.unwrap_or(why).to_owned()));
     }
     let Some(last) = work.settled.last() else {
-        return (Outcome::Unknown, Some("no call of it was made".to_owned()));
+        return (Outcome::Unknown, Some("Marketo was not asked to merge it".to_owned()));
     };
     if let Some(alarm) = last.alarm() {
         return (Outcome::Unknown, Some(alarm));

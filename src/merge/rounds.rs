@@ -6,7 +6,8 @@
 //! only while the look is fresh:
 //!
 //! ```text
-//! look ─▶ settle ─▶ take in (back up, write) ─▶ verify (read back, back up) ─▶ send ─▶ look …
+//! hold ─▶ look ─▶ settle ─▶ take in (back up, write, link rows)
+//!      ─▶ verify (read back, back up) ─▶ send ─▶ hold …
 //! ```
 //!
 //! Each step returns what became of its groups; this loop alone decides what comes next. Never:

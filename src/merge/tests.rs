@@ -344,7 +344,7 @@ async fn a_merge_that_was_done_in_part_is_told_so_and_finished_by_the_next_run()
     bench.fake.world().merge_fates = vec![Fate::StopsAfterOne];
     let (outcome, reason) = only(&bench.run().await.report);
     assert_eq!(outcome, Outcome::Failed);
-    assert!(reason.starts_with("1 of 3 losers are merged"), "{reason}");
+    assert!(reason.starts_with("1 of 3 records were merged"), "{reason}");
     assert_eq!(only(&bench.run().await.report).0, Outcome::Merged);
     assert_eq!(bench.ids(), [1]);
 }

@@ -20,7 +20,7 @@ pub fn asked(question: Question) -> &'static str {
             "A yes/no field of the record to keep was never set: does it get the true of another?"
         }
         Question::FillOfBlocked => "Does a merge fill a blank field whose updates are blocked?",
-        Question::CreatedAt => "Whose creation time has the record that stays?",
+        Question::CreatedAt => "Whose creation time does the record that stays have?",
         Question::Lists => "Is the record that stays on the static lists of the others?",
         Question::ProgramStatus => "Two statuses in one program: which one stays?",
         Question::MergeLog => "Does Marketo's activity log show a merge, and how late?",
@@ -38,7 +38,7 @@ pub fn asked(question: Question) -> &'static str {
         Question::ObjectCollision => {
             "What does moving a custom object row do where the key is taken?"
         }
-        Question::Cookies => "Has the record that stays the cookies of the others?",
+        Question::Cookies => "Does the record that stays get the cookies of the others?",
         Question::MemberAgain => {
             "What does a program member lose that is taken out and added again?"
         }
@@ -52,7 +52,7 @@ pub fn adobe_says(question: Question) -> &'static str {
         Question::BlockedFields => {
             "An administrator can block updates; no error or status is documented for the API"
         }
-        Question::BlankFill => "The first record of the call decides, even with a blank (KA-28666)",
+        Question::BlankFill => "The first record of the call decides, even with a blank",
         Question::Scores => "One page says added up, another the winner's",
         Question::FalseAgainstTrue => "Since March 2026 only null counts as empty: the false stays",
         Question::UnsetAgainstTrue => "Null counts as empty, so the true goes over",
@@ -110,13 +110,13 @@ pub fn follows(answer: &Answer) -> &'static str {
         }
         (Question::Scores, "winner") => "A score is predicted as it stands",
         (Question::Scores, "sum") => {
-            "A sum that no rule wants is written over after each merge: one call more"
+            "Where no rule wants the sum, the score is set again after the merge: one more call"
         }
         (Question::FalseAgainstTrue, "stays") => {
             "An opt-out of a merged record must be written before the merge; it always is"
         }
         (Question::FalseAgainstTrue, "true_wins") => {
-            "A true that no rule wants is written over after the merge"
+            "Where no rule wants that yes, it is set back after the merge"
         }
         (Question::UnsetAgainstTrue, "yes") => {
             "A no that must stay is written out before the merge; it always is"
@@ -139,7 +139,7 @@ pub fn follows(answer: &Answer) -> &'static str {
         (Question::LogRequest, "ours") => "The log shows which merges are this program's",
         (Question::LogRequest, _) => "The log does not tell our merges from those of others",
         (Question::Deletions, "listed") => "A deleted record in the log may have been merged",
-        (Question::Deletions, _) => "A merged record is told by its merge alone",
+        (Question::Deletions, _) => "Only its merge shows that a record was merged",
         (Question::CreateOnly, "races") => "createOnly does not protect writers: use the guard",
         (Question::CreateOnly, _) => "No proof: use the guard all the same",
         (Question::DuplicateUnsubscribed, "yes") => "A restored record is unsubscribed at once",
@@ -154,6 +154,6 @@ pub fn follows(answer: &Answer) -> &'static str {
         }
         (Question::EmailBlanks, "ignored") => "Blanks around an address make no duplicates",
         (Question::EmailBlanks, _) => "Writers must trim addresses, or they make duplicates",
-        _ => "Not what anybody documents or reports: it stays open, and either is reckoned with",
+        _ => "Nobody describes this behaviour; nothing is concluded from it",
     }
 }

@@ -82,7 +82,7 @@ pub struct FileScan<'a> {
     unread: Vec<Unread>,
     notes: Vec<String>,
     rows: u64,
-    /// Its rows, where none of them hangs on what the columns as a whole say.
+    /// Its rows, already stored; none where the file must be read again.
     kept: Option<Fresh>,
 }
 
@@ -91,8 +91,8 @@ pub fn look<'a>(name: &'a str, table: Table, rules: FileRules<'a>) -> Result<Fil
     read_through(name, table, rules, None, &Nobody)
 }
 
-/// The same, and keeps its rows on the way beside the cache, as far as no row's reading hangs on
-/// those behind it: most files are read once only.
+/// The same, and stores its rows beside the cache on the way. That works unless the dates of a
+/// column need the whole file to be understood: most files are read once only.
 pub fn look_and_keep<'a>(
     name: &'a str,
     table: Table,

@@ -146,7 +146,7 @@ fn a_merge_in_doubt_that_nothing_shows_stays_open_and_is_told_by_each_run() {
         assert!(outcome == "unknown" && reason.contains(words), "{}", run.picture());
         let again = merge(&instance);
         assert_ne!(again.code, Some(0), "it is open still: {}", again.picture());
-        assert!(again.stderr.contains("still unclear"), "and told: {}", again.picture());
+        assert!(again.stderr.contains("not clear yet"), "and told: {}", again.picture());
     }
 }
 

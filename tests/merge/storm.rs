@@ -137,7 +137,7 @@ fn nothing_is_lost_in_any_weather() {
 
 /// Many more; `STORM_SEEDS=100..200` names them.
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes; run it by name with --ignored"]
 fn nothing_is_lost_in_many_storms() {
     let named = std::env::var("STORM_SEEDS").unwrap_or_else(|_| "100..160".to_owned());
     let (from, to) = named.split_once("..").unwrap();

@@ -120,7 +120,7 @@ fn what_cannot_be_reviewed_is_refused_with_the_next_step() {
 /// Measured by hand, in a release build: `cargo test --release --test commands -- --ignored
 /// --nocapture a_plan_of_a_hundred_thousand`
 #[test]
-#[ignore = "takes minutes; run by hand"]
+#[ignore = "takes minutes; run it by name with --ignored"]
 fn a_plan_of_a_hundred_thousand_groups_is_shown_at_once() {
     let Some(mut browser) = Browser::start() else { return };
     let groups = std::env::var("GROUPS").map_or(100_000, |groups| groups.parse().unwrap());

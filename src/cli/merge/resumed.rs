@@ -16,7 +16,7 @@ pub(super) fn in_words(resumed: &Resumed) -> (Vec<String>, Option<Exit>) {
             _ => format!("what came of {} of them is known now", resumed.settled),
         };
         said.push(format!(
-            "an earlier run had left {} open; Marketo was asked, and {known}: {} went in merges of that run",
+            "an earlier run ended before it knew the outcome of {}; Marketo was asked, and {known}: it had merged {} away",
             counted_of(resumed.settled + resumed.open, "call"),
             counted_of(resumed.removed, "record")
         ));
@@ -26,13 +26,13 @@ pub(super) fn in_words(resumed: &Resumed) -> (Vec<String>, Option<Exit>) {
     );
     if resumed.given_back > 0 {
         said.push(format!(
-            "{} to keep got back the values from before an earlier run, which did not come to the merge",
+            "{} to keep got the former values back: an earlier run had prepared the merges and not made them",
             counted_of(resumed.given_back, "record")
         ));
     }
     if resumed.rows_given_back > 0 {
         said.push(format!(
-            "{} of custom objects linked to their leads again, since an earlier run did not come to the merge",
+            "{} of custom objects linked to their records again: an earlier run had prepared the merges and not made them",
             counted_of(resumed.rows_given_back, "row")
         ));
     }
@@ -41,7 +41,7 @@ pub(super) fn in_words(resumed: &Resumed) -> (Vec<String>, Option<Exit>) {
     );
     said.extend(resumed.unwatched.as_ref().map(ToString::to_string));
     let kept = |kept: &String| {
-        format!("an earlier run wrote values for a merge that it did not come to: {kept}")
+        format!("an earlier run prepared a merge and did not make it: {kept}")
     };
     said.extend(resumed.kept.iter().map(kept));
     said.extend(findings::told(&resumed.findings));
@@ -57,7 +57,7 @@ pub(super) fn in_words(resumed: &Resumed) -> (Vec<String>, Option<Exit>) {
     }
     if resumed.open > 0 {
         said.push(format!(
-            "still unclear of an earlier run: {}. Records are gone, and Marketo's log does not say yet who merged them; run the same command again in some minutes",
+            "not clear yet, of an earlier run: {}. Records are gone, and Marketo's log does not say yet who merged them; run the same command again in some minutes",
             counted_of(resumed.open, "call")
         ));
     }
@@ -100,7 +100,7 @@ mod tests {
         let (said, exit) = in_words(&resumed);
         let said = said.join("\n");
         for words in
-            ["first", "second", "`doNotCall`", "set the opt-outs", "still unclear", "`title`"]
+            ["first", "second", "`doNotCall`", "set the opt-outs", "not clear yet", "`title`"]
         {
             assert!(said.contains(words), "{words}: {said}");
         }

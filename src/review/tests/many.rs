@@ -8,7 +8,7 @@ use super::{Bench, CardFilter, Choice, Door, Seen, Tab, choice, pair};
 /// `cargo test --release --lib -- --ignored --nocapture a_hundred_thousand`
 #[test]
 #[expect(clippy::disallowed_methods, reason = "what is measured is how long it takes")]
-#[ignore = "takes a while; run by hand"]
+#[ignore = "takes a while; run it by name with --ignored"]
 fn a_page_of_a_hundred_thousand_groups_comes_at_once() {
     let groups: Vec<_> =
         (0..100_000_u64).map(|n| pair(&format!("p{n}@example.com"), n * 2 + 1)).collect();
