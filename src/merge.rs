@@ -95,8 +95,11 @@ pub use context::{Merge, MergeClient, MergeReads, Settings};
 pub use error::Error;
 pub use hold::Hold;
 pub use measured::instance_profile;
-pub(crate) use members::look_for as look_for_members;
 pub use members::{InProgram, MembersRecord, Membership};
+pub(crate) use members::{
+    Learnt as MembersLearnt, LookedAt as MembersLookedAt, PART as MEMBERS_PART,
+    calls_for as members_calls_for, look_for as look_for_members,
+};
 pub use past::{PlanPast, PlanState};
 pub use planned::planned_groups;
 pub use proof::{FieldProof, MergeProof, Verdict as FieldVerdict};

@@ -91,7 +91,7 @@ pub struct ExtraRecord {
 }
 
 /// The verdicts after which nothing more is looked for.
-const FINAL: &str = "('seen', 'contradicts', 'carried')";
+const FINAL: &str = "('seen', 'contradicts', 'carried', 'not_known', 'survivor_gone')";
 
 /// The SHA-256 of a body.
 pub fn sha256_of(body: &str) -> String {
@@ -122,6 +122,18 @@ impl Ledger {
                 insert.execute(params![look, call.0, verdict, body, sha256_of(body)])?;
             }
             Ok(())
+        })
+    }
+
+    /// The calls of which some look of this kind came to this verdict.
+    pub fn witnessed_as(&self, kind: WitnessKind, verdict: &str) -> Result<Vec<CallId>, Error> {
+        self.read(|db| {
+            db.prepare(
+                "SELECT DISTINCT call FROM witness JOIN witness_look ON witness_look.id = look
+                 WHERE kind = ?1 AND verdict = ?2 ORDER BY call",
+            )?
+            .query_map(params![kind.as_str(), verdict], |row| row.get(0).map(CallId))?
+            .collect()
         })
     }
 

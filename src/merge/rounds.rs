@@ -336,6 +336,8 @@ impl<M: MergeClient> Merge<'_, M> {
         let late = self.see_late_consent(run, true).await;
         // After the pause in which the log catches up.
         let seen = match self.see_witness(run, true).await {
+            // The next run looks, once the brake is off.
+            Ok(()) if matches!(run.stopped, Some(Stopped::Braked(_))) => Ok(()),
             Ok(()) => self.see_members(run.begun_at).await,
             Err(error) => Err(error),
         };

@@ -182,6 +182,8 @@ pub(super) struct World {
     pub(super) refuses_members: Option<&'static str>,
     /// Leads whose programs are refused: they were merged on or deleted.
     pub(super) unreadable: BTreeSet<LeadId>,
+    /// Leads whose lists are refused, each with the code.
+    pub(super) refuses_lists_of: BTreeMap<LeadId, &'static str>,
     /// What setting a status answers in place of a result.
     pub(super) status_fates: Vec<Fate>,
     /// The code with which a lead's record is skipped in every write.

@@ -1,7 +1,7 @@
 //! What is looked for after a merge is settled: Marketo's own record, and memberships.
 
 use super::*;
-use crate::ledger::{FindingKind, RunId, WitnessKind};
+use crate::ledger::{Erase, FindingKind, RunId, WitnessKind};
 use crate::marketo::MergeRecord;
 
 fn pair() -> Bench {
@@ -81,4 +81,95 @@ async fn a_log_that_cannot_be_read_ends_no_run_and_nothing_is_said_to_be_seen() 
     bench.fake.world().denies_merges = false;
     bench.run().await;
     assert_eq!(verdicts(&bench, WitnessKind::Log), ["seen"]);
+}
+
+/// A merge that takes its loser off its list.
+fn losing() -> Bench {
+    let bench = pair();
+    let mut world = bench.fake.world();
+    world.lists.entry(2).or_default().insert(2);
+    world.drops_lists = true;
+    drop(world);
+    bench
+}
+
+fn members(bench: &Bench) -> Vec<String> {
+    let mut words = verdicts(bench, WitnessKind::Members);
+    words.dedup();
+    words
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_that_was_erased_does_not_turn_what_was_missing_into_carried() {
+    let bench = losing();
+    bench.run().await;
+    assert_eq!(members(&bench), ["missing"]);
+    let person = Erase::Person("a@example.com".to_owned());
+    bench.ledger().erase(&person, None, "2026-11-24T12:00:00Z").unwrap();
+    bench.run().await;
+    assert_eq!(members(&bench), ["missing"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_survivor_that_is_gone_nothing_is_said_to_be_lost() {
+    for (code, verdicts) in [("1004", &["survivor_gone"][..]), ("610", &[]), ("1013", &[])] {
+        let bench = losing();
+        let first = {
+            let fake = &bench.fake;
+            let plan = bench.plan().await;
+            let gone = async {
+                while fake.world().merges.is_empty() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                fake.world().refuses_lists_of.insert(1, code);
+            };
+            tokio::join!(bench.carry_out(plan), gone).0
+        };
+        assert!(first.stopped.is_none(), "{code}: {first:?}");
+        assert_eq!(members(&bench), verdicts, "{code}");
+        // Once it can be read, it is looked at again where nothing was known.
+        bench.fake.world().refuses_lists_of.clear();
+        bench.run().await;
+        let later = if code == "1004" { "survivor_gone" } else { "missing" };
+        assert_eq!(members(&bench), [later], "{code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_was_deleted_is_on_nobody_and_hides_no_other_loss() {
+    let bench = losing();
+    {
+        let mut world = bench.fake.world();
+        world.programs.entry(7).or_default().insert(2);
+        world.drops_memberships = true;
+    }
+    bench.run().await;
+    assert_eq!(members(&bench), ["missing"]);
+    bench.fake.world().lists.remove(&2);
+    bench.run().await;
+    let looks = bench.ledger().witness_of(RunId::from(1)).unwrap();
+    let body = looks.last().unwrap().seen[0].body.clone().unwrap();
+    let record: crate::merge::MembersRecord = serde_json::from_str(&body).unwrap();
+    let (missing, told) = (record.missing(), record.not_known());
+    assert!(missing.iter().all(|what| what.contains("program")) && missing.len() == 1, "{body}");
+    assert!(
+        told.iter()
+            .any(|what| what.contains("(2) is no longer there") || what.contains("list 2 is")),
+        "{told:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_survivor_is_looked_at_while_a_brake_is_on() {
+    let mut bench = losing();
+    bench.run().await;
+    let looks = verdicts(&bench, WitnessKind::Members).len();
+    let file = bench.folder.path().join("stop");
+    std::fs::write(&file, "").unwrap();
+    bench.brakes.stop_file = Some(file.clone());
+    bench.run().await;
+    assert_eq!(verdicts(&bench, WitnessKind::Members).len(), looks);
+    std::fs::remove_file(&file).unwrap();
+    bench.run().await;
+    assert!(verdicts(&bench, WitnessKind::Members).len() > looks);
 }

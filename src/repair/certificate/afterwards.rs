@@ -71,10 +71,13 @@ pub struct GroupAfterwards {
     pub marketo_at: Option<String>,
     /// What Marketo's record says.
     pub records: Vec<WitnessRecord>,
-    /// `carried`, `missing`, or `not_looked_for`.
+    /// `carried`, `not_known`, `survivor_gone`, `missing`, or `not_looked_for`.
     pub members: String,
     /// What the survivor lacks, in words.
     pub missing: Vec<String>,
+    /// What of its lists and programs nobody can tell, in words.
+    #[serde(default)]
+    pub not_known: Vec<String>,
     /// The static lists of its records.
     pub lists: Vec<Counted>,
     /// The programs of its records.
@@ -86,7 +89,16 @@ const NOT_LOOKED_FOR: &str = "not_looked_for";
 
 /// From the best to the worst.
 const MARKETO: [&str; 4] = ["seen", "not_seen", NOT_LOOKED_FOR, "contradicts"];
-const MEMBERS: [&str; 3] = ["carried", NOT_LOOKED_FOR, "missing"];
+const MEMBERS: [&str; 5] = ["carried", NOT_KNOWN, SURVIVOR_GONE, NOT_LOOKED_FOR, MISSING];
+
+/// Nobody can tell all of it: a backup was erased, or a list was deleted.
+const NOT_KNOWN: &str = "not_known";
+
+/// Marketo has the survivor no more.
+const SURVIVOR_GONE: &str = "survivor_gone";
+
+/// Something was not on the survivor.
+const MISSING: &str = "missing";
 
 /// The looks as the ledger has them; their hashes are worked out with the chain.
 pub(super) fn looks_of(kept: Vec<WitnessLook>) -> Vec<Look> {
@@ -142,15 +154,22 @@ fn add_all(sums: &mut BTreeMap<u64, Counted>, of_group: &[Counted]) {
     }
 }
 
-/// The last look of each kind at each call.
+/// The last look of each kind at each call. One that could tell less than that something is missing
+/// does not take the place of one that saw it.
 struct Latest<'a>(BTreeMap<(&'a str, u64), (&'a str, &'a LookedAt)>);
 
 impl<'a> Latest<'a> {
     fn of(looks: &'a [Look]) -> Self {
-        let mut latest = BTreeMap::new();
+        let mut latest: BTreeMap<(&str, u64), (&str, &LookedAt)> = BTreeMap::new();
         for look in looks {
             for seen in &look.calls {
-                latest.insert((look.kind.as_str(), seen.call), (look.at.as_str(), seen));
+                let call = (look.kind.as_str(), seen.call);
+                let was_missing =
+                    latest.get(&call).is_some_and(|(_, before)| before.verdict == MISSING);
+                let tells_less = [NOT_KNOWN, SURVIVOR_GONE].contains(&seen.verdict.as_str());
+                if !(was_missing && tells_less) {
+                    latest.insert(call, (look.at.as_str(), seen));
+                }
             }
         }
         Self(latest)
@@ -185,6 +204,7 @@ impl<'a> Latest<'a> {
             records: records.collect(),
             members: worst(&MEMBERS, &members),
             missing: joined.missing().into_iter().collect(),
+            not_known: joined.not_known().into_iter().collect(),
             lists: lists(&joined),
             programs: programs(&joined),
         }
@@ -209,15 +229,20 @@ fn joined(records: Vec<MembersRecord>) -> MembersRecord {
             all.before.entry(lead).or_insert(held);
         }
         all.unknown.extend(record.unknown);
+        all.gone |= record.gone;
+        all.ended.lists.extend(record.ended.lists);
+        all.ended.programs.extend(record.ended.programs);
         all.after.lists.extend(record.after.lists);
         all.after.programs.extend(record.after.programs);
     }
     all
 }
 
+/// Lists whose members can be compared: nobody can be counted on a deleted one, and a survivor that
+/// is gone is on none.
 fn lists(record: &MembersRecord) -> Vec<Counted> {
-    let ids: BTreeSet<u64> =
-        record.before.values().flat_map(|held| held.lists.keys()).copied().collect();
+    let all = record.before.values().filter(|_| !record.gone).flat_map(|held| held.lists.keys());
+    let ids: BTreeSet<u64> = all.filter(|id| !record.ended.lists.contains(id)).copied().collect();
     let counted = |id: u64| {
         let names = || record.before.values().filter_map(|held| held.lists.get(&id));
         let before = names().count() as u64;
@@ -234,8 +259,9 @@ fn lists(record: &MembersRecord) -> Vec<Counted> {
 }
 
 fn programs(record: &MembersRecord) -> Vec<Counted> {
-    let ids: BTreeSet<u64> =
-        record.before.values().flat_map(|held| held.programs.keys()).copied().collect();
+    let all = record.before.values().filter(|_| !record.gone).flat_map(|held| held.programs.keys());
+    let ended = &record.ended.programs;
+    let ids: BTreeSet<u64> = all.filter(|id| !ended.contains(id)).copied().collect();
     let counted = |id: u64| {
         let members = || record.before.values().filter_map(|held| held.programs.get(&id));
         let before = members().count() as u64;
@@ -257,109 +283,4 @@ fn programs(record: &MembersRecord) -> Vec<Counted> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn look(kind: &str, at: &str, calls: &[(u64, &str, Value)]) -> Look {
-        let seen = |(call, verdict, body): &(u64, &str, Value)| LookedAt {
-            call: *call,
-            verdict: (*verdict).to_owned(),
-            sha256: String::new(),
-            body: Some(body.clone()),
-        };
-        Look {
-            kind: kind.to_owned(),
-            at: at.to_owned(),
-            calls: calls.iter().map(seen).collect(),
-            hash: String::new(),
-        }
-    }
-
-    fn group(key: &str, calls: &[u64]) -> CertifiedGroup {
-        CertifiedGroup {
-            key: key.to_owned(),
-            outcome: "merged".to_owned(),
-            reason: None,
-            winner: Some(1),
-            removed: vec![2],
-            merged_at: None,
-            request_ids: vec![],
-            calls: calls.to_vec(),
-            decided: None,
-            decisions: None,
-            fields: vec![],
-            others: vec![],
-            rows: vec![],
-            compared: true,
-            hash: String::new(),
-        }
-    }
-
-    #[test]
-    fn the_last_look_at_a_merge_counts_and_the_worst_merge_of_a_group() {
-        let groups = [group("ada", &[1, 2]), group("bob", &[3]), group("eve", &[4])];
-        let none = || json!({"at": null, "winner": null, "losers": [], "user": null, "request_id": null, "why": null});
-        let mut looks = vec![look(
-            "log",
-            "10:00",
-            &[(1, "seen", none()), (2, "not_seen", none()), (3, "seen", none())],
-        )];
-        let words = |looks: &[Look]| -> Vec<String> {
-            afterwards_of(&groups, looks).group.into_iter().map(|group| group.marketo).collect()
-        };
-        assert_eq!(words(&looks), ["not_seen", "seen", "not_looked_for"]);
-        looks.push(look("log", "11:00", &[(2, "contradicts", none()), (4, "not_seen", none())]));
-        assert_eq!(words(&looks), ["contradicts", "seen", "not_seen"]);
-        let all = afterwards_of(&groups, &looks);
-        assert_eq!(all.marketo_at.as_deref(), Some("11:00"));
-        assert_eq!(all.marketo["contradicts"], 1);
-    }
-
-    #[test]
-    fn members_that_become_one_are_collisions_and_no_loss() {
-        let program = |success: bool| json!({"7": {"name": "Webinar", "success": success}});
-        let body = json!({
-            "before": {
-                "1": {"lists": {}, "programs": program(false)},
-                "2": {"lists": {"5": "News"}, "programs": program(true)},
-            },
-            "unknown": [],
-            "after": {"lists": {"5": "News"}, "programs": program(true)},
-        });
-        let later = json!({
-            "before": {
-                "1": {"lists": {"5": "News"}, "programs": program(true)},
-                "3": {"lists": {"5": "News"}, "programs": program(true)},
-            },
-            "unknown": [],
-            "after": {"lists": {"5": "News"}, "programs": program(true)},
-        });
-        let looks = [look("members", "10:00", &[(1, "carried", body), (2, "carried", later)])];
-        let all = afterwards_of(&[group("ada", &[1, 2])], &looks);
-        let webinar = &all.programs[0];
-        assert_eq!(
-            (webinar.before, webinar.after, webinar.collisions, webinar.lost()),
-            (3, 1, 2, 0)
-        );
-        assert_eq!((webinar.success_before, webinar.success_after), (2, 1));
-        let news = &all.lists[0];
-        assert_eq!((news.before, news.after, news.collisions), (2, 1, 1));
-        assert_eq!(webinar.in_words(), "Webinar: 3 → 1, 2 of them one with another, success 2 → 1");
-        assert_eq!(all.members["carried"], 1);
-    }
-
-    #[test]
-    fn a_membership_that_is_gone_is_lost() {
-        let body = json!({
-            "before": {"2": {"lists": {"5": "News"}, "programs": {}}},
-            "unknown": [],
-            "after": {"lists": {}, "programs": {}},
-        });
-        let looks = [look("members", "10:00", &[(1, "missing", body)])];
-        let all = afterwards_of(&[group("ada", &[1])], &looks);
-        assert_eq!((all.lists[0].lost(), all.members["missing"]), (1, 1));
-        assert_eq!(all.group[0].missing, ["list `News` (5)"]);
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! A certificate as CSV: a row a field of each survivor, a row a list and a program that its
-//! records were in, and one of each group that has none of them. At the end the lists and programs
-//! in all.
+//! records were in, one of what of these is not known, and one of each group that has none of them.
+//! At the end the lists and programs in all.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -85,7 +85,14 @@ fn members(lists: &[Counted], programs: &[Counted]) -> Vec<[String; 5]> {
 }
 
 fn rows(group: &CertifiedGroup, seen: Option<&GroupAfterwards>) -> Vec<[String; 5]> {
-    let members = seen.map(|seen| members(&seen.lists, &seen.programs)).unwrap_or_default();
+    let mut members = seen.map(|seen| members(&seen.lists, &seen.programs)).unwrap_or_default();
+    for what in seen.iter().flat_map(|seen| &seen.not_known) {
+        let mut row: [String; 5] = Default::default();
+        let [name, .., verdict] = &mut row;
+        *name = harmless(&format!("lists and programs: {what}")).into_owned();
+        "not_known".clone_into(verdict);
+        members.push(row);
+    }
     if group.fields.is_empty() && members.is_empty() {
         return vec![Default::default()];
     }

@@ -98,12 +98,19 @@ impl ReadMemberships for Fake {
         _: Option<&str>,
     ) -> Result<(Vec<LeadId>, Option<String>)> {
         self.arrive().await;
-        Ok((self.world().lists[&list].iter().copied().collect(), None))
+        let world = self.world();
+        let Some(members) = world.lists.get(&list) else {
+            return Err(refused("GET /rest/v1/lists/1/leads.json", "1013"));
+        };
+        Ok((members.iter().copied().collect(), None))
     }
 
     async fn list_membership(&self, lead: LeadId) -> Result<Vec<Map<String, Value>>> {
         self.arrive().await;
         self.assets_are_shown()?;
+        if let Some(code) = self.world().refuses_lists_of.get(&lead) {
+            return Err(refused("GET /rest/v1/leads/1/listMembership.json", code));
+        }
         let meddling = self.world().slow_memberships.take();
         if let Some(lead) = meddling {
             tokio::time::sleep(Duration::from_secs(120)).await;
@@ -155,11 +162,14 @@ impl ReadMemberships for Fake {
         if let Some(code) = world.refuses_members.filter(|_| !world.merges.is_empty()) {
             return Err(refused("GET /rest/v1/leads/programs/9.json", code));
         }
+        let Some(members) = world.programs.get(&program) else {
+            return Err(refused("GET /rest/v1/leads/programs/9.json", "1013"));
+        };
         let member = |lead: &LeadId| ProgramMember {
             lead: *lead,
             membership: world.membership(program, *lead),
         };
-        Ok((world.programs[&program].iter().map(member).collect(), None))
+        Ok((members.iter().map(member).collect(), None))
     }
 }
 

@@ -97,7 +97,21 @@ pub(super) fn members(all: &Afterwards) -> Vec<String> {
     if unlooked > 0 {
         lines.push(format!("Not looked at: {}.", counted(unlooked, "group")));
     }
-    if all.lists.is_empty() && all.programs.is_empty() && unlooked == 0 {
+    let unknown = number(&all.members, "not_known");
+    if unknown > 0 {
+        lines.push(format!(
+            "Not known in full: {}. The backup of a record was erased, or a list or a program was deleted.",
+            counted(unknown, "group")
+        ));
+    }
+    let gone = number(&all.members, "survivor_gone");
+    if gone > 0 {
+        lines.push(format!(
+            "Not known: {} whose surviving record is gone from Marketo.",
+            counted(gone, "group")
+        ));
+    }
+    if all.lists.is_empty() && all.programs.is_empty() && unlooked + unknown + gone == 0 {
         lines.push("No record of a merged group was on a list or in a program.".to_owned());
     }
     lines
@@ -181,6 +195,9 @@ pub(super) fn lines(group: &GroupAfterwards) -> Vec<String> {
             "Not on the survivor when last looked at: {}.",
             group.missing.join(", ")
         ));
+    }
+    if !group.not_known.is_empty() {
+        lines.push(format!("Not known: {}.", group.not_known.join("; ")));
     }
     lines
 }
