@@ -9,10 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{LeadChange, ListChange, MergeRecord};
+
+mod lost;
+
+use lost::lost_of;
 
 /// A merge that somebody else made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,8 +35,8 @@ pub struct OthersMerge {
     pub winner_id: LeadId,
     /// The record that has its activities now.
     pub survivor_id: LeadId,
-    /// Whether that record is there now.
-    pub survivor_lives: bool,
+    /// Whether that record is there now; none where it was not looked for.
+    pub survivor_lives: Option<bool>,
     /// The records that went; none where the log does not name them.
     pub loser_ids: Vec<LeadId>,
     /// What looks lost.
@@ -132,7 +135,7 @@ pub fn others_merges(
             merge_source: record.source.clone(),
             winner_id: record.then.unwrap_or(record.winner),
             survivor_id: record.winner,
-            survivor_lives: read.now.contains_key(&record.winner),
+            survivor_lives: lives(record, read),
             loser_ids: record.losers.clone(),
             lost: Vec::new(),
         })
@@ -148,6 +151,13 @@ pub fn others_merges(
     merges
 }
 
+/// A merge without a source is most likely a visitor who turned out to be known: of its survivor
+/// nothing is read, unless another merge has the same one.
+fn lives(record: &MergeRecord, read: &Read) -> Option<bool> {
+    let lives = read.now.contains_key(&record.winner);
+    (lives || record.source.is_some()).then_some(lives)
+}
+
 /// The merges that are not this program's: one of the records that went it did not take.
 pub fn not_ours<'a>(
     records: &'a [MergeRecord],
@@ -159,110 +169,9 @@ pub fn not_ours<'a>(
     records.iter().filter(move |record| !is_ours(record))
 }
 
-/// Something that a record can have: a no in a field, or a place on a list.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Thing {
-    OptOut(String),
-    List(u64),
-}
-
-/// What looks lost, by the place of the merge that lost it.
-fn lost_of(merges: &[OthersMerge], read: &Read) -> Vec<(usize, Lost)> {
-    let mut of_survivor: BTreeMap<LeadId, Vec<usize>> = BTreeMap::new();
-    let mut lives_in: BTreeMap<LeadId, LeadId> = BTreeMap::new();
-    for (place, merge) in merges.iter().enumerate().filter(|(_, merge)| merge.survivor_lives) {
-        of_survivor.entry(merge.survivor_id).or_default().push(place);
-        // Rows may carry the id of then as well as that of now.
-        let then = merge.loser_ids.iter().copied().chain([merge.winner_id, merge.survivor_id]);
-        lives_in.extend(then.map(|lead| (lead, merge.survivor_id)));
-    }
-    let mut lost = Vec::new();
-    for ((survivor, thing), mut events) in events(read, &lives_in) {
-        let Some(places) = of_survivor.get(&survivor) else { continue };
-        if has_now(read, survivor, &thing) != Some(false) {
-            continue;
-        }
-        let times: Vec<DateTime<Utc>> =
-            places.iter().filter_map(|place| merges.get(*place)?.at).collect();
-        let (Some(earliest), Some(latest)) = (times.iter().min(), times.iter().max()) else {
-            continue;
-        };
-        // A taking back in the same second comes after.
-        events.sort_by_key(|(at, got)| (*at, !*got));
-        let since = still_had(&events, *latest);
-        let Some(since) = since.filter(|since| since <= latest) else { continue };
-        // The first merge after a record got it last.
-        let at = times.iter().filter(|at| **at >= since).min().unwrap_or(earliest);
-        let place =
-            places.iter().find(|place| merges.get(**place).and_then(|merge| merge.at) == Some(*at));
-        let (kind, name, list_id) = match thing {
-            Thing::OptOut(field) => (LostKind::OptOut, field, None),
-            Thing::List(id) => {
-                let name = read.names.get(&id).cloned().unwrap_or_else(|| id.to_string());
-                (LostKind::List, name, Some(id))
-            }
-        };
-        if let Some(place) = place {
-            lost.push((*place, Lost { kind, name, list_id, since: Some(since) }));
-        }
-    }
-    lost
-}
-
-/// When who got something or lost it.
-type Events = BTreeMap<(LeadId, Thing), Vec<(DateTime<Utc>, bool)>>;
-
-fn events(read: &Read, lives_in: &BTreeMap<LeadId, LeadId>) -> Events {
-    let mut events = Events::new();
-    for change in &read.consent {
-        let (Some(survivor), Some(at)) = (lives_in.get(&change.lead), change.at) else { continue };
-        let thing = Thing::OptOut(change.field.clone());
-        events.entry((*survivor, thing)).or_default().push((at, is_true(&change.new)));
-    }
-    for change in &read.lists {
-        let (Some(survivor), Some(at)) = (lives_in.get(&change.lead), change.at) else { continue };
-        events.entry((*survivor, Thing::List(change.list))).or_default().push((at, change.added));
-    }
-    events
-}
-
-/// Whether the survivor has it now; none where that was not read.
-fn has_now(read: &Read, survivor: LeadId, thing: &Thing) -> Option<bool> {
-    match thing {
-        Thing::OptOut(field) => read.now.get(&survivor).map(|lead| lead.flag(field)),
-        Thing::List(list) => read.on_lists.get(&survivor).map(|lists| lists.contains(list)),
-    }
-}
-
-/// When a record got what none of them has lost since by the log; none where all lost it. Of
-/// several records each may have got it: until they are one, one loss takes it from one of them.
-fn still_had(events: &[(DateTime<Utc>, bool)], merged: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let mut had: Vec<DateTime<Utc>> = Vec::new();
-    for (at, got) in events {
-        match (got, *at > merged) {
-            (true, _) => had.push(*at),
-            (false, true) => had.clear(),
-            (false, false) => drop(had.pop()),
-        }
-    }
-    had.into_iter().max()
-}
-
-fn is_true(value: &Value) -> bool {
-    match value {
-        Value::Bool(flag) => *flag,
-        Value::String(text) => {
-            let text = text.trim();
-            text.eq_ignore_ascii_case("true") || text == "1"
-        }
-        Value::Number(number) => number.as_f64() == Some(1.0),
-        Value::Null | Value::Array(_) | Value::Object(_) => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -343,6 +252,21 @@ mod tests {
     }
 
     #[test]
+    fn a_no_that_was_taken_back_between_two_merges_is_not_lost() {
+        let merges = [record(1, 1, &[2], 10), record(1, 1, &[3], 20)];
+        let of = |consent: Vec<LeadChange>| lost(&merges, &read(consent, &[], false));
+        // The rows went over to the survivor, or still have their own ids.
+        for second in [1, 2] {
+            let both = || vec![said(1, true, 4), said(second, true, 5), said(1, false, 12)];
+            assert_eq!(of(both()), [], "what was one record by then took it back");
+            let third = [both(), vec![said(3, true, 6)]].concat();
+            assert_eq!(of(third), [(3, LostKind::OptOut)], "the third record never did");
+        }
+        let lists = [(1, true, 4), (2, true, 5), (1, false, 12)];
+        assert_eq!(lost(&merges, &read(vec![], &lists, false)), []);
+    }
+
+    #[test]
     fn a_loss_belongs_to_the_first_merge_after_it() {
         let merges = [record(1, 1, &[2], 10), record(1, 1, &[3], 20)];
         let found = lost(&merges, &read(vec![said(1, true, 15)], &[(1, true, 5)], false));
@@ -360,6 +284,15 @@ mod tests {
         let (all, by_user, by_day) = totals_of(&merges);
         assert_eq!((all.merges, all.removed, all.opt_outs_lost), (2, 2, 1));
         assert_eq!((by_user.len(), by_day.len()), (1, 1));
+    }
+
+    #[test]
+    fn whether_the_survivor_of_a_merge_without_a_source_lives_is_not_said() {
+        let visitor = |winner| MergeRecord { source: None, ..record(winner, winner, &[8], 10) };
+        let merges = [visitor(1), visitor(7), record(9, 9, &[3], 20)];
+        let found = others_merges(&merges, &BTreeSet::new(), &read(vec![], &[], false));
+        let lives: Vec<Option<bool>> = found.iter().map(|merge| merge.survivor_lives).collect();
+        assert_eq!(lives, [Some(true), None, Some(false)]);
     }
 
     #[test]

@@ -69,7 +69,11 @@ fn merges_of_others_are_listed_with_the_opt_outs_that_look_lost() {
     assert!(found["not_known"][0].as_str().unwrap().contains("90 days"), "{found:#}");
     assert_eq!(instance.sandbox.leads_living(), changes, "it only reads");
 
-    let text = audit(&instance, &[]).expect_code(0).stdout;
+    let run = audit(&instance, &[]).expect_code(0);
+    let price =
+        "2 merges of others to look at: 1 call for the records that stayed, at most 2 calls";
+    assert!(run.stderr.contains(price), "{}", run.stderr);
+    let text = run.stdout;
     for words in [
         "2 merges of others",
         "1 opt-out and 0 list memberships look lost",
@@ -92,4 +96,22 @@ fn a_time_without_merges_has_none_and_days_in_the_wrong_order_are_refused() {
     audit(&instance, &["--since", "2026-02-01", "--until", "2026-01-31"]).expect_code(2);
     // Whose activities may not be read is told.
     assert_eq!(offline(&instance, &["audit", "merges"]).code, Some(2));
+}
+
+#[test]
+fn a_visitor_who_turned_out_to_be_known_is_listed_and_costs_no_call() {
+    let instance = with(&[]);
+    instance.sandbox.put_list(1, "Newsletter", &[]);
+    let caller = Caller::new(&instance);
+    for id in 1..=3 {
+        instance.sandbox.put_lead(&json!({"email": format!("{id}@example.com")}));
+        caller.post(&format!("/rest/v1/lists/1/leads.json?id={id}"), &json!({}));
+        instance.sandbox.join_visitor(id);
+    }
+    let found = audit(&instance, &["--json"]).expect_code(0).json();
+    assert_eq!(found["merges"], 3, "{found:#}");
+    assert_eq!(found["merge"][0]["survivor_lives"], Value::Null, "{found:#}");
+    assert!(found["not_known"].to_string().contains("was not looked for"), "{found:#}");
+    let calls = instance.sandbox.calls();
+    assert!(calls.keys().all(|call| !call.contains("listMembership")), "{calls:?}");
 }

@@ -12,13 +12,11 @@ use clap::Args;
 use crate::cli::{Context, Exit, Failure, now};
 use crate::lead::LeadId;
 use crate::ledger::Ledger;
-use crate::marketo::{
-    BATCH, Client, MergeRecord, ReadHistory as _, ReadLeads as _, ReadMemberships as _, Since,
-};
+use crate::marketo::{BATCH, Client, MergeRecord, ReadLeads as _, ReadMemberships as _};
 use crate::merge::facts;
 use crate::repair::{OthersMerge, Read, not_ours, others_merges};
 use crate::report::write_beside;
-use crate::terminal::counted_of;
+use crate::terminal::{counted, counted_of};
 
 mod show;
 
@@ -93,14 +91,18 @@ pub(super) async fn run(context: &mut Context, args: &MergesArgs) -> Result<Exit
     let all = records.len();
     // The log keeps what would tell only so long, and a merge before it can have lost it too.
     let from = now() - TimeDelta::days(KEPT_DAYS);
-    let read = context.or_stop(read(&client, &records, &ours, from)).await??;
+    let judged = Judged::of(&records, &ours);
+    if !judged.merges.is_empty() {
+        context.ui.note(&judged.price(from));
+    }
+    let (read, went) = context.or_stop(judged.read(&client, from)).await??;
     let merges: Vec<OthersMerge> = others_merges(&records, &ours, &read);
     let found = Found {
         instance: context.config.instance_name(),
         since: span.since,
         until: span.until,
         ours: (all - merges.len()) as u64,
-        not_known: not_known(&merges, from),
+        not_known: not_known(&merges, from, went),
         merges,
     };
     if args.json {
@@ -134,55 +136,101 @@ fn ours(context: &Context) -> Result<BTreeSet<LeadId>, Failure> {
     Ok(ledger.merged_leads()?.into_iter().map(|merged| merged.loser).collect())
 }
 
-/// Everything that the merges of others are judged by.
-async fn read(
-    client: &Client,
-    records: &[MergeRecord],
-    ours: &BTreeSet<LeadId>,
-    from: DateTime<Utc>,
-) -> Result<Read, crate::marketo::Error> {
-    let others: Vec<&MergeRecord> = not_ours(records, ours).collect();
-    let survivors: BTreeSet<LeadId> = others.iter().map(|record| record.winner).collect();
-    if survivors.is_empty() {
-        return Ok(Read::default());
+/// The merges of others whose records are looked at: not those that have no source.
+struct Judged {
+    survivors: BTreeSet<LeadId>,
+    /// Each merge's records, by the id of then and of now.
+    merges: Vec<(LeadId, BTreeSet<LeadId>)>,
+}
+
+impl Judged {
+    fn of(records: &[MergeRecord], ours: &BTreeSet<LeadId>) -> Self {
+        let sourced = not_ours(records, ours).filter(|record| record.source.is_some());
+        let merges: Vec<(LeadId, BTreeSet<LeadId>)> = sourced
+            .map(|record| {
+                let losers = record.losers.iter().copied();
+                (record.winner, losers.chain(record.then).chain([record.winner]).collect())
+            })
+            .collect();
+        Self { survivors: merges.iter().map(|(winner, _)| *winner).collect(), merges }
     }
-    let facts = facts(&client.describe().await?);
-    let fields: Vec<String> =
-        facts.fields.keys().filter(|field| facts.is_opt_out(field)).cloned().collect();
-    let mut read = Read::default();
-    let ids: Vec<LeadId> = survivors.iter().copied().collect();
-    for ids in ids.chunks(BATCH) {
-        let leads = client.leads_by_id(ids, &fields).await?;
-        read.now.extend(leads.into_iter().map(|lead| (lead.id, lead)));
+
+    /// What reading about them costs, as far as it can be known before.
+    fn price(&self, from: DateTime<Utc>) -> String {
+        let survivors = self.survivors.len();
+        format!(
+            "{} of others to look at: {} for the records that stayed, at most {} for their lists, and Marketo's log of consent and lists since {}, a call for each 300 rows",
+            counted_of(self.merges.len(), "merge"),
+            counted_of(survivors.div_ceil(BATCH), "call"),
+            counted_of(survivors, "call"),
+            from.date_naive()
+        )
     }
-    if !fields.is_empty() {
-        read.consent = client.consent_changes_since(Since::Time(from), &fields).await?.0;
+
+    /// Everything that they are judged by, and how many survivors went while it was read.
+    async fn read(
+        &self,
+        client: &Client,
+        from: DateTime<Utc>,
+    ) -> Result<(Read, u64), crate::marketo::Error> {
+        if self.survivors.is_empty() {
+            return Ok((Read::default(), 0));
+        }
+        let facts = facts(&client.describe().await?);
+        let fields: Vec<String> =
+            facts.fields.keys().filter(|field| facts.is_opt_out(field)).cloned().collect();
+        let mut read = Read::default();
+        let ids: Vec<LeadId> = self.survivors.iter().copied().collect();
+        for ids in ids.chunks(BATCH) {
+            let leads = client.leads_by_id(ids, &fields).await?;
+            read.now.extend(leads.into_iter().map(|lead| (lead.id, lead)));
+        }
+        // Of a record that is gone nothing can be said.
+        let there = self.merges.iter().filter(|(winner, _)| read.now.contains_key(winner));
+        let concerned: BTreeSet<LeadId> = there.flat_map(|(_, leads)| leads).copied().collect();
+        if !fields.is_empty() {
+            read.consent = client.consent_changes_of(from, &fields, &concerned).await?;
+        }
+        read.lists = client.list_changes_since(from, &concerned).await?;
+        let went = self.read_lists(client, &mut read).await?;
+        Ok((read, went))
     }
-    let then = others
-        .iter()
-        .flat_map(|record| record.losers.iter().copied().chain(record.then).chain([record.winner]));
-    read.lists = client.list_changes_since(from, &then.collect()).await?;
-    // Only those of which the log says that they were on a list.
-    let on_lists: BTreeSet<LeadId> = read.lists.iter().map(|change| change.lead).collect();
-    let there = others.iter().filter(|record| {
-        let of = record.losers.iter().chain(&record.then).chain([&record.winner]);
-        read.now.contains_key(&record.winner) && of.into_iter().any(|lead| on_lists.contains(lead))
-    });
-    let there: BTreeSet<LeadId> = there.map(|record| record.winner).collect();
-    for lead in there {
-        let lists = client.list_membership(lead).await?;
-        let id = |row: &serde_json::Map<String, serde_json::Value>| row.get("id")?.as_u64();
-        read.on_lists.insert(lead, lists.iter().filter_map(id).collect());
+
+    /// The lists of those of which the log says that they were on one.
+    async fn read_lists(
+        &self,
+        client: &Client,
+        read: &mut Read,
+    ) -> Result<u64, crate::marketo::Error> {
+        let on_lists: BTreeSet<LeadId> = read.lists.iter().map(|change| change.lead).collect();
+        let there = self.merges.iter().filter(|(winner, leads)| {
+            read.now.contains_key(winner) && !leads.is_disjoint(&on_lists)
+        });
+        let there: BTreeSet<LeadId> = there.map(|(winner, _)| *winner).collect();
+        let mut went = 0;
+        for lead in there {
+            let lists = match client.list_membership(lead).await {
+                Ok(lists) => lists,
+                // It was deleted or merged since its record was read.
+                Err(crate::marketo::Error::Refused { code, .. }) if code == "1004" => {
+                    went += 1;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let id = |row: &serde_json::Map<String, serde_json::Value>| row.get("id")?.as_u64();
+            read.on_lists.insert(lead, lists.iter().filter_map(id).collect());
+        }
+        if !read.on_lists.is_empty() {
+            let lists = client.static_lists().await?;
+            read.names = lists.into_iter().map(|list| (list.id, list.name)).collect();
+        }
+        Ok(went)
     }
-    if !read.on_lists.is_empty() {
-        let lists = client.static_lists().await?;
-        read.names = lists.into_iter().map(|list| (list.id, list.name)).collect();
-    }
-    Ok(read)
 }
 
 /// What nobody can tell, in sentences.
-fn not_known(merges: &[OthersMerge], from: DateTime<Utc>) -> Vec<String> {
+fn not_known(merges: &[OthersMerge], from: DateTime<Utc>, went: u64) -> Vec<String> {
     let mut lines = vec![format!(
         "not known: what a record held of which Marketo's log has no change since {}; it keeps changed values and additions \
          to lists for {KEPT_DAYS} days, and no copy of a merged record",
@@ -193,11 +241,17 @@ fn not_known(merges: &[OthersMerge], from: DateTime<Utc>) -> Vec<String> {
     if before > 0 {
         lines.push(format!("not known: what {} before that day lost", counted_of(before, "merge")));
     }
-    let gone = count(&|merge| !merge.survivor_lives);
+    let gone = count(&|merge| merge.survivor_lives == Some(false));
     if gone > 0 {
         lines.push(format!(
             "not known: what {} lost whose surviving record is gone",
             counted_of(gone, "merge")
+        ));
+    }
+    if went > 0 {
+        lines.push(format!(
+            "not known: which lists {} lost that went while this was read",
+            counted(went, "surviving record")
         ));
     }
     let unnamed = count(&|merge| merge.user.is_none());
@@ -210,7 +264,7 @@ fn not_known(merges: &[OthersMerge], from: DateTime<Utc>) -> Vec<String> {
     let unsourced = count(&|merge| merge.merge_source.is_none());
     if unsourced > 0 {
         lines.push(format!(
-            "{} without a merge source: most likely anonymous visitors who turned out to be known people, and no duplicates",
+            "{} without a merge source: most likely anonymous visitors who turned out to be known people, and no duplicates; what these lost was not looked for",
             counted_of(unsourced, "merge")
         ));
     }

@@ -155,7 +155,7 @@ fn row(merge: &OthersMerge, lost: Option<&Lost>) -> [String; 12] {
         text(merge.user.as_deref()),
         merge.winner_id.to_string(),
         merge.survivor_id.to_string(),
-        merge.survivor_lives.to_string(),
+        merge.survivor_lives.map(|lives| lives.to_string()).unwrap_or_default(),
         losers.join(" "),
         text(merge.request_id.as_deref()),
         text(merge.merge_source.as_deref()),
