@@ -15,6 +15,8 @@ use super::past::time;
 use super::{CallId, Error, Ledger, RunId};
 use crate::lead::LeadId;
 
+mod says;
+
 /// What a look is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WitnessKind {
@@ -346,6 +348,12 @@ mod tests {
             .map(|seen| seen.verdict)
             .collect();
         assert_eq!(words, ["not_seen", "carried", "seen"], "each look is kept");
+        let body = r#"{"same":true,"user":"a"}"#.to_owned();
+        ledger.keep_witness(WitnessKind::Log, &[(call, "seen", body)], AT).unwrap();
+        let says = |kind, flag| ledger.witness_says(kind, "$.user", flag).unwrap();
+        assert_eq!(says(WitnessKind::Log, "$.same"), ["a"]);
+        assert_eq!(says(WitnessKind::Log, "$.other"), [] as [&str; 0]);
+        assert_eq!(says(WitnessKind::Members, "$.same"), [] as [&str; 0]);
         for sql in [
             "UPDATE witness SET verdict = 'seen'",
             "DELETE FROM witness",

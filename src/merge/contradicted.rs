@@ -69,7 +69,8 @@ fn explained(
     now: DateTime<Utc>,
 ) -> Option<&'static str> {
     // What Marketo's own record says otherwise no look at the leads explains.
-    if finding.found.get("witness") == Some(&Value::Bool(true)) {
+    let is_marked = |of: &Value| of.get("witness") == Some(&Value::Bool(true));
+    if is_marked(&finding.wanted) || is_marked(&finding.found) {
         return None;
     }
     let leads = leads_of(finding);

@@ -10,20 +10,25 @@
 //!
 //! Never: takes the absence of a row for anything, or ends a run because the log cannot be read.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 
 use super::context::{Merge, MergeClient};
 use super::error::Error;
 use super::leads::{end_of, leads_of};
+use super::measured::instance_profile;
 use super::report::Stopped;
 use super::run::Run;
+use crate::dedupe::Question;
 use crate::lead::LeadId;
 use crate::ledger::{Finding, FindingKind, Ledger, Unwitnessed, WitnessKind};
-use crate::marketo::{self, MergeRecord, ReadHistory};
+use crate::marketo::{self, ReadHistory};
+
+mod judge;
+
+use judge::{Known, judge};
+pub use judge::{Witness, WitnessRecord};
 
 /// After so many merges of a run the log is read first: what contradicts all of them is found
 /// early.
@@ -41,117 +46,11 @@ pub(super) const BY_NEXT_RUN: TimeDelta = TimeDelta::hours(24);
 /// The log has whole seconds, and clocks differ.
 const CLOCKS: TimeDelta = TimeDelta::minutes(5);
 
-/// What Marketo's log says of a merge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Witness {
-    /// It names the merge, with the records that went and the one that stayed.
-    Seen,
-    /// No row of it is there yet.
-    NotSeen,
-    /// It tells of another merge than ours.
-    Contradicts,
-}
-
-impl Witness {
-    /// The word of JSON and CSV.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Seen => "seen",
-            Self::NotSeen => "not_seen",
-            Self::Contradicts => "contradicts",
-        }
-    }
-}
-
-/// What the rows say that tell of a merge.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WitnessRecord {
-    /// When, to the second.
-    pub at: Option<DateTime<Utc>>,
-    /// The record that stayed, by the log.
-    pub winner: Option<LeadId>,
-    /// The records that went, by the log.
-    pub losers: Vec<LeadId>,
-    /// Who made it, where the log says so.
-    pub user: Option<String>,
-    /// Marketo's id of the call, where the log says so.
-    pub request_id: Option<String>,
-    /// What contradicts our own account, in words.
-    pub why: Option<String>,
-}
-
 /// What the log says that our own account of a merge does not agree with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Contradiction {
     pub(crate) survivor: LeadId,
     pub(crate) what: String,
-}
-
-/// What these rows say of a merge. `into` tells where survivors went since.
-pub(super) fn judge(
-    merge: &Unwitnessed,
-    records: &[MergeRecord],
-    into: &BTreeMap<LeadId, LeadId>,
-) -> (Witness, WitnessRecord) {
-    let is_our_call =
-        |record: &MergeRecord| merge.request_id.is_some() && record.request_id == merge.request_id;
-    let concerns = |record: &&MergeRecord| {
-        !record.losers.is_empty()
-            && (is_our_call(record) || record.losers.iter().any(|lead| merge.gone.contains(lead)))
-    };
-    let rows: Vec<&MergeRecord> = records.iter().filter(concerns).collect();
-    let Some(first) = rows.first() else { return (Witness::NotSeen, WitnessRecord::default()) };
-    let mut said = WitnessRecord {
-        at: first.at,
-        winner: Some(first.then.unwrap_or(first.winner)),
-        losers: leads_of(rows.iter().flat_map(|row| row.losers.iter().copied())),
-        user: rows.iter().find_map(|row| row.user.clone()),
-        request_id: rows.iter().find_map(|row| row.request_id.clone()),
-        why: None,
-    };
-    said.why = rows.iter().find_map(|row| contradiction(merge, row, into));
-    if said.why.is_some() {
-        return (Witness::Contradicts, said);
-    }
-    let named: BTreeSet<&LeadId> = said.losers.iter().collect();
-    let is_whole = merge.gone.iter().all(|lead| named.contains(lead));
-    (if is_whole { Witness::Seen } else { Witness::NotSeen }, said)
-}
-
-/// What a row says otherwise than our own account of the merge, in words.
-fn contradiction(
-    merge: &Unwitnessed,
-    row: &MergeRecord,
-    into: &BTreeMap<LeadId, LeadId>,
-) -> Option<String> {
-    let winner = row.then.unwrap_or(row.winner);
-    let lives_in = |lead: LeadId| row.then.is_none() && end_of(merge.survivor, into) == Some(lead);
-    if winner != merge.survivor && !lives_in(winner) {
-        return Some(format!(
-            "Marketo's log says that lead {winner} stayed, not lead {}",
-            merge.survivor
-        ));
-    }
-    let is_ours = |lead: &LeadId| *lead != merge.survivor && merge.leads.contains(lead);
-    let strangers: Vec<String> =
-        row.losers.iter().filter(|lead| !is_ours(lead)).map(ToString::to_string).collect();
-    if !strangers.is_empty() {
-        return Some(format!(
-            "Marketo's log says that it took lead {} too, which was no part of it",
-            strangers.join(", ")
-        ));
-    }
-    if row.by_another_user {
-        let user = row.user.as_deref().unwrap_or_default();
-        return Some(format!("Marketo's log says that another user made it: {user}"));
-    }
-    match (&merge.request_id, &row.request_id) {
-        (Some(ours), Some(theirs)) if ours != theirs => {
-            Some(format!("Marketo's log says that it was made by the call {theirs}, not by {ours}"))
-        }
-        _ => None,
-    }
 }
 
 /// Reads Marketo's log for these merges, and keeps what it shows. Gives what contradicts our own
@@ -172,29 +71,56 @@ pub(crate) async fn look_for(
     };
     let leads = leads_of(merges.iter().flat_map(of));
     let records = marketo.merges_since(since - CLOCKS, &leads).await.map_err(LookError::Marketo)?;
+    let judged = |known: &Known| -> Vec<(Witness, WitnessRecord)> {
+        merges.iter().map(|merge| judge(merge, &records, &into, known)).collect()
+    };
+    let known = Known::of(merges, &records);
+    let mut said = judged(&known);
+    if said.iter().any(|(_, record)| record.note.is_some()) {
+        said = judged(&shown_before(ledger, known)?);
+    }
     let (mut seen, mut contradictions) = (Vec::new(), Vec::new());
-    for merge in merges {
-        let (witness, record) = judge(merge, &records, &into);
+    for (merge, (witness, record)) in merges.iter().zip(said) {
         if let (Witness::Contradicts, Some(why)) = (witness, &record.why) {
-            let ids: Vec<String> = merge.gone.iter().map(ToString::to_string).collect();
-            let what = format!("{why}; look at it in Marketo before more is merged");
-            let finding = Finding {
-                key: merge.key.clone(),
-                lead: merge.survivor,
-                field: String::new(),
-                kind: FindingKind::Merge,
-                wanted: json!({"winner": merge.survivor, "losers": merge.gone}),
-                found: json!({"what": what, "at": at, "witness": true}),
-            };
-            ledger.open_findings_with(&merge.plan, &[finding], at).map_err(Error::from)?;
-            let what =
-                format!("of the merge of {} into {}: {what}", ids.join(", "), merge.survivor);
-            contradictions.push(Contradiction { survivor: merge.survivor, what });
+            contradictions.push(keep_open(ledger, merge, why, at)?);
         }
         seen.push((merge.call, witness.as_str(), body_of(&record)));
     }
     ledger.keep_witness(WitnessKind::Log, &seen, at).map_err(Error::from)?;
     Ok(contradictions)
+}
+
+/// How this instance names ours, with what earlier looks and `probe` have shown of it.
+fn shown_before(ledger: &Ledger, known: Known) -> Result<Known, Error> {
+    let earlier = |says, flag| ledger.witness_says(WitnessKind::Log, says, flag);
+    let is_measured = instance_profile(ledger)?
+        .and_then(|(_, profile)| profile.answer(Question::LogRequest)?.found.clone())
+        .is_some_and(|found| found == "ours");
+    let requests = is_measured || !earlier("$.same_request", "$.same_request")?.is_empty();
+    Ok(known.and(&earlier("$.user", "$.same_user")?, requests))
+}
+
+/// Keeps a contradiction open until a person closes it. It is a finding of its own beside that of a
+/// call which fitted no outcome: a look that explains the one does not explain the other.
+fn keep_open(
+    ledger: &mut Ledger,
+    merge: &Unwitnessed,
+    why: &str,
+    at: &str,
+) -> Result<Contradiction, Error> {
+    let what = format!("{why}; look at it in Marketo before more is merged");
+    let finding = Finding {
+        key: merge.key.clone(),
+        lead: merge.survivor,
+        field: String::new(),
+        kind: FindingKind::Merge,
+        wanted: json!({"winner": merge.survivor, "losers": merge.gone, "witness": true}),
+        found: json!({"what": what, "at": at, "witness": true}),
+    };
+    ledger.open_findings_with(&merge.plan, &[finding], at)?;
+    let ids: Vec<String> = merge.gone.iter().map(ToString::to_string).collect();
+    let what = format!("of the merge of {} into {}: {what}", ids.join(", "), merge.survivor);
+    Ok(Contradiction { survivor: merge.survivor, what })
 }
 
 /// A record as the ledger keeps it: members in the order of their names, so that a digest of it can
@@ -228,7 +154,9 @@ impl<M: MergeClient> Merge<'_, M> {
         at_the_end: bool,
     ) -> Result<(), Error> {
         let enough = if run.looked_for_witness { MERGES } else { FIRST };
-        if run.unwitnessed == 0 || (!at_the_end && run.unwitnessed < enough) {
+        // At the end the ledger knows what is not seen: a look on the way need not have seen it.
+        let is_due = if at_the_end { run.begun_at.is_some() } else { run.unwitnessed >= enough };
+        if !is_due {
             return Ok(());
         }
         (run.unwitnessed, run.looked_for_witness) = (0, true);
@@ -277,97 +205,6 @@ impl<M: MergeClient> Merge<'_, M> {
                 );
                 Ok(Vec::new())
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OURS: &str = "a1#1";
-
-    fn merge() -> Unwitnessed {
-        // The journal alone makes ids of calls; the judgement does not look at it.
-        let folder = tempfile::tempdir().unwrap();
-        let mut ledger = Ledger::open(&folder.path().join("ledger.db"), "example").unwrap();
-        ledger.save_plan("p", "2026-11-29T01:00:00Z", "{}").unwrap();
-        let new = crate::ledger::NewCall {
-            kind: crate::ledger::CallKind::Write,
-            key: String::new(),
-            leads: Vec::new(),
-            purpose: crate::ledger::Purpose::default(),
-            values: Vec::new(),
-        };
-        let calls = ledger.plan_calls("p", &[new], "2026-11-29T01:00:00Z").unwrap();
-        Unwitnessed {
-            call: calls[0],
-            plan: "p".to_owned(),
-            key: "ada@example.com".to_owned(),
-            survivor: 1,
-            gone: vec![2, 3],
-            leads: vec![1, 2, 3],
-            left_at: "2026-11-29T01:00:00Z".parse().unwrap(),
-            request_id: Some(OURS.to_owned()),
-        }
-    }
-
-    fn row(losers: &[LeadId]) -> MergeRecord {
-        MergeRecord {
-            winner: 1,
-            then: Some(1),
-            losers: losers.to_vec(),
-            at: None,
-            request_id: None,
-            user: None,
-            method: None,
-            source: None,
-            by_another_user: false,
-        }
-    }
-
-    fn said(rows: &[MergeRecord], into: &[(LeadId, LeadId)]) -> (Witness, Option<String>) {
-        let into = into.iter().copied().collect();
-        let (witness, record) = judge(&merge(), rows, &into);
-        (witness, record.why)
-    }
-
-    #[test]
-    fn a_row_that_names_what_we_did_is_a_witness_with_or_without_the_optional_attributes() {
-        let whole = MergeRecord { request_id: Some(OURS.to_owned()), ..row(&[2, 3]) };
-        assert_eq!(said(&[whole], &[]), (Witness::Seen, None));
-        assert_eq!(said(&[row(&[2, 3])], &[]), (Witness::Seen, None));
-        // One row a record.
-        assert_eq!(said(&[row(&[2]), row(&[3])], &[]), (Witness::Seen, None));
-        assert_eq!(said(&[row(&[2])], &[]), (Witness::NotSeen, None), "one is missing");
-        assert_eq!(said(&[], &[]), (Witness::NotSeen, None));
-        assert_eq!(said(&[row(&[8])], &[]), (Witness::NotSeen, None), "another merge");
-        // Without the record of then, the survivor may have gone on since.
-        let moved = MergeRecord { winner: 9, then: None, ..row(&[2, 3]) };
-        assert_eq!(said(&[moved], &[(1, 9)]), (Witness::Seen, None));
-    }
-
-    #[test]
-    fn another_winner_loser_user_or_call_contradicts() {
-        let cases = [
-            (MergeRecord { then: Some(9), ..row(&[2, 3]) }, "lead 9 stayed, not lead 1"),
-            (MergeRecord { winner: 9, then: None, ..row(&[2, 3]) }, "lead 9 stayed, not lead 1"),
-            (row(&[2, 3, 8]), "took lead 8 too"),
-            (MergeRecord { request_id: Some(OURS.to_owned()), ..row(&[7]) }, "took lead 7 too"),
-            (
-                MergeRecord {
-                    by_another_user: true,
-                    user: Some("x@example.com".to_owned()),
-                    ..row(&[2])
-                },
-                "another user made it: x@example.com",
-            ),
-            (MergeRecord { request_id: Some("b2#2".to_owned()), ..row(&[3]) }, "by the call b2#2"),
-        ];
-        for (row, words) in cases {
-            let (witness, why) = said(&[row], &[]);
-            assert_eq!(witness, Witness::Contradicts, "{words}");
-            assert!(why.as_deref().unwrap_or_default().contains(words), "{why:?}");
         }
     }
 }

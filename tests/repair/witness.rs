@@ -13,7 +13,7 @@ use crate::support::sandboxes::with;
 use crate::support::{Instance, Run, quick, wait};
 
 /// Ada and Bob with two records each, of which lists and programs partly agree.
-fn pairs(knobs: &[&str]) -> Instance {
+pub(super) fn pairs(knobs: &[&str]) -> Instance {
     let instance = with(knobs);
     for email in ["ada@example.com", "bob@example.com"] {
         for phone in [json!(null), json!("+44 1")] {
@@ -51,10 +51,11 @@ fn a_certificate_names_marketos_own_record_with_or_without_its_optional_attribut
 
 #[test]
 fn what_marketos_record_contradicts_stops_the_run_and_stays_open() {
-    for (knob, words) in [
-        ("merge_record=other_user", "another user made it"),
-        ("merge_record=other_call", "it was made by the call 1#18000000000"),
-        ("merge_record=other_records", "it took lead 987654321 too"),
+    // Of the others the first merge shows how this instance names ours.
+    for (knob, words, groups) in [
+        ("merge_record=other_user", "another user made it", 1),
+        ("merge_record=other_call", "it was made by the call 1#18000000000", 1),
+        ("merge_record=other_records", "it took lead 987654321 too", 2),
     ] {
         let instance = pairs(&[knob]);
         let run = merge(&instance, &["--confirm", "--json"]).expect_code(1);
@@ -62,20 +63,45 @@ fn what_marketos_record_contradicts_stops_the_run_and_stays_open() {
         let certificate = offline(&instance, &["certificate", "show", "1", "--json"]);
         let certificate = certificate.expect_code(3).json();
         let afterwards = &certificate["afterwards"];
-        assert_eq!(afterwards["marketo"]["contradicts"], 2, "{knob}: {afterwards:#}");
-        let why = afterwards["group"][0]["records"][0]["why"].as_str().unwrap();
-        assert!(why.contains(words), "{why}");
+        assert_eq!(afterwards["marketo"]["contradicts"], groups, "{knob}: {afterwards:#}");
+        assert_eq!(afterwards["marketo"]["seen"], 2 - groups, "{knob}: {afterwards:#}");
+        let records =
+            afterwards["group"].as_array().unwrap().iter().map(|group| &group["records"][0]);
+        let why: Vec<&str> = records.filter_map(|record| record["why"].as_str()).collect();
+        assert_eq!(why.len(), groups, "{why:?}");
+        assert!(why.iter().all(|why| why.contains(words)), "{why:?}");
         let page = offline(&instance, &["certificate", "show", "1", "--html"]).stdout;
-        assert!(page.contains("contradicts this account in 2 groups"), "{page}");
+        let said = format!("contradicts this account in {groups} group");
+        assert!(page.contains(&said), "{page}");
         // It is a finding that no later look closes; a person can.
         let next = merge(&instance, &["--confirm", "--json"]);
-        assert_eq!(next.stderr.matches("OPEN finding").count(), 2, "{}", next.picture());
-        for finding in ["1", "2"] {
-            merge(&instance, &["--acknowledge", finding, "--reason", "looked"]).expect_code(0);
+        assert_eq!(next.stderr.matches("OPEN finding").count(), groups, "{}", next.picture());
+        for finding in 1..=groups {
+            let finding = finding.to_string();
+            merge(&instance, &["--acknowledge", &finding, "--reason", "looked"]).expect_code(0);
         }
         let last = merge(&instance, &["--confirm", "--json"]).expect_code(0);
         assert!(!last.stderr.contains("OPEN"), "{}", last.picture());
     }
+}
+
+#[test]
+fn another_spelling_of_ours_in_marketos_record_stops_nothing_and_is_noted() {
+    let instance = pairs(&["merge_record=other_spelling"]);
+    let run = merge(&instance, &["--confirm"]).expect_code(0);
+    assert!(!run.stderr.contains("log says"), "{}", run.picture());
+    let shown = offline(&instance, &["certificate", "show", "1", "--json"]).expect_code(0).json();
+    let afterwards = &shown["afterwards"];
+    assert_eq!(afterwards["marketo"]["seen"], 2, "{afterwards:#}");
+    let record = &afterwards["group"][0]["records"][0];
+    let note = record["note"].as_str().unwrap();
+    assert!(note.contains("names the user Merge API User"), "{note}");
+    assert!(note.contains("and the call "), "{note}");
+    assert_eq!(record["why"], Value::Null);
+    let page = offline(&instance, &["certificate", "show", "1", "--html"]).stdout;
+    assert!(page.contains("the user Merge API User"), "{page}");
+    let next = merge(&instance, &["--confirm", "--json"]).expect_code(0);
+    assert!(!next.stderr.contains("OPEN"), "{}", next.picture());
 }
 
 #[test]

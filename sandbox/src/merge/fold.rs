@@ -76,7 +76,7 @@ pub(super) fn carry_out(
     }
     if !merged.is_empty() {
         world.change(survivor, now(), |record| values::empty_fields(record, knobs));
-        let (losers, by) = told(knobs, merged, by);
+        let (losers, by) = told(world, knobs, merged, by);
         let what = What::MergeLeads {
             losers: losers.into(),
             in_sales: order.in_crm,
@@ -88,13 +88,25 @@ pub(super) fn carry_out(
 }
 
 /// Whom and which call the log names for a merge by the API: what an instance writes there has not
-/// been seen.
-fn told(knobs: &Knobs, mut merged: Vec<u64>, by: Option<Call>) -> (Vec<u64>, Option<Call>) {
+/// been seen. Another user or call is named for all merges but the first: what an instance shows of
+/// ours is what tells a stranger from another spelling.
+fn told(
+    world: &World,
+    knobs: &Knobs,
+    mut merged: Vec<u64>,
+    by: Option<Call>,
+) -> (Vec<u64>, Option<Call>) {
     /// No lead has this id.
     const STRANGER: u64 = 987_654_321;
     let Some(call) = by else { return (merged, None) };
     let by = match knobs.text("merge_record") {
         "bare" => None,
+        "other_spelling" => Some(Call {
+            user: "Merge API User".into(),
+            request_id: call.request_id.replace('#', "-").into(),
+            ..call
+        }),
+        "other_user" | "other_call" if !world.log.has_merges_by_calls() => Some(call),
         "other_user" => Some(Call { user: "somebody@example.org".into(), ..call }),
         "other_call" => Some(Call { request_id: "1#18000000000".into(), ..call }),
         "other_records" => {

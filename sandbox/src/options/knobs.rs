@@ -58,7 +58,10 @@ const KNOBS: &[(&str, Takes)] = &[
     ("merge_request_id", OneOf(&["ours", "absent"])),
     ("durable_unsubscribe", OneOf(&["on_change", "always"])),
     ("merge_activity", OneOf(&["shown", "late", "hidden"])),
-    ("merge_record", OneOf(&["own", "bare", "other_user", "other_call", "other_records"])),
+    (
+        "merge_record",
+        OneOf(&["own", "bare", "other_spelling", "other_user", "other_call", "other_records"]),
+    ),
     ("merged_lead", OneOf(&["1004", "empty"])),
     ("loser_rows", OneOf(&["vanish", "stay"])),
     ("value_rows", OneOf(&["vanish", "follow", "stay_by_value"])),

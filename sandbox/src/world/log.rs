@@ -194,6 +194,12 @@ impl Log {
         }
     }
 
+    /// Whether a merge was made by a call of the API.
+    pub(crate) fn has_merges_by_calls(&self) -> bool {
+        let is_it = |entry: &Activity| matches!(&entry.what, What::MergeLeads { by: Some(_), .. });
+        self.entries.iter().any(is_it)
+    }
+
     /// Ends the history that a seed wrote: what was recorded before stops ageing at `present`.
     pub(crate) fn end_history(&mut self, present: DateTime<Utc>) {
         self.ages_from = Some(present);

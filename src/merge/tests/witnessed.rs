@@ -25,17 +25,11 @@ async fn a_record_that_comes_late_and_contradicts_stops_the_next_run_and_stays_o
     assert_eq!(verdicts(&bench, WitnessKind::Log), ["not_seen"]);
     bench.fake.world().recorded.push(MergeRecord {
         winner: 1,
-        then: Some(1),
-        losers: vec![2],
-        at: None,
-        request_id: None,
-        user: Some("somebody@example.com".to_owned()),
-        method: None,
-        source: None,
-        by_another_user: true,
+        then: Some(9),
+        ..of_user("api@example.com", 1)
     });
     let next = bench.run().await.resumed;
-    assert!(next.alarms[0].contains("somebody@example.com"), "{next:?}");
+    assert!(next.alarms[0].contains("lead 9 stayed, not lead 1"), "{next:?}");
     assert_eq!(verdicts(&bench, WitnessKind::Log), ["not_seen", "contradicts"]);
     // The alarm is given once; the finding stays, though the leads are gone as they should be.
     for _ in 0..2 {
@@ -45,6 +39,91 @@ async fn a_record_that_comes_late_and_contradicts_stops_the_next_run_and_stays_o
         assert_eq!(later.findings[0].1.kind, FindingKind::Merge);
     }
     assert_eq!(verdicts(&bench, WitnessKind::Log).len(), 2, "it is not looked for again");
+}
+
+/// A row of the merge of the next lead into this one, by a user that is ours or is not.
+fn of_user(user: &str, survivor: LeadId) -> MergeRecord {
+    MergeRecord {
+        winner: survivor,
+        then: Some(survivor),
+        losers: vec![survivor + 1],
+        at: None,
+        request_id: None,
+        user: Some(user.to_owned()),
+        method: None,
+        source: None,
+        by_another_user: user != "api@example.com",
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_user_is_an_alarm_only_where_the_instance_has_named_ours_before() {
+    for (first, is_alarm) in [("api@example.com", true), ("API User", false)] {
+        let lead = |id| Lead::new(id).with("email", format!("{}@example.com", (id + 1) / 2));
+        let bench = Bench::new([lead(1), lead(2)]);
+        bench.fake.world().records_nothing = true;
+        bench.run().await;
+        bench.fake.world().recorded.push(of_user(first, 1));
+        assert_eq!(bench.run().await.resumed.alarms, [] as [&str; 0], "{first}");
+        assert_eq!(verdicts(&bench, WitnessKind::Log), ["not_seen", "seen"], "{first}");
+        bench.fake.world().leads.extend([(3, lead(3)), (4, lead(4))]);
+        bench.run().await;
+        bench.fake.world().recorded.push(of_user("somebody@example.com", 3));
+        let alarms = bench.run().await.resumed.alarms;
+        assert_eq!(!alarms.is_empty(), is_alarm, "{first}: {alarms:?}");
+        assert!(alarms.iter().all(|alarm| alarm.contains("another user made it")), "{alarms:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_look_on_the_way_did_not_see_is_looked_for_at_the_end() {
+    let pairs = (0..20).flat_map(|pair| [2 * pair + 1, 2 * pair + 2]);
+    let lead =
+        |id: LeadId| Lead::new(id).with("email", format!("p{:02}@example.com", (id + 1) / 2));
+    let bench = Bench::new(pairs.map(lead));
+    bench.fake.world().records_nothing = true;
+    // Fifteen merges, a look on the way, and groups that add none, in more than one round.
+    let mut fates = vec![Fate::Fine; 15];
+    fates.extend(vec![Fate::Refused("611"); 5]);
+    bench.fake.world().merge_fates = fates;
+    let report = bench.run().await.report;
+    assert_eq!(report.count(Outcome::Merged), 15, "{report:?}");
+    let looks = bench.ledger().witness_of(RunId::from(1)).unwrap();
+    let of_log = looks.iter().filter(|look| look.kind == WitnessKind::Log.as_str());
+    let merges: Vec<usize> = of_log.map(|look| look.seen.len()).collect();
+    assert_eq!(merges, [15, 15], "on the way and at the end");
+    // What is seen is not looked for again.
+    let bench = pair();
+    bench.run().await;
+    assert_eq!(verdicts(&bench, WitnessKind::Log), ["seen"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_fitted_no_outcome_does_not_hide_what_the_log_contradicts() {
+    let bench = pair();
+    bench.fake.world().records_nothing = true;
+    bench.run().await;
+    let earlier = crate::ledger::Finding {
+        key: "a@example.com".to_owned(),
+        lead: 1,
+        field: String::new(),
+        kind: FindingKind::Merge,
+        wanted: json!({"winner": 1, "losers": [2]}),
+        found: json!({"what": "words", "at": "2026-11-24T12:00:00.000Z"}),
+    };
+    let mut ledger = bench.ledger();
+    let plan = ledger.unwitnessed(WitnessKind::Log, None, None).unwrap()[0].plan.clone();
+    ledger.open_findings_with(&plan, &[earlier], "2026-11-24T12:00:00Z").unwrap();
+    drop(ledger);
+    let other = MergeRecord { then: Some(9), ..of_user("api@example.com", 1) };
+    bench.fake.world().recorded.push(other);
+    // The look that explains the one finding leaves the other one open.
+    for _ in 0..2 {
+        let open = bench.run().await.resumed.findings;
+        assert_eq!(open.len(), 1, "{open:?}");
+        let what = open[0].1.found["what"].as_str().unwrap();
+        assert!(what.contains("lead 9 stayed"), "{what}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -184,6 +184,8 @@ pub(super) fn lines(group: &GroupAfterwards) -> Vec<String> {
         }
         _ => "Marketo's own record was not looked for.".to_owned(),
     });
+    let notes = group.records.iter().filter_map(|record| record.note.as_ref());
+    lines.extend(notes.map(|note| format!("{note}.")));
     for (what, all) in [("Lists", &group.lists), ("Programs", &group.programs)] {
         if !all.is_empty() {
             let each: Vec<String> = all.iter().map(Counted::in_words).collect();
