@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod certificate;
+mod forged;
 mod history;
 mod map;
 mod members;

@@ -7,14 +7,13 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::{Context, Exit, Failure, ledgers, now, runs};
-use crate::ledger::{Ledger, PastRun, RunKind, WitnessLook};
-use crate::repair::certificate::{
-    About, Certificate, Look, SCHEMA, certificate_of, chain, csv, page,
-};
+use crate::ledger::{PastRun, RunKind};
+use crate::repair::certificate::{About, Certificate, certificate_of, csv, page};
 use crate::report::write_beside;
 use crate::terminal::{counted, moment};
 
 mod look;
+mod verify;
 
 /// Show what a run did, field by field, and check a certificate against the ledger
 ///
@@ -98,19 +97,14 @@ struct Listed<'a> {
     seals: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct VerifyDocument {
-    schema: &'static str,
-    run: Option<u64>,
-    valid: bool,
-    reason: Option<String>,
-}
-
 pub(super) async fn run(context: &mut Context, args: &CertificateArgs) -> Result<Exit, Failure> {
     match &args.what {
         What::List(args) => list(context, args),
         What::Show(args) => show(context, args).await,
-        What::Verify(args) => verify(context, args),
+        What::Verify(args) => {
+            let about = about(context);
+            verify::verify(context, &args.file, args.json, &about)
+        }
     }
 }
 
@@ -167,7 +161,7 @@ async fn show(context: &mut Context, args: &ShowArgs) -> Result<Exit, Failure> {
     if let Some(file) = &args.html {
         write(context, file, |out| page::write(&certificate, out))?;
     } else if let Some(file) = &args.json {
-        write(context, file, |out| write_json(&certificate, out))?;
+        write(context, file, |out| verify::write_json(&certificate, out))?;
     } else if let Some(file) = &args.csv {
         write(context, file, |out| csv::write(&certificate, out))?;
     } else {
@@ -180,11 +174,6 @@ async fn show(context: &mut Context, args: &ShowArgs) -> Result<Exit, Failure> {
 fn about(context: &Context) -> About {
     let instance = context.config.instance_name();
     About { scans_of: instance.clone(), instance, price: context.config.price.clone() }
-}
-
-fn write_json(certificate: &Certificate, out: &mut dyn std::io::Write) -> std::io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, certificate)?;
-    out.write_all(b"\n")
 }
 
 fn write(
@@ -230,106 +219,4 @@ fn in_words(certificate: &Certificate) -> String {
         verdicts.join(", "),
         certificate.chain.seal
     )
-}
-
-fn verify(context: &mut Context, args: &VerifyArgs) -> Result<Exit, Failure> {
-    let bytes = std::fs::read(&args.file).map_err(|error| Failure::Usage {
-        what: format!("{} cannot be read: {error}", args.file.display()),
-        hint: None,
-    })?;
-    let ledger = ledgers::open_existing(context)?;
-    let (run, checked) = check(context, &ledger, &bytes)?;
-    let (valid, reason) = (checked.is_none(), checked);
-    let file = args.file.display();
-    if args.json {
-        let document =
-            VerifyDocument { schema: "mkto-audit/certificate-verify/1", run, valid, reason };
-        context.ui.json(&document)?;
-    } else if let Some(reason) = &reason {
-        context.ui.print(&format!("{file} is NOT what this ledger certified: {reason}\n"))?;
-    } else {
-        let run = run.map(|run| format!(" of run {run}")).unwrap_or_default();
-        context.ui.print(&format!("{file} is the certificate{run}, to the byte\n"))?;
-    }
-    Ok(if valid { Exit::Done } else { Exit::Failed })
-}
-
-/// The run that a file is of, and why it is not what was certified.
-fn check(
-    context: &Context,
-    ledger: &Ledger,
-    bytes: &[u8],
-) -> Result<(Option<u64>, Option<String>), Failure> {
-    let text = String::from_utf8_lossy(bytes);
-    let of_page = page::read(&text);
-    let is_page = of_page.is_some();
-    let Some(certificate) = of_page.or_else(|| serde_json::from_str::<Certificate>(&text).ok())
-    else {
-        return check_csv(context, ledger, bytes);
-    };
-    let run = Some(certificate.run);
-    if certificate.schema != SCHEMA {
-        return Ok((run, Some(format!("it is a {}, not a {SCHEMA}", certificate.schema))));
-    }
-    if let Err(broken) = chain::check(&certificate) {
-        return Ok((run, Some(broken.to_string())));
-    }
-    let mut again = Vec::new();
-    let written = if is_page {
-        page::write(&certificate, &mut again)
-    } else {
-        write_json(&certificate, &mut again)
-    };
-    if written.is_err() || again != bytes {
-        return Ok((run, Some("something that its hashes do not cover was changed".to_owned())));
-    }
-    let number = u32::try_from(certificate.run).unwrap_or_default();
-    let known = ledger.runs()?.into_iter().find(|run| run.id == number.into());
-    let of_run = known.as_ref().map(|run| run.id);
-    let seals = of_run.map(|run| ledger.seals_of(run)).transpose()?.unwrap_or_default();
-    if !seals.contains(&certificate.chain.seal) {
-        let why = "the ledger never gave out this seal: everything in it may have been made up";
-        return Ok((run, Some(why.to_owned())));
-    }
-    let kept = of_run.map(|run| ledger.witness_of(run)).transpose()?.unwrap_or_default();
-    if !are_kept(&certificate.witness, &kept) {
-        let why = "the ledger has not kept what it says was seen of its merges afterwards";
-        return Ok((run, Some(why.to_owned())));
-    }
-    Ok((run, None))
-}
-
-/// Whether these looks are the first ones that the ledger has. Later ones came after the file.
-fn are_kept(looks: &[Look], kept: &[WitnessLook]) -> bool {
-    let is_it = |(look, kept): (&Look, &WitnessLook)| {
-        let calls = look.calls.iter().map(|seen| (seen.call, &seen.verdict, &seen.sha256));
-        let seen = kept.seen.iter().map(|seen| (seen.call, &seen.verdict, &seen.sha256));
-        (&look.kind, &look.at) == (&kept.kind, &kept.at) && calls.eq(seen)
-    };
-    looks.len() <= kept.len() && looks.iter().zip(kept).all(is_it)
-}
-
-/// A CSV holds no certificate by which it could be made again: it is compared with the ledger's.
-fn check_csv(
-    context: &Context,
-    ledger: &Ledger,
-    bytes: &[u8],
-) -> Result<(Option<u64>, Option<String>), Failure> {
-    let mut rows = ::csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
-    let is_ours = rows.headers().is_ok_and(|head| head.get(0) == Some("run"));
-    let first = rows.records().next().and_then(Result::ok);
-    let number = first.and_then(|row| row.get(0)?.parse::<u32>().ok()).filter(|_| is_ours);
-    let Some(number) = number else {
-        let why = "it is no page, JSON or CSV of a certificate, or it was cut off";
-        return Ok((None, Some(why.to_owned())));
-    };
-    let run = runs::find(ledger, number)?;
-    let now = certificate_of(ledger, &run, &about(context))?;
-    // What was seen since the file was written is not in it.
-    let is_it = (0..=now.witness.len()).rev().any(|looks| {
-        let mut again = Vec::new();
-        csv::write(&now.up_to(looks), &mut again).is_ok() && again == bytes
-    });
-    let why = (!is_it).then(|| "a row of it is not what the ledger holds".to_owned());
-    Ok((Some(number.into()), why))
 }

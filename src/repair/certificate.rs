@@ -22,11 +22,13 @@ mod afterwards;
 pub mod chain;
 mod counted;
 pub mod csv;
+mod kept;
 pub mod page;
 mod rate;
 
 pub use afterwards::{Afterwards, GroupAfterwards, Look, LookedAt};
 pub use counted::Counted;
+pub use kept::{Later, NotKept, kept_and_later};
 pub use rate::{Rate, SourceRate};
 
 /// What a run did, sealed.
@@ -77,18 +79,6 @@ pub struct Certificate {
     pub afterwards: Afterwards,
     /// The chain over everything above.
     pub chain: chain::Chain,
-}
-
-impl Certificate {
-    /// The same certificate as it was after so many looks.
-    #[must_use]
-    pub fn up_to(&self, looks: usize) -> Self {
-        let mut earlier = self.clone();
-        earlier.witness.truncate(looks);
-        earlier.afterwards = afterwards::afterwards_of(&earlier.group, &earlier.witness);
-        chain::close(&mut earlier);
-        earlier
-    }
 }
 
 /// Who signed something, and when.
