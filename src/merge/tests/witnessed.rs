@@ -76,29 +76,6 @@ async fn another_user_is_an_alarm_only_where_the_instance_has_named_ours_before(
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_look_on_the_way_did_not_see_is_looked_for_at_the_end() {
-    let pairs = (0..20).flat_map(|pair| [2 * pair + 1, 2 * pair + 2]);
-    let lead =
-        |id: LeadId| Lead::new(id).with("email", format!("p{:02}@example.com", (id + 1) / 2));
-    let bench = Bench::new(pairs.map(lead));
-    bench.fake.world().records_nothing = true;
-    // Fifteen merges, a look on the way, and groups that add none, in more than one round.
-    let mut fates = vec![Fate::Fine; 15];
-    fates.extend(vec![Fate::Refused("611"); 5]);
-    bench.fake.world().merge_fates = fates;
-    let report = bench.run().await.report;
-    assert_eq!(report.count(Outcome::Merged), 15, "{report:?}");
-    let looks = bench.ledger().witness_of(RunId::from(1)).unwrap();
-    let of_log = looks.iter().filter(|look| look.kind == WitnessKind::Log.as_str());
-    let merges: Vec<usize> = of_log.map(|look| look.seen.len()).collect();
-    assert_eq!(merges, [15, 15], "on the way and at the end");
-    // What is seen is not looked for again.
-    let bench = pair();
-    bench.run().await;
-    assert_eq!(verdicts(&bench, WitnessKind::Log), ["seen"]);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_call_that_fitted_no_outcome_does_not_hide_what_the_log_contradicts() {
     let bench = pair();
     bench.fake.world().records_nothing = true;
