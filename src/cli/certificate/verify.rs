@@ -85,7 +85,7 @@ fn later_in_words(later: &Later) -> String {
             let more = groups.len().saturating_sub(NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let all = counted_of(groups.len(), "group");
-            lines += &format!("by them {what} {all}: {}{more}\n", named.join(", "));
+            lines.extend(["by them ", what, " ", &all, ": ", &named.join(", "), &more, "\n"]);
         }
     }
     lines

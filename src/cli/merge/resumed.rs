@@ -40,9 +40,8 @@ pub(super) fn in_words(resumed: &Resumed) -> (Vec<String>, Option<Exit>) {
         resumed.rows_kept.iter().map(|kept| format!("of rows that an earlier run moved: {kept}")),
     );
     said.extend(resumed.unwatched.as_ref().map(ToString::to_string));
-    let kept = |kept: &String| {
-        format!("an earlier run prepared a merge and did not make it: {kept}")
-    };
+    let kept =
+        |kept: &String| format!("an earlier run prepared a merge and did not make it: {kept}");
     said.extend(resumed.kept.iter().map(kept));
     said.extend(findings::told(&resumed.findings));
     said.extend(

@@ -148,10 +148,11 @@ impl Wanted {
         if wanted.is_empty() {
             return Ok(self.leads.iter().map(|lead| (*lead, Ok(Rows::new()))).collect());
         }
-        if !certain && is_short {
-            if let Some(rows) = self.whole(marketo, what, &wanted, learnt).await? {
-                return Ok(rows);
-            }
+        if !certain
+            && is_short
+            && let Some(rows) = self.whole(marketo, what, &wanted, learnt).await?
+        {
+            return Ok(rows);
         }
         let mut rows = ByLead::new();
         for lead in &self.leads {

@@ -59,7 +59,8 @@ fn of_user(user: &str, survivor: LeadId) -> MergeRecord {
 #[tokio::test(start_paused = true)]
 async fn another_user_is_an_alarm_only_where_the_instance_has_named_ours_before() {
     for (first, is_alarm) in [("api@example.com", true), ("API User", false)] {
-        let lead = |id| Lead::new(id).with("email", format!("{}@example.com", (id + 1) / 2));
+        let lead =
+            |id| Lead::new(id).with("email", format!("{}@example.com", u64::div_ceil(id, 2)));
         let bench = Bench::new([lead(1), lead(2)]);
         bench.fake.world().records_nothing = true;
         bench.run().await;

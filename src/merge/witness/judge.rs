@@ -285,7 +285,8 @@ mod tests {
     #[test]
     fn another_spelling_is_noted_until_the_instance_has_named_ours() {
         let judged = |row: &MergeRecord, known: &Known| {
-            let (witness, record) = judge(&merge(), &[row.clone()], &BTreeMap::new(), known);
+            let (witness, record) =
+                judge(&merge(), std::slice::from_ref(row), &BTreeMap::new(), known);
             (witness, record.note.unwrap_or_default(), record.why.unwrap_or_default())
         };
         let named = |users: &[&str], requests| {
@@ -320,8 +321,9 @@ mod tests {
     #[test]
     fn equal_ids_of_the_call_mean_ours_whatever_user_is_named() {
         let ours = of_user("API User", Some(OURS));
-        assert_eq!(said(&[ours.clone()], &[]), (Witness::Seen, None));
-        let (_, record) = judge(&merge(), &[ours.clone()], &BTreeMap::new(), &Known::default());
+        assert_eq!(said(std::slice::from_ref(&ours), &[]), (Witness::Seen, None));
+        let (_, record) =
+            judge(&merge(), std::slice::from_ref(&ours), &BTreeMap::new(), &Known::default());
         assert!(record.same_request && !record.same_user && record.note.is_none(), "{record:?}");
         // Who stayed and who went counts all the same.
         let other_winner = MergeRecord { then: Some(9), ..ours };
