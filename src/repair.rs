@@ -8,7 +8,7 @@ mod history;
 mod map;
 mod others;
 
-pub use history::{GroupHistory, KeptLead, Planned, history_of};
+pub use history::{GroupHistory, KeptLead, Planned, Written, WrittenField, history_of};
 pub use map::{ByWhom, MapRow, Restored, map_of};
 pub use others::{
     Lost, LostKind, OthersMerge, OthersTotals, Read, not_ours, others_merges, totals_of,

@@ -5,6 +5,7 @@ mod backup;
 mod certificate;
 mod forged;
 mod history;
+mod left_alone;
 mod map;
 mod members;
 mod restore;

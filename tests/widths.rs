@@ -39,6 +39,7 @@ fn what_is_shown_fits_80_and_120_columns_and_reads_well() {
     redactions.push((r"in \d+ calls".to_owned(), "in [N] calls"));
     redactions.push((r"\b[0-9a-f]{16}\b".to_owned(), "[PLAN ID]"));
     redactions.push((r"\d{4}-\d\d-\d\d \d\d:\d\d UTC".to_owned(), "[MINUTE] UTC"));
+    redactions.push((r"\d+ [A-Z][a-z]{2} \d{4}, \d\d:\d\d UTC".to_owned(), "[MINUTE] UTC"));
     for width in [80, 120] {
         let mut pictures = Vec::new();
         for arguments in [

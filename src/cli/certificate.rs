@@ -207,8 +207,13 @@ fn in_words(certificate: &Certificate) -> String {
     let at = certificate.afterwards.marketo_at.as_deref();
     let at = at.map(|at| format!(" (last looked for at {at})")).unwrap_or_default();
     let seen = format!("Marketo's own record: {}{at}", marketo.join(", "));
+    let unknown = if certificate.left_alone_known {
+        ""
+    } else {
+        "which groups it left alone is not known: a version before this one carried it out\n"
+    };
     format!(
-        "run {} of {}: {} merged, {} removed, {} left alone, {} failed\n{}fields: {}\n{opt_outs}\n{seen}\nseal {}\n",
+        "run {} of {}: {} merged, {} removed, {} left alone, {} failed\n{unknown}{}fields: {}\n{opt_outs}\n{seen}\nseal {}\n",
         certificate.run,
         certificate.instance,
         counted(totals.merged, "group"),

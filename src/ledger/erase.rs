@@ -18,6 +18,7 @@ use super::backup::{digest_of, hex};
 use super::{Error, Ledger};
 use crate::lead::LeadId;
 
+mod left_alone;
 mod plan_rows;
 
 use plan_rows::Group;
@@ -40,11 +41,23 @@ pub struct ErasedValues {
     pub leads: BTreeSet<LeadId>,
     /// Plans of which something is erased, which cannot be carried out any more.
     pub plans: BTreeSet<String>,
+    /// Groups that runs left alone, whose key and reason are erased.
+    pub left_alone: usize,
 }
 
 /// The tables in which values of people are, but the backups themselves.
-const TABLES: [&str; 9] =
-    ["backup", "call", "call_value", "finding", "refusal", "run_group", "plan", "proof", "witness"];
+const TABLES: [&str; 10] = [
+    "backup",
+    "call",
+    "call_value",
+    "finding",
+    "refusal",
+    "run_group",
+    "plan",
+    "proof",
+    "witness",
+    left_alone::TABLE,
+];
 
 /// A backup that is to be erased.
 struct Row {
@@ -73,11 +86,13 @@ impl Ledger {
         let leads: BTreeSet<LeadId> = rows.iter().map(|row| row.lead.cast_unsigned()).collect();
         self.refuse_open(&keys, &leads)?;
         let groups = self.groups_to_erase(what, &keys)?;
+        let left_alone = self.left_alone_to_erase(what, &keys, &groups)?;
         let of_groups = groups.into_iter().map(|group| group.plan);
         Ok(ErasedValues {
             backups: rows.len(),
             leads,
             plans: plans.into_iter().map(|plan| plan.id).chain(of_groups).collect(),
+            left_alone: left_alone.len(),
         })
     }
 
@@ -89,7 +104,7 @@ impl Ledger {
         at: &str,
     ) -> Result<ErasedValues, Error> {
         let erased = self.would_erase(what)?;
-        if erased.backups == 0 && erased.plans.is_empty() {
+        if erased.backups == 0 && erased.plans.is_empty() && erased.left_alone == 0 {
             return Ok(erased);
         }
         let rows = self.rows_to_erase(what)?;
@@ -98,6 +113,12 @@ impl Ledger {
         let keys: BTreeSet<String> = names.keys().cloned().collect();
         let plans = self.plans_to_erase(what, &keys, &names)?;
         let groups = self.groups_to_erase(what, &keys)?;
+        let left_alone = self.left_alone_to_erase(what, &keys, &groups)?;
+        // Those that no backup has: the same name in each table all the same.
+        let mut names = names;
+        for key in left_alone.iter().map(|row| &row.key) {
+            names.entry(key.clone()).or_insert_with(by_chance);
+        }
         self.db.execute_batch("PRAGMA secure_delete = ON").map_err(|error| self.failed(error))?;
         self.write(|db| {
             let (kind, before) = match what {
@@ -113,6 +134,7 @@ impl Ledger {
             erase_rows(db, erasure, &rows, &names, before.is_none())?;
             erase_plans(db, erasure, &plans)?;
             plan_rows::erase(db, erasure, &groups, &names)?;
+            left_alone::erase(db, &left_alone, &names)?;
             triggers.iter().try_for_each(|sql| db.execute_batch(sql))?;
             Ok(())
         })?;

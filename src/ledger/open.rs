@@ -32,6 +32,7 @@ const LEDGER: Kind = Kind {
         include_str!("0011_objects.sql"),
         include_str!("0012_witness.sql"),
         include_str!("0013_probe.sql"),
+        include_str!("0014_left_alone.sql"),
     ],
     exclusive: true,
     busy: WAIT,

@@ -7,8 +7,9 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Row, params};
+use rusqlite::{Row, Transaction, params};
 
+use super::left_alone::{self, LeftAlone, STANDING};
 use super::past::{GroupEnd, time};
 use super::{Error, Ledger};
 use crate::lead::LeadId;
@@ -98,6 +99,8 @@ pub struct PastRun {
     pub restored: u64,
     /// Groups, or lost leads, that it left alone.
     pub skipped: u64,
+    /// Whether it kept which groups it left alone: runs of older versions did not.
+    pub left_alone_known: bool,
     /// Those that failed, or of which nobody knows.
     pub failed: u64,
     /// Whether it came to everything that it was to do.
@@ -132,7 +135,7 @@ pub struct MergedLead {
 }
 
 /// Each run with the last call and the last end that may be its own.
-const BOUNDS: &str = "WITH bounded AS (
+pub(super) const BOUNDS: &str = "WITH bounded AS (
     SELECT run.*, lead(after_call, 1, 9223372036854775807) OVER (ORDER BY id) AS last_call,
         lead(after_end, 1, 9223372036854775807) OVER (ORDER BY id) AS last_end
     FROM run)";
@@ -140,14 +143,20 @@ const BOUNDS: &str = "WITH bounded AS (
 impl Ledger {
     /// Writes down that a run begins, before anything of it is sent; on disk when it returns.
     pub fn begin_run(&mut self, run: &NewRun<'_>, at: &str) -> Result<RunId, Error> {
+        self.write(|db| begin(db, run, at))
+    }
+
+    /// The same, with the groups that it leaves alone from the beginning.
+    pub fn begin_run_without(
+        &mut self,
+        run: &NewRun<'_>,
+        left_alone: &[LeftAlone],
+        at: &str,
+    ) -> Result<RunId, Error> {
         self.write(|db| {
-            db.execute(
-                "INSERT INTO run (kind, plan, digest, by, begun_at, after_call, after_end)
-                 VALUES (?1, ?2, ?3, ?4, ?5, (SELECT coalesce(max(id), 0) FROM call),
-                     (SELECT coalesce(max(seq), 0) FROM run_end))",
-                params![run.kind.as_str(), run.plan, run.digest, run.by, at],
-            )?;
-            Ok(RunId(db.last_insert_rowid()))
+            let id = begin(db, run, at)?;
+            left_alone::insert(db, id, left_alone, at)?;
+            Ok(id)
         })
     }
 
@@ -170,7 +179,9 @@ impl Ledger {
                      restore_end.at, restore_end.complete, restore_end.restored, restore_end.skipped,
                      restore_end.failed,
                      (SELECT count(DISTINCT lost) FROM restored
-                      WHERE restored.run = bounded.id AND new IS NOT NULL)
+                      WHERE restored.run = bounded.id AND new IS NOT NULL),
+                     CASE WHEN bounded.id > (SELECT run FROM left_alone_since)
+                          THEN (SELECT count(*) FROM {STANDING}) END
                  FROM bounded
                  LEFT JOIN run_end ON bounded.kind = 'merge' AND run_end.seq > after_end AND run_end.seq <= last_end
                  LEFT JOIN restore_end ON restore_end.run = bounded.id
@@ -267,6 +278,16 @@ impl Ledger {
     }
 }
 
+fn begin(db: &Transaction<'_>, run: &NewRun<'_>, at: &str) -> Result<RunId, Error> {
+    db.execute(
+        "INSERT INTO run (kind, plan, digest, by, begun_at, after_call, after_end)
+         VALUES (?1, ?2, ?3, ?4, ?5, (SELECT coalesce(max(id), 0) FROM call),
+             (SELECT coalesce(max(seq), 0) FROM run_end))",
+        params![run.kind.as_str(), run.plan, run.digest, run.by, at],
+    )?;
+    Ok(RunId(db.last_insert_rowid()))
+}
+
 /// A row of [`Ledger::merged_leads`].
 struct MergedRow {
     loser: i64,
@@ -299,6 +320,8 @@ struct RunRow {
     restore_ended_so: [Option<i64>; 3],
     /// Leads that are known to be there anew.
     restored: i64,
+    /// Groups that it kept as left alone; none of a run that did not keep them.
+    left_alone: Option<i64>,
 }
 
 fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
@@ -320,6 +343,7 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         restore_ended: end(13, 14)?,
         restore_ended_so: [row.get(15)?, row.get(16)?, row.get(17)?],
         restored: row.get(18)?,
+        left_alone: row.get(19)?,
     })
 }
 
@@ -332,6 +356,10 @@ fn past_run(row: RunRow) -> Result<PastRun, Error> {
     let ended_at = ended.map(|(at, _)| time(at, of_run)).transpose()?;
     let complete = ended.is_some_and(|(_, complete)| *complete);
     let [mut merged, mut skipped, mut failed] = row.ended_so.map(i64::unsigned_abs);
+    // Also those that the plan itself left alone, and of a run that was killed.
+    if let (RunKind::Merge, Some(left_alone)) = (kind, row.left_alone) {
+        skipped = left_alone.unsigned_abs();
+    }
     let mut restored = row.restored.unsigned_abs();
     if let [Some(ended_restored), Some(ended_skipped), Some(ended_failed)] = row.restore_ended_so {
         restored = ended_restored.unsigned_abs();
@@ -353,6 +381,7 @@ fn past_run(row: RunRow) -> Result<PastRun, Error> {
         removed: row.removed.unsigned_abs(),
         restored,
         skipped,
+        left_alone_known: row.left_alone.is_some(),
         failed,
         complete,
     })

@@ -333,6 +333,7 @@ fn what_an_older_version_gave_back_stays_given_back() {
         ledger
             .db
             .execute_batch(concat!(
+                "DROP TABLE left_alone; DROP TABLE left_alone_since;",
                 "DROP TABLE left_before; DROP TABLE write_end; DROP TABLE not_set_back;",
                 "DROP TABLE witness; DROP TABLE witness_look; DROP TABLE extra_record;",
                 "DROP TABLE row_end; DROP TABLE row_link; DROP TABLE row_call;",

@@ -11,9 +11,10 @@ use super::consent::Confirmed;
 use super::context::{Merge, MergeClient};
 use super::error::Error;
 use super::report::{GroupReport, Outcome, Report};
+use super::run::Run;
 use crate::dedupe::{Plan, PlannedGroup};
 use crate::lead::LeadId;
-use crate::ledger::{GroupEnd, Ledger, NewRun, PastMerge, PlanRuns, RunId, RunKind};
+use crate::ledger::{GroupEnd, Ledger, LeftAlone, NewRun, PastMerge, PlanRuns, RunId, RunKind};
 
 /// How far a kept plan was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +146,18 @@ impl<M: MergeClient> Merge<'_, M> {
             digest: digest.as_deref(),
             by: by.as_deref(),
         };
-        Ok(Some(self.ledger.begin_run(&run, &self.at())?))
+        let left_out = plan.left_out.iter().map(GroupReport::left_out);
+        let left_alone: Vec<LeftAlone> =
+            left_out.filter_map(|report| report.left_alone(None)).collect();
+        Ok(Some(self.ledger.begin_run_without(&run, &left_alone, &self.at())?))
+    }
+
+    /// Keeps the groups that a run left alone since the last time, so that a kill does not lose
+    /// them.
+    pub(super) fn keep_left_alone(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
+        let untold = run.take_untold();
+        let Some(id) = run.id else { return Ok(()) };
+        Ok(self.ledger.keep_left_alone(id, &untold, &self.at())?)
     }
 
     /// Keeps how a run ended, so that the plan can say so later.

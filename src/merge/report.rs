@@ -10,7 +10,7 @@ use super::brakes::Brake;
 use super::error::Error;
 use crate::dedupe::{Dropped, FieldChange, LeftOut, PlannedGroup, Risk};
 use crate::lead::{Lead, LeadId};
-use crate::ledger::RunId;
+use crate::ledger::{LeftAlone, RunId};
 use crate::marketo;
 
 /// Why a group is left that nothing was sent for.
@@ -250,6 +250,17 @@ impl GroupReport {
             rows: BTreeMap::new(),
             surprises: Vec::new(),
         }
+    }
+
+    /// The group for the ledger, where it is left alone. `winner` is the plan's.
+    pub(super) fn left_alone(&self, winner: Option<LeadId>) -> Option<LeftAlone> {
+        if self.outcome != Outcome::Skipped {
+            return None;
+        }
+        let mut leads: Vec<LeadId> = self.winner.iter().chain(&self.losers).copied().collect();
+        leads.sort_unstable();
+        let reason = Some(self.reason.clone().unwrap_or_default());
+        Some(LeftAlone { key: self.key.clone(), winner, leads, reason })
     }
 
     /// Whether no run has come to its end of the group.

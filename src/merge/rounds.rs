@@ -56,12 +56,13 @@ impl<M: MergeClient> Merge<'_, M> {
         };
         let late = LateConsent::new((self.now)(), &self.facts, confirmed.plan());
         let mut run = Run::new(&confirmed, late, watch);
-        run.begun_at = Some((self.now)());
+        (run.id, run.begun_at) = (begun, Some((self.now)()));
         let went = self.rounds(&mut run).await;
         // Also after a failure: what was sent before it is looked at, if it still can be.
         let finished = self.finish(&mut run).await;
         self.holds.end().await;
-        if let Err(error) = went.and(finished) {
+        let told = self.keep_left_alone(&mut run);
+        if let Err(error) = went.and(finished).and(told) {
             run.stopped = Some(Stopped::Failed(error));
         } else if run.stopped.is_none() && self.stop.is_cancelled() {
             // Also where the plan itself was cut short, and has nothing to carry out.
@@ -101,6 +102,7 @@ impl<M: MergeClient> Merge<'_, M> {
                 None => rest.push_back(group),
             }
         }
+        self.keep_left_alone(run)?;
         while run.stopped.is_none() && !self.stop.is_cancelled() && !self.is_braked(run).await? {
             let waiting = run.ready.iter().filter(|work| work.waits_for_a_look()).count();
             let batch = if waiting <= run.ramp.size() && run.to_write.len() <= WAITING {
@@ -156,6 +158,7 @@ impl<M: MergeClient> Merge<'_, M> {
         }
         // Before the look: what it shows is what nobody else is changing.
         self.hold_next(run).await?;
+        self.keep_left_alone(run)?;
         let pending = run.pending.iter().flat_map(Pending::leads);
         let mut ids = leads_of(run.held_leads().chain(pending));
         ids.extend(self.not_seen_yet(ids.len(), run));
@@ -173,11 +176,13 @@ impl<M: MergeClient> Merge<'_, M> {
         for (work, verdict) in taken_in.left {
             run.leave(&work, verdict);
         }
+        self.keep_left_alone(run)?;
         run.to_write.extend(taken_in.again);
         let written = taken_in.written;
         let went = self.verify_next(&look, run).await;
         // What was written after the look cannot be read back from it.
         run.ready.extend(written);
+        self.keep_left_alone(run)?;
         went
     }
 
@@ -368,6 +373,7 @@ impl<M: MergeClient> Merge<'_, M> {
             else {
                 continue;
             };
+            run.untold.push(group.winner);
             let reason = report.reason.take().unwrap_or_default();
             report.reason = Some(format!("{reason}; {}", back.words));
             let left = back.left.iter().cloned();
@@ -375,6 +381,6 @@ impl<M: MergeClient> Merge<'_, M> {
                 .surprises
                 .extend(left.map(|difference| Surprise { difference, fate: Fate::NotSetBack }));
         }
-        Ok(())
+        self.keep_left_alone(run)
     }
 }

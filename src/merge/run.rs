@@ -16,13 +16,15 @@ use super::verdict::Verdict;
 use super::work::{Ramp, Work};
 use crate::dedupe::PlannedGroup;
 use crate::lead::LeadId;
-use crate::ledger::Refusal;
+use crate::ledger::{LeftAlone, Refusal, RunId};
 
 pub(super) use super::report::STOPPED;
 
 /// What a run carries from round to round.
 pub(super) struct Run<'p, 'w> {
     pub(super) confirmed: &'p Confirmed,
+    /// The ledger's number of it; none where there is nothing to carry out.
+    pub(super) id: Option<RunId>,
     pub(super) written: OwnWrites,
     /// What Marketo refused before this run, by the group's key.
     pub(super) refused: BTreeMap<String, Refusal>,
@@ -43,6 +45,8 @@ pub(super) struct Run<'p, 'w> {
     pub(super) failures_in_a_row: usize,
     /// Groups in a row whose winners Marketo did not write, and not for their own sake.
     failed_writes: usize,
+    /// Groups whose endings the ledger does not have as they are now.
+    pub(super) untold: Vec<LeadId>,
     /// How the groups that the run came to ended, by the plan's winner.
     pub(super) endings: BTreeMap<LeadId, GroupReport>,
     pub(super) stopped: Option<Stopped>,
@@ -65,6 +69,7 @@ impl<'p, 'w> Run<'p, 'w> {
     ) -> Self {
         Self {
             confirmed,
+            id: None,
             written: OwnWrites::default(),
             refused: BTreeMap::new(),
             ready: VecDeque::new(),
@@ -77,6 +82,7 @@ impl<'p, 'w> Run<'p, 'w> {
             ramp: Ramp::new(),
             failures_in_a_row: 0,
             failed_writes: 0,
+            untold: Vec::new(),
             endings: BTreeMap::new(),
             stopped: None,
             begun_at: None,
@@ -90,6 +96,17 @@ impl<'p, 'w> Run<'p, 'w> {
     pub(super) fn end(&mut self, group: &PlannedGroup, report: GroupReport) {
         self.watch.group(&report);
         self.endings.insert(group.winner, report);
+        self.untold.push(group.winner);
+    }
+
+    /// The groups left alone that the ledger does not have yet, or not with these words.
+    pub(super) fn take_untold(&mut self) -> Vec<LeftAlone> {
+        let untold: BTreeSet<LeadId> = std::mem::take(&mut self.untold).into_iter().collect();
+        let left = |winner: LeadId| {
+            let report = self.endings.get(&winner)?;
+            report.left_alone(Some(winner))
+        };
+        untold.into_iter().filter_map(left).collect()
     }
 
     /// Adds to the report of the group whose survivor this is.
@@ -101,8 +118,10 @@ impl<'p, 'w> Run<'p, 'w> {
 
     /// The same in words alone. Gives the report; none where no group has this survivor.
     pub(super) fn add_words(&mut self, survivor: LeadId, words: &str) -> Option<&mut GroupReport> {
-        let of_survivor = |report: &&mut GroupReport| report.winner == Some(survivor);
-        let report = self.endings.values_mut().find(of_survivor)?;
+        let of_survivor =
+            |(_, report): &(&LeadId, &mut GroupReport)| report.winner == Some(survivor);
+        let (winner, report) = self.endings.iter_mut().find(of_survivor)?;
+        self.untold.push(*winner);
         report.reason = Some(match report.reason.take() {
             Some(reason) => format!("{reason}; {words}"),
             None => words.to_owned(),

@@ -144,6 +144,11 @@ impl<M: MergeClient> Merge<'_, M> {
         let mut look = look.clone();
         for _ in 0..TRIES {
             standing = self.check(standing, &look, run, &mut taken).await?;
+            // Before the write, during which the process may die.
+            for (work, verdict) in std::mem::take(&mut taken.left) {
+                run.leave(&work, verdict);
+            }
+            self.keep_left_alone(run)?;
             if standing.is_empty() {
                 return Ok(taken);
             }

@@ -12,7 +12,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::history::{GroupHistory, history_of};
+use super::history::{GroupHistory, Written, history_of};
 use crate::dedupe::{Decisions, InstanceProfile, ProfileName};
 use crate::lead::LeadId;
 use crate::ledger::{self, KeptProfile, Ledger, PastRun};
@@ -68,6 +68,8 @@ pub struct Certificate {
     pub price: Option<String>,
     /// The numbers.
     pub totals: Totals,
+    /// Whether the run kept which groups it left alone: those of older versions did not.
+    pub left_alone_known: bool,
     /// Extra records before and after, by the last scan before the run.
     pub rate: Option<Rate>,
     /// The groups, by key.
@@ -130,6 +132,12 @@ pub struct CertifiedGroup {
     pub winner: Option<LeadId>,
     /// The records that are gone.
     pub removed: Vec<LeadId>,
+    /// All its records, as the run took it up.
+    pub leads: Vec<LeadId>,
+    /// When the run decided to leave it alone, where it did and that was kept.
+    pub left_alone_at: Option<DateTime<Utc>>,
+    /// What was written to the record that was to stay, where its merge was not made.
+    pub written: Option<Written>,
     /// When its first merge left.
     pub merged_at: Option<DateTime<Utc>>,
     /// Marketo's ids of the merges.
@@ -215,6 +223,7 @@ pub fn certificate_of(ledger: &Ledger, run: &PastRun, about: &About) -> Result<C
         price: about.price.clone(),
         rate: rate::rate_of(ledger, run, &about.scans_of, &group, totals.removed)?,
         totals,
+        left_alone_known: run.left_alone_known,
         afterwards: afterwards::afterwards_of(&group, &witness),
         witness,
         group,
@@ -301,6 +310,9 @@ fn certified(
         reason: history.reason,
         winner: history.winner,
         removed: history.removed,
+        leads: history.leads,
+        left_alone_at: history.left_alone_at,
+        written: history.written,
         merged_at: history.merged_at,
         request_ids: history.request_ids,
         calls: history.calls,

@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::dedupe::{Dropped, FieldChange, PlannedGroup};
 use crate::lead::LeadId;
-use crate::ledger::{KeptBackup, Ledger, MergedLead, PastRun, Role};
+use crate::ledger::{
+    KeptBackup, Ledger, MergedLead, PastLeftAlone, PastRun, Role, WrittenNotMerged,
+};
 use crate::merge::{Error, planned_groups};
 
 /// A group in a run.
@@ -25,6 +27,12 @@ pub struct GroupHistory {
     pub winner: Option<LeadId>,
     /// The leads that are gone.
     pub removed: Vec<LeadId>,
+    /// All its leads, as the run took it up.
+    pub leads: Vec<LeadId>,
+    /// When the run decided to leave it alone, where it did and that was kept.
+    pub left_alone_at: Option<DateTime<Utc>>,
+    /// What was written to the lead that was to stay, where its merge was not made.
+    pub written: Option<Written>,
     /// When its first merge left.
     pub merged_at: Option<DateTime<Utc>>,
     /// Marketo's ids of the merges.
@@ -46,6 +54,30 @@ pub struct Planned {
     pub fields: Vec<FieldChange>,
     /// The values that the merge destroyed.
     pub dropped: Vec<Dropped>,
+}
+
+/// What was written for a merge that was not made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Written {
+    /// The lead that was written to, or may have been.
+    pub lead: LeadId,
+    /// Whether a look has shown that nothing more of it is to be given back.
+    pub settled: bool,
+    /// The values.
+    pub fields: Vec<WrittenField>,
+}
+
+/// A value that was written for a merge that was not made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WrittenField {
+    /// The field's REST API name.
+    pub name: String,
+    /// What it held; null also where that was erased.
+    pub before: Value,
+    /// What was written.
+    pub after: Value,
+    /// Whether the former value was written again.
+    pub given_back: bool,
 }
 
 /// A lead before its merge.
@@ -75,10 +107,13 @@ pub fn history_of(
     let of_run = |merged: &MergedLead| merged.run == Some(run.id);
     let merged: Vec<MergedLead> = ledger.merged_leads()?.into_iter().filter(of_run).collect();
     let ends = ledger.ends_of_run(run.id)?;
+    let left_alone = ledger.left_alone_of(run.id)?.unwrap_or_default();
+    let written = ledger.written_not_merged(run.id)?;
     let winners: Vec<LeadId> = ends
         .iter()
         .map(|end| end.winner)
         .chain(merged.iter().map(|merged| merged.winner))
+        .chain(written.iter().map(|written| written.lead))
         .collect();
     // A plan of another version tells nothing of its groups; the calls and the backups still do.
     let planned = planned_groups(ledger, plan, &winners)?;
@@ -91,6 +126,7 @@ pub fn history_of(
         let entry = groups.entry(group.key.as_str().to_owned()).or_insert_with(|| empty(group));
         (entry.outcome, entry.reason) = (end.outcome, end.reason);
     }
+    add_left_alone(&mut groups, left_alone);
     for one in merged {
         let of_key = |group: &&&PlannedGroup| group.key.as_str() == one.key;
         let entry = groups.entry(one.key.clone()).or_insert_with(|| {
@@ -107,9 +143,26 @@ pub fn history_of(
             entry.calls.push(one.call);
         }
     }
+    for one in written {
+        let key = by_winner.get(&one.lead).map(|group| group.key.as_str().to_owned());
+        let backed_up = || before.iter().find(|(_, leads)| leads.contains_key(&one.lead));
+        let key = key.or_else(|| backed_up().map(|(key, _)| key.clone()));
+        let entry = groups.entry(key.unwrap_or_default());
+        let entry = entry.or_insert_with_key(|key| match by_winner.get(&one.lead) {
+            Some(group) => empty(group),
+            None => GroupHistory { winner: Some(one.lead), ..unplanned(key) },
+        });
+        entry.written = Some(written_of(one));
+    }
     for (key, group) in &mut groups {
         group.before = before.remove(key).unwrap_or_default().into_values().collect();
         group.removed.sort_unstable();
+        if group.leads.is_empty() {
+            let known = group.before.iter().map(|lead| lead.id);
+            let leads: BTreeSet<LeadId> =
+                known.chain(group.winner).chain(group.removed.iter().copied()).collect();
+            group.leads = leads.into_iter().collect();
+        }
         if group.outcome == UNKNOWN && is_all_gone(group) {
             "merged".clone_into(&mut group.outcome);
         }
@@ -127,15 +180,46 @@ pub fn history_of(
 /// How a group ended that its run did not come to the end of.
 const UNKNOWN: &str = "unknown";
 
+/// How a group ended that was left alone.
+const SKIPPED: &str = "skipped";
+
 fn is_all_gone(group: &GroupHistory) -> bool {
     let losers = group.before.iter().filter(|lead| Some(lead.id) != group.winner);
     let gone: BTreeSet<LeadId> = group.removed.iter().copied().collect();
     !gone.is_empty() && losers.map(|lead| lead.id).all(|id| gone.contains(&id))
 }
 
+/// Those that the run left alone, also the ones that it was not to merge.
+fn add_left_alone(groups: &mut BTreeMap<String, GroupHistory>, left_alone: Vec<PastLeftAlone>) {
+    for PastLeftAlone { group, at } in left_alone {
+        let entry = groups.entry(group.key).or_insert_with_key(|key| unplanned(key));
+        SKIPPED.clone_into(&mut entry.outcome);
+        entry.reason = group.reason;
+        entry.winner = group.winner;
+        entry.leads = group.leads;
+        entry.left_alone_at = Some(at);
+    }
+}
+
+fn written_of(one: WrittenNotMerged) -> Written {
+    let field = |value: crate::ledger::WrittenValue| WrittenField {
+        name: value.name,
+        before: value.before,
+        after: value.after,
+        given_back: value.given_back,
+    };
+    Written {
+        lead: one.lead,
+        settled: one.looked,
+        fields: one.values.into_iter().map(field).collect(),
+    }
+}
+
 fn empty(group: &PlannedGroup) -> GroupHistory {
     let planned = Planned { fields: group.changes.clone(), dropped: group.dropped.clone() };
-    GroupHistory { winner: Some(group.winner), planned, ..unplanned(group.key.as_str()) }
+    let mut leads: Vec<LeadId> = group.leads().collect();
+    leads.sort_unstable();
+    GroupHistory { winner: Some(group.winner), leads, planned, ..unplanned(group.key.as_str()) }
 }
 
 fn unplanned(key: &str) -> GroupHistory {
@@ -145,6 +229,9 @@ fn unplanned(key: &str) -> GroupHistory {
         reason: None,
         winner: None,
         removed: Vec::new(),
+        leads: Vec::new(),
+        left_alone_at: None,
+        written: None,
         merged_at: None,
         request_ids: Vec::new(),
         calls: Vec::new(),

@@ -50,6 +50,7 @@ struct Document<'a> {
     backups: usize,
     leads: &'a std::collections::BTreeSet<u64>,
     plans: &'a std::collections::BTreeSet<String>,
+    left_alone: usize,
 }
 
 pub(super) fn run(context: &mut Context, args: &EraseArgs) -> Result<Exit, Failure> {
@@ -69,7 +70,7 @@ pub(super) fn run(context: &mut Context, args: &EraseArgs) -> Result<Exit, Failu
     } else {
         ledger.would_erase(&what)?
     };
-    let ErasedValues { backups, leads, plans } = &erased;
+    let ErasedValues { backups, leads, plans, left_alone } = &erased;
     if args.json {
         context.ui.json(&Document {
             schema: "mkto-audit/backup-erase/1",
@@ -77,14 +78,16 @@ pub(super) fn run(context: &mut Context, args: &EraseArgs) -> Result<Exit, Failu
             backups: *backups,
             leads,
             plans,
+            left_alone: *left_alone,
         })?;
         return Ok(Exit::Done);
     }
     let done = if args.confirm { "erased" } else { "would be erased" };
     context.ui.print(&format!(
-        "{} of {} {done}; {} cannot be carried out any more\n",
+        "{} of {} {done}, and the key and reason of {} that runs left alone; {} cannot be carried out any more\n",
         counted_of(*backups, "backup"),
         counted_of(leads.len(), "record"),
+        counted_of(*left_alone, "group"),
         counted_of(plans.len(), "plan"),
     ))?;
     if !args.confirm {

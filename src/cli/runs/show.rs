@@ -19,9 +19,19 @@ pub(super) fn lines(group: &GroupHistory) -> Vec<String> {
             };
             format!("{key}: {} went into {winner}{at}{request}", ids(&group.removed))
         }
+        _ if group.outcome == "skipped" => format!("{key}: left alone: {}", ids(&group.leads)),
         _ => format!("{key}: {}", group.outcome.replace('_', " ")),
     }];
     lines.extend(group.reason.iter().map(|reason| format!("    {reason}")));
+    if let Some(written) = &group.written {
+        let back = if written.settled { "settled" } else { "to be given back by the next run" };
+        lines.push(format!("    lead {} was written to, and not merged: {back}", written.lead));
+        lines.extend(written.fields.iter().map(|field| {
+            let (before, after) = (shown(&field.before), shown(&field.after));
+            let given = if field.given_back { ", given back" } else { "" };
+            format!("        {}: {before} → {after}{given}", field.name)
+        }));
+    }
     for lead in &group.before {
         let values = if lead.erased {
             "its values were erased".to_owned()

@@ -1,6 +1,7 @@
 //! A certificate as CSV: a row a field of each survivor, a row a list and a program that its
-//! records were in, one of what of these is not known, and one of each group that has none of them.
-//! At the end the lists and programs in all.
+//! records were in, one of what of these is not known, one of each value that was written for a
+//! merge that was not made, and one of each group that has none of them. At the end the lists and
+//! programs in all.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -8,15 +9,19 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use super::{Certificate, CertifiedGroup, Counted, GroupAfterwards};
+use crate::lead::LeadId;
+use crate::repair::{Written, WrittenField};
 use crate::table::harmless;
 
-const HEADER: [&str; 14] = [
+const HEADER: [&str; 16] = [
     "run",
     "key",
     "outcome",
     "reason",
     "survivor",
     "removed",
+    "records",
+    "left_alone_at",
     "request_ids",
     "marketo",
     "field",
@@ -42,7 +47,9 @@ pub fn write(certificate: &Certificate, out: &mut dyn Write) -> io::Result<()> {
                 group.outcome.clone(),
                 harmless(group.reason.as_deref().unwrap_or_default()).into_owned(),
                 group.winner.map(|id| id.to_string()).unwrap_or_default(),
-                group.removed.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+                ids(&group.removed),
+                ids(&group.leads),
+                group.left_alone_at.map(|at| at.to_rfc3339()).unwrap_or_default(),
                 group.request_ids.join(" "),
                 seen.map(|seen| seen.marketo.clone()).unwrap_or_default(),
             ];
@@ -52,7 +59,7 @@ pub fn write(certificate: &Certificate, out: &mut dyn Write) -> io::Result<()> {
     let all = &certificate.afterwards;
     for fields in members(&all.lists, &all.programs) {
         let run = certificate.run.to_string();
-        let mut of_all: [String; 8] = Default::default();
+        let mut of_all: [String; 10] = Default::default();
         let [first, _, outcome, ..] = &mut of_all;
         (*first, *outcome) = (run, "total".to_owned());
         csv.write_record(of_all.iter().chain(&fields).chain([&String::new()]))?;
@@ -93,14 +100,11 @@ fn rows(group: &CertifiedGroup, seen: Option<&GroupAfterwards>) -> Vec<[String; 
         "not_known".clone_into(verdict);
         members.push(row);
     }
-    if group.fields.is_empty() && members.is_empty() {
+    let written = group.written.iter().flat_map(written);
+    let written: Vec<[String; 5]> = written.collect();
+    if group.fields.is_empty() && members.is_empty() && written.is_empty() {
         return vec![Default::default()];
     }
-    let text = |value: &Value| match value {
-        Value::Null => String::new(),
-        Value::String(text) => harmless(text).into_owned(),
-        other => other.to_string(),
-    };
     let row = |field: &crate::merge::FieldProof| {
         let before: Vec<String> =
             field.before.iter().map(|(lead, value)| format!("{lead}: {}", plain(value))).collect();
@@ -113,7 +117,34 @@ fn rows(group: &CertifiedGroup, seen: Option<&GroupAfterwards>) -> Vec<[String; 
             field.verdict.as_str().to_owned(),
         ]
     };
-    group.fields.iter().map(row).chain(members).collect()
+    group.fields.iter().map(row).chain(written).chain(members).collect()
+}
+
+/// A row a value that was written for a merge that was not made.
+fn written(written: &Written) -> Vec<[String; 5]> {
+    let row = |field: &WrittenField| {
+        let back = match (field.given_back, written.settled) {
+            (true, _) => "written_and_given_back",
+            (false, true) => "written_and_settled",
+            (false, false) => "written_and_open",
+        };
+        let before = format!("{}: {}", written.lead, plain(&field.before));
+        let before = harmless(&before).into_owned();
+        [field.name.clone(), before, String::new(), text(&field.after), back.to_owned()]
+    };
+    written.fields.iter().map(row).collect()
+}
+
+fn ids(ids: &[LeadId]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => harmless(text).into_owned(),
+        other => other.to_string(),
+    }
 }
 
 fn plain(value: &Value) -> String {

@@ -17,8 +17,10 @@ use crate::merge::{FieldProof, FieldVerdict};
 use crate::terminal::{count, counted, moment};
 
 mod later;
+mod left_alone;
 
 use later::{CountedRow, RateRow, when};
+use left_alone::{LeftRow, is_left_alone};
 
 const STYLE: &str = include_str!("../../../templates/certificate.css");
 /// What stands around the certificate's JSON in the page.
@@ -43,6 +45,8 @@ struct Page {
     counted: Vec<CountedRow>,
     rates: Vec<RateRow>,
     groups: Vec<GroupRows>,
+    left_words: String,
+    left_alone: Vec<LeftRow>,
     seal: String,
     last: String,
 }
@@ -106,7 +110,9 @@ fn page(certificate: &Certificate) -> Page {
         members: later::members(all),
         counted: later::counted_rows(all),
         rates: later::rate_rows(certificate.rate.as_ref()),
-        groups: certificate.group.iter().map(rows).collect(),
+        groups: certificate.group.iter().filter(|group| !is_left_alone(group)).map(rows).collect(),
+        left_words: left_alone::in_words(certificate),
+        left_alone: left_alone::rows(certificate),
         seal: certificate.chain.seal.clone(),
         last: certificate.chain.last.clone(),
     }
@@ -169,7 +175,12 @@ fn facts(certificate: &Certificate) -> Vec<(&'static str, String)> {
         .as_ref()
         .map_or_else(|| "by nobody; none was needed".to_owned(), signed);
     facts.push(("Approved", approved));
-    facts.push(("Run by", certificate.by.clone().unwrap_or_else(|| "not known".to_owned())));
+    facts.push((
+        "Run by",
+        certificate.by.clone().unwrap_or_else(|| {
+            "not known: neither a flag nor the environment named anybody".to_owned()
+        }),
+    ));
     let ended = certificate.ended_at.map_or_else(|| "no end".to_owned(), moment);
     facts.push(("From, to", format!("{}, {ended}", moment(certificate.begun_at))));
     facts
@@ -180,7 +191,14 @@ fn numbers(certificate: &Certificate) -> Vec<(String, &'static str)> {
     let mut numbers = vec![
         (count(totals.merged), "groups merged"),
         (count(totals.removed), "records removed"),
-        (count(totals.skipped), "groups left alone"),
+        (
+            count(totals.skipped),
+            if certificate.left_alone_known {
+                "groups left alone"
+            } else {
+                "groups left alone that are known of"
+            },
+        ),
         (count(totals.failed), "groups failed or not known"),
     ];
     for verdict in FieldVerdict::ALL {
@@ -262,6 +280,7 @@ fn group_rows(group: &CertifiedGroup, seen: Option<&GroupAfterwards>) -> GroupRo
             rows.object, rows.moved, rows.verified
         )
     }));
+    lines.extend(group.written.iter().flat_map(left_alone::written));
     let (still, happened): (Vec<_>, Vec<_>) =
         group.fields.iter().partition(|field| field.verdict == FieldVerdict::Kept && !field.mended);
     let kept = (!still.is_empty())
