@@ -253,8 +253,8 @@ fn lists_and_programs_are_counted_before_and_after_with_their_collisions() {
         ",seen,list Newsletter,2,1,1,carried,",
         ",seen,program Webinar,2,1,1,carried,",
         ",seen,success in program Webinar,1,1,1,carried,",
-        "1,,total,,,,,,list Newsletter,3,2,2,carried,\r\n",
-        "1,,total,,,,,,program Webinar,3,2,2,carried,\r\n",
+        "1,,total,,,,,,,,list Newsletter,3,2,2,carried,\r\n",
+        "1,,total,,,,,,,,program Webinar,3,2,2,carried,\r\n",
     ] {
         assert!(csv.contains(row), "{row}: {csv}");
     }

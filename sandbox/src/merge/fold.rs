@@ -107,7 +107,11 @@ fn told(
             ..call
         }),
         "other_user" | "other_call" if !world.log.has_merges_by_calls() => Some(call),
-        "other_user" => Some(Call { user: "somebody@example.org".into(), ..call }),
+        "other_user" => Some(Call {
+            user: "somebody@example.org".into(),
+            request_id: "2#18000000000".into(),
+            ..call
+        }),
         "other_call" => Some(Call { request_id: "1#18000000000".into(), ..call }),
         "other_records" => {
             merged.push(STRANGER);
