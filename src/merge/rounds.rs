@@ -159,6 +159,9 @@ impl<M: MergeClient> Merge<'_, M> {
         // Before the look: what it shows is what nobody else is changing.
         self.hold_next(run).await?;
         self.keep_left_alone(run)?;
+        if !self.see_rows_again(run).await? {
+            return Ok(());
+        }
         let pending = run.pending.iter().flat_map(Pending::leads);
         let mut ids = leads_of(run.held_leads().chain(pending));
         ids.extend(self.not_seen_yet(ids.len(), run));
@@ -253,7 +256,12 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 
     /// Ends a group. A part of it may be merged already; nothing more is.
-    fn end_alone<'p>(&self, mut work: Work<'p>, verdict: Verdict, run: &mut Run<'p, '_>) {
+    pub(super) fn end_alone<'p>(
+        &self,
+        mut work: Work<'p>,
+        verdict: Verdict,
+        run: &mut Run<'p, '_>,
+    ) {
         if work.has_merged() {
             work.cut_short = Some(verdict.why);
             work.steps.clear();
@@ -270,6 +278,7 @@ impl<M: MergeClient> Merge<'_, M> {
         while let Some(mut work) = ready.pop_front() {
             if seen == 0
                 || !work.held
+                || !work.rows_seen
                 || !work.waits_for_a_look()
                 || !look.asked_for(work.leads_left())
             {
@@ -358,12 +367,11 @@ impl<M: MergeClient> Merge<'_, M> {
     pub(super) async fn give_back_all(&mut self, run: &mut Run<'_, '_>) -> Result<(), Error> {
         let plan = run.confirmed.plan();
         let winners = std::mem::take(&mut run.rows_to_give_back);
-        for (winner, back) in self.give_rows_back(&plan.id, &winners).await? {
-            let Some(report) = run.endings.get_mut(&winner) else { continue };
-            if !back.words.is_empty() {
-                let reason = report.reason.take().unwrap_or_default();
-                report.reason = Some(format!("{reason}; {}", back.words));
-            }
+        let mut rows_back = self.give_rows_back(&plan.id, &winners).await?;
+        for group in plan.groups.iter().filter(|group| winners.contains(&group.winner)) {
+            let left = self.rows_left(&plan.id, group.winner)?;
+            let back = rows_back.remove(&group.winner).unwrap_or_default();
+            run.tell_rows_back(group, back, left);
         }
         let groups = std::mem::take(&mut run.to_give_back);
         let told = self.give_back(&plan.id, &groups).await?;

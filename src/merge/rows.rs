@@ -13,9 +13,11 @@
 //! (law 9).
 
 mod after;
+mod again;
 mod before;
 mod link;
 mod settle;
 mod wish;
 
 pub(super) use before::Moved;
+pub(super) use wish::RowsBack;

@@ -11,6 +11,7 @@ use super::leads::members;
 use super::outcome::{ending, in_words};
 use super::own_writes::OwnWrites;
 use super::report::{GroupReport, Outcome, Stopped, Surprise, Watch};
+use super::rows::RowsBack;
 use super::settle::{Pending, Settled};
 use super::verdict::Verdict;
 use super::work::{Ramp, Work};
@@ -163,6 +164,36 @@ impl<'p, 'w> Run<'p, 'w> {
         self.end(work.group, report);
     }
 
+    /// What became of rows that were to be linked back; `left` of them hang on the winner still, or
+    /// may. A group whose rows did not all come back failed, however far it came.
+    pub(super) fn tell_rows_back(&mut self, group: &PlannedGroup, back: RowsBack, left: usize) {
+        let mut words = back.words;
+        let is_told = !words.is_empty();
+        if left > 0 && !is_told {
+            words = format!(
+                "{} of custom objects that this program linked to lead {} may still hang on it; the next run links them back",
+                crate::terminal::counted_of(left, "row"),
+                group.winner
+            );
+        }
+        if words.is_empty() {
+            return;
+        }
+        let failed = left > 0 || !back.all;
+        let Some(report) = self.endings.get_mut(&group.winner) else {
+            if failed {
+                let why = format!("{STOPPED}; {words}");
+                self.end(group, GroupReport::ended(group, Outcome::Failed, Some(why)));
+            }
+            return;
+        };
+        let reason = report.reason.take().map(|reason| format!("{reason}; ")).unwrap_or_default();
+        report.reason = Some(format!("{reason}{words}"));
+        if failed && report.outcome == Outcome::Skipped {
+            report.outcome = Outcome::Failed;
+        }
+    }
+
     /// A group none of whose calls is to be made or settled any more comes to its end. `not_shown`
     /// says why it cannot be shown who merged the leads of a call, by the group's winner.
     pub(super) fn end_sent(&mut self, work: &Work<'p>, not_shown: &BTreeMap<LeadId, String>) {
@@ -192,9 +223,14 @@ impl<'p, 'w> Run<'p, 'w> {
     /// The leads that the next look asks for: of the groups whose keys are held.
     pub(super) fn held_leads(&self) -> impl Iterator<Item = LeadId> {
         let written_to = self.to_write.iter().filter(|work| work.held);
-        let next = self.ready.iter().filter(|work| work.held && work.waits_for_a_look());
-        let next = next.take(self.ramp.size()).flat_map(Work::leads_left);
+        let next = self.next_held().flat_map(Work::leads_left);
         next.chain(written_to.flat_map(|work| members(work.group)))
+    }
+
+    /// The groups that the next look may verify.
+    pub(super) fn next_held(&self) -> impl Iterator<Item = &Work<'p>> {
+        let next = self.ready.iter().filter(|work| work.held && work.waits_for_a_look());
+        next.take(self.ramp.size())
     }
 
     /// How many more groups the ramp allows next than wait for it.

@@ -49,6 +49,8 @@ pub(super) struct Work<'p> {
     pub(super) has_moved_rows: bool,
     /// Whether they were seen there.
     pub(super) rows_read_back: bool,
+    /// Whether its rows were looked for in this round, and nothing is to be done about them.
+    pub(super) rows_seen: bool,
     /// Of its leads as they were before anything was written.
     pub(super) digest: String,
     /// Why the rest is left, where some of it is done.
@@ -75,6 +77,7 @@ impl<'p> Work<'p> {
             rows_of_winner: BTreeSet::new(),
             has_moved_rows: false,
             rows_read_back: false,
+            rows_seen: false,
             digest: String::new(),
             cut_short: None,
         }

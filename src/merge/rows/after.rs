@@ -109,12 +109,13 @@ impl<M: MergeClient> Merge<'_, M> {
             strays.extend(rows.iter().filter_map(|row| {
                 let guid = row.get(GUID).and_then(Value::as_str)?.to_owned();
                 Some(Wish {
-                    call: None,
+                    calls: Vec::new(),
                     plan: one.pending.plan.to_owned(),
                     object: object.clone(),
                     field: field.clone(),
                     guid,
                     winner,
+                    was: winner,
                     from: winner,
                     to: survivor,
                     purpose: RowPurpose::Follow,
@@ -146,8 +147,17 @@ impl<M: MergeClient> Merge<'_, M> {
         self.link_back(moved).await
     }
 
-    /// The same of what earlier runs left: rows whose lead was merged since are looked for on the
-    /// record that stayed.
+    /// How many rows that were moved for a group nothing has settled: each once.
+    pub(in crate::merge) fn rows_left(&self, plan: &str, winner: LeadId) -> Result<usize, Error> {
+        let moved = self.ledger.unsettled_rows(Some(&[winner]))?;
+        let of_plan = moved.iter().filter(|moved| moved.plan == plan);
+        let rows: BTreeSet<(&str, String)> =
+            of_plan.map(|moved| (moved.object.as_str(), folded(&moved.row.guid))).collect();
+        Ok(rows.len())
+    }
+
+    /// Links the rows back that earlier runs left. Those whose lead was merged since are looked for
+    /// on the record that stayed.
     pub(in crate::merge) async fn give_earlier_rows_back(
         &mut self,
     ) -> Result<(usize, Vec<String>), Error> {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::link::{LAG, Linked, folded};
+use super::link::{LAG, Linked, Place, folded};
 use crate::dedupe::{LeadRows, PlannedGroup, Policy, Reason, why_rows_stay};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{LinkedRow, NewRows, RowPurpose};
@@ -59,10 +59,16 @@ impl<M: MergeClient> Merge<'_, M> {
     ) -> Result<BTreeMap<LeadId, Moved>, Error> {
         let mut failures = Failures::new();
         let mut too_old = BTreeSet::new();
-        for rows in calls_of(groups) {
+        for mut rows in calls_of(groups) {
+            if too_old.is_empty() {
+                self.leave_relinked(&mut rows, groups, &mut failures, &mut too_old).await?;
+            }
             let winners: BTreeSet<LeadId> = rows.rows.iter().map(|row| row.winner).collect();
             if !too_old.is_empty() {
                 too_old.extend(winners);
+                continue;
+            }
+            if rows.rows.is_empty() {
                 continue;
             }
             let linked = self.link_rows(gate, plan, &rows).await?;
@@ -72,6 +78,9 @@ impl<M: MergeClient> Merge<'_, M> {
             }
             for work in groups.iter_mut().filter(|work| winners.contains(&work.group.winner)) {
                 work.has_moved_rows = true;
+                if let Linked::Done(refused) = &linked {
+                    keep_as_moved(work, &rows, refused);
+                }
             }
             match linked {
                 Linked::Done(refused) => {
@@ -109,6 +118,45 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(moved.collect())
     }
 
+    /// Looks at the rows of a call just before it leaves. What somebody has linked to another lead
+    /// since it was found is not taken from there: nothing more of its group is moved, and the
+    /// group is left alone.
+    async fn leave_relinked(
+        &mut self,
+        rows: &mut NewRows,
+        groups: &mut [Work<'_>],
+        failures: &mut Failures,
+        too_old: &mut BTreeSet<LeadId>,
+    ) -> Result<(), Error> {
+        let guids: Vec<String> = rows.rows.iter().map(|row| row.guid.clone()).collect();
+        let Some(places) = self.places(&rows.object, &rows.field, &guids).await? else {
+            too_old.extend(rows.rows.iter().map(|row| row.winner));
+            return Ok(());
+        };
+        let mut there = BTreeSet::new();
+        for row in &rows.rows {
+            let why = match places.get(&folded(&row.guid)) {
+                Some(Place::On(Some(lead))) if *lead == row.was => continue,
+                // It needs no move, and where it was not moved by this program it is not given back.
+                Some(Place::On(Some(lead))) if *lead == row.becomes => {
+                    there.insert(row.guid.clone());
+                    continue;
+                }
+                Some(Place::On(Some(lead))) => format!("it is linked to lead {lead} by now"),
+                Some(Place::On(None)) => "it is linked to no lead by now".to_owned(),
+                Some(Place::Unreadable(why)) => why.clone(),
+                Some(Place::Gone) | None => "it is not there any more".to_owned(),
+            };
+            let why = not_linked(&rows.object, row, &why);
+            failures.entry(row.winner).or_insert((why, false));
+        }
+        rows.rows.retain(|row| !failures.contains_key(&row.winner) && !there.contains(&row.guid));
+        for work in groups {
+            work.rows.retain(|row| row.object != rows.object || !there.contains(&row.guid));
+        }
+        Ok(())
+    }
+
     /// Looks for the rows of groups on the records that stay. What is not there is looked for
     /// again; what came to a loser meanwhile is moved under the next look.
     async fn read_rows_back(
@@ -134,7 +182,7 @@ impl<M: MergeClient> Merge<'_, M> {
             }
             let planned: Vec<&PlannedGroup> = open.iter().map(|work| work.group).collect();
             let objects: BTreeSet<String> =
-                open.iter().flat_map(|work| &work.rows).map(|row| row.object.clone()).collect();
+                open.iter().flat_map(|work| objects_of(work)).map(str::to_owned).collect();
             let nothing = BTreeMap::new();
             let is_asked = |object: &str| objects.contains(object);
             let finding = self.custom_objects.find_of(self.marketo, &planned, &nothing, is_asked);
@@ -173,6 +221,22 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 }
 
+/// Rows that Marketo has linked are not sent again where another call of their group is.
+fn keep_as_moved(work: &mut Work<'_>, call: &NewRows, refused: &BTreeMap<String, String>) {
+    let is_done = |row: &RowMove| {
+        let is_it = |sent: &LinkedRow| sent.guid == row.guid && !refused.contains_key(&sent.guid);
+        row.object == call.object && call.rows.iter().any(is_it)
+    };
+    let (done, rest) = std::mem::take(&mut work.rows).into_iter().partition(is_done);
+    work.rows = rest;
+    work.moved_rows.extend::<Vec<RowMove>>(done);
+}
+
+/// The objects of the rows of a group, moved or not.
+fn objects_of<'w>(work: &'w Work<'_>) -> impl Iterator<Item = &'w str> {
+    work.moved_rows.iter().chain(&work.rows).map(|row| row.object.as_str())
+}
+
 /// What a read says of the rows of a group that were moved.
 enum Judged {
     /// They are on the record that stays, and no row that can move is on a loser.
@@ -194,7 +258,7 @@ fn judge(work: &Work<'_>, now: &GroupRows) -> Judged {
         .collect();
     let there: BTreeSet<(String, String)> =
         now.on_winner.iter().map(|(object, guid)| (object.clone(), folded(guid))).collect();
-    let objects: BTreeSet<&str> = work.rows.iter().map(|row| row.object.as_str()).collect();
+    let objects: BTreeSet<&str> = objects_of(work).collect();
     let former = work.rows_of_winner.iter().filter(|(object, _)| objects.contains(object.as_str()));
     let lost = former.filter(|(object, guid)| !there.contains(&(object.clone(), folded(guid))));
     let lost: Vec<&str> = lost.map(|(object, _)| object.as_str()).collect();
@@ -254,7 +318,7 @@ fn not_linked(object: &str, row: &LinkedRow, why: &str) -> String {
 }
 
 /// Rows that could move are not to.
-fn leave(found: &mut GroupRows) {
+pub(super) fn leave(found: &mut GroupRows) {
     found.moves.clear();
     for rows in found.rows.iter_mut().filter(|rows| rows.stays.is_none()) {
         let LeadRows { object, lead, count, .. } = rows;

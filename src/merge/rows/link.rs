@@ -138,7 +138,9 @@ impl<M: MergeClient> Merge<'_, M> {
             let missing =
                 rows.rows.iter().filter(|row| place(row) != Some(&Place::On(Some(row.becomes))));
             let missing: Vec<&LinkedRow> = missing.collect();
-            if missing.is_empty() || looked_at >= over_at {
+            // A row that is linked back may have hung there all the time: that shows nothing.
+            let shows = !matches!(rows.purpose, RowPurpose::GiveBack | RowPurpose::Follow);
+            if missing.is_empty() && shows || looked_at >= over_at {
                 let is_unreadable =
                     |row: &&&LinkedRow| matches!(place(row), None | Some(Place::Unreadable(_)));
                 // What cannot be looked at may have been done.

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::link::{LAG, Linked, Places, folded};
-use super::wish::{RowFate, Wish, calls_of, standing};
+use super::link::{LAG, Linked, Place, Places, folded};
+use super::wish::{RowFate, Wish, calls_of, each_once, standing};
 use crate::lead::LeadId;
 use crate::ledger::{RowEnd, RowPurpose};
 use crate::marketo::UntilStopped;
@@ -24,10 +24,13 @@ impl<M: MergeClient> Merge<'_, M> {
         &mut self,
         wishes: Vec<Wish>,
     ) -> Result<Option<Vec<(Wish, RowFate)>>, Error> {
+        let (once, later) = each_once(wishes);
         let mut aside = Vec::new();
-        let settled = self.settle_rows_held(wishes, &mut aside).await;
+        let settled = self.settle_rows_held(once, &mut aside).await;
         self.holds.release(aside).await;
-        settled
+        let why = "it was moved twice, and only the second move is settled yet";
+        let later = later.into_iter().map(|wish| (wish, RowFate::Stuck(why.to_owned())));
+        Ok(settled?.map(|done| done.into_iter().chain(later).collect()))
     }
 
     async fn settle_rows_held(
@@ -38,6 +41,8 @@ impl<M: MergeClient> Merge<'_, M> {
         let mut done = Vec::new();
         let mut asked: BTreeSet<(String, String)> = BTreeSet::new();
         let mut stuck: BTreeMap<(String, String), String> = BTreeMap::new();
+        // Rows of which no read can be older than the call that moved them.
+        let mut sure: BTreeSet<(String, String)> = BTreeSet::new();
         for _ in 0..TRIES {
             let ids: BTreeSet<LeadId> = open.iter().map(|wish| wish.to).collect();
             let ids: Vec<LeadId> = ids.into_iter().collect();
@@ -48,7 +53,10 @@ impl<M: MergeClient> Merge<'_, M> {
             for wish in open {
                 let place = places.get(&wish.object).and_then(|of| of.get(&folded(&wish.guid)));
                 let lives = look.leads.contains_key(&wish.to);
-                let fate = standing(&wish, place, lives)
+                if place == Some(&Place::On(Some(wish.from))) {
+                    sure.insert(wish.id());
+                }
+                let fate = standing(&wish, place, lives, sure.contains(&wish.id()))
                     .or_else(|| Some(RowFate::Stuck(stuck.get(&wish.id())?.clone())));
                 match fate {
                     Some(fate) => {
@@ -88,8 +96,9 @@ impl<M: MergeClient> Merge<'_, M> {
                     Linked::Done(refused) => {
                         for row in &rows.rows {
                             let id = (rows.object.clone(), folded(&row.guid));
-                            if let Some(why) = refused.get(&row.guid) {
-                                stuck.insert(id.clone(), why.clone());
+                            match refused.get(&row.guid) {
+                                Some(why) => drop(stuck.insert(id.clone(), why.clone())),
+                                None => drop(sure.insert(id.clone())),
                             }
                             asked.insert(id);
                         }
@@ -128,7 +137,6 @@ impl<M: MergeClient> Merge<'_, M> {
 
     /// A row that needs nothing more; one that is stuck stays in mind.
     fn end_wish(&mut self, wish: &Wish, fate: &RowFate) -> Result<(), Error> {
-        let Some(call) = wish.call else { return Ok(()) };
         let (how, why) = match fate {
             RowFate::There if wish.purpose == RowPurpose::Follow => {
                 (RowEnd::Merged, "a look showed it on the record that stayed")
@@ -140,6 +148,9 @@ impl<M: MergeClient> Merge<'_, M> {
             RowFate::Stuck(_) => return Ok(()),
         };
         let guid = std::slice::from_ref(&wish.guid);
-        Ok(self.ledger.end_rows(call, guid, (how, why), &self.at())?)
+        for call in &wish.calls {
+            self.ledger.end_rows(*call, guid, (how, why), &self.at())?;
+        }
+        Ok(())
     }
 }

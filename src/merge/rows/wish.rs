@@ -15,13 +15,15 @@ use crate::merge::report::{Difference, Fate, RowsProof, Surprise};
 /// A row, and the lead on which it is to be.
 #[derive(Debug, Clone)]
 pub(super) struct Wish {
-    /// The call that moved it; none of a row that a merge left behind.
-    pub(super) call: Option<CallId>,
+    /// The calls that moved it, the last one first; none of a row that a merge left behind.
+    pub(super) calls: Vec<CallId>,
     pub(super) plan: String,
     pub(super) object: String,
     pub(super) field: String,
     pub(super) guid: String,
     pub(super) winner: LeadId,
+    /// The lead that it hung on before it was moved.
+    pub(super) was: LeadId,
     /// Where it hangs, unless somebody moved it.
     pub(super) from: LeadId,
     pub(super) to: LeadId,
@@ -56,8 +58,9 @@ pub(in crate::merge) struct RowsBack {
 impl Wish {
     pub(super) fn of(moved: MovedRow, to: LeadId, purpose: RowPurpose) -> Self {
         let MovedRow { call, plan, object, field, row } = moved;
-        let LinkedRow { guid, winner, becomes, .. } = row;
-        Self { call: Some(call), plan, object, field, guid, winner, from: becomes, to, purpose }
+        let LinkedRow { guid, winner, was, becomes } = row;
+        let (calls, from) = (vec![call], becomes);
+        Self { calls, plan, object, field, guid, winner, was, from, to, purpose }
     }
 
     pub(super) fn id(&self) -> (String, String) {
@@ -65,11 +68,41 @@ impl Wish {
     }
 }
 
-/// What a look says of a row; none where it is to be linked. Pure.
-pub(super) fn standing(wish: &Wish, place: Option<&Place>, lives: bool) -> Option<RowFate> {
+/// Each row once, as its last call moved it: no call may name a row twice. What the last call moved
+/// on from another lead than the one before it linked it to, comes second.
+pub(super) fn each_once(wishes: Vec<Wish>) -> (Vec<Wish>, Vec<Wish>) {
+    let mut once: BTreeMap<(String, String), Wish> = BTreeMap::new();
+    let mut later = Vec::new();
+    for wish in wishes.into_iter().rev() {
+        match once.get_mut(&wish.id()) {
+            None => drop(once.insert(wish.id(), wish)),
+            Some(last) if last.from == wish.from => last.calls.extend(wish.calls),
+            Some(_) => later.push(wish),
+        }
+    }
+    (once.into_values().collect(), later)
+}
+
+/// What a look says of a row; none where it is to be linked. `is_sure` where a read cannot lag
+/// behind the call that moved the row: this program has linked it since, or a look has shown it
+/// where that call linked it. Pure.
+pub(super) fn standing(
+    wish: &Wish,
+    place: Option<&Place>,
+    lives: bool,
+    is_sure: bool,
+) -> Option<RowFate> {
+    let lags = |lead: LeadId| {
+        // What shows it where it was may be older than the call. Linking it once more does no harm.
+        !is_sure && wish.from != wish.to && (lead == wish.to || lead == wish.was)
+    };
+    // A lead that was merged away holds no row: what hangs on it follows as well.
+    let follows = |lead: LeadId| wish.purpose == RowPurpose::Follow && lead == wish.was;
     match place {
-        Some(Place::On(Some(lead))) if *lead == wish.to => Some(RowFate::There),
-        Some(Place::On(Some(lead))) if *lead == wish.from => (!lives).then_some(RowFate::NoLead),
+        Some(Place::On(Some(lead))) if *lead == wish.to && !lags(*lead) => Some(RowFate::There),
+        Some(Place::On(Some(lead))) if *lead == wish.from || lags(*lead) || follows(*lead) => {
+            (!lives).then_some(RowFate::NoLead)
+        }
         Some(Place::On(lead)) => Some(RowFate::Elsewhere(*lead)),
         Some(Place::Gone) => Some(RowFate::Gone),
         Some(Place::Unreadable(why)) => Some(RowFate::Stuck(why.clone())),

@@ -108,6 +108,8 @@ pub(super) struct World {
     pub(super) skips_rows: BTreeMap<String, &'static str>,
     /// The rows that somebody else puts in with the next call that links some.
     pub(super) rows_meddled: Vec<(LeadId, String)>,
+    /// The row that somebody else links to another lead while a lead's lists are read.
+    pub(super) row_taken: Option<(String, LeadId)>,
     /// How many reads of rows show what was before the first link.
     pub(super) row_lag: usize,
     stale_rows: Option<BTreeMap<String, FakeRow>>,

@@ -111,6 +111,10 @@ impl ReadMemberships for Fake {
         if let Some(code) = self.world().refuses_lists_of.get(&lead) {
             return Err(refused("GET /rest/v1/leads/1/listMembership.json", code));
         }
+        let taken = self.world().row_taken.take();
+        if let Some((row, lead)) = taken {
+            self.world().rows.get_mut(&row).expect("a row to take").lead = lead;
+        }
         let meddling = self.world().slow_memberships.take();
         if let Some(lead) = meddling {
             tokio::time::sleep(Duration::from_secs(120)).await;

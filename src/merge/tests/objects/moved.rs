@@ -219,6 +219,64 @@ async fn rows_that_went_with_a_winner_which_did_not_survive_stop_the_run() {
     assert!(open.iter().any(|(_, _, finding)| finding.field == "rows of car_c"), "{open:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_row_that_somebody_takes_before_the_move_is_left_with_them() {
+    let others = leads().into_iter().filter(|lead| matches!(lead.id, 1 | 2 | 13));
+    let bench = Bench::new(others);
+    let row = bench.fake.world().put_row(2, "A");
+    let plan = bench.plan().await;
+    bench.fake.world().row_taken = Some((row.clone(), 13));
+    let report = bench.carry_out(plan).await;
+    let (outcome, reason) = only(&report);
+    assert_eq!((outcome, bench.ids()), (Outcome::Failed, vec![1, 2, 13]), "{reason}");
+    assert!(reason.contains("it is linked to lead 13 by now"), "{reason}");
+    let world = bench.fake.world();
+    assert_eq!((world.rows[&row].lead, world.links), (13, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn giving_back_does_not_trust_a_read_that_lags_behind_the_move() {
+    let bench = Bench::new(leads().into_iter().take(2));
+    bench.fake.world().put_row(2, "A");
+    let skipped = bench.fake.world().put_row(2, "B");
+    let before = bench.fake.world().row_leads();
+    bench.fake.world().skips_rows.insert(skipped, "1005");
+    bench.fake.world().row_lag = 1;
+    let Ran { report, .. } = bench.run().await;
+    assert_eq!(only(&report).0, Outcome::Failed, "{report:?}");
+    assert_eq!(bench.fake.world().row_leads(), before);
+    assert_eq!(bench.ledger().unsettled_rows(None).unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_comes_after_the_rows_were_read_is_moved_before_the_merge() {
+    let bench = Bench::new([lead(1, "a@example.com"), lead(2, "a@example.com")]);
+    let row = bench.fake.world().put_row(99, "A");
+    let plan = bench.plan().await;
+    assert_eq!(plan.groups[0].changes, [], "nothing is written, so that nothing else is looked at");
+    bench.fake.world().row_taken = Some((row.clone(), 2));
+    let report = bench.carry_out(plan).await;
+    assert_eq!(only(&report).0, Outcome::Merged, "{report:?}");
+    let world = bench.fake.world();
+    assert_eq!(world.rows.get(&row).map(|row| row.lead), Some(1), "{:?}", world.lost_rows);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_are_not_back_are_told_of_groups_that_the_run_did_not_come_to() {
+    let mut bench = bench();
+    bench.concurrency = 1;
+    bench.fake.world().merge_fates = vec![Fate::Quota];
+    bench.fake.world().link_fates = vec![Fate::Fine, Fate::Refused("1003")];
+    let Ran { report, .. } = bench.run().await;
+    assert!(!bench.ledger().unsettled_rows(None).unwrap().is_empty());
+    let told: Vec<bool> = report
+        .groups
+        .iter()
+        .map(|group| group.reason.as_deref().unwrap_or_default().contains("could not be linked"))
+        .collect();
+    assert_eq!((report.count(Outcome::Failed), told), (2, vec![true, true]), "{report:?}");
+}
+
 /// Every way in which a move, its merge and linking back can go wrong, and what a second run makes
 /// of it.
 #[tokio::test(start_paused = true)]
