@@ -98,6 +98,50 @@ fn a_backup_without_them_says_so_before_and_after() {
     }
 }
 
+#[test]
+fn a_membership_that_was_ended_and_not_made_anew_is_made_by_the_same_command() {
+    let instance = guests(options(&["merge_status=higher"]));
+    let before = living(&instance);
+    merge(&instance, &["--confirm"]).expect_code(0);
+    // The former status is gone for a while: Marketo takes it back out, and not in again.
+    instance.sandbox.put_program(7, "Dinner", &["Registered", "Attended"], &[(1, "Registered")]);
+    let flags = ["restore", "--id", "2", "--lower-status", "--confirm", "--json"];
+    let first = instance.run(flags).expect_code(3).json();
+    assert_eq!(first["restored"][0]["status"], "partial", "{first}");
+    let new = first["restored"][0]["new_id"].as_u64().unwrap();
+    assert!(!living(&instance)[&1].programs.contains_key(&7), "it is out of the program");
+    let steps = ["Invited", "Registered", "Attended"];
+    instance.sandbox.put_program(7, "Dinner", &steps, &[(new, "Registered")]);
+    let again = instance.run(flags).expect_code(0).json();
+    assert_eq!(again["restored"][0]["status"], "restored", "{again}");
+    let after = living(&instance);
+    assert_eq!(after[&1].programs, before[&1].programs, "{again}");
+    assert_eq!(after[&1].member_fields, before[&1].member_fields, "{again}");
+}
+
+#[test]
+fn a_status_is_not_lowered_where_that_would_delete_fields_that_are_in_no_backup() {
+    for is_old in [true, false] {
+        let instance = guests(options(&["merge_status=higher"]));
+        merge(&instance, &["--confirm"]).expect_code(0);
+        if is_old {
+            without_member_fields(&instance);
+        } else {
+            let since = json!({"mealChoice": "none, thank you"});
+            instance.sandbox.put_member_fields(7, 1, &fields(since));
+        }
+        let merged = living(&instance);
+        let flags = ["restore", "--id", "2", "--lower-status", "--confirm", "--json"];
+        let done = instance.run(flags).expect_code(0).json();
+        let told = done["restored"][0]["not_restored"].to_string();
+        assert!(told.contains("would delete"), "{done}");
+        let after = living(&instance);
+        assert_eq!(after[&1].programs.get(&7), merged[&1].programs.get(&7), "{done}");
+        let meal = |view: &LeadView| view.member_fields[&7]["mealChoice"].clone();
+        assert_eq!(meal(&after[&1]), meal(&merged[&1]), "{done}");
+    }
+}
+
 /// Makes the backups what an older version took.
 #[expect(clippy::disallowed_methods, reason = "a hand on the file, past the ledger")]
 fn without_member_fields(instance: &Instance) {

@@ -87,7 +87,7 @@ impl<M: RestoreClient> Restore<'_, M> {
             Ok(report) => report,
             Err(report) => return Ok(Some(report)),
         };
-        let own = members::programs_of(loss);
+        let own = members::programs_of(loss, self.settings.lower_status);
         let Some(survivor) = self.live_unless_stopped(loss.survivor, &own).await? else {
             return Ok(None);
         };
@@ -158,7 +158,7 @@ impl<M: RestoreClient> Restore<'_, M> {
             return Ok(not_made(report, Status::Unknown, why.to_owned()));
         }
         // Under the leases of both: nobody else writes them from this look on.
-        let own = members::programs_of(loss);
+        let own = members::programs_of(loss, self.settings.lower_status);
         let survivor = self.live(loss.survivor, &own).await?;
         self.holds.keys.learn(survivor.lead.iter().chain([&former]));
         let ids = [former.id, loss.survivor].into_iter().chain(made);
@@ -166,6 +166,12 @@ impl<M: RestoreClient> Restore<'_, M> {
             report.status = Status::Failed;
             report.reason = Some(crate::merge::hold::BUSY.to_owned());
             return Ok(report);
+        }
+        if !self.earlier_is_over(loss, run).await? {
+            let why = "the run was stopped while a call of an earlier one could still be at work; the same command goes on";
+            report.new_id = made;
+            let status = if made.is_some() { Status::Partial } else { Status::Failed };
+            return Ok(not_made(report, status, why.to_owned()));
         }
         let survivor = self.live(loss.survivor, &own).await?;
         let (lead, winner) = self.decide(loss, &survivor);
@@ -195,7 +201,7 @@ impl<M: RestoreClient> Restore<'_, M> {
         (lead, winner): (&Wanted, &WinnerWanted),
         report: &mut RestoredReport,
     ) -> Result<(), Error> {
-        let own = members::programs_of(loss);
+        let own = members::programs_of(loss, self.settings.lower_status);
         let live = self.live(new, &own).await?;
         self.holds.keys.learn(&live.lead);
         if self.holds.take_leads([new]).await?.is_none() {
@@ -204,7 +210,7 @@ impl<M: RestoreClient> Restore<'_, M> {
             return Ok(());
         }
         let said = self.fill(order, new, lead, &live).await?;
-        let said_of_winner = self.give_back_to(order, &winner.report).await?;
+        let said_of_winner = self.give_back_to(order, winner).await?;
         let live = self.live(new, &own).await?;
         let mut open = self.not_there(lead, &live, &said);
         keep_what_is_there(report, &live);

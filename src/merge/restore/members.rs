@@ -15,11 +15,70 @@ use super::wanted::{WinnerWanted, membership};
 use crate::ledger::Backup;
 use crate::merge::member_fields::of_member;
 
-/// The programs of which the ledger has fields of the lost lead or of the one that took it.
-pub(super) fn programs_of(loss: &Loss) -> BTreeSet<u64> {
-    let backups = loss.backup.iter().chain(&loss.winner);
-    let rows = backups.flat_map(|backup| backup.programs.iter().flatten());
-    rows.filter(|row| of_member(row).1).filter_map(id_of).collect()
+/// The rows that one program has of the lost lead and of the lead that took it.
+#[derive(Debug)]
+pub(super) struct MemberRows<'r> {
+    /// The lost lead's, by its backup.
+    pub(super) gone: &'r Map<String, Value>,
+    /// The other one's before the merge, by its backup; none where it was no member.
+    pub(super) own: Option<&'r Map<String, Value>>,
+    /// The other one's now.
+    pub(super) now: Option<&'r Map<String, Value>>,
+    /// Whether an earlier restore of the lost lead came so far that it may have ended it.
+    pub(super) went_on: bool,
+}
+
+impl MemberRows<'_> {
+    /// Whether the membership holds nothing any more of what it held before the merge, after a
+    /// restore that may have ended it and made it anew, and was cut short then.
+    fn may_be_made_anew(&self) -> bool {
+        let is_bare =
+            self.now.map(of_member).is_none_or(|(now, is_read)| is_read && now.is_empty());
+        self.went_on && is_bare
+    }
+}
+
+/// Why a membership must not be ended to make it anew with its former status; none where it may.
+///
+/// Ending it deletes its fields. A run can be cut short right after that, and the next one has the
+/// backups alone to make the membership again. So every field that it holds must be in them.
+pub(super) fn not_to_be_lowered(rows: &MemberRows<'_>) -> Option<&'static str> {
+    let before = rows.own.map(of_member);
+    if rows.own.is_some_and(|own| membership(own).is_none_or(|(then, _)| then.status.is_none())) {
+        return Some("its backup does not tell its former status, so that it stays as it is");
+    }
+    let (now, is_read) = of_member(rows.now?);
+    if !is_read {
+        return Some(
+            "it stays as it is: lowering its status would delete its member fields, and Marketo did not show them",
+        );
+    }
+    let (given, given_is_read) = of_member(rows.gone);
+    if !now.is_empty() && !before.as_ref().map_or(given_is_read, |(_, is_read)| *is_read) {
+        return Some(
+            "it stays as it is: lowering its status would delete its member fields, and the backup does not hold the former ones",
+        );
+    }
+    let is_kept = |(name, value): (&String, &Value)| {
+        let former = before.as_ref().and_then(|(before, _)| before.get(name));
+        former == Some(value) || given.get(name) == Some(value)
+    };
+    (!now.iter().all(is_kept)).then_some(
+        "it stays as it is: lowering its status would delete member fields that were written since the merge and are in no backup",
+    )
+}
+
+/// The programs of which the fields of the member are to be read: those of which the ledger has
+/// fields, and where a status may be lowered all of the lost lead's.
+pub(super) fn programs_of(loss: &Loss, lower_status: bool) -> BTreeSet<u64> {
+    let rows = |backup: &'_ Option<Backup>| {
+        backup.iter().flat_map(|one| one.programs.iter().flatten()).cloned().collect::<Vec<_>>()
+    };
+    let of_lost = rows(&loss.backup);
+    let lowered = of_lost.iter().filter(|_| lower_status);
+    let own = rows(&loss.winner);
+    let with_fields = of_lost.iter().chain(&own).filter(|row| of_member(row).1);
+    lowered.chain(with_fields).filter_map(id_of).collect()
 }
 
 /// What the lead that took the lost one gets back of what programs keep of it.
@@ -32,13 +91,22 @@ pub(super) fn former(wanted: &mut WinnerWanted, loss: &Loss, live: &Live) {
     }
     let of_others: Vec<_> =
         loss.others.iter().map(|other| by_program(other.programs.iter().flatten())).collect();
-    let (gone, held) = (by_program(&of_lost), by_program(&live.programs));
     for row in own.iter().filter(|row| of_member(row).1) {
         let Some((program, before)) = membership(row) else { continue };
-        let (Some(given), Some(now)) = (gone.get(&program.id), held.get(&program.id)) else {
-            continue;
+        let of_this = |rows: &'_ [Map<String, Value>]| {
+            rows.iter().find(|row| id_of(row) == Some(program.id)).cloned()
         };
-        let is_made_anew = wanted.report.programs_left.iter().any(|left| left.id == program.id);
+        let Some(gone) = of_this(&of_lost) else { continue };
+        let now = of_this(&live.programs);
+        let is_left = wanted.report.programs_left.iter().any(|left| left.id == program.id);
+        if now.is_none() && !is_left {
+            continue;
+        }
+        let went_on = loss.earlier.is_some();
+        let rows = MemberRows { gone: &gone, own: Some(row), now: now.as_ref(), went_on };
+        let is_bare = now.is_none() || rows.may_be_made_anew();
+        let (given, _) = of_member(&gone);
+        let now = now.as_ref().map(|row| of_member(row).0).unwrap_or_default();
         let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
         let mut back = Vec::new();
         for name in names {
@@ -48,14 +116,14 @@ pub(super) fn former(wanted: &mut WinnerWanted, loss: &Loss, live: &Live) {
             let of_another = |other: &BTreeMap<u64, Map<String, Value>>| {
                 other.get(&program.id).is_some_and(|fields| fields.get(name) == is)
             };
-            let is_of_another = is_lost_ones && of_others.iter().any(of_another);
+            let is_of_another = is_lost_ones && !is_bare && of_others.iter().any(of_another);
             if is_of_another {
                 let what = format!("`{name}` of record {winner} in {}", told("program", &program));
                 let why = "other records that went into it, and are still lost, may have given it";
                 wanted.missing.push(Missing::new(what, why));
             }
-            let goes_back = is_lost_ones && !is_of_another;
-            if goes_back || (is_made_anew && is.is_some()) {
+            let goes_back = is_bare || (is_lost_ones && !is_of_another);
+            if goes_back || (is_left && is.is_some()) {
                 let after = if goes_back { then } else { is };
                 let value = |value: Option<&Value>| value.cloned().unwrap_or_default();
                 let (name, before) = (name.clone(), value(is));
@@ -91,4 +159,38 @@ fn by_program<'r>(
 ) -> BTreeMap<u64, Map<String, Value>> {
     let rows = rows.into_iter().filter_map(membership);
     rows.map(|(program, fields)| (program.id, fields)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn row(value: Value) -> Map<String, Value> {
+        let Value::Object(row) = value else { panic!("{value}") };
+        row
+    }
+
+    #[test]
+    fn a_membership_is_ended_only_where_the_backups_hold_all_of_it() {
+        let own = row(json!({"id": 7, "status": "Invited", "memberFields": {"meal": "fish"}}));
+        let gone = row(json!({"id": 7, "status": "Attended", "memberFields": {"meal": "vegan"}}));
+        let no_status = row(json!({"id": 7, "memberFields": {"meal": "fish"}}));
+        let unread = row(json!({"id": 7, "status": "Attended"}));
+        let since = row(json!({"id": 7, "status": "Attended", "memberFields": {"meal": "soup"}}));
+        for (own, now, may) in [
+            (Some(&own), &gone, true),
+            (Some(&own), &unread, false),
+            (Some(&own), &since, false),
+            (Some(&no_status), &gone, false),
+            (Some(&unread), &gone, false),
+            (None, &gone, true),
+            (None, &unread, false),
+            (None, &since, false),
+        ] {
+            let rows = MemberRows { gone: &gone, own, now: Some(now), went_on: false };
+            assert_eq!(not_to_be_lowered(&rows).is_none(), may, "{rows:?}");
+        }
+    }
 }

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::find::Loss;
 use super::live::{Live, id_of};
-use super::report::{FormerValue, Named, ValueOf, WinnerReport};
-use super::wanted::{Wanted, in_words, membership};
+use super::report::{FormerValue, Named, ValueOf};
+use super::wanted::{Wanted, WinnerWanted, in_words, membership};
 use super::{ConfirmedRestore, Error, Restore, RestoreClient};
 use crate::lead::LeadId;
+use crate::ledger::{RestoredLead, RunId};
 use crate::marketo::{
     self, Outcome, RecordStatus, STATUS_LIMIT, SYNC_LIMIT, StatusResult, SyncAction, SyncRequest,
-    UntilStopped,
+    UntilStopped, until_over,
 };
 
 /// How long after a stop a step of the lead under way may still wait for its turn.
@@ -94,7 +96,7 @@ impl<M: RestoreClient> Restore<'_, M> {
     pub(super) async fn give_back_to(
         &mut self,
         order: &ConfirmedRestore,
-        winner: &WinnerReport,
+        WinnerWanted { report: winner, put_back, .. }: &WinnerWanted,
     ) -> Result<Said, Error> {
         let former = |value: &FormerValue| (value.name.clone(), value.after.clone());
         let mut said = self.write(winner.id, winner.fields.iter().map(former).collect()).await?;
@@ -102,7 +104,8 @@ impl<M: RestoreClient> Restore<'_, M> {
             said.extend(self.set_on_list(order, list.id, winner.id, false).await?);
         }
         for program in &winner.programs_left {
-            said.extend(self.lower(order, winner.id, program).await?);
+            let is_out = put_back.contains(&program.id);
+            said.extend(self.lower(order, winner.id, program, is_out).await?);
         }
         // A membership that was ended and made anew has none of its fields any more.
         for member in &winner.member_fields {
@@ -113,20 +116,56 @@ impl<M: RestoreClient> Restore<'_, M> {
     }
 
     /// Takes a lead out of a program, and puts it back where it was in it before.
+    ///
+    /// While a call that takes it out may still be at work, nothing puts it back: Marketo would
+    /// delete the membership that was made. A run that is stopped then leaves it to the next one.
     async fn lower(
         &mut self,
         order: &ConfirmedRestore,
         lead: LeadId,
         program: &Named,
+        is_out: bool,
     ) -> Result<Said, Error> {
-        let until = self.gate();
-        let gate = self.holds.keys_of_call([lead], STATUS_LIMIT).gate(&until);
-        let left = self.marketo.leave_program_with(&gate, order, program.id, lead).await;
-        let mut said = self.ended(of_program(program.id), left, STATUS_LIMIT).await?;
+        let held = self.marketo.program_membership(lead).await?;
+        let mut said = Said::new();
+        if is_out && is_in(&held, program.id) {
+            // What it holds was not looked at, and must not be ended.
+            let why = "it is a member again since the look; run the same command again";
+            return Ok(Said::from([(of_program(program.id), why.to_owned())]));
+        }
+        if !is_out {
+            let until = self.gate();
+            let gate = self.holds.keys_of_call([lead], STATUS_LIMIT).gate(&until);
+            let left = self.marketo.leave_program_with(&gate, order, program.id, lead).await;
+            let in_doubt = left.as_ref().is_err_and(|error| error.outcome() == Outcome::Unclear);
+            said.extend(self.ended(of_program(program.id), left, STATUS_LIMIT).await?);
+            if in_doubt && self.settings.stop.is_cancelled() {
+                return Ok(said);
+            }
+        }
         if let Some(status) = &program.status {
             said.extend(self.set_status(program.id, status, lead).await?);
         }
         Ok(said)
+    }
+
+    /// Waits until no call of an earlier restore that was cut short can be at work any more: one
+    /// that takes a lead out of a program would delete what is put back. False where the run is to
+    /// stop before that.
+    pub(super) async fn earlier_is_over(&self, loss: &Loss, run: RunId) -> Result<bool, Error> {
+        let is_in_programs = loss
+            .backup
+            .as_ref()
+            .is_some_and(|backup| backup.programs.as_ref().is_some_and(|rows| !rows.is_empty()));
+        let is_cut_short = |one: &RestoredLead| one.run != run && !one.complete;
+        if !is_in_programs || !self.ledger.restored_leads()?.iter().any(is_cut_short) {
+            return Ok(true);
+        }
+        let over = self.opened_at + until_over(STATUS_LIMIT, self.settings.clock);
+        Ok(tokio::select! {
+            () = tokio::time::sleep_until(over) => true,
+            () = self.settings.stop.cancelled() => false,
+        })
     }
 
     /// Writes values to a lead, by id, null to clear.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::find::{Loss, Rows};
 use super::live::{Live, id_of, name_of};
+use super::members::{self, MemberRows};
 use super::report::{FormerValue, Missing, Named, ValueOf, WinnerReport};
 use super::words;
 use crate::dedupe::{FieldChange, FieldFacts, differs_by_nature};
@@ -35,6 +36,8 @@ pub(super) struct Wanted {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct WinnerWanted {
     pub(super) report: WinnerReport,
+    /// Those of the programs in which it was a member and is none now: nothing is to be ended.
+    pub(super) put_back: BTreeSet<u64>,
     pub(super) missing: Vec<Missing>,
 }
 
@@ -128,29 +131,57 @@ pub(super) fn winner_wanted(
     }
     if let (Some(programs), Some(own)) = (&gone.programs, &winner.programs) {
         let others = of_others(|backup| backup.programs.as_ref());
-        let before = by_id(own);
-        let held = by_id(&live.programs);
-        for (program, _) in programs.iter().filter_map(membership) {
-            let Some(now) = held.get(&program.id).filter(|_| !others.contains(&program.id)) else {
-                continue;
+        for row in programs {
+            let Some(id) = id_of(row).filter(|id| !others.contains(id)) else { continue };
+            let rows = MemberRows {
+                gone: row,
+                own: row_of(own, id),
+                now: row_of(&live.programs, id),
+                went_on: loss.earlier.is_some(),
             };
-            let then = before.get(&program.id);
-            if then.is_some_and(|then| then.status == now.status) {
-                continue;
-            }
-            let back = Named { status: then.and_then(|then| then.status.clone()), ..program };
-            if lower_status {
-                wanted.report.programs_left.push(back);
-            } else {
-                wanted.missing.push(stays(id, &back));
-            }
+            former_status(&mut wanted, &rows, lower_status);
         }
     }
     wanted
 }
 
-fn stays(id: LeadId, program: &Named) -> Missing {
+/// Whether a status goes back, at the price of the membership that is there now.
+fn former_status(wanted: &mut WinnerWanted, rows: &MemberRows<'_>, lower_status: bool) {
+    let Some((program, _)) = membership(rows.gone) else { return };
+    let id = wanted.report.id;
+    let then = rows.own.and_then(membership).map(|(then, _)| then);
+    let now = rows.now.and_then(membership).map(|(now, _)| now);
+    let is_as_before = match (&then, &now) {
+        (None, None) => true,
+        (Some(then), Some(now)) => then.status == now.status,
+        _ => false,
+    };
+    if is_as_before {
+        return;
+    }
+    let back = Named { status: then.and_then(|then| then.status), ..program };
+    // An earlier run may have ended it, and been cut short before it made it anew.
+    let may_be_ours = rows.went_on;
+    if now.is_none() && (may_be_ours || lower_status) && back.status.is_some() {
+        wanted.put_back.insert(back.id);
+        wanted.report.programs_left.push(back);
+    } else if !lower_status {
+        wanted.missing.push(stays(id, &back, now.is_none()));
+    } else if let Some(why) = members::not_to_be_lowered(rows) {
+        let what = format!("program {} of record {id}", in_words(&back));
+        wanted.missing.push(Missing::new(what, why));
+    } else {
+        wanted.report.programs_left.push(back);
+    }
+}
+
+fn stays(id: LeadId, program: &Named, is_out: bool) -> Missing {
     let what = format!("program {} of record {id}", in_words(program));
+    if is_out {
+        let why =
+            "it was a member before the merge and is none now; --lower-status makes it one again";
+        return Missing::new(what, why);
+    }
     let to = program.status.as_ref().map_or_else(
         || "it stays a member".to_owned(),
         |status| format!("it does not go back to {status}"),
@@ -159,6 +190,10 @@ fn stays(id: LeadId, program: &Named) -> Missing {
         "{to}: Marketo only raises a status; --lower-status takes it out and puts it back, at the price of its dates, success and stream"
     );
     Missing::new(what, why)
+}
+
+fn row_of(rows: &Rows, program: u64) -> Option<&Map<String, Value>> {
+    rows.iter().find(|row| id_of(row) == Some(program))
 }
 
 /// A list or program as it is told.
@@ -238,10 +273,6 @@ fn former_values(
         let why = "it may be a person's no, which is never taken back; set it in Marketo if you know better";
         Missing::new(format!("`{name}` of record {id}"), why)
     }));
-}
-
-fn by_id(rows: &Rows) -> BTreeMap<u64, Named> {
-    rows.iter().filter_map(membership).map(|(program, _)| (program.id, program)).collect()
 }
 
 fn named(row: &Map<String, Value>) -> Option<Named> {
