@@ -6,7 +6,8 @@
 //! address becomes a name drawn by chance, the same in every table. A plan of which something was
 //! erased cannot be carried out any more, since it is not what was looked at.
 //!
-//! Never: erases what an open call, making or finding may still need; leaves the bytes in the file.
+//! Never: erases what an open call, making or finding may still need, nor what is still to be given
+//! back; forgets a word in force that records are not one person; leaves the bytes in the file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,9 +20,12 @@ use super::{Error, Ledger};
 use crate::lead::LeadId;
 
 mod left_alone;
+mod needed;
 mod plan_rows;
+mod words;
 
 use plan_rows::Group;
+use words::Word;
 
 /// What is to be erased.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +91,10 @@ impl Ledger {
         self.refuse_open(&keys, &leads)?;
         let groups = self.groups_to_erase(what, &keys)?;
         let left_alone = self.left_alone_to_erase(what, &keys, &groups)?;
+        self.refuse_to_give_back(&groups, &leads)?;
+        let words = self.words_to_erase(what, &groups, &leads)?;
         let of_groups = groups.into_iter().map(|group| group.plan);
+        let of_groups = of_groups.chain(words.into_iter().map(|word| word.plan));
         Ok(ErasedValues {
             backups: rows.len(),
             leads,
@@ -119,6 +126,7 @@ impl Ledger {
         for key in left_alone.iter().map(|row| &row.key) {
             names.entry(key.clone()).or_insert_with(by_chance);
         }
+        let words: Vec<Word> = self.words_to_erase(what, &groups, &erased.leads)?;
         self.db.execute_batch("PRAGMA secure_delete = ON").map_err(|error| self.failed(error))?;
         self.write(|db| {
             let (kind, before) = match what {
@@ -135,6 +143,7 @@ impl Ledger {
             erase_plans(db, erasure, &plans)?;
             plan_rows::erase(db, erasure, &groups, &names)?;
             left_alone::erase(db, &left_alone, &names)?;
+            words::erase(db, erasure, &words)?;
             triggers.iter().try_for_each(|sql| db.execute_batch(sql))?;
             Ok(())
         })?;
@@ -236,27 +245,6 @@ impl Ledger {
             }
         };
         self.read(|db| plan_rows::to_erase(db, is_asked))
-    }
-
-    fn refuse_open(&self, keys: &BTreeSet<String>, leads: &BTreeSet<LeadId>) -> Result<(), Error> {
-        let still = |what: &str| Error::StillOpen { what: what.to_owned() };
-        for call in self.open_calls()? {
-            let of_it = call.what.leads.iter().any(|lead| leads.contains(&lead.id));
-            if keys.contains(&call.what.key) || of_it {
-                return Err(still(
-                    "a call to Marketo of which it is not known what came of it; run `mkto-audit merge --confirm` first, which looks",
-                ));
-            }
-        }
-        if self.open_makings()?.iter().any(|open| leads.contains(&open.what.lost)) {
-            return Err(still(
-                "a record that is being restored; run the same `mkto-audit restore` again first",
-            ));
-        }
-        if self.open_findings()?.iter().any(|(_, _, finding)| keys.contains(&finding.key)) {
-            return Err(still("a finding; put it right or acknowledge it first"));
-        }
-        Ok(())
     }
 }
 

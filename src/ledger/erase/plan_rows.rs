@@ -5,16 +5,18 @@
 //! stays among the groups that are left out. A plan that lost a group is not what was looked at,
 //! and its digest says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
 use super::{ERASED, by_chance, digest_of};
+use crate::lead::LeadId;
 use crate::ledger::Error;
 
-/// Tables with rows about a group, by plan and key.
-const BY_KEY: [&str; 3] = ["carried", "decision", "not_same"];
+/// Tables with rows about a group, by plan and key. What is said of records that are not one person
+/// outlives its plan, and is seen to apart.
+const BY_KEY: [&str; 2] = ["carried", "decision"];
 
 /// Every table of these plans, for the triggers.
 pub(super) const TABLES: [&str; 7] =
@@ -29,6 +31,8 @@ pub(super) struct Group {
     number: i64,
     place: i64,
     pub(super) key: String,
+    /// Its leads.
+    pub(super) leads: BTreeSet<LeadId>,
     /// Of what it held.
     sha256: String,
     /// Whether it is one that was left out already.
@@ -55,7 +59,7 @@ pub(super) fn to_erase(
         return Ok(found);
     }
     let mut groups = db.prepare(
-        "SELECT plan.id, made_at, number, plan_group.place, key, plan_body.body, leads
+        "SELECT plan.id, made_at, number, plan_group.place, key, plan_body.body, leads, winner
          FROM plan_head JOIN plan ON plan.id = plan_head.plan
          JOIN plan_group ON plan_group.plan = number
          JOIN plan_body ON plan_body.plan = number AND plan_body.place = plan_group.place
@@ -68,8 +72,10 @@ pub(super) fn to_erase(
         let (body, leads): (String, String) = (row.get(5)?, row.get(6)?);
         if is_asked(&plan, &made_at, &key, &addresses(&leads)) {
             let sha256 = digest_of(&body, Some(&leads), None);
+            let mut leads = ids(&leads);
+            leads.insert(row.get::<_, i64>(7)?.cast_unsigned());
             let (number, place) = (row.get(2)?, row.get(3)?);
-            found.push(Group { plan, number, place, key, sha256, left_out: false });
+            found.push(Group { plan, number, place, key, sha256, leads, left_out: false });
         }
     }
     let mut left = db.prepare(
@@ -85,7 +91,15 @@ pub(super) fn to_erase(
             let reason: String = row.get(5)?;
             let sha256 = digest_of(&key, Some(&reason), None);
             let (number, place) = (row.get(2)?, row.get(3)?);
-            found.push(Group { plan, number, place, key, sha256, left_out: true });
+            found.push(Group {
+                plan,
+                number,
+                place,
+                key,
+                sha256,
+                leads: BTreeSet::new(),
+                left_out: true,
+            });
         }
     }
     Ok(found)
@@ -118,11 +132,6 @@ pub(super) fn erase(
                 params![group.number, name, ERASED],
             )?;
         }
-        db.execute(
-            "DELETE FROM not_same_end WHERE not_same IN
-                 (SELECT seq FROM not_same WHERE plan = ?1 AND key = ?2)",
-            params![group.plan, group.key],
-        )?;
         for table in BY_KEY {
             db.execute(
                 &format!("DELETE FROM {table} WHERE plan = ?1 AND key = ?2"),
@@ -135,6 +144,12 @@ pub(super) fn erase(
         )?;
     }
     Ok(())
+}
+
+/// The ids of leads that are kept as JSON.
+pub(super) fn ids(leads: &str) -> BTreeSet<LeadId> {
+    let leads: Value = serde_json::from_str(leads).unwrap_or_default();
+    leads.as_array().into_iter().flatten().filter_map(|lead| lead.get("id")?.as_u64()).collect()
 }
 
 /// The addresses of leads that are kept as JSON.

@@ -63,3 +63,88 @@ fn a_person_is_erased_from_plans_that_were_never_carried_out() {
     let refused = ledger.db.execute("UPDATE plan SET body = ''", []).unwrap_err().to_string();
     assert!(refused.contains("append-only"), "{refused}");
 }
+
+fn filled(file: &File) -> Ledger {
+    let mut ledger = file.open();
+    ledger.save_plan("p", AT, "{}").expect("a plan");
+    ledger.db.execute_batch(FILLED).expect("its rows");
+    ledger
+}
+
+fn later() -> Erase {
+    Erase::OlderThan("2026-12-24T12:00:00Z".parse().expect("a time"))
+}
+
+#[test]
+fn a_word_in_force_outlives_the_plan_that_age_erases() {
+    let file = File::new();
+    let mut ledger = filled(&file);
+    let leads = r#"[{"id":3,"first":"Bob","last":null},{"id":4,"first":"Bea","last":null}]"#;
+    let say = "INSERT INTO not_same (plan, key, leads, by, at) VALUES ('p', 'bob@example.com', ?1, 'b', 'a')";
+    ledger.db.execute(say, [leads]).expect("a word");
+    let in_force = ledger.not_same().expect("words");
+    let person = Erase::Person("bob@example.com".to_owned());
+    let refused = ledger.would_erase(&person).unwrap_err().to_string();
+    assert!(refused.contains("(number 2)") && refused.contains("decisions forget"), "{refused}");
+
+    let erased = ledger.erase(&later(), None, AT).expect("done");
+    assert_eq!(erased.plans.len(), 1);
+    assert_eq!((in_force.len(), ledger.not_same().expect("words")), (1, in_force));
+    let count = |ledger: &Ledger, table: &str| -> i64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        ledger.db.query_row(&sql, [], |row| row.get(0)).expect("a count")
+    };
+    assert_eq!(count(&ledger, "not_same"), 1, "the one that was taken back is gone");
+
+    // Once it is taken back, age takes it too, and so does the person's wish.
+    ledger.end_not_same(2, "b", AT).expect("taken back");
+    assert_eq!(ledger.would_erase(&person).expect("a count").plans.len(), 1);
+    ledger.erase(&later(), None, AT).expect("done");
+    assert_eq!((count(&ledger, "not_same"), count(&ledger, "not_same_end")), (0, 0));
+    let bytes = std::fs::read(file.path()).expect("the file");
+    assert!(!bytes.windows(3).any(|part| part == b"Bea"));
+    assert_eq!(ledger.would_erase(&later()).expect("a count"), ErasedValues::default());
+}
+
+#[test]
+fn what_is_still_to_be_given_back_is_not_erased() {
+    let file = File::new();
+    let mut ledger = filled(&file);
+    let ada = Erase::Person("ada@example.com".to_owned());
+    let bob = Erase::Person("bob@example.com".to_owned());
+    // The write was done and read back; its merge never left.
+    let call = ledger.begin("p", &write(Purpose::Prepare), AT).expect("a write").call();
+    ledger.record(call, &Event::Accepted { request_id: None }, AT).expect("accepted");
+    let done = Event::Verified { survivor: None, merged: vec![] };
+    ledger.record(call, &done, AT).expect("verified");
+    for what in [&ada, &later()] {
+        let refused = ledger.erase(what, None, AT).unwrap_err().to_string();
+        assert!(refused.contains("lead 1, which got values"), "{refused}");
+    }
+    ledger.would_erase(&bob).expect("nothing of his is open");
+    ledger.nothing_to_give_back("p", &[1], AT).expect("given back");
+    ledger.would_erase(&ada).expect("nothing is open");
+
+    let row = LinkedRow { guid: "g".into(), winner: 1, was: 2, becomes: 1 };
+    let rows = NewRows {
+        object: "car_c".into(),
+        field: "owner".into(),
+        purpose: RowPurpose::Move,
+        rows: vec![row],
+    };
+    let call = ledger.begin_rows("p", &rows, AT).expect("a move");
+    ledger.record(call, &Event::Accepted { request_id: None }, AT).expect("accepted");
+    ledger.record(call, &done, AT).expect("verified");
+    for what in [&ada, &later()] {
+        let refused = ledger.erase(what, None, AT).unwrap_err().to_string();
+        assert!(refused.contains("custom object row of lead 2"), "{refused}");
+    }
+    ledger.end_rows(call, &["g".to_owned()], (RowEnd::GivenBack, "seen"), AT).expect("settled");
+    let back = NewRows { purpose: RowPurpose::GiveBack, ..rows };
+    let open = ledger.begin_rows("p", &back, AT).expect("a way back");
+    let refused = ledger.erase(&ada, None, AT).unwrap_err().to_string();
+    assert!(refused.contains("custom object row of lead 2"), "an open call: {refused}");
+    ledger.record(open, &Event::Accepted { request_id: None }, AT).expect("accepted");
+    ledger.record(open, &done, AT).expect("verified");
+    assert_eq!(ledger.erase(&ada, None, AT).expect("done").plans.len(), 1);
+}
