@@ -12,7 +12,7 @@ use super::brakes::{Brake, Brakes};
 use super::custom_objects::Relations;
 use super::error::Error;
 use super::hold::{Hold, Holds};
-use super::measured::instance_profile;
+use super::measured::{instance_profile, take_measured};
 use super::memberships::Memberships;
 use super::sums::log::SumLog;
 use crate::cancel::unless_stopped;
@@ -31,7 +31,8 @@ const DESCRIBED_FOR: Duration = Duration::from_secs(10 * 60);
 /// calls meanwhile.
 const COUNTED_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// For so many days a field counts as one whose updates are blocked after it was seen to be.
+/// For so many days a field counts as one whose updates are blocked after it was seen to be, by a
+/// merge or by `probe`: an administrator can lift the block, and a value is not written meanwhile.
 const NOT_TAKEN_DAYS: i64 = 30;
 
 /// How long a look at an open call may still take after a stop.
@@ -147,8 +148,8 @@ impl<'a, M: MergeClient> Merge<'a, M> {
         let mut facts = facts(&schema);
         facts.not_taken = ledger.not_taken_since(&days_ago(now(), NOT_TAKEN_DAYS))?;
         if let Some((name, profile)) = instance_profile(ledger)? {
-            facts.not_taken.extend(profile.blocked());
-            facts.measured = profile.measured(name);
+            let is_fresh = profile.measured_at >= now() - TimeDelta::days(NOT_TAKEN_DAYS);
+            take_measured(&mut facts, &profile, name, is_fresh);
         }
         let fields = schema.fields.keys().cloned().collect();
         let holds = Holds::new(hold, &schema.searchable, clock);

@@ -100,6 +100,8 @@ fn measured(
     }
     if facts.not_taken.contains(field) {
         match known.fills_blocked {
+            // It was measured with a text; what a blocked boolean does was not.
+            _ if facts.data_type(field) == "boolean" => return None,
             Some(true) => {}
             Some(false) => return Some(held.clone()),
             None => return None,
@@ -237,6 +239,18 @@ mod tests {
                 Some(value) => assert_eq!(found, Expected::Exactly(value)),
                 None => assert!(matches!(found, Expected::OneOf(_)), "{found:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_blocked_boolean_is_as_without_a_profile() {
+        let values = || [Value::Null, json!(true), Value::Null];
+        let without = predicted(&facts(Measured::default()), "vip", values(), Calls::Together);
+        for fills in [Some(true), Some(false), None] {
+            let mut facts = facts(Measured { fills_blocked: fills, ..everything() });
+            facts.not_taken.insert("vip".to_owned());
+            let found = predicted(&facts, "vip", values(), Calls::Together);
+            assert_eq!(found, without, "{fills:?}");
         }
     }
 
