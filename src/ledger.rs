@@ -16,6 +16,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 mod approvals;
 mod backup;
+mod bounds;
 mod call;
 mod daily_usage;
 mod decisions;

@@ -227,7 +227,7 @@ fn a_second_merge_is_kept_out_while_one_runs() {
 }
 
 #[test]
-fn a_thousand_groups_that_are_all_written_to_cost_at_most_1225_calls() {
+fn a_thousand_groups_that_are_all_written_to_cost_at_most_1250_calls() {
     let mut options = quick();
     // By the clock on the wall no look becomes too old only because this machine is busy.
     for knob in ["merge_ms=0", "clock_speed=1"] {
@@ -239,7 +239,7 @@ fn a_thousand_groups_that_are_all_written_to_cost_at_most_1225_calls() {
     let done = Run::of(&mut command).expect_code(0).json();
     assert_eq!(done["merged"], 1000);
     assert!(done["group"].as_array().unwrap().iter().all(|group| group["fields"] != json!([])));
-    assert!(done["calls"].as_u64().unwrap() <= 1225, "{:?}", instance.sandbox.calls());
+    assert!(done["calls"].as_u64().unwrap() <= 1250, "{:?}", instance.sandbox.calls());
     assert!(emails_are_unique(&instance));
 }
 

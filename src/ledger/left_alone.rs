@@ -71,7 +71,7 @@ impl Ledger {
         if !self.knows_left_alone(run)? {
             return Ok(None);
         }
-        let bounds = super::runs::BOUNDS;
+        let bounds = super::bounds::BOUNDS;
         let rows: Vec<Row> = self.read(|db| {
             db.prepare(&format!(
                 "{bounds}
@@ -106,7 +106,7 @@ impl Ledger {
     /// What writes to winners came to whose merges were not made, in a run.
     pub fn written_not_merged(&self, run: RunId) -> Result<Vec<WrittenNotMerged>, Error> {
         type Row = (i64, Option<String>, Option<String>, Option<String>, bool, bool);
-        let bounds = super::runs::BOUNDS;
+        let bounds = super::bounds::BOUNDS;
         let sql = include_str!("written_not_merged.sql");
         let rows: Vec<Row> = self.read(|db| {
             db.prepare(&format!("{bounds} {sql}"))?

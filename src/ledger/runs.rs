@@ -9,6 +9,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use rusqlite::{Row, Transaction, params};
 
+use super::bounds::BOUNDS;
 use super::left_alone::{self, LeftAlone, STANDING};
 use super::past::{GroupEnd, time};
 use super::{Error, Ledger};
@@ -133,12 +134,6 @@ pub struct MergedLead {
     /// The same of the winner.
     pub winner_created_at: Option<String>,
 }
-
-/// Each run with the last call and the last end that may be its own.
-pub(super) const BOUNDS: &str = "WITH bounded AS (
-    SELECT run.*, lead(after_call, 1, 9223372036854775807) OVER (ORDER BY id) AS last_call,
-        lead(after_end, 1, 9223372036854775807) OVER (ORDER BY id) AS last_end
-    FROM run)";
 
 impl Ledger {
     /// Writes down that a run begins, before anything of it is sent; on disk when it returns.

@@ -114,7 +114,7 @@ async fn members_now(
 ) -> Result<Option<BTreeMap<LeadId, Rows>>, marketo::Error> {
     let budget = due.len() / 2;
     let rows = due.values().flat_map(|due| due.before.iter().flatten());
-    let programs: BTreeSet<u64> = rows.filter_map(super::programs::status::program_of).collect();
+    let programs: BTreeSet<u64> = rows.filter_map(super::member_fields::program_of).collect();
     if programs.len() > budget {
         return Ok(None);
     }

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::programs::status::program_of;
 use crate::lead::LeadId;
 use crate::marketo::{self, ReadMemberFields};
 
@@ -98,4 +97,13 @@ pub(crate) fn of_member(row: &Map<String, Value>) -> (Map<String, Value>, bool) 
         .filter(|(_, value)| says_something(value))
         .map(|(name, value)| (name.clone(), value.clone()));
     (fields.collect(), own.is_some())
+}
+
+/// The program that a membership is of.
+pub(in crate::merge) fn program_of(row: &Map<String, Value>) -> Option<u64> {
+    match row.get("id")? {
+        Value::Number(id) => id.as_u64(),
+        Value::String(id) => id.trim().parse().ok(),
+        _ => None,
+    }
 }

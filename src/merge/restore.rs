@@ -21,6 +21,7 @@ mod find;
 mod live;
 mod make;
 mod members;
+mod membership;
 mod report;
 mod steps;
 mod wanted;

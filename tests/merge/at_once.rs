@@ -44,7 +44,7 @@ fn the_run_after_a_kill_settles_three_calls_that_were_under_way() {
 
     let mut next = command(&instance, &["--confirm"]);
     let run = Run::of(next.env(UNHURRIED.0, UNHURRIED.1)).expect_code(0);
-    assert!(run.stderr.contains("an earlier run had left"), "{}", run.stderr);
+    assert!(run.stderr.contains("an earlier run ended before"), "{}", run.stderr);
     assert_eq!(instance.sandbox.calls()["POST /rest/v1/leads/{id}/merge"], 9, "each group once");
     assert!(emails_are_unique(&instance));
     nothing_is_lost(&instance, &before);

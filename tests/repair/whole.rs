@@ -169,6 +169,10 @@ fn table(restored: &[Value]) -> BTreeMap<u64, Vec<String>> {
     rows.collect()
 }
 
+fn set(named: &[String]) -> BTreeSet<&str> {
+    named.iter().map(String::as_str).collect()
+}
+
 /// What the table of a lost record names of the fields that this record cannot get again: they
 /// stand in one line.
 fn unwriteable(named: &[String], before: &LeadView) -> BTreeSet<String> {
@@ -217,8 +221,19 @@ fn what_differs_after_a_merge_and_a_restore_is_exactly_what_the_table_names() {
             }
         }
         let told: Vec<Value> = rows.values().cloned().collect();
-        assert_eq!(table(&told), foretold, "the table is the same before and after\n{seen}");
-        let named = foretold;
+        let named = table(&told);
+        if flags.contains(&"--lower-status") {
+            // A dry run looks at each lost record by itself: what one of them cannot have lowered,
+            // another one may.
+            for (lost, foretold) in &foretold {
+                let (foretold, named) = (set(foretold), set(&named[lost]));
+                assert!(named.is_subset(&foretold), "{lost}: {named:?}, {foretold:?}\n{seen}");
+                let other = foretold.difference(&named).find(|name| !name.starts_with("program "));
+                assert_eq!(other, None, "{lost}\n{seen}");
+            }
+        } else {
+            assert_eq!(named, foretold, "the table is the same before and after\n{seen}");
+        }
         for group in merged["group"].as_array().unwrap() {
             if group["outcome"] != "merged" {
                 continue;

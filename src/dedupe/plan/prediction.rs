@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::expected::{Calls, Expected};
 use super::model::{Dropped, FieldChange, PlannedGroup};
 use super::unwritten::unwritten;
 use crate::dedupe::by_nature::differs_by_nature;
@@ -32,15 +33,6 @@ pub struct Prediction {
     pub equal: usize,
 }
 
-/// What a field of the survivor may hold afterwards.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Expected {
-    /// This value; null where it stays empty.
-    Exactly(Value),
-    /// One of these: Marketo's choice, where it cannot be written beforehand.
-    OneOf(Vec<Value>),
-}
-
 /// A field of a survivor that holds something else than predicted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deviation {
@@ -50,15 +42,6 @@ pub struct Deviation {
     pub wanted: Value,
     /// What it holds.
     pub held: Value,
-}
-
-/// How the losers leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Calls {
-    /// All in one call, where the first decides over what the winner lacks.
-    Together,
-    /// One loser a call, so that each is the first once.
-    OneByOne,
 }
 
 /// The changes of a plan as the winner holds them when a call leaves; the winner comes first. What
@@ -210,16 +193,6 @@ fn is_part_of(value: &Value, whole: &Value) -> bool {
         .map(str::trim)
         .filter(|part| !part.is_empty())
         .all(|part| parts.contains(&part))
-}
-
-impl Expected {
-    /// The value that it most likely holds.
-    pub fn likeliest(&self) -> &Value {
-        match self {
-            Self::Exactly(value) => value,
-            Self::OneOf(values) => values.first().unwrap_or(&Value::Null),
-        }
-    }
 }
 
 impl Prediction {

@@ -7,7 +7,7 @@
 
 use serde_json::Value;
 
-use super::prediction::{Calls, Expected};
+use super::expected::{Calls, Expected};
 use crate::dedupe::facts::FieldFacts;
 use crate::dedupe::measured::{Blanks, Scores};
 use crate::dedupe::value::{is_empty, is_nothing, number_of};

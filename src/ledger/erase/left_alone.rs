@@ -1,7 +1,7 @@
 //! Groups that runs left alone: their keys and reasons hold values of people.
 //!
-//! The ids, the run and the time stay. No digest is kept: a key and a reason are short, and could be
-//! guessed from one. Certificates that were given out verify by their seals.
+//! The ids, the run and the time stay. No digest is kept: a key and a reason are short, and could
+//! be guessed from one. Certificates that were given out verify by their seals.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::lead::LeadId;
+use crate::merge::member_fields::program_of;
 use crate::merge::memberships::Rows;
-use crate::merge::programs::status::{program_of, standings};
+use crate::merge::programs::status::standings;
 
 /// What a record is a member of.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::merge::member_fields::program_of;
 use crate::merge::memberships::Rows;
 
 /// A status that a lead of the group had, and the survivor is not known to have.
@@ -83,15 +84,6 @@ pub(in crate::merge) type Programs = BTreeMap<u64, Standing>;
 /// How far a lead is in each of its programs.
 pub(in crate::merge) fn standings(rows: &Rows) -> Programs {
     rows.iter().filter_map(|row| Some((program_of(row)?, standing(row)))).collect()
-}
-
-/// The program that a membership is of.
-pub(in crate::merge) fn program_of(row: &Map<String, Value>) -> Option<u64> {
-    match row.get("id")? {
-        Value::Number(id) => id.as_u64(),
-        Value::String(id) => id.trim().parse().ok(),
-        _ => None,
-    }
 }
 
 fn standing(row: &Map<String, Value>) -> Standing {

@@ -9,7 +9,7 @@ use super::{Error, Restore, RestoreClient};
 use crate::cancel::unless_stopped;
 use crate::lead::{Lead, LeadId};
 use crate::merge::member_fields;
-use crate::merge::programs::status::program_of;
+use crate::merge::member_fields::program_of;
 
 /// A lead with where it is a member.
 #[derive(Debug, Clone, Default, PartialEq)]

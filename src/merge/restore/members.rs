@@ -9,64 +9,12 @@ use serde_json::{Map, Value};
 
 use super::find::Loss;
 use super::live::{Live, id_of};
+use super::membership::{MemberRows, membership};
 use super::report::{FormerMember, FormerValue, Missing, Named};
 use super::steps::{held_in, told};
-use super::wanted::{WinnerWanted, membership};
+use super::wanted::WinnerWanted;
 use crate::ledger::Backup;
 use crate::merge::member_fields::of_member;
-
-/// The rows that one program has of the lost lead and of the lead that took it.
-#[derive(Debug)]
-pub(super) struct MemberRows<'r> {
-    /// The lost lead's, by its backup.
-    pub(super) gone: &'r Map<String, Value>,
-    /// The other one's before the merge, by its backup; none where it was no member.
-    pub(super) own: Option<&'r Map<String, Value>>,
-    /// The other one's now.
-    pub(super) now: Option<&'r Map<String, Value>>,
-    /// Whether an earlier restore of the lost lead came so far that it may have ended it.
-    pub(super) went_on: bool,
-}
-
-impl MemberRows<'_> {
-    /// Whether the membership holds nothing any more of what it held before the merge, after a
-    /// restore that may have ended it and made it anew, and was cut short then.
-    fn may_be_made_anew(&self) -> bool {
-        let is_bare =
-            self.now.map(of_member).is_none_or(|(now, is_read)| is_read && now.is_empty());
-        self.went_on && is_bare
-    }
-}
-
-/// Why a membership must not be ended to make it anew with its former status; none where it may.
-///
-/// Ending it deletes its fields. A run can be cut short right after that, and the next one has the
-/// backups alone to make the membership again. So every field that it holds must be in them.
-pub(super) fn not_to_be_lowered(rows: &MemberRows<'_>) -> Option<&'static str> {
-    let before = rows.own.map(of_member);
-    if rows.own.is_some_and(|own| membership(own).is_none_or(|(then, _)| then.status.is_none())) {
-        return Some("its backup does not tell its former status, so that it stays as it is");
-    }
-    let (now, is_read) = of_member(rows.now?);
-    if !is_read {
-        return Some(
-            "it stays as it is: lowering its status would delete its member fields, and Marketo did not show them",
-        );
-    }
-    let (given, given_is_read) = of_member(rows.gone);
-    if !now.is_empty() && !before.as_ref().map_or(given_is_read, |(_, is_read)| *is_read) {
-        return Some(
-            "it stays as it is: lowering its status would delete its member fields, and the backup does not hold the former ones",
-        );
-    }
-    let is_kept = |(name, value): (&String, &Value)| {
-        let former = before.as_ref().and_then(|(before, _)| before.get(name));
-        former == Some(value) || given.get(name) == Some(value)
-    };
-    (!now.iter().all(is_kept)).then_some(
-        "it stays as it is: lowering its status would delete member fields that were written since the merge and are in no backup",
-    )
-}
 
 /// The programs of which the fields of the member are to be read: those of which the ledger has
 /// fields, and where a status may be lowered all of the lost lead's.
@@ -166,6 +114,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::merge::restore::membership::not_to_be_lowered;
 
     fn row(value: Value) -> Map<String, Value> {
         let Value::Object(row) = value else { panic!("{value}") };

@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 
 use super::find::Loss;
 use super::live::{Live, id_of};
+use super::membership::membership;
 use super::report::{FormerValue, Named, ValueOf};
-use super::wanted::{Wanted, WinnerWanted, in_words, membership};
+use super::wanted::{Wanted, WinnerWanted, in_words};
 use super::{ConfirmedRestore, Error, Restore, RestoreClient};
 use crate::lead::LeadId;
 use crate::ledger::{RestoredLead, RunId};

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::find::{Loss, Rows};
-use super::live::{Live, id_of, name_of};
-use super::members::{self, MemberRows};
+use super::live::{Live, id_of};
+use super::membership::{MemberRows, membership, named, not_to_be_lowered};
 use super::report::{FormerValue, Missing, Named, ValueOf, WinnerReport};
 use super::words;
 use crate::dedupe::{FieldChange, FieldFacts, differs_by_nature};
@@ -167,7 +167,7 @@ fn former_status(wanted: &mut WinnerWanted, rows: &MemberRows<'_>, lower_status:
         wanted.report.programs_left.push(back);
     } else if !lower_status {
         wanted.missing.push(stays(id, &back, now.is_none()));
-    } else if let Some(why) = members::not_to_be_lowered(rows) {
+    } else if let Some(why) = not_to_be_lowered(rows) {
         let what = format!("program {} of record {id}", in_words(&back));
         wanted.missing.push(Missing::new(what, why));
     } else {
@@ -273,19 +273,6 @@ fn former_values(
         let why = "it may be a person's no, which is never taken back; set it in Marketo if you know better";
         Missing::new(format!("`{name}` of record {id}"), why)
     }));
-}
-
-fn named(row: &Map<String, Value>) -> Option<Named> {
-    Some(Named { id: id_of(row)?, name: name_of(row), ..Named::default() })
-}
-
-/// A membership, and the fields of the member that differ from those of a new one.
-pub(super) fn membership(row: &Map<String, Value>) -> Option<(Named, Map<String, Value>)> {
-    let status = ["progressionStatus", "statusName", "status"]
-        .into_iter()
-        .find_map(|name| row.get(name)?.as_str().map(str::trim).filter(|text| !text.is_empty()));
-    let program = Named { status: status.map(str::to_owned), ..named(row)? };
-    Some((program, of_member(row).0))
 }
 
 #[cfg(test)]

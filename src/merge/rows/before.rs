@@ -137,7 +137,8 @@ impl<M: MergeClient> Merge<'_, M> {
         for row in &rows.rows {
             let why = match places.get(&folded(&row.guid)) {
                 Some(Place::On(Some(lead))) if *lead == row.was => continue,
-                // It needs no move, and where it was not moved by this program it is not given back.
+                // It needs no move, and where it was not moved by this program it is not given
+                // back.
                 Some(Place::On(Some(lead))) if *lead == row.becomes => {
                     there.insert(row.guid.clone());
                     continue;
