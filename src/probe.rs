@@ -222,14 +222,20 @@ pub struct ProbeReport {
     pub failed: Option<Error>,
 }
 
+/// What shows that a lead is a record of the CRM too.
+const CRM_FIELDS: [&str; 4] = ["sfdcContactId", "sfdcId", "sfdcLeadId", "sfdcType"];
+
 /// A run on one instance.
 pub struct Probe<'a, M> {
     marketo: &'a M,
     ledger: &'a mut Ledger,
     settings: ProbeSettings,
     facts: FieldFacts,
+    /// What is read of a test person that is looked for: its address, and whether the CRM has it.
+    looked_at: Vec<String>,
     opened_at: Instant,
-    /// When the last call in doubt must be over.
+    /// From when on an empty look proves that nobody is there: the last call in doubt must be over,
+    /// and what was made is shown.
     over_at: Instant,
     report: ProbeReport,
 }
@@ -252,7 +258,10 @@ impl<'a, M: ProbeClient> Probe<'a, M> {
         let schema = marketo.describe().await?;
         let facts = crate::merge::facts(&schema);
         let report = ProbeReport::default();
-        Ok(Self { marketo, ledger, settings, facts, opened_at, over_at: opened_at, report })
+        let of_crm = CRM_FIELDS.iter().filter(|field| schema.fields.contains_key(**field));
+        let looked_at = std::iter::once(&"email").chain(of_crm).map(|f| (*f).to_owned()).collect();
+        let over_at = opened_at;
+        Ok(Self { marketo, ledger, settings, facts, looked_at, opened_at, over_at, report })
     }
 
     /// Removes what earlier runs left behind. Always gives a report, however it ended.

@@ -97,20 +97,21 @@ impl Ledger {
         })
     }
 
-    /// Writes down that a lead has the address of a person, and how that is known.
+    /// Writes down that a lead has the address of a person, and how that is known. Whether it was
+    /// not written down before.
     pub fn keep_probe_lead(
         &mut self,
         person: ProbePersonId,
         lead: LeadId,
         how: &str,
         at: &str,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         self.write(|db| {
-            db.execute(
+            let rows = db.execute(
                 "INSERT OR IGNORE INTO probe_lead (person, lead, how, at) VALUES (?1, ?2, ?3, ?4)",
                 params![person.0, lead.cast_signed(), how, at],
             )?;
-            Ok(())
+            Ok(rows > 0)
         })
     }
 
@@ -149,7 +150,7 @@ impl Ledger {
                 "SELECT id, probe, address FROM probe_person
                  WHERE id NOT IN (SELECT person FROM probe_person_end) ORDER BY id",
             )?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .query_map([], |row| row.try_into())?
             .collect()
         })?;
         let person = |(id, probe, address): (i64, i64, String)| {

@@ -1,15 +1,16 @@
 //! Removes test people: of this run, and of runs that were cut short.
 //!
 //! A person is gone when two looks have found no lead with its address, the second of them when no
-//! call can be running any more that could make one. Never: deletes a lead whose address is another
-//! one by now; it is named, for somebody to look at.
+//! call can be running any more that could make one, and whoever was made is shown. Never: deletes
+//! a lead whose address is another one by now, or that is a record of the CRM by now, where it would
+//! stay; it is named, for somebody to look at.
 
 use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
 use super::own::Own;
-use super::people::{LAG, has_address};
+use super::people::{LAG, has_address, why_left};
 use super::{Left, Probe, ProbeClient, Step, Trouble};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::OpenPerson;
@@ -65,7 +66,7 @@ impl<M: ProbeClient> Probe<'_, M> {
             let there = self.who_is_there(&people).await?;
             // With what was found just now.
             let people = self.ledger.open_people()?;
-            self.tell_changed(&there, &people);
+            self.tell_left(&there, &people);
             let own = Own::of(&there, &people);
             if own.is_empty() {
                 empty_looks += 1;
@@ -131,25 +132,22 @@ impl<M: ProbeClient> Probe<'_, M> {
         let known: Vec<LeadId> = people.iter().flat_map(|person| &person.leads).copied().collect();
         let known: Vec<LeadId> = known.into_iter().filter(|id| !found.contains(id)).collect();
         for ids in known.chunks(BATCH) {
-            there.extend(self.marketo.leads_by_id(ids, &["email".to_owned()]).await?);
+            there.extend(self.marketo.leads_by_id(ids, &self.looked_at).await?);
         }
         Ok(there)
     }
 
-    /// Names leads that no longer have their address.
-    fn tell_changed(&mut self, there: &[Lead], people: &[OpenPerson]) {
+    /// Names leads that are not deleted.
+    fn tell_left(&mut self, there: &[Lead], people: &[OpenPerson]) {
         for person in people {
-            let changed = |lead: &&Lead| {
-                person.leads.contains(&lead.id) && !has_address(lead, &person.address)
-            };
-            for lead in there.iter().filter(changed) {
+            for lead in there.iter().filter(|lead| person.leads.contains(&lead.id)) {
+                let Some(since) = why_left(lead, &person.address) else { continue };
                 if self.report.left.iter().any(|left| left.lead == lead.id) {
                     continue;
                 }
                 let why = format!(
-                    "this program made it, and somebody gave it another address since; it was not \
-                     touched. Look at it in Marketo, and delete it there if it is of no use \
-                     (its address was {})",
+                    "this program made it, and {since} since; it was not touched. Look at it in \
+                     Marketo, and delete it there if it is of no use (its address was {})",
                     person.address
                 );
                 let address = person.address.clone();
@@ -164,7 +162,7 @@ impl<M: ProbeClient> Probe<'_, M> {
             let mut how = "no lead has its address";
             for lead in &person.leads {
                 if there.iter().any(|found| found.id == *lead) {
-                    how = "a lead of it has another address, and was left alone";
+                    how = "a lead of it is another one's by now, and was left alone";
                 } else {
                     self.ledger.keep_probe_gone(person.id, *lead, "a look", &self.at())?;
                 }

@@ -1,10 +1,10 @@
 //! Leads that this program made itself, as a look has just shown them: the only ones that an order
 //! to merge or to delete can name.
 //!
-//! Never: makes an order for a lead that is not in the ledger's journal of test people, or whose
-//! address is another one by now.
+//! Never: makes an order for a lead that is not in the ledger's journal of test people, whose
+//! address is another one by now, or that is a record of the CRM by now.
 
-use super::people::{Person, has_address};
+use super::people::{Person, why_left};
 use super::{Probe, ProbeClient, Step, Trouble};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{OpenPerson, ProbeMergeId};
@@ -29,7 +29,7 @@ impl Own {
     pub(super) fn of(read: &[Lead], people: &[OpenPerson]) -> Self {
         let is_own = |lead: &&Lead| {
             let mut owners = people.iter().filter(|person| person.leads.contains(&lead.id));
-            owners.any(|person| has_address(lead, &person.address))
+            owners.any(|person| why_left(lead, &person.address).is_none())
         };
         Self { leads: read.iter().filter(is_own).map(|lead| lead.id).take(BATCH).collect() }
     }
@@ -73,8 +73,7 @@ impl<M: ProbeClient> Probe<'_, M> {
         people: &[Person],
     ) -> Step<(ProbeMergeId, OwnMerge)> {
         let ids: Vec<LeadId> = people.iter().map(|person| person.lead).collect();
-        let fields = ["email".to_owned()];
-        let read = self.marketo.leads_by_id(&ids, &fields).await?;
+        let read = self.marketo.leads_by_id(&ids, &self.looked_at).await?;
         let journal = self.ledger.open_people()?;
         // In the order of the call, not of the answer.
         let in_order: Vec<Lead> =
@@ -119,6 +118,8 @@ mod tests {
             (lead(1, "ada@example.com"), false),
             (lead(3, "a@b.invalid"), false),
             (Lead::new(1), false),
+            // Deleting it in Marketo would leave the CRM's record.
+            (lead(1, "a@b.invalid").with("sfdcLeadId", "00Q000000000001"), false),
         ] {
             let own = Own::of(std::slice::from_ref(&read), &people);
             assert_eq!(!own.is_empty(), named, "{read:?}");

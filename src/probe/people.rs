@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::{Asked, Probe, ProbeClient, Step, Trouble};
-use crate::lead::{Lead, LeadId};
+use crate::lead::{Crm, Lead, LeadId};
 use crate::ledger::{ProbeId, ProbePersonId};
 use crate::marketo::{
     self, InFlight, Outcome, RecordResult, RecordStatus, SYNC_LIMIT, SyncAction, SyncRequest,
@@ -15,6 +15,9 @@ use crate::marketo::{
 
 /// Between two looks: a read can lag behind.
 pub(super) const LAG: Duration = Duration::from_secs(3);
+
+/// A lead that was made longer ago is found by its address.
+const SHOWN_AFTER: Duration = LAG.saturating_mul(12);
 
 /// How often a look is taken again that does not show yet what was written.
 const LOOKS: usize = 6;
@@ -33,12 +36,27 @@ pub(super) fn has_address(lead: &Lead, address: &str) -> bool {
     lead.text("email").is_some_and(|held| held.trim().eq_ignore_ascii_case(address))
 }
 
+/// What has become of a test person so that it is left alone; none where it is as it was made.
+pub(super) fn why_left(lead: &Lead, address: &str) -> Option<&'static str> {
+    if !has_address(lead, address) {
+        return Some("somebody gave it another address");
+    }
+    (lead.crm() > Crm::None).then_some(
+        "a campaign or a sync made a record of the CRM of it, which deleting it here would leave there",
+    )
+}
+
 /// Marketo's words for a record that it skipped.
 pub(super) fn refusal(result: &RecordResult) -> String {
     let reasons: Vec<String> =
         result.reasons.iter().map(|reason| format!("{} {}", reason.code, reason.message)).collect();
     let request = result.request_id.as_ref().map(|id| format!(" (request {id})"));
     format!("Marketo refused it: {}{}", reasons.join("; "), request.unwrap_or_default())
+}
+
+/// The lead that was made, where one was.
+fn made(result: &RecordResult) -> Option<LeadId> {
+    result.id.filter(|_| result.status == RecordStatus::Created)
 }
 
 impl<M: ProbeClient> Probe<'_, M> {
@@ -74,16 +92,21 @@ impl<M: ProbeClient> Probe<'_, M> {
         let input = begun.iter().zip(values).map(record).collect();
         let request = SyncRequest::new(SyncAction::CreateOnly, "email", input);
         let results = self.marketo.sync_leads_with(&self.gate(), &request).await;
+        self.may_show_late();
         let leads = match results {
             Ok(results) => {
                 let mut leads = Vec::new();
-                for result in results {
-                    let Some(id) = result.id.filter(|_| result.status == RecordStatus::Created)
-                    else {
-                        let why = refusal(&result);
-                        return Err(Trouble::Here(format!("no test person was made: {why}")));
-                    };
-                    leads.push(id);
+                for ((person, _), result) in begun.iter().zip(&results) {
+                    leads.extend(self.keep_made(*person, result)?);
+                }
+                // Those that were made are in the journal by now, also beside one that was not.
+                if let Some(skipped) = results.iter().find(|result| made(result).is_none()) {
+                    let why = refusal(skipped);
+                    return Err(Trouble::Here(format!("no test person was made: {why}")));
+                }
+                if leads.len() < begun.len() {
+                    let why = "Marketo's answer does not name every test person".to_owned();
+                    return Err(Trouble::Here(why));
                 }
                 leads
             }
@@ -98,11 +121,33 @@ impl<M: ProbeClient> Probe<'_, M> {
         };
         let mut people = Vec::new();
         for ((id, address), lead) in begun.into_iter().zip(leads) {
-            self.ledger.keep_probe_lead(id, lead, "Marketo's answer or a look", &self.at())?;
+            // A look may have found it where no answer named it.
+            if self.ledger.keep_probe_lead(id, lead, "a look", &self.at())? {
+                self.report.made += 1;
+            }
             people.push(Person { id, address, lead });
         }
-        self.report.made += people.len();
         Ok(people)
+    }
+
+    /// Writes down a lead that an answer says was made, before anything else is asked.
+    pub(super) fn keep_made(
+        &mut self,
+        person: ProbePersonId,
+        result: &RecordResult,
+    ) -> Step<Option<LeadId>> {
+        let Some(lead) = made(result) else { return Ok(None) };
+        if self.ledger.keep_probe_lead(person, lead, "Marketo's answer", &self.at())? {
+            self.report.made += 1;
+        }
+        Ok(Some(lead))
+    }
+
+    /// Somebody may have been made just now, whom a look does not show yet: until it must, an empty
+    /// look proves nothing.
+    pub(super) fn may_show_late(&mut self) {
+        let shown_by = Instant::now() + self.settings.clock.wall(SHOWN_AFTER);
+        self.over_at = self.over_at.max(shown_by);
     }
 
     /// Looks for people whose making had no clear answer, until all are there or none can come.
@@ -152,7 +197,7 @@ impl<M: ProbeClient> Probe<'_, M> {
 
     /// The leads that have one of these addresses.
     pub(super) async fn with_addresses(&self, addresses: &[String]) -> Step<Vec<Lead>> {
-        Ok(self.marketo.leads_by("email", addresses, &["email".to_owned()]).await?)
+        Ok(self.marketo.leads_by("email", addresses, &self.looked_at).await?)
     }
 
     /// Writes to people by id, one record each; says of each whether Marketo answered that it was

@@ -1,6 +1,7 @@
 //! What Marketo makes of writes that concern one address: two at once, a duplicate on purpose,
 //! other spellings.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -44,15 +45,24 @@ impl<M: ProbeClient> Probe<'_, M> {
                 self.marketo.sync_leads_with(&gate, &request),
                 self.marketo.sync_leads_with(&gate, &request)
             );
-            let mut trouble = None;
-            for error in [one.err(), other.err()].into_iter().flatten() {
-                if error.outcome() == Outcome::Unclear {
-                    self.in_doubt(&error, SYNC_LIMIT);
+            self.may_show_late();
+            let (mut trouble, mut made) = (None, BTreeSet::new());
+            for answer in [one, other] {
+                match answer {
+                    Ok(results) => {
+                        for result in &results {
+                            made.extend(self.keep_made(person, result)?);
+                        }
+                    }
+                    Err(error) => {
+                        if error.outcome() == Outcome::Unclear {
+                            self.in_doubt(&error, SYNC_LIMIT);
+                        }
+                        trouble = Some(error);
+                    }
                 }
-                trouble = Some(error);
             }
-            let made = self.keep_who_is_there(person, &address).await?;
-            self.report.made += made.len();
+            made.extend(self.keep_who_is_there(person, &address).await?);
             if made.len() >= 2 {
                 let detail = format!("try {tried} of {TRIES} made {} leads", made.len());
                 answers.add(Answer::found(RACE, "races").with(detail));
@@ -76,7 +86,9 @@ impl<M: ProbeClient> Probe<'_, M> {
     ) -> Step<Vec<LeadId>> {
         let found = self.settled(address, 1).await?;
         for lead in &found {
-            self.ledger.keep_probe_lead(person, *lead, "a look", &self.at())?;
+            if self.ledger.keep_probe_lead(person, *lead, "a look", &self.at())? {
+                self.report.made += 1;
+            }
         }
         Ok(found)
     }
@@ -124,7 +136,9 @@ impl<M: ProbeClient> Probe<'_, M> {
         }
         let record = Map::from_iter([("email".to_owned(), json!(person.address))]);
         let request = SyncRequest::new(SyncAction::CreateDuplicate, "email", vec![record]);
-        let second = match self.marketo.sync_leads_with(&self.gate(), &request).await {
+        let answer = self.marketo.sync_leads_with(&self.gate(), &request).await;
+        self.may_show_late();
+        let second = match answer {
             Ok(results) => match results.first() {
                 Some(result) if result.status == RecordStatus::Created => result.id,
                 Some(result) => return Err(Trouble::Here(refusal(result))),
@@ -139,8 +153,14 @@ impl<M: ProbeClient> Probe<'_, M> {
             answers.fail(DUPLICATE, "no duplicate of the test person was made");
             return Ok(());
         };
-        self.ledger.keep_probe_lead(person.id, second, "Marketo's answer or a look", &self.at())?;
-        self.report.made += 1;
+        if self.ledger.keep_probe_lead(
+            person.id,
+            second,
+            "Marketo's answer or a look",
+            &self.at(),
+        )? {
+            self.report.made += 1;
+        }
         let is_there = |leads: &std::collections::BTreeMap<LeadId, Lead>| {
             leads.get(&second).is_some_and(|lead| lead.flag(FIELD))
         };

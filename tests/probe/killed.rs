@@ -82,6 +82,19 @@ fn a_lead_that_got_another_address_is_left_alone_and_named() {
 }
 
 #[test]
+fn a_lead_that_the_crm_has_by_now_is_left_alone_and_named() {
+    let instance = instance(&[]);
+    while !killed_after(&instance, 8) {}
+    let theirs = instance.sandbox.leads().last().unwrap().id;
+    assert!(instance.sandbox.leads().len() > 1, "somebody was made");
+    instance.sandbox.change_lead(theirs, &json!({"sfdcLeadId": "00Q000000000001"}));
+    let run = probe(&instance, &["--clean-up"]).expect_code(3);
+    assert!(run.stderr.contains(&format!("lead {theirs} was left alone")), "{}", run.picture());
+    assert!(run.stderr.contains("record of the CRM"), "{}", run.picture());
+    assert_eq!(instance.sandbox.leads().len(), 2);
+}
+
+#[test]
 fn without_the_permission_to_write_nothing_is_made() {
     let mut options = crate::support::quick();
     options.denied = vec!["Read-Write Lead".to_owned()];
