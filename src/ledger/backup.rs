@@ -96,11 +96,7 @@ impl Ledger {
                  WHERE lead = ?1 AND (?2 IS NULL OR plan = ?2)
                      AND seq NOT IN (SELECT backup FROM erased) ORDER BY seq",
             )?;
-            query
-                .query_map(params![lead.cast_signed(), plan], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-                })?
-                .collect()
+            query.query_map(params![lead.cast_signed(), plan], |row| row.try_into())?.collect()
         })?;
         let damaged =
             |what: String| Error::Damaged { what: format!("the backup of lead {lead}: {what}") };

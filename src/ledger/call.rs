@@ -109,13 +109,8 @@ impl Ledger {
 
     fn calls(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Vec<Call>, Error> {
         type Head = (i64, String, String, String);
-        let heads: Vec<Head> = self.read(|db| {
-            db.prepare(sql)?
-                .query_map(parameters, |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-                })?
-                .collect()
-        })?;
+        let heads: Vec<Head> = self
+            .read(|db| db.prepare(sql)?.query_map(parameters, |row| row.try_into())?.collect())?;
         heads
             .into_iter()
             .map(|(id, plan, kind, key)| {
@@ -157,9 +152,7 @@ impl Ledger {
             .unwrap_or_default();
         let rows: Vec<(i64, String, String, String)> = self.read(|db| {
             db.prepare_cached("SELECT lead, field, before, after FROM call_value WHERE call = ?1")?
-                .query_map([call.0], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-                })?
+                .query_map([call.0], |row| row.try_into())?
                 .collect()
         })?;
         let value = |text: &str| {
@@ -277,7 +270,7 @@ struct Folded {
 }
 
 fn fold(db: &Connection, call: CallId) -> Result<Folded, Error> {
-    let event = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let event = |row: &Row<'_>| row.try_into();
     let rows: Vec<(String, String, Option<String>)> = db
         .prepare_cached("SELECT event, at, request_id FROM journal WHERE call = ?1 ORDER BY seq")?
         .query_map([call.0], event)?

@@ -210,7 +210,7 @@ impl Ledger {
     ) -> Result<Vec<PlanRow>, Error> {
         let all: Vec<(String, String, String)> = self.read(|db| {
             db.prepare("SELECT id, made_at, body FROM plan ORDER BY id")?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+                .query_map([], |row| row.try_into())?
                 .collect()
         })?;
         let mut plans = Vec::new();

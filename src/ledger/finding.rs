@@ -138,18 +138,7 @@ impl Ledger {
                      wanted, found
                  FROM finding WHERE id NOT IN (SELECT finding FROM finding_end) ORDER BY id",
             )?
-            .query_map([], |row| {
-                Ok((
-                    row.get(0)?,
-                    row.get(1)?,
-                    row.get(2)?,
-                    row.get(3)?,
-                    row.get(4)?,
-                    row.get(5)?,
-                    row.get(6)?,
-                    row.get(7)?,
-                ))
-            })?
+            .query_map([], |row| row.try_into())?
             .collect()
         })?;
         rows.into_iter()

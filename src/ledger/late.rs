@@ -38,7 +38,7 @@ impl Ledger {
                      AND verified.seq > (SELECT max(journal) FROM late_read)
                  ORDER BY verified.seq",
             )?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?
+            .query_map([], |row| row.try_into())?
             .collect()
         })?;
         rows.into_iter()

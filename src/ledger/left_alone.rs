@@ -79,9 +79,7 @@ impl Ledger {
                  FROM (SELECT * FROM bounded WHERE id = ?1) AS bounded, {STANDING}
                  ORDER BY one.key, one.seq"
             ))?
-            .query_map([run.0], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-            })?
+            .query_map([run.0], |row| row.try_into())?
             .collect()
         })?;
         let groups = rows.into_iter().map(|(key, winner, leads, reason, at)| {

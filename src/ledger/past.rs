@@ -200,13 +200,8 @@ impl Ledger {
 
     fn past_merges(&self, sql: &str, parameter: &str) -> Result<Vec<PastMerge>, Error> {
         type Row = (String, String, i64, String, String);
-        let rows: Vec<Row> = self.read(|db| {
-            db.prepare(sql)?
-                .query_map([parameter], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-                })?
-                .collect()
-        })?;
+        let rows: Vec<Row> = self
+            .read(|db| db.prepare(sql)?.query_map([parameter], |row| row.try_into())?.collect())?;
         let merges = rows.into_iter().map(|(plan, key, survivor, merged, at)| {
             let merged = serde_json::from_str(&merged)
                 .map_err(|error| Error::Damaged { what: format!("a verified merge: {error}") })?;

@@ -114,17 +114,7 @@ impl Ledger {
                 "SELECT id, run, lost, call, field, fields, known FROM making
                  WHERE id NOT IN (SELECT making FROM making_end) ORDER BY id",
             )?
-            .query_map([], |row| {
-                Ok((
-                    row.get(0)?,
-                    row.get(1)?,
-                    row.get(2)?,
-                    row.get(3)?,
-                    row.get(4)?,
-                    row.get(5)?,
-                    row.get(6)?,
-                ))
-            })?
+            .query_map([], |row| row.try_into())?
             .collect()
         })?;
         rows.into_iter()

@@ -144,7 +144,7 @@ impl Ledger {
         type Head = (String, String, String);
         let head: Option<Head> = self.read(|db| {
             db.prepare_cached("SELECT object, field, purpose FROM row_call WHERE call = ?1")?
-                .query_row([call.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .query_row([call.0], |row| row.try_into())
                 .optional()
         })?;
         let Some((object, field, purpose)) = head else { return Ok(None) };

@@ -27,7 +27,7 @@ impl Ledger {
     pub fn unfinished_writes(&self) -> Result<Vec<Unfinished>, Error> {
         let rows: Vec<(String, i64, String)> = self.read(|db| {
             db.prepare(include_str!("unfinished.sql"))?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+                .query_map([], |row| row.try_into())?
                 .collect()
         })?;
         rows.into_iter()

@@ -204,18 +204,7 @@ impl Ledger {
                          WHERE witness.call = call.id AND witness_look.kind = ?1 AND verdict IN {FINAL})
                  ORDER BY call.id"
             ))?
-            .query_map(params![kind.as_str(), run.map(|run| run.0), since_at], |row| {
-                Ok((
-                    row.get(0)?,
-                    row.get(1)?,
-                    row.get(2)?,
-                    row.get(3)?,
-                    row.get(4)?,
-                    row.get(5)?,
-                    row.get(6)?,
-                    row.get(7)?,
-                ))
-            })?
+            .query_map(params![kind.as_str(), run.map(|run| run.0), since_at], |row| row.try_into())?
             .collect()
         })?;
         let ids = |text: &str| {

@@ -7,21 +7,8 @@ use serde_json::{Value, json};
 
 use super::history::offline;
 use crate::support::caller::Caller;
-use crate::support::merging::{fill_cache, merge, open_ledger};
+use crate::support::merging::{BY_NATURE, fill_cache, merge, open_ledger};
 use crate::support::{Instance, Run, UNHURRIED, quick, wait};
-
-/// Fields that every record has of itself: what the table calls id, createdAt, original source.
-const BY_NATURE: [&str; 9] = [
-    "id",
-    "createdAt",
-    "updatedAt",
-    "leadPerson",
-    "personPrimaryLeadInterest",
-    "mktoName",
-    "originalSourceType",
-    "originalSourceInfo",
-    "registrationSourceType",
-];
 
 fn options(knobs: &[&str]) -> Options {
     let mut options = quick();

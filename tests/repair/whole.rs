@@ -7,24 +7,8 @@ use mkto_sandbox::LeadView;
 use serde_json::{Map, Value, json};
 
 use crate::support::dice::Dice;
-use crate::support::merging::{fill_cache, merge};
+use crate::support::merging::{BY_NATURE, fill_cache, merge};
 use crate::support::{Instance, quick};
-
-/// What the table calls id, createdAt, original source, registration and inferred fields: Marketo
-/// makes them anew.
-const BY_NATURE: [&str; 11] = [
-    "id",
-    "createdAt",
-    "updatedAt",
-    "leadPerson",
-    "personPrimaryLeadInterest",
-    "mktoName",
-    "originalSourceType",
-    "originalSourceInfo",
-    "registrationSourceType",
-    "registrationSourceInfo",
-    "leadPartitionId",
-];
 
 /// Fields of every kind, with values that an instance holds as they are.
 const FIELDS: &[(&str, &[&str])] = &[
@@ -136,7 +120,7 @@ fn differing(before: &LeadView, after: &LeadView) -> BTreeSet<String> {
     };
     let fields = names.into_iter().filter(|name| held(before, name) != held(after, name));
     let mut found: BTreeSet<String> = fields
-        .filter(|name| !BY_NATURE.contains(&name.as_str()))
+        .filter(|name| *name != "leadPartitionId" && !BY_NATURE.contains(&name.as_str()))
         .map(|name| format!("`{name}`"))
         .collect();
     if before.lists != after.lists {

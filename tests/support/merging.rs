@@ -11,6 +11,21 @@ use serde_json::{Value, json};
 use super::instance::Instance;
 use super::program::Run;
 
+/// What the table of a restore calls id, createdAt, original source, registration and inferred
+/// fields: Marketo makes them anew.
+pub const BY_NATURE: [&str; 10] = [
+    "id",
+    "createdAt",
+    "updatedAt",
+    "leadPerson",
+    "personPrimaryLeadInterest",
+    "mktoName",
+    "originalSourceType",
+    "originalSourceInfo",
+    "registrationSourceType",
+    "registrationSourceInfo",
+];
+
 /// What a scan would store.
 pub fn fill_cache(instance: &Instance) {
     let name = instance.sandbox.base_url().trim_start_matches("http://").to_owned();

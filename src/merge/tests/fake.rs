@@ -6,21 +6,21 @@ mod read;
 mod rows;
 mod status;
 mod witness;
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 pub(super) use self::rows::FakeRow;
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{
-    Clock, Error, InFlight, LeadChange, MERGE_LIMIT, MergeRecord, ROWS_LIMIT, Reason, RecordResult,
-    RecordStatus, Result, RowLink, STATUS_LIMIT, SYNC_LIMIT, SendGate, SyncAction, SyncLeads,
-    SyncRequest,
+    Clock, Error, InFlight, LeadChange, MERGE_LIMIT, MergeRecord, ROWS_LIMIT, RecordResult, Result,
+    RowLink, STATUS_LIMIT, SYNC_LIMIT, SendGate, SyncAction, SyncLeads, SyncRequest,
 };
 
 /// What befalls the next write.
@@ -358,51 +358,5 @@ impl SyncLeads for Fake {
         };
         self.answer().await;
         answer
-    }
-}
-
-impl World {
-    fn write(&mut self, request: &SyncRequest) -> Vec<RecordResult> {
-        let blocked = self.is_broken(Breaks::OptOuts);
-        if self.lag > 0 {
-            self.stale = Some((self.lag, self.leads.clone()));
-        }
-        let mut results = Vec::new();
-        for record in &request.input {
-            let id = record.get("id").and_then(Value::as_u64).expect("written by id");
-            let skipped = self.skips.get(&id).copied();
-            let lead = self.leads.get_mut(&id).filter(|_| skipped.is_none());
-            let status = if lead.is_some() { RecordStatus::Updated } else { RecordStatus::Skipped };
-            if let Some(lead) = lead {
-                let takes = |field: &String| {
-                    field != "id"
-                        && !(blocked && field == "unsubscribed")
-                        && !self.blocked.contains(field)
-                };
-                for (field, value) in record.iter().filter(|(field, _)| takes(field)) {
-                    lead.set(field, value.clone());
-                }
-            }
-            self.leads.extend(self.meddling.take().map(|lead| (lead.id, lead)));
-            let reason = |code: &str| Reason { code: code.to_owned(), message: "no".to_owned() };
-            let reasons = skipped.map(reason).into_iter().collect();
-            results.push(RecordResult { status, id: Some(id), reasons, request_id: None });
-        }
-        results
-    }
-
-    /// Leads as a read shows them.
-    fn shown(&mut self) -> BTreeMap<LeadId, Lead> {
-        let mut leads = match &mut self.stale {
-            Some((left, leads)) if *left > 0 => {
-                *left -= 1;
-                leads.clone()
-            }
-            _ => self.leads.clone(),
-        };
-        for hidden in std::mem::take(&mut self.hides) {
-            leads.remove(&hidden);
-        }
-        leads
     }
 }
