@@ -22,7 +22,7 @@ pub use encoding::{Encoding, Guessed};
 pub use harmless::{harmless, is_run};
 pub use lines::Row;
 pub use rows::{LeftOut, Rows, Table, is_error_of_a_spreadsheet, wrong_length};
-pub use shown::shown;
+pub use shown::{shown, shown_short};
 pub use source::Source;
 pub use workbook::Book;
 

@@ -8,8 +8,9 @@ use mkto_sandbox::Fault;
 use serde_json::{Value, json};
 
 use crate::assert_picture;
+use crate::support::signal::{self, Signal};
 use crate::support::wait::{self, until};
-use crate::support::{Instance, Run, quick};
+use crate::support::{Instance, Run, needs, quick};
 
 mod estimate;
 
@@ -98,11 +99,7 @@ fn ctrl_c_stops_it_with_4_and_the_same_command_goes_on() {
     let instance = Instance::start(options);
     let child = spawn(&instance, &["scan", "--json"]);
     until("three reads", || reads(&instance) >= 3);
-    let interrupted = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(interrupted.success());
+    signal::send(child.id(), Signal::INT);
     let run = Run::from(wait::output_of(child)).expect_code(4);
     assert_eq!(run.json()["complete"], false);
     assert!(
@@ -239,7 +236,7 @@ fn a_full_disk_is_told_as_one_and_nothing_is_half_done() {
         .stderr(Stdio::null())
         .status();
     if !mounted.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: a small disk can be mounted by root alone");
+        needs::missing("the right to mount a small disk", "run them as root");
         return;
     }
     let db = disk.join("cache.db");
@@ -273,11 +270,7 @@ fn a_file_from_the_screens_is_read_without_credentials_and_its_columns_are_told(
     )
     .unwrap();
     let broken = run(&["scan", "--file", "broken.csv"]).expect_code(2);
-    assert!(
-        broken.stderr.contains("broken.csv line 3: the id is not a whole number"),
-        "{}",
-        broken.stderr
-    );
+    assert!(broken.stderr.contains("broken.csv line 3: `x` is no id"), "{}", broken.stderr);
     let report = run(&["report", "--json"]).expect_code(0).json();
     assert_eq!(report["leads"], 4, "the cache is what it was before");
     run(&["scan", "--file", "missing.csv"]).expect_code(2);

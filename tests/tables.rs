@@ -177,8 +177,26 @@ fn what_cannot_be_read_is_counted_and_told_and_ends_with_3() {
         "{}",
         scan.stderr
     );
-    assert!(scan.stderr.contains("(line 2: soon)"), "{}", scan.stderr);
+    assert!(scan.stderr.contains("and is left empty (line 2: soon)"), "{}", scan.stderr);
     assert!(scan.stderr.contains("Title -> title (empty in every row)"), "{}", scan.stderr);
+}
+
+#[test]
+fn rows_with_one_id_are_counted_and_the_last_one_counts() {
+    for (rows, told) in [
+        ("5,old@example.com\n1,a@example.com\n5,new@example.com\n", "one row has the id"),
+        ("1,a@example.com\n1,a@example.com\n1,b@example.com\n2,A@example.com\n", "2 rows have"),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        write(&home, "leads.csv", format!("Id,Email\n{rows}"));
+        let scan = run(&home, &["scan", "--file", "leads.csv", "--json"]).expect_code(0);
+        let (document, leads) = (scan.json(), rows.lines().count() as u64);
+        assert_eq!(document["repeated_rows"], leads - document["leads"].as_u64().unwrap());
+        assert!(scan.stderr.contains(told), "{}", scan.stderr);
+        assert!(scan.stderr.contains("the last one counts"), "{}", scan.stderr);
+        let report = run(&home, &["report", "--json"]).expect_code(0).json();
+        assert_eq!(report["group"].as_array().unwrap().len(), 0, "the last row of an id counts");
+    }
 }
 
 #[test]

@@ -102,6 +102,14 @@ struct Document<'a> {
     /// Of a file alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unread: Vec<file::UnreadColumn>,
+    /// Of a file alone: rows with the id of a later one, which counts.
+    #[serde(skip_serializing_if = "is_zero")]
+    repeated_rows: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What a way of scanning came to.
@@ -125,11 +133,11 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
         context.config.use_cache_named(name);
     }
     let instance = context.config.instance_name();
-    let mut unread = Vec::new();
+    let mut left_out = file::LeftOut::default();
     let (run, mut cache, births) = match &args.file {
         Some(file) => {
             let (run, cache);
-            (run, cache, unread) = file::run(context, file, &args.reading)?;
+            (run, cache, left_out) = file::run(context, file, &args.reading)?;
             (run, cache, Ok(Causes::Known))
         }
         None => live(context, args).await?,
@@ -164,7 +172,8 @@ pub(super) async fn run(context: &mut Context, args: &ScanArgs) -> Result<Exit, 
         seconds: (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0,
         complete,
         activity_log: source.log,
-        unread,
+        unread: left_out.unread,
+        repeated_rows: left_out.repeated_rows,
     };
     show(&mut context.ui, args, &document, (run.merged, begun.elapsed()), &closing)?;
     if complete && !source.is_file && matches!(births, Ok(Causes::Denied | Causes::NotAsked)) {

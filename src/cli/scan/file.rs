@@ -11,9 +11,9 @@ use serde::Serialize;
 use super::{Context, Failure, Run, Watcher, configured_fields, open};
 use crate::cache::Cache;
 use crate::cli::Ui;
-use crate::scan::{self, FileError, FileRules, FileScan, Unread};
+use crate::scan::{self, Ended, FileError, FileRules, FileScan, Unread};
 use crate::table::date::{Order, Zone};
-use crate::table::{Encoding, Options, Source, Table, shown};
+use crate::table::{Encoding, Options, Source, Table, shown, shown_short};
 use crate::terminal::counted;
 
 /// The name of what is read without a name.
@@ -91,13 +91,21 @@ impl From<&Unread> for UnreadColumn {
     }
 }
 
+/// What of a file is not in the cache as it stands there.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    pub(super) unread: Vec<UnreadColumn>,
+    /// Rows with the id of a later one, which counts.
+    pub(super) repeated_rows: u64,
+}
+
 /// Reads a file into the cache; where there is none, it is made, and stays only where the file was
 /// read.
 pub(super) fn run(
     context: &mut Context,
     file: &Path,
     args: &ReadingArgs,
-) -> Result<(Run, Cache, Vec<UnreadColumn>), Failure> {
+) -> Result<(Run, Cache, LeftOut), Failure> {
     let (name, source) = source(file, "a CSV file or a workbook")?;
     let options = Options { encoding: args.encoding, sheet: args.sheet.clone(), by_head: true };
     let table = Table::open(source, &options)
@@ -116,7 +124,7 @@ pub(super) fn run(
     let mut cache = open(&context.config)?;
     let loaded = load(context, &mut cache, (&name, table), rules, &place);
     match loaded {
-        Ok((run, unread)) => Ok((run, cache, unread)),
+        Ok((run, left_out)) => Ok((run, cache, left_out)),
         Err(failure) => {
             drop(cache);
             // Nothing was read, so that there is no cache, either; where it stays, it is empty. One
@@ -138,7 +146,7 @@ fn load(
     (name, table): (&str, Table),
     rules: FileRules<'_>,
     place: &str,
-) -> Result<(Run, Vec<UnreadColumn>), Failure> {
+) -> Result<(Run, LeftOut), Failure> {
     let watcher = |ui: &Ui, bytes| Watcher {
         bar: ui.progress("reading bytes of the file", Some(bytes)),
         budget: None,
@@ -149,13 +157,18 @@ fn load(
     drop(looking);
     refuse_other(cache, name, place, context)?;
     tell(&mut context.ui, &found);
-    let (bytes, unread) = (found.size(), found.unread().to_vec());
+    let (bytes, rows, unread) = (found.size(), found.rows(), found.unread().to_vec());
     let watcher = watcher(&context.ui, bytes);
     let ended = found.load(cache, place, super::super::now, &watcher)?;
+    let repeated_rows = match &ended {
+        Ended::Complete(totals) => rows.saturating_sub(totals.leads),
+        Ended::Interrupted => 0,
+    };
     let run = Run { strategy: "file", full: true, ended: Ok(ended), merged: 0, calls: 0, bytes };
     drop(watcher);
     tell_unread(&mut context.ui, &unread);
-    Ok((run, unread.iter().map(UnreadColumn::from).collect()))
+    tell_repeated(&mut context.ui, repeated_rows);
+    Ok((run, LeftOut { unread: unread.iter().map(UnreadColumn::from).collect(), repeated_rows }))
 }
 
 /// The bytes of a file or of standard input, and what it is called in messages.
@@ -232,28 +245,32 @@ fn tell(ui: &mut Ui, found: &FileScan<'_>) {
     }
 }
 
+fn tell_repeated(ui: &mut Ui, rows: u64) {
+    let which = match rows {
+        0 => return,
+        1 => "one row has the id of a later one".to_owned(),
+        rows => format!("{} have the id of a later one", counted(rows, "row")),
+    };
+    ui.note(&format!("note: {which}; of rows with one id the last one counts"));
+}
+
 fn tell_unread(ui: &mut Ui, unread: &[Unread]) {
     for Unread { column, field, count, first } in unread {
-        let first: Vec<String> =
-            first.iter().map(|(line, text)| format!("line {line}: {}", cut(text))).collect();
-        let values = if *count == 1 { "one value".to_owned() } else { counted(*count, "value") };
+        let first: Vec<String> = first
+            .iter()
+            .map(|(line, text)| format!("line {line}: {}", shown_short(text)))
+            .collect();
+        let (values, are) = match *count {
+            1 => ("one value".to_owned(), "is"),
+            count => (counted(count, "value"), "are"),
+        };
         let kind =
             if matches!(field.as_str(), "createdAt" | "updatedAt") { "as a date" } else { "" };
         ui.note(&format!(
-            "{}: {values} cannot be read{}{kind} and are left empty ({})",
+            "{}: {values} cannot be read{}{kind} and {are} left empty ({})",
             shown(column),
             if kind.is_empty() { "" } else { " " },
             first.join("; ")
         ));
     }
-}
-
-/// A value for a message: harmless, and not longer than a line.
-fn cut(text: &str) -> String {
-    let text = shown(text);
-    let mut short: String = text.chars().take(40).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
 }

@@ -135,7 +135,7 @@ fn a_broken_file_is_refused_with_its_line_and_nothing_of_it_is_kept() {
         ),
         (
             b"id,email\n1,a@example.com\nx,b@example.com\n",
-            "leads.csv line 3: the id is not a whole number above zero",
+            "leads.csv line 3: `x` is no id, which is a whole number above zero",
         ),
         (
             b"id,email\n1\n",
@@ -149,11 +149,11 @@ fn a_broken_file_is_refused_with_its_line_and_nothing_of_it_is_kept() {
         (b"id,email\n,,\n\n", "leads.csv: has a header and no row; nothing was replaced"),
         (
             b"id,email\n1.000,a@example.com\n",
-            "leads.csv line 2: the id is not a whole number above zero",
+            "leads.csv line 2: `1.000` is no id, which is a whole number above zero",
         ),
         (
             b"id,email\n1.23E+15,a@example.com\n",
-            "leads.csv line 2: the id is not a whole number above zero: the spreadsheet has rounded it; show the column as a number without decimals",
+            "leads.csv line 2: `1.23E+15` is no id, which is a whole number above zero: the spreadsheet has rounded it; show the column as a number without decimals",
         ),
         (
             b"id,Email,Email Address\n1,a,b\n",

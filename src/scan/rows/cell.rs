@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use crate::cache::BodyWriter;
+use crate::table::shown_short;
 
 /// What a field's values are, which decides how its cells are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +163,11 @@ pub(in crate::scan) fn id(bytes: &[u8]) -> Result<u64, String> {
         } else {
             ""
         };
-        format!("the id is not a whole number above zero{how}")
+        if text.is_empty() {
+            return "the id is empty; each row needs the one of its lead, a whole number above zero"
+                .to_owned();
+        }
+        format!("`{}` is no id, which is a whole number above zero{how}", shown_short(text))
     })
 }
 
