@@ -2,16 +2,17 @@
 //!
 //! The limits here let so many calls leave in an hour; one more would be waited for that long.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
+use crate::support::signal::{self, Signal};
 use crate::support::wait::{self, until};
 use crate::support::{Instance, Run, quick};
 
 /// Runs a command that may make so many calls in an hour, and sends it a signal as soon as they are
 /// made. The rest ends by itself, with no call more.
-fn stopped_after(calls: u64, instance: &Instance, arguments: &[&str], signal: &str) -> Run {
+fn stopped_after(calls: u64, instance: &Instance, arguments: &[&str], signal: Signal) -> Run {
     let before = instance.sandbox.calls_made();
     let mut child = instance
         .command(arguments)
@@ -25,9 +26,7 @@ fn stopped_after(calls: u64, instance: &Instance, arguments: &[&str], signal: &s
         instance.sandbox.calls_made() >= before + calls || child.try_wait().unwrap().is_some()
     });
     // It is gone already where it needed no more calls than these.
-    drop(
-        Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status(),
-    );
+    signal::sent(child.id(), signal);
     let run = Run::from(wait::output_of(child));
     assert!(instance.sandbox.calls_made() <= before + calls, "{}", run.picture());
     run
@@ -56,7 +55,7 @@ fn a_command_that_prepares_ends_at_once() {
             .split(' ')
             .map(|word| if word == "FILE" { file.as_str() } else { word })
             .collect();
-        for signal in ["-INT", "-TERM"] {
+        for signal in [Signal::INT, Signal::TERM] {
             let run = stopped_after(1, &instance, &arguments, signal).expect_code(4);
             assert!(run.stderr.contains("stopp"), "{arguments:?}: {}", run.picture());
         }
@@ -67,7 +66,7 @@ fn a_command_that_prepares_ends_at_once() {
 /// asked after each.
 fn stopped_everywhere(instance: &Instance, arguments: &[&str], look: impl Fn(&Run)) -> u64 {
     for calls in 1..100 {
-        let run = stopped_after(calls, instance, arguments, "-INT");
+        let run = stopped_after(calls, instance, arguments, Signal::INT);
         look(&run);
         if run.code == Some(0) {
             return calls;
@@ -131,9 +130,7 @@ fn a_write_that_is_under_way_is_brought_to_its_end() {
         .spawn()
         .unwrap();
     until("the write at Marketo", || instance.sandbox.calls().contains_key("POST /rest/v1/leads"));
-    assert!(
-        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
-    );
+    signal::send(child.id(), Signal::INT);
     let run = Run::from(wait::output_of(child)).expect_code(0).json();
     assert_eq!((&run["created"], instance.sandbox.leads_living()), (&json!(2), 2));
 }

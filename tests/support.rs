@@ -14,6 +14,7 @@ pub mod merging;
 pub mod program;
 pub mod sandboxes;
 pub mod schema;
+pub mod signal;
 pub mod storm;
 pub mod stub;
 pub mod upserting;

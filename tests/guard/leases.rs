@@ -1,5 +1,5 @@
-//! Several guards of one machine, and guards that die: rights to keys that they share, and that
-//! outlive them.
+//! Several guards of one machine, and guards that die: leases that they share, and that outlive
+//! them.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::wait::{self, until};
 use crate::support::{Guard, Instance, Leases, quick};
 
 #[test]
-fn guards_of_one_machine_share_their_rights_to_keys() {
+fn guards_of_one_machine_share_their_leases() {
     // Long enough that on a busy machine too the calls of three guards overlap.
     let instance = Instance::start(Options { race_window: Duration::from_secs(1), ..quick() });
     let with = |leases: Leases<'_>, email: &str| {

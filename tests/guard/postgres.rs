@@ -1,5 +1,5 @@
-//! Guards on several machines: their rights to keys are in one Postgres, which goes away, comes
-//! back, and may be far off.
+//! Guards on several machines: their leases are in one Postgres, which goes away, comes back, and
+//! may be far off.
 
 use serde_json::{Value, json};
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::cluster::Cluster;
+use crate::support::signal::{self, Signal};
 use crate::support::wait;
 use crate::support::{Guard, Instance, Leases, Mode, Run, quick};
 
@@ -110,11 +111,7 @@ fn an_interrupt_is_a_good_end_too() {
     let mut first = guard(&instance, Duration::from_secs(600), None);
     let token = first.token();
     assert_eq!(first.get(READ, &token).0, 200);
-    let killed = std::process::Command::new("kill")
-        .args(["-INT", &first.pid().to_string()])
-        .status()
-        .unwrap();
-    assert!(killed.success());
+    signal::send(first.pid(), Signal::INT);
     assert!(first.wait().is_some());
     let next = guard(&instance, Duration::from_secs(600), None);
     assert_eq!(figure(&next, "mkto_guard_part_calls"), "49");

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::support::signal::{self, Signal};
 use crate::support::wait;
 use crate::support::{CLOCK_SPEED, Instance, bare, quick, token};
 
@@ -70,8 +71,7 @@ fn health(instance: &Instance, check: &[&str], url: &str) -> Option<i32> {
 
 /// Asks a program to stop, as a service manager does, and waits for its end.
 fn stop(mut child: std::process::Child) -> Option<i32> {
-    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    signal::send(child.id(), Signal::TERM);
     wait::end_of(&mut child).code()
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use mkto_sandbox::{Meanwhile, Moment};
 
 use crate::support::merging::{command, crowd, emails_are_unique, nothing_is_lost, open_ledger};
+use crate::support::signal::{self, Signal};
 use crate::support::{Run, UNHURRIED, quick, wait};
 
 /// Killed with three merges under way: they go on at Marketo, and the next run settles each by
@@ -23,7 +24,7 @@ fn the_run_after_a_kill_settles_three_calls_that_were_under_way() {
     let end = Arc::clone(&pid);
     let kill = move |_: &mkto_sandbox::Screens<'_>| {
         if let Some(id) = end.lock().unwrap().take() {
-            drop(std::process::Command::new("kill").args(["-KILL", &id.to_string()]).status());
+            signal::sent(id, Signal::KILL);
         }
     };
     // One merge goes first, then two, and then three: the sixth is the third of those.

@@ -8,6 +8,7 @@ use mkto_sandbox::{Meanwhile, Options};
 use serde_json::json;
 
 use crate::support::merging::{command, fill_cache, merge};
+use crate::support::signal::{self, Signal};
 use crate::support::wait;
 use crate::support::{Instance, Run, quick};
 
@@ -49,12 +50,10 @@ fn an_opt_out_that_comes_while_the_merge_of_a_killed_run_runs_is_on_the_survivor
     );
     let mut child = command(&instance, &["--confirm"]);
     let child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let pid = child.id().to_string();
+    let pid = child.id();
     let child = Arc::new(Mutex::new(child));
     let kill = move |_: &mkto_sandbox::Screens<'_>| {
-        assert!(
-            std::process::Command::new("kill").args(["-KILL", &pid]).status().unwrap().success()
-        );
+        signal::send(pid, Signal::KILL);
     };
     instance.sandbox.after_call("/merge", 1, Meanwhile::Run(Box::new(kill)));
     assert!(!wait::end_of(&mut child.lock().unwrap()).success());
@@ -75,11 +74,9 @@ fn a_sum_that_was_written_before_the_ledger_was_lost_is_not_added_up_again() {
     };
     let mut child = summing(&["--confirm"]);
     let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let pid = child.id().to_string();
+    let pid = child.id();
     let kill = move |_: &mkto_sandbox::Screens<'_>| {
-        assert!(
-            std::process::Command::new("kill").args(["-KILL", &pid]).status().unwrap().success()
-        );
+        signal::send(pid, Signal::KILL);
     };
     instance.sandbox.after_call("POST /rest/v1/leads.json", 1, Meanwhile::Run(Box::new(kill)));
     assert!(!wait::end_of(&mut child).success());

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use mkto_sandbox::{Meanwhile, Moment};
 
 use crate::support::merging::{command, fill_cache, open_ledger};
+use crate::support::signal::{self, Signal};
 use crate::support::wait::{self, LONGEST};
 use crate::support::{Instance, Run, quick};
 
@@ -30,7 +31,7 @@ fn run(instance: &Instance, dice: &mut Dice, rules: &Rules, kill: bool) -> Optio
         let end = Arc::clone(&pid);
         let run = move |_: &mkto_sandbox::Screens<'_>| {
             if let Some(id) = end.lock().unwrap().take() {
-                drop(std::process::Command::new("kill").args(["-KILL", &id.to_string()]).status());
+                signal::sent(id, Signal::KILL);
             }
         };
         instance.sandbox.at_moment("/", nth, moment, Meanwhile::Run(Box::new(run)));

@@ -4,6 +4,7 @@ use mkto_sandbox::Fault;
 use serde_json::json;
 
 use super::{WHERE, instance, probe, strangers};
+use crate::support::signal::{self, Signal};
 use crate::support::{Instance, Run, wait};
 
 /// Kills a run after so many calls; whether it was still running.
@@ -22,8 +23,14 @@ fn killed_after(instance: &Instance, calls: u64) -> bool {
         return false;
     }
     child.kill().unwrap();
-    child.wait().unwrap();
+    wait::end_of(&mut child);
     true
+}
+
+/// The same at its eighth call, where a run has made somebody and is far from its end.
+fn killed_early(instance: &Instance) {
+    let killed = (0..5).any(|_| killed_after(instance, 8));
+    assert!(killed, "five runs were over before they were seen to make eight calls");
 }
 
 #[test]
@@ -66,7 +73,7 @@ fn lost_answers_make_nobody_twice_and_leave_nobody() {
 #[test]
 fn a_lead_that_got_another_address_is_left_alone_and_named() {
     let instance = instance(&[]);
-    while !killed_after(&instance, 8) {}
+    killed_early(&instance);
     let theirs = instance.sandbox.leads().last().unwrap().id;
     assert!(instance.sandbox.leads().len() > 1, "somebody was made");
     instance.sandbox.change_lead(theirs, &json!({"email": "grace@example.com"}));
@@ -84,7 +91,7 @@ fn a_lead_that_got_another_address_is_left_alone_and_named() {
 #[test]
 fn a_lead_that_the_crm_has_by_now_is_left_alone_and_named() {
     let instance = instance(&[]);
-    while !killed_after(&instance, 8) {}
+    killed_early(&instance);
     let theirs = instance.sandbox.leads().last().unwrap().id;
     assert!(instance.sandbox.leads().len() > 1, "somebody was made");
     instance.sandbox.change_lead(theirs, &json!({"sfdcLeadId": "00Q000000000001"}));
@@ -139,8 +146,7 @@ fn told_to_stop_it_measures_no_more_and_removes_everybody() {
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let child = command.spawn().unwrap();
     wait::until("somebody was made", || instance.sandbox.leads().len() > before.len());
-    let id = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    signal::send(child.id(), Signal::INT);
     let run = Run::from(wait::output_of(child)).expect_code(4);
     assert!(run.stderr.contains("stopped as asked: no profile was kept"), "{}", run.picture());
     assert_eq!(instance.sandbox.leads(), before);

@@ -101,7 +101,7 @@ fn a_run_that_was_killed_is_there_without_an_end_and_with_what_it_merged() {
         instance.sandbox.calls().get("POST /rest/v1/leads").copied().unwrap_or_default() > 0
     });
     child.kill().unwrap();
-    child.wait().unwrap();
+    wait::end_of(&mut child);
     drop(held);
     let run = offline(&instance, &["history", "--json"]).expect_code(0).json()["run"][0].clone();
     assert_eq!(

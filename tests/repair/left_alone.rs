@@ -138,7 +138,7 @@ fn a_run_that_was_killed_keeps_the_groups_that_it_had_left_alone() {
         instance.sandbox.calls().get("POST /rest/v1/leads").copied().unwrap_or_default() > 0
     });
     child.kill().unwrap();
-    child.wait().unwrap();
+    wait::end_of(&mut child);
     drop(held);
     let killed = certificate_of_killed(&instance);
     assert_eq!(killed["ended_at"], json!(null));

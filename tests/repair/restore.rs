@@ -219,7 +219,7 @@ fn a_kill_at_any_call_never_makes_two_and_the_same_command_ends_it() {
             writes(&instance) - already >= nth || child.try_wait().unwrap().is_some()
         });
         child.kill().unwrap();
-        child.wait().unwrap();
+        wait::end_of(&mut child);
         for _ in 0..3 {
             let run = restore(&instance, &["--id", "2", "--lower-status", "--confirm"]);
             if run.code == Some(0) {

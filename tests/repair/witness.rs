@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::history::offline;
 use crate::support::merging::{command, fill_cache, merge};
 use crate::support::sandboxes::with;
+use crate::support::signal::{self, Signal};
 use crate::support::{Instance, Run, quick, wait};
 
 /// Ada and Bob with two records each, of which lists and programs partly agree.
@@ -175,7 +176,7 @@ fn killed_before_it_looked() -> Instance {
     let end = Arc::clone(&pid);
     let kill = move |_: &mkto_sandbox::Screens<'_>| {
         if let Some(id) = end.lock().unwrap().take() {
-            drop(std::process::Command::new("kill").args(["-KILL", &id.to_string()]).status());
+            signal::sent(id, Signal::KILL);
         }
     };
     let run = Meanwhile::Run(Box::new(kill));

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::picture;
 use crate::support::browser::Browser;
 use crate::support::merging::fill_cache;
+use crate::support::signal::{self, Signal};
 use crate::support::{Instance, Run, quick};
 
 /// A running review.
@@ -27,8 +28,7 @@ impl Running {
 
     /// Ends it with Ctrl-C.
     fn end(self) -> Run {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        signal::send(self.child.id(), Signal::INT);
         Run::from(wait::output_of(self.child))
     }
 }

@@ -221,7 +221,7 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         drop(self.child.kill());
-        drop(self.child.wait());
+        wait::end_of(&mut self.child);
     }
 }
 

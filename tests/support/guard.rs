@@ -2,13 +2,14 @@
 
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use mkto_testing::wait;
 
 use super::instance::{Instance, UNHURRIED};
+use super::signal::{self, Signal};
 
 /// What a guard does with writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,9 +200,7 @@ impl Guard {
 
     /// Asks it to stop, as a service manager does.
     pub fn stop(&self) {
-        let killed =
-            Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
-        assert!(killed.success());
+        signal::send(self.pid(), Signal::TERM);
     }
 
     /// Ends it as a crash does.
@@ -294,7 +293,7 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         drop(self.child.kill());
-        drop(self.child.wait());
+        wait::end_of(&mut self.child);
     }
 }
 

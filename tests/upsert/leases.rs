@@ -1,5 +1,5 @@
-//! `upsert` and the guards of an instance take the same rights to keys: neither writes what the
-//! other may be writing.
+//! `upsert` and the guards of an instance take the same leases: neither writes what the other may
+//! be writing.
 
 use std::process::{Child, Stdio};
 use std::time::Duration;

@@ -70,20 +70,16 @@ fn a_run_after_a_killed_one_waits_for_that_ones_keys_and_for_no_others() {
     // A call may take 15 seconds here: enough for a busy machine, and not too long to wait for.
     let speed = ("MKTO_AUDIT_CLOCK_SPEED", "6");
     let mut child = spawn_with(&instance, &people_of(&instance, "a.csv", 0..3), speed);
-    while writes(&instance) == 0 {
-        std::thread::yield_now();
-    }
+    wait::until("a write under way", || writes(&instance) > 0);
     child.kill().unwrap();
-    child.wait().unwrap();
+    wait::end_of(&mut child);
     let next = spawn_with(&instance, &people_of(&instance, "b.csv", 0..6), speed);
     // The killed run's call is under way for as long as the sandbox holds it, and its leases with
     // it; those whom it does not write leave meanwhile.
-    while writes(&instance) < 2 {
-        std::thread::yield_now();
-    }
+    wait::until("a second write under way", || writes(&instance) >= 2);
     assert!(instance.sandbox.leads().is_empty(), "both calls are still under way");
     drop(held);
-    let run = Run::from(next.wait_with_output().unwrap()).expect_code(0).json();
+    let run = Run::from(wait::output_of(next)).expect_code(0).json();
     let counts = (&run["created"], &run["unchanged"]);
     assert_eq!(counts, (&json!(3), &json!(3)), "the killed run's call had written three of them");
     assert_eq!(duplicates(&instance), [""; 0]);
@@ -94,8 +90,7 @@ fn two_runs_at_once_on_files_that_overlap_write_everybody_once() {
     let instance = Instance::start(quick());
     let files = [people_of(&instance, "a.csv", 0..400), people_of(&instance, "b.csv", 200..600)];
     let runs = files.each_ref().map(|file| spawn(&instance, file));
-    let documents =
-        runs.map(|run| Run::from(run.wait_with_output().unwrap()).expect_code(0).json());
+    let documents = runs.map(|run| Run::from(wait::output_of(run)).expect_code(0).json());
     let created: u64 = documents.iter().map(|run| run["created"].as_u64().unwrap()).sum();
     assert_eq!(created, 600, "{documents:?}");
     assert_eq!(instance.sandbox.leads().len(), 600);
@@ -107,17 +102,13 @@ fn a_run_beside_another_one_waits_for_the_keys_that_both_write_and_for_no_others
     let instance = Instance::start(quick());
     let held = instance.sandbox.hold_writes();
     let first = spawn(&instance, &people_of(&instance, "a.csv", 0..3));
-    while writes(&instance) == 0 {
-        std::thread::yield_now();
-    }
+    wait::until("a write under way", || writes(&instance) > 0);
     let second = spawn(&instance, &people_of(&instance, "b.csv", 2..5));
     // Those whom the first one does not write leave, and are held by the sandbox like the first.
-    while writes(&instance) < 2 {
-        std::thread::yield_now();
-    }
+    wait::until("a second write under way", || writes(&instance) >= 2);
     drop(held);
     let documents =
-        [first, second].map(|run| Run::from(run.wait_with_output().unwrap()).expect_code(0).json());
+        [first, second].map(|run| Run::from(wait::output_of(run)).expect_code(0).json());
     assert_eq!((&documents[0]["created"], &documents[1]["created"]), (&json!(3), &json!(2)));
     assert_eq!(documents[1]["unchanged"], 1);
     assert_eq!(duplicates(&instance), [""; 0]);

@@ -26,7 +26,7 @@ fn store(cluster: &Cluster, terms: Terms) -> Store {
 async fn a_postgres_keeps_every_promise_of_a_store() {
     let Some(cluster) = Cluster::start() else { return };
     let usual = Terms::default();
-    super::one_owner(store(&cluster, TERMS)).await;
+    super::one_owner(store(&cluster, Terms::default())).await;
     super::first_come_first_served(store(&cluster, usual)).await;
     super::not_starved(store(&cluster, usual)).await;
     super::all_at_once(store(&cluster, usual)).await;
