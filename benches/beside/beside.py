@@ -137,6 +137,8 @@ def reports(chosen, goals, ours, leads, folder):
         "report": ["report"],
         "report --email": ["report", "--email", asked],
         "report --domain": ["report", "--domain", "nowhere.example"],
+        "report --cause": ["report", "--cause", "unknown"],
+        "report --limit": ["report", "--limit", "200"],
         "report --json": ["report", "--json"],
         "report --csv": ["report", "--csv", "out.csv"],
         "report --html": ["report", "--html", "out.html"],
@@ -144,7 +146,7 @@ def reports(chosen, goals, ours, leads, folder):
     ways = {name: (lambda: None, [[*ours, *arguments]]) for name, arguments in forms.items()}
     figures = side_by_side(ways, folder, chosen.runs)
     if leads == 2_000_000:
-        goals.check("CPU seconds of a report", figures["report"][0].cpu, 0.3)
+        goals.check("seconds of a report", figures["report"][0].wall, 0.3)
     goals.check("megabytes of a report", max(median.megabytes for median, _ in figures.values()), 150)
 
 
@@ -177,7 +179,7 @@ def main():
                 "bare parse": (lambda: None, [[parse, file]]),
             }
             ratio = side_by_side(ways, folder, chosen.runs)["bare parse"][1]
-            goals.check("CPU time, of the bare parse's", ratio.cpu, 3)
+            goals.check("wall time, of the bare parse's", ratio.wall, 3)
             print(" reports:")
             reports(chosen, goals, ours, leads, folder)
             file.unlink()
