@@ -329,8 +329,8 @@ impl Config {
         }
     }
 
-    /// Where the writers of this user keep their rights to keys. Without a home folder it lies
-    /// beside a cache that was named.
+    /// The file in which the writers of this user share their leases of keys. Without a home folder
+    /// it lies beside a cache that was named.
     pub fn leases_file(&self) -> Result<PathBuf, Error> {
         match (self.paths.leases_file(&self.instance_name()), &self.cache_path) {
             (Err(_), Some(cache)) => Ok(cache.with_extension("leases.db")),

@@ -163,11 +163,25 @@ pub trait MergeOrder: sealed::Sealed + Send + Sync {
     fn in_crm(&self) -> bool;
 }
 
-/// A restore that somebody has looked at and confirmed. It is sealed, as [`MergeOrder`] is.
+/// A restore that somebody has looked at and confirmed. It is sealed, as [`MergeOrder`] is:
+///
+/// ```compile_fail,E0277
+/// struct Mine;
+///
+/// impl mkto_audit::marketo::RestoreOrder for Mine {}
+/// ```
 pub trait RestoreOrder: sealed::Sealed + Send + Sync {}
 
 /// Leads that this program made for a test, each looked at again under the address that it gave
 /// them. It is sealed, as [`MergeOrder`] is: nothing else is ever deleted.
+///
+/// ```compile_fail,E0277
+/// struct Mine(Vec<u64>);
+///
+/// impl mkto_audit::marketo::DeleteOrder for Mine {
+///     fn leads(&self) -> &[u64] { &self.0 }
+/// }
+/// ```
 pub trait DeleteOrder: sealed::Sealed + Send + Sync {
     /// The leads, at most [`BATCH`].
     fn leads(&self) -> &[LeadId];

@@ -23,26 +23,23 @@ fn open_if_shared(context: &Context, shared: bool) -> Result<SharedLeases, Failu
     let terms = Terms::at(Clock::sped_up(config.clock_speed));
     match &config.guard.leases {
         LeaseStore::Memory if !shared => Ok(SharedLeases::memory(terms)),
-        LeaseStore::Memory | LeaseStore::Sqlite => match SharedLeases::sqlite(&config.leases_file()?, terms) {
-            Ok(leases) => Ok(leases),
-            Err(error) => Err(Failure::Usage {
+        LeaseStore::Memory | LeaseStore::Sqlite => {
+            let path = config.leases_file()?;
+            SharedLeases::sqlite(&path, terms).map_err(|error| Failure::Usage {
                 what: error.to_string(),
-                hint: Some(
-                    if shared {
-                        "mend the rights of that file"
-                    } else {
-                        "mend the rights of that file; or guard.leases = \"memory\" where one guard alone writes"
-                    }
-                    .to_owned(),
-                ),
-            }),
-        },
-        LeaseStore::Postgres(address) => match SharedLeases::postgres(address, terms) {
-            Ok(leases) => Ok(leases),
-            Err(error) => Err(Failure::Usage {
+                hint: Some(if shared { OF_THE_FILE } else { OF_ONE_GUARD }.to_owned()),
+            })
+        }
+        LeaseStore::Postgres(address) => {
+            SharedLeases::postgres(address, terms).map_err(|error| Failure::Usage {
                 what: format!("the lease store cannot be spoken to safely: {error}"),
-                hint: Some("add ?sslmode=disable to guard.leases where the network is trusted".to_owned()),
-            }),
-        },
+                hint: Some(OF_A_SERVER.to_owned()),
+            })
+        }
     }
 }
+
+const OF_THE_FILE: &str = "give this user the right to read and write that file";
+const OF_ONE_GUARD: &str = "give this user the right to read and write that file; where one guard alone \
+    writes, guard.leases = \"memory\" needs none";
+const OF_A_SERVER: &str = "add ?sslmode=disable to guard.leases where the network is trusted";

@@ -45,8 +45,8 @@ use crate::marketo::{Clock, Share, margin};
 /// round.
 const IDLE: usize = 4;
 
-/// A guard that was away counts on it, after so many renewals in a row, that all others that live
-/// have renewed too.
+/// After so many renewals in a row, a guard that was away takes it that every living guard has
+/// renewed too.
 const ALL_ARE_BACK: u32 = 10;
 
 /// How long and how often what is shared is claimed.

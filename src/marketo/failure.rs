@@ -91,7 +91,7 @@ impl std::fmt::Debug for Refusal {
     }
 }
 
-/// The answer, or what there is in place of one. It left at these moments, as far as that is known.
+/// The answer to a call that left at these moments, or why there is none.
 pub(super) fn judge(
     call: &Call,
     (left, in_flight): (Moment, InFlight),

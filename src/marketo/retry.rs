@@ -52,7 +52,7 @@ pub(super) trait Credentials: Sync {
 
 /// Makes attempts until there is a result, or the verdict on what went wrong ends it. Each attempt
 /// is handed headers and the right to one call, which it gives back when the call is over. What
-/// failed in passing, or could not be sent, is tried at most so often.
+/// failed in passing, or could not be sent, is tried at most `most` times.
 pub(super) async fn until_settled<T, F: Future<Output = Result<T, CallFailure>>>(
     (most, clock): (u32, Clock),
     credentials: &impl Credentials,

@@ -41,11 +41,11 @@ const CONNECT_TIME: Duration = Duration::from_secs(8);
 /// How long a connection for what passes through may take.
 const PATIENT_CONNECT_TIME: Duration = Duration::from_secs(20);
 
-/// Answers to calls are small; more than this is none.
+/// The longest answer to a call that is accepted.
 const ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
-/// What a connection for calls buffers: little of a body that is not on the wire yet, and any head
-/// of an answer.
+/// The buffer of a connection for calls: small, so that few bytes of a body wait unsent, and large
+/// enough for the head of any answer.
 const CALL_BUFFER: usize = 64 * 1024;
 
 /// What concerns one hop alone, beside what `Connection` names (RFC 9110, 7.6.1).

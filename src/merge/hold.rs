@@ -362,7 +362,7 @@ impl Holds {
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        locked(&self.held)
+        self.held.lock()
     }
 }
 
@@ -372,16 +372,11 @@ fn patience(clock: Clock) -> Duration {
     to_send(MERGE_LIMIT, clock) + to_send(SYNC_LIMIT, clock)
 }
 
-/// No method of [`Held`] leaves it half changed.
-fn locked(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
-    held.lock()
-}
-
 /// Renews what is held, each group by itself, as long as the run lives.
 async fn keep(store: &SharedLeases, held: &Mutex<Held>, span: Duration) {
     loop {
         tokio::time::sleep(span / 3).await;
-        let groups = locked(held).by_owner();
+        let groups = held.lock().by_owner();
         let renewals = groups.iter().map(|leases| store.renew(leases, span));
         // What is lost is found so by the gate, before anything is sent.
         drop(futures::future::join_all(renewals).await);

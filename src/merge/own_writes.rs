@@ -21,7 +21,7 @@ pub(super) struct OwnWrites {
     by_this_run: BTreeMap<LeadId, Vec<FieldChange>>,
     /// By earlier ones.
     changes: BTreeMap<LeadId, Change>,
-    /// By runs whose ledger is lost: what a field of the winner has too much, by Marketo's log.
+    /// By runs whose ledger is lost: the surplus in each field of the winner, by Marketo's log.
     sums: BTreeMap<LeadId, BTreeMap<String, f64>>,
 }
 

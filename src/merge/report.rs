@@ -13,7 +13,7 @@ use crate::lead::{Lead, LeadId};
 use crate::ledger::{LeftAlone, RunId};
 use crate::marketo;
 
-/// Why a group is left that nothing was sent for.
+/// Why a group of which nothing was sent is left alone.
 pub(super) const STOPPED: &str = "the run was stopped before";
 
 /// Why it is not known whether all opt-outs are set that came while merges ran.

@@ -238,7 +238,7 @@ impl<'p, 'w> Run<'p, 'w> {
         self.ramp.size() - self.next().count()
     }
 
-    /// How many leads the next look asks for anyhow.
+    /// How many leads the next look includes in any case.
     pub(super) fn asked_for(&self) -> usize {
         self.next_leads().len() + self.pending.iter().flat_map(Pending::leads).count()
     }

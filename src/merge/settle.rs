@@ -163,19 +163,21 @@ impl Pending<'_> {
         match (winner, here.as_slice()) {
             (Some(_), here) if here.len() == self.losers.len() => self.all_are_here(is_over),
             (Some(winner), []) if self.state == State::Accepted => {
-                Conclusion::Found(Finding::Merged { survivor: winner.clone(), gone: self.losers.clone() })
+                Conclusion::Found(Finding::Merged {
+                    survivor: winner.clone(),
+                    gone: self.losers.clone(),
+                })
             }
             (Some(winner), here) => self.by_log(winner, here, is_over),
             (None, [survivor]) if self.outranks(survivor) => Conclusion::Found(Finding::Merged {
                 survivor: (*survivor).clone(),
                 gone: self.leads().filter(|id| *id != survivor.id).collect(),
             }),
-            (None, [survivor]) if self.state != State::Refused => self.by_log(survivor, &here, is_over),
+            (None, [survivor]) if self.state != State::Refused => {
+                self.by_log(survivor, &here, is_over)
+            }
             (None, []) => self.over(is_over || self.state == State::Accepted, || {
-                Finding::Contradicted(format!(
-                    "lead {} and all the leads that were to be merged into it are gone; look for them in Marketo's activity log, their backups are in the ledger",
-                    self.group.winner
-                ))
+                Finding::Contradicted(all_are_gone(self.group.winner))
             }),
             (None, here) if self.state == State::Refused && here.len() == self.losers.len() => {
                 Conclusion::Found(Finding::NotDone(format!(
@@ -264,10 +266,9 @@ impl Pending<'_> {
         Conclusion::AskLog
     }
 
-    /// Whether a merge of the log is this call. Whom it names must not be somebody else, nor how it
-    /// was made be another way than the API's merge. Then Marketo's id of the call decides, or the
-    /// time at which the call arrived, which that id carries; without an id the time of the merge
-    /// alone.
+    /// Whether a merge of the log is this call. The record must name our user and the API's merge,
+    /// where it names any. Then Marketo's id of the call decides, or the time at which the call
+    /// arrived, which that id carries; without an id the time of the merge alone.
     fn is_ours(&self, record: &MergeRecord) -> bool {
         if let (Some(ours), Some(theirs)) = (&self.request_id, &record.request_id) {
             return ours == theirs;
@@ -291,6 +292,13 @@ impl Pending<'_> {
 pub(super) fn done_by(left: DateTime<Utc>, clock: Clock) -> DateTime<Utc> {
     let most = (longest(MERGE_LIMIT, clock) + clock.wall(CLOCKS)).max(Duration::from_secs(2));
     left + TimeDelta::from_std(most).unwrap_or_default()
+}
+
+fn all_are_gone(winner: LeadId) -> String {
+    format!(
+        "lead {winner} and all the leads that were to be merged into it are gone; look for them in \
+         Marketo's activity log, their backups are in the ledger"
+    )
 }
 
 fn gone_by_others(gone: &[LeadId]) -> String {

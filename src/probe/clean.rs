@@ -2,8 +2,8 @@
 //!
 //! A person is gone when two looks have found no lead with its address, the second of them when no
 //! call can be running any more that could make one, and whoever was made is shown. Never: deletes
-//! a lead whose address is another one by now, or that is a record of the CRM by now, where it would
-//! stay; it is named, for somebody to look at.
+//! a lead whose address is another one by now, or that is a record of the CRM by now, where it
+//! would stay; it is named, for somebody to look at.
 
 use std::collections::BTreeSet;
 

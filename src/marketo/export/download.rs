@@ -18,7 +18,7 @@ use crate::marketo::pacer::Slot;
 use crate::marketo::transport::{Body, NoAnswer, Whole};
 use crate::marketo::{Client, Error, InFlight, Moment, Result};
 
-/// What says no in place of a file is small; more than this is none.
+/// The longest refusal that is read in place of a file.
 const REFUSAL_BYTES: usize = 1024 * 1024;
 
 /// So long without a byte, in Marketo's time, and the line is taken as cut.

@@ -36,10 +36,9 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// Loads the system's certificates, and reads the environment. A connection on which what was
-    /// sent is not confirmed for as long as `unconfirmed` is cut (on Linux), so that nothing
-    /// arrives later than that; and little of what was taken to be sent waits in this machine, so
-    /// that what crawls is seen to.
+    /// Loads the system's certificates, and reads the environment. On Linux a connection is cut
+    /// when sent data stays unacknowledged for as long as `unconfirmed` (`TCP_USER_TIMEOUT`), so
+    /// that nothing arrives later. The send buffer is small, so that a slow line is noticed.
     pub(super) fn new(
         through_proxies: bool,
         unconfirmed: Option<Duration>,

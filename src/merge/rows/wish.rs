@@ -68,8 +68,8 @@ impl Wish {
     }
 }
 
-/// Each row once, as its last call moved it: no call may name a row twice. What the last call moved
-/// on from another lead than the one before it linked it to, comes second.
+/// One entry for each row, by its latest move, since no call may name a row twice. The second list
+/// has the rows that their latest call found on another lead than the one before had linked them to.
 pub(super) fn each_once(wishes: Vec<Wish>) -> (Vec<Wish>, Vec<Wish>) {
     let mut once: BTreeMap<(String, String), Wish> = BTreeMap::new();
     let mut later = Vec::new();
