@@ -172,8 +172,8 @@ impl Ledger {
         Ok(self.all_restored()?.into_iter().filter(|one| one.run == run).collect())
     }
 
-    /// The lost leads that are there anew, each by what the last run came to; also those that a
-    /// killed run made.
+    /// The lost leads that are there anew, each by what the last run came to, or the one in which
+    /// it came back whole; also those that a killed run made.
     pub fn restored_leads(&self) -> Result<Vec<RestoredLead>, Error> {
         let made: Vec<RestoredLead> = self.read(|db| {
             db.prepare(
@@ -185,8 +185,11 @@ impl Ledger {
         })?;
         let mut last = std::collections::BTreeMap::new();
         for one in made.into_iter().chain(self.all_restored()?) {
-            if one.new.is_some() {
-                last.insert((one.lost, one.call), one);
+            // What came back whole is never tried again, whatever was kept of it later.
+            let is_whole = |earlier: &RestoredLead| earlier.complete && earlier.new == one.new;
+            let place = (one.lost, one.call);
+            if one.new.is_some() && !last.get(&place).is_some_and(is_whole) {
+                last.insert(place, one);
             }
         }
         Ok(last.into_values().collect())

@@ -276,6 +276,44 @@ fn what_marketo_does_not_take_is_named_and_the_same_command_tries_again() {
 }
 
 #[test]
+fn what_somebody_writes_after_a_restore_stays_however_often_it_is_repeated() {
+    let instance = ada(options(&[]));
+    merge(&instance, &["--confirm"]).expect_code(0);
+    let done = restore(&instance, &["--id", "2", "--confirm", "--json"]).expect_code(0).json();
+    let new = done["restored"][0]["new_id"].as_u64().unwrap();
+    let run = done["run"].to_string();
+    restore(&instance, &["--id", "2", "--confirm"]);
+    instance.sandbox.change_lead(new, &json!({"city": "Paris"}));
+    instance.sandbox.change_lead(1, &json!({"phone": "+442"}));
+    for flags in [["--id", "2"], ["--run", "1"], ["--email", "ada@example.com"]] {
+        let again = restore(&instance, &[&flags[..], &["--confirm", "--json"]].concat()).json();
+        let one = &again["restored"][0];
+        assert_eq!(one["status"], "skipped", "{flags:?} {again}");
+        let why = one["reason"].as_str().unwrap();
+        assert!(why.starts_with(&format!("run {run} restored it")), "{why}");
+        assert_eq!(instance.sandbox.lead(new).unwrap().fields["city"], "Paris");
+        assert_eq!(instance.sandbox.lead(1).unwrap().fields["phone"], "+442");
+    }
+}
+
+#[test]
+fn what_somebody_writes_between_two_tries_stays_and_is_named() {
+    let instance = ada(options(&[]));
+    merge(&instance, &["--confirm"]).expect_code(0);
+    instance.sandbox.put_program(8, "Trial", &["Invited"], &[(1, "Invited")]);
+    let run = restore(&instance, &["--id", "2", "--confirm", "--json"]).expect_code(3).json();
+    let new = run["restored"][0]["new_id"].as_u64().unwrap();
+    instance.sandbox.change_lead(new, &json!({"city": "Paris", "phone": null}));
+    let steps = ["Invited", "Registered", "Attended"];
+    instance.sandbox.put_program(8, "Trial", &steps, &[(1, "Invited")]);
+    let again = restore(&instance, &["--id", "2", "--confirm", "--json"]).expect_code(0).json();
+    let one = &again["restored"][0];
+    assert!(not_restored(one).contains(&"`city`"), "{one}");
+    let lead = instance.sandbox.lead(new).unwrap();
+    assert_eq!((&lead.fields["city"], &lead.fields["phone"]), (&json!("Paris"), &json!("+441")));
+}
+
+#[test]
 fn what_cannot_be_restored_is_refused_with_what_can() {
     let instance = ada(options(&[]));
     merge(&instance, &["--confirm"]).expect_code(0);

@@ -6,7 +6,7 @@ use super::find::Loss;
 use super::live::Live;
 use super::make::Made;
 use super::members;
-use super::report::{Missing, Named, RestoreReport, RestoredReport, Status, WinnerReport};
+use super::report::{Missing, Named, RestoreReport, RestoredReport, Status, ValueOf, WinnerReport};
 use super::steps::{self, PARTITION, Said, VALUES, held_in, is_in, told};
 use super::wanted::{Wanted, WinnerWanted, wanted, winner_wanted};
 use super::{ConfirmedRestore, Error, Restore, RestoreClient, words};
@@ -71,7 +71,9 @@ impl<M: RestoreClient> Restore<'_, M> {
             let one = self.restore_one(order, run, loss, made).await?;
             self.holds.release_all().await;
             let complete = one.status == Status::Restored;
-            if let Some(new) = one.new_id {
+            // Of one that was left alone, what the earlier run came to stays in force.
+            let was_tried = one.status != Status::Skipped;
+            if let Some(new) = one.new_id.filter(|_| was_tried) {
                 let (lost, call) = (loss.merged.loser, loss.merged.call);
                 let kept = RestoredLead { run, lost, call, new: Some(new), complete };
                 self.ledger.keep_restored(&kept, &self.at())?;
@@ -188,8 +190,32 @@ impl<M: RestoreClient> Restore<'_, M> {
             },
         };
         report.new_id = Some(new);
+        let lead = match made {
+            Some(_) => self.without_written_since(lead, new).await?,
+            None => lead,
+        };
+        show(&mut report, &lead, &winner);
         self.make_whole(order, loss, new, (&lead, &winner), &mut report).await?;
         Ok(report)
+    }
+
+    /// The same without the values in whose place a record that an earlier run made has others by
+    /// now: somebody wrote them since, for it was made with its own.
+    async fn without_written_since(&self, wanted: Wanted, new: LeadId) -> Result<Wanted, Error> {
+        let Some(lead) = self.lead(new).await? else { return Ok(wanted) };
+        let held = |value: &ValueOf| lead.value(&value.name).unwrap_or(&Value::Null).clone();
+        let is_others = |value: &ValueOf| {
+            let held = held(value);
+            !says_nothing(&held) && !self.facts.holds(&value.name, &held, &value.value)
+        };
+        let (theirs, ours): (Vec<ValueOf>, Vec<ValueOf>) =
+            wanted.fields.into_iter().partition(is_others);
+        let mut missing = wanted.missing;
+        missing.extend(theirs.iter().map(|value| {
+            let why = format!("somebody wrote {} since the record was made anew", held(value));
+            Missing::new(format!("`{}`", value.name), why)
+        }));
+        Ok(Wanted { fields: ours, missing, ..wanted })
     }
 
     /// Everything but the making, and the look that tells what is there.
@@ -291,6 +317,16 @@ impl<M: RestoreClient> Restore<'_, M> {
             }
         }
         missing
+    }
+}
+
+/// Whether a value may be what Marketo itself gives a new record.
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        _ => false,
     }
 }
 
