@@ -45,7 +45,7 @@ pub use facts::holds::WhyNot;
 pub use field_fact::FieldFact;
 pub use field_rule::{FieldRule, FieldRules, OPT_OUTS};
 pub use group::Group;
-pub(crate) use key::is_plain_address;
+pub(crate) use key::key_of_plain_address;
 pub use key::{Key, normalise};
 pub use key_spec::KeySpec;
 pub use listed::{Holds, Listed, ReadFile, SharedList};

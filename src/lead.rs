@@ -16,7 +16,7 @@ mod time;
 mod window;
 
 pub use birth::Birth;
-pub(crate) use time::parse_plain;
+pub(crate) use time::is_plain as is_plain_time;
 pub use time::{Precision, parse_time, parse_time_as_known, request_arrival};
 pub use window::Window;
 

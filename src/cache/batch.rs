@@ -9,7 +9,8 @@ use foldhash::fast::RandomState;
 
 use super::Error;
 use super::fields::{BodyWriter, Fields, is_escaped};
-use super::packed::Line;
+use super::line::Line;
+use super::plain_line::PlainLine;
 use crate::lead::{Lead, LeadId};
 
 /// One for all batches, so that equal keys have equal hashes whoever reads them. Whoever finds two
@@ -32,6 +33,34 @@ struct Place {
     /// Its line in the text.
     starts: usize,
     ends: usize,
+}
+
+/// The key of a lead on its way.
+#[derive(Debug, Clone, Copy)]
+pub enum RowKey<'a> {
+    /// It has none.
+    None,
+    /// This text.
+    Text(&'a str),
+    /// The value at this place of the body in lower case, which is this text. All of it is ASCII,
+    /// and no byte of it is written otherwise in JSON.
+    LowerCaseOf(usize, &'a [u8]),
+}
+
+impl RowKey<'_> {
+    fn hash(self) -> Option<u64> {
+        match self {
+            Self::None => None,
+            Self::Text(key) => Some(HASHER.hash_one(key.as_bytes())),
+            Self::LowerCaseOf(_, key) => Some(HASHER.hash_one(key)),
+        }
+    }
+}
+
+impl<'a> From<Option<&'a str>> for RowKey<'a> {
+    fn from(key: Option<&'a str>) -> Self {
+        key.map_or(Self::None, Self::Text)
+    }
 }
 
 /// A row of a batch.
@@ -70,7 +99,7 @@ impl Batch {
 
     /// Adds a lead, all of whose fields have a place.
     pub fn lead(&mut self, lead: &Lead, key: Option<&str>, fields: &Fields) -> Result<(), Error> {
-        self.row(lead.id, key, |body| fields.write(lead, body)).map_err(Error::unstorable)
+        self.row(lead.id, key.into(), |body| fields.write(lead, body)).map_err(Error::unstorable)
     }
 
     /// Adds a row whose values `write` hands over in the order of their places. Where it fails,
@@ -78,7 +107,7 @@ impl Batch {
     pub fn row<E>(
         &mut self,
         id: LeadId,
-        key: Option<&str>,
+        key: RowKey<'_>,
         write: impl FnOnce(&mut BodyWriter<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         // The bracket at the end, or none yet.
@@ -90,8 +119,11 @@ impl Batch {
         self.text.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
         self.text.push(b',');
         match key {
-            Some(key) => write_key(key, &mut self.text),
-            None => self.text.extend_from_slice(b"null"),
+            RowKey::None => self.text.extend_from_slice(b"null"),
+            RowKey::Text(key) => write_key(key, &mut self.text),
+            RowKey::LowerCaseOf(place, _) => {
+                self.text.extend_from_slice(itoa::Buffer::new().format(place).as_bytes());
+            }
         }
         self.text.push(b',');
         let mut body = BodyWriter::begin(&mut self.text);
@@ -104,10 +136,26 @@ impl Batch {
         }
         body.end();
         self.text.push(b']');
-        let (hash, ends) = (key.map(|key| HASHER.hash_one(key)), self.text.len());
+        let (hash, ends) = (key.hash(), self.text.len());
         self.text.push(b']');
         self.rows.push(Place { id, hash, starts, ends });
         Ok(())
+    }
+
+    /// Adds a line that was put together elsewhere.
+    pub(crate) fn line(&mut self, id: LeadId, key: RowKey<'_>, line: &mut PlainLine) {
+        let line = line.ended();
+        let (separator, line) = line.split_at_checked(2).unwrap_or_default();
+        if self.text.pop().is_none() {
+            self.text.push(b'[');
+        } else {
+            self.text.extend_from_slice(separator);
+        }
+        let starts = self.text.len();
+        self.text.extend_from_slice(line);
+        // The line ends with the bracket of the whole text.
+        let ends = self.text.len() - 1;
+        self.rows.push(Place { id, hash: key.hash(), starts, ends });
     }
 
     /// The hash of each key, and whose it is.
@@ -175,7 +223,7 @@ mod tests {
     #[test]
     fn what_is_no_text_is_refused_and_never_taken_for_an_empty_one() {
         let mut batch = Batch::default();
-        let written = batch.row(1, Some("a"), |body| {
+        let written = batch.row(1, RowKey::Text("a"), |body| {
             body.plain_text(b"\xff");
             Ok::<_, Infallible>(())
         });
@@ -186,7 +234,7 @@ mod tests {
     fn a_row_that_fails_leaves_the_others_as_they_were() {
         let mut batch = Batch::default();
         let write = |batch: &mut Batch, id, key, fails: bool| {
-            batch.row(id, key, |body| {
+            batch.row(id, RowKey::from(key), |body| {
                 body.plain_text(b"x");
                 if fails { Err(()) } else { Ok(()) }
             })

@@ -48,7 +48,12 @@ impl Fields {
                 self.push(name.clone());
             }
         }
-        if self.names.len() > before { view::make(db, &self.names) } else { Ok(()) }
+        if self.names.len() > before { self.make_views(db) } else { Ok(()) }
+    }
+
+    /// Makes the views anew, as they are today.
+    pub(super) fn make_views(&self, db: &Connection) -> rusqlite::Result<()> {
+        if self.names.is_empty() { Ok(()) } else { view::make(db, &self.names) }
     }
 
     fn push(&mut self, name: String) {

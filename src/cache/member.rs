@@ -6,6 +6,7 @@
 //! as those of a whole one; whoever stores rows otherwise says so ([`outdated`]), and the next
 //! reader finds them anew.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -87,15 +88,15 @@ fn each_stored(
     ids: &mut Sorted<u64>,
     mut each: impl FnMut(Member) -> io::Result<()>,
 ) -> rusqlite::Result<()> {
-    let mut hand_out = |id: u64, key: Option<&str>, body: &str| match key {
-        Some(key) => each(Member { key: key.to_owned(), lead: id, body: body.to_owned() }),
+    let mut hand_out = |id: u64, key: Option<Cow<'_, str>>, body: &str| match key {
+        Some(key) => each(Member { key: key.into_owned(), lead: id, body: body.to_owned() }),
         None => Ok(()),
     };
     if packed::is_used(db)? {
         let next = || ids.next().map(|id| id.map(u64::cast_signed)).map_err(of_io);
         return packed::each_of(db, next, |line| {
             let (key, body) = line.parts()?;
-            hand_out(line.id.unsigned_abs(), key.as_deref(), body).map_err(of_io)
+            hand_out(line.id.unsigned_abs(), key, body).map_err(of_io)
         });
     }
     let mut statement = db.prepare("SELECT key, body FROM lead WHERE id = ?1")?;
@@ -108,7 +109,7 @@ fn each_stored(
         let mut rows = statement.query([id.cast_signed()])?;
         if let Some(row) = rows.next()? {
             let (key, body) = (row.get_ref(0)?.as_str_or_null()?, row.get_ref(1)?.as_str()?);
-            hand_out(id, key, body).map_err(of_io)?;
+            hand_out(id, key.map(Cow::Borrowed), body).map_err(of_io)?;
         }
     }
     Ok(())

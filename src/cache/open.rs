@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::error::of_io;
+use super::fields::Fields;
 use super::{Cache, Error, older};
 
 /// What each format adds to the one before.
@@ -23,7 +24,11 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("0008_totals.sql"),
     include_str!("0009_members.sql"),
     include_str!("0010_packed.sql"),
+    include_str!("0011_short_keys.sql"),
 ];
+
+/// The format since which the views read keys that are not written out.
+const SHORT_KEYS: u32 = 11;
 
 /// Bytes of a page: 15% are gained where millions of rows go in.
 pub(super) const PAGE: i64 = 32_768;
@@ -235,6 +240,9 @@ pub(super) fn migrate(db: &mut Connection, instance: &str) -> rusqlite::Result<(
             older::move_leads(&transaction)?;
         }
         transaction.pragma_update(None, "user_version", format)?;
+    }
+    if (1..SHORT_KEYS).contains(&found) {
+        Fields::read(&transaction)?.make_views(&transaction)?;
     }
     if found == 0 {
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;

@@ -6,80 +6,10 @@
 
 use std::borrow::Cow;
 
-use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Rows, Statement, params};
 
+use super::line::{Line, odd};
 use super::row::{self, Stored};
-
-/// A lead on its line: what stands behind the id is looked at only where it is asked for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Line<'a> {
-    pub(super) id: i64,
-    rest: Rest<'a>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Rest<'a> {
-    /// Key, body and the bracket that ends the line.
-    Packed(&'a str),
-    Columns {
-        key: Option<&'a str>,
-        body: &'a str,
-    },
-}
-
-impl<'a> Line<'a> {
-    /// A line as it is stored.
-    pub(super) fn of(text: &'a str) -> rusqlite::Result<Self> {
-        let parts = text.strip_prefix('[').and_then(|text| text.split_once(','));
-        let (id, rest) = parts.ok_or_else(|| odd("a line without an id"))?;
-        Ok(Self { id: id.parse::<i64>().map_err(odd)?, rest: Rest::Packed(rest) })
-    }
-
-    /// Its key, and its body.
-    pub(super) fn parts(&self) -> rusqlite::Result<(Option<Cow<'a, str>>, &'a str)> {
-        let rest = match self.rest {
-            Rest::Columns { key, body } => return Ok((key.map(Cow::Borrowed), body)),
-            Rest::Packed(rest) => rest.strip_suffix(']').ok_or_else(|| odd("half a line"))?,
-        };
-        if let Some(body) = rest.strip_prefix("null,") {
-            return Ok((None, body));
-        }
-        let end = end_of_text(rest).ok_or_else(|| odd("a key without an end"))?;
-        let (key, body) = rest.split_at(end);
-        let body = body.strip_prefix(',').ok_or_else(|| odd("a line without a body"))?;
-        Ok((Some(text_of(key)?), body))
-    }
-
-    /// Its body.
-    pub(super) fn body(&self) -> rusqlite::Result<&'a str> {
-        self.parts().map(|(_, body)| body)
-    }
-}
-
-/// Where the JSON text at the beginning ends, its quotes included.
-fn end_of_text(json: &str) -> Option<usize> {
-    let bytes = json.as_bytes();
-    let mut at = 1;
-    loop {
-        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
-        if bytes.get(at) == Some(&b'"') {
-            return Some(at + 1);
-        }
-        at += 2;
-    }
-}
-
-fn text_of(json: &str) -> rusqlite::Result<Cow<'_, str>> {
-    match json.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
-        Some(text) if !text.contains('\\') => Ok(Cow::Borrowed(text)),
-        _ => serde_json::from_str::<String>(json).map(Cow::Owned).map_err(odd),
-    }
-}
-
-fn odd(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, what.into())
-}
 
 /// The texts of the lines of one row, in the order of ids.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
@@ -264,7 +194,7 @@ impl<'s> Walk<'s> {
             let Some(row) = self.rows.next()? else { return Ok(None) };
             let key = row.get_ref(1)?.as_str_or_null()?;
             let body = row.get_ref(2)?.as_str()?;
-            return Ok(Some(Line { id: row.get(0)?, rest: Rest::Columns { key, body } }));
+            return Ok(Some(Line::of_columns(row.get(0)?, key, body)));
         }
         if self.at >= self.text.len() {
             let Some(row) = self.rows.next()? else { return Ok(None) };
@@ -334,13 +264,5 @@ mod tests {
             found(&[5, 5, 6, 7, 9, 1_234, 1_234, 2_000]),
             [lead(5, "[\"x\"]"), lead(7, "[]"), lead(1_234, "[3]")]
         );
-    }
-
-    #[test]
-    fn half_a_line_is_refused() {
-        for text in ["", "7,null,[]", "[x,null,[]]", "[7,null,[", "[7,\"a,[]]", "[7,\"a\"[]]"] {
-            let parts = Line::of(text).and_then(|line| line.parts().map(drop));
-            assert!(parts.is_err(), "{text}");
-        }
     }
 }

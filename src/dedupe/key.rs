@@ -72,14 +72,40 @@ pub fn normalise(value: &str) -> Option<String> {
 
 /// Whether a value is an address in which nothing but the case can be another spelling, as nearly
 /// all are: letters, digits and what stands between them, with one `@`. Its key is its lower case.
-pub(crate) fn is_plain_address(value: &[u8]) -> bool {
-    let mut ats = 0_u32;
-    let is_part = |byte: &u8| {
-        ats += u32::from(*byte == b'@');
-        byte.is_ascii_alphanumeric() || matches!(byte, b'@' | b'.' | b'-' | b'_' | b'+')
-    };
-    value.iter().all(is_part) && ats == 1 && !value.ends_with(b".")
+fn is_plain_address(value: &[u8]) -> bool {
+    let (mut ats, mut is_odd) = (0_u32, false);
+    for byte in value {
+        let lower = LOWER.get(usize::from(*byte)).copied().unwrap_or_default();
+        is_odd |= lower == 0;
+        ats += u32::from(lower == b'@');
+    }
+    !is_odd && ats == 1 && !value.ends_with(b".")
 }
+
+/// The key of such an address, in memory that was asked for once; whether it is one.
+pub(crate) fn key_of_plain_address(value: &[u8], key: &mut Vec<u8>) -> bool {
+    key.clear();
+    let (mut ats, mut is_odd) = (0_u32, false);
+    key.extend(value.iter().map(|byte| {
+        let lower = LOWER.get(usize::from(*byte)).copied().unwrap_or_default();
+        is_odd |= lower == 0;
+        ats += u32::from(lower == b'@');
+        lower
+    }));
+    !is_odd && ats == 1 && !value.ends_with(b".")
+}
+
+/// Of each byte that a plain address may hold, its lower case; of all others zero.
+static LOWER: [u8; 256] = {
+    let (mut lower, mut byte) = ([0; 256], 0_u8);
+    while byte < u8::MAX {
+        byte += 1;
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'@' | b'.' | b'-' | b'_' | b'+') {
+            lower[byte as usize] = byte.to_ascii_lowercase();
+        }
+    }
+    lower
+};
 
 fn normalise_any(value: &str) -> Option<String> {
     // Lower case can bring marks of its own (İ); and what stood within marks can be a mark again.
@@ -155,6 +181,12 @@ mod tests {
             text in "[a-zA-Z0-9.@_+-]{0,12}|[a-z.]{0,6}@[A-Z.]{0,6}|(mailto:)?[a-z]{1,3}@[a-z.]{0,9}"
         ) {
             prop_assert_eq!(normalise(&text), super::normalise_any(&text));
+            let mut key = b"of the row before".to_vec();
+            let is_plain = super::key_of_plain_address(text.as_bytes(), &mut key);
+            prop_assert_eq!(is_plain, super::is_plain_address(text.as_bytes()));
+            if is_plain {
+                prop_assert_eq!(normalise(&text).map(String::into_bytes), Some(key));
+            }
         }
 
         #[test]

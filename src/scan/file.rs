@@ -13,10 +13,11 @@ use super::{Ended, Error, Now, Watch, spec};
 use crate::cache::{Cache, Fresh};
 use crate::dedupe::KeySpec;
 use crate::table::date::{Judge, Order, Reading, Zone};
-use crate::table::{Row, Table, TableError, shown};
+use crate::table::{Table, TableError, shown};
 
 mod columns;
 mod file_rows;
+mod plain_row;
 mod seen;
 
 use columns::Columns;
@@ -123,16 +124,7 @@ fn read_through<'a>(
         .map_err(|what| at(Some(rows.header().line), what))?;
     let mut kept = cache.map(|cache| cache.begin_fresh(&columns.fields())).transpose()?;
     let size = table.size();
-    let mut rows = FileRows {
-        rows,
-        row: Row::default(),
-        columns: &columns,
-        rules,
-        readings: None,
-        seen: Some(Seen::of(&columns)),
-        keeps: kept.is_some(),
-        key: String::new(),
-    };
+    let mut rows = FileRows::first(rows, &columns, rules, kept.is_some());
     let read = each_batch(&mut rows, |batch, byte| {
         watch.at(byte, Some(size.max(byte)));
         kept.as_mut().map_or(Ok(()), |kept| kept.add(batch))
@@ -249,16 +241,8 @@ impl FileScan<'_> {
             let name = shown(self.name).into_owned();
             FileError { name, line: error.line, what: error.what }
         };
-        let mut rows = FileRows {
-            rows: self.table.rows().map_err(|error| FileError::of(self.name, error))?,
-            row: Row::default(),
-            columns: &self.columns,
-            rules: self.rules,
-            readings: Some(&self.readings),
-            seen: None,
-            keeps: true,
-            key: String::new(),
-        };
+        let rows = self.table.rows().map_err(|error| FileError::of(self.name, error))?;
+        let mut rows = FileRows::second(rows, &self.columns, self.rules, &self.readings);
         let size = self.size();
         let read = each_batch(&mut rows, |batch, byte| {
             watch.at(byte, Some(size.max(byte)));

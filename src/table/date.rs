@@ -15,7 +15,7 @@ mod words;
 
 pub use judge::{Judge, Reading, Refusal};
 
-use crate::lead::{parse_plain, parse_time};
+use crate::lead::{is_plain_time, parse_time};
 
 /// In which order a writer puts day, month and year where all three are numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,7 +164,7 @@ pub fn read(text: &str) -> Option<DateText> {
 /// Whether a text is a time exactly as Marketo writes it, `2019-03-04T17:06:00Z`: then it is kept
 /// as it is, whatever else its column holds.
 pub fn is_marketos(text: &[u8]) -> bool {
-    parse_plain(text).is_some()
+    is_plain_time(text)
 }
 
 /// The text that the cache keeps for a text of a column that is read so. What Marketo itself writes

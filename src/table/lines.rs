@@ -8,6 +8,8 @@ use std::io::{BufRead, BufReader, Read};
 
 use super::TableError;
 
+mod blocks;
+
 /// No value is longer. Past it a quote was opened somewhere and never closed, and the cell would
 /// swallow the rest of the file, and all memory.
 const LONGEST_ROW: usize = 64 << 20;
@@ -23,7 +25,8 @@ const ENDLESS: &str =
 /// A row of cells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row {
-    /// The cells; behind each stands a byte that is no part of it.
+    /// The cells; behind each stands a byte that is no part of it, and more behind the last one of a
+    /// simple line.
     text: Vec<u8>,
     /// Where each cell ends in the text.
     ends: Vec<usize>,
@@ -50,6 +53,17 @@ impl Row {
         let Some(end) = self.ends.get(place) else { return &[] };
         let before = place.checked_sub(1).and_then(|before| self.ends.get(before));
         self.text.get(before.map_or(0, |before| before + 1)..*end).unwrap_or_default()
+    }
+
+    /// Every cell in order: the text from its beginning on, with what stands behind it, and its
+    /// length.
+    pub(crate) fn cells_with_what_follows(&self) -> impl Iterator<Item = (&[u8], usize)> {
+        let mut starts = 0;
+        self.ends.iter().map(move |end| {
+            let cell = (self.text.get(starts..).unwrap_or_default(), end - starts);
+            starts = end + 1;
+            cell
+        })
     }
 
     /// Whether all cells are known to be UTF-8 without a control character, a quote and a
@@ -239,26 +253,24 @@ fn simple_line(
     let end = memchr::memchr(b'\n', chunk)?;
     let line = chunk.get(..end)?;
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    // Without a branch, so that many bytes are looked at together.
-    let (mut odd, mut escaped, mut all_bits) = (0, 0, 0_u8);
-    for byte in line {
-        odd |= u8::from(*byte < b' ') & u8::from(*byte != dialect.separator);
-        odd |= u8::from(*byte == b'"');
-        escaped |= u8::from(*byte == b'\\');
-        all_bits |= byte;
-    }
-    if odd != 0 {
+    row.text.extend_from_slice(line);
+    // What stands behind the last cell, so that whole blocks can be looked at, and copied.
+    row.text.extend_from_slice(&[b' '; BEHIND]);
+    let looked = blocks::look(&row.text, line.len(), dialect.separator);
+    if looked.is_odd {
+        row.text.clear();
         return None;
     }
-    row.is_text = all_bits.is_ascii() || std::str::from_utf8(line).is_ok();
-    row.is_plain = row.is_text && escaped == 0;
-    row.text.extend_from_slice(line);
-    row.text.push(0);
-    row.ends.extend(memchr::memchr_iter(dialect.separator, line));
+    row.is_text = looked.is_ascii || std::str::from_utf8(line).is_ok();
+    row.is_plain = row.is_text && !looked.has_backslash;
+    blocks::each_place(dialect.separator, &row.text, line.len(), |place| row.ends.push(place));
     row.ends.push(line.len());
     progress.line += 1;
     Some(end + 1)
 }
+
+/// So many bytes stand behind the last cell of a simple line.
+const BEHIND: usize = 64;
 
 /// Takes what belongs to the row; how many bytes that were, and whether the row is at its end.
 fn take(

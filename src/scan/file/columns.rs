@@ -126,8 +126,9 @@ pub(super) struct Columns {
     pub(super) at_least: usize,
     /// Those that make the key.
     pub(super) of_key: Vec<usize>,
-    /// The one whose addresses are the keys, where it is so.
-    pub(super) of_address: Option<usize>,
+    /// The one whose addresses are the keys, where it is so; and its place among the values that
+    /// are kept.
+    pub(super) of_address: Option<(usize, usize)>,
 }
 
 impl Columns {
@@ -172,7 +173,14 @@ impl Columns {
         let of_address = key
             .only_address()
             .and_then(place)
-            .filter(|place| cells.get(*place) == Some(&Cells::Of(Kind::Text)));
+            .filter(|place| cells.get(*place) == Some(&Cells::Of(Kind::Text)))
+            .map(|place| {
+                let before = uses.iter().enumerate().take(place);
+                (
+                    place,
+                    before.filter(|(place, column)| column.field.is_some() && *place != id).count(),
+                )
+            });
         Ok(Self { uses, cells, id, at_least: last + 1, of_key, of_address })
     }
 

@@ -2,9 +2,10 @@
 
 use super::FileRules;
 use super::columns::{Cells, Columns};
+use super::plain_row::PlainRow;
 use super::seen::{Seen, is_empty, text_of};
-use crate::cache::{Batch, BodyWriter};
-use crate::dedupe::{Key, is_plain_address};
+use crate::cache::{Batch, BodyWriter, RowKey};
+use crate::dedupe::{Key, key_of_plain_address};
 use crate::lead::Lead;
 use crate::scan::rows::{ColumnUse, Kind, Leads, RowError, cell};
 use crate::table::date::{self, Reading};
@@ -22,8 +23,36 @@ pub(super) struct FileRows<'a> {
     pub(super) seen: Option<Seen>,
     /// Whether the rows go into batches.
     pub(super) keeps: bool,
+    /// Takes the rows that have nothing odd; none in the second reading.
+    pub(super) plain: Option<PlainRow>,
     /// The key of the row, in memory that was asked for once.
-    pub(super) key: String,
+    pub(super) key: Vec<u8>,
+}
+
+impl<'a> FileRows<'a> {
+    /// The first reading of these rows. Of times that Marketo did not write nothing is kept.
+    pub(super) fn first(
+        rows: Rows<'a>,
+        columns: &'a Columns,
+        rules: FileRules<'a>,
+        keeps: bool,
+    ) -> Self {
+        let (seen, plain) = (Some(Seen::of(columns)), PlainRow::of(columns));
+        let (row, key) = (Row::default(), Vec::new());
+        Self { rows, row, columns, rules, readings: None, seen, keeps, plain, key }
+    }
+
+    /// The second reading, once it is known how each column of times is read.
+    pub(super) fn second(
+        rows: Rows<'a>,
+        columns: &'a Columns,
+        rules: FileRules<'a>,
+        readings: &'a [Option<Reading>],
+    ) -> Self {
+        let (row, key) = (Row::default(), Vec::new());
+        let readings = Some(readings);
+        Self { rows, row, columns, rules, readings, seen: None, keeps: true, plain: None, key }
+    }
 }
 
 impl Leads for FileRows<'_> {
@@ -31,6 +60,12 @@ impl Leads for FileRows<'_> {
         let more = self.rows.next(&mut self.row);
         if !more.map_err(|error| RowError { line: error.line, what: error.what })? {
             return Ok(false);
+        }
+        if self.keeps
+            && let (Some(plain), Some(seen)) = (&mut self.plain, &mut self.seen)
+            && plain.add(&self.row, seen, batch)
+        {
+            return Ok(true);
         }
         let refused = |what| RowError { line: Some(self.row.line), what };
         if let Some(seen) = &mut self.seen {
@@ -53,10 +88,21 @@ impl Leads for FileRows<'_> {
 }
 
 impl FileRows<'_> {
-    fn keep(&self, batch: &mut Batch, key: &mut String) -> Result<(), String> {
+    fn keep(&self, batch: &mut Batch, key: &mut Vec<u8>) -> Result<(), String> {
         let id = cell::id(self.row.cell(self.columns.id))?;
-        let has_key = self.find_key(id, key)?;
-        batch.row(id, has_key.then_some(key.as_str()), |body| {
+        let found;
+        let key =
+            match self.columns.of_address.map(|(column, place)| (self.row.cell(column), place)) {
+                Some((b"", _)) => RowKey::None,
+                Some((address, place)) if key_of_plain_address(address, key) => {
+                    RowKey::LowerCaseOf(place, key)
+                }
+                _ => {
+                    found = self.rules.key.key_of(&self.lead_of_key(id)?);
+                    found.as_ref().map(Key::as_str).into()
+                }
+            };
+        batch.row(id, key, |body| {
             let columns = self.columns.uses.iter().zip(&self.columns.cells);
             for (place, ((column, cells), bytes)) in columns.zip(self.row.cells()).enumerate() {
                 match &column.field {
@@ -68,25 +114,6 @@ impl FileRows<'_> {
             }
             Ok(())
         })
-    }
-
-    /// Writes the key of the row; whether it has one.
-    fn find_key(&self, id: u64, key: &mut String) -> Result<bool, String> {
-        key.clear();
-        let address = self.columns.of_address.map(|place| self.row.cell(place));
-        if let Some(address) = address.filter(|address| is_plain_address(address))
-            && let Ok(address) = std::str::from_utf8(address)
-        {
-            key.push_str(address);
-            key.make_ascii_lowercase();
-            return Ok(true);
-        }
-        if address.is_some_and(<[u8]>::is_empty) {
-            return Ok(false);
-        }
-        let found = self.rules.key.key_of(&self.lead_of_key(id)?);
-        key.push_str(found.as_ref().map_or("", Key::as_str));
-        Ok(found.is_some())
     }
 
     /// Writes the cell of a field that is kept.

@@ -30,6 +30,21 @@ impl Seen {
         Self { judges, errors: Vec::new(), filled, rows: 0, short: 0, first_short: 0 }
     }
 
+    /// Notes that a row has something in this column, which is not odd.
+    #[inline]
+    pub(super) fn fill(&mut self, column: usize) {
+        if let Some(filled) = self.filled.get_mut(column) {
+            *filled = true;
+        }
+    }
+
+    /// Notes a time as Marketo writes it, where the column is one of times.
+    pub(super) fn look_at_marketos(&mut self, column: usize, line: u64, bytes: &[u8]) {
+        if let Some(Some(judge)) = self.judges.get_mut(column) {
+            judge.look_at_marketos(line, bytes);
+        }
+    }
+
     /// Looks at a row; whether it has a time that Marketo did not write.
     pub(super) fn look(&mut self, row: &Row, columns: &Columns) -> Result<bool, String> {
         self.rows += 1;
@@ -50,9 +65,7 @@ impl Seen {
             if is_empty(bytes) {
                 continue;
             }
-            if let Some(filled) = self.filled.get_mut(place) {
-                *filled = true;
-            }
+            self.fill(place);
             if is_error_of_a_spreadsheet(bytes) {
                 self.count_error(&column.header, field, row.line, bytes);
             } else if let Some(Some(judge)) = self.judges.get_mut(place) {

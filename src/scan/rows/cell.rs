@@ -84,7 +84,7 @@ pub(in crate::scan) fn write(
 }
 
 /// Whether it is a whole number exactly as JSON writes it.
-fn is_plain_number(bytes: &[u8]) -> bool {
+pub(in crate::scan) fn is_plain_number(bytes: &[u8]) -> bool {
     match bytes {
         [b'0'] => true,
         [b'1'..=b'9', rest @ ..] => rest.len() < 18 && rest.iter().all(u8::is_ascii_digit),
@@ -138,13 +138,21 @@ fn flag(text: &str) -> Option<bool> {
     if is(TRUE) { Some(true) } else { is(FALSE).then_some(false) }
 }
 
+/// An id as it is written nearly always: digits, no zero before them, and not too many.
+pub(in crate::scan) fn plain_id(bytes: &[u8]) -> Option<u64> {
+    let [b'1'..=b'9', ..] = bytes else { return None };
+    if bytes.len() >= 19 {
+        return None;
+    }
+    bytes
+        .iter()
+        .try_fold(0, |id, digit| digit.is_ascii_digit().then(|| id * 10 + u64::from(digit - b'0')))
+}
+
 /// An id; some exports write whole numbers with decimals, `8.0`. Three decimals may be thousands.
 pub(in crate::scan) fn id(bytes: &[u8]) -> Result<u64, String> {
-    if let [b'1'..=b'9', ..] = bytes
-        && bytes.len() < 19
-        && bytes.iter().all(u8::is_ascii_digit)
-    {
-        return Ok(bytes.iter().fold(0, |id, digit| id * 10 + u64::from(digit - b'0')));
+    if let Some(id) = plain_id(bytes) {
+        return Ok(id);
     }
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim().trim_end_matches('\0');

@@ -1,0 +1,3 @@
+-- A line of `packed` may have a number where its key was: [7,0,["Ada@example.com",null,true]] says that the key is the
+-- value at place 0 of its body in lower case. Lines of format 10 are read as they are. The program makes the view
+-- `leads` anew, which reads both.
