@@ -7,15 +7,23 @@ use std::sync::LazyLock;
 
 use foldhash::fast::RandomState;
 
-use super::Error;
 use super::fields::{BodyWriter, Fields, is_escaped};
 use super::line::Line;
 use super::plain_line::PlainLine;
+use super::{Error, open};
 use crate::lead::{Lead, LeadId};
 
 /// One for all batches, so that equal keys have equal hashes whoever reads them. Whoever finds two
 /// equal hashes compares the keys.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+
+/// Bytes of a page of the file.
+const PAGE: usize = open::PAGE as usize;
+
+/// A batch of so many bytes is full. Stored as one value of `packed` it fills three pages of the
+/// file, and what SQLite keeps beside them of such a value is as little as can be: of a batch of a
+/// few bytes less that would be a page of its own, half of it empty.
+const FULL: usize = 3 * (PAGE - 4) + (PAGE - 12) * 32 / 255 - 23;
 
 /// Some rows.
 #[derive(Debug, Default)]
@@ -89,6 +97,11 @@ impl Batch {
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// Whether it is to be stored before more rows come.
+    pub fn is_full(&self) -> bool {
+        self.text.len() >= FULL
     }
 
     /// Makes room for others.

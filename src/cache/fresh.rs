@@ -48,9 +48,6 @@ pub struct Fresh {
     is_in_place: bool,
 }
 
-/// So many leads that come one by one are packed.
-const PACKED: usize = 512;
-
 impl Drop for Fresh {
     fn drop(&mut self) {
         drop(self.db.take());
@@ -191,6 +188,18 @@ fn open_fresh(path: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
+/// The same file once more, for a thread that reads what is committed while nobody writes. None
+/// where it cannot be had: it is not needed.
+fn read_beside(path: &Path) -> Option<Connection> {
+    let mut address = url::Url::from_file_path(std::path::absolute(path).ok()?).ok()?;
+    // Without a lock: the other connection holds that of the whole file.
+    address.set_query(Some("immutable=1"));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(address.as_str(), flags).ok()
+}
+
 impl Fresh {
     /// Which fields have which places.
     pub fn fields(&self) -> &Fields {
@@ -237,7 +246,7 @@ impl Fresh {
             added.map_err(|source| Error::of(&self.path, source))?;
         }
         self.waiting.lead(&row.lead, row.key.as_deref(), &self.fields)?;
-        if self.waiting.len() < PACKED {
+        if !self.waiting.is_full() {
             return Ok(());
         }
         self.flush().map_err(|source| Error::of(&self.path, source))
@@ -266,7 +275,7 @@ impl Fresh {
         // Nothing is left to be written, so that SQLite reads long values straight from the file, and
         // not by way of its own pages.
         db.execute_batch("COMMIT; BEGIN EXCLUSIVE")?;
-        member::keep(db, hashes, &folder)?;
+        member::keep(db, read_beside(&self.path), hashes, &folder)?;
         let totals = compared(old, db)?;
         take_over(old, db)?;
         birth::forget_gone(db)?;

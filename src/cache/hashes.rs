@@ -17,9 +17,12 @@ use super::sorter::Sorter;
 /// How many parts there are: one for each value of a hash's first byte.
 const PARTS: usize = 256;
 
-/// So many bytes of hashes are held in memory. Parts grow by doubling; at this size each is just
-/// below a power of two, so that nothing is held in vain.
-const IN_MEMORY: usize = 14 << 20;
+/// So many bytes of hashes are held in memory.
+const IN_MEMORY: usize = 16 << 20;
+
+/// A part with so many entries is likely to become as large as all others: it gets its memory once,
+/// and a sixteenth more than its share, since parts differ.
+const GROWS: usize = 64;
 
 /// So many bytes of leads with ids beyond [`BITS_OF_LEAD`] are held in memory.
 const FAR_IN_MEMORY: usize = 1 << 20;
@@ -89,6 +92,10 @@ impl<S: BuildHasher> Hashes<S> {
         }
         let [first, ..] = hash.to_be_bytes();
         if let Some(part) = self.parts.get_mut(usize::from(first)) {
+            if part.len() == GROWS {
+                let share = self.at_most / PARTS;
+                part.reserve_exact((share + share / 16).saturating_sub(GROWS));
+            }
             part.push((hash << u8::BITS) & !LEAD | lead);
         }
         self.held += 1;

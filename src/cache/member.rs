@@ -64,22 +64,48 @@ pub(super) fn find(db: &Connection, folder: &Path) -> rusqlite::Result<()> {
         }
     }
     drop(leads);
-    keep(db, hashes, folder)
+    keep(db, None, hashes, folder)
 }
 
-/// Keeps the members among the leads whose hashes occur more than once. All leads must be stored.
+/// Keeps the members among the leads whose hashes occur more than once. All leads must be stored. A
+/// second connection, where there is one, reads the upper half of them meanwhile.
 pub(super) fn keep<S: std::hash::BuildHasher>(
     db: &Connection,
+    second: Option<Connection>,
     hashes: Hashes<S>,
     folder: &Path,
 ) -> rusqlite::Result<()> {
-    let mut candidates = Sorter::new(folder, IN_MEMORY);
-    hashes.each_repeated(|lead| candidates.add(lead)).map_err(of_io)?;
-    let mut members = Sorter::new(folder, IN_MEMORY);
-    each_stored(db, &mut candidates.sorted().map_err(of_io)?, |member| members.add(member))?;
+    let middle = match &second {
+        Some(_) => packed::about_highest(db)?.unsigned_abs() / 2,
+        None => u64::MAX,
+    };
+    let (mut lower, mut upper) = (Sorter::new(folder, IN_MEMORY), Sorter::new(folder, IN_MEMORY));
+    hashes
+        .each_repeated(|lead| if lead <= middle { lower.add(lead) } else { upper.add(lead) })
+        .map_err(of_io)?;
+    let members = std::thread::scope(|scope| {
+        let upper = second.map(|second| scope.spawn(move || members_of(&second, upper, folder)));
+        let mut members = members_of(db, lower, folder)?;
+        if let Some(upper) = upper {
+            let upper = upper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            members.take_over(upper?).map_err(of_io)?;
+        }
+        Ok::<_, rusqlite::Error>(members)
+    })?;
     db.execute_batch("DELETE FROM member; DELETE FROM member_key;")?;
     store_groups(db, members.sorted().map_err(of_io)?)?;
     db.execute("UPDATE meta SET grouped = 1", []).map(drop)
+}
+
+/// Those of these leads that have a key.
+fn members_of(
+    db: &Connection,
+    leads: Sorter<u64>,
+    folder: &Path,
+) -> rusqlite::Result<Sorter<Member>> {
+    let mut members = Sorter::new(folder, IN_MEMORY);
+    each_stored(db, &mut leads.sorted().map_err(of_io)?, |member| members.add(member))?;
+    Ok(members)
 }
 
 /// Hands out those leads of these that have a key, each once.

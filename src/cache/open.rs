@@ -31,7 +31,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
 const SHORT_KEYS: u32 = 11;
 
 /// Bytes of a page: 15% are gained where millions of rows go in.
-pub(super) const PAGE: i64 = 32_768;
+pub(super) const PAGE: u16 = 32_768;
 
 /// `mkaC`: tells a cache from any other SQLite file.
 const APPLICATION_ID: i32 = 0x6d6b_6143;

@@ -91,6 +91,12 @@ pub(super) fn highest(db: &Connection) -> rusqlite::Result<Option<i64>> {
     db.query_row(sql, [], |row| row.get(0)).optional().map(Option::flatten)
 }
 
+/// The first id of the last row, which takes no look at the others.
+pub(super) fn about_highest(db: &Connection) -> rusqlite::Result<i64> {
+    let sql = "SELECT max(coalesce((SELECT max(first) FROM packed), 0), coalesce((SELECT max(id) FROM lead), 0))";
+    db.query_row(sql, [], |row| row.get(0))
+}
+
 /// Stores some leads in one row. Their lines are in the order of ids, and beyond all before.
 pub(super) fn put(
     db: &Connection,
@@ -116,9 +122,12 @@ pub(super) fn each_of(
     mut next: impl FnMut() -> rusqlite::Result<Option<i64>>,
     mut each: impl FnMut(Line<'_>) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
-    let mut statement = db.prepare("SELECT last, lines FROM packed ORDER BY first")?;
-    let mut rows = statement.query([])?;
     let mut wanted = next()?;
+    let mut statement = db.prepare(
+        "SELECT last, lines FROM packed \
+         WHERE first >= (SELECT coalesce(max(first), 0) FROM packed WHERE first <= ?1) ORDER BY first",
+    )?;
+    let mut rows = statement.query([wanted])?;
     while let (Some(id), Some(row)) = (wanted, rows.next()?) {
         let last: i64 = row.get(0)?;
         if id > last {

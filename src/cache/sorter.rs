@@ -49,6 +49,14 @@ impl<E: Entry> Sorter<E> {
         if self.bytes >= self.at_most { self.spill() } else { Ok(()) }
     }
 
+    /// Takes the entries of another one.
+    pub(super) fn take_over(&mut self, mut other: Self) -> io::Result<()> {
+        self.runs.append(&mut other.runs);
+        self.entries.append(&mut other.entries);
+        self.bytes += other.bytes;
+        if self.bytes >= self.at_most { self.spill() } else { Ok(()) }
+    }
+
     fn spill(&mut self) -> io::Result<()> {
         self.entries.sort_unstable();
         let mut out = BufWriter::with_capacity(BUFFER, tempfile::tempfile_in(&self.folder)?);
@@ -141,9 +149,11 @@ mod tests {
             at_most in 1_usize..400,
         ) {
             let mut sorter = Sorter::new(&std::env::temp_dir(), at_most);
+            let mut other = Sorter::new(&std::env::temp_dir(), at_most);
             for entry in &entries {
-                sorter.add(*entry).unwrap();
+                if entry % 3 == 0 { &mut other } else { &mut sorter }.add(*entry).unwrap();
             }
+            sorter.take_over(other).unwrap();
             let (mut sorted, mut found) = (sorter.sorted().unwrap(), Vec::new());
             while let Some(entry) = sorted.next().unwrap() {
                 found.push(entry);

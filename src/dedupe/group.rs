@@ -113,7 +113,10 @@ impl Group {
 
 /// Earliest first; leads without a creation time last; equal ones by id.
 pub(super) fn sort_by_creation(leads: &mut [Lead]) {
-    leads.sort_by_key(|lead| (lead.created_at().is_none(), lead.created_at(), lead.id));
+    leads.sort_by_key(|lead| {
+        let created = lead.created_at();
+        (created.is_none(), created, lead.id)
+    });
 }
 
 pub(super) fn likely_shared(leads: &[Lead], skip: &Skip) -> Option<String> {

@@ -69,9 +69,14 @@ impl WinnerOrder {
 
     /// The better lead is the lesser.
     pub fn compare(&self, a: &Lead, b: &Lead) -> Ordering {
-        let by_rules =
-            self.0.iter().map(|rule| rule.compare(a, b)).find(|ordering| ordering.is_ne());
-        b.crm().cmp(&a.crm()).then_with(|| by_rules.unwrap_or_else(|| a.id.cmp(&b.id)))
+        // Of two leads that are the same in the CRM its rules tell none from the other.
+        let is_of_crm =
+            |rule: &&WinnerRule| matches!(rule, WinnerRule::CrmContact | WinnerRule::CrmLead);
+        b.crm().cmp(&a.crm()).then_with(|| {
+            let others = self.0.iter().filter(|rule| !is_of_crm(rule));
+            let mut by_rules = others.map(|rule| rule.compare(a, b));
+            by_rules.find(|ordering| ordering.is_ne()).unwrap_or_else(|| a.id.cmp(&b.id))
+        })
     }
 
     /// The same order with these ids for every rule `ids`.
@@ -159,7 +164,10 @@ impl WinnerRule {
             Self::CrmLead => (b.crm() > Crm::None).cmp(&(a.crm() > Crm::None)),
             // A lead without a creation time comes last, either way.
             Self::Oldest => {
-                let age = |lead: &Lead| (lead.created_at().is_none(), lead.created_at());
+                let age = |lead: &Lead| {
+                    let created = lead.created_at();
+                    (created.is_none(), created)
+                };
                 age(a).cmp(&age(b))
             }
             Self::Newest => b.created_at().cmp(&a.created_at()),

@@ -61,26 +61,43 @@ pub(crate) fn parse_plain(text: &[u8]) -> Option<DateTime<Utc>> {
 
 /// Whether [`parse_plain`] reads it. Of millions of times nearly all are told by their bytes alone.
 pub(crate) fn is_plain(text: &[u8]) -> bool {
-    let Ok(time) = <&[u8; 20]>::try_from(text) else { return false };
-    let form = *b"0000-00-00T00:00:00Z";
-    let mut odd = false;
-    for (byte, form) in time.iter().zip(form) {
-        // A digit is one of ten, a mark is itself.
-        let from_form = byte.wrapping_sub(form);
-        odd |= from_form > if form == b'0' { 9 } else { 0 };
-    }
-    let two = |place: usize| match time.get(place..place + 2) {
-        Some([tens, ones]) => tens.wrapping_sub(b'0') * 10 + ones.wrapping_sub(b'0'),
-        _ => 0,
-    };
-    if odd {
+    if text.len() != 20 {
         return false;
     }
-    let is_any_months = (1..=12).contains(&two(5)) && (1..=28).contains(&two(8));
-    if is_any_months && two(11) < 24 && two(14) < 60 && two(17) < 60 {
+    let (Some(date), Some(time)) = (text.first_chunk::<8>(), text.last_chunk::<12>()) else {
+        return false;
+    };
+    let (Some(middle), Some(end)) = (time.first_chunk::<8>(), time.last_chunk::<8>()) else {
+        return false;
+    };
+    let (date, middle, end) = (
+        numbers_of(*date, *b"0000-00-"),
+        numbers_of(*middle, *b"00T00:00"),
+        numbers_of(*end, *b"0:00:00Z"),
+    );
+    let (Some([.., m1, m2, _]), Some([d1, d2, _, h1, h2, ..]), Some([_, _, i1, _, _, s1, ..])) =
+        (date, middle, end)
+    else {
+        return false;
+    };
+    let (month, day) = (m1 * 10 + m2, d1 * 10 + d2);
+    let is_of_any_month = (1..=12).contains(&month) && (1..=28).contains(&day);
+    if is_of_any_month && h1 * 10 + h2 < 24 && i1 < 6 && s1 < 6 {
         return true;
     }
+    // The rest the calendar knows.
     parse_plain(text).is_some()
+}
+
+/// What eight bytes are beside a form in which zeros stand for digits: the digits as numbers; none
+/// where a byte is something else.
+fn numbers_of(bytes: [u8; 8], form: [u8; 8]) -> Option<[u8; 8]> {
+    const UPPER_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+    // A digit may be up to nine more than a zero, all others nothing.
+    let up_to_upper = form.map(|byte| if byte == b'0' { 0x80 - 10 } else { 0x80 - 1 });
+    let numbers = u64::from_le_bytes(bytes) ^ u64::from_le_bytes(form);
+    let odd = ((numbers & !UPPER_BITS) + u64::from_le_bytes(up_to_upper)) | numbers;
+    (odd & UPPER_BITS == 0).then_some(numbers.to_le_bytes())
 }
 
 /// How much of a creation time is known. Marketo tells the second; a spreadsheet often tells less.

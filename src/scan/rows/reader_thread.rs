@@ -6,10 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use super::RowError;
 use crate::cache::Batch;
 
-/// Rows that change hands at once: enough that handing over costs nothing beside reading them.
-const BATCH: usize = 512;
-
-/// Rows may be long: a batch is handed over when it is of so many bytes, too.
+/// Rows may not be kept: a batch is handed over when so many bytes are read, too, be it full or not.
 const BATCH_BYTES: u64 = 1 << 20;
 
 /// Batches that may wait to be stored. Memory is bounded by them.
@@ -71,7 +68,7 @@ fn read(
         let mut batch = used.try_recv().unwrap_or_default();
         let begun_at = rows.byte();
         let (mut ended, mut refused) = (false, None);
-        while batch.len() < BATCH && rows.byte() - begun_at < BATCH_BYTES {
+        while !batch.is_full() && rows.byte() - begun_at < BATCH_BYTES {
             match rows.next(&mut batch) {
                 Ok(true) => {}
                 Ok(false) => {
