@@ -272,8 +272,8 @@ impl Fresh {
         let folder = member::folder_of(&self.path).to_owned();
         let hashes = std::mem::replace(&mut self.hashes, Hashes::in_folder(&folder));
         let db = self.db()?;
-        // Nothing is left to be written, so that SQLite reads long values straight from the file, and
-        // not by way of its own pages.
+        // Nothing is left to be written, so that SQLite reads long values straight from the file,
+        // and not by way of its own pages.
         db.execute_batch("COMMIT; BEGIN EXCLUSIVE")?;
         member::keep(db, read_beside(&self.path), hashes, &folder)?;
         let totals = compared(old, db)?;

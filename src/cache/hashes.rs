@@ -128,8 +128,8 @@ impl<S: BuildHasher> Hashes<S> {
     }
 
     /// Hands out every lead whose hash another entry has too, in no particular order; a lead that
-    /// was noted twice may come twice. A lead whose id is out of the ordinary comes in any case, and
-    /// all leads do where there is one: its key may be anybody's.
+    /// was noted twice may come twice. A lead whose id does not fit into an entry comes in any case,
+    /// and all leads do where there is one: its key may be anybody's.
     pub(super) fn each_repeated(
         mut self,
         mut each: impl FnMut(u64) -> io::Result<()>,
@@ -177,8 +177,9 @@ impl Twice {
             bits.resize(words, 0);
         }
         let place = |entry: u64| {
-            let hash = (entry >> BITS_OF_LEAD) as usize;
-            (hash / 64 & (words - 1), 1_u64 << (hash % 64))
+            // So few bits are left that they fit into any number.
+            let hash = usize::try_from(entry >> BITS_OF_LEAD).unwrap_or_default();
+            ((hash / 64) & (words - 1), 1_u64 << (hash % 64))
         };
         for entry in entries.iter() {
             let (word, bit) = place(*entry);

@@ -2,8 +2,8 @@
 //! its body.
 //!
 //! A key is a JSON text, or null where there is none, or the place of a value in the body whose
-//! lower case it is, as of nearly all email addresses: those need not be stored twice. Never: parses
-//! a body beyond the value that it is asked for.
+//! lower case it is, as of nearly all email addresses: those need not be stored twice. Never:
+//! parses a body beyond the value that it is asked for.
 
 use std::borrow::Cow;
 

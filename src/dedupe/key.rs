@@ -96,6 +96,7 @@ pub(crate) fn key_of_plain_address(value: &[u8], key: &mut Vec<u8>) -> bool {
 }
 
 /// Of each byte that a plain address may hold, its lower case; of all others zero.
+#[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
 static LOWER: [u8; 256] = {
     let (mut lower, mut byte) = ([0; 256], 0_u8);
     while byte < u8::MAX {

@@ -25,8 +25,8 @@ const ENDLESS: &str =
 /// A row of cells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row {
-    /// The cells; behind each stands a byte that is no part of it, and more behind the last one of a
-    /// simple line.
+    /// The cells; behind each stands a byte that is no part of it, and more behind the last one of
+    /// a simple line.
     text: Vec<u8>,
     /// Where each cell ends in the text.
     ends: Vec<usize>,

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use super::RowError;
 use crate::cache::Batch;
 
-/// Rows may not be kept: a batch is handed over when so many bytes are read, too, be it full or not.
+/// Rows may not be kept: a batch is handed over when so many bytes are read, too, full or not.
 const BATCH_BYTES: u64 = 1 << 20;
 
 /// Batches that may wait to be stored. Memory is bounded by them.

@@ -1,8 +1,8 @@
 //! Many bytes of a line looked at together.
 //!
-//! For: lines of some hundred bytes with a separator every dozen of them, where a search that begins
-//! anew behind each one costs more than what it finds. Reads whole blocks: whoever asks has put
-//! [`BLOCK`] bytes behind the line. Pure.
+//! For: lines of some hundred bytes with a separator every dozen of them, where a search that
+//! begins anew behind each one costs more than what it finds. Reads whole blocks: whoever asks has
+//! put [`BLOCK`] bytes behind the line. Pure.
 
 /// So many bytes are a block.
 const BLOCK: usize = 64;
