@@ -79,6 +79,7 @@ mod settled;
 mod skip_lists;
 mod sums;
 mod take_in;
+mod tally;
 mod timing;
 mod verdict;
 mod verify;
@@ -100,7 +101,7 @@ pub(crate) use members::{
     Learnt as MembersLearnt, LookedAt as MembersLookedAt, PART as MEMBERS_PART,
     calls_for as members_calls_for, look_for as look_for_members,
 };
-pub use past::{PlanPast, PlanState};
+pub use past::{PastRuns, PlanPast, PlanState};
 pub use planned::planned_groups;
 pub use proof::{FieldProof, MergeProof, Verdict as FieldVerdict};
 pub use report::{
@@ -109,6 +110,7 @@ pub use report::{
 };
 pub use resume::Resumed;
 pub use review::acknowledge;
+pub use tally::Tally;
 pub(crate) use witness::{LookError, look_for};
 pub use witness::{Witness, WitnessRecord};
 

@@ -33,7 +33,9 @@ pub use lists::{forget_not_same, kept_decisions, listed};
 pub(crate) use loaded::Loaded;
 pub use model::{Approval, Blocked, CardFilter, Decided, Door, Head, Page, Seen, Tab};
 pub use plan::PlanReview;
-pub(crate) use take_up::{Rules, decided_plan, permit, take_up};
+#[cfg(test)]
+pub(crate) use take_up::decided_plan;
+pub(crate) use take_up::{Rules, Stand, Standing, each_standing, permit, refuse_changed, take_up};
 pub use view::{Difference, KeptDecision, ListedPlan, Shown};
 
 #[cfg(test)]

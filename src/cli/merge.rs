@@ -133,7 +133,7 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
     history::append_waiting(&mut cache, &mut ledger)?;
     let mut kept = args.plan.as_ref().map(|id| kept::load(&ledger, id, &instance)).transpose()?;
     if let Some(kept) = &mut kept {
-        kept.plan.policy.skip_rules.in_file = context.config.do_not_touch()?;
+        kept.policy.skip_rules.in_file = context.config.do_not_touch()?;
     }
     let settings = settings(context, &client, args.confirm)?;
     let settings = Settings { by: context.config.by(args.by.as_deref()), ..settings };
@@ -142,7 +142,7 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
     cache.ensure_keys(&key.signature(), |lead| key_of(&key, lead))?;
     context.config.key = key.clone();
     let wanted = match &kept {
-        Some(kept) => kept.plan.policy.clone(),
+        Some(kept) => kept.policy.clone(),
         None => policy(&context.config, &filter, &args.allowed)?,
     };
     merge.check_rules(&wanted)?;

@@ -4,6 +4,8 @@
 //! temporary tables, which go with the process, and kept in one transaction when it is complete.
 //! Never: knows what is in a group; the JSON is its writer's.
 
+use std::ops::ControlFlow;
+
 use rusqlite::{OptionalExtension as _, params};
 
 use super::digest::Digest;
@@ -251,6 +253,29 @@ impl Ledger {
                     Ok(GroupBody { body: row.get(0)?, leads: row.get(1)? })
                 })
                 .optional()
+        })
+    }
+
+    /// What the groups of a plan are made of, from a place on: the place, the planned group and its
+    /// leads, each handed over before the next is read, until the closure says to stop.
+    pub fn each_body(
+        &self,
+        number: i64,
+        from: u64,
+        mut each: impl FnMut(u64, &str, &str) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.read(|db| {
+            let mut statement = db.prepare_cached(
+                "SELECT place, body, leads FROM plan_body WHERE plan = ?1 AND place >= ?2 ORDER BY place",
+            )?;
+            let mut rows = statement.query(params![number, from.cast_signed()])?;
+            while let Some(row) = rows.next()? {
+                let place = row.get::<_, i64>(0)?.cast_unsigned();
+                if each(place, row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?).is_break() {
+                    break;
+                }
+            }
+            Ok(())
         })
     }
 

@@ -3,7 +3,7 @@
 //! Never: asks Marketo. What a killed run sent and nobody has looked at since is said to be
 //! unknown.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -12,6 +12,7 @@ use super::context::{Merge, MergeClient};
 use super::error::Error;
 use super::report::{GroupReport, Outcome, Report};
 use super::run::Run;
+use super::tally::Tally;
 use crate::dedupe::{Plan, PlannedGroup};
 use crate::lead::LeadId;
 use crate::ledger::{GroupEnd, Ledger, LeftAlone, NewRun, PastMerge, PlanRuns, RunId, RunKind};
@@ -46,50 +47,74 @@ impl PlanState {
     }
 }
 
-/// What became of a plan and of each of its groups.
-#[derive(Debug)]
+/// What became of a plan as a whole.
+#[derive(Debug, Clone)]
 pub struct PlanPast {
     /// How far it was carried out.
     pub state: PlanState,
-    /// Its groups in its order, those that it leaves alone last.
-    pub groups: Vec<GroupReport>,
+    /// Its groups, those that it leaves alone too.
+    pub tally: Tally,
 }
 
 impl PlanPast {
-    /// What the ledger knows of a plan.
-    pub fn of(ledger: &Ledger, plan: &Plan) -> Result<Self, Error> {
-        Ok(Self::told(plan, &ledger.runs_of(&plan.id)?))
-    }
-
-    fn told(plan: &Plan, runs: &PlanRuns) -> Self {
-        let mut groups: Vec<GroupReport> =
-            plan.groups.iter().map(|group| ended(group, runs)).collect();
-        let all_ended = groups.iter().all(|group| group.outcome == Outcome::Merged);
-        let none_left = groups.iter().all(|group| group.outcome != Outcome::WouldMerge);
-        groups.extend(plan.left_out.iter().map(GroupReport::left_out));
-        let state = match runs.last_at {
-            None => PlanState::New,
-            // A run takes up no more groups than it is allowed to.
-            Some(at) if (runs.complete && none_left) || all_ended => PlanState::CarriedOut(at),
-            Some(at) => PlanState::Begun(at),
-        };
-        Self { state, groups }
-    }
-
     /// How many groups ended so.
     pub fn count(&self, outcome: Outcome) -> usize {
-        self.groups.iter().filter(|group| group.outcome == outcome).count()
+        self.tally.count(outcome)
     }
 
     /// Whether every group of the plan is merged, so that another run would do nothing.
-    pub fn is_all_merged(&self, plan: &Plan) -> bool {
-        self.count(Outcome::Merged) == plan.groups.len()
+    pub fn is_all_merged(&self) -> bool {
+        self.count(Outcome::Merged) == self.tally.planned
     }
 }
 
-fn ended(group: &PlannedGroup, runs: &PlanRuns) -> GroupReport {
-    let of_group = |merge: &&PastMerge| merge.key == group.key.as_str();
-    let merges: Vec<&PastMerge> = runs.merges.iter().filter(of_group).collect();
+/// What the runs of a plan came to, to be told of one group after the other.
+#[derive(Debug)]
+pub struct PastRuns {
+    runs: PlanRuns,
+    /// The places of the merges by the key of their group.
+    by_key: BTreeMap<String, Vec<usize>>,
+}
+
+impl PastRuns {
+    /// What the ledger knows of the plan with this id.
+    pub fn of(ledger: &Ledger, plan: &str) -> Result<Self, Error> {
+        Ok(Self::new(ledger.runs_of(plan)?))
+    }
+
+    fn new(runs: PlanRuns) -> Self {
+        let mut by_key: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (place, merge) in runs.merges.iter().enumerate() {
+            by_key.entry(merge.key.clone()).or_default().push(place);
+        }
+        Self { runs, by_key }
+    }
+
+    /// What became of a group of the plan.
+    pub fn report(&self, group: &PlannedGroup) -> GroupReport {
+        let places = self.by_key.get(group.key.as_str()).into_iter().flatten();
+        let merges: Vec<&PastMerge> =
+            places.filter_map(|place| self.runs.merges.get(*place)).collect();
+        ended(group, &merges, &self.runs)
+    }
+
+    /// What became of the plan, once all its groups are counted.
+    pub fn past(&self, tally: Tally) -> PlanPast {
+        let all_merged = tally.count(Outcome::Merged) == tally.planned;
+        let none_left = tally.count(Outcome::WouldMerge) == 0;
+        let state = match self.runs.last_at {
+            None => PlanState::New,
+            // A run takes up no more groups than it is allowed to.
+            Some(at) if (self.runs.complete && none_left) || all_merged => {
+                PlanState::CarriedOut(at)
+            }
+            Some(at) => PlanState::Begun(at),
+        };
+        PlanPast { state, tally }
+    }
+}
+
+fn ended(group: &PlannedGroup, merges: &[&PastMerge], runs: &PlanRuns) -> GroupReport {
     let gone: BTreeSet<LeadId> = merges.iter().flat_map(|merge| &merge.merged).copied().collect();
     let end = runs.ends.get(&group.winner);
     let outcome = end.and_then(|end| Outcome::parse(&end.outcome));
@@ -125,11 +150,6 @@ fn ended(group: &PlannedGroup, runs: &PlanRuns) -> GroupReport {
 }
 
 impl<M: MergeClient> Merge<'_, M> {
-    /// What became of a plan so far.
-    pub fn past_of(&self, plan: &Plan) -> Result<PlanPast, Error> {
-        PlanPast::of(self.ledger, plan)
-    }
-
     /// Writes down that a run of a plan begins; none where there is nothing to carry out.
     pub(super) fn begin_run(&mut self, confirmed: &Confirmed) -> Result<Option<RunId>, Error> {
         let plan = confirmed.plan();
@@ -210,9 +230,16 @@ mod tests {
         PastMerge { plan: "p".into(), key: key.into(), survivor, merged: gone.to_vec(), at }
     }
 
+    fn told(runs: &PlanRuns) -> (PlanState, Vec<GroupReport>) {
+        let runs = PastRuns::new(runs.clone());
+        let groups: Vec<GroupReport> =
+            plan().groups.iter().map(|group| runs.report(group)).collect();
+        (runs.past(Tally::of(&groups)).state, groups)
+    }
+
     fn outcomes(runs: &PlanRuns) -> (PlanState, Vec<Outcome>) {
-        let past = PlanPast::told(&plan(), runs);
-        (past.state, past.groups.iter().map(|group| group.outcome).collect())
+        let (state, groups) = told(runs);
+        (state, groups.iter().map(|group| group.outcome).collect())
     }
 
     #[test]
@@ -249,8 +276,8 @@ mod tests {
 
         // The CRM let another lead survive.
         let other = PlanRuns { merges: vec![ada, merged("bob@example.com", 5, &[4, 6])], ..killed };
-        let past = PlanPast::told(&plan(), &other);
-        assert_eq!((past.groups[1].outcome, past.groups[1].winner), (Merged, Some(5)));
-        assert_eq!(past.groups[1].losers, [4, 6]);
+        let (_, groups) = told(&other);
+        assert_eq!((groups[1].outcome, groups[1].winner), (Merged, Some(5)));
+        assert_eq!(groups[1].losers, [4, 6]);
     }
 }

@@ -4,6 +4,8 @@
 //! its digest => [`Import::add`] every card of it => [`Import::finish`]. Where one cell is bad,
 //! nothing is taken. Never: writes a decision down.
 
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
 use super::card::Card;
@@ -154,14 +156,24 @@ enum Rows {
 /// Reads a workbook or a CSV, whatever program saved it.
 pub fn read(bytes: impl Into<Arc<[u8]>>, options: &Options) -> Result<Import, Error> {
     let bytes: Arc<[u8]> = bytes.into();
+    read_from(|| Ok(Source::of_bytes(Arc::clone(&bytes))), options)
+}
+
+/// The same from a file, which can be read several times. A CSV is read row by row.
+pub fn read_file(file: &File, options: &Options) -> Result<Import, Error> {
+    read_from(|| Source::of_file(file.try_clone()?), options)
+}
+
+fn read_from(source: impl Fn() -> io::Result<Source>, options: &Options) -> Result<Import, Error> {
+    let source = || source().map_err(|error| TableError::unreadable(&error));
     let mut bad = BadCells::default();
-    if let Some(mut found) = Book::open(Source::of_bytes(Arc::clone(&bytes)))?
+    if let Some(mut found) = Book::open(source()?)?
         && let Some(book::Read { stamp, rows, notes }) = book::read(&mut found, &mut bad)?
     {
         let rows = Rows::Book(rows);
         return Ok(Import { rows, bad, stamp, notes, groups: 0, changed: Vec::new() });
     }
-    let table = Table::open(Source::of_bytes(bytes), options)?;
+    let table = Table::open(source()?, options)?;
     let mut notes = table.notes().to_vec();
     let letters = match options.encoding.or_else(|| table.guess().map(|guess| guess.encoding)) {
         Some(encoding) if !encoding.is_unicode() => Letters::Of(encoding),

@@ -12,14 +12,15 @@ use super::approval;
 use super::card::Card;
 use super::cards::{card, shown};
 use super::deciding;
+use super::effect::effective;
 use super::error::Error;
 use super::links::{LinkTo, Links};
-use super::loaded::Loaded;
+use super::loaded::{Loaded, MadeOf};
 use super::model::{
     Approval, Blocked, CardFilter, Decided, Door, Failed, Head, Page, Reviewed, Seen, Tab,
 };
 use super::view::Shown;
-use crate::dedupe::{Decisions, Key};
+use crate::dedupe::{Decisions, FieldFacts, Key, Policy};
 use crate::ledger::Ledger;
 use crate::merge::kept_plan::parsed;
 
@@ -115,23 +116,57 @@ impl PlanReview {
     /// The card of a group, by its key as stored or as a person writes it.
     pub fn card_by_key(&self, key: &str) -> Result<Option<Card>, Error> {
         let (ledger, loaded) = self.at_work()?;
-        let as_stored = || Key::of(key).and_then(|key| loaded.index.place_of(key.as_str()));
-        match loaded.index.place_of(key).or_else(as_stored) {
-            Some(place) => self.card_at(&ledger, &loaded, place),
-            None => Ok(None),
-        }
+        self.card_of_key(&ledger, &loaded, key)
     }
 
     /// What a card would be with other decisions. Nothing is kept; `refused` of the card says why
     /// they cannot be carried out.
     pub fn preview(&self, place: u64, decisions: &Decisions) -> Result<Card, Error> {
         let (ledger, loaded) = self.at_work()?;
-        let at = usize::try_from(place).ok().filter(|place| *place < loaded.index.len());
-        let at = at.ok_or_else(|| Error::NoSuchGroup {
-            plan: loaded.head.plan.clone(),
-            key: format!("at place {place}"),
-        })?;
+        let at = place_in(&loaded, place)?;
         Ok(self.links.on(card(place, &loaded.kept(&ledger, at)?, &loaded.header, decisions)))
+    }
+
+    /// The cards of these groups, by their keys as stored or as a person writes them; none where the
+    /// plan has no such group.
+    pub fn cards_by_key(&self, keys: &[&str]) -> Result<Vec<Option<Card>>, Error> {
+        let (ledger, loaded) = self.at_work()?;
+        keys.iter().map(|key| self.card_of_key(&ledger, &loaded, key)).collect()
+    }
+
+    /// Why these decisions about the groups at these places cannot be carried out, each; none where
+    /// they can. Nothing is kept.
+    pub fn refusals(&self, asked: &[(u64, &Decisions)]) -> Result<Vec<Option<String>>, Error> {
+        let (ledger, loaded) = self.at_work()?;
+        let refusal = |(place, decisions): &(u64, &Decisions)| {
+            let kept = loaded.kept(&ledger, place_in(&loaded, *place)?)?;
+            Ok(effective(&kept, &loaded.header, decisions).err())
+        };
+        asked.iter().map(refusal).collect()
+    }
+
+    /// The keys of its groups as stored, in their order, each with the place of its group.
+    pub(super) fn keys(&self) -> Result<Vec<(String, usize)>, Error> {
+        let (_ledger, loaded) = self.at_work()?;
+        Ok(loaded.index.by_key().map(|(key, place)| (key.to_owned(), place)).collect())
+    }
+
+    /// By what its groups were planned.
+    pub(super) fn rules(&self) -> (Policy, FieldFacts) {
+        let loaded = self.loaded.lock();
+        (loaded.header.policy.clone(), loaded.header.facts.clone())
+    }
+
+    /// What the groups at these places are made of.
+    pub(super) fn made_of(&self, places: &[usize]) -> Result<Vec<MadeOf>, Error> {
+        let (ledger, loaded) = self.at_work()?;
+        places.iter().map(|place| loaded.made_of(&ledger, *place)).collect()
+    }
+
+    /// The card of such a group, without its place and its links.
+    pub(super) fn card_of(&self, made_of: &MadeOf) -> Result<Card, Error> {
+        let loaded = self.loaded.lock();
+        Ok(card(0, &loaded.look_into(made_of)?, &loaded.header, &made_of.decisions))
     }
 
     /// Keeps decisions about groups, by their keys as stored: all or none. What is as it was is not
@@ -178,6 +213,19 @@ impl PlanReview {
             .collect()
     }
 
+    fn card_of_key(
+        &self,
+        ledger: &Ledger,
+        loaded: &Loaded,
+        key: &str,
+    ) -> Result<Option<Card>, Error> {
+        let as_stored = || Key::of(key).and_then(|key| loaded.index.place_of(key.as_str()));
+        match loaded.index.place_of(key).or_else(as_stored) {
+            Some(place) => self.card_at(ledger, loaded, place),
+            None => Ok(None),
+        }
+    }
+
     fn card_at(
         &self,
         ledger: &Ledger,
@@ -203,6 +251,15 @@ impl PlanReview {
     fn at(&self) -> String {
         (self.now)().to_rfc3339_opts(SecondsFormat::Millis, true)
     }
+}
+
+/// A place that the plan has.
+fn place_in(loaded: &Loaded, place: u64) -> Result<usize, Error> {
+    let at = usize::try_from(place).ok().filter(|place| *place < loaded.index.len());
+    at.ok_or_else(|| Error::NoSuchGroup {
+        plan: loaded.head.plan.clone(),
+        key: format!("at place {place}"),
+    })
 }
 
 /// The plan in short, as things stand.

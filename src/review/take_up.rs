@@ -2,20 +2,18 @@
 //!
 //! Never: lets a red group through that nobody decided about, or an approval count twice.
 
-use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use super::approval::{deciders, folded, same_digest};
 use super::effect::effective;
 use super::error::Error;
-use super::loaded::Loaded;
-use crate::dedupe::{
-    Choice, Decisions, LeftOut, Plan, PlanHeader, PlannedGroup, ReviewPolicy, Risk,
-};
+use super::loaded::{Kept, Loaded};
+use crate::dedupe::{Choice, Decisions, LeftOut, PlannedGroup, ReviewPolicy, Risk};
 use crate::lead::LeadId;
 use crate::ledger::{ApprovalRow, Ledger};
 use crate::merge::kept_plan::{left_out_of, unusable};
 use crate::merge::not_same::{Named, NotSameRows};
-use crate::merge::{GroupReport, Outcome, PlanPast};
+use crate::merge::{GroupReport, Outcome, PastRuns, PlanPast, Tally};
 
 /// `review.*`: who has to say yes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,49 +22,102 @@ pub(crate) struct Rules {
     pub(crate) two_people: bool,
 }
 
-/// The plan as it would be carried out now: the groups that merge, as they were decided; the others
-/// with the reason.
-pub(crate) fn decided_plan(ledger: &Ledger, loaded: &Loaded) -> Result<Plan, Error> {
-    if !ledger.is_intact(&loaded.head)? {
-        return Err(unusable(&loaded.head.plan, "its content was changed since it was made").into());
+/// What becomes of a group as things stand.
+pub(crate) enum Standing {
+    /// It merges, as it was decided.
+    Merges(Box<PlannedGroup>),
+    /// It is left alone.
+    Left(LeftOut),
+}
+
+/// Refuses a plan whose rows are not what they were when it was kept.
+pub(crate) fn refuse_changed(ledger: &Ledger, loaded: &Loaded) -> Result<(), Error> {
+    if ledger.is_intact(&loaded.head)? {
+        return Ok(());
     }
-    let words = NotSameRows::of(ledger)?;
-    let (mut groups, mut left_out) = (Vec::new(), left_out_of(ledger, &loaded.head)?);
-    for place in 0..loaded.index.len() {
-        let kept = loaded.kept(ledger, place)?;
-        let key = kept.planned.key.clone();
-        let made = loaded.index.made(key.as_str());
-        let nothing = Decisions::default();
-        let decisions = made.map_or(&nothing, |made| &made.decisions);
-        let group = effective(&kept, &loaded.header, decisions);
-        // Somebody may have said so in another plan.
-        let named = Named::of(&kept.leads);
-        let not_same = words.why_named(key.as_str(), &named);
-        let reason = match (&group, made, not_same) {
-            (_, Some(made), _) if decisions.is_left_alone() => {
-                left_by(decisions, &made.by, &made.at)
+    Err(unusable(&loaded.head.plan, "its content was changed since it was made").into())
+}
+
+/// Hands over what becomes of every group that can be decided about, in the plan's order: each is
+/// read, and gone, before the next one, until the closure says to stop.
+pub(crate) fn each_standing<E: From<Error>>(
+    ledger: &Ledger,
+    loaded: &Loaded,
+    mut each: impl FnMut(Standing) -> Result<ControlFlow<()>, E>,
+) -> Result<(), E> {
+    let words = NotSameRows::of(ledger).map_err(Error::from)?;
+    loaded.each(ledger, |_place, kept| each(standing(loaded, &words, &kept)))
+}
+
+/// What becomes of a group as it was decided.
+fn standing(loaded: &Loaded, words: &NotSameRows, kept: &Kept) -> Standing {
+    let key = kept.planned.key.clone();
+    let made = loaded.index.made(key.as_str());
+    let nothing = Decisions::default();
+    let decisions = made.map_or(&nothing, |made| &made.decisions);
+    let group = effective(kept, &loaded.header, decisions);
+    // Somebody may have said so in another plan.
+    let not_same = words.why_named(key.as_str(), &Named::of(&kept.leads));
+    let reason = match (group, made, not_same) {
+        (_, Some(made), _) if decisions.is_left_alone() => left_by(decisions, &made.by, &made.at),
+        (_, _, Some(why)) => why,
+        (Err(why), Some(made), _) => {
+            format!("{} decided otherwise, which cannot be carried out: {why}", made.by)
+        }
+        (Err(why), None, _) => why,
+        (Ok(group), _, None) if group.merges() => return Standing::Merges(Box::new(group)),
+        (Ok(group), _, None) => {
+            let why = group.warnings.into_iter().next().unwrap_or_default();
+            format!("nobody has decided about it yet: {why}")
+        }
+    };
+    let mut leads: Vec<LeadId> = kept.leads.iter().map(|lead| lead.id).collect();
+    leads.sort_unstable();
+    Standing::Left(LeftOut { key, leads, reason })
+}
+
+/// A decided plan, as earlier runs of it left it: its sums, and what it leaves alone.
+#[derive(Debug)]
+pub(crate) struct Stand {
+    pub(crate) runs: PastRuns,
+    pub(crate) past: PlanPast,
+    /// By key.
+    pub(crate) left_out: Vec<LeftOut>,
+}
+
+impl Stand {
+    /// Reads every group once.
+    pub(crate) fn of(ledger: &Ledger, loaded: &Loaded) -> Result<Self, Error> {
+        let runs = PastRuns::of(ledger, &loaded.head.plan)?;
+        let (mut tally, mut left_out) = (Tally::default(), left_out_of(ledger, &loaded.head)?);
+        each_standing(ledger, loaded, |standing| {
+            match standing {
+                Standing::Merges(group) => tally.add(&runs.report(&group)),
+                Standing::Left(left) => left_out.push(left),
             }
-            (_, _, Some(why)) => why,
-            (Err(why), Some(made), _) => {
-                format!("{} decided otherwise, which cannot be carried out: {why}", made.by)
-            }
-            (Err(why), None, _) => why.clone(),
-            (Ok(group), _, None) if !group.merges() => {
-                let why = group.warnings.first().cloned().unwrap_or_default();
-                format!("nobody has decided about it yet: {why}")
-            }
-            (Ok(_), _, None) => {
-                groups.extend(group.ok());
-                continue;
-            }
-        };
-        let mut leads: Vec<LeadId> = kept.leads.iter().map(|lead| lead.id).collect();
-        leads.sort_unstable();
-        left_out.push(LeftOut { key, leads, reason });
+            Ok::<_, Error>(ControlFlow::Continue(()))
+        })?;
+        left_out.sort_by(|a, b| (&a.key, &a.leads).cmp(&(&b.key, &b.leads)));
+        left_out.iter().for_each(|left| tally.add(&GroupReport::left_out(left)));
+        Ok(Self { past: runs.past(tally), runs, left_out })
     }
-    left_out.sort_by(|a, b| (&a.key, &a.leads).cmp(&(&b.key, &b.leads)));
-    let PlanHeader { instance, made_at, policy, .. } = loaded.header.clone();
-    Ok(Plan { id: loaded.head.plan.clone(), instance, made_at, policy, groups, left_out })
+}
+
+/// All of it at once, for a test.
+#[cfg(test)]
+pub(crate) fn decided_plan(ledger: &Ledger, loaded: &Loaded) -> Result<crate::dedupe::Plan, Error> {
+    refuse_changed(ledger, loaded)?;
+    let Stand { left_out, .. } = Stand::of(ledger, loaded)?;
+    let mut groups = Vec::new();
+    each_standing(ledger, loaded, |standing| {
+        if let Standing::Merges(group) = standing {
+            groups.push(*group);
+        }
+        Ok::<_, Error>(ControlFlow::Continue(()))
+    })?;
+    let crate::dedupe::PlanHeader { instance, made_at, policy, .. } = loaded.header.clone();
+    let id = loaded.head.plan.clone();
+    Ok(crate::dedupe::Plan { id, instance, made_at, policy, groups, left_out })
 }
 
 fn left_by(decisions: &Decisions, by: &str, at: &str) -> String {
@@ -119,8 +170,7 @@ pub(crate) fn permit(
         return Err(Error::SamePerson { plan: loaded.head.plan.clone(), by: by.clone() });
     }
     let only_untouched = row.used_at.is_some();
-    let untouched = || past.groups.iter().any(GroupReport::is_unfinished);
-    if only_untouched && !untouched() {
+    if only_untouched && past.tally.unfinished == 0 {
         return Err(refuse(format!(", since a run has used up the approval of {by} from {day}")));
     }
     Ok(Permitted { approval: Some((row.seq, by.clone())), only_untouched })
@@ -145,21 +195,35 @@ impl Permitted {
     /// to the next run.
     pub(crate) fn groups(
         &self,
-        groups: Vec<PlannedGroup>,
-        past: &PlanPast,
+        ledger: &Ledger,
+        loaded: &Loaded,
+        stand: &Stand,
         most: usize,
-    ) -> (Vec<PlannedGroup>, usize) {
-        let before: BTreeMap<&str, &GroupReport> =
-            past.groups.iter().map(|group| (group.key.as_str(), group)).collect();
-        let may = |group: &PlannedGroup| match before.get(group.key.to_string().as_str()) {
-            Some(before) if before.outcome == Outcome::Merged => false,
-            Some(before) if self.only_untouched => before.is_unfinished(),
-            _ => true,
+    ) -> Result<(Vec<PlannedGroup>, usize), Error> {
+        let mut groups = Vec::new();
+        each_standing(ledger, loaded, |standing| {
+            if groups.len() >= most {
+                return Ok(ControlFlow::Break(()));
+            }
+            if let Standing::Merges(group) = standing
+                && self.may_merge(&stand.runs.report(&group))
+            {
+                groups.push(*group);
+            }
+            Ok::<_, Error>(ControlFlow::Continue(()))
+        })?;
+        let PlanPast { tally, .. } = &stand.past;
+        let allowed = if self.only_untouched {
+            tally.unfinished
+        } else {
+            tally.planned - tally.count(Outcome::Merged)
         };
-        let mut groups: Vec<PlannedGroup> = groups.into_iter().filter(may).collect();
-        let left = groups.len().saturating_sub(most);
-        groups.truncate(most);
-        (groups, left)
+        let left = allowed.saturating_sub(groups.len());
+        Ok((groups, left))
+    }
+
+    fn may_merge(&self, before: &GroupReport) -> bool {
+        before.outcome != Outcome::Merged && (!self.only_untouched || before.is_unfinished())
     }
 }
 

@@ -19,6 +19,7 @@ mod decided;
 mod foretold;
 mod many;
 mod meanwhile;
+mod paged;
 
 const INSTANCE: &str = "example";
 

@@ -50,6 +50,43 @@ impl Book {
     }
 }
 
+impl Book {
+    /// Hands the rows of a sheet over that have something in them, from the sheet's first column
+    /// on. Of an .xlsx each is handed over before the next is read.
+    pub fn each_row<E: From<TableError>>(
+        &mut self,
+        sheet: &str,
+        mut take: impl FnMut(&Row) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Sheets::Xlsx(book) = &mut self.sheets else {
+            return self.rows(sheet)?.iter().try_for_each(take);
+        };
+        let broken = |error| broken(&calamine::Error::Xlsx(error));
+        let mut cells = book.worksheet_cells_reader(sheet).map_err(broken)?;
+        let (mut row, mut texts, mut number) = (Row::default(), Vec::<String>::new(), 0);
+        loop {
+            let cell = cells.next_cell().map_err(broken)?;
+            let at = cell.as_ref().map(calamine::Cell::get_position);
+            if at.is_none_or(|(here, _)| here != number) {
+                row.clear(u64::from(number) + 1);
+                texts.drain(..).for_each(|text| row.push(text.as_bytes()));
+                if !row.is_blank() {
+                    take(&row)?;
+                }
+            }
+            let (Some(cell), Some((here, column))) = (cell, at) else { return Ok(()) };
+            number = here;
+            let column = column as usize;
+            if texts.len() <= column {
+                texts.resize(column + 1, String::new());
+            }
+            if let Some(place) = texts.get_mut(column) {
+                *place = text(&Data::from(cell.get_value().clone()));
+            }
+        }
+    }
+}
+
 fn broken(error: &calamine::Error) -> TableError {
     let why = error.to_string();
     TableError::of_file(format!(

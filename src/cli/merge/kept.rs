@@ -2,14 +2,15 @@
 //!
 //! Never: asks Marketo. All that is shown is in the ledger.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use super::show::Shown;
+use super::show::{EachGroup, Shown};
 use super::{Context, Exit, Failure, Ui, findings};
-use crate::dedupe::Plan;
+use crate::dedupe::{Plan, Policy};
 use crate::ledger::{Finding, FindingId, Ledger};
-use crate::merge::{self, Outcome, PlanPast, PlanState, Report};
-use crate::review::{self, Loaded, decided_plan};
+use crate::merge::{self, GroupReport, Outcome, PastRuns, PlanPast, PlanState, Tally};
+use crate::review::{self, Loaded, Stand, Standing, each_standing, refuse_changed};
 use crate::terminal::{counted_of, moment};
 
 /// How many kept plans are named where one is not found.
@@ -25,40 +26,89 @@ pub(super) fn show(context: &mut Context, id: &str, json: bool) -> Result<Exit, 
         return Err(unknown(id, &[], &file));
     }
     let ledger = Ledger::open(&file, &instance)?;
-    let plan = match older(&ledger, id)? {
-        Some(plan) => {
+    let (plan, kept);
+    let (groups, stand) = match older(&ledger, id)? {
+        Some(found) => {
             context.ui.note(&format!(
                 "an older version of this program made plan {id}: what was done of it is shown; it cannot be carried out"
             ));
-            plan
+            plan = found;
+            (Groups::Older(&plan), stand_of_older(&ledger, &plan)?)
         }
-        None => load(&ledger, id, &instance)?.plan,
+        None => {
+            kept = load(&ledger, id, &instance)?;
+            (Groups::Kept(&kept.loaded), Stand::of(&ledger, &kept.loaded)?)
+        }
     };
-    let past = PlanPast::of(&ledger, &plan)?;
     let open: Vec<_> =
         ledger.open_findings()?.into_iter().map(|(id, _, finding)| (id, finding)).collect();
     findings::tell(&mut context.ui, &open);
-    print(&mut context.ui, &plan, past, &open, json)?;
+    print(&mut context.ui, &ledger, groups, &stand, &open, json)?;
     // As everywhere: nothing ends well while something that a merge lost is open.
     Ok(if open.is_empty() { Exit::Done } else { Exit::Partial })
+}
+
+/// Where the groups of a plan are.
+#[derive(Clone, Copy)]
+pub(super) enum Groups<'a> {
+    /// In the one text of a plan of an older version.
+    Older(&'a Plan),
+    /// In rows, which are read one by one.
+    Kept(&'a Loaded),
+}
+
+/// The groups of a plan with what became of each, in its order, those that it leaves alone last.
+struct ToldGroups<'a> {
+    ledger: &'a Ledger,
+    groups: Groups<'a>,
+    stand: &'a Stand,
+}
+
+impl EachGroup for ToldGroups<'_> {
+    fn each(&self, take: &mut dyn FnMut(&GroupReport) -> ControlFlow<()>) -> Result<(), Failure> {
+        let Self { ledger, groups, stand } = self;
+        let mut how = ControlFlow::Continue(());
+        match groups {
+            Groups::Older(plan) => {
+                how = plan.groups.iter().try_for_each(|group| take(&stand.runs.report(group)));
+            }
+            Groups::Kept(loaded) => each_standing(ledger, loaded, |standing| {
+                if let Standing::Merges(group) = standing {
+                    how = take(&stand.runs.report(&group));
+                }
+                Ok::<_, review::Error>(how)
+            })?,
+        }
+        if how.is_continue() {
+            let mut left_out = stand.left_out.iter().map(GroupReport::left_out);
+            let _how = left_out.try_for_each(|left| take(&left));
+        }
+        Ok(())
+    }
 }
 
 /// Prints what became of a plan, without having done anything.
 pub(super) fn print(
     ui: &mut Ui,
-    plan: &Plan,
-    past: PlanPast,
+    ledger: &Ledger,
+    groups: Groups<'_>,
+    stand: &Stand,
     open: &[(FindingId, Finding)],
     json: bool,
 ) -> Result<(), Failure> {
-    let state = past.state;
-    let report = Report { groups: past.groups, ..Report::default() };
+    let plan = match groups {
+        Groups::Older(plan) => &plan.id,
+        Groups::Kept(loaded) => &loaded.head.plan,
+    };
     let shown = Shown {
-        plan: Some(&plan.id),
+        plan: Some(plan),
         dry_run: true,
-        kept: Some(state),
+        kept: Some(stand.past.state),
         filtered: false,
-        report: &report,
+        groups: &ToldGroups { ledger, groups, stand },
+        tally: &stand.past.tally,
+        is_stopped: false,
+        run: None,
         open,
         calls: 0,
         width: ui.terminal_width(),
@@ -66,10 +116,11 @@ pub(super) fn print(
     shown.print(ui, json)
 }
 
-/// A kept plan, and what would be carried out of it as it is decided.
+/// A kept plan, which is what it was when it was kept.
 pub(super) struct Kept {
     pub(super) loaded: Loaded,
-    pub(super) plan: Plan,
+    /// By what a run of it goes.
+    pub(super) policy: Policy,
 }
 
 /// A kept plan; where there is none of this id or name, the failure names those that there are.
@@ -93,18 +144,25 @@ fn older(ledger: &Ledger, id: &str) -> Result<Option<Plan>, Failure> {
 
 fn read(ledger: &Ledger, id: &str, instance: &str) -> Result<Kept, review::Error> {
     let loaded = Loaded::of(ledger, instance, id)?;
-    let plan = decided_plan(ledger, &loaded)?;
-    Ok(Kept { loaded, plan })
+    refuse_changed(ledger, &loaded)?;
+    let policy = loaded.header.policy.clone();
+    Ok(Kept { loaded, policy })
+}
+
+/// What became of a plan of an older version.
+fn stand_of_older(ledger: &Ledger, plan: &Plan) -> Result<Stand, Failure> {
+    let (runs, left_out) = (PastRuns::of(ledger, &plan.id)?, plan.left_out.clone());
+    let mut tally = Tally::default();
+    plan.groups.iter().for_each(|group| tally.add(&runs.report(group)));
+    left_out.iter().for_each(|left| tally.add(&GroupReport::left_out(left)));
+    Ok(Stand { past: runs.past(tally), runs, left_out })
 }
 
 /// Says of a plan that is about to be carried out that it was before, and how far.
 pub(super) fn tell_begun(ui: &mut Ui, past: &PlanPast) {
-    let others = past
-        .groups
-        .iter()
-        .filter(|group| group.outcome != Outcome::Merged && group.winner.is_some());
-    let merged = counted_of(past.count(Outcome::Merged), "group");
-    let others = counted_of(others.count(), "group");
+    let merged = past.count(Outcome::Merged);
+    let others = counted_of(past.tally.planned - merged, "group");
+    let merged = counted_of(merged, "group");
     match past.state {
         PlanState::New => {}
         PlanState::Begun(at) => ui.note(&format!(
@@ -125,7 +183,7 @@ fn listed(ledger: &Ledger, instance: &str) -> Result<Vec<String>, Failure> {
     for plan in kept.iter().take(TOLD) {
         // A plan of an older version is there, and cannot be carried out.
         let state = match read(ledger, &plan.id, instance) {
-            Ok(Kept { plan, .. }) => in_short(&plan, &PlanPast::of(ledger, &plan)?),
+            Ok(Kept { loaded, .. }) => in_short(&Stand::of(ledger, &loaded)?.past),
             Err(_) => "made by another version; make it anew".to_owned(),
         };
         lines.push(format!("{}  made {}  {state}", plan.id, moment(plan.made_at)));
@@ -137,8 +195,8 @@ fn listed(ledger: &Ledger, instance: &str) -> Result<Vec<String>, Failure> {
     Ok(lines)
 }
 
-fn in_short(plan: &Plan, past: &PlanPast) -> String {
-    let groups = counted_of(plan.groups.len(), "group");
+fn in_short(past: &PlanPast) -> String {
+    let groups = counted_of(past.tally.planned, "group");
     let merged = past.count(Outcome::Merged);
     match past.state {
         PlanState::New => format!("{groups}, not carried out"),

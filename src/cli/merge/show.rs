@@ -1,18 +1,33 @@
 //! What `merge` prints, for a person in words here; for a program in `document`.
 
+use std::ops::ControlFlow;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::cli::wrap::fitted;
 use crate::cli::{Failure, Ui};
 use crate::dedupe::{Dropped, FieldChange, OPT_OUTS, rows_in_words};
-use crate::ledger::{Finding, FindingId};
-use crate::merge::{GroupReport, Outcome, PlanState, Report};
+use crate::ledger::{Finding, FindingId, RunId};
+use crate::merge::{GroupReport, Outcome, PlanState, Report, Tally};
 use crate::terminal::{counted_of as counted, harmless, moment};
 
 mod document;
 
 use document::Document;
+
+/// The groups of a report, in the order in which they are shown. They may come one by one.
+pub(super) trait EachGroup {
+    /// Hands every group over, until the closure says to stop.
+    fn each(&self, take: &mut dyn FnMut(&GroupReport) -> ControlFlow<()>) -> Result<(), Failure>;
+}
+
+impl EachGroup for Report {
+    fn each(&self, take: &mut dyn FnMut(&GroupReport) -> ControlFlow<()>) -> Result<(), Failure> {
+        let _how = self.groups.iter().try_for_each(take);
+        Ok(())
+    }
+}
 
 /// What is to be shown.
 pub(super) struct Shown<'a> {
@@ -23,7 +38,11 @@ pub(super) struct Shown<'a> {
     pub(super) kept: Option<PlanState>,
     /// Whether only some of the groups were asked for.
     pub(super) filtered: bool,
-    pub(super) report: &'a Report,
+    pub(super) groups: &'a dyn EachGroup,
+    /// Of these groups.
+    pub(super) tally: &'a Tally,
+    pub(super) is_stopped: bool,
+    pub(super) run: Option<RunId>,
     /// What merges lost, or could not be set back, and nobody has put right.
     pub(super) open: &'a [(FindingId, Finding)],
     pub(super) calls: u64,
@@ -34,35 +53,62 @@ pub(super) struct Shown<'a> {
 impl Shown<'_> {
     /// For a program, or for a person.
     pub(super) fn print(&self, ui: &mut Ui, json: bool) -> Result<(), Failure> {
-        if json { ui.json(&Document::of(self)) } else { ui.print(&self.text()) }
+        if json {
+            return ui.json(&Document::of(self));
+        }
+        // A kept plan may have any number of groups, and each is printed as it is read.
+        let mut lines = if self.kept.is_some() { self.write_groups(ui)? } else { self.groups()? };
+        lines.extend(self.totals());
+        ui.print(&self.fitted(&lines.join("\n")))
     }
 
-    fn text(&self) -> String {
-        let groups = self.report.groups.iter();
-        let mut lines: Vec<String> = groups.flat_map(group_lines).collect();
+    fn fitted(&self, text: &str) -> String {
+        fitted(text, self.width.unwrap_or(usize::MAX))
+    }
+
+    /// The lines of all groups, and what stands between them and the sums.
+    fn groups(&self) -> Result<Vec<String>, Failure> {
+        let mut lines = Vec::new();
+        self.groups.each(&mut |group| {
+            lines.extend(group_lines(group));
+            ControlFlow::Continue(())
+        })?;
         if !lines.is_empty() {
             lines.push(String::new());
         }
-        lines.extend(self.totals());
-        fitted(&lines.join("\n"), self.width.unwrap_or(usize::MAX))
+        Ok(lines)
+    }
+
+    /// Prints them, and gives what stands between them and the sums.
+    fn write_groups(&self, ui: &mut Ui) -> Result<Vec<String>, Failure> {
+        let (mut is_any, mut read) = (false, Ok(()));
+        ui.write(|out| {
+            let mut written = Ok(());
+            read = self.groups.each(&mut |group| {
+                is_any = true;
+                written = writeln!(out, "{}", self.fitted(&group_lines(group).join("\n")));
+                if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+            written
+        })?;
+        read?;
+        Ok(if is_any { vec![String::new()] } else { Vec::new() })
     }
 
     fn totals(&self) -> Vec<String> {
-        let report = self.report;
-        let left_alone = counted(report.count(Outcome::Skipped), "group");
+        let tally = self.tally;
+        let left_alone = counted(tally.count(Outcome::Skipped), "group");
         if let Some(PlanState::Begun(at) | PlanState::CarriedOut(at)) = self.kept {
             return self.totals_of_the_past(at);
         }
-        if report.groups.is_empty() && report.stopped.is_none() {
+        if tally.groups == 0 && !self.is_stopped {
             return vec![self.nothing().to_owned()];
         }
         if self.dry_run {
-            let planned = report.groups.iter().filter(|group| group.outcome == Outcome::WouldMerge);
-            let leads: usize = planned.clone().map(|group| group.losers.len()).sum();
-            let groups = counted(planned.count(), "group");
             let total = format!(
-                "{groups} would be merged, {} removed; {left_alone} left alone",
-                counted(leads, "record")
+                "{} would be merged, {} removed; {left_alone} left alone",
+                counted(tally.count(Outcome::WouldMerge), "group"),
+                counted(tally.would_remove, "record")
             );
             let next = match self.plan {
                 Some(plan) => {
@@ -73,11 +119,11 @@ impl Shown<'_> {
             };
             return vec![total, "nothing was changed".to_owned(), next];
         }
-        let failed = report.count(Outcome::Failed) + report.count(Outcome::Unknown);
+        let failed = tally.count(Outcome::Failed) + tally.count(Outcome::Unknown);
         vec![format!(
             "{} merged, {} removed, {left_alone} left alone, {failed} failed, in {}",
-            counted(report.count(Outcome::Merged), "group"),
-            counted(report.removed(), "record"),
+            counted(tally.count(Outcome::Merged), "group"),
+            counted(tally.removed, "record"),
             counted(usize::try_from(self.calls).unwrap_or(usize::MAX), "call"),
         )]
     }
@@ -95,20 +141,15 @@ impl Shown<'_> {
 
     /// What became of a plan that is only shown.
     fn totals_of_the_past(&self, at: DateTime<Utc>) -> Vec<String> {
-        let report = self.report;
+        let tally = self.tally;
+        let merged = tally.count(Outcome::Merged);
         let done = format!(
             "{} merged, {} removed, {} left alone, {} failed",
-            counted(report.count(Outcome::Merged), "group"),
-            counted(report.removed(), "record"),
-            counted(report.count(Outcome::Skipped), "group"),
-            report.count(Outcome::Failed) + report.count(Outcome::Unknown),
+            counted(merged, "group"),
+            counted(tally.removed, "record"),
+            counted(tally.count(Outcome::Skipped), "group"),
+            tally.count(Outcome::Failed) + tally.count(Outcome::Unknown),
         );
-        let planned = report.groups.iter().filter(|group| group.winner.is_some());
-        let (mut all, mut merged) = (0, 0);
-        planned.for_each(|group| {
-            all += 1;
-            merged += usize::from(group.outcome == Outcome::Merged);
-        });
         let plan = self.plan.unwrap_or_default();
         match self.kept {
             Some(PlanState::Begun(_)) => vec![
@@ -116,10 +157,10 @@ impl Shown<'_> {
                     "this plan was not carried out to its end; last worked on {}: {done}",
                     moment(at)
                 ),
-                format!("{} still to do", counted(report.count(Outcome::WouldMerge), "group")),
+                format!("{} still to do", counted(tally.count(Outcome::WouldMerge), "group")),
                 format!("to go on: mkto-audit merge --plan {plan} --confirm"),
             ],
-            _ if merged == all => {
+            _ if merged == tally.planned => {
                 vec![
                     format!("carried out {}: {done}", moment(at)),
                     "nothing is left to do of it".to_owned(),

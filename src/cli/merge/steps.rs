@@ -11,7 +11,7 @@ use super::chosen::candidates;
 use super::ending::{Open, tell_ended};
 use super::first::First;
 use super::follow::Follow;
-use super::kept::Kept;
+use super::kept::{Groups, Kept};
 use super::{findings, kept, resumed, show, sources};
 use crate::cli::confirm::{self, Vanishing};
 use crate::cli::filter::tell_missing;
@@ -19,9 +19,9 @@ use crate::cli::{Context, Exit, Failure, now};
 use crate::config::ReviewSettings;
 use crate::dedupe::{Plan, Policy, Risk};
 use crate::marketo::Client;
-use crate::merge::{Confirmed, GroupReport, Merge, PlanState, Report, Stopped};
+use crate::merge::{Confirmed, GroupReport, Merge, PlanState, Report, Stopped, Tally};
 use crate::report::Filter;
-use crate::review::{Rules, permit, take_up};
+use crate::review::{Rules, Stand, permit, take_up};
 use crate::terminal::counted_of;
 
 /// What the flags ask for.
@@ -122,26 +122,35 @@ impl Steps<'_> {
     /// Says how far a kept plan was carried out before, and takes up what may be merged of it now;
     /// an exit code where nothing is left of it.
     fn go_on_with(&mut self, kept: Kept) -> Result<ControlFlow<Exit, Plan>, Failure> {
-        let Kept { loaded, plan } = kept;
-        let past = self.merge.past_of(&plan)?;
-        let ui = &mut self.context.ui;
-        if past.is_all_merged(&plan) && past.state != PlanState::New {
-            ui.note("nothing is left to do of this plan");
+        let Kept { loaded, policy: of_plan } = kept;
+        let stand = Stand::of(self.merge.ledger(), &loaded)?;
+        let past = &stand.past;
+        if past.is_all_merged() && past.state != PlanState::New {
+            self.context.ui.note("nothing is left to do of this plan");
             let open = self.merge.still_open()?;
-            kept::print(ui, &plan, past, &open, self.asked.json)?;
+            let groups = Groups::Kept(&loaded);
+            kept::print(
+                &mut self.context.ui,
+                self.merge.ledger(),
+                groups,
+                &stand,
+                &open,
+                self.asked.json,
+            )?;
             let exit = if open.is_empty() { Exit::Done } else { Exit::Partial };
             return Ok(ControlFlow::Break(exit));
         }
+        let ui = &mut self.context.ui;
         let ReviewSettings { policy, two_people } = self.context.config.review;
         let digest = self.asked.digest.as_deref();
         let rules = Rules { policy, two_people };
-        let permitted = permit(self.merge.ledger(), &loaded, rules, digest, &past)?;
-        kept::tell_begun(ui, &past);
+        let permitted = permit(self.merge.ledger(), &loaded, rules, digest, past)?;
+        kept::tell_begun(ui, past);
         if let Some(by) = permitted.by() {
             ui.note(&format!("approved by {by}"));
         }
-        let Plan { groups, .. } = plan;
-        let (groups, later) = permitted.groups(groups, &past, self.asked.most_groups);
+        let most = self.asked.most_groups;
+        let (groups, later) = permitted.groups(self.merge.ledger(), &loaded, &stand, most)?;
         if later > 0 {
             ui.note(&format!(
                 "left to the next run, since `merge.max_groups` allows no more: {} of the plan; the same command goes on",
@@ -151,7 +160,10 @@ impl Steps<'_> {
         let at = now().to_rfc3339_opts(SecondsFormat::Millis, true);
         take_up(self.merge.ledger(), &loaded, &permitted, &groups, &at)?;
         self.digest = Some(loaded.digest());
-        Ok(ControlFlow::Continue(Plan { groups, ..plan }))
+        let (id, instance) = (loaded.head.plan, loaded.header.instance);
+        let (made_at, left_out) = (loaded.header.made_at, stand.left_out);
+        let plan = Plan { id, instance, made_at, policy: of_plan, groups, left_out };
+        Ok(ControlFlow::Continue(plan))
     }
 
     fn agrees(&mut self, plan: &Plan) -> bool {
@@ -189,7 +201,10 @@ impl Steps<'_> {
             dry_run: !asked.carries_out,
             kept: None,
             filtered: !asked.filter.is_of_everything() || asked.risk.is_some(),
-            report: &report,
+            groups: &report,
+            tally: &Tally::of(&report.groups),
+            is_stopped: report.stopped.is_some(),
+            run: report.run,
             open: &open,
             calls: client.calls_made(),
             width: ui.terminal_width(),

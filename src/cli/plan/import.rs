@@ -1,19 +1,25 @@
 //! `plan import`: decisions that people wrote into a file, all of them or none.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 
 use super::export::each;
 use crate::cli::{Context, Exit, Failure};
+use crate::dedupe::Decisions;
+use crate::review::card::Card;
 use crate::review::import::{self, Changed, Counts, Import};
 use crate::review::page::DecisionsFile;
 use crate::review::sheet::BadCell;
 use crate::review::{CardFilter, Decided, Door, PlanReview, Seen};
 use crate::table::{Encoding, Options};
 use crate::terminal::{counted, counted_of};
+
+/// So many groups are looked at once.
+const AT_ONCE: usize = 500;
 
 /// So many bad cells are printed for a person; JSON has all.
 const MOST_SHOWN: usize = 50;
@@ -54,16 +60,17 @@ struct Document<'a> {
 }
 
 pub(super) fn run(context: &mut Context, args: &ImportArgs) -> Result<Exit, Failure> {
-    let bytes = fs::read(&args.file).map_err(|error| Failure::Usage {
+    let unread = |error: io::Error| Failure::Usage {
         what: format!("{} cannot be read: {error}", args.file.display()),
         hint: None,
-    })?;
+    };
     if args.file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json")) {
-        return from_page(context, args, &bytes);
+        return from_page(context, args, &fs::read(&args.file).map_err(unread)?);
     }
+    let file = opened(&args.file).map_err(unread)?;
     let by = named(args.by.as_deref())?;
     let options = Options { encoding: args.encoding, ..Options::default() };
-    let mut import = import::read(bytes, &options).map_err(|error| refused(args, &error))?;
+    let mut import = import::read_file(&file, &options).map_err(|error| refused(args, &error))?;
     let review = super::open(context, &import.stamp().plan)?;
     let head = review.head()?;
     let since = review.decided_since(&import.stamp().digest)?;
@@ -92,6 +99,17 @@ pub(super) fn run(context: &mut Context, args: &ImportArgs) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
+/// The file; what can be read only once, such as a pipe, is copied.
+fn opened(path: &Path) -> io::Result<File> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    let mut copy = tempfile::tempfile()?;
+    io::copy(&mut file, &mut copy)?;
+    Ok(copy)
+}
+
 /// Takes what the page of `plan export FILE.html` saved, all decisions or none of them. Where the
 /// file approves the plan, approves it.
 fn from_page(context: &mut Context, args: &ImportArgs, bytes: &[u8]) -> Result<Exit, Failure> {
@@ -107,16 +125,8 @@ fn from_page(context: &mut Context, args: &ImportArgs, bytes: &[u8]) -> Result<E
         return Err(refused(import::Error::Outdated { plan: head.plan, who }.to_string()));
     }
     let mut changed = Vec::new();
-    for (key, decisions) in &file.group {
-        let card = review
-            .card_by_key(key)?
-            .ok_or_else(|| refused(format!("plan {} has no group `{key}`", head.plan)))?;
-        if let Some(why) = review.preview(card.place, decisions)?.refused {
-            return Err(refused(format!("{}: {why}", card.key)));
-        }
-        if *decisions != card.decisions {
-            changed.push(Changed::of(&card, decisions.clone()));
-        }
+    for some in file.group.chunks(AT_ONCE) {
+        changed.extend(changed_by(&review, some, &head.plan)?.map_err(&refused)?);
     }
     let made = review.decide(&file.group, &Seen::Plan(file.digest.clone()), by, Door::Page)?;
     taken(context, args, &head.plan, &made, Counts::of(&changed))?;
@@ -125,6 +135,30 @@ fn from_page(context: &mut Context, args: &ImportArgs, bytes: &[u8]) -> Result<E
         context.ui.note(&format!("approved by {}", approval.by));
     }
     Ok(Exit::Done)
+}
+
+/// What some decisions change; or why they cannot be taken.
+fn changed_by(
+    review: &PlanReview,
+    decided: &[(String, Decisions)],
+    plan: &str,
+) -> Result<Result<Vec<Changed>, String>, Failure> {
+    let keys: Vec<&str> = decided.iter().map(|(key, _)| key.as_str()).collect();
+    let cards = review.cards_by_key(&keys)?;
+    // As far as the plan has the groups.
+    let known: Vec<(&Card, &Decisions)> =
+        cards.iter().map_while(Option::as_ref).zip(decided.iter().map(|(_, made)| made)).collect();
+    let asked: Vec<_> = known.iter().map(|(card, made)| (card.place, *made)).collect();
+    for ((card, _), why) in known.iter().zip(review.refusals(&asked)?) {
+        if let Some(why) = why {
+            return Ok(Err(format!("{}: {why}", card.key)));
+        }
+    }
+    if let Some((missing, _)) = decided.get(known.len()) {
+        return Ok(Err(format!("plan {plan} has no group `{missing}`")));
+    }
+    let changes = known.into_iter().filter(|(card, made)| **made != card.decisions);
+    Ok(Ok(changes.map(|(card, made)| Changed::of(card, made.clone())).collect()))
 }
 
 /// Who decided.
@@ -149,9 +183,11 @@ fn not_possible(
     changed: &[Changed],
 ) -> Result<Vec<BadCell>, Failure> {
     let mut errors = Vec::new();
-    for one in changed.iter().filter(|one| !one.decisions.is_empty()) {
-        if let Some(why) = review.preview(one.place, &one.decisions)?.refused {
-            errors.push(import.refused(one, &why));
+    for some in changed.chunks(AT_ONCE) {
+        let some: Vec<&Changed> = some.iter().filter(|one| !one.decisions.is_empty()).collect();
+        let asked: Vec<_> = some.iter().map(|one| (one.place, &one.decisions)).collect();
+        for (one, why) in some.iter().zip(review.refusals(&asked)?) {
+            errors.extend(why.map(|why| import.refused(one, &why)));
         }
     }
     Ok(errors)

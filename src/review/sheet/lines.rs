@@ -39,8 +39,33 @@ pub(in crate::review) enum Role {
 #[derive(Debug, Clone)]
 pub(in crate::review) struct Line {
     pub(in crate::review) row: u64,
-    /// By the place of the column; blank cells are left out.
-    cells: Vec<(usize, Box<str>)>,
+    /// The cells that are not blank, one after the other: a file may have a million of these rows.
+    text: Box<str>,
+    /// For each of them the place of its column, and where it ends in the text.
+    ends: Box<[(u32, u32)]>,
+}
+
+impl Line {
+    fn new<'a>(row: u64, cells: impl Iterator<Item = (usize, &'a str)>) -> Self {
+        let (mut text, mut ends) = (String::new(), Vec::new());
+        for (column, cell) in cells {
+            text.push_str(cell);
+            // No row is that long, and no sheet that wide.
+            let short = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+            ends.push((short(column), short(text.len())));
+        }
+        Self { row, text: text.into(), ends: ends.into() }
+    }
+
+    /// The cells that are not blank, each with the place of its column.
+    fn cells(&self) -> impl Iterator<Item = (usize, &str)> {
+        let mut start = 0;
+        self.ends.iter().map(move |(column, end)| {
+            let cell = self.text.get(start..*end as usize).unwrap_or_default();
+            start = *end as usize;
+            (*column as usize, cell)
+        })
+    }
 }
 
 /// The rows of a sheet.
@@ -66,11 +91,10 @@ impl Lines {
     ) {
         let cells = self.columns.iter().map(|(_, column)| (*column, cell(*column)));
         let filled = cells.filter(|(_, text)| !text.trim().is_empty());
-        let line =
-            Line { row, cells: filled.map(|(column, text)| (column, text.into())).collect() };
-        for (column, text) in &line.cells {
+        let line = Line::new(row, filled);
+        for (column, text) in line.cells() {
             if is_error_of_a_spreadsheet(text.trim().as_bytes()) {
-                let place = Place { sheet: self.sheet, row, column: Some(*column) };
+                let place = Place { sheet: self.sheet, row, column: Some(column) };
                 let told = format!(
                     "{} is an error of the spreadsheet; correct it or empty the cell",
                     quoted(text)
@@ -107,7 +131,7 @@ impl Lines {
     /// A cell of a row, blank where nothing stands there; none where the file has no such column.
     pub(in crate::review) fn cell<'a>(&self, line: &'a Line, role: &Role) -> Option<Cell<'a>> {
         let (_, column) = self.columns.iter().find(|(has, _)| has == role)?;
-        let text = line.cells.iter().find(|(place, _)| place == column);
+        let text = line.cells().find(|(place, _)| place == column);
         let place = Place { sheet: self.sheet, row: line.row, column: Some(*column) };
         Some(Cell { place, text: text.map_or("", |(_, text)| text) })
     }

@@ -65,7 +65,7 @@ pub(in crate::review) fn read(book: &mut Book, bad: &mut BadCells) -> Result<Opt
     ] {
         let Some(wanted) = sheet.name() else { continue };
         match names.iter().find(|name| name.trim().eq_ignore_ascii_case(wanted)) {
-            Some(name) => *into = lines(sheet, wanted, &book.rows(name)?, bad, &mut notes)?,
+            Some(name) => *into = lines(book, name, (sheet, wanted), bad, &mut notes)?,
             None => gone.push(wanted),
         }
     }
@@ -119,32 +119,54 @@ fn wanted(sheet: Sheet) -> (Columns, Columns) {
     }
 }
 
+/// The rows of a sheet, as far as they decide something; each is read after the one before it was
+/// taken in.
 fn lines(
-    sheet: Sheet,
-    name: &'static str,
-    rows: &[Row],
+    book: &mut Book,
+    sheet_name: &str,
+    (sheet, name): (Sheet, &'static str),
     bad: &mut BadCells,
     notes: &mut Vec<String>,
 ) -> Result<Lines, Error> {
     let (needed, others) = wanted(sheet);
-    let places = |row: &Row, heading: &str| -> Vec<usize> {
-        (0..row.len())
-            .filter(|place| text(row, *place).trim().eq_ignore_ascii_case(heading))
-            .collect()
-    };
     let is_heading = |row: &Row| needed.iter().all(|(heading, _)| !places(row, heading).is_empty());
-    let Some(at) = rows.iter().take(DEEPEST_HEADING).position(is_heading) else {
+    let (mut lines, mut before) = (None, 0);
+    book.each_row(sheet_name, |row| {
+        match &mut lines {
+            None if before < DEEPEST_HEADING && is_heading(row) => {
+                let columns = columns(name, row, needed.iter().chain(&others), notes)?;
+                let headings = (0..row.len()).map(|place| text(row, place).to_owned()).collect();
+                bad.name_columns(sheet, headings);
+                lines = Some(Lines::new(sheet, columns));
+            }
+            None => before += 1,
+            Some(lines) => lines.add(row.line, |place| text(row, place), bad),
+        }
+        Ok::<_, Error>(())
+    })?;
+    lines.ok_or_else(|| {
         let names: Vec<&str> = needed.iter().map(|(heading, _)| *heading).collect();
         let what = format!("no row has the headings {}; put them back", names.join(" and "));
-        return Err(Error::Heading { sheet: name, what });
-    };
-    let (Some(heading), rest) = (rows.get(at), rows.get(at + 1..).unwrap_or_default()) else {
-        return Err(Error::NoSheet);
-    };
+        Error::Heading { sheet: name, what }
+    })
+}
+
+/// Where in a row a heading stands.
+fn places(row: &Row, heading: &str) -> Vec<usize> {
+    (0..row.len()).filter(|place| text(row, *place).trim().eq_ignore_ascii_case(heading)).collect()
+}
+
+/// Where the wanted columns are.
+fn columns<'w>(
+    name: &'static str,
+    heading: &Row,
+    wanted: impl Iterator<Item = &'w (&'static str, Role)>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<(Role, usize)>, Error> {
     let mut columns = Vec::new();
-    for (wanted, role) in needed.into_iter().chain(others) {
+    for (wanted, role) in wanted {
         match places(heading, wanted).as_slice() {
-            [place] => columns.push((role, *place)),
+            [place] => columns.push((role.clone(), *place)),
             [] => notes.push(format!(
                 "sheet {name}: the column \"{wanted}\" is gone: what it says is as it was"
             )),
@@ -155,11 +177,5 @@ fn lines(
             }
         }
     }
-    let headings = (0..heading.len()).map(|place| text(heading, place).to_owned()).collect();
-    bad.name_columns(sheet, headings);
-    let mut lines = Lines::new(sheet, columns);
-    for row in rest {
-        lines.add(row.line, |place| text(row, place), bad);
-    }
-    Ok(lines)
+    Ok(columns)
 }

@@ -1,12 +1,15 @@
 //! What `merge --json` prints, as the contract has it.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::ControlFlow;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::ser::{Error as _, SerializeSeq as _};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::Shown;
+use super::{EachGroup, Shown};
 use crate::dedupe::{Dropped, FieldChange, Risk};
 use crate::lead::LeadId;
 use crate::ledger::{Finding, FindingId, RunId};
@@ -34,31 +37,54 @@ pub(super) struct Document<'a> {
     removed: usize,
     calls: u64,
     complete: bool,
-    group: Vec<GroupDocument<'a>>,
+    group: Groups<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     open: Vec<OpenDocument<'a>>,
 }
 
 impl<'a> Document<'a> {
     pub(super) fn of(shown: &'a Shown<'a>) -> Self {
-        let report = shown.report;
+        let tally = shown.tally;
         Self {
             schema: "mkto-audit/merge/1",
             plan: shown.plan,
             dry_run: shown.dry_run,
-            run: report.run.map(RunId::number),
+            run: shown.run.map(RunId::number),
             state: shown.kept.map(PlanState::as_str),
             last_run_at: shown.kept.and_then(PlanState::at),
-            groups: report.groups.len(),
-            merged: report.count(Outcome::Merged),
-            skipped: report.count(Outcome::Skipped),
-            failed: report.count(Outcome::Failed) + report.count(Outcome::Unknown),
-            removed: report.removed(),
+            groups: tally.groups,
+            merged: tally.count(Outcome::Merged),
+            skipped: tally.count(Outcome::Skipped),
+            failed: tally.count(Outcome::Failed) + tally.count(Outcome::Unknown),
+            removed: tally.removed,
             calls: shown.calls,
-            complete: report.stopped.is_none() && !matches!(shown.kept, Some(PlanState::Begun(_))),
-            group: report.groups.iter().map(GroupDocument::of).collect(),
+            complete: !shown.is_stopped && !matches!(shown.kept, Some(PlanState::Begun(_))),
+            group: Groups(shown.groups),
             open: shown.open.iter().map(OpenDocument::of).collect(),
         }
+    }
+}
+
+/// The groups, each written as it comes.
+struct Groups<'a>(&'a dyn EachGroup);
+
+impl fmt::Debug for Groups<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Groups").finish_non_exhaustive()
+    }
+}
+
+impl Serialize for Groups<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut groups = serializer.serialize_seq(None)?;
+        let mut written = Ok(());
+        let read = self.0.each(&mut |group| {
+            written = groups.serialize_element(&GroupDocument::of(group));
+            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        written?;
+        read.map_err(S::Error::custom)?;
+        groups.end()
     }
 }
 
