@@ -18,6 +18,7 @@ mod field_rule;
 mod group;
 mod key;
 mod key_spec;
+mod lasting;
 mod listed;
 mod match_key;
 mod measured;
@@ -48,6 +49,7 @@ pub use group::Group;
 pub(crate) use key::key_of_plain_address;
 pub use key::{Key, normalise};
 pub use key_spec::KeySpec;
+pub use lasting::{LastingWord, Named, Standing, by_and_when, lasting_part, records};
 pub use listed::{Holds, Listed, ReadFile, SharedList};
 pub use match_key::{KeyKind, widest, widest_text};
 pub use measured::{

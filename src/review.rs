@@ -23,19 +23,21 @@ mod plan;
 pub mod server;
 pub mod sheet;
 mod take_up;
+mod taking_over;
 mod view;
 pub mod workbook;
 
 pub use diff::differences;
 pub use error::Error;
 pub use links::LinkTo;
-pub use lists::{forget_not_same, kept_decisions, listed};
+pub use lists::{forget_words, kept_decisions, listed};
 pub(crate) use loaded::Loaded;
 pub use model::{Approval, Blocked, CardFilter, Decided, Door, Head, Page, Seen, Tab};
 pub use plan::PlanReview;
 #[cfg(test)]
 pub(crate) use take_up::decided_plan;
 pub(crate) use take_up::{Rules, Stand, Standing, each_standing, permit, refuse_changed, take_up};
+pub(crate) use taking_over::take_over;
 pub use view::{Difference, KeptDecision, ListedPlan, Shown};
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use crate::support::{Instance, Run, quick};
 
 mod approval;
 mod decided;
+mod doors;
+mod lasting;
 mod risk;
 mod stale;
 

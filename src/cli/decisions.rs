@@ -1,15 +1,21 @@
-//! `mkto-audit decisions`: what people decided that outlives its plan: records that share a key and
-//! are not one person.
+//! `mkto-audit decisions`: what people decided that outlives its plan: groups on hold, records that
+//! are not one person, records that are left out.
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::wrap::fitted;
 use super::{Context, Exit, Failure, now};
+use crate::dedupe::{Choice, records};
 use crate::ledger::Ledger;
-use crate::review::{KeptDecision, forget_not_same, kept_decisions};
+use crate::review::{KeptDecision, forget_words, kept_decisions};
 use crate::terminal::{counted_of, harmless};
 
-/// List, and take back, what was decided for every later plan
+/// List, and take back, what was decided for later plans too
+///
+/// Three decisions outlive their plan: that a group is on hold, that its records are not one person,
+/// and that a record is left out. They hold for the same records until somebody takes them back
+/// here, decides otherwise in a later plan, or a record gets another name or address.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  mkto-audit decisions list\n  mkto-audit decisions forget 3 --by NAME"
@@ -21,13 +27,15 @@ pub(super) struct DecisionsArgs {
 
 #[derive(Debug, Subcommand)]
 enum DecisionsCommand {
-    /// List the groups whose records are not one person, by somebody's word
+    /// List them: the group, who decided it, when, in which plan
     List {
         /// Print one JSON document
         #[arg(long)]
         json: bool,
     },
-    /// Take such a word back: the group is in the next plan again
+    /// Take one back: the next plan proposes these records again
+    ///
+    /// An approval of a plan that has the group counts no longer.
     Forget {
         /// Its number in the list, or the group's address
         #[arg(value_name = "NUMBER|ADDRESS")]
@@ -59,13 +67,15 @@ pub(super) fn run(context: &mut Context, args: &DecisionsArgs) -> Result<Exit, F
             context.ui.print("nothing is decided that outlives its plan")?;
         }
         DecisionsCommand::List { json: false } => {
-            let lines: Vec<String> = kept.iter().map(line).collect();
-            context.ui.print(&lines.join("\n"))?;
+            let lines: Vec<String> = kept.iter().flat_map(lines).collect();
+            let width = context.ui.terminal_width().unwrap_or(usize::MAX);
+            context.ui.print(&fitted(&lines.join("\n"), width))?;
+            context.ui.note("to take one back: mkto-audit decisions forget NUMBER --by NAME");
         }
         DecisionsCommand::Forget { which, by } => {
             let at = now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
             let forgotten = match &mut ledger {
-                Some(ledger) => forget_not_same(ledger, which, by, &at)?,
+                Some(ledger) => forget_words(ledger, which, by, &at)?,
                 None => 0,
             };
             if forgotten == 0 {
@@ -75,7 +85,7 @@ pub(super) fn run(context: &mut Context, args: &DecisionsArgs) -> Result<Exit, F
                 });
             }
             context.ui.print(&format!(
-                "{} taken back; the group is in the next plan again",
+                "{} taken back; the next plan proposes these records again",
                 counted_of(forgotten, "decision")
             ))?;
         }
@@ -83,15 +93,18 @@ pub(super) fn run(context: &mut Context, args: &DecisionsArgs) -> Result<Exit, F
     Ok(Exit::Done)
 }
 
-fn line(kept: &KeptDecision) -> String {
-    let leads: Vec<String> = kept.leads.iter().map(ToString::to_string).collect();
+/// The group and what is decided, then who, when and why.
+fn lines(kept: &KeptDecision) -> [String; 2] {
+    let all = records(&kept.leads.iter().copied().collect());
+    let out = records(&kept.left_out);
+    let what = match kept.decision {
+        Some(Choice::NotSame) => format!("{all} are not one person"),
+        Some(_hold) if kept.left_out.is_empty() => format!("{all} are on hold"),
+        Some(_hold) => format!("{all} are on hold, and {out} left out"),
+        None => format!("{out} left out of {all}"),
+    };
     let note = kept.note.as_ref().map(|note| format!(": {}", harmless(note))).unwrap_or_default();
-    format!(
-        "{}  {}  records {} are not one person; {} on {}{note}",
-        kept.number,
-        kept.key,
-        leads.join(", "),
-        kept.by,
-        kept.at.get(..10).unwrap_or(&kept.at)
-    )
+    let day = kept.at.get(..10).unwrap_or(&kept.at);
+    let who = format!("{} on {day} in plan {}{note}", harmless(&kept.by), kept.plan_name);
+    [format!("{}  {}  {what}", kept.number, kept.key), format!("    {who}")]
 }

@@ -22,10 +22,10 @@ pub enum Choice {
     Merge,
     /// Leave it alone in this plan.
     Skip,
-    /// Leave it alone until somebody has looked into it.
+    /// Leave it alone, in later plans too, until somebody has looked into it.
     Hold,
-    /// Its records are not one person: leave it alone in every plan, until its key or a name on it
-    /// changes.
+    /// Its records are not one person: leave them alone in every plan, until the key or the name of
+    /// one of them changes.
     NotSame,
 }
 
@@ -98,7 +98,7 @@ pub struct Decisions {
     /// The lead that stays.
     #[serde(rename = "keep", skip_serializing_if = "Option::is_none")]
     pub winner: Option<LeadId>,
-    /// Leads that take no part: they stay as they are, beside the survivor.
+    /// Leads that take no part: they stay as they are, beside the survivor, in later plans too.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub left_out: BTreeSet<LeadId>,
     /// The values that fields get, by REST API name.
@@ -118,6 +118,17 @@ impl Decisions {
     /// Whether the group is not to be merged.
     pub fn is_left_alone(&self) -> bool {
         matches!(self.choice, Some(Choice::Skip | Choice::Hold | Choice::NotSame))
+    }
+
+    /// Why the records that take no part cannot be these: the one to keep is among them. `planned`:
+    /// the record that the plan keeps.
+    pub fn leaves_out_the_kept(&self, planned: LeadId) -> Option<String> {
+        let kept = self.winner.unwrap_or(planned);
+        self.left_out.contains(&kept).then(|| {
+            format!(
+                "record {kept} is the one to keep and cannot be left out; choose another record to keep first"
+            )
+        })
     }
 
     /// Whether the merge would do something else than the plan does.
@@ -167,6 +178,24 @@ mod tests {
         );
         assert_eq!(serde_json::from_str::<Decisions>(&text).unwrap(), decided);
         assert!(serde_json::from_str::<Decisions>(r#"{"kepp":7}"#).is_err(), "a slip is told");
+    }
+
+    #[test]
+    fn the_record_to_keep_cannot_be_left_out_unless_another_one_is_chosen() {
+        for (winner, left_out, refused) in [
+            (None, &[1][..], true),
+            (None, &[2], false),
+            (Some(2), &[1], false),
+            (Some(2), &[2], true),
+            (Some(2), &[1, 2], true),
+            (None, &[], false),
+        ] {
+            let left_out = left_out.iter().copied().collect();
+            let decided = Decisions { winner, left_out, ..Decisions::default() };
+            let why = decided.leaves_out_the_kept(1);
+            assert_eq!(why.is_some(), refused, "{decided:?}");
+            assert!(why.is_none_or(|why| why.contains("choose another record to keep first")));
+        }
     }
 
     #[test]

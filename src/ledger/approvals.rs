@@ -19,6 +19,8 @@ pub struct ApprovalRow {
     pub note: Option<String>,
     /// When a run took it up.
     pub used_at: Option<String>,
+    /// Whether somebody decided since, whatever was decided in the end.
+    pub is_void: bool,
 }
 
 impl Ledger {
@@ -44,7 +46,8 @@ impl Ledger {
     pub fn approval_of(&self, plan: &str) -> Result<Option<ApprovalRow>, Error> {
         self.read(|db| {
             db.query_row(
-                "SELECT seq, digest, by, approval.at, note, approval_use.at
+                "SELECT seq, digest, by, approval.at, note, approval_use.at,
+                     seq IN (SELECT approval FROM approval_void)
                  FROM approval LEFT JOIN approval_use ON approval = seq WHERE plan = ?1 ORDER BY seq DESC LIMIT 1",
                 [plan],
                 |row| {
@@ -55,6 +58,7 @@ impl Ledger {
                         at: row.get(3)?,
                         note: row.get(4)?,
                         used_at: row.get(5)?,
+                        is_void: row.get(6)?,
                     })
                 },
             )

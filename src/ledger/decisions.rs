@@ -1,9 +1,11 @@
-//! What people decided about the groups of plans, and which records are not one person.
+//! What people decided about the groups of plans.
 //!
-//! Never: forgets who said what and when; a decision is taken back by a later one.
+//! A decision that changes anything voids the approval of its plan, for good. Never: forgets who
+//! said what and when; a decision is taken back by a later one.
 
 use rusqlite::params;
 
+use super::lasting_words::{LastingRow, end, say};
 use super::{Error, Ledger};
 
 /// A decision about a group, as it is written down.
@@ -33,50 +35,53 @@ pub struct DecisionRow {
     pub dropped: u64,
     /// How many opt-outs are lost: none.
     pub lost: u64,
+    /// Whose word it is, where nobody decided in this plan. Found when it is read, and not written.
+    pub taken_over: Option<TakenOver>,
 }
 
-/// Records with one key that are not one person, by somebody's word.
+/// Where a decision was taken over from, since nobody decided in its plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotSameRow {
-    /// Its number.
-    pub seq: i64,
-    /// The plan in which it was said.
-    pub plan: String,
-    /// The key, as stored.
-    pub key: String,
-    /// The records with their names as they were, as JSON.
-    pub leads: String,
-    /// Why, in their words.
-    pub note: Option<String>,
-    /// Who.
+pub struct TakenOver {
+    /// The number of the word.
+    pub word: i64,
+    /// Who said it.
     pub by: String,
     /// When, RFC 3339.
     pub at: String,
+    /// The plan in which it was said, as people call it.
+    pub plan: String,
+}
+
+/// A decision that is to be kept, with what it says beyond its plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDecision {
+    /// The decision.
+    pub row: DecisionRow,
+    /// The number of the word that it is taken over from.
+    pub word: Option<i64>,
+    /// What of it outlives the plan.
+    pub says: Option<LastingRow>,
+    /// The words of earlier plans that it ends.
+    pub ends: Vec<i64>,
+    /// Whether it changes what the plan would do: a note alone does not.
+    pub is_change: bool,
 }
 
 impl Ledger {
-    /// Keeps decisions, all or none, with what they say of records that are not one person: keys of
-    /// which an earlier word ends, and new words. On disk when it returns.
-    pub fn decide(
-        &mut self,
-        plan: &str,
-        decisions: &[DecisionRow],
-        not_same: &[NotSameRow],
-    ) -> Result<(), Error> {
+    /// Keeps decisions, all or none, with the words that they say and end; and voids the approval
+    /// of the plan where one changes anything. On disk when it returns.
+    pub fn decide(&mut self, plan: &str, decisions: &[NewDecision]) -> Result<(), Error> {
         self.write(|db| {
             let mut insert = db.prepare_cached(
-                "INSERT INTO decision (plan, key, state, note, by, at, door, refused, risk, losers, dropped, lost)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                "INSERT INTO decision
+                     (plan, key, state, note, by, at, door, refused, risk, losers, dropped, lost, word)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?;
-            let mut end = db.prepare_cached(
-                "INSERT INTO not_same_end (not_same, by, at)
-                 SELECT seq, ?3, ?4 FROM not_same WHERE plan = ?1 AND key = ?2
-                     AND seq NOT IN (SELECT not_same FROM not_same_end)",
+            let mut void = db.prepare_cached(
+                "INSERT OR IGNORE INTO approval_void (approval, by, at)
+                 SELECT seq, ?2, ?3 FROM approval WHERE plan = ?1",
             )?;
-            let mut say = db.prepare_cached(
-                "INSERT INTO not_same (plan, key, leads, note, by, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?;
-            for row in decisions {
+            for NewDecision { row, word, says, ends, is_change } in decisions {
                 insert.execute(params![
                     plan,
                     row.key,
@@ -90,13 +95,30 @@ impl Ledger {
                     row.losers.cast_signed(),
                     row.dropped.cast_signed(),
                     row.lost.cast_signed(),
+                    word,
                 ])?;
-                end.execute(params![plan, row.key, row.by, row.at])?;
-            }
-            for row in not_same {
-                say.execute(params![plan, row.key, row.leads, row.note, row.by, row.at])?;
+                let decision = db.last_insert_rowid();
+                if let Some(says) = says {
+                    say(db, says, decision)?;
+                }
+                for word in ends {
+                    end(db, *word, (plan, decision), &row.by, &row.at)?;
+                }
+                if *is_change {
+                    void.execute(params![plan, row.by, row.at])?;
+                }
             }
             Ok(())
+        })
+    }
+
+    /// Everybody who decided in a plan, also what was changed or taken back since; not whose word
+    /// the plan took over.
+    pub fn who_decided(&self, plan: &str) -> Result<Vec<String>, Error> {
+        self.read(|db| {
+            db.prepare_cached("SELECT DISTINCT by FROM decision WHERE plan = ?1 AND word IS NULL")?
+                .query_map([plan], |row| row.get(0))?
+                .collect()
         })
     }
 
@@ -104,8 +126,11 @@ impl Ledger {
     pub fn decisions_since(&self, plan: &str, seq: i64) -> Result<Vec<DecisionRow>, Error> {
         self.read(|db| {
             db.prepare_cached(
-                "SELECT seq, key, state, note, by, at, door, refused, risk, losers, dropped, lost FROM decision
-                 WHERE plan = ?1 AND seq > ?2 ORDER BY seq",
+                "SELECT d.seq, d.key, d.state, d.note, d.by, d.at, d.door, d.refused, d.risk, d.losers, d.dropped, d.lost,
+                     w.seq, w.by, w.at, coalesce(h.name, w.plan)
+                 FROM decision AS d LEFT JOIN lasting_word AS w ON w.seq = d.word
+                 LEFT JOIN plan_head AS h ON h.plan = w.plan
+                 WHERE d.plan = ?1 AND d.seq > ?2 ORDER BY d.seq",
             )?
             .query_map(params![plan, seq], |row| {
                 let number = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
@@ -122,42 +147,15 @@ impl Ledger {
                     losers: number(9)?,
                     dropped: number(10)?,
                     lost: number(11)?,
+                    taken_over: taken_over(row)?,
                 })
             })?
             .collect()
         })
     }
+}
 
-    /// Every word in force that records are not one person, oldest first.
-    pub fn not_same(&self) -> Result<Vec<NotSameRow>, Error> {
-        self.read(|db| {
-            db.prepare_cached(
-                "SELECT seq, plan, key, leads, note, by, at FROM not_same
-                 WHERE seq NOT IN (SELECT not_same FROM not_same_end) ORDER BY seq",
-            )?
-            .query_map([], |row| {
-                Ok(NotSameRow {
-                    seq: row.get(0)?,
-                    plan: row.get(1)?,
-                    key: row.get(2)?,
-                    leads: row.get(3)?,
-                    note: row.get(4)?,
-                    by: row.get(5)?,
-                    at: row.get(6)?,
-                })
-            })?
-            .collect()
-        })
-    }
-
-    /// Ends a word that records are not one person.
-    pub fn end_not_same(&mut self, seq: i64, by: &str, at: &str) -> Result<(), Error> {
-        self.write(|db| {
-            db.execute(
-                "INSERT OR IGNORE INTO not_same_end (not_same, by, at) VALUES (?1, ?2, ?3)",
-                params![seq, by, at],
-            )?;
-            Ok(())
-        })
-    }
+fn taken_over(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<TakenOver>> {
+    let Some(word) = row.get(12)? else { return Ok(None) };
+    Ok(Some(TakenOver { word, by: row.get(13)?, at: row.get(14)?, plan: row.get(15)? }))
 }

@@ -7,7 +7,7 @@
 //! erased cannot be carried out any more, since it is not what was looked at.
 //!
 //! Never: erases what an open call, making or finding may still need, nor what is still to be given
-//! back; forgets a word in force that records are not one person; leaves the bytes in the file.
+//! back; forgets a word in force that outlives its plan; leaves the bytes in the file.
 
 use std::collections::{BTreeMap, BTreeSet};
 

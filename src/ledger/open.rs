@@ -33,6 +33,7 @@ const LEDGER: Kind = Kind {
         include_str!("0012_witness.sql"),
         include_str!("0013_probe.sql"),
         include_str!("0014_left_alone.sql"),
+        include_str!("0015_lasting_words.sql"),
     ],
     exclusive: true,
     busy: WAIT,
@@ -85,7 +86,13 @@ pub(super) fn unlocked(path: &Path, instance: &str) -> Option<Connection> {
 /// An open ledger of format 6, the last one that kept upserts.
 #[cfg(test)]
 pub(super) fn of_format_six(path: &Path, instance: &str) -> Connection {
-    let (older, _) = LEDGER.migrations.split_at(6);
+    of_format(6, path, instance)
+}
+
+/// An open ledger of an older format.
+#[cfg(test)]
+pub(super) fn of_format(format: usize, path: &Path, instance: &str) -> Connection {
+    let (older, _) = LEDGER.migrations.split_at(format);
     let older = Kind { migrations: older, ..LEDGER };
     let bind = "INSERT INTO meta (instance) VALUES (?1)";
     older.open(path, |new| new.execute(bind, [instance]).map(drop)).unwrap()

@@ -8,6 +8,7 @@ use crate::lead::{Lead, LeadId};
 
 mod erasing;
 mod findings;
+mod lasting;
 mod probes;
 mod runs;
 
@@ -344,7 +345,8 @@ fn what_an_older_version_gave_back_stays_given_back() {
                 "DROP TABLE backup_digest; DROP TABLE restored; DROP TABLE making_end; DROP TABLE making;",
                 "DROP TABLE restore_end; DROP TABLE run;",
                 "DROP TABLE plan_head; DROP TABLE plan_group; DROP TABLE plan_body; DROP TABLE plan_left; DROP TABLE carried;",
-                "DROP TABLE decision; DROP TABLE not_same_end; DROP TABLE not_same; DROP TABLE approval_use; DROP TABLE approval;",
+                "DROP TABLE lasting_word_end; DROP TABLE lasting_word; DROP TABLE decision;",
+                "DROP TABLE approval_void; DROP TABLE approval_use; DROP TABLE approval;",
                 include_str!("0002_upsert.sql"),
                 "PRAGMA user_version = 5",
             ))

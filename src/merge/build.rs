@@ -10,9 +10,9 @@ use chrono::{DateTime, Utc};
 use super::context::{Merge, MergeClient};
 use super::error::Error;
 use super::kept_plan::row_of;
+use super::lasting::LastingWords;
 use super::leads::members;
 use super::memberships::hidden;
-use super::not_same::NotSameRows;
 use super::own_writes::OwnWrites;
 use super::skip_lists::SkipLists;
 use super::sums::Sums;
@@ -84,12 +84,14 @@ enum Hidden {
 /// A plan that is being made.
 struct Draft {
     lists: SkipLists,
-    not_same: NotSameRows,
+    words: LastingWords,
     written: OwnWrites,
     /// The leads of the groups so far: no lead is merged twice.
     taken: BTreeSet<LeadId>,
-    /// How many groups it has.
+    /// How many groups it has, without those that somebody holds since an earlier plan.
     count: usize,
+    /// How many of those.
+    held: usize,
     passed_over: usize,
     /// Why nothing of it may be merged at all, once that was looked at.
     hidden: Hidden,
@@ -141,10 +143,11 @@ impl<M: MergeClient> Merge<'_, M> {
         self.ledger.begin_draft()?;
         let mut draft = Draft {
             lists: SkipLists::new(&planning.policy.skip_rules, asked),
-            not_same: NotSameRows::of(self.ledger)?,
+            words: LastingWords::of(self.ledger)?,
             written: OwnWrites::by_earlier_runs(self.ledger)?,
             taken: BTreeSet::new(),
             count: 0,
+            held: 0,
             passed_over: 0,
             hidden: Hidden::NotLookedAt,
             groups: Vec::new(),
@@ -162,7 +165,7 @@ impl<M: MergeClient> Merge<'_, M> {
         }
         let made_at = (self.now)();
         let mut id = None;
-        if draft.count > 0 {
+        if draft.count + draft.held > 0 {
             let header = PlanHeader {
                 form: PlanHeader::FORM,
                 instance: planning.instance.clone(),
@@ -276,7 +279,10 @@ impl<M: MergeClient> Merge<'_, M> {
             .map_err(|error| not_written(&error))?;
         self.ledger.draft_group(&row, &body)?;
         draft.taken.extend(group.leads());
-        draft.count += 1;
+        // Whoever asks for the first groups asks for those that there is something to decide about.
+        let is_held = draft.words.said(&group.key, &members.iter().collect::<Vec<_>>()).is_held();
+        draft.held += usize::from(is_held);
+        draft.count += usize::from(!is_held);
         if !planning.for_review {
             draft.groups.push(group);
         }
@@ -291,7 +297,7 @@ impl<M: MergeClient> Merge<'_, M> {
     ) -> Result<(), Error> {
         let ids = serde_json::to_string(&left.leads).map_err(|error| not_written(&error))?;
         self.ledger.draft_left(left.key.as_str(), &ids, &left.reason)?;
-        if !planning.for_review || draft.count == 0 {
+        if !planning.for_review || draft.count + draft.held == 0 {
             draft.left_out.push(left);
         }
         Ok(())
@@ -337,17 +343,24 @@ impl<M: MergeClient> Merge<'_, M> {
         }
         let members: Vec<Lead> =
             candidate.leads.iter().filter_map(|id| live.get(id)).cloned().collect();
+        let members = draft.written.as_before(members, &self.facts);
         let has_key = |lead: &&Lead| policy.key.key_of(lead).as_ref() == Some(key);
         let with_key: Vec<&Lead> = members.iter().filter(has_key).collect();
-        if let Some(reason) = draft.not_same.why(key, &with_key) {
+        let said = draft.words.said(key, &with_key);
+        let has_red = planning.risks.contains(&Risk::Red);
+        if let Some(reason) = said.why_left(planning.for_review, has_red) {
             return Err(candidate.left_alone(&reason));
         }
-        let members = draft.written.as_before(members, &self.facts);
-        if planning.for_review {
+        let mut group = if planning.for_review {
             let nothing = Decisions::default();
-            return plan_decided(key, &members, known, policy, &self.facts, &nothing);
+            plan_decided(key, &members, known, policy, &self.facts, &nothing)?
+        } else {
+            plan_candidate(key, &members, known, policy, &self.facts)?
+        };
+        if !said.look_again.is_empty() {
+            group.object(Objection::said_before(&said.look_again.join("; ")));
         }
-        plan_candidate(key, &members, known, policy, &self.facts)
+        Ok(group)
     }
 
     async fn read_candidates(

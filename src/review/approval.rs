@@ -1,7 +1,8 @@
 //! Approvals: which plans need one, and when one counts. Pure but for the ledger.
 //!
-//! An approval is of one digest, so that any later decision voids it. A run takes it up; what the
-//! run did not come to may still be carried out under it, and nothing else.
+//! An approval is of one digest, and any later decision voids it for good, also one that is taken
+//! back. A run takes it up; what the run did not come to may still be carried out under it, and
+//! nothing else.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +28,7 @@ pub(super) fn valid_of(
     digest: &str,
 ) -> Result<Option<Approval>, Error> {
     let row = ledger.approval_of(plan)?;
-    let row = row.filter(|row| row.digest == digest && row.used_at.is_none());
+    let row = row.filter(|row| row.digest == digest && row.used_at.is_none() && !row.is_void);
     Ok(row.map(of))
 }
 
@@ -44,7 +45,7 @@ pub(super) fn approve(
         return Err(Error::Nameless { what: "approves" });
     }
     same_digest(ledger, loaded, digest)?;
-    if two_people && deciders(loaded).contains(&folded(by)) {
+    if two_people && deciders(ledger, loaded)?.contains(&folded(by)) {
         return Err(Error::SamePerson { plan: loaded.head.plan.clone(), by: by.to_owned() });
     }
     ledger.approve(&loaded.head.plan, digest, by, at, note)?;
@@ -59,12 +60,16 @@ pub(super) fn same_digest(ledger: &Ledger, loaded: &Loaded, asked: &str) -> Resu
     Err(Error::OtherDigest { plan, who, asked, now })
 }
 
-/// Who decided anything that is in force, as names are compared.
-pub(super) fn deciders(loaded: &Loaded) -> BTreeSet<String> {
-    loaded.index.in_force().map(|(_, made)| folded(&made.by)).collect()
+/// Who decided about the plan, as names are compared: everybody who did, whatever became of it,
+/// since a later decision may rest on theirs; and whose word from an earlier plan changes a merge.
+pub(super) fn deciders(ledger: &Ledger, loaded: &Loaded) -> Result<BTreeSet<String>, Error> {
+    let here = ledger.who_decided(&loaded.head.plan)?;
+    let earlier = loaded.index.in_force().filter(|(_, made)| !made.decisions.is_left_alone());
+    let earlier = earlier.filter_map(|(_, made)| made.taken_over.as_ref());
+    Ok(here.iter().map(String::as_str).chain(earlier.map(|word| &*word.by)).map(folded).collect())
 }
 
 /// A name as it is compared: case and blanks do not make two people of one.
-pub(super) fn folded(name: &str) -> String {
+pub(in crate::review) fn folded(name: &str) -> String {
     name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }

@@ -43,6 +43,8 @@ pub struct Card {
     pub why: String,
     /// What is decided so far.
     pub decisions: Decisions,
+    /// Whose word from an earlier plan that is, in words; none where it was decided in this plan.
+    pub said_before: Option<String>,
     /// The number of the last decision about it, 0 where there was none: who decides sends it back,
     /// so that a later decision of somebody else is not overwritten.
     pub decision_number: i64,

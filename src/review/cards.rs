@@ -58,11 +58,12 @@ pub(super) fn shown(
         objection: (!why_not.is_empty()).then(|| why_not.join("; ")),
         cause: group.cause,
         cause_in_words: sentence(cause.unwrap_or("it is not known how these records came about")),
-        consent: consent(&group, &leads, facts),
-        leads: leads.iter().map(|lead| lead_of(lead, &group)).collect(),
+        consent: consent(&group, decisions, &leads, facts),
+        leads: leads.iter().map(|lead| lead_of(lead, &group, decisions)).collect(),
         dropped: group.dropped.len(),
         why: sentence(&group.reason),
         decisions: decisions.clone(),
+        said_before: None,
         decision_number: 0,
         fields,
         equal,
@@ -150,12 +151,18 @@ fn rank(field: &CardField, facts: &FieldFacts) -> (usize, usize, String) {
 }
 
 /// What the leads say of consent, where they differ or somebody said no.
-fn consent(group: &PlannedGroup, leads: &[&Lead], facts: &FieldFacts) -> Option<String> {
+fn consent(
+    group: &PlannedGroup,
+    decisions: &Decisions,
+    leads: &[&Lead],
+    facts: &FieldFacts,
+) -> Option<String> {
     let label = |field: &str| {
         let label = facts.fields.get(field).map(|fact| fact.label.clone());
         label.filter(|label| !label.is_empty()).unwrap_or_else(|| field.to_owned())
     };
-    let takes_part = |lead: &&&Lead| group.leads().any(|id| id == lead.id);
+    let is_out = |lead: &Lead| decisions.left_out.contains(&lead.id);
+    let takes_part = |lead: &&&Lead| group.leads().any(|id| id == lead.id) && !is_out(lead);
     let mut told = Vec::new();
     for field in facts.fields.keys().filter(|field| facts.is_opt_out(field)) {
         let said_no: Vec<LeadId> = leads
@@ -164,9 +171,20 @@ fn consent(group: &PlannedGroup, leads: &[&Lead], facts: &FieldFacts) -> Option<
             .filter(|lead| lead.flag(field))
             .map(|lead| lead.id)
             .collect();
+        let out: Vec<LeadId> = leads
+            .iter()
+            .filter(|lead| !takes_part(lead) && lead.flag(field))
+            .map(|lead| lead.id)
+            .collect();
         if !said_no.is_empty() {
             let who = ids(&said_no);
             told.push(format!("{}: {who} said no, and so does the survivor.", label(field)));
+        }
+        if !out.is_empty() {
+            let (who, are) = (ids(&out), if out.len() == 1 { "is" } else { "are" });
+            let end =
+                if said_no.is_empty() { "; the survivor does not take that over" } else { " too" };
+            told.push(format!("{}: {who} {are} left out and said no{end}.", label(field)));
         }
     }
     for field in &group.open_consent {
@@ -185,8 +203,10 @@ fn ids(leads: &[LeadId]) -> String {
     }
 }
 
-fn lead_of(lead: &Lead, group: &PlannedGroup) -> CardLead {
+fn lead_of(lead: &Lead, group: &PlannedGroup, decisions: &Decisions) -> CardLead {
     let role = match lead.id {
+        // A group that is left alone has all of its records as they were planned.
+        id if decisions.left_out.contains(&id) => CardRole::LeftOut,
         id if id == group.winner => CardRole::Winner,
         id if group.losers.contains(&id) => CardRole::Loser,
         _ => CardRole::LeftOut,

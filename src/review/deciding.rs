@@ -1,4 +1,5 @@
-//! Decisions on their way into the ledger: checked against the plan, and kept all or none.
+//! Decisions on their way into the ledger: checked against the plan, and kept all or none; with
+//! what of them outlives the plan, and what of earlier plans they end.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +9,10 @@ use super::index::Effect;
 use super::loaded::{Kept, Loaded};
 use super::meanwhile;
 use super::model::{Decided, Door, Seen};
-use crate::dedupe::{Choice, Decisions, PlanHeader, PlannedGroup};
-use crate::ledger::{DecisionRow, Ledger, NotSameRow};
-use crate::merge::not_same::Named;
+use crate::dedupe::{Decisions, Named, PlanHeader, PlannedGroup, lasting_part};
+use crate::lead::LeadId;
+use crate::ledger::{DecisionRow, LastingRow, Ledger, NewDecision};
+use crate::merge::lasting::word_of;
 
 /// Keeps decisions about groups, by their keys as stored. What is as it was is not written.
 pub(super) fn decide(
@@ -25,27 +27,63 @@ pub(super) fn decide(
         return Err(Error::Nameless { what: "decides" });
     }
     refuse_unseen(ledger, loaded, decided, seen)?;
-    let (mut rows, mut not_same) = (Vec::new(), Vec::new());
+    let mut rows = Vec::new();
     for (key, decisions) in decided {
         let place = loaded.index.place_of(key).ok_or_else(|| Error::NoSuchGroup {
             plan: loaded.head.plan.clone(),
             key: key.clone(),
         })?;
-        let before = loaded.index.made(key).map(|made| &made.decisions);
-        if before.unwrap_or(&Decisions::default()) == decisions {
+        let nothing = Decisions::default();
+        let before = loaded.index.made(key).map_or(&nothing, |made| &made.decisions);
+        if before == decisions {
             continue;
         }
         let kept = loaded.kept(ledger, place)?;
-        let row = row_of(&kept, &loaded.header, decisions, by, door, at);
-        if decisions.choice == Some(Choice::NotSame) {
-            not_same.push(said(&kept, &row, &loaded.head.plan));
+        if let Some(why) = decisions.leaves_out_the_kept(kept.planned.winner) {
+            return Err(Error::LeavesOutTheKept { key: kept.planned.key.to_string(), why });
         }
-        rows.push(row);
+        let row = row_of(&kept, &loaded.header, decisions, by, door, at);
+        let is_change = without_note(before) != without_note(decisions);
+        rows.push(new_decision(ledger, loaded, &kept, decisions, row, is_change)?);
     }
-    ledger.decide(&loaded.head.plan, &rows, &not_same)?;
+    ledger.decide(&loaded.head.plan, &rows)?;
     loaded.refresh(ledger)?;
     let numbers = decided.iter().map(|(key, _)| (key.clone(), loaded.index.number(key)));
     Ok(Decided { changed: rows.len(), digest: loaded.digest(), numbers: numbers.collect() })
+}
+
+fn without_note(decisions: &Decisions) -> Decisions {
+    Decisions { note: None, ..decisions.clone() }
+}
+
+/// A decision with what it says for later plans, and with the words of earlier ones that it ends.
+/// What the plan took over from a word and somebody sets back is that word again.
+fn new_decision(
+    ledger: &Ledger,
+    loaded: &Loaded,
+    kept: &Kept,
+    decisions: &Decisions,
+    row: DecisionRow,
+    is_change: bool,
+) -> Result<NewDecision, Error> {
+    let (plan, note) = (&loaded.head.plan, row.note.as_deref());
+    let word = ledger.word_taken_over(plan, &row.key, &row.state, note)?;
+    let part: BTreeSet<LeadId> = kept.leads.iter().map(|lead| lead.id).collect();
+    let part = &part - &decisions.left_out;
+    let mut ends = Vec::new();
+    let mut still = None;
+    for earlier in ledger.words_before(plan, &row.key)? {
+        let earlier = word_of(earlier)?;
+        let agrees = word == Some(earlier.number);
+        if agrees {
+            still = word;
+        }
+        if earlier.is_ended_by(decisions, &part, agrees) {
+            ends.push(earlier.number);
+        }
+    }
+    let says = if still.is_some() { None } else { said(kept, decisions, &row, plan) };
+    Ok(NewDecision { row, word: still, says, ends, is_change })
 }
 
 /// Refuses to decide on grounds that are gone: somebody decided about what was seen.
@@ -80,7 +118,7 @@ fn refuse_unseen(
     who.map_or(Ok(()), |who| Err(Error::DecidedMeanwhile { plan, who }))
 }
 
-fn row_of(
+pub(super) fn row_of(
     kept: &Kept,
     header: &PlanHeader,
     decisions: &Decisions,
@@ -107,6 +145,7 @@ fn row_of(
         losers,
         dropped,
         lost,
+        taken_over: None,
     }
 }
 
@@ -119,15 +158,21 @@ fn effect_of(group: &PlannedGroup, kept: &Kept, header: &PlanHeader) -> Effect {
     }
 }
 
-/// That the records of a group are not one person, with who they were.
-fn said(kept: &Kept, row: &DecisionRow, plan: &str) -> NotSameRow {
-    NotSameRow {
+/// What of a decision outlives its plan, with who the records were.
+fn said(kept: &Kept, decisions: &Decisions, row: &DecisionRow, plan: &str) -> Option<LastingRow> {
+    let (choice, left_out) = lasting_part(decisions)?;
+    // Ids and names always serialise.
+    let json = |value: Result<String, serde_json::Error>| value.unwrap_or_default();
+    Some(LastingRow {
         seq: 0,
         plan: plan.to_owned(),
+        plan_name: String::new(),
         key: row.key.clone(),
-        leads: serde_json::to_string(&Named::of(&kept.leads)).unwrap_or_default(),
+        choice: choice.map(|choice| choice.as_str().to_owned()),
+        left_out: json(serde_json::to_string(&left_out)),
+        leads: json(serde_json::to_string(&Named::of(&kept.leads))),
         note: row.note.clone(),
         by: row.by.clone(),
         at: row.at.clone(),
-    }
+    })
 }

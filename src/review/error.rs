@@ -36,6 +36,14 @@ pub enum Error {
         /// Who, about what, when.
         who: String,
     },
+    /// A decision leaves out the record that stays.
+    #[error("{key}: {why}; nothing was taken")]
+    LeavesOutTheKept {
+        /// The group's key, for a person.
+        key: String,
+        /// Why, and what to do.
+        why: String,
+    },
     /// The digest is not the plan's with the decisions in force.
     #[error(
         "plan {plan} was decided about since: {who}; its digest is {now}, not {asked}; look at it again with \
@@ -53,7 +61,8 @@ pub enum Error {
     },
     /// Somebody who decided wants to approve.
     #[error(
-        "{by} decided about groups of plan {plan}, and `review.two_people` asks for somebody else to approve it"
+        "{by} decided about groups of plan {plan}, and `review.two_people` asks for somebody else to approve it: \
+         mkto-audit plan approve {plan} --by NAME"
     )]
     SamePerson {
         /// The plan.

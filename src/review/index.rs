@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::model::{CardFilter, Tab};
-use crate::dedupe::{Cause, Choice, Decisions, Risk};
-use crate::ledger::{DecisionRow, Digest, GroupRow};
+use crate::dedupe::{Cause, Choice, Decisions, Risk, by_and_when};
+use crate::ledger::{DecisionRow, Digest, GroupRow, TakenOver};
+use crate::merge::lasting::taken_over_in_words;
 
 /// A group as a list needs it.
 #[derive(Debug)]
@@ -41,7 +42,17 @@ pub(super) struct Made {
     pub(super) by: String,
     pub(super) at: String,
     pub(super) refused: Option<String>,
+    /// Whose word it is, where nobody decided in this plan.
+    pub(super) taken_over: Option<TakenOver>,
     effect: Effect,
+}
+
+impl Made {
+    /// Whose word from an earlier plan it is; none where somebody decided in this one.
+    pub(super) fn said_before(&self) -> Option<String> {
+        let TakenOver { by, at, plan, .. } = self.taken_over.as_ref()?;
+        Some(taken_over_in_words(&self.decisions, &by_and_when(by, at, plan)))
+    }
 }
 
 /// All groups of a plan, and what is decided about them.
@@ -113,6 +124,7 @@ impl Index {
                 by: row.by,
                 at: row.at,
                 refused: row.refused,
+                taken_over: row.taken_over,
                 effect: Effect {
                     risk: row.risk.parse().unwrap_or(Risk::Red),
                     losers: row.losers,

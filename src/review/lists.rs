@@ -5,9 +5,9 @@ use super::error::Error;
 use super::index::Index;
 use super::view::{KeptDecision, ListedPlan};
 use crate::dedupe::{Key, normalise};
-use crate::ledger::{KeptPlan, Ledger, NotSameRow};
+use crate::ledger::{KeptPlan, LastingRow, Ledger};
 use crate::merge::kept_plan::{head_of, unusable};
-use crate::merge::not_same::Named;
+use crate::merge::lasting::word_of;
 
 /// The plans of the ledger, the newest first.
 pub fn listed(ledger: &Ledger, instance: &str) -> Result<Vec<ListedPlan>, Error> {
@@ -48,42 +48,39 @@ fn in_list(ledger: &Ledger, instance: &str, plan: &KeptPlan) -> Result<ListedPla
     Ok(listed)
 }
 
-/// Every word in force that records are not one person, oldest first.
+/// What people decided that outlives its plan and is in force, oldest first.
 pub fn kept_decisions(ledger: &Ledger) -> Result<Vec<KeptDecision>, Error> {
-    Ok(ledger.not_same()?.into_iter().map(kept).collect())
+    ledger.lasting_words()?.into_iter().map(kept).collect()
 }
 
-fn kept(row: NotSameRow) -> KeptDecision {
-    let named: Vec<Named> = serde_json::from_str(&row.leads).unwrap_or_default();
-    KeptDecision {
-        number: row.seq,
-        plan: row.plan,
-        key: Key::stored(row.key).map(|key| key.to_string()).unwrap_or_default(),
-        leads: named.iter().map(|named| named.id).collect(),
-        by: row.by,
-        at: row.at,
-        note: row.note,
-    }
+fn kept(row: LastingRow) -> Result<KeptDecision, Error> {
+    let key = Key::stored(row.key.clone()).map(|key| key.to_string()).unwrap_or_default();
+    let word = word_of(row)?;
+    Ok(KeptDecision {
+        number: word.number,
+        decision: word.choice,
+        left_out: word.left_out,
+        plan: word.plan,
+        plan_name: word.plan_name,
+        key,
+        leads: word.leads.iter().map(|named| named.id).collect(),
+        by: word.by,
+        at: word.at,
+        note: word.note,
+    })
 }
 
-/// Takes such a word back, by its number or by an address; gives how many were.
-pub fn forget_not_same(
-    ledger: &mut Ledger,
-    which: &str,
-    by: &str,
-    at: &str,
-) -> Result<usize, Error> {
+/// Takes such a decision back, by its number or by an address; gives how many were.
+pub fn forget_words(ledger: &mut Ledger, which: &str, by: &str, at: &str) -> Result<usize, Error> {
     let by = by.trim();
     if by.is_empty() {
         return Err(Error::Nameless { what: "takes a decision back" });
     }
     let key = normalise(which);
     let is_meant =
-        |row: &NotSameRow| row.seq.to_string() == which.trim() || Some(&row.key) == key.as_ref();
+        |row: &LastingRow| row.seq.to_string() == which.trim() || Some(&row.key) == key.as_ref();
     let meant: Vec<i64> =
-        ledger.not_same()?.iter().filter(|row| is_meant(row)).map(|row| row.seq).collect();
-    for seq in &meant {
-        ledger.end_not_same(*seq, by, at)?;
-    }
+        ledger.lasting_words()?.iter().filter(|row| is_meant(row)).map(|row| row.seq).collect();
+    ledger.forget_words(&meant, by, at)?;
     Ok(meant.len())
 }

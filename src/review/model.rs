@@ -186,12 +186,14 @@ pub enum Door {
     Cli,
     /// Any other file.
     File,
+    /// An earlier plan, from which what outlives it is taken over.
+    Earlier,
 }
 
 impl Door {
     /// Every door.
-    pub const ALL: [Self; 6] =
-        [Self::Workbook, Self::Csv, Self::Page, Self::Review, Self::Cli, Self::File];
+    pub const ALL: [Self; 7] =
+        [Self::Workbook, Self::Csv, Self::Page, Self::Review, Self::Cli, Self::File, Self::Earlier];
 
     /// The word that the ledger keeps.
     pub fn as_str(self) -> &'static str {
@@ -202,6 +204,7 @@ impl Door {
             Self::Review => "review",
             Self::Cli => "cli",
             Self::File => "file",
+            Self::Earlier => "earlier",
         }
     }
 }

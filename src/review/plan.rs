@@ -14,6 +14,7 @@ use super::cards::{card, shown};
 use super::deciding;
 use super::effect::effective;
 use super::error::Error;
+use super::index::Made;
 use super::links::{LinkTo, Links};
 use super::loaded::{Loaded, MadeOf};
 use super::model::{
@@ -102,7 +103,9 @@ impl PlanReview {
             let made = loaded.index.key(place).and_then(|key| loaded.index.made(key));
             let decisions = made.map_or(&nothing, |made| &made.decisions);
             let kept = loaded.kept(&ledger, place)?;
-            Ok(shown(place as u64, &kept, &loaded.header, decisions, all))
+            let Shown { card, group } = shown(place as u64, &kept, &loaded.header, decisions, all);
+            let said_before = made.and_then(Made::said_before);
+            Ok(Shown { card: Card { said_before, ..card }, group })
         };
         places.into_iter().map(shown).collect()
     }
@@ -237,7 +240,8 @@ impl PlanReview {
         let decisions = loaded.index.made(key).map_or(&nothing, |made| &made.decisions);
         let card = card(place as u64, &loaded.kept(ledger, place)?, &loaded.header, decisions);
         let decision_number = loaded.index.number(key);
-        Ok(Some(self.links.on(Card { decision_number, ..card })))
+        let said_before = loaded.index.made(key).and_then(Made::said_before);
+        Ok(Some(self.links.on(Card { decision_number, said_before, ..card })))
     }
 
     /// The ledger, and the plan as it stands now.

@@ -7,12 +7,15 @@ use std::ops::ControlFlow;
 use super::approval::{deciders, folded, same_digest};
 use super::effect::effective;
 use super::error::Error;
+use super::index::Made;
 use super::loaded::{Kept, Loaded};
-use crate::dedupe::{Choice, Decisions, LeftOut, PlannedGroup, ReviewPolicy, Risk};
+use crate::dedupe::{
+    Choice, Decisions, LeftOut, Named, PlannedGroup, ReviewPolicy, Risk, by_and_when,
+};
 use crate::lead::LeadId;
 use crate::ledger::{ApprovalRow, Ledger};
 use crate::merge::kept_plan::{left_out_of, unusable};
-use crate::merge::not_same::{Named, NotSameRows};
+use crate::merge::lasting::{LastingWords, taken_over_in_words};
 use crate::merge::{GroupReport, Outcome, PastRuns, PlanPast, Tally};
 
 /// `review.*`: who has to say yes.
@@ -45,21 +48,23 @@ pub(crate) fn each_standing<E: From<Error>>(
     loaded: &Loaded,
     mut each: impl FnMut(Standing) -> Result<ControlFlow<()>, E>,
 ) -> Result<(), E> {
-    let words = NotSameRows::of(ledger).map_err(Error::from)?;
+    let words = LastingWords::of(ledger).map_err(Error::from)?;
     loaded.each(ledger, |_place, kept| each(standing(loaded, &words, &kept)))
 }
 
 /// What becomes of a group as it was decided.
-fn standing(loaded: &Loaded, words: &NotSameRows, kept: &Kept) -> Standing {
+fn standing(loaded: &Loaded, words: &LastingWords, kept: &Kept) -> Standing {
     let key = kept.planned.key.clone();
     let made = loaded.index.made(key.as_str());
     let nothing = Decisions::default();
     let decisions = made.map_or(&nothing, |made| &made.decisions);
     let group = effective(kept, &loaded.header, decisions);
     // Somebody may have said so in another plan.
-    let not_same = words.why_named(key.as_str(), &Named::of(&kept.leads));
-    let reason = match (group, made, not_same) {
-        (_, Some(made), _) if decisions.is_left_alone() => left_by(decisions, &made.by, &made.at),
+    let (named, plan) = (Named::of(&kept.leads), &loaded.head.plan);
+    let merging = group.as_ref().map(|group| group.leads().collect()).unwrap_or_default();
+    let against = words.against(plan, key.as_str(), &named, &merging);
+    let reason = match (group, made, against) {
+        (_, Some(made), _) if decisions.is_left_alone() => left_by(made),
         (_, _, Some(why)) => why,
         (Err(why), Some(made), _) => {
             format!("{} decided otherwise, which cannot be carried out: {why}", made.by)
@@ -120,7 +125,13 @@ pub(crate) fn decided_plan(ledger: &Ledger, loaded: &Loaded) -> Result<crate::de
     Ok(crate::dedupe::Plan { id, instance, made_at, policy, groups, left_out })
 }
 
-fn left_by(decisions: &Decisions, by: &str, at: &str) -> String {
+fn left_by(made: &Made) -> String {
+    let Made { decisions, by, at, .. } = made;
+    if let Some(word) = &made.taken_over {
+        let who = by_and_when(&word.by, &word.at, &word.plan);
+        let note = decisions.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+        return format!("{}{note}", taken_over_in_words(decisions, &who));
+    }
     let what = match decisions.choice {
         Some(Choice::Hold) => "holds it",
         Some(Choice::NotSame) => "said that its records are not one person",
@@ -161,12 +172,12 @@ pub(crate) fn permit(
     };
     let ApprovalRow { by, at, .. } = &row;
     let day = at.get(..10).unwrap_or(at);
-    if row.digest != loaded.digest() {
+    if row.is_void || row.digest != loaded.digest() {
         return Err(refuse(format!(
             ", since it was decided about after {by} approved it on {day}"
         )));
     }
-    if rules.two_people && deciders(loaded).contains(&folded(by)) {
+    if rules.two_people && deciders(ledger, loaded)?.contains(&folded(by)) {
         return Err(Error::SamePerson { plan: loaded.head.plan.clone(), by: by.clone() });
     }
     let only_untouched = row.used_at.is_some();

@@ -17,6 +17,7 @@ use crate::merge::kept_plan::row_of;
 
 mod decided;
 mod foretold;
+mod lasting;
 mod many;
 mod meanwhile;
 mod paged;
@@ -271,7 +272,7 @@ fn a_consent_in_which_records_differ_is_red_and_stays_a_no_unless_somebody_choos
 }
 
 #[test]
-fn an_unchanged_decision_changes_no_digest_and_any_other_voids_the_approval() {
+fn an_unchanged_decision_changes_no_digest_and_any_other_voids_the_approval_for_good() {
     let bench = Bench::of(&[pair("ada@example.com", 1), pair("bo@example.com", 11)]);
     let review = bench.review();
     let plain = review.head().unwrap().digest;
@@ -295,7 +296,9 @@ fn an_unchanged_decision_changes_no_digest_and_any_other_voids_the_approval() {
     let noted = Decisions { note: Some("later".to_owned()), ..choice(Choice::Skip) };
     assert_eq!(decide("ada@example.com", noted, "Bo").digest, skipped.digest);
     assert_eq!(decide("ada@example.com", Decisions::default(), "Bo").digest, plain, "taken back");
-    assert_eq!(review.head().unwrap().approval.unwrap().by, "Cy", "it is what Cy approved");
+    assert_eq!(review.head().unwrap().approval, None, "it is what Cy approved, and void for good");
+    review.approve(&plain, "Cy", None).unwrap();
+    assert_eq!(review.head().unwrap().approval.unwrap().by, "Cy", "approved anew");
 }
 
 #[test]
@@ -308,6 +311,15 @@ fn who_decided_cannot_approve_where_two_people_are_asked_for() {
     assert!(matches!(refused, Err(Error::SamePerson { .. })), "{refused:?}");
     review.approve(&digest, "Cy", None).unwrap();
     assert!(matches!(review.approve(&digest, "  ", None), Err(Error::Nameless { .. })));
+    // What somebody decided may stand under the name of whoever wrote the last note.
+    let noted = Decisions { note: Some("seen".to_owned()), ..choice(Choice::Merge) };
+    let seen = Seen::Plan(digest);
+    let noted = [("ada@example.com".to_owned(), noted)];
+    let digest = review.decide(&noted, &seen, "Di", Door::Review).unwrap().digest;
+    for by in ["BO SMITH", "di"] {
+        let refused = review.approve(&digest, by, None);
+        assert!(matches!(refused, Err(Error::SamePerson { .. })), "{by}: {refused:?}");
+    }
 }
 
 #[test]
@@ -330,8 +342,8 @@ fn that_records_are_not_one_person_is_remembered_until_somebody_takes_it_back() 
     let key = "us@example.com".to_owned();
     let decided = Decisions { note: Some("a couple".to_owned()), ..choice(Choice::NotSame) };
     review.decide(&[(key.clone(), decided)], &unseen(), "Bo", Door::Page).unwrap();
-    assert_eq!(bench.ledger().not_same().unwrap().len(), 1);
+    assert_eq!(bench.ledger().lasting_words().unwrap().len(), 1);
     let seen = Seen::Plan(review.head().unwrap().digest);
     review.decide(&[(key, choice(Choice::Merge))], &seen, "Bo", Door::Page).unwrap();
-    assert_eq!(bench.ledger().not_same().unwrap(), []);
+    assert_eq!(bench.ledger().lasting_words().unwrap(), []);
 }

@@ -1,9 +1,11 @@
 //! Plans and decisions in lists, for the command line.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::card::Card;
-use crate::dedupe::PlannedGroup;
+use crate::dedupe::{Choice, PlannedGroup};
 use crate::lead::LeadId;
 
 /// A plan in a list.
@@ -38,13 +40,20 @@ pub struct Shown {
     pub group: PlannedGroup,
 }
 
-/// Records with one key that are not one person, by somebody's word.
+/// What somebody decided that outlives its plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeptDecision {
     /// The number by which it is forgotten.
     pub number: i64,
-    /// The plan in which it was said.
+    /// `hold` or `not_same`; none where records alone are left out.
+    pub decision: Option<Choice>,
+    /// The records that are left out.
+    pub left_out: BTreeSet<LeadId>,
+    /// The plan in which it was said, by its id.
     pub plan: String,
+    /// What people call that plan.
+    #[serde(skip)]
+    pub plan_name: String,
     /// What the leads have in common, for a person.
     pub key: String,
     /// The leads.

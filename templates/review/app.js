@@ -191,7 +191,7 @@ function app(source) {
   // Where somebody else decided meanwhile nothing is taken: what they decided is shown instead.
   async function decide(entries) {
     try { return await source.decide(entries); } catch (error) {
-      if (error.cards?.length) { takeIn(error.cards); await refreshHead(); }
+      if (error.cards?.length) { takeIn(error.cards); await refreshHead(); } else drawCard(state.active);
       throw error;
     }
   }
@@ -199,6 +199,12 @@ function app(source) {
   async function decideActive(decisions, words) {
     const card = active();
     if (!card || equalDecisions(card.decisions, decisions)) return;
+    const kept = keptLeftOut(card, decisions);
+    if (kept !== null) {
+      drawCard(state.active);
+      const ordinal = card.leads.findIndex((lead) => lead.id === kept) + 1;
+      throw new Error(`Record ${ordinal} is the one to keep and cannot be left out. Choose another record to keep first.`);
+    }
     const told = await decide([{ key: card.stored_key, decisions, seen: card.decision_number }]);
     undoable.push({ before: [{ key: card.stored_key, decisions: card.decisions }], words: `${words}: ${card.key}` });
     takeIn(told.cards);

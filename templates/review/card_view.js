@@ -31,6 +31,7 @@ function body(card, id, act) {
   return el("div", { id: `${id}-body`, class: "body" },
     el("p", { class: "cause" }, el("strong", {}, "How it came about: "), sentence(card.cause_in_words)),
     card.refused && el("p", { class: "band refused", role: "note" }, el("strong", {}, "This cannot be carried out. "), sentence(card.refused)),
+    card.said_before && el("p", { class: "band said", role: "note" }, el("strong", {}, "Decided in an earlier plan. "), `${sentence(card.said_before)}. You can decide otherwise here.`),
     card.objection && el("p", { class: "band objection", role: "note" }, el("strong", {}, "Look closely. "), sentence(card.objection)),
     card.consent && el("p", { class: "band consent", role: "note" }, el("strong", {}, "Consent. "), sentence(card.consent)),
     warnings.length > 0 && el("ul", { class: "warnings" }, warnings.map((warning) => el("li", {}, sentence(warning)))),

@@ -73,7 +73,7 @@ function liveSource() {
         tell(before.length);
       }
     },
-    approve: (digest, name, note) => call("POST", "/api/approve", { digest, by: name, note: note || null }),
+    approve: (digest, note) => call("POST", "/api/approve", { digest, note: note || null }),
   };
   return self;
 }

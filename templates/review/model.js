@@ -24,6 +24,13 @@ function tidy(decisions) {
 const equalDecisions = (one, other) => JSON.stringify(tidy(one)) === JSON.stringify(tidy(other));
 const plannedWinner = (card) => (card.leads.find((lead) => lead.role === "winner") || card.leads[0]).id;
 
+// The record to keep, where decisions leave it out; none where they do not, or the card does not tell
+// which one the plan keeps.
+function keptLeftOut(card, decisions) {
+  const kept = decisions.keep ?? (card.decisions.keep === undefined ? plannedWinner(card) : undefined);
+  return (decisions.left_out || []).includes(kept) ? kept : null;
+}
+
 function withRecord(card, id) {
   const decisions = { ...card.decisions };
   if (decisions.keep === id) delete decisions.keep;
@@ -68,6 +75,7 @@ function decidedCard(base, decisions) {
     ...base, leads, fields, refused, decisions: tidy(decisions), isRecalculated: isChanged && !isAsPlanned,
     why: decisions.keep === undefined ? base.why : "The record to keep is your choice.",
     dropped: isChanged ? countDropped(leads, fields) : base.dropped,
+    said_before: equalDecisions(decisions, planned) ? base.said_before : null,
     merges: !refused && !stays && (decisions.decision === "merge" || !isRisky),
   };
 }

@@ -14,7 +14,9 @@ function signOff(source, page) {
     await page.refreshHead();
     const head = page.state.head;
     shownDigest = head.digest;
-    if (!name.value) name.value = source.by;
+    // On the live page one name stands under the decisions and the approval.
+    if (source.isLive || !name.value) name.value = source.by;
+    name.readOnly = source.isLive && Boolean(source.by);
     byId("sign-sum").textContent = consequences(head);
     const told = [
       head.done && `${counted(head.done, "group is", "groups are")} decided.`,
@@ -38,7 +40,7 @@ function signOff(source, page) {
     const by = name.value.trim();
     if (!by) { refuse("Write your name first: it stands under the decisions."); name.focus(); return; }
     try {
-      if (source.isLive) await source.approve(shownDigest, by, note.value.trim());
+      if (source.isLive) await source.approve(shownDigest, note.value.trim());
       else {
         const file = source.save(by, note.value.trim(), approve);
         byId("saved").textContent = `Saved as ${file}. Hand it to whoever runs mkto-audit: “mkto-audit plan import ${file}”.`;

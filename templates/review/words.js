@@ -3,8 +3,8 @@
 const CHOICES = {
   merge: { key: "m", word: "Merge", done: "Will be merged", hint: "One record stays, the others are folded into it." },
   skip: { key: "s", word: "Skip", done: "Skipped", hint: "Leave this group alone in this plan." },
-  hold: { key: "h", word: "Hold", done: "On hold", hint: "Leave it alone until somebody has looked into it." },
-  not_same: { key: "x", word: "Not the same", done: "Not the same", hint: "These are different people: never propose them again, until a name or the address changes." },
+  hold: { key: "h", word: "Hold", done: "On hold", hint: "Leave it alone, in later plans too, until somebody has looked into it." },
+  not_same: { key: "x", word: "Not the same", done: "Not the same", hint: "These are different people: never merge them, until the name or the address of one of them changes." },
 };
 
 const RISKS = {

@@ -112,9 +112,11 @@ fn everything_can_be_undone_and_leaving_out_the_record_to_keep_is_refused() {
     browser.settle();
     browser.key("j");
     browser.click("#card-0 [data-focus='out:1000']");
-    assert!(browser.text("#card-0 .band.refused").contains("The record to keep is left out"));
-    assert_eq!(browser.text("#tab-decide"), "Decide 6", "what is refused waits for a decision");
-    for key in ["u", "m", "s", "x"] {
+    let told = browser.text("#alert");
+    assert!(told.contains("Record 1 is the one to keep and cannot be left out"), "{told}");
+    let checked = "document.querySelector('#card-0 [data-focus=\"out:1000\"]').checked";
+    assert_eq!(browser.eval(checked), json!(false), "nothing is decided");
+    for key in ["m", "s", "x"] {
         browser.key(key);
     }
     assert_eq!(browser.text("#progress-words"), "3 of 20 decided");

@@ -102,6 +102,7 @@ impl MadeUp {
             place,
             key: key(place),
             stored_key: key(place),
+            said_before: None,
             risk,
             warnings: vec![],
             objection: is_red.then(|| "The names differ: perhaps these are two people.".to_owned()),

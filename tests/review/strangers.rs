@@ -229,18 +229,22 @@ fn a_stale_page_overwrites_nothing_and_is_shown_what_stands_now() {
 }
 
 #[test]
-fn an_approval_needs_a_name_and_the_digest_that_was_shown() {
+fn an_approval_is_of_the_digest_that_was_shown_under_the_name_that_decides() {
     let seen = Seen::new();
     let session = seen.enter();
     let approve = |body: Value| {
         seen.post("/api/approve").header("x-mkto-session", &session).json(&body).send().unwrap()
     };
     let digest = format!("{:064x}", 0);
-    refused(approve(json!({"digest": digest, "by": " "})), 422, "needs a name");
-    refused(approve(json!({"digest": "other", "by": "Bo"})), 422, "look again");
+    for other in [" ", "Cy"] {
+        let told = approve(json!({"digest": digest, "by": other}));
+        refused(told, 422, "You decide as Bo, and approve as Bo too");
+    }
+    refused(approve(json!({"digest": "other"})), 422, "look again");
     assert!(seen.live.plan.approval.lock().unwrap().is_none());
-    assert_eq!(approve(json!({"digest": digest, "by": "Bo", "note": "all seen"})).status(), 200);
+    assert_eq!(approve(json!({"digest": digest, "by": " bo"})).status(), 200, "the same name");
+    assert_eq!(approve(json!({"digest": digest, "note": "all seen"})).status(), 200);
     let approval = seen.live.plan.approval.lock().unwrap().clone().unwrap();
-    assert_eq!(approval.note.as_deref(), Some("all seen"));
+    assert_eq!((approval.by.as_str(), approval.note.as_deref()), ("Bo", Some("all seen")));
     assert_eq!(seen.live.end(), Ended::Stopped);
 }

@@ -10,7 +10,7 @@ use crate::dedupe::Risk;
 use crate::ledger::{self, Ledger};
 use crate::merge::{Merge, Planned, Planning};
 use crate::report::Filter;
-use crate::review::CardFilter;
+use crate::review::{CardFilter, take_over};
 use crate::terminal::counted_of;
 
 /// Plan merges for people to decide about; nothing at Marketo is changed
@@ -92,6 +92,9 @@ pub(super) async fn run(context: &mut Context, mut args: CreateArgs) -> Result<E
         context.ui.note("stopped as asked: the plan has the groups that were read by then");
     }
     drop(merge);
+    if let Some(id) = &planned.id {
+        take_over(&mut ledger, &instance, id)?;
+    }
     drop(ledger);
     tell(context, &args, &planned)
 }

@@ -40,22 +40,25 @@ pub(super) struct DecideArgs {
     /// Leave it alone in this plan
     #[arg(long)]
     skip: bool,
-    /// Leave it alone until somebody has looked into it
+    /// Leave it alone, in later plans too, until somebody has looked into it
     #[arg(long)]
     hold: bool,
-    /// Its records are not one person: leave it alone in every plan, until its key or a name
-    /// changes
+    /// Its records are not one person: leave them alone in every plan, until the key or a name of
+    /// one of them changes
     #[arg(long)]
     not_same: bool,
     /// Take back everything that was decided about it
-    #[arg(long, conflicts_with_all = ["keep", "leave_out", "value", "value_from"])]
+    #[arg(long, conflicts_with_all = ["keep", "leave_out", "include", "value", "value_from"])]
     clear: bool,
     /// The record that stays
     #[arg(long, value_name = "ID")]
     keep: Option<LeadId>,
-    /// A record that takes no part; may be given several times
+    /// A record that takes no part, in later plans too; may be given several times
     #[arg(long, value_name = "ID")]
     leave_out: Vec<LeadId>,
+    /// A record that was left out and takes part again; may be given several times
+    #[arg(long, value_name = "ID")]
+    include: Vec<LeadId>,
     /// A value for a field, empty to empty it; may be given several times
     #[arg(long, value_name = "FIELD=VALUE", value_parser = field_and_value)]
     value: Vec<(String, String)>,
@@ -173,6 +176,7 @@ impl DecideArgs {
             now.winner = Some(id);
         }
         now.left_out.extend(&self.leave_out);
+        now.left_out.retain(|id| !self.include.contains(id));
         for (field, value) in &self.value {
             let typed = ChosenValue::Typed(Value::from(value.as_str()));
             now.values.insert(field.clone(), typed);

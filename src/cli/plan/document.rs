@@ -146,6 +146,9 @@ struct GroupDocument<'a> {
     refused: Option<&'a str>,
     #[serde(flatten)]
     decisions: &'a Decisions,
+    /// Whose word from an earlier plan that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said_before: Option<&'a str>,
     fields: &'a [FieldChange],
     dropped: &'a [Dropped],
     kept: &'a BTreeMap<String, Value>,
@@ -172,6 +175,7 @@ impl<'a> GroupDocument<'a> {
             objection: card.objection.as_deref(),
             refused: card.refused.as_deref(),
             decisions: &card.decisions,
+            said_before: card.said_before.as_deref(),
             fields: &group.changes,
             dropped: &group.dropped,
             kept: &group.kept,

@@ -14,7 +14,7 @@ use crate::review::card::Card;
 use crate::review::import::{self, Changed, Counts, Import};
 use crate::review::page::DecisionsFile;
 use crate::review::sheet::BadCell;
-use crate::review::{CardFilter, Decided, Door, PlanReview, Seen};
+use crate::review::{CardFilter, Decided, Door, Error, PlanReview, Seen};
 use crate::table::{Encoding, Options};
 use crate::terminal::{counted, counted_of};
 
@@ -131,8 +131,15 @@ fn from_page(context: &mut Context, args: &ImportArgs, bytes: &[u8]) -> Result<E
     let made = review.decide(&file.group, &Seen::Plan(file.digest.clone()), by, Door::Page)?;
     taken(context, args, &head.plan, &made, Counts::of(&changed))?;
     if file.approve {
-        let approval = review.approve(&made.digest, by, file.note.as_deref())?;
-        context.ui.note(&format!("approved by {}", approval.by));
+        match review.approve(&made.digest, by, file.note.as_deref()) {
+            Ok(approval) => context.ui.note(&format!("approved by {}", approval.by)),
+            // What was decided stands; another person looks at it and approves.
+            Err(error @ Error::SamePerson { .. }) => {
+                context.ui.note(&format!("the decisions are taken, and not approved: {error}"));
+                return Ok(Exit::Partial);
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(Exit::Done)
 }

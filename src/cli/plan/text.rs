@@ -15,6 +15,7 @@ pub(super) fn group_lines(shown: &Shown) -> Vec<String> {
     lines.extend(card.objection.iter().map(|why| format!("    a person must decide: {why}")));
     lines.extend(card.refused.iter().map(|why| format!("    cannot be done as decided: {why}")));
     lines.extend(decided(&card.decisions).map(|words| format!("    decided: {words}")));
+    lines.extend(card.said_before.iter().map(|words| format!("    {words}")));
     lines.extend(card.consent.iter().map(|words| format!("    {words}")));
     lines.push(format!(
         "    {} → 1 · {} dropped · {} equal",

@@ -45,6 +45,8 @@ pub enum Reason {
     SkipRule,
     /// The file of ids names several of its records as the one to keep.
     WinnerIds,
+    /// Somebody decided about these records in an earlier plan, and they are others since.
+    SaidBefore,
 }
 
 impl Reason {
@@ -70,6 +72,7 @@ impl Reason {
             Self::CustomObjects => "custom_objects",
             Self::SkipRule => "skip_rule",
             Self::WinnerIds => "winner_ids",
+            Self::SaidBefore => "said_before",
         }
     }
 
@@ -84,6 +87,7 @@ impl Reason {
             Self::CustomObjects => "rows of custom objects",
             Self::SkipRule => "a skip rule of yours",
             Self::WinnerIds => "several named to be kept",
+            Self::SaidBefore => "decided before, of other records",
         }
     }
 
@@ -120,6 +124,11 @@ impl Objection {
     /// Rows of custom objects that a merge would leave behind, or that nobody can tell.
     pub fn custom_objects(why: &str) -> Self {
         Self { reason: Reason::CustomObjects, why: why.to_owned(), words: why.to_owned() }
+    }
+
+    /// What somebody said of some of the records in an earlier plan.
+    pub fn said_before(why: &str) -> Self {
+        Self { reason: Reason::SaidBefore, why: why.to_owned(), words: why.to_owned() }
     }
 
     /// Why a group is left to a person; `None` where it can be merged. The leads may come in any

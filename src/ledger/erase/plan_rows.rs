@@ -14,13 +14,20 @@ use super::{ERASED, by_chance, digest_of};
 use crate::lead::LeadId;
 use crate::ledger::Error;
 
-/// Tables with rows about a group, by plan and key. What is said of records that are not one person
-/// outlives its plan, and is seen to apart.
+/// Tables with rows about a group, by plan and key. What was said that outlives its plan is seen to
+/// apart.
 const BY_KEY: [&str; 2] = ["carried", "decision"];
 
 /// Every table of these plans, for the triggers.
-pub(super) const TABLES: [&str; 7] =
-    ["plan_group", "plan_body", "plan_left", "carried", "decision", "not_same", "not_same_end"];
+pub(super) const TABLES: [&str; 7] = [
+    "plan_group",
+    "plan_body",
+    "plan_left",
+    "carried",
+    "decision",
+    "lasting_word",
+    "lasting_word_end",
+];
 
 /// A group that is to be erased.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,6 +139,14 @@ pub(super) fn erase(
                 params![group.number, name, ERASED],
             )?;
         }
+        // That a word ended counts while the decision is the last: one that a later decision undid
+        // must not count again without it.
+        db.execute(
+            "DELETE FROM lasting_word_end WHERE plan = ?1
+                 AND word IN (SELECT seq FROM lasting_word WHERE key = ?2)
+                 AND decision < (SELECT max(seq) FROM decision WHERE plan = ?1 AND key = ?2)",
+            params![group.plan, group.key],
+        )?;
         for table in BY_KEY {
             db.execute(
                 &format!("DELETE FROM {table} WHERE plan = ?1 AND key = ?2"),

@@ -1,4 +1,4 @@
-//! What people said of records that share a key and are not one person.
+//! What people said about groups that outlives its plan.
 //!
 //! Such a word outlives its plan: without it a later plan merges strangers. One in force is kept
 //! whatever its age, with the key, the ids and the names that it needs to be known again; once
@@ -13,6 +13,7 @@ use super::needed::still;
 use super::plan_rows::{are_there, ids};
 use super::{Erase, Group, digest_of, same_address};
 use crate::lead::LeadId;
+use crate::ledger::lasting_words::in_force;
 use crate::ledger::{Error, Ledger, past};
 
 /// A word that is to be erased.
@@ -57,7 +58,7 @@ impl Ledger {
             return Ok(asked);
         }
         Err(still(&format!(
-            "what somebody said of records that are not one person (number {}): without it a later plan may merge them; `mkto-audit decisions forget NUMBER` takes it back",
+            "what somebody decided for later plans too (number {} of `mkto-audit decisions list`): without it one may merge these records; `mkto-audit decisions forget NUMBER` takes it back",
             in_force.join(", ")
         )))
     }
@@ -68,11 +69,11 @@ impl Ledger {
             if !are_there(db)? {
                 return Ok(Vec::new());
             }
-            db.prepare(
-                "SELECT seq, not_same.plan, key, leads, made_at,
-                     seq NOT IN (SELECT not_same FROM not_same_end)
-                 FROM not_same JOIN plan ON plan.id = not_same.plan ORDER BY seq",
-            )?
+            db.prepare(&format!(
+                "SELECT seq, w.plan, key, leads, made_at, {}
+                 FROM lasting_word AS w JOIN plan ON plan.id = w.plan ORDER BY seq",
+                in_force()
+            ))?
             .query_map([], |row| {
                 let (seq, plan, key) = (row.get(0)?, row.get(1)?, row.get(2)?);
                 let (leads, in_force) = (row.get(3)?, row.get(5)?);
@@ -86,8 +87,8 @@ impl Ledger {
 /// Erases words. The triggers are away.
 pub(super) fn erase(db: &Connection, erasure: i64, words: &[Word]) -> Result<(), Error> {
     for word in words {
-        db.execute("DELETE FROM not_same_end WHERE not_same = ?1", params![word.seq])?;
-        db.execute("DELETE FROM not_same WHERE seq = ?1", params![word.seq])?;
+        db.execute("DELETE FROM lasting_word_end WHERE word = ?1", params![word.seq])?;
+        db.execute("DELETE FROM lasting_word WHERE seq = ?1", params![word.seq])?;
         let sha256 = digest_of(&word.key, Some(&word.leads), None);
         db.execute(
             "INSERT OR IGNORE INTO erased_plan (plan, erasure, sha256) VALUES (?1, ?2, ?3)",

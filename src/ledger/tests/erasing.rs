@@ -11,8 +11,8 @@ const ROWS: &str = "
     CREATE TABLE IF NOT EXISTS plan_left (plan, place, key, leads, reason);
     CREATE TABLE IF NOT EXISTS carried (seq INTEGER PRIMARY KEY, plan, key, winner, body);
     CREATE TABLE IF NOT EXISTS decision (seq INTEGER PRIMARY KEY, plan, key, state, note, by, at, door, refused, risk, losers, dropped, lost);
-    CREATE TABLE IF NOT EXISTS not_same (seq INTEGER PRIMARY KEY, plan, key, leads, note, by, at);
-    CREATE TABLE IF NOT EXISTS not_same_end (not_same INTEGER PRIMARY KEY, by, at);";
+    CREATE TABLE IF NOT EXISTS lasting_word (seq INTEGER PRIMARY KEY, plan, key, choice, left_out, leads, decision, note, by, at);
+    CREATE TABLE IF NOT EXISTS lasting_word_end (seq INTEGER PRIMARY KEY, word, plan, decision, by, at);";
 
 const FILLED: &str = r#"
     INSERT INTO plan_head (number, plan, digest) VALUES (1, 'p', 'd');
@@ -23,8 +23,9 @@ const FILLED: &str = r#"
     INSERT INTO plan_left VALUES (1, 0, 'ADA@example.com', '[7,8]', 'too large');
     INSERT INTO decision (plan, key, state, by, at, door, risk, losers, dropped, lost)
         VALUES ('p', 'ada@example.com', '{"email": "ada@example.com"}', 'b', 'a', 'cli', 'red', 1, 0, 0);
-    INSERT INTO not_same (plan, key, leads, by, at) VALUES ('p', 'ada@example.com', '[]', 'b', 'a');
-    INSERT INTO not_same_end VALUES (1, 'b', 'a');"#;
+    INSERT INTO lasting_word (plan, key, choice, left_out, leads, by, at)
+        VALUES ('p', 'ada@example.com', 'not_same', '[]', '[]', 'b', 'a');
+    INSERT INTO lasting_word_end (word, by, at) VALUES (1, 'b', 'a');"#;
 
 #[test]
 fn a_person_is_erased_from_plans_that_were_never_carried_out() {
@@ -51,8 +52,8 @@ fn a_person_is_erased_from_plans_that_were_never_carried_out() {
         "plan_body",
         "plan_left",
         "decision",
-        "not_same",
-        "not_same_end",
+        "lasting_word",
+        "lasting_word_end",
         "erased_plan",
     ]
     .map(count)
@@ -80,30 +81,57 @@ fn a_word_in_force_outlives_the_plan_that_age_erases() {
     let file = File::new();
     let mut ledger = filled(&file);
     let leads = r#"[{"id":3,"first":"Bob","last":null},{"id":4,"first":"Bea","last":null}]"#;
-    let say = "INSERT INTO not_same (plan, key, leads, by, at) VALUES ('p', 'bob@example.com', ?1, 'b', 'a')";
+    let say = "INSERT INTO lasting_word (plan, key, choice, left_out, leads, by, at)
+        VALUES ('p', 'bob@example.com', 'not_same', '[]', ?1, 'b', 'a')";
     ledger.db.execute(say, [leads]).expect("a word");
-    let in_force = ledger.not_same().expect("words");
+    let in_force = ledger.lasting_words().expect("words");
     let person = Erase::Person("bob@example.com".to_owned());
     let refused = ledger.would_erase(&person).unwrap_err().to_string();
-    assert!(refused.contains("(number 2)") && refused.contains("decisions forget"), "{refused}");
+    assert!(refused.contains("(number 2 of") && refused.contains("decisions forget"), "{refused}");
 
     let erased = ledger.erase(&later(), None, AT).expect("done");
     assert_eq!(erased.plans.len(), 1);
-    assert_eq!((in_force.len(), ledger.not_same().expect("words")), (1, in_force));
+    assert_eq!((in_force.len(), ledger.lasting_words().expect("words")), (1, in_force));
     let count = |ledger: &Ledger, table: &str| -> i64 {
         let sql = format!("SELECT count(*) FROM {table}");
         ledger.db.query_row(&sql, [], |row| row.get(0)).expect("a count")
     };
-    assert_eq!(count(&ledger, "not_same"), 1, "the one that was taken back is gone");
+    assert_eq!(count(&ledger, "lasting_word"), 1, "the one that was taken back is gone");
 
     // Once it is taken back, age takes it too, and so does the person's wish.
-    ledger.end_not_same(2, "b", AT).expect("taken back");
+    ledger.forget_words(&[2], "b", AT).expect("taken back");
     assert_eq!(ledger.would_erase(&person).expect("a count").plans.len(), 1);
     ledger.erase(&later(), None, AT).expect("done");
-    assert_eq!((count(&ledger, "not_same"), count(&ledger, "not_same_end")), (0, 0));
+    assert_eq!((count(&ledger, "lasting_word"), count(&ledger, "lasting_word_end")), (0, 0));
     let bytes = std::fs::read(file.path()).expect("the file");
     assert!(!bytes.windows(3).any(|part| part == b"Bea"));
     assert_eq!(ledger.would_erase(&later()).expect("a count"), ErasedValues::default());
+}
+
+/// A word of plan `p`, which is old, about a group of the newer plan `q`: a decision there ended it,
+/// and a later one undid that.
+#[test]
+fn a_word_whose_end_was_undone_stays_in_force_when_the_decisions_are_erased() {
+    let file = File::new();
+    let mut ledger = filled(&file);
+    ledger.save_plan("q", AT, "{}").expect("a plan");
+    let rows = "
+        INSERT INTO plan_head (number, plan, digest) VALUES (2, 'q', 'e');
+        INSERT INTO plan_group VALUES (2, 0, 'bob@example.com', 'red', NULL, NULL, 'bob', 3, 1, 0, 0);
+        INSERT INTO plan_body VALUES (2, 0, '{}', '[]');
+        INSERT INTO lasting_word (plan, key, choice, left_out, leads, by, at)
+            VALUES ('p', 'bob@example.com', 'not_same', '[]', '[]', 'b', 'a');
+        INSERT INTO decision (seq, plan, key, state, by, at, door, risk, losers, dropped, lost)
+            VALUES (8, 'q', 'bob@example.com', '{}', 'b', 'a', 'cli', 'red', 1, 0, 0),
+                (9, 'q', 'bob@example.com', '{}', 'b', 'a', 'cli', 'red', 1, 0, 0);
+        INSERT INTO lasting_word_end (word, plan, decision, by, at) VALUES (2, 'q', 8, 'b', 'a');";
+    ledger.db.execute_batch(rows).expect("rows");
+    let numbers = |ledger: &Ledger| -> Vec<i64> {
+        ledger.lasting_words().expect("words").iter().map(|word| word.seq).collect()
+    };
+    assert_eq!(numbers(&ledger), [2]);
+    ledger.erase(&later(), None, AT).expect("done");
+    assert_eq!(numbers(&ledger), [2], "it stands between these records as before");
 }
 
 #[test]

@@ -78,6 +78,7 @@ fn card(place: u64) -> Card {
     Card {
         place,
         key: HOSTILE.to_owned(),
+        said_before: None,
         stored_key: format!("{place}"),
         risk: Risk::Green,
         warnings: vec![HOSTILE.to_owned()],

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{Refusal, json as answer};
 use crate::dedupe::{Cause, Choice, Decisions, Risk};
 use crate::review::Error;
+use crate::review::approval::folded;
 use crate::review::card::Card;
 use crate::review::model::{CardFilter, Door, Failed, Reviewed, Seen, Tab};
 use crate::review::page::{entries, in_words as bad_groups};
@@ -61,7 +62,8 @@ struct Decide {
 #[serde(deny_unknown_fields)]
 struct Approve {
     digest: String,
-    by: String,
+    #[serde(default)]
+    by: Option<String>,
     #[serde(default)]
     note: Option<String>,
 }
@@ -103,10 +105,13 @@ impl Api {
             }
             (&Method::POST, "/api/approve") => {
                 let Approve { digest, by, note } = body(request).await?;
-                if by.trim().is_empty() {
-                    return Err(unusable("An approval needs a name."));
+                // Whoever decides here approves under the same name.
+                if by.is_some_and(|by| folded(&by) != folded(&self.by)) {
+                    let by = &self.by;
+                    return Err(unusable(format!("You decide as {by}, and approve as {by} too.")));
                 }
-                self.ask(move |plan| plan.approve(&digest, by.trim(), note.as_deref())).await
+                let by = self.by.clone();
+                self.ask(move |plan| plan.approve(&digest, &by, note.as_deref())).await
             }
             _ => Err(Refusal::new(StatusCode::NOT_FOUND, "There is nothing here.")),
         }

@@ -3,7 +3,7 @@
 
 use super::bad::BadCells;
 use super::cell::{Cell, Place};
-use super::words::read_yes_no;
+use super::words::{kept, read_yes_no};
 use crate::dedupe::{Choice, Decisions};
 use crate::lead::LeadId;
 use crate::review::card::Card;
@@ -58,11 +58,11 @@ pub(in crate::review) fn check(card: &Card, decisions: &Decisions, at: Place, ba
     if *decisions == card.decisions {
         return;
     }
-    if let Some(kept) = decisions.winner.filter(|kept| decisions.left_out.contains(kept)) {
-        let told = format!(
-            "record {kept} is both the one to keep and left out; include it, or keep another"
-        );
-        bad.add(at, told);
+    // Where the file goes back to the plan's record, the plan says which that is.
+    let planned = kept(card).filter(|_| card.decisions.winner.is_none());
+    let keeps = decisions.winner.or(planned);
+    if let Some(why) = keeps.and_then(|kept| decisions.leaves_out_the_kept(kept)) {
+        bad.add(at, why);
     }
     let part = card.leads.iter().filter(|lead| !decisions.left_out.contains(&lead.id)).count();
     if part < 2 && !decisions.left_out.is_empty() && !decisions.is_left_alone() {

@@ -97,10 +97,12 @@ pub(in crate::review) fn without_controls(text: String) -> String {
     if text.contains(unseen) { text.replace(unseen, "\u{fffd}") } else { text }
 }
 
-/// The warnings of a card, one after the other: why somebody must decide, and what has no effect.
+/// The warnings of a card, one after the other: why somebody must decide, what has no effect, and
+/// what was decided in an earlier plan.
 pub(in crate::review) fn warnings(card: &Card) -> String {
     let refused = card.refused.as_ref().map(|why| format!("What is decided has no effect: {why}"));
-    let told = refused.iter().chain(&card.objection).chain(&card.warnings);
+    let told = refused.iter().chain(&card.said_before);
+    let told = told.chain(&card.objection).chain(&card.warnings);
     sentences(told.map(String::as_str))
 }
 

@@ -66,8 +66,8 @@ fn parts(plan: &PlanFacts, survey: &Survey) -> Vec<Part> {
             "Sheet Decide",
             words(&[
                 "Decision: Merge merges the group, also where it is red.",
-                "Skip leaves it alone in this plan. Hold leaves it alone until somebody has looked into it.",
-                "Not the same leaves it alone in every plan, until its address or a name on it changes.",
+                "Skip leaves it alone in this plan. Hold leaves it alone, in later plans too, until somebody has looked into it.",
+                "Not the same never merges these records, until the address or the name of one of them changes.",
                 "Record to keep: the record that stays; the others are merged into it. Empty: the one that the plan chose.",
                 "Note: why, for whoever reads it later. It changes nothing about the merge.",
             ]),

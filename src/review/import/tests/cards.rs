@@ -71,6 +71,7 @@ pub(super) fn card(
         why: "oldest record".to_owned(),
         merges: !decisions.is_left_alone(),
         decisions,
+        said_before: None,
         decision_number: 0,
         refused: None,
     }

@@ -237,7 +237,7 @@ fn what_cannot_go_together_is_refused() {
         told,
         [
             "line 2: with so many records left out there are no two to merge; include one more, or decide Skip",
-            "line 4: record 71 is both the one to keep and left out; include it, or keep another",
+            "line 4: record 71 is the one to keep and cannot be left out; choose another record to keep first",
         ]
     );
 }
