@@ -16,7 +16,9 @@ fn group(records: LeadId) -> Vec<Lead> {
 }
 
 /// Makes the next plan, as `plan create` does.
-fn next(bench: &mut Bench, leads: Vec<Lead>, name: &str) -> PlanReview {
+fn next(bench: &mut Bench, mut leads: Vec<Lead>, name: &str) -> PlanReview {
+    // Of the same leads at the same moment it would be the same plan.
+    leads[0].set("title", name.into());
     bench.plan = bench.keep(&[leads], Some(name));
     take_over(&mut bench.ledger(), super::INSTANCE, &bench.plan).unwrap();
     bench.review()

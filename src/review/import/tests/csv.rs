@@ -230,7 +230,7 @@ fn one_record_twice_is_fine_where_it_says_the_same_and_refused_where_not() {
 #[test]
 fn what_cannot_go_together_is_refused() {
     let told = refused(|grid| {
-        grid.set(2, "include", "no");
+        grid.set(3, "include", "no");
         grid.set(4, "keep", "").set(5, "keep", "yes").set(5, "include", "no");
     });
     assert_eq!(
