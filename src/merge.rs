@@ -110,6 +110,8 @@ pub use report::{
 };
 pub use resume::Resumed;
 pub use review::acknowledge;
+pub(crate) use rows::rows_hanging;
+pub use rows::{LateRecord, LateRow, LateRows, LeftRows};
 pub use tally::Tally;
 pub(crate) use witness::{LookError, look_for};
 pub use witness::{Witness, WitnessRecord};

@@ -20,6 +20,7 @@ mod counts;
 mod doubt;
 mod guarded;
 mod killed;
+mod late_rows;
 mod left;
 mod moved;
 mod objects;

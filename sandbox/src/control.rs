@@ -1,5 +1,6 @@
 //! What tests order for the calls to come, and what they ask about the past.
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::meddle::screens::{Meanwhile, Meddled, Moment};
@@ -119,11 +120,53 @@ impl Sandbox {
             .collect()
     }
 
+    /// An integration links a row to a lead, whether or not that lead lives.
+    pub fn relink_row(&self, name: &str, guid: &str, lead: u64) {
+        let mut world = self.shared.world();
+        let object = world.objects.iter_mut().find(|object| object.name == name);
+        if let Some(object) = object {
+            objects::relink(object, guid, lead);
+        }
+    }
+
+    /// Somebody changes values of a row at this time.
+    pub fn change_row(&self, name: &str, guid: &str, values: &Value, at: DateTime<Utc>) {
+        let mut world = self.shared.world();
+        let object = world.objects.iter_mut().find(|object| object.name == name);
+        let Some(object) = object else { return };
+        if let Some(row) = object.rows.get_mut(guid) {
+            row.extend(values.as_object().cloned().unwrap_or_default());
+            objects::touch(object, guid, at);
+        }
+    }
+
+    /// Somebody deletes the rows of a lead that have this text in a field.
+    pub fn delete_row(&self, name: &str, lead: u64, field: &str, text: &str) {
+        let mut world = self.shared.world();
+        if let Some(object) = world.objects.iter_mut().find(|object| object.name == name) {
+            let link = object.link_field.clone();
+            object.rows.retain(|_, row| {
+                let is_of =
+                    row.get(&link).is_some_and(|held| objects::text(held) == lead.to_string());
+                let has = row.get(field).is_some_and(|held| objects::text(held) == text);
+                !(is_of && has)
+            });
+        }
+    }
+
     /// From now on every write of this row is skipped with this code and these words.
     pub fn refuse_row(&self, name: &str, guid: &str, code: &str, message: &str) {
         let mut world = self.shared.world();
         if let Some(object) = world.objects.iter_mut().find(|object| object.name == name) {
             object.refused_rows.insert(guid.to_owned(), (code.to_owned(), message.to_owned()));
+        }
+    }
+
+    /// From now on writes of this row are taken again.
+    pub fn take_row(&self, name: &str, guid: &str) {
+        let mut world = self.shared.world();
+        if let Some(object) = world.objects.iter_mut().find(|object| object.name == name) {
+            object.refused_rows.remove(guid);
         }
     }
 

@@ -8,6 +8,7 @@ use super::answer::{Answer, Refused, refused, skipped};
 use super::instance::Shared;
 use super::request::{BATCH, Request};
 use super::world::objects::{CustomObject, GUID, text};
+use super::world::record::shown_time;
 
 pub(super) mod sync;
 
@@ -65,12 +66,19 @@ pub(super) fn query(shared: &Shared, request: &Request, name: &str) -> Result<An
     let more = found.len() > size;
     found.truncate(size);
     let next = found.last().filter(|_| more).map(|(guid, _)| (*guid).clone());
-    let rows = found.iter().zip(0_u64..).map(|((_, row), seq)| {
+    let rows = found.iter().zip(0_u64..).map(|((guid, row), seq)| {
         let is_shown =
             |name: &String| asked.is_empty() || asked.contains(name) || name.as_str() == GUID;
         let mut row: Map<String, Value> =
             (*row).clone().into_iter().filter(|(name, _)| is_shown(name)).collect();
         row.insert("seq".to_owned(), json!(seq));
+        if let Some((made, changed)) = object.times.get(*guid) {
+            for (name, at) in [("createdAt", made), ("updatedAt", changed)] {
+                if is_shown(&name.to_owned()) {
+                    row.insert(name.to_owned(), json!(shown_time(*at)));
+                }
+            }
+        }
         Value::Object(row)
     });
     Ok(Answer::Page { rows: rows.collect(), next, more: more.then_some(true) })

@@ -207,13 +207,22 @@ fn in_words(certificate: &Certificate) -> String {
     let at = certificate.afterwards.marketo_at.as_deref();
     let at = at.map(|at| format!(" (last looked for at {at})")).unwrap_or_default();
     let seen = format!("Marketo's own record: {}{at}", marketo.join(", "));
+    let late = certificate.afterwards.late_rows.as_ref();
+    let late = late.filter(|late| late.moved + late.left > 0).map(|late| {
+        format!(
+            "{} of custom objects came to merged records late: {} linked to the survivors, {} left behind\n",
+            counted(late.moved + late.left, "row"),
+            late.moved,
+            late.left
+        )
+    });
     let unknown = if certificate.left_alone_known {
         ""
     } else {
         "which groups it left alone is not known: a version before this one carried it out\n"
     };
     format!(
-        "run {} of {}: {} merged, {} removed, {} left alone, {} failed\n{unknown}{}fields: {}\n{opt_outs}\n{seen}\nseal {}\n",
+        "run {} of {}: {} merged, {} removed, {} left alone, {} failed\n{unknown}{}fields: {}\n{opt_outs}\n{seen}\n{}seal {}\n",
         certificate.run,
         certificate.instance,
         counted(totals.merged, "group"),
@@ -222,6 +231,7 @@ fn in_words(certificate: &Certificate) -> String {
         totals.failed,
         approved.unwrap_or_default(),
         verdicts.join(", "),
+        late.unwrap_or_default(),
         certificate.chain.seal
     )
 }

@@ -11,7 +11,7 @@ use crate::cache::Cache;
 use crate::config::Config;
 use crate::dedupe::{Policy, ReviewPolicy, Risk};
 use crate::marketo::Client;
-use crate::merge::{Hold, Merge, Settings};
+use crate::merge::{Hold, LateRows, Merge, Settings};
 use crate::report::Filter;
 
 mod chosen;
@@ -33,7 +33,8 @@ mod steps;
     after_help = "Examples:\n  mkto-audit merge                       show what would be merged, and keep it as a plan\n  \
     mkto-audit merge --plan ID --confirm   carry out exactly that plan\n  \
     mkto-audit merge --confirm --limit 5   plan afresh, and merge the five largest groups\n  \
-    mkto-audit merge --from-file a.txt     only the groups of the addresses in a file\n\n\
+    mkto-audit merge --from-file a.txt     only the groups of the addresses in a file\n  \
+    mkto-audit merge --look-after --confirm   merge nothing, and look after the merges of the last day\n\n\
     A merge cannot be undone. Before each one the losing leads are kept whole in the ledger. On a terminal, --confirm \
     without --plan asks for the number of records that will vanish; in a script or a pipe it does not ask."
 )]
@@ -44,6 +45,10 @@ pub(super) struct MergeArgs {
     /// Change nothing at Marketo; the same as leaving --confirm out
     #[arg(long, conflicts_with = "confirm")]
     dry_run: bool,
+    /// Merge nothing: settle what earlier runs left open, and look after the merges of the last day
+    /// (opt-outs and rows of custom objects that came late)
+    #[arg(long, requires = "confirm", conflicts_with_all = NOT_LOOKING_AFTER)]
+    look_after: bool,
     /// Do not ask on a terminal how many records will vanish
     #[arg(long, requires = "confirm")]
     yes: bool,
@@ -91,6 +96,25 @@ const NOT_WITH_A_PLAN: [&str; 11] = {
     ]
 };
 
+/// Where nothing is merged there is nothing to choose.
+const NOT_LOOKING_AFTER: [&str; 12] = {
+    let [cause, min_size, since, domain, email, from_file] = FLAGS;
+    [
+        cause,
+        min_size,
+        since,
+        domain,
+        email,
+        from_file,
+        "risk",
+        "limit",
+        "plan",
+        "include_shared",
+        "merge_in_crm",
+        "across_partitions",
+    ]
+};
+
 /// Groups that are left alone unless asked for.
 #[derive(Debug, Args)]
 struct Allowed {
@@ -117,7 +141,7 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
     let filter = args.filter.read(context)?;
     match &args.plan {
         Some(id) if !args.confirm => return kept::show(context, id, args.json),
-        None if args.confirm => refuse_unreviewed(context)?,
+        None if args.confirm && !args.look_after => refuse_unreviewed(context)?,
         _ => {}
     }
     if args.confirm {
@@ -126,7 +150,7 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
     let instance = context.config.instance_name();
     let client = context.client()?;
     let mut cache = context.cache()?;
-    if args.plan.is_none() {
+    if args.plan.is_none() && !args.look_after {
         refuse_unfinished(&cache)?;
     }
     let mut ledger = ledger::open(context, args.confirm, client.clock()).await?;
@@ -151,6 +175,7 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
     let most = context.config.merge.max_groups;
     let asked = Asked {
         carries_out: args.confirm,
+        looks_after: args.look_after,
         asks: args.confirm && args.plan.is_none() && !args.yes,
         filter,
         risk: args.risk,
@@ -158,10 +183,9 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
         digest: args.digest.clone(),
         json: args.json,
     };
-    Box::pin(
-        Steps { context, asked, client: &client, merge, follow, digest: None }.run(kept, wanted),
-    )
-    .await
+    let (digest, late_rows) = (None, LateRows::default());
+    let steps = Steps { context, asked, client: &client, merge, follow, digest, late_rows };
+    Box::pin(steps.run(kept, wanted)).await
 }
 
 /// With `review.policy = "always"` nothing is merged that nobody approved.

@@ -34,6 +34,7 @@ const LEDGER: Kind = Kind {
         include_str!("0013_probe.sql"),
         include_str!("0014_left_alone.sql"),
         include_str!("0015_lasting_words.sql"),
+        include_str!("0016_late_rows.sql"),
     ],
     exclusive: true,
     busy: WAIT,

@@ -24,6 +24,8 @@ pub enum WitnessKind {
     Log,
     /// The lists and programs of the survivors.
     Members,
+    /// Rows of custom objects that hang on the leads that are gone.
+    Rows,
 }
 
 impl WitnessKind {
@@ -32,6 +34,7 @@ impl WitnessKind {
         match self {
             Self::Log => "log",
             Self::Members => "members",
+            Self::Rows => "rows",
         }
     }
 }

@@ -14,6 +14,7 @@ use super::error::Error;
 use super::hold::{Hold, Holds};
 use super::measured::{instance_profile, take_measured};
 use super::memberships::Memberships;
+use super::rows::{Done, LateRows};
 use super::sums::log::SumLog;
 use crate::cancel::unless_stopped;
 use crate::dedupe::{FieldFact, FieldFacts, KeySpec};
@@ -71,6 +72,10 @@ pub struct Merge<'a, M> {
     pub(super) not_shown_alarm: Option<String>,
     /// Whether the calls that are being settled are an earlier run's.
     pub(super) resuming: bool,
+    /// Rows of custom objects that came to merged leads late.
+    pub(super) late_rows: LateRows,
+    /// Merges of whose leads no rows were looked for since they were settled.
+    pub(super) rows_to_see: Vec<Done>,
     /// Who runs it, for the ledger.
     pub(super) by: Option<String>,
 }
@@ -177,6 +182,8 @@ impl<'a, M: MergeClient> Merge<'a, M> {
             not_shown: BTreeMap::new(),
             not_shown_alarm: None,
             resuming: false,
+            late_rows: LateRows::default(),
+            rows_to_see: Vec::new(),
             by,
         })
     }

@@ -22,7 +22,6 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::leads::members;
 use crate::dedupe::{LeadRows, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::marketo::{self, BATCH, CustomObjectType, ReadCustomObjects, Schema};
@@ -30,14 +29,16 @@ use crate::marketo::{self, BATCH, CustomObjectType, ReadCustomObjects, Schema};
 mod asked;
 mod classify;
 mod found;
+mod hanging;
 mod words;
 
 use asked::Asked;
 use classify::{Link, classify};
-pub(super) use found::{GroupRows, RowMove};
+pub(super) use found::{Family, GroupRows, RowMove};
 use found::{Row, of_group};
-use words::{cannot_be_asked, cannot_be_read, fixed_by, has_rows, not_said};
-pub(super) use words::{mend, said};
+pub(super) use hanging::Hanging;
+pub(super) use words::{after_the_merge, fixed_by, mend, said};
+use words::{cannot_be_asked, cannot_be_read, has_rows, not_said};
 
 /// For how long the list of custom objects stands: somebody may approve another one during a long
 /// run.
@@ -84,6 +85,18 @@ impl Relations {
         &mut self,
         marketo: &impl ReadCustomObjects,
         groups: &[&PlannedGroup],
+        live: &BTreeMap<LeadId, Lead>,
+        is_asked: impl Fn(&str) -> bool,
+    ) -> Result<Found, marketo::Error> {
+        let families: Vec<Family<'_>> = groups.iter().map(|group| Family::of(group)).collect();
+        self.find_in(marketo, &families, live, is_asked).await
+    }
+
+    /// The same of leads that belong together, by the one that stays.
+    pub(super) async fn find_in(
+        &mut self,
+        marketo: &impl ReadCustomObjects,
+        groups: &[Family<'_>],
         live: &BTreeMap<LeadId, Lead>,
         is_asked: impl Fn(&str) -> bool,
     ) -> Result<Found, marketo::Error> {
@@ -177,13 +190,13 @@ impl Relations {
         &mut self,
         marketo: &impl ReadCustomObjects,
         object: &CustomObjectType,
-        groups: &[&PlannedGroup],
+        groups: &[Family<'_>],
         found: &mut Found,
     ) -> Result<(), marketo::Error> {
         let link = object.link_field.as_str();
         let key: Vec<String> =
             object.dedupe_fields.iter().filter(|field| *field != link).cloned().collect();
-        let ids: BTreeSet<LeadId> = groups.iter().flat_map(|group| members(group)).collect();
+        let ids: BTreeSet<LeadId> = groups.iter().flat_map(Family::members).collect();
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let read = match read_rows(marketo, object, &ids, &key).await? {
             Ok(read) => read,
@@ -200,7 +213,7 @@ impl Relations {
             }
             // It hangs on any of the leads that were asked for with it.
             let may_be =
-                |group: &&&PlannedGroup| members(group).any(|id| chunk.contains(&id.to_string()));
+                |group: &&Family<'_>| group.members().any(|id| chunk.contains(&id.to_string()));
             for group in groups.iter().filter(may_be) {
                 stay(&object.name, None, 1, &not_said(object), group.winner, found);
             }
@@ -209,7 +222,7 @@ impl Relations {
         let moves = groups.iter().any(|group| group.losers.iter().any(has_rows));
         let fixed = if moves { self.why_fixed(marketo, object).await? } else { None };
         for group in groups {
-            let of_group = of_group(object, group, &by_lead, fixed.as_deref());
+            let of_group = of_group(object, *group, &by_lead, fixed.as_deref());
             found.entry(group.winner).or_default().join(of_group);
             let too_many = group.losers.iter().filter(|id| read.too_much.contains(&id.to_string()));
             for lead in too_many {
@@ -256,7 +269,7 @@ fn stay(
 }
 
 /// Something that may concern every group.
-fn stay_everywhere(object: &str, why: &str, groups: &[&PlannedGroup], found: &mut Found) {
+fn stay_everywhere(object: &str, why: &str, groups: &[Family<'_>], found: &mut Found) {
     for group in groups {
         stay(object, None, 0, why, group.winner, found);
     }
@@ -267,7 +280,7 @@ async fn by_value(
     marketo: &impl ReadCustomObjects,
     object: &CustomObjectType,
     field: &str,
-    groups: &[&PlannedGroup],
+    groups: &[Family<'_>],
     mut asked: Asked,
     found: &mut Found,
 ) -> Result<(), marketo::Error> {

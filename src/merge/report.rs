@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::brakes::Brake;
 use super::error::Error;
+use super::rows::LateRows;
 use crate::dedupe::{Dropped, FieldChange, LeftOut, PlannedGroup, Risk};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{LeftAlone, RunId};
@@ -304,6 +305,8 @@ pub struct Report {
     pub stopped: Option<Stopped>,
     /// Why it is not known whether opt-outs came while its merges ran.
     pub unwatched: Option<Unwatched>,
+    /// Rows of custom objects that others wrote for merged records after the last look.
+    pub late_rows: LateRows,
     /// Its number in the ledger; none where nothing was to be carried out.
     pub run: Option<RunId>,
 }

@@ -12,6 +12,7 @@ use super::fresh::most;
 use super::kept_plan::plan_of_run;
 use super::outcome::in_words;
 use super::report::{Unwatched, Watch};
+use super::rows::{LOOKED_FOR, LateRows};
 use super::settle::{Finding, Log, Made, Pending, Settled, done_by};
 use super::timing::LOG_LAG;
 use super::witness::BY_NEXT_RUN;
@@ -49,6 +50,8 @@ pub struct Resumed {
     pub kept: Vec<String>,
     /// Why it is not known whether opt-outs came while merges of earlier runs ran.
     pub unwatched: Option<Unwatched>,
+    /// Rows of custom objects that others wrote for records which the runs of the last day merged.
+    pub late_rows: LateRows,
     /// What earlier runs lost and nobody has put right.
     pub findings: Vec<(ledger::FindingId, ledger::Finding)>,
 }
@@ -115,8 +118,10 @@ impl<M: MergeClient> Merge<'_, M> {
             resumed.unwatched = self.look_after_earlier_merges().await?;
             resumed.alarms.extend(self.see_earlier_witness().await?);
             self.see_members(Some((self.now)() - BY_NEXT_RUN)).await?;
+            self.see_late_rows(Some((self.now)() - LOOKED_FOR)).await?;
             resumed.findings = self.review_findings().await?;
         }
+        resumed.late_rows = std::mem::take(&mut self.late_rows);
         Ok(resumed)
     }
 

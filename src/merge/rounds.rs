@@ -74,7 +74,9 @@ impl<M: MergeClient> Merge<'_, M> {
         let ended = plan.groups.iter().filter_map(|group| endings.get(&group.winner).cloned());
         let mut groups: Vec<GroupReport> = ended.chain(left_out).collect();
         groups.sort_by(|a, b| a.key.cmp(&b.key));
-        let mut report = Report { groups, stopped, unwatched: late.unwatched(), run: begun };
+        let late_rows = std::mem::take(&mut self.late_rows);
+        let mut report =
+            Report { groups, stopped, unwatched: late.unwatched(), late_rows, run: begun };
         if !plan.groups.is_empty()
             && let Err(error) = self.keep_run_end(plan, &report)
         {
@@ -121,6 +123,7 @@ impl<M: MergeClient> Merge<'_, M> {
             self.describe_again_when_old().await?;
             self.see_late_consent(run, false).await?;
             self.see_witness(run, false).await?;
+            self.see_rows_of_settled().await?;
             if run.stopped.is_some() {
                 return Ok(());
             }
@@ -355,6 +358,7 @@ impl<M: MergeClient> Merge<'_, M> {
             Ok(()) => self.see_members(run.begun_at).await,
             Err(error) => Err(error),
         };
+        let seen = seen.and(self.see_late_rows(run.begun_at).await);
         let given_back = self.give_back_all(run).await;
         let looked_after = carried.and(late);
         let is_done = run.late.has_merges() && run.late.is_done();

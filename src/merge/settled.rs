@@ -15,6 +15,7 @@ use super::error::Error;
 use super::look::Look;
 use super::proof::proof_of;
 use super::report::{Difference, Fate, Stopped, Surprise, Watch};
+use super::rows::Done;
 use super::run::Run;
 use super::settle::{Conclusion, Finding, Log, Made, Pending, Settled};
 use crate::dedupe::FieldFacts;
@@ -200,6 +201,7 @@ impl<M: MergeClient> Merge<'_, M> {
         let winners: Vec<LeadId> = found.iter().map(|one| one.pending.group.winner).collect();
         self.holds.known(winners.iter().copied());
         self.holds.release(winners).await;
+        self.rows_to_see.extend(found.iter().filter_map(Done::of));
         settled.append(&mut found);
         Ok(())
     }

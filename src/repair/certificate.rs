@@ -26,7 +26,7 @@ mod kept;
 pub mod page;
 mod rate;
 
-pub use afterwards::{Afterwards, GroupAfterwards, Look, LookedAt};
+pub use afterwards::{Afterwards, GroupAfterwards, GroupLate, LateTotals, Look, LookedAt};
 pub use counted::Counted;
 pub use kept::{Later, NotKept, kept_and_later};
 pub use rate::{Rate, SourceRate};

@@ -204,11 +204,17 @@ fn what_a_killed_run_did_not_look_for_is_looked_for_on_request_and_then_never_ag
     assert_eq!(after["afterwards"]["marketo"]["seen"], 2, "{after:#}");
     assert_eq!(after["afterwards"]["members"]["carried"], 2, "{after:#}");
     assert_eq!(before["group"], after["group"]);
-    let calls = instance.sandbox.calls();
+    let but_rows = |instance: &Instance| {
+        let mut calls = instance.sandbox.calls();
+        calls.retain(|call, _| call.contains("/activities") || call.contains("ship.json"));
+        calls
+    };
+    let calls = but_rows(&instance);
+    assert!(!calls.is_empty());
     let again = look_again(&instance).expect_code(0);
-    assert!(again.stderr.contains("nothing of this run is left"), "{}", again.picture());
+    assert!(again.stderr.contains("nothing else of this run is left"), "{}", again.picture());
     assert_eq!(again.json(), after);
-    assert_eq!(instance.sandbox.calls(), calls, "Marketo is not asked");
+    assert_eq!(but_rows(&instance), calls, "Marketo is asked for late rows alone");
 }
 
 #[test]

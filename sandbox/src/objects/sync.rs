@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{find, of_the_crm, text};
 use crate::answer::{Answer, Refused, refused, skipped};
+use crate::clock::now;
 use crate::instance::Shared;
 use crate::request::Request;
 use crate::world::World;
@@ -98,6 +99,7 @@ fn write(world: &mut World, place: usize, row: &Map<String, Value>, mode: Mode) 
                 object.rows.remove(&other);
             }
             object.rows.insert(guid.clone(), after);
+            objects::touch(object, guid, now());
             json!({"status": "updated", GUID: guid})
         }
         None => {

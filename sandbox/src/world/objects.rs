@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::World;
+use crate::clock::now;
 use crate::options::Knobs;
 use crate::schema;
 
@@ -81,6 +83,8 @@ pub(crate) struct CustomObject {
     pub(crate) rows: BTreeMap<String, Map<String, Value>>,
     /// The lead on which a row hangs that is linked by another value than the id.
     pub(crate) owners: BTreeMap<String, u64>,
+    /// When each row was made, and when it was changed last.
+    pub(crate) times: BTreeMap<String, (DateTime<Utc>, DateTime<Utc>)>,
     /// Code and words with which writing a row is skipped.
     pub(crate) refused_rows: BTreeMap<String, (String, String)>,
     /// The highest number that a GUID was made of.
@@ -93,6 +97,7 @@ pub(crate) fn put_object(objects: &mut Vec<CustomObject>, mut object: CustomObje
         Some(known) => {
             object.rows = std::mem::take(&mut known.rows);
             object.owners = std::mem::take(&mut known.owners);
+            object.times = std::mem::take(&mut known.times);
             object.last = known.last;
             *known = object;
         }
@@ -136,7 +141,22 @@ pub(crate) fn add_row(object: &mut CustomObject, mut row: Map<String, Value>) ->
     let guid = format!("{:08x}-0000-4000-8000-{:012x}", object.last, object.name.len());
     row.insert(GUID.to_owned(), json!(guid));
     object.rows.insert(guid.clone(), row);
+    touch(object, &guid, now());
     guid
+}
+
+/// A row was made or changed.
+pub(crate) fn touch(object: &mut CustomObject, guid: &str, at: DateTime<Utc>) {
+    object.times.entry(guid.to_owned()).or_insert((at, at)).1 = at;
+}
+
+/// Links a row to a lead, which need not live.
+pub(crate) fn relink(object: &mut CustomObject, guid: &str, lead: u64) {
+    let link = object.link_field.clone();
+    if let Some(row) = object.rows.get_mut(guid) {
+        row.insert(link, json!(lead));
+        touch(object, guid, now());
+    }
 }
 
 /// Hangs a row that was written on a lead, where it is linked by another value than the id.

@@ -4,11 +4,15 @@ use chrono::SecondsFormat;
 
 use crate::cli::{Context, Failure, now};
 use crate::ledger::{Ledger, PastRun, WitnessKind};
+use crate::marketo::Client;
 use crate::merge::{
     LookError, MEMBERS_PART, MembersLearnt, MembersLookedAt, look_for, look_for_members,
-    members_calls_for,
+    members_calls_for, rows_hanging,
 };
 use crate::terminal::counted_of;
+
+/// So many records are named.
+const NAMED: usize = 10;
 
 /// Looks for Marketo's own record of the run's merges, and at the lists and programs of their
 /// survivors, where no look has brought it to an end. Only reads.
@@ -19,11 +23,12 @@ pub(super) async fn again(
 ) -> Result<(), Failure> {
     let unseen = ledger.unwitnessed(WitnessKind::Log, Some(run.id), None)?;
     let open = ledger.unwitnessed(WitnessKind::Members, Some(run.id), None)?;
+    let client = context.client()?;
+    tell_rows(context, &client, ledger, run).await?;
     if unseen.is_empty() && open.is_empty() {
-        context.ui.note("nothing of this run is left to look for; Marketo was not asked");
+        context.ui.note("nothing else of this run is left to look for");
         return Ok(());
     }
-    let client = context.client()?;
     let at = now().to_rfc3339_opts(SecondsFormat::Millis, true);
     let found = context.or_stop(look_for(&client, ledger, &unseen, &at)).await?;
     for contradiction in found.map_err(failure)? {
@@ -52,6 +57,32 @@ pub(super) async fn again(
         all.missing,
         all.gone,
         all.unreadable,
+    ));
+    Ok(())
+}
+
+/// Says whether rows of custom objects hang on merged records of the run: they came late.
+async fn tell_rows(
+    context: &mut Context,
+    client: &Client,
+    ledger: &Ledger,
+    run: &PastRun,
+) -> Result<(), Failure> {
+    let looking = rows_hanging(client, ledger, run.id);
+    let (on, unreadable) = context.or_stop(looking).await?.map_err(failure)?;
+    for why in unreadable {
+        context.ui.note(&format!("NOT KNOWN: whether rows of custom objects came late: {why}"));
+    }
+    if on.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<String> = on.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = if on.len() > NAMED { ", …" } else { "" };
+    context.ui.note(&format!(
+        "rows of custom objects hang on {} of this run ({}{more}); for a day after the merge \
+         `mkto-audit merge --look-after --confirm` links those to the surviving records that can move",
+        counted_of(on.len(), "merged record"),
+        named.join(", "),
     ));
     Ok(())
 }

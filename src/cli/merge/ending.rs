@@ -26,7 +26,12 @@ pub(super) fn tell_ended(
     if let Some(unwatched) = &unwatched {
         ui.note(&unwatched.to_string());
     }
-    let lacks_some = !open.is_empty() || matches!(unwatched, Some(Unwatched::PutOff(_)));
+    for words in report.late_rows.in_words() {
+        ui.note(&words);
+    }
+    let is_left_behind = report.late_rows.left().next().is_some();
+    let is_put_off = matches!(unwatched, Some(Unwatched::PutOff(_)));
+    let lacks_some = !open.is_empty() || is_put_off || is_left_behind;
     match ending(ui, report, confirm) {
         Exit::Done if lacks_some => Exit::Partial,
         exit => exit,

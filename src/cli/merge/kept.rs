@@ -109,6 +109,7 @@ pub(super) fn print(
         tally: &stand.past.tally,
         is_stopped: false,
         run: None,
+        late_rows: None,
         open,
         calls: 0,
         width: ui.terminal_width(),

@@ -40,6 +40,7 @@ pub(super) fn in_words(resumed: &Resumed) -> (Vec<String>, Option<Exit>) {
         resumed.rows_kept.iter().map(|kept| format!("of rows that an earlier run moved: {kept}")),
     );
     said.extend(resumed.unwatched.as_ref().map(ToString::to_string));
+    said.extend(resumed.late_rows.in_words());
     let kept =
         |kept: &String| format!("an earlier run prepared a merge and did not make it: {kept}");
     said.extend(resumed.kept.iter().map(kept));

@@ -9,7 +9,7 @@ use crate::cli::wrap::fitted;
 use crate::cli::{Failure, Ui};
 use crate::dedupe::{Dropped, FieldChange, OPT_OUTS, rows_in_words};
 use crate::ledger::{Finding, FindingId, RunId};
-use crate::merge::{GroupReport, Outcome, PlanState, Report, Tally};
+use crate::merge::{GroupReport, LateRows, Outcome, PlanState, Report, Tally};
 use crate::terminal::{counted_of as counted, harmless, moment};
 
 mod document;
@@ -43,6 +43,8 @@ pub(super) struct Shown<'a> {
     pub(super) tally: &'a Tally,
     pub(super) is_stopped: bool,
     pub(super) run: Option<RunId>,
+    /// Rows of custom objects that came late to records which runs merged.
+    pub(super) late_rows: Option<&'a LateRows>,
     /// What merges lost, or could not be set back, and nobody has put right.
     pub(super) open: &'a [(FindingId, Finding)],
     pub(super) calls: u64,

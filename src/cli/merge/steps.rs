@@ -19,7 +19,7 @@ use crate::cli::{Context, Exit, Failure, now};
 use crate::config::ReviewSettings;
 use crate::dedupe::{Plan, Policy, Risk};
 use crate::marketo::Client;
-use crate::merge::{Confirmed, GroupReport, Merge, PlanState, Report, Stopped, Tally};
+use crate::merge::{Confirmed, GroupReport, LateRows, Merge, PlanState, Report, Stopped, Tally};
 use crate::report::Filter;
 use crate::review::{Rules, Stand, permit, take_up};
 use crate::terminal::counted_of;
@@ -28,6 +28,8 @@ use crate::terminal::counted_of;
 pub(super) struct Asked {
     /// Whether anything is to be merged.
     pub(super) carries_out: bool,
+    /// Whether nothing is to be merged, and only what earlier runs did is looked after.
+    pub(super) looks_after: bool,
     /// Whether a person is asked how many records will vanish.
     pub(super) asks: bool,
     pub(super) filter: Filter,
@@ -48,6 +50,8 @@ pub(super) struct Steps<'a> {
     pub(super) follow: Follow<'a>,
     /// The digest under which a kept plan is carried out.
     pub(super) digest: Option<String>,
+    /// Rows of custom objects that came to records which earlier runs merged.
+    pub(super) late_rows: LateRows,
 }
 
 impl Steps<'_> {
@@ -57,6 +61,9 @@ impl Steps<'_> {
             ControlFlow::Continue(open) => open,
             ControlFlow::Break(exit) => return Ok(exit),
         };
+        if self.asked.looks_after {
+            return self.looked_after(&open_before);
+        }
         // Before a person is asked, and before planning costs calls.
         if self.asked.carries_out
             && let Some(brake) = self.merge.brake().await?
@@ -95,10 +102,38 @@ impl Steps<'_> {
         for words in said {
             self.context.ui.note(&words);
         }
+        self.late_rows = resumed.late_rows;
         Ok(match exit {
             Some(exit) => ControlFlow::Break(exit),
             None => ControlFlow::Continue(resumed.findings),
         })
+    }
+
+    /// Ends a run that merges nothing.
+    fn looked_after(mut self, open: &[Open]) -> Result<Exit, Failure> {
+        let report = Report { late_rows: std::mem::take(&mut self.late_rows), ..Report::default() };
+        let ui = &mut self.context.ui;
+        if self.asked.json {
+            let shown = show::Shown {
+                plan: None,
+                dry_run: false,
+                kept: None,
+                filtered: false,
+                groups: &report,
+                tally: &Tally::default(),
+                is_stopped: false,
+                run: None,
+                late_rows: Some(&report.late_rows),
+                open,
+                calls: self.client.calls_made(),
+                width: None,
+            };
+            shown.print(ui, true)?;
+        } else {
+            ui.print("nothing was merged; what earlier runs did was looked after")?;
+        }
+        let is_left_behind = report.late_rows.left().next().is_some();
+        Ok(if open.is_empty() && !is_left_behind { Exit::Done } else { Exit::Partial })
     }
 
     /// Plans the groups of the cache that were asked for.
@@ -205,6 +240,7 @@ impl Steps<'_> {
             tally: &Tally::of(&report.groups),
             is_stopped: report.stopped.is_some(),
             run: report.run,
+            late_rows: Some(&report.late_rows),
             open: &open,
             calls: client.calls_made(),
             width: ui.terminal_width(),

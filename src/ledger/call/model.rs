@@ -13,6 +13,13 @@ use crate::ledger::state::State;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(pub(in crate::ledger) i64);
 
+#[cfg(test)]
+impl From<u32> for CallId {
+    fn from(number: u32) -> Self {
+        Self(number.into())
+    }
+}
+
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)

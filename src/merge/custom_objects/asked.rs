@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::dedupe::PlannedGroup;
+use super::found::Family;
 use crate::lead::{Lead, LeadId};
-use crate::merge::leads::members;
 
 /// The values that rows of a group would hold, and whose they are.
 #[derive(Debug, Default, PartialEq)]
@@ -25,12 +24,12 @@ impl Asked {
     /// value may hang on a loser that holds it as well, or held it when the row was written.
     pub(super) fn by_field(
         field: &str,
-        groups: &[&PlannedGroup],
+        groups: &[Family<'_>],
         live: &BTreeMap<LeadId, Lead>,
     ) -> Self {
         let mut asked = Self::default();
         for group in groups {
-            let values = members(group).filter_map(|id| live.get(&id)?.value(field));
+            let values = group.members().filter_map(|id| live.get(&id)?.value(field));
             for value in values.filter_map(as_text) {
                 asked.add(&value, group.winner);
             }

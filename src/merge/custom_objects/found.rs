@@ -9,7 +9,24 @@ use super::words::{cannot_move, collides};
 use crate::dedupe::{LeadRows, PlannedGroup};
 use crate::lead::LeadId;
 use crate::marketo::CustomObjectType;
-use crate::merge::leads::members;
+
+/// The lead that stays, or stayed, and those that go into it, or went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::merge) struct Family<'g> {
+    pub(in crate::merge) winner: LeadId,
+    pub(in crate::merge) losers: &'g [LeadId],
+}
+
+impl<'g> Family<'g> {
+    pub(super) fn of(group: &'g PlannedGroup) -> Self {
+        Self { winner: group.winner, losers: &group.losers }
+    }
+
+    /// Their ids, the winner first.
+    pub(super) fn members(&self) -> impl Iterator<Item = LeadId> + use<'g> {
+        std::iter::once(self.winner).chain(self.losers.iter().copied())
+    }
+}
 
 /// A row that is to be linked to the record that stays.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +53,7 @@ pub(in crate::merge) struct GroupRows {
 }
 
 impl GroupRows {
-    pub(super) fn join(&mut self, other: Self) {
+    pub(in crate::merge) fn join(&mut self, other: Self) {
         self.rows.extend(other.rows);
         self.moves.extend(other.moves);
         self.on_winner.extend(other.on_winner);
@@ -78,7 +95,7 @@ impl Row {
 /// another lead.
 pub(super) fn of_group(
     object: &CustomObjectType,
-    group: &PlannedGroup,
+    group: Family<'_>,
     by_lead: &BTreeMap<LeadId, Vec<Row>>,
     fixed: Option<&str>,
 ) -> GroupRows {
@@ -86,13 +103,13 @@ pub(super) fn of_group(
     let of = |lead: LeadId| by_lead.get(&lead).map(Vec::as_slice).unwrap_or_default();
     let has_link_in_key = object.dedupe_fields.contains(&object.link_field);
     let mut times: BTreeMap<&[String], BTreeSet<LeadId>> = BTreeMap::new();
-    for lead in members(group).filter(|_| has_link_in_key) {
+    for lead in group.members().filter(|_| has_link_in_key) {
         for row in of(lead) {
             times.entry(row.key.as_slice()).or_default().insert(lead);
         }
     }
     let is_twice = |row: &Row| times.get(row.key.as_slice()).is_some_and(|leads| leads.len() > 1);
-    for lead in members(group) {
+    for lead in group.members() {
         let rows = of(lead);
         let told = |count: usize, stays: Option<String>| LeadRows {
             object: object.name.clone(),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::asked::{Asked, as_text};
 use super::classify::{Link, classify};
-use super::found::{Row, of_group};
+use super::found::{Family, Row, of_group};
 use super::words::fixed_by;
 use crate::dedupe::{
     FieldFacts, Key, PlannedGroup, Policy, plan_group, rows_that_move, why_rows_stay,
@@ -116,7 +116,8 @@ fn values_of_winners_count_and_those_of_two_groups_keep_both_out() {
         plan("c@example.com", &leads[4..]),
     ];
     let live: BTreeMap<u64, Lead> = leads.into_iter().map(|lead| (lead.id, lead)).collect();
-    let asked = Asked::by_field("account", &groups.iter().collect::<Vec<_>>(), &live);
+    let asked =
+        Asked::by_field("account", &groups.iter().map(Family::of).collect::<Vec<_>>(), &live);
     let winners = |winners: &[u64]| winners.iter().copied().collect::<BTreeSet<u64>>();
     assert_eq!(
         asked.groups,
@@ -138,7 +139,7 @@ fn a_row_that_does_not_say_whose_it_is_may_be_any_ones_that_was_asked_for() {
     ];
     let group = plan("a@example.com", &leads);
     let live = leads.into_iter().map(|lead| (lead.id, lead)).collect();
-    let asked = Asked::by_field("account", &[&group], &live);
+    let asked = Asked::by_field("account", &[Family::of(&group)], &live);
     let chunk: Vec<String> = asked.spellings.iter().cloned().collect();
     let row = |row: Value| row.as_object().unwrap().clone();
     for (row, concerned) in [
@@ -178,7 +179,7 @@ fn classed(
         by_lead.entry(lead).or_default().push(row);
     }
     let group = three();
-    let found = of_group(object, &group, &by_lead, fixed);
+    let found = of_group(object, Family::of(&group), &by_lead, fixed);
     let moving: usize = rows_that_move(&found.rows, &group.losers).values().sum();
     assert_eq!(moving, found.moves.len(), "{found:?}");
     (moving, why_rows_stay(&found.rows, &group.losers))
@@ -225,7 +226,7 @@ fn a_row_without_a_name_of_its_own_cannot_be_moved() {
     let (lead, row) = Row::of(row.as_object().unwrap(), "owner", &["vin".to_owned()]).unwrap();
     let by_lead = BTreeMap::from([(lead, vec![row])]);
     let group = three();
-    let found = of_group(&object("id"), &group, &by_lead, None);
+    let found = of_group(&object("id"), Family::of(&group), &by_lead, None);
     assert!(found.moves.is_empty() && why_rows_stay(&found.rows, &group.losers).is_some());
 }
 

@@ -7,7 +7,10 @@ use crate::marketo::{self, CustomObjectType, ObjectField};
 const REMEDY: &str = "a merge would leave them behind: link or delete them in Marketo first";
 
 /// Why no row of an object can be linked to another lead, from what describe tells of its link.
-pub(super) fn fixed_by(object: &CustomObjectType, link: Option<ObjectField>) -> Option<String> {
+pub(in crate::merge) fn fixed_by(
+    object: &CustomObjectType,
+    link: Option<ObjectField>,
+) -> Option<String> {
     let field = &object.link_field;
     let why = match link {
         None => format!("Marketo does not describe its link `{field}`"),
@@ -22,6 +25,17 @@ pub(super) fn fixed_by(object: &CustomObjectType, link: Option<ObjectField>) -> 
         Some(_) => return None,
     };
     Some(why)
+}
+
+/// What a person may do about rows that a merge has left behind.
+const LEFT_BEHIND: &str = "they hang on a record that was merged: link or delete them in Marketo";
+
+/// Why rows of a loser stay where they are, said after the merge.
+pub(in crate::merge) fn after_the_merge(stays: &str) -> String {
+    match stays.strip_suffix(REMEDY) {
+        Some(why) => format!("{why}{LEFT_BEHIND}"),
+        None => stays.to_owned(),
+    }
 }
 
 fn rows_of(object: &CustomObjectType, lead: LeadId, count: usize) -> String {

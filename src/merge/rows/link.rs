@@ -4,31 +4,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::lead::LeadId;
-use crate::ledger::{CallId, Event, LinkedRow, NewRows, RowEnd, RowPurpose};
-use crate::marketo::{self, BATCH, Outcome, ROWS_LIMIT, Reason, RowLink, SendGate};
+use crate::ledger::{CallId, Event, Ledger, LinkedRow, NewRows, RowEnd, RowPurpose};
+use crate::marketo::{
+    self, BATCH, Clock, LinkRows, Outcome, ROWS_LIMIT, ReadCustomObjects, Reason, RowLink, SendGate,
+};
 use crate::merge::context::{Merge, MergeClient};
 use crate::merge::custom_objects::said;
 use crate::merge::error::Error;
+use crate::merge::hold::Holds;
 use crate::merge::write::{in_flight, refused_event, request_id};
 
 /// The field that every row has.
-pub(super) const GUID: &str = "marketoGUID";
+pub(in crate::merge) const GUID: &str = "marketoGUID";
 
 /// Between two looks at rows of a call that may still be under way.
 const LOOK: Duration = Duration::from_secs(20);
 
 /// Between a call and looking for its rows once more: what is read can lag.
-pub(super) const LAG: Duration = Duration::from_secs(5);
+pub(in crate::merge) const LAG: Duration = Duration::from_secs(5);
 
 /// What a call that was lost did not do.
 const LOST: &str = "the call was lost, and did not reach it";
 
 /// What came of one call that links rows.
-pub(super) enum Linked {
+pub(in crate::merge) enum Linked {
     /// Marketo did it, but for these rows, by their GUIDs, each with the reason.
     Done(BTreeMap<String, String>),
     /// It did not leave: what it rests on had become too old, or the run is to stop.
@@ -41,7 +46,7 @@ pub(super) enum Linked {
 
 /// Where a row is by a look.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Place {
+pub(in crate::merge) enum Place {
     On(Option<LeadId>),
     /// It is not there any more.
     Gone,
@@ -50,15 +55,72 @@ pub(super) enum Place {
 }
 
 /// Rows by their GUIDs, as they compare.
-pub(super) type Places = BTreeMap<String, Place>;
+pub(in crate::merge) type Places = BTreeMap<String, Place>;
 
-pub(super) fn folded(guid: &str) -> String {
+pub(in crate::merge) fn folded(guid: &str) -> String {
     guid.to_lowercase()
 }
 
+/// What such a call takes, whoever makes it: a merge, or a restore.
+pub(in crate::merge) struct RowCalls<'a, M> {
+    pub(in crate::merge) marketo: &'a M,
+    pub(in crate::merge) ledger: &'a mut Ledger,
+    pub(in crate::merge) holds: &'a mut Holds,
+    pub(in crate::merge) clock: Clock,
+    pub(in crate::merge) now: fn() -> DateTime<Utc>,
+    pub(in crate::merge) stop: CancellationToken,
+    /// How long looking may still take once the run is to stop.
+    pub(in crate::merge) grace: Duration,
+}
+
 impl<M: MergeClient> Merge<'_, M> {
+    fn row_calls(&mut self) -> RowCalls<'_, M> {
+        let (grace, stop) = (self.grace(), self.stop.clone());
+        RowCalls {
+            marketo: self.marketo,
+            ledger: self.ledger,
+            holds: &mut self.holds,
+            clock: self.clock,
+            now: self.now,
+            stop,
+            grace,
+        }
+    }
+
     /// Links rows, at most as many as a call takes, and says what became of each.
     pub(super) async fn link_rows(
+        &mut self,
+        gate: &impl SendGate,
+        plan: &str,
+        rows: &NewRows,
+    ) -> Result<Linked, Error> {
+        self.row_calls().link(gate, plan, rows).await
+    }
+
+    /// Looks at a call of an earlier run until it is seen to be done, or must be over.
+    pub(in crate::merge) async fn look_at_rows(
+        &mut self,
+        call: CallId,
+        rows: &NewRows,
+        over_at: Instant,
+    ) -> Result<Option<BTreeMap<String, String>>, Error> {
+        self.row_calls().look_at(call, rows, over_at).await
+    }
+
+    /// Where rows of an object are.
+    pub(super) async fn places(
+        &mut self,
+        object: &str,
+        field: &str,
+        guids: &[String],
+    ) -> Result<Option<Places>, Error> {
+        self.row_calls().places(object, field, guids).await
+    }
+}
+
+impl<M: ReadCustomObjects + LinkRows> RowCalls<'_, M> {
+    /// Links rows, at most as many as a call takes, and says what became of each.
+    pub(in crate::merge) async fn link(
         &mut self,
         gate: &impl SendGate,
         plan: &str,
@@ -86,7 +148,7 @@ impl<M: MergeClient> Merge<'_, M> {
                     .filter(|result| !result.linked)
                     .map(|result| (result.guid, in_words(&result.reasons)))
                     .collect();
-                self.not_moved(call, rows.purpose, &refused)?;
+                self.not_moved(call, &refused)?;
                 self.ledger.record(call, &Event::Accepted { request_id: None }, &self.at())?;
                 self.ledger.record(call, &done(), &self.at())?;
                 return Ok(Linked::Done(refused));
@@ -97,7 +159,7 @@ impl<M: MergeClient> Merge<'_, M> {
             let over_at = in_flight(&error, ROWS_LIMIT, self.clock).over_at();
             let event = Event::Unknown { request_id: request_id(&error), what: error.to_string() };
             self.ledger.record(call, &event, &self.at())?;
-            let Some(refused) = self.look_at_rows(call, rows, over_at).await? else {
+            let Some(refused) = self.look_at(call, rows, over_at).await? else {
                 return Ok(Linked::Open);
             };
             self.holds.known(leads);
@@ -121,7 +183,7 @@ impl<M: MergeClient> Merge<'_, M> {
 
     /// Looks until an unclear call is seen to be done, or must be over, then says which rows it did
     /// not link. None where the run is to stop: the call stays open, and the next run looks.
-    pub(in crate::merge) async fn look_at_rows(
+    pub(in crate::merge) async fn look_at(
         &mut self,
         call: CallId,
         rows: &NewRows,
@@ -155,7 +217,7 @@ impl<M: MergeClient> Merge<'_, M> {
                 } else {
                     done()
                 };
-                self.not_moved(call, rows.purpose, &refused)?;
+                self.not_moved(call, &refused)?;
                 self.ledger.record(call, &event, &self.at())?;
                 return Ok(Some(refused));
             }
@@ -168,15 +230,7 @@ impl<M: MergeClient> Merge<'_, M> {
     }
 
     /// Marketo did not move these rows: nothing of them is to be given back.
-    fn not_moved(
-        &mut self,
-        call: CallId,
-        purpose: RowPurpose,
-        refused: &BTreeMap<String, String>,
-    ) -> Result<(), Error> {
-        if purpose != RowPurpose::Move {
-            return Ok(());
-        }
+    fn not_moved(&mut self, call: CallId, refused: &BTreeMap<String, String>) -> Result<(), Error> {
         for (guid, why) in refused {
             let guid = std::slice::from_ref(guid);
             self.ledger.end_rows(call, guid, (RowEnd::NotMoved, why), &self.at())?;
@@ -186,7 +240,7 @@ impl<M: MergeClient> Merge<'_, M> {
 
     /// Where rows of an object are. A row is gone when two reads miss it. None where the run is to
     /// stop and has no time left.
-    pub(super) async fn places(
+    pub(in crate::merge) async fn places(
         &mut self,
         object: &str,
         field: &str,
@@ -221,10 +275,37 @@ impl<M: MergeClient> Merge<'_, M> {
         }
         Ok(Some(places))
     }
+
+    /// Reads until it is done, or until the run is to stop and has no time left.
+    async fn within_grace<T>(&self, reading: impl Future<Output = T>) -> Option<T> {
+        in_time(&self.stop, self.grace, reading).await
+    }
+
+    /// The time for the ledger.
+    fn at(&self) -> String {
+        (self.now)().to_rfc3339_opts(SecondsFormat::Millis, true)
+    }
+}
+
+/// Reads until it is done, or until the run is to stop and has no time left.
+pub(super) async fn in_time<T>(
+    stop: &CancellationToken,
+    grace: Duration,
+    reading: impl Future<Output = T>,
+) -> Option<T> {
+    let out_of_time = async {
+        stop.cancelled().await;
+        tokio::time::sleep(grace).await;
+    };
+    tokio::select! {
+        biased;
+        read = reading => Some(read),
+        () = out_of_time => None,
+    }
 }
 
 /// The lead that a link names, as a number or as text.
-fn lead_of(value: &Value) -> Option<LeadId> {
+pub(in crate::merge) fn lead_of(value: &Value) -> Option<LeadId> {
     match value {
         Value::String(text) => text.trim().parse().ok(),
         other => other.as_u64(),

@@ -15,10 +15,15 @@ use super::counted::Counted;
 use crate::ledger::WitnessLook;
 use crate::merge::{MembersRecord, WitnessRecord};
 
+mod rows;
+
+use rows::Late;
+pub use rows::{GroupLate, LateTotals};
+
 /// A look at merges of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Look {
-    /// `log` or `members`.
+    /// `log`, `members` or `rows`.
     pub kind: String,
     /// When.
     pub at: String,
@@ -56,6 +61,9 @@ pub struct Afterwards {
     pub lists: Vec<Counted>,
     /// Programs, over all groups.
     pub programs: Vec<Counted>,
+    /// Rows of custom objects that came to merged records late; none where nobody looked for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_rows: Option<LateTotals>,
     /// The merged groups, in the order of the certificate.
     pub group: Vec<GroupAfterwards>,
 }
@@ -82,6 +90,9 @@ pub struct GroupAfterwards {
     pub lists: Vec<Counted>,
     /// The programs of its records.
     pub programs: Vec<Counted>,
+    /// Rows of custom objects that came to its merged records late; none where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_rows: Option<GroupLate>,
 }
 
 /// What nobody has looked for.
@@ -124,10 +135,12 @@ pub(super) fn afterwards_of(groups: &[CertifiedGroup], looks: &[Look]) -> Afterw
         members_at: last("members").map(|look| look.at.clone()),
         ..Afterwards::default()
     };
-    let latest = Latest::of(looks);
+    let (latest, late) = (Latest::of(looks), Late::of(looks));
+    all.late_rows = late.totals(looks);
     let (mut lists, mut programs) = (BTreeMap::new(), BTreeMap::new());
     for group in groups.iter().filter(|group| !group.calls.is_empty()) {
-        let of = latest.of_group(group);
+        let late_rows = late.of_calls(&group.calls);
+        let of = GroupAfterwards { late_rows, ..latest.of_group(group) };
         *all.marketo.entry(of.marketo.clone()).or_default() += 1;
         *all.members.entry(of.members.clone()).or_default() += 1;
         add_all(&mut lists, &of.lists);
@@ -207,6 +220,7 @@ impl<'a> Latest<'a> {
             not_known: joined.not_known().into_iter().collect(),
             lists: lists(&joined),
             programs: programs(&joined),
+            late_rows: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-use super::{Certificate, CertifiedGroup, Counted, GroupAfterwards};
+use super::{Certificate, CertifiedGroup, Counted, GroupAfterwards, GroupLate};
 use crate::lead::LeadId;
 use crate::repair::{Written, WrittenField};
 use crate::table::harmless;
@@ -100,6 +100,7 @@ fn rows(group: &CertifiedGroup, seen: Option<&GroupAfterwards>) -> Vec<[String; 
         "not_known".clone_into(verdict);
         members.push(row);
     }
+    members.extend(seen.iter().filter_map(|seen| seen.late_rows.as_ref()).flat_map(late_rows));
     let written = group.written.iter().flat_map(written);
     let written: Vec<[String; 5]> = written.collect();
     if group.fields.is_empty() && members.is_empty() && written.is_empty() {
@@ -118,6 +119,23 @@ fn rows(group: &CertifiedGroup, seen: Option<&GroupAfterwards>) -> Vec<[String; 
         ]
     };
     group.fields.iter().map(row).chain(written).chain(members).collect()
+}
+
+/// A row of the table for each row of a custom object that came late and was linked, and for those
+/// that were left behind.
+fn late_rows(late: &GroupLate) -> Vec<[String; 5]> {
+    let row = |object: &str, before: u64, after: String, verdict: &str| {
+        let name = harmless(&format!("rows of {object}")).into_owned();
+        [name, before.to_string(), String::new(), after, verdict.to_owned()]
+    };
+    let moved = late
+        .moved
+        .iter()
+        .map(|one| row(&one.object, one.from, one.to.to_string(), "came_late_and_moved"));
+    let left = late.left.iter().map(|rows| {
+        row(&rows.object, rows.lead, harmless(&rows.why).into_owned(), "came_late_and_left")
+    });
+    moved.chain(left).collect()
 }
 
 /// A row a value that was written for a merge that was not made.

@@ -13,7 +13,9 @@ use super::{EachGroup, Shown};
 use crate::dedupe::{Dropped, FieldChange, Risk};
 use crate::lead::LeadId;
 use crate::ledger::{Finding, FindingId, RunId};
-use crate::merge::{Difference, GroupReport, Outcome, PlanState, Said};
+use crate::merge::{
+    Difference, GroupReport, LateRow, LateRows, LeftRows, Outcome, PlanState, Said,
+};
 
 /// The document of `--json`, as the contract has it.
 #[derive(Debug, Serialize)]
@@ -38,8 +40,32 @@ pub(super) struct Document<'a> {
     calls: u64,
     complete: bool,
     group: Groups<'a>,
+    /// Rows of custom objects that came to merged records after the last look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    late_rows: Option<LateDocument<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     open: Vec<OpenDocument<'a>>,
+}
+
+/// What became of such rows.
+#[derive(Debug, Serialize)]
+pub(in crate::cli::merge) struct LateDocument<'a> {
+    /// Linked to the records that stayed, and seen there.
+    moved: Vec<&'a LateRow>,
+    /// Still on the merged records, each with the reason.
+    left: Vec<&'a LeftRows>,
+    /// Why it is not known whether there are others.
+    not_known: Vec<&'a str>,
+}
+
+impl<'a> LateDocument<'a> {
+    pub(in crate::cli::merge) fn of(rows: &'a LateRows) -> Option<Self> {
+        (!rows.is_empty()).then(|| Self {
+            moved: rows.moved().collect(),
+            left: rows.left().collect(),
+            not_known: rows.unreadable().into_iter().collect(),
+        })
+    }
 }
 
 impl<'a> Document<'a> {
@@ -60,6 +86,7 @@ impl<'a> Document<'a> {
             calls: shown.calls,
             complete: !shown.is_stopped && !matches!(shown.kept, Some(PlanState::Begun(_))),
             group: Groups(shown.groups),
+            late_rows: shown.late_rows.and_then(LateDocument::of),
             open: shown.open.iter().map(OpenDocument::of).collect(),
         }
     }

@@ -1,7 +1,9 @@
 //! The parts of the page about what was seen afterwards, and about the rate by source.
 
 use crate::dedupe::Cause;
-use crate::repair::certificate::{Afterwards, Certificate, Counted, GroupAfterwards, Rate};
+use crate::repair::certificate::{
+    Afterwards, Certificate, Counted, GroupAfterwards, GroupLate, Rate,
+};
 use crate::terminal::{count, counted, moment};
 
 /// A list or a program.
@@ -39,6 +41,13 @@ pub(super) fn warnings(certificate: &Certificate) -> Vec<String> {
         warnings.push(format!(
             "{} of which the survivor lacked a list, a program or a success when it was last looked at: they are named below.",
             counted(missing, "group")
+        ));
+    }
+    let left = all.late_rows.as_ref().map(|late| late.left).unwrap_or_default();
+    if left > 0 {
+        warnings.push(format!(
+            "{} of custom objects left behind on merged records, where others wrote them after the last look: they are named below.",
+            counted(left, "row")
         ));
     }
     warnings
@@ -201,7 +210,24 @@ pub(super) fn lines(group: &GroupAfterwards) -> Vec<String> {
     if !group.not_known.is_empty() {
         lines.push(format!("Not known: {}.", group.not_known.join("; ")));
     }
+    lines.extend(group.late_rows.iter().flat_map(late_rows));
     lines
+}
+
+/// Rows that others wrote for a merged record after the last look.
+fn late_rows(late: &GroupLate) -> Vec<String> {
+    let moved = late.moved.iter().map(|row| {
+        format!(
+            "Came late: a row of {} on {}, linked to {} ({}).",
+            row.object, row.from, row.to, row.guid
+        )
+    });
+    let left = late.left.iter().map(|rows| {
+        let count = counted(rows.count as u64, "row");
+        format!("LEFT BEHIND: {count} of {} on {}: {}.", rows.object, rows.lead, rows.why)
+    });
+    let not_known = late.not_known.iter().map(|why| format!("Late rows not known: {why}."));
+    moved.chain(left).chain(not_known).collect()
 }
 
 /// A time as a person reads it; as it is where it is none.
