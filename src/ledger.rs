@@ -59,7 +59,7 @@ pub use plans::{GroupBody, GroupRow, LeftRow, PlanHead};
 pub use probes::{KeptProfile, OpenPerson, ProbeId, ProbeMergeId, ProbePersonId};
 pub use proof::Proof;
 pub use restored::{MakingId, NewMaking, OpenMaking, RestoreEnd, RestoredLead};
-pub use rows::{LinkedRow, MovedRow, NewRows, RowEnd, RowPurpose};
+pub use rows::{LinkedRow, MovedRow, NewRows, RowEnd, RowPurpose, RowThatLeft};
 pub use runs::{MergedLead, NewRun, PastRun, RunId, RunKind};
 pub use state::{Event, IllegalEvent, State};
 pub use unfinished::Unfinished;

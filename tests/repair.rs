@@ -9,5 +9,6 @@ mod left_alone;
 mod map;
 mod members;
 mod restore;
+mod rows;
 mod whole;
 mod witness;

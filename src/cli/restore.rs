@@ -9,8 +9,8 @@ use crate::lead::LeadId;
 use crate::ledger::RunId;
 use crate::merge::Hold;
 use crate::merge::restore::{
-    ConfirmedRestore, Loss, Restore, RestoreReport, RestoreSettings, RestoredReport, SETS_OFF,
-    Status, Which, losses,
+    ConfirmedRestore, Loss, ROWS_SET_OFF, Restore, RestoreReport, RestoreSettings, RestoredReport,
+    SETS_OFF, Status, Which, losses,
 };
 use crate::terminal::{counted_of, one_line};
 
@@ -171,6 +171,9 @@ fn lines(one: &RestoredReport) -> Vec<String> {
             lines.push(format!("        {}: {}", one_line(name), shown(value)));
         }
     }
+    for (object, count) in &one.rows {
+        lines.push(format!("    {} of {}", counted_of(*count, "row"), one_line(object)));
+    }
     if let Some(winner) = &one.winner {
         let id = winner.id;
         lines.push(format!("  record {id}, which took it:"));
@@ -229,6 +232,9 @@ fn end(context: &mut Context, args: &RestoreArgs, report: RestoreReport) -> Resu
         }
     } else {
         context.ui.note(&format!("making a record anew sets off {SETS_OFF}"));
+        if report.restored.iter().any(|one| !one.rows.is_empty()) {
+            context.ui.note(ROWS_SET_OFF);
+        }
         context.ui.note(&format!(
             "{} would be made good, {} left alone; nothing was changed: add --confirm to do it",
             record(count(Status::WouldRestore)),

@@ -3,11 +3,14 @@
 //!
 //! Never: forgets a row that may have been moved for a merge which was not made.
 
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::backup::json;
 use super::call::insert_call;
-use super::{CallId, CallKind, Error, Ledger, NewCall, Purpose};
+use super::{Call, CallId, CallKind, Error, Ledger, NewCall, Purpose};
 use crate::lead::LeadId;
 
 /// Why rows are linked to another lead.
@@ -75,6 +78,23 @@ pub struct MovedRow {
     pub field: String,
     /// The row.
     pub row: LinkedRow,
+}
+
+/// A row that went with a lead which was merged away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowThatLeft {
+    /// The plan of the call that linked it.
+    pub plan: String,
+    /// The object's API name.
+    pub object: String,
+    /// The field that holds the link.
+    pub field: String,
+    /// Marketo's own id of the row.
+    pub guid: String,
+    /// The lead that it was linked to.
+    pub to: LeadId,
+    /// When a call of this program last changed it, by this machine's clock.
+    pub touched_at: DateTime<Utc>,
 }
 
 /// Why a row needs nothing more.
@@ -177,15 +197,50 @@ impl Ledger {
         self.moved(&sql, params![winners.map(|winners| json(&winners)).transpose()?])
     }
 
-    /// The rows that hung on a lead which this program merged away, and that went along.
-    pub fn rows_that_left(&self, lead: LeadId) -> Result<Vec<MovedRow>, Error> {
-        let sql = format!(
-            "{MOVED} AND purpose = 'move' AND was = ?1
-                 AND EXISTS (SELECT 1 FROM row_end WHERE row_end.call = row_link.call
-                     AND row_end.guid = row_link.guid AND how = 'merged')
-             ORDER BY row_link.call, place"
-        );
-        self.moved(&sql, params![lead.cast_signed()])
+    /// The rows that hung on a lead which this program merged away, and that it linked to another
+    /// one: before the merge, or afterwards where they came late. Each once, where it was put last.
+    pub fn rows_that_left(&self, lead: LeadId) -> Result<Vec<RowThatLeft>, Error> {
+        type Found = (String, String, String, String, i64, String);
+        let found: Vec<Found> = self.read(|db| {
+            db.prepare_cached(
+                "SELECT call.plan, object, field, row_link.guid, becomes,
+                     (SELECT max(at) FROM row_link AS any JOIN journal ON journal.call = any.call
+                      WHERE any.guid = row_link.guid AND event IN ('started', 'accepted'))
+                 FROM row_link
+                 JOIN row_call ON row_call.call = row_link.call
+                 JOIN call ON call.id = row_call.call
+                 WHERE was = ?1 AND (
+                     purpose = 'move' AND EXISTS (SELECT 1 FROM row_end WHERE row_end.call = row_link.call
+                         AND row_end.guid = row_link.guid AND how = 'merged')
+                     OR purpose = 'follow'
+                         AND EXISTS (SELECT 1 FROM journal WHERE journal.call = call.id AND event = 'verified')
+                         AND NOT EXISTS (SELECT 1 FROM row_end WHERE row_end.call = row_link.call
+                             AND row_end.guid = row_link.guid AND how = 'not_moved'))
+                 ORDER BY row_link.call, place",
+            )?
+            .query_map([lead.cast_signed()], |row| row.try_into())?
+            .collect()
+        })?;
+        let mut last = BTreeMap::new();
+        for (plan, object, field, guid, to, at) in found {
+            let touched_at = super::past::time(&at, || format!("a call for row {guid}"))?;
+            let id = (object.clone(), guid.to_lowercase());
+            let to = to.cast_unsigned();
+            last.insert(id, RowThatLeft { plan, object, field, guid, to, touched_at });
+        }
+        Ok(last.into_values().collect())
+    }
+
+    /// The calls that link rows to lost leads which were made anew, and whose outcome is not known.
+    pub fn open_restoring_rows(&self) -> Result<Vec<(Call, NewRows)>, Error> {
+        let mut open = Vec::new();
+        for call in self.open_calls()? {
+            let Some(rows) = self.rows_of(call.id)? else { continue };
+            if rows.purpose == RowPurpose::Restore {
+                open.push((call, rows));
+            }
+        }
+        Ok(open)
     }
 
     /// That rows of a call need nothing more; on disk when it returns.

@@ -8,8 +8,8 @@
 //! 3. **make** the lead anew (`make`). The ledger has a row before the call leaves. A lost answer
 //!    is looked for by what the lead holds (law 4), by this run or the next: no call is sent a
 //!    second time, so that no second lead arises.
-//! 4. **fill**: partition, lists, programs, fields of members; the former values of the lead that
-//!    took it, and the lists that it got. Each is done only where a look shows that it is missing,
+//! 4. **fill**: partition, lists, programs, fields of members, rows of custom objects (`rows`); the
+//!    former values of the lead that took it, and the lists that it got. Each is done only where a look shows that it is missing,
 //!    so that a run that was killed is gone on with by the same command.
 //! 5. **read back** everything, and tell what is there and what is not.
 //!
@@ -23,6 +23,7 @@ mod make;
 mod members;
 mod membership;
 mod report;
+mod rows;
 mod steps;
 mod wanted;
 mod words;
@@ -36,7 +37,7 @@ pub use report::{
     FormerMember, FormerValue, Missing, Named, RestoreReport, RestoredReport, Status, ValueOf,
     WinnerReport,
 };
-pub use words::{SETS_OFF, never};
+pub use words::{ROWS_SET_OFF, SETS_OFF, never};
 
 use super::context::facts;
 use super::error::Error;
@@ -45,18 +46,32 @@ use super::member_fields;
 use crate::dedupe::FieldFacts;
 use crate::ledger::Ledger;
 use crate::marketo::{
-    Clock, ReadLeads, ReadMemberFields, ReadMemberships, RestoreLeads, RestoreOrder, Schema,
-    SetProgramStatus, SyncLeads, sealed,
+    Clock, LinkRows, ReadCustomObjects, ReadLeads, ReadMemberFields, ReadMemberships, RestoreLeads,
+    RestoreOrder, Schema, SetProgramStatus, SyncLeads, sealed,
 };
 
 /// What restoring asks of Marketo.
 pub trait RestoreClient:
-    ReadLeads + ReadMemberships + ReadMemberFields + SyncLeads + SetProgramStatus + RestoreLeads
+    ReadLeads
+    + ReadMemberships
+    + ReadMemberFields
+    + ReadCustomObjects
+    + SyncLeads
+    + SetProgramStatus
+    + LinkRows
+    + RestoreLeads
 {
 }
 
 impl<M> RestoreClient for M where
-    M: ReadLeads + ReadMemberships + ReadMemberFields + SyncLeads + SetProgramStatus + RestoreLeads
+    M: ReadLeads
+        + ReadMemberships
+        + ReadMemberFields
+        + ReadCustomObjects
+        + SyncLeads
+        + SetProgramStatus
+        + LinkRows
+        + RestoreLeads
 {
 }
 

@@ -84,7 +84,7 @@ fn a_restored_person_is_as_before_but_for_what_the_table_names() {
     for what in [
         "id, createdAt, original source, registration and inferred fields",
         "activities",
-        "custom objects",
+        "rows of custom objects that did not go with it",
     ] {
         assert!(not_restored(one).contains(&what), "{what}: {one}");
     }

@@ -10,6 +10,7 @@ use super::report::{Missing, Named, RestoreReport, RestoredReport, Status, Value
 use super::steps::{self, PARTITION, Said, VALUES, held_in, is_in, told};
 use super::wanted::{Wanted, WinnerWanted, wanted, winner_wanted};
 use super::{ConfirmedRestore, Error, Restore, RestoreClient, words};
+use crate::cancel::unless_stopped;
 use crate::lead::LeadId;
 use crate::ledger::{NewRun, OpenMaking, RestoreEnd, RestoredLead, RunId, RunKind};
 
@@ -61,6 +62,7 @@ impl<M: RestoreClient> Restore<'_, M> {
         report.run = Some(run);
         // What an earlier run left open comes first, whatever is asked for now.
         report.settled = self.settle_makings().await?;
+        self.settle_row_calls().await?;
         for loss in losses {
             if self.settings.stop.is_cancelled() {
                 report.interrupted = true;
@@ -96,7 +98,11 @@ impl<M: RestoreClient> Restore<'_, M> {
         let (lead, winner) = self.decide(loss, &survivor);
         report.new_id = made;
         show(&mut report, &lead, &winner);
+        let rows = self.rows_wanted(loss, made);
+        let Some(rows) = unless_stopped(&self.settings.stop, rows).await? else { return Ok(None) };
+        report.rows = rows.counts();
         report.not_restored.extend(winner.missing);
+        report.not_restored.extend(rows.missing);
         Ok(Some(report))
     }
 
@@ -237,17 +243,21 @@ impl<M: RestoreClient> Restore<'_, M> {
         }
         let said = self.fill(order, new, lead, &live).await?;
         let said_of_winner = self.give_back_to(order, winner).await?;
+        let rows = self.rows_wanted(loss, Some(new)).await?;
+        let (there, rows_open) = self.link_rows_to(loss, new, &rows).await?;
+        report.rows = there;
         let live = self.live(new, &own).await?;
         let mut open = self.not_there(lead, &live, &said);
         keep_what_is_there(report, &live);
         let survivor = self.live(loss.survivor, &own).await?;
         open.extend(self.not_given_back(&winner.report, &survivor, &said_of_winner));
+        open.extend(rows_open);
         report.status = if open.is_empty() { Status::Restored } else { Status::Partial };
         if !open.is_empty() {
             let why = "not everything came back that could; the list says what, and the same command tries again";
             report.reason = Some(why.to_owned());
         }
-        open.extend(winner.missing.iter().cloned());
+        open.extend(winner.missing.iter().cloned().chain(rows.missing));
         report.not_restored.splice(0..0, open);
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What a restore did, or would do, lead by lead: as it is shown and as JSON has it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -120,6 +122,9 @@ pub struct RestoredReport {
     pub lists: Vec<Named>,
     /// The programs that it is in, or would be put into.
     pub programs: Vec<Named>,
+    /// How many rows of each custom object hang on it again, or would.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rows: BTreeMap<String, usize>,
     /// What becomes of the lead that took it; none where nothing is to be done about that.
     pub winner: Option<WinnerReport>,
     /// What does not come back.
@@ -142,6 +147,7 @@ impl RestoredReport {
             fields: Vec::new(),
             lists: Vec::new(),
             programs: Vec::new(),
+            rows: BTreeMap::new(),
             winner: None,
             not_restored: Vec::new(),
         }

@@ -22,7 +22,7 @@ use crate::marketo::{
 };
 
 /// How long after a stop a step of the lead under way may still wait for its turn.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// Why steps failed, by list, program or object.
 pub(super) type Said = BTreeMap<String, String>;
@@ -274,7 +274,7 @@ impl<M: RestoreClient> Restore<'_, M> {
         Ok(known.map(|(_, name)| name.clone()))
     }
 
-    fn gate(&self) -> UntilStopped {
+    pub(super) fn gate(&self) -> UntilStopped {
         UntilStopped::after(self.settings.stop.clone(), self.settings.clock.wall(GRACE))
     }
 }

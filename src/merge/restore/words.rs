@@ -13,8 +13,8 @@ pub fn never() -> Vec<Missing> {
         ("activities", "they stay with the record that took this one"),
         ("campaign membership, stream position, wait steps", "Marketo has no call that sets them"),
         (
-            "custom objects",
-            "those that hung on the lost record went with it, and others stay where they are",
+            "rows of custom objects that did not go with it",
+            "what a merge leaves behind stays where it is; link it in Marketo",
         ),
         ("cookies", "they stay with the record that took this one"),
     ]
@@ -37,3 +37,6 @@ pub(super) fn spreading_no(lost: Option<&Lead>, survivor: Option<&Lead>) -> Opti
 /// What making a record anew sets off, told before it is done.
 pub const SETS_OFF: &str =
     "a New Lead activity: campaigns that wait for new people, and a CRM sync, may take it up";
+
+/// What linking rows of custom objects back sets off, told before it is done.
+pub const ROWS_SET_OFF: &str = "rows of custom objects go back from the record that took the lost one, which has them no more; each is an update of the row: campaigns that listen to the object may take it up";

@@ -52,8 +52,7 @@ async fn rows_are_moved_and_verified_before_the_merge() {
     assert_eq!(moved, [2, 3], "{report:?}");
     let ledger = bench.ledger();
     assert_eq!(ledger.unsettled_rows(None).unwrap(), []);
-    let left: Vec<LeadId> =
-        ledger.rows_that_left(2).unwrap().iter().map(|moved| moved.row.becomes).collect();
+    let left: Vec<LeadId> = ledger.rows_that_left(2).unwrap().iter().map(|row| row.to).collect();
     assert_eq!(left, [1, 1], "the ledger knows where each was");
     assert!(ledger.open_calls().unwrap().is_empty());
 }
