@@ -11,6 +11,7 @@ mod doors;
 mod lasting;
 mod risk;
 mod stale;
+mod workflow;
 
 /// Ada and Bob with two records each, and two people behind one mailbox.
 fn three_groups() -> Instance {
