@@ -18,6 +18,7 @@ mod approvals;
 mod backup;
 mod bounds;
 mod call;
+mod certificate;
 mod daily_usage;
 mod decisions;
 mod digest;
@@ -44,6 +45,7 @@ mod witness;
 pub use approvals::ApprovalRow;
 pub use backup::{Backup, Role};
 pub use call::{Call, CallId, CallKind, CallLead, CallValue, NewCall, Purpose, Started};
+pub use certificate::{CertificateAbout, CertificateFile};
 pub use daily_usage::DailyUsage;
 pub use decisions::{DecisionRow, NewDecision, TakenOver};
 pub use digest::Digest;
@@ -53,7 +55,7 @@ pub use history::{PastScan, PastTotals};
 pub use kept::KeptBackup;
 pub use lasting_words::LastingRow;
 pub use late::Unwatched;
-pub use left_alone::{LeftAlone, PastLeftAlone, WrittenNotMerged, WrittenValue};
+pub use left_alone::{LeftAlone, PastLeftAlone, WrittenNotMerged, WrittenValue, what_next};
 pub use past::{GroupEnd, KeptPlan, PastMerge, PlanRuns};
 pub use plans::{GroupBody, GroupRow, LeftRow, PlanHead};
 pub use probes::{KeptProfile, OpenPerson, ProbeId, ProbeMergeId, ProbePersonId};
@@ -63,7 +65,9 @@ pub use rows::{LinkedRow, MovedRow, NewRows, RowEnd, RowPurpose, RowThatLeft};
 pub use runs::{MergedLead, NewRun, PastRun, RunId, RunKind};
 pub use state::{Event, IllegalEvent, State};
 pub use unfinished::Unfinished;
-pub use witness::{ExtraRecord, Seen, Unwitnessed, WitnessKind, WitnessLook, sha256_of};
+pub use witness::{
+    ExtraRecord, Seen, Unwitnessed, WitnessKind, WitnessLook, sha256_of, sha256_of_bytes,
+};
 
 /// The open ledger of one instance. While it lives no other process can open the same file.
 #[derive(Debug)]

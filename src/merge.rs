@@ -60,6 +60,7 @@ mod outcome;
 mod own_writes;
 mod past;
 mod planned;
+mod planning;
 mod programs;
 mod proof;
 mod raise;
@@ -88,7 +89,6 @@ mod work;
 mod write;
 
 pub use brakes::{Brake, Brakes, Hours, Share};
-pub use build::{Candidate, Planned, Planning};
 pub use candidates::candidates;
 pub use consent::Confirmed;
 pub(crate) use context::facts;
@@ -103,6 +103,7 @@ pub(crate) use members::{
 };
 pub use past::{PastRuns, PlanPast, PlanState};
 pub use planned::planned_groups;
+pub use planning::{Candidate, Planned, Planning};
 pub use proof::{FieldProof, MergeProof, Verdict as FieldVerdict};
 pub use report::{
     Difference, Fate, GroupReport, Outcome, Report, RowsProof, Said, Stopped, Surprise, Unwatched,

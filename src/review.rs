@@ -7,6 +7,7 @@
 mod approval;
 pub mod card;
 mod cards;
+mod carried;
 mod deciding;
 mod diff;
 mod effect;
@@ -27,6 +28,7 @@ mod taking_over;
 mod view;
 pub mod workbook;
 
+pub use carried::{CardPast, CarriedState};
 pub use diff::differences;
 pub use error::Error;
 pub use links::LinkTo;

@@ -134,3 +134,27 @@ fn a_write_that_is_under_way_is_brought_to_its_end() {
     let run = Run::from(wait::output_of(child)).expect_code(0).json();
     assert_eq!((&run["created"], instance.sandbox.leads_living()), (&json!(2), 2));
 }
+
+#[test]
+fn a_plan_that_is_stopped_is_not_kept() {
+    let instance = Instance::start(quick());
+    // More than one look of 300 records.
+    for group in 0..200 {
+        for _ in 0..2 {
+            instance.sandbox.put_lead(&json!({"email": format!("p{group}@example.com")}));
+        }
+    }
+    instance.run(["scan"]).expect_code(0);
+    let plans = |run: &Run| {
+        let listed = instance.run(["plan", "list", "--json"]).json();
+        let plans = listed["plan"].as_array().unwrap();
+        if run.code == Some(0) {
+            assert_eq!((plans.len(), &plans[0]["groups"]), (1, &json!(200)), "{listed:#}");
+        } else {
+            assert_eq!(plans.len(), 0, "{}", run.picture());
+            assert!(run.stderr.contains("stopp"), "{}", run.picture());
+        }
+    };
+    let calls = stopped_everywhere(&instance, &["plan", "create", "--name", "all"], plans);
+    assert!(calls > 2, "it was stopped while it read: {calls}");
+}

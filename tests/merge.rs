@@ -27,6 +27,7 @@ mod objects;
 mod people;
 mod plans;
 mod rules;
+mod stopped;
 mod storm;
 
 /// Every kind of fault that a call of a merge can meet.
@@ -280,7 +281,14 @@ fn a_contact_of_the_crm_survives_and_several_crm_records_are_left_alone() {
     assert_eq!(instance.sandbox.merged_into(plain), Some(contact));
     assert!(done["group"][1]["reason"].as_str().unwrap().contains("--merge-in-crm"), "{done}");
 
-    let done = merge(&instance, &["--confirm", "--merge-in-crm", "--json"]).expect_code(0).json();
+    // The flag has the group in the plan, and a person decides about it.
+    let left = merge(&instance, &["--confirm", "--merge-in-crm", "--json"]).expect_code(3).json();
+    let plan = left["plan"].as_str().unwrap();
+    instance
+        .run(["plan", "decide", plan, "--email", "b@example.com", "--merge", "--by", "Bo"])
+        .expect_code(0);
+    instance.run(["plan", "approve", plan, "--by", "Cy"]).expect_code(0);
+    let done = merge(&instance, &["--plan", plan, "--confirm", "--json"]).expect_code(0).json();
     assert_eq!(done["merged"], 1, "{done}");
     assert!(emails_are_unique(&instance));
 }

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::{Context, Exit, Failure, ledgers, now, runs};
-use crate::ledger::{PastRun, RunKind};
-use crate::repair::certificate::{About, Certificate, certificate_of, csv, page};
+use crate::ledger::{CertificateFile, Ledger, PastRun, RunId, RunKind, sha256_of_bytes};
+use crate::repair::certificate::{About, Certificate, csv, page, seal_those_without, sealed};
 use crate::report::write_beside;
 use crate::terminal::{counted, moment};
 
@@ -93,7 +93,8 @@ struct Listed<'a> {
     begun_at: chrono::DateTime<chrono::Utc>,
     merged: u64,
     removed: u64,
-    /// The seals that were given, the last one last; none where it was never shown.
+    /// The seals that were made, the last one last; none of a run that was killed, until the next
+    /// run, or somebody looks at it.
     seals: Vec<String>,
 }
 
@@ -129,7 +130,7 @@ fn list(context: &mut Context, args: &ListArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let line = |one: &Listed<'_>| {
-        let seal = one.seals.last().map_or("never shown", |seal| seal.get(..16).unwrap_or(seal));
+        let seal = one.seals.last().map_or("not made yet", |seal| seal.get(..16).unwrap_or(seal));
         format!(
             "run {}  {}  {} merged, {} removed  seal {seal}\n",
             one.run,
@@ -155,15 +156,14 @@ async fn show(context: &mut Context, args: &ShowArgs) -> Result<Exit, Failure> {
     if args.look {
         look::again(context, &mut ledger, &run).await?;
     }
-    let certificate = certificate_of(&ledger, &run, &about(context))?;
-    // Before anybody has it: what was handed out can always be checked.
-    ledger.seal(run.id, &certificate.chain.seal, &now().to_rfc3339())?;
+    // Sealed where its run was killed, or something of it was settled since.
+    let certificate = sealed(&mut ledger, &run, &about(context), &now().to_rfc3339())?;
     if let Some(file) = &args.html {
-        write(context, file, |out| page::write(&certificate, out))?;
+        hand_out(context, &mut ledger, &certificate, (file, "html", page::write))?;
     } else if let Some(file) = &args.json {
-        write(context, file, |out| verify::write_json(&certificate, out))?;
+        hand_out(context, &mut ledger, &certificate, (file, "json", verify::write_json))?;
     } else if let Some(file) = &args.csv {
-        write(context, file, |out| csv::write(&certificate, out))?;
+        hand_out(context, &mut ledger, &certificate, (file, "csv", csv::write))?;
     } else {
         context.ui.print(&in_words(&certificate))?;
     }
@@ -171,9 +171,61 @@ async fn show(context: &mut Context, args: &ShowArgs) -> Result<Exit, Failure> {
     Ok(if certificate.settled && !contradicts { Exit::Done } else { Exit::Partial })
 }
 
+/// Seals the certificate of a run that ends, with what is set now. A run is not undone by a seal
+/// that cannot be made: the next one, or the first look at the certificate, makes it.
+pub(super) fn seal_at_the_end(context: &mut Context, ledger: &mut Ledger, run: RunId) {
+    let at = now().to_rfc3339();
+    let of_run = ledger.run(run).map_err(Failure::from);
+    let done = of_run.and_then(|run| match run {
+        Some(run) => {
+            sealed(ledger, &run, &about(context), &at).map(drop).map_err(Failure::from)
+        }
+        None => Ok(()),
+    });
+    tell_unsealed(context, done);
+}
+
+/// Seals the certificates of runs that were killed, after what they left open was settled.
+pub(super) fn seal_earlier(context: &mut Context, ledger: &mut Ledger) {
+    let done = seal_those_without(ledger, &about(context), &now().to_rfc3339());
+    tell_unsealed(context, done.map(drop).map_err(Failure::from));
+}
+
+fn tell_unsealed(context: &mut Context, done: Result<(), Failure>) {
+    if let Err(failure) = done {
+        context.ui.note(&format!(
+            "note: a certificate could not be sealed: {failure}; `mkto-audit certificate show RUN` seals it"
+        ));
+    }
+}
+
 fn about(context: &Context) -> About {
     let instance = context.config.instance_name();
     About { scans_of: instance.clone(), instance, price: context.config.price.clone() }
+}
+
+/// How a certificate is written.
+type Write = fn(&Certificate, &mut dyn std::io::Write) -> std::io::Result<()>;
+
+/// Writes a certificate to a file whose hash the ledger has before anybody has the file: it can
+/// always be checked.
+fn hand_out(
+    context: &mut Context,
+    ledger: &mut Ledger,
+    certificate: &Certificate,
+    (file, kind, write_as): (&Path, &str, Write),
+) -> Result<(), Failure> {
+    let mut bytes = Vec::new();
+    write_as(certificate, &mut bytes).map_err(Failure::Output)?;
+    let run = RunId::from(u32::try_from(certificate.run).unwrap_or_default());
+    let handed_out = CertificateFile { run, looks: certificate.witness.len() };
+    ledger.keep_certificate_file(
+        handed_out,
+        kind,
+        &sha256_of_bytes(&bytes),
+        &now().to_rfc3339(),
+    )?;
+    write(context, file, |out| out.write_all(&bytes))
 }
 
 fn write(
@@ -197,7 +249,13 @@ fn in_words(certificate: &Certificate) -> String {
         (0, _) => "no opt-outs".to_owned(),
         (all, lost) => format!("{}, {lost} lost", counted(all, "opt-out")),
     };
+    let planned = certificate.planned_by.as_ref().map(|by| format!("planned by {by}\n"));
     let approved = certificate.approved.as_ref().map(|by| format!("approved by {}\n", by.by));
+    let approved = [planned, approved].into_iter().flatten().collect::<String>();
+    let prepared = match totals.prepared {
+        0 => String::new(),
+        all => format!(", {} written to and not merged", counted(all, "group")),
+    };
     let marketo: Vec<String> = certificate
         .afterwards
         .marketo
@@ -222,14 +280,13 @@ fn in_words(certificate: &Certificate) -> String {
         "which groups it left alone is not known: a version before this one carried it out\n"
     };
     format!(
-        "run {} of {}: {} merged, {} removed, {} left alone, {} failed\n{unknown}{}fields: {}\n{opt_outs}\n{seen}\n{}seal {}\n",
+        "run {} of {}: {} merged, {} removed, {} left alone{prepared}, {} failed\n{unknown}{approved}fields: {}\n{opt_outs}\n{seen}\n{}seal {}\n",
         certificate.run,
         certificate.instance,
         counted(totals.merged, "group"),
         counted(totals.removed, "record"),
         totals.skipped,
         totals.failed,
-        approved.unwrap_or_default(),
         verdicts.join(", "),
         late.unwrap_or_default(),
         certificate.chain.seal

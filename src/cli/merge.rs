@@ -115,16 +115,19 @@ const NOT_LOOKING_AFTER: [&str; 12] = {
     ]
 };
 
-/// Groups that are left alone unless asked for.
+/// Groups that are in no plan unless asked for. None of these merges one: that takes a person's
+/// decision.
 #[derive(Debug, Args)]
 struct Allowed {
-    /// Merge groups that look like several people behind one mailbox, too
+    /// Have groups that look like several people behind one mailbox in the plan, for a person to
+    /// decide about
     #[arg(long)]
     include_shared: bool,
-    /// Have Salesforce merge its records, too, where several of a group are there
+    /// Have groups with several CRM records in the plan, for a person to decide about; Salesforce
+    /// then merges its records, too
     #[arg(long)]
     merge_in_crm: bool,
-    /// Merge groups that span lead partitions, too
+    /// Have groups that span lead partitions in the plan, for a person to decide about
     #[arg(long)]
     across_partitions: bool,
 }

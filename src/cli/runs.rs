@@ -65,6 +65,7 @@ struct RunDocument<'a> {
     removed: u64,
     restored: u64,
     skipped: u64,
+    prepared: u64,
     failed: u64,
     complete: bool,
 }
@@ -83,6 +84,7 @@ impl<'a> RunDocument<'a> {
             removed: run.removed,
             restored: run.restored,
             skipped: run.skipped,
+            prepared: run.prepared,
             failed: run.failed,
             complete: run.complete,
         }
@@ -203,7 +205,11 @@ fn run_line(run: &PastRun) -> String {
         }
         RunKind::Restore => vec![format!("{} restored", counted(run.restored, "record"))],
     };
-    for (number, what) in [(run.skipped, "left alone"), (run.failed, "failed")] {
+    for (number, what) in [
+        (run.skipped, "left alone"),
+        (run.prepared, "written to and not merged"),
+        (run.failed, "failed"),
+    ] {
         if number > 0 {
             done.push(format!("{number} {what}"));
         }

@@ -38,11 +38,12 @@ pub struct Policy {
     /// What is decided otherwise for the groups of a cause.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub causes: BTreeMap<Cause, CauseRules>,
-    /// Merge groups that look like several people behind one mailbox too.
+    /// Plan groups that look like several people behind one mailbox too. These and the next two are
+    /// red, and merged only where a person decides so.
     pub include_shared: bool,
-    /// Merge groups with several CRM records too, and have the CRM merge them.
+    /// Plan groups with several CRM records too, and have the CRM merge them.
     pub merge_in_crm: bool,
-    /// Merge groups that span lead partitions too.
+    /// Plan groups that span lead partitions too.
     pub across_partitions: bool,
     /// No Salesforce is connected to the instance: a person says so, since Marketo's API does not.
     #[serde(default)]

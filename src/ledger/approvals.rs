@@ -1,6 +1,7 @@
 //! Who approved which plan, and which approvals runs have taken up.
 
-use rusqlite::{OptionalExtension as _, params};
+use chrono::{DateTime, Utc};
+use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::{Error, Ledger};
 
@@ -21,6 +22,18 @@ pub struct ApprovalRow {
     pub used_at: Option<String>,
     /// Whether somebody decided since, whatever was decided in the end.
     pub is_void: bool,
+}
+
+fn approval_row(row: &Row<'_>) -> rusqlite::Result<ApprovalRow> {
+    Ok(ApprovalRow {
+        seq: row.get(0)?,
+        digest: row.get(1)?,
+        by: row.get(2)?,
+        at: row.get(3)?,
+        note: row.get(4)?,
+        used_at: row.get(5)?,
+        is_void: row.get(6)?,
+    })
 }
 
 impl Ledger {
@@ -50,20 +63,33 @@ impl Ledger {
                      seq IN (SELECT approval FROM approval_void)
                  FROM approval LEFT JOIN approval_use ON approval = seq WHERE plan = ?1 ORDER BY seq DESC LIMIT 1",
                 [plan],
-                |row| {
-                    Ok(ApprovalRow {
-                        seq: row.get(0)?,
-                        digest: row.get(1)?,
-                        by: row.get(2)?,
-                        at: row.get(3)?,
-                        note: row.get(4)?,
-                        used_at: row.get(5)?,
-                        is_void: row.get(6)?,
-                    })
-                },
+                approval_row,
             )
             .optional()
         })
+    }
+
+    /// The approval under which a run that began then was carried out: the latest that a run had
+    /// taken up by then. A later one is of a later run.
+    pub fn approval_at(
+        &self,
+        plan: &str,
+        begun_at: DateTime<Utc>,
+    ) -> Result<Option<ApprovalRow>, Error> {
+        let rows: Vec<ApprovalRow> = self.read(|db| {
+            db.prepare(
+                "SELECT seq, digest, by, approval.at, note, approval_use.at,
+                     seq IN (SELECT approval FROM approval_void)
+                 FROM approval JOIN approval_use ON approval = seq WHERE plan = ?1 ORDER BY seq DESC",
+            )?
+            .query_map([plan], approval_row)?
+            .collect()
+        })?;
+        let by_then = |row: &ApprovalRow| {
+            let used = row.used_at.as_ref()?.parse::<DateTime<Utc>>().ok()?;
+            Some(used <= begun_at)
+        };
+        Ok(rows.into_iter().find(|row| by_then(row) == Some(true)))
     }
 
     /// A run takes an approval up; one that was taken up stays so.

@@ -101,6 +101,16 @@ impl Ledger {
         Ok(since.is_some_and(|since| run.0 > since))
     }
 
+    /// How many records a run without an end wrote to for merges that it did not make, and that do
+    /// not have all their former values back: but those that it had left alone.
+    pub(super) fn prepared_of(&self, run: RunId) -> Result<u64, Error> {
+        let left_alone = self.left_alone_of(run)?.unwrap_or_default();
+        let is_left = |lead: LeadId| left_alone.iter().any(|left| left.group.winner == Some(lead));
+        let written = self.written_not_merged(run)?;
+        let prepared = written.iter().filter(|one| one.stays() && !is_left(one.lead));
+        Ok(prepared.count() as u64)
+    }
+
     /// What writes to winners came to whose merges were not made, in a run.
     pub fn written_not_merged(&self, run: RunId) -> Result<Vec<WrittenNotMerged>, Error> {
         type Row = (i64, Option<String>, Option<String>, Option<String>, bool, bool);
@@ -148,6 +158,29 @@ pub struct WrittenNotMerged {
     pub values: Vec<WrittenValue>,
     /// Whether a look has shown that nothing more of it is to be given back.
     pub looked: bool,
+}
+
+impl WrittenNotMerged {
+    /// Whether it may hold anything that was written to it.
+    pub fn stays(&self) -> bool {
+        !self.looked || self.values.iter().any(|value| !value.given_back)
+    }
+
+    /// What to do about what was not given back, in words.
+    pub fn what_next(&self) -> &'static str {
+        what_next(self.looked)
+    }
+}
+
+/// The same by whether a look has shown that nothing more is to be given back.
+pub fn what_next(looked: bool) -> &'static str {
+    if looked {
+        "what was not given back stays, such as an opt-out with its reason: the same plan, run again, merges the group; else set \
+         the former value in Marketo where that is right"
+    } else {
+        "the next `mkto-audit merge --confirm` looks at the record, and gives back what may be given back; the same plan, run \
+         again, merges the group"
+    }
 }
 
 /// A value that was written.

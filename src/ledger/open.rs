@@ -35,6 +35,7 @@ const LEDGER: Kind = Kind {
         include_str!("0014_left_alone.sql"),
         include_str!("0015_lasting_words.sql"),
         include_str!("0016_late_rows.sql"),
+        include_str!("0017_certificate_files.sql"),
     ],
     exclusive: true,
     busy: WAIT,

@@ -166,6 +166,20 @@ impl Ledger {
         Ok(merges)
     }
 
+    /// The last things that were written down of any run: where it is the same, nothing that is told
+    /// of runs has changed. Erasing what runs left alone changes words alone, and only for the next
+    /// reader.
+    pub fn stamp_of_runs(&self) -> Result<[i64; 3], Error> {
+        self.read(|db| {
+            db.query_row(
+                "SELECT coalesce((SELECT max(seq) FROM journal), 0), coalesce((SELECT max(seq) FROM run_end), 0),
+                     coalesce((SELECT max(seq) FROM left_alone), 0)",
+                [],
+                |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]),
+            )
+        })
+    }
+
     fn group_ends(&self, plan: &str) -> Result<BTreeMap<LeadId, GroupEnd>, Error> {
         let ends: Vec<GroupEnd> = self.read(|db| {
             db.prepare(

@@ -1,4 +1,4 @@
-//! What merges did to their survivors, as it was seen, and the seals of certificates.
+//! What merges did to their survivors, as it was seen.
 //!
 //! Never: a verdict of its own. Those who settle a merge write down what they saw.
 
@@ -74,26 +74,6 @@ impl Ledger {
                 [run.0],
                 |row| row.get(0),
             )
-        })
-    }
-
-    /// Keeps the seal of a run's certificate; the same one is kept once.
-    pub fn seal(&mut self, run: RunId, seal: &str, at: &str) -> Result<(), Error> {
-        self.write(|db| {
-            db.execute(
-                "INSERT OR IGNORE INTO certificate (run, seal, at) VALUES (?1, ?2, ?3)",
-                params![run.0, seal, at],
-            )?;
-            Ok(())
-        })
-    }
-
-    /// The seals of a run's certificate, the oldest first.
-    pub fn seals_of(&self, run: RunId) -> Result<Vec<String>, Error> {
-        self.read(|db| {
-            db.prepare("SELECT seal FROM certificate WHERE run = ?1 ORDER BY seq")?
-                .query_map([run.0], |row| row.get(0))?
-                .collect()
         })
     }
 }

@@ -102,6 +102,8 @@ pub struct PastRun {
     pub skipped: u64,
     /// Whether it kept which groups it left alone: runs of older versions did not.
     pub left_alone_known: bool,
+    /// Those whose records to keep were written to, and that were not merged.
+    pub prepared: u64,
     /// Those that failed, or of which nobody knows.
     pub failed: u64,
     /// Whether it came to everything that it was to do.
@@ -176,7 +178,8 @@ impl Ledger {
                      (SELECT count(DISTINCT lost) FROM restored
                       WHERE restored.run = bounded.id AND new IS NOT NULL),
                      CASE WHEN bounded.id > (SELECT run FROM left_alone_since)
-                          THEN (SELECT count(*) FROM {STANDING}) END
+                          THEN (SELECT count(*) FROM {STANDING}) END,
+                     (SELECT count(*) FROM run_group WHERE run = run_end.seq AND outcome = 'prepared')
                  FROM bounded
                  LEFT JOIN run_end ON bounded.kind = 'merge' AND run_end.seq > after_end AND run_end.seq <= last_end
                  LEFT JOIN restore_end ON restore_end.run = bounded.id
@@ -185,7 +188,12 @@ impl Ledger {
             .query_map([], run_row)?
             .collect()
         })?;
-        rows.into_iter().map(past_run).collect()
+        let mut runs: Vec<PastRun> = rows.into_iter().map(past_run).collect::<Result<_, _>>()?;
+        // Of one that was killed only the journal tells.
+        for run in runs.iter_mut().filter(|run| run.ended_at.is_none() && run.plan.is_some()) {
+            run.prepared = self.prepared_of(run.id)?;
+        }
+        Ok(runs)
     }
 
     /// The run with this number.
@@ -317,6 +325,8 @@ struct RunRow {
     restored: i64,
     /// Groups that it kept as left alone; none of a run that did not keep them.
     left_alone: Option<i64>,
+    /// Groups whose records to keep were written to, and that were not merged.
+    prepared: i64,
 }
 
 fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
@@ -339,6 +349,7 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         restore_ended_so: [row.get(15)?, row.get(16)?, row.get(17)?],
         restored: row.get(18)?,
         left_alone: row.get(19)?,
+        prepared: row.get(20)?,
     })
 }
 
@@ -377,6 +388,7 @@ fn past_run(row: RunRow) -> Result<PastRun, Error> {
         restored,
         skipped,
         left_alone_known: row.left_alone.is_some(),
+        prepared: row.prepared.unsigned_abs(),
         failed,
         complete,
     })

@@ -4,10 +4,12 @@
 //! may have been done, or keeps one in mind that was not, since a value that a person types later
 //! may be the same.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{CallId, Error, Ledger};
+use super::{CallId, CallValue, Error, Ledger};
 use crate::lead::LeadId;
 
 /// A winner that has values of a plan whose merge is not, or not wholly, done.
@@ -38,6 +40,40 @@ impl Ledger {
                 Ok(Unfinished { plan, winner: winner.cast_unsigned(), gone })
             })
             .collect()
+    }
+
+    /// The values that runs of a plan wrote to winners, or may have, by winner: also those that are
+    /// not to be given back any more. Of an erased person there are none.
+    pub fn written_for(&self, plan: &str) -> Result<BTreeMap<LeadId, Vec<CallValue>>, Error> {
+        type Row = (i64, String, String, String);
+        let rows: Vec<Row> = self.read(|db| {
+            db.prepare(
+                "SELECT call_value.lead, field, before, after
+                 FROM call JOIN call_value ON call_value.call = call.id
+                 LEFT JOIN call_purpose ON call_purpose.call = call.id
+                 WHERE call.plan = ?1 AND call.kind = 'write' AND coalesce(purpose, 'prepare') = 'prepare'
+                     AND before IS NOT NULL AND after IS NOT NULL
+                     AND EXISTS (SELECT 1 FROM journal WHERE journal.call = call.id AND event = 'started')
+                     AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.call = call.id AND event = 'not_done')
+                     AND NOT EXISTS (
+                         SELECT 1 FROM write_end
+                         WHERE write_end.call = call.id AND write_end.lead = call_value.lead AND how = 'not written')
+                 ORDER BY call.id, field",
+            )?
+            .query_map([plan], |row| row.try_into())?
+            .collect()
+        })?;
+        let mut written: BTreeMap<LeadId, Vec<CallValue>> = BTreeMap::new();
+        for (lead, field, before, after) in rows {
+            let value = |text: &str| {
+                serde_json::from_str(text)
+                    .map_err(|error| Error::Damaged { what: format!("a written value: {error}") })
+            };
+            let lead = lead.cast_unsigned();
+            let (before, after) = (value(&before)?, value(&after)?);
+            written.entry(lead).or_default().push(CallValue { lead, field, before, after });
+        }
+        Ok(written)
     }
 
     /// When the last write of a plan that prepared a lead's merge was written down, just before it

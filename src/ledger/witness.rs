@@ -100,7 +100,12 @@ const FINAL: &str = "('seen', 'contradicts', 'carried', 'not_known', 'survivor_g
 
 /// The SHA-256 of a body.
 pub fn sha256_of(body: &str) -> String {
-    hex(&Sha256::digest(body.as_bytes()))
+    sha256_of_bytes(body.as_bytes())
+}
+
+/// The SHA-256 of a file.
+pub fn sha256_of_bytes(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 impl Ledger {

@@ -5,8 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
-
 use super::context::{Merge, MergeClient};
 use super::error::Error;
 use super::kept_plan::row_of;
@@ -14,66 +12,16 @@ use super::lasting::LastingWords;
 use super::leads::members;
 use super::memberships::hidden;
 use super::own_writes::OwnWrites;
+use super::planning::{Candidate, Planned, Planning};
 use super::skip_lists::SkipLists;
 use super::sums::Sums;
 use crate::cancel::unless_stopped;
 use crate::dedupe::{
-    Decisions, Key, Known, LeftOut, Objection, Plan, PlanHeader, PlannedGroup, Policy, Reason,
-    Risk, plan_candidate, plan_decided,
+    Choice, Decisions, LeftOut, Objection, Plan, PlanHeader, PlannedGroup, Policy, Reason, Risk,
+    plan_candidate, plan_decided,
 };
 use crate::lead::{Lead, LeadId};
 use crate::marketo::BATCH;
-
-/// A group as the cache knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// What its leads have in common.
-    pub key: Key,
-    /// The leads.
-    pub leads: Vec<LeadId>,
-    /// What else is known of it.
-    pub known: Known,
-}
-
-impl Candidate {
-    fn left_alone(&self, reason: &str) -> LeftOut {
-        let mut leads = self.leads.clone();
-        leads.sort_unstable();
-        LeftOut { key: self.key.clone(), leads, reason: reason.to_owned() }
-    }
-}
-
-/// What is to be planned, and for whom.
-#[derive(Debug, Clone)]
-pub struct Planning {
-    /// Everything that decides about a group.
-    pub policy: Policy,
-    /// The instance.
-    pub instance: String,
-    /// Most groups.
-    pub limit: usize,
-    /// For people to decide about: what speaks against a merge makes a group red, and no more.
-    pub for_review: bool,
-    /// Only groups of these risks.
-    pub risks: Vec<Risk>,
-    /// By which people call the plan.
-    pub name: Option<String>,
-}
-
-/// A plan that was made and kept.
-#[derive(Debug)]
-pub struct Planned {
-    /// Its id; none where it has no groups at all, and was not kept.
-    pub id: Option<String>,
-    /// When it was made.
-    pub made_at: DateTime<Utc>,
-    /// How many groups were not taken, since their risk was not asked for.
-    pub passed_over: usize,
-    /// The groups, where it is to be carried out at once.
-    groups: Vec<PlannedGroup>,
-    /// What is left alone, where it is to be carried out at once, or nothing was kept.
-    pub left_out: Vec<LeftOut>,
-}
 
 /// Why nothing of a plan may be merged at all.
 enum Hidden {
@@ -88,10 +36,12 @@ struct Draft {
     written: OwnWrites,
     /// The leads of the groups so far: no lead is merged twice.
     taken: BTreeSet<LeadId>,
-    /// How many groups it has, without those that somebody holds since an earlier plan.
+    /// How many groups it has.
     count: usize,
-    /// How many of those.
-    held: usize,
+    /// How many of them count towards the limit: those that merge as they stand, where it is not
+    /// for people to decide about, and none that somebody holds since an earlier plan: whoever asks
+    /// for the first groups asks for those that there is something to decide about.
+    counted: usize,
     passed_over: usize,
     /// Why nothing of it may be merged at all, once that was looked at.
     hidden: Hidden,
@@ -123,15 +73,52 @@ impl<M: MergeClient> Merge<'_, M> {
         risks: Vec<Risk>,
     ) -> Result<(Plan, usize), Error> {
         let policy = self.with_names_found(policy).await?;
-        let planning = Planning { policy, instance, limit, for_review: false, risks, name: None };
+        let planning = Planning {
+            policy,
+            instance,
+            limit,
+            for_review: false,
+            risks,
+            name: None,
+            decided: false,
+        };
+        self.plan_to_carry_out(candidates, planning).await
+    }
+
+    /// The same of merges that people decided about before, and that are made again elsewhere: what
+    /// takes a person's decision is decided.
+    pub async fn plan_again_as_decided(
+        &mut self,
+        candidates: &[Candidate],
+        policy: Policy,
+        instance: String,
+    ) -> Result<Plan, Error> {
+        let planning = Planning {
+            policy: self.with_names_found(policy).await?,
+            instance,
+            limit: usize::MAX,
+            for_review: false,
+            risks: Risk::ALL.to_vec(),
+            name: None,
+            decided: true,
+        };
+        Ok(self.plan_to_carry_out(candidates, planning).await?.0)
+    }
+
+    async fn plan_to_carry_out(
+        &mut self,
+        candidates: &[Candidate],
+        planning: Planning,
+    ) -> Result<(Plan, usize), Error> {
         let planned = self.make_plan(candidates, &planning).await?;
         let Planning { policy, instance, .. } = planning;
-        let Planned { id, made_at, groups, left_out, passed_over } = planned;
+        let Planned { id, made_at, groups, left_out, passed_over, .. } = planned;
         let plan = Plan::new(instance, made_at, policy, groups, left_out);
         Ok((Plan { id: id.unwrap_or_default(), ..plan }, passed_over))
     }
 
-    /// Plans the candidates in their order, and keeps the plan in the ledger.
+    /// Plans the candidates in their order, and keeps the plan in the ledger. One that is cut short
+    /// is not kept: it would be a part of what was asked for that looks like all of it.
     pub async fn make_plan(
         &mut self,
         candidates: &[Candidate],
@@ -147,29 +134,33 @@ impl<M: MergeClient> Merge<'_, M> {
             written: OwnWrites::by_earlier_runs(self.ledger)?,
             taken: BTreeSet::new(),
             count: 0,
-            held: 0,
+            counted: 0,
             passed_over: 0,
             hidden: Hidden::NotLookedAt,
             groups: Vec::new(),
             left_out: Vec::new(),
         };
         let mut rest = candidates;
-        while !rest.is_empty() && draft.count < planning.limit && !self.stop.is_cancelled() {
+        let mut cut_short = false;
+        while !rest.is_empty() && draft.counted < planning.limit && !cut_short {
             // No more are read than can still be planned, so that `--limit 1` is one look at two
             // leads.
-            let (now, later) = rest.split_at(take(rest, planning.limit - draft.count));
+            let (now, later) = rest.split_at(take(rest, planning.limit - draft.counted));
             rest = later;
-            if self.plan_batch(now, planning, &mut draft).await?.is_none() {
-                break;
-            }
+            cut_short = self.stop.is_cancelled()
+                || self.plan_batch(now, planning, &mut draft).await?.is_none();
         }
         let made_at = (self.now)();
         let mut id = None;
-        if draft.count + draft.held > 0 {
+        if cut_short {
+            self.ledger.begin_draft()?;
+            (draft.groups, draft.left_out) = (Vec::new(), Vec::new());
+        } else if draft.count > 0 {
             let header = PlanHeader {
                 form: PlanHeader::FORM,
                 instance: planning.instance.clone(),
                 made_at,
+                by: self.by.clone(),
                 policy: planning.policy.clone(),
                 facts: self.facts.clone(),
             };
@@ -178,7 +169,7 @@ impl<M: MergeClient> Merge<'_, M> {
             id = Some(self.ledger.keep_draft(&header, name, &at)?.plan);
         }
         let Draft { passed_over, groups, left_out, .. } = draft;
-        Ok(Planned { id, made_at, passed_over, groups, left_out })
+        Ok(Planned { id, made_at, passed_over, cut_short, groups, left_out })
     }
 
     /// Plans some candidates; none where the run is to stop.
@@ -227,7 +218,7 @@ impl<M: MergeClient> Merge<'_, M> {
                 draft.passed_over += 1;
                 continue;
             }
-            if draft.count == planning.limit {
+            if draft.counted == planning.limit {
                 break;
             }
             match self.refused(&group, planning, draft).await? {
@@ -245,7 +236,8 @@ impl<M: MergeClient> Merge<'_, M> {
         planning: &Planning,
         draft: &mut Draft,
     ) -> Result<Option<String>, Error> {
-        if !planning.for_review && group.risk == Risk::Red {
+        // What a flag lets in is in the plan, for a person to decide about.
+        if !planning.for_review && !group.merges() && group.let_in.is_none() {
             let custom_objects = |objection: &&Objection| objection.reason == Reason::CustomObjects;
             let objects = group.objections.iter().find(custom_objects);
             let why = objects.map(|objection| objection.words.clone());
@@ -279,12 +271,18 @@ impl<M: MergeClient> Merge<'_, M> {
             .map_err(|error| not_written(&error))?;
         self.ledger.draft_group(&row, &body)?;
         draft.taken.extend(group.leads());
-        // Whoever asks for the first groups asks for those that there is something to decide about.
         let is_held = draft.words.said(&group.key, &members.iter().collect::<Vec<_>>()).is_held();
-        draft.held += usize::from(is_held);
-        draft.count += usize::from(!is_held);
-        if !planning.for_review {
+        draft.count += 1;
+        draft.counted += usize::from(!is_held && (planning.for_review || group.merges()));
+        if planning.for_review {
+            return Ok(());
+        }
+        if group.merges() {
             draft.groups.push(group);
+        } else {
+            let why = group.warnings.first().cloned().unwrap_or_default();
+            let how = "it is in the plan, and merged only where a person decides so: `mkto-audit plan decide`";
+            draft.left_out.push(left_alone(group, &format!("{why}; {how}")));
         }
         Ok(())
     }
@@ -297,7 +295,7 @@ impl<M: MergeClient> Merge<'_, M> {
     ) -> Result<(), Error> {
         let ids = serde_json::to_string(&left.leads).map_err(|error| not_written(&error))?;
         self.ledger.draft_left(left.key.as_str(), &ids, &left.reason)?;
-        if !planning.for_review || draft.count + draft.held == 0 {
+        if !planning.for_review || draft.count == 0 {
             draft.left_out.push(left);
         }
         Ok(())
@@ -360,7 +358,11 @@ impl<M: MergeClient> Merge<'_, M> {
         if !said.look_again.is_empty() {
             group.object(Objection::said_before(&said.look_again.join("; ")));
         }
-        Ok(group)
+        if !planning.decided || group.merges() || !said.look_again.is_empty() {
+            return Ok(group);
+        }
+        let merge = Decisions { choice: Some(Choice::Merge), ..Decisions::default() };
+        plan_decided(key, &members, known, policy, &self.facts, &merge)
     }
 
     async fn read_candidates(

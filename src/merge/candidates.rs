@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::build::Candidate;
+use super::planning::Candidate;
 use crate::cache::{self, Cache, Groups};
 use crate::dedupe::{Group, Key, Known, explain};
 

@@ -27,9 +27,9 @@ use crate::marketo::{SYNC_LIMIT, longest};
 
 pub(super) mod standing;
 
+pub(super) use standing::GivenBack;
 use standing::{
-    Field, Fields, GivenBack, Standing, became_of, finding, may_be_added_again, stays_as_a_no,
-    to_give_back,
+    Field, Fields, Standing, became_of, finding, may_be_added_again, stays_as_a_no, to_give_back,
 };
 
 impl<M: MergeClient> Merge<'_, M> {

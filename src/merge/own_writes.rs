@@ -12,7 +12,7 @@ use super::error::Error;
 use super::kept_plan::plan_of_run;
 use crate::dedupe::{FieldChange, FieldFacts, FieldRule, Plan, PlannedGroup};
 use crate::lead::{Lead, LeadId};
-use crate::ledger::Ledger;
+use crate::ledger::{CallValue, Ledger};
 
 /// By winner, the changes that were, or may have been, written to it.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub(super) struct OwnWrites {
     by_this_run: BTreeMap<LeadId, Vec<FieldChange>>,
     /// By earlier ones.
     changes: BTreeMap<LeadId, Change>,
+    /// By earlier runs of the plan that is carried out, whether it is to be given back or not.
+    of_plan: BTreeMap<LeadId, Vec<CallValue>>,
     /// By runs whose ledger is lost: the surplus in each field of the winner, by Marketo's log.
     sums: BTreeMap<LeadId, BTreeMap<String, f64>>,
 }
@@ -74,6 +76,11 @@ impl OwnWrites {
         Ok(written)
     }
 
+    /// The same for a run of a plan, which may be one that was stopped before.
+    pub(super) fn of_run(ledger: &Ledger, plan: &str) -> Result<Self, Error> {
+        Ok(Self { of_plan: ledger.written_for(plan)?, ..Self::by_earlier_runs(ledger)? })
+    }
+
     /// A group's changes are about to be written by this run.
     pub(super) fn add(&mut self, group: &PlannedGroup) {
         self.by_this_run.insert(group.winner, group.changes.clone());
@@ -103,6 +110,32 @@ impl OwnWrites {
         let (fields, losers) = (group.changes.clone(), group.losers.clone());
         let change = Change { fields, sums, part_done, losers };
         self.changes.insert(group.winner, change);
+    }
+
+    /// The leads of a group as its plan looked at them, as far as the journal tells: without what
+    /// an earlier run of this plan wrote to the winner and did not give back, such as an opt-out
+    /// with its reason and its date. For the comparison with the plan alone, which writes these
+    /// values again: nothing may be planned from it, since a person may have said no since.
+    pub(super) fn as_planned(
+        &self,
+        group: &PlannedGroup,
+        leads: Vec<Lead>,
+        facts: &FieldFacts,
+    ) -> Vec<Lead> {
+        let mut leads = self.as_before(leads, facts);
+        let written = self.of_plan.get(&group.winner).map(Vec::as_slice).unwrap_or_default();
+        let winner = leads.iter_mut().find(|lead| lead.id == group.winner);
+        let Some(winner) = winner.filter(|_| !written.is_empty()) else { return leads };
+        for change in &group.changes {
+            let was_written = written.iter().any(|value| {
+                value.field == change.name && facts.holds(&change.name, &value.after, &change.after)
+            });
+            let held = winner.value(&change.name).unwrap_or(&Value::Null);
+            if was_written && is_ours(change, held, facts) {
+                winner.set(&change.name, change.before.clone());
+            }
+        }
+        leads
     }
 
     /// The leads of a group as they would be had this program not written to them. A value that is

@@ -180,6 +180,19 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(self.ledger.keep_left_alone(id, &untold, &self.at())?)
     }
 
+    /// Adds to the groups that were not merged what was written to their records to keep, by the
+    /// journal.
+    pub(super) fn tell_written(&self, run: &mut Run<'_, '_>) -> Result<(), Error> {
+        let Some(id) = run.id else { return Ok(()) };
+        for written in self.ledger.written_not_merged(id)? {
+            let ending = run.endings.get_mut(&written.lead);
+            if let Some(report) = ending.filter(|report| report.merged.is_empty()) {
+                report.written = Some(written);
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps how a run ended, so that the plan can say so later.
     pub(super) fn keep_run_end(&mut self, plan: &Plan, report: &Report) -> Result<(), Error> {
         let of_plan = |group: &PlannedGroup| {

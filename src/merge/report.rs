@@ -11,7 +11,7 @@ use super::error::Error;
 use super::rows::LateRows;
 use crate::dedupe::{Dropped, FieldChange, LeftOut, PlannedGroup, Risk};
 use crate::lead::{Lead, LeadId};
-use crate::ledger::{LeftAlone, RunId};
+use crate::ledger::{LeftAlone, RunId, WrittenNotMerged};
 use crate::marketo;
 
 /// Why a group of which nothing was sent is left alone.
@@ -60,6 +60,9 @@ pub enum Outcome {
     Merged,
     /// It was left alone.
     Skipped,
+    /// Its record to keep was written to, its merge was not made, and something of what was written
+    /// is still there.
+    Prepared,
     /// It was tried, and is not, or only in part, merged.
     Failed,
     /// What Marketo shows fits no outcome, or could not be looked at before the run stopped.
@@ -73,6 +76,7 @@ impl Outcome {
             Self::WouldMerge => "would_merge",
             Self::Merged => "merged",
             Self::Skipped => "skipped",
+            Self::Prepared => "prepared",
             Self::Failed => "failed",
             Self::Unknown => "unknown",
         }
@@ -80,9 +84,15 @@ impl Outcome {
 
     /// The outcome that a word of the contract stands for.
     pub(super) fn parse(word: &str) -> Option<Self> {
-        [Self::WouldMerge, Self::Merged, Self::Skipped, Self::Failed, Self::Unknown]
-            .into_iter()
-            .find(|outcome| outcome.as_str() == word)
+        let all = [
+            Self::WouldMerge,
+            Self::Merged,
+            Self::Skipped,
+            Self::Prepared,
+            Self::Failed,
+            Self::Unknown,
+        ];
+        all.into_iter().find(|outcome| outcome.as_str() == word)
     }
 }
 
@@ -126,6 +136,8 @@ pub struct GroupReport {
     /// Fields of the survivor that hold something else than predicted, and what was done about
     /// each.
     pub surprises: Vec<Surprise>,
+    /// What the run wrote to the record to keep, where it merged nothing.
+    pub written: Option<WrittenNotMerged>,
 }
 
 /// Marketo's refusal, word by word.
@@ -227,6 +239,7 @@ impl GroupReport {
             not_written: Vec::new(),
             rows: group.rows_moving(),
             surprises: Vec::new(),
+            written: None,
         }
     }
 
@@ -250,6 +263,7 @@ impl GroupReport {
             not_written: Vec::new(),
             rows: BTreeMap::new(),
             surprises: Vec::new(),
+            written: None,
         }
     }
 
@@ -269,7 +283,7 @@ impl GroupReport {
         let was_stopped = || self.reason.as_ref().is_some_and(|why| why.starts_with(STOPPED));
         match self.outcome {
             Outcome::WouldMerge | Outcome::Unknown => true,
-            Outcome::Skipped => self.winner.is_some() && was_stopped(),
+            Outcome::Skipped | Outcome::Prepared => self.winner.is_some() && was_stopped(),
             Outcome::Failed => !self.merged.is_empty(),
             Outcome::Merged => false,
         }

@@ -13,7 +13,7 @@
 //! Each step returns what became of its groups; this loop alone decides what comes next. Never:
 //! sends a merge that its round did not verify.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -28,7 +28,7 @@ use super::leads::leads_of;
 use super::look::Look;
 use super::outcome::in_words;
 use super::own_writes::OwnWrites;
-use super::report::{Fate, GroupReport, Outcome, Report, Stopped, Surprise, Watch};
+use super::report::{GroupReport, Outcome, Report, Stopped, Watch};
 use super::run::Run;
 use super::settle::Pending;
 use super::verdict::Verdict;
@@ -68,6 +68,7 @@ impl<M: MergeClient> Merge<'_, M> {
             // Also where the plan itself was cut short, and has nothing to carry out.
             run.stopped = Some(Stopped::Interrupted);
         }
+        let kept = self.tell_written(&mut run);
         let Run { endings, stopped, late, .. } = run;
         let plan = confirmed.plan();
         let left_out = plan.left_out.iter().map(GroupReport::left_out);
@@ -77,9 +78,11 @@ impl<M: MergeClient> Merge<'_, M> {
         let late_rows = std::mem::take(&mut self.late_rows);
         let mut report =
             Report { groups, stopped, unwatched: late.unwatched(), late_rows, run: begun };
-        if !plan.groups.is_empty()
-            && let Err(error) = self.keep_run_end(plan, &report)
-        {
+        let kept = kept.and_then(|()| match plan.groups.is_empty() {
+            true => Ok(()),
+            false => self.keep_run_end(plan, &report),
+        });
+        if let Err(error) = kept {
             report.stopped.get_or_insert(Stopped::Failed(error));
         }
         report
@@ -90,7 +93,7 @@ impl<M: MergeClient> Merge<'_, M> {
             return Ok(());
         }
         self.holds.ready().await?;
-        run.written = OwnWrites::by_earlier_runs(self.ledger)?;
+        run.written = OwnWrites::of_run(self.ledger, &run.confirmed.plan().id)?;
         run.refused = self.ledger.refusals()?;
         let confirmed = run.confirmed;
         let groups: Vec<&PlannedGroup> = confirmed.plan().groups.iter().collect();
@@ -378,21 +381,12 @@ impl<M: MergeClient> Merge<'_, M> {
             run.tell_rows_back(group, back, left);
         }
         let groups = std::mem::take(&mut run.to_give_back);
-        let told = self.give_back(&plan.id, &groups).await?;
+        let told = self.give_back(&plan.id, &groups).await;
+        let nothing = BTreeMap::new();
         for group in groups {
-            let (Some(back), Some(report)) =
-                (told.get(&group.winner), run.endings.get_mut(&group.winner))
-            else {
-                continue;
-            };
-            run.untold.push(group.winner);
-            let reason = report.reason.take().unwrap_or_default();
-            report.reason = Some(format!("{reason}; {}", back.words));
-            let left = back.left.iter().cloned();
-            report
-                .surprises
-                .extend(left.map(|difference| Surprise { difference, fate: Fate::NotSetBack }));
+            run.tell_given_back(group, told.as_ref().unwrap_or(&nothing).get(&group.winner));
         }
-        self.keep_left_alone(run)
+        self.keep_left_alone(run)?;
+        told.map(drop)
     }
 }

@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use chrono::{DateTime, Utc};
 
 use super::consent::Confirmed;
+use super::give_back::GivenBack;
 use super::late::consent::LateConsent;
 use super::leads::members;
 use super::outcome::{ending, in_words};
 use super::own_writes::OwnWrites;
-use super::report::{GroupReport, Outcome, Stopped, Surprise, Watch};
+use super::report::{Fate, GroupReport, Outcome, Stopped, Surprise, Watch};
 use super::rows::RowsBack;
 use super::settle::{Pending, Settled};
 use super::verdict::Verdict;
@@ -162,6 +163,35 @@ impl<'p, 'w> Run<'p, 'w> {
             ..GroupReport::ended(work.group, outcome, Some(why))
         };
         self.end(work.group, report);
+    }
+
+    /// What became of the values of a record to keep whose merge was not made; none where the run is
+    /// to stop before it has looked. A group that the run had not come to the end of ends so.
+    pub(super) fn tell_given_back(&mut self, group: &PlannedGroup, back: Option<&GivenBack>) {
+        let known = self.endings.remove(&group.winner);
+        let mut report = known.clone().unwrap_or_else(|| {
+            GroupReport::ended(group, Outcome::Skipped, Some(STOPPED.to_owned()))
+        });
+        let words = back.map_or(
+            "the run was stopped before it could give back what it had written to the record to keep; the next run does",
+            |back| back.words.as_str(),
+        );
+        let reason = report.reason.take().map(|reason| format!("{reason}; ")).unwrap_or_default();
+        report.reason = Some(format!("{reason}{words}"));
+        let stays = back.is_none_or(|back| !back.stays.is_empty());
+        if stays && report.outcome == Outcome::Skipped {
+            report.outcome = Outcome::Prepared;
+        }
+        let left = back.iter().flat_map(|back| back.left.iter().cloned());
+        report
+            .surprises
+            .extend(left.map(|difference| Surprise { difference, fate: Fate::NotSetBack }));
+        if known.is_none() {
+            self.end(group, report);
+        } else {
+            self.endings.insert(group.winner, report);
+            self.untold.push(group.winner);
+        }
     }
 
     /// What became of rows that were to be linked back; `left` of them hang on the winner still, or

@@ -114,7 +114,19 @@ impl Bench {
     async fn plan(&self) -> Plan {
         let mut ledger = self.ledger();
         let mut merge = Merge::new(&self.fake, &mut ledger, self.settings()).await.unwrap();
-        merge.plan(&self.candidates(), self.policy.clone(), INSTANCE.into(), 500).await.unwrap()
+        self.planned(&mut merge).await
+    }
+
+    /// What a flag lets into a plan is merged where a person decided so.
+    async fn planned(&self, merge: &mut Merge<'_, Fake>) -> Plan {
+        let (candidates, policy) = (self.candidates(), self.policy.clone());
+        if policy.merge_in_crm {
+            return merge
+                .plan_again_as_decided(&candidates, policy, INSTANCE.into())
+                .await
+                .unwrap();
+        }
+        merge.plan(&candidates, policy, INSTANCE.into(), 500).await.unwrap()
     }
 
     async fn carry_out(&self, plan: Plan) -> Report {
@@ -128,9 +140,7 @@ impl Bench {
         let mut ledger = self.ledger();
         let mut merge = Merge::new(&self.fake, &mut ledger, self.settings()).await.unwrap();
         let resumed = merge.settle_open(&mut ()).await.unwrap();
-        let candidates = self.candidates();
-        let plan =
-            merge.plan(&candidates, self.policy.clone(), INSTANCE.into(), 500).await.unwrap();
+        let plan = self.planned(&mut merge).await;
         let report = merge.carry_out(Confirmed::new(plan), &mut ()).await;
         Ran { resumed, report }
     }

@@ -90,8 +90,8 @@ impl<M: MergeClient> Merge<'_, M> {
             }
         }
         let leads: Vec<Lead> = live.values().cloned().collect();
-        let as_before = run.written.as_before(leads, &self.facts);
-        work.digest = refusal::digest(group, &as_before, &self.facts);
+        let as_planned = run.written.as_planned(group, leads, &self.facts);
+        work.digest = refusal::digest(group, &as_planned, &self.facts);
         let known = run.refused.get(group.key.as_str()).filter(|known| known.digest == work.digest);
         Ok(known.map(|known| Verdict::skipped(refusal::passed_over(known))))
     }
@@ -108,8 +108,8 @@ impl<M: MergeClient> Merge<'_, M> {
             let losers: Vec<LeadId> = work.losers_left().collect();
             return rest_as_seen(work.group, &losers, &leads, policy, &self.facts);
         }
-        let as_before = run.written.as_before(leads, &self.facts);
-        still_as_seen(work.group, &as_before, policy, &self.facts)
+        let as_planned = run.written.as_planned(work.group, leads, &self.facts);
+        still_as_seen(work.group, &as_planned, policy, &self.facts)
     }
 
     fn read_back(&self, work: &Work<'_>, live: &BTreeMap<LeadId, Lead>) -> ReadBack {

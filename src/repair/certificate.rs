@@ -25,11 +25,13 @@ pub mod csv;
 mod kept;
 pub mod page;
 mod rate;
+mod sealed;
 
 pub use afterwards::{Afterwards, GroupAfterwards, GroupLate, LateTotals, Look, LookedAt};
 pub use counted::Counted;
 pub use kept::{Later, NotKept, kept_and_later};
 pub use rate::{Rate, SourceRate};
+pub use sealed::{seal_those_without, sealed};
 
 /// What a run did, sealed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +50,9 @@ pub struct Certificate {
     pub digest: Option<String>,
     /// When the plan was made.
     pub planned_at: Option<DateTime<Utc>>,
+    /// Who had it made; none where nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_by: Option<String>,
     /// What was measured of the instance before it began, by which its predictions went. One of an
     /// older version says nothing of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,6 +108,9 @@ pub struct Totals {
     pub removed: u64,
     /// Groups that were left alone.
     pub skipped: u64,
+    /// Groups whose records to keep were written to, and that were not merged.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub prepared: u64,
     /// Groups that failed, or of which nobody knows.
     pub failed: u64,
     /// Fields of survivors, by verdict.
@@ -195,9 +203,11 @@ pub fn certificate_of(ledger: &Ledger, run: &PastRun, about: &About) -> Result<C
         group.push(certified(history, proof, &decided));
     }
     let totals = totals(run, &group);
-    let approval = plan.as_deref().map(|plan| ledger.approval_of(plan)).transpose()?.flatten();
-    // One that no run has taken up is not this run's.
-    let approval = approval.filter(|approval| approval.used_at.is_some());
+    let approval =
+        plan.as_deref().map(|plan| ledger.approval_at(plan, run.begun_at)).transpose()?.flatten();
+    // Of another state of the plan it is another run's.
+    let is_of_run = |digest: &str| run.digest.as_ref().is_none_or(|of_run| of_run == digest);
+    let approval = approval.filter(|approval| is_of_run(&approval.digest));
     let digest = approval.as_ref().map(|approval| approval.digest.clone());
     let approved = approval.map(|approval| Signature {
         by: approval.by,
@@ -209,6 +219,7 @@ pub fn certificate_of(ledger: &Ledger, run: &PastRun, about: &About) -> Result<C
         schema: SCHEMA.to_owned(),
         instance: about.instance.clone(),
         run: run.id.number(),
+        planned_by: head.as_ref().and_then(|head| planned_by(&head.header)),
         plan_name: head.as_ref().and_then(|head| head.name.clone()),
         digest: run.digest.clone().or(digest).or(head.map(|head| head.digest)),
         plan,
@@ -231,6 +242,12 @@ pub fn certificate_of(ledger: &Ledger, run: &PastRun, about: &About) -> Result<C
     };
     chain::close(&mut certificate);
     Ok(certificate)
+}
+
+/// Who had a plan made, by its header.
+fn planned_by(header: &str) -> Option<String> {
+    let header: Value = serde_json::from_str(header).ok()?;
+    Some(header.get("by")?.as_str()?.to_owned())
 }
 
 /// The profile that was in force at a moment.
@@ -345,6 +362,7 @@ fn totals(run: &PastRun, groups: &[CertifiedGroup]) -> Totals {
         merged: run.merged,
         removed: run.removed,
         skipped: run.skipped,
+        prepared: run.prepared,
         failed: run.failed,
         verdicts,
         opt_outs,

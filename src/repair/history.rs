@@ -152,7 +152,11 @@ pub fn history_of(
             Some(group) => empty(group),
             None => GroupHistory { winner: Some(one.lead), ..unplanned(key) },
         });
+        let stays = one.stays();
         entry.written = Some(written_of(one));
+        if stays && entry.outcome == UNKNOWN && entry.removed.is_empty() {
+            PREPARED.clone_into(&mut entry.outcome);
+        }
     }
     for (key, group) in &mut groups {
         group.before = before.remove(key).unwrap_or_default().into_values().collect();
@@ -179,6 +183,9 @@ pub fn history_of(
 
 /// How a group ended that its run did not come to the end of.
 const UNKNOWN: &str = "unknown";
+
+/// How a group ended whose record to keep was written to, and that was not merged.
+const PREPARED: &str = "prepared";
 
 /// How a group ended that was left alone.
 const SKIPPED: &str = "skipped";

@@ -6,6 +6,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::carried::CardPast;
 use crate::dedupe::{Cause, Decisions, Risk};
 use crate::lead::LeadId;
 
@@ -52,6 +53,9 @@ pub struct Card {
     pub refused: Option<String>,
     /// Whether the plan would merge it as things stand.
     pub merges: bool,
+    /// What became of it in a run of the plan; none where no run came to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub past: Option<CardPast>,
 }
 
 /// A lead of a card.

@@ -68,6 +68,7 @@ pub(super) fn shown(
         fields,
         equal,
         merges: refused.is_none() && group.merges(),
+        past: None,
         refused,
     };
     Shown { card, group }

@@ -1,5 +1,6 @@
 //! Decisions on their way into the ledger: checked against the plan, and kept all or none; with
-//! what of them outlives the plan, and what of earlier plans they end.
+//! what of them outlives the plan, and what of earlier plans they end. A group that was merged is
+//! not decided about again.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use super::index::Effect;
 use super::loaded::{Kept, Loaded};
 use super::meanwhile;
 use super::model::{Decided, Door, Seen};
-use crate::dedupe::{Decisions, Named, PlanHeader, PlannedGroup, lasting_part};
+use crate::dedupe::{Decisions, Key, Named, PlanHeader, PlannedGroup, lasting_part};
 use crate::lead::LeadId;
 use crate::ledger::{DecisionRow, LastingRow, Ledger, NewDecision};
 use crate::merge::lasting::word_of;
@@ -37,6 +38,13 @@ pub(super) fn decide(
         let before = loaded.index.made(key).map_or(&nothing, |made| &made.decisions);
         if before == decisions {
             continue;
+        }
+        if let Some(past) = loaded.index.carried.of(key).filter(|past| past.is_fixed) {
+            return Err(Error::CarriedOut {
+                plan: loaded.head.plan.clone(),
+                key: Key::stored(key.clone()).map(|key| key.to_string()).unwrap_or_default(),
+                what: past.words.clone(),
+            });
         }
         let kept = loaded.kept(ledger, place)?;
         if let Some(why) = decisions.leaves_out_the_kept(kept.planned.winner) {

@@ -26,6 +26,19 @@ pub enum Error {
         /// `decides` or `approves`.
         what: &'static str,
     },
+    /// A decision is about a group of which records are gone.
+    #[error(
+        "{key} cannot be decided about in plan {plan} any more, since it was carried out: {what}; nothing was taken. What is \
+         left of the person's records is a matter of a new plan: mkto-audit plan create --email {key}"
+    )]
+    CarriedOut {
+        /// The plan.
+        plan: String,
+        /// The group, as a person reads it.
+        key: String,
+        /// What became of it.
+        what: String,
+    },
     /// Somebody decided after whoever decides now had looked.
     #[error(
         "plan {plan} was decided about in the meantime: {who}; nothing was taken. Look at it again, and decide then"

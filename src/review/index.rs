@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::carried::Carried;
 use super::model::{CardFilter, Tab};
 use crate::dedupe::{Cause, Choice, Decisions, Risk, by_and_when};
 use crate::ledger::{DecisionRow, Digest, GroupRow, TakenOver};
@@ -67,6 +68,8 @@ pub(super) struct Index {
     /// Its place there, by key.
     decided: BTreeMap<String, usize>,
     last: i64,
+    /// What runs did with them.
+    pub(super) carried: Carried,
 }
 
 /// The sums of a plan as things stand.
@@ -220,6 +223,9 @@ impl Index {
         let by_risk = |undecided| {
             if self.effect(entry).risk == Risk::Red { Tab::Decide } else { undecided }
         };
+        if self.carried.is_fixed(&entry.key) {
+            return Tab::Done;
+        }
         match self.made_about(entry).filter(|made| !made.decisions.is_empty()) {
             None => by_risk(Tab::Safe),
             Some(made) if made.refused.is_some() => Tab::Decide,
@@ -250,10 +256,13 @@ impl Index {
             }
             if self.merges(entry) {
                 let effect = self.effect(entry);
-                sums.merging += 1;
-                sums.records += effect.losers;
-                sums.dropped += effect.dropped;
-                sums.lost += effect.lost;
+                // What is merged would not disappear a second time.
+                if !self.carried.is_fixed(&entry.key) {
+                    sums.merging += 1;
+                    sums.records += effect.losers;
+                    sums.dropped += effect.dropped;
+                    sums.lost += effect.lost;
+                }
                 sums.is_risky |= effect.risk == Risk::Red
                     || self.made_about(entry).is_some_and(|made| !made.decisions.is_empty());
             }

@@ -1,6 +1,7 @@
 //! Plans and decisions in lists, for the command line.
 
 use super::approval;
+use super::carried::Carried;
 use super::error::Error;
 use super::index::Index;
 use super::view::{KeptDecision, ListedPlan};
@@ -26,6 +27,9 @@ fn in_list(ledger: &Ledger, instance: &str, plan: &KeptPlan) -> Result<ListedPla
         approved_by: None,
         approved_at: None,
         run: run.map(|at| at.to_rfc3339()),
+        state: None,
+        merged: 0,
+        left_alone: 0,
     };
     // An older version's is there, and cannot be carried out.
     if ledger.plan_head(&plan.id)?.is_none_or(|head| head.plan != plan.id) {
@@ -38,8 +42,12 @@ fn in_list(ledger: &Ledger, instance: &str, plan: &KeptPlan) -> Result<ListedPla
     let decisions = ledger.decisions_since(&plan.id, 0)?;
     index.learn(decisions).map_err(|error| unusable(&plan.id, &error.to_string()))?;
     let digest = index.digest(&head.digest);
+    let carried = Carried::read(ledger, &plan.id)?;
     let approval = approval::valid_of(ledger, &plan.id, &digest)?;
     listed.groups = ledger.count_groups(head.number)?;
+    listed.state = Some(carried.state(listed.groups + ledger.count_left(head.number)?));
+    let counts = carried.counts();
+    (listed.merged, listed.left_alone) = (counts.merged, counts.left_alone);
     listed.decided = index.in_force().count() as u64;
     (listed.name, listed.digest) = (head.name, Some(digest));
     if let Some(approval) = approval {

@@ -64,7 +64,8 @@ impl Loaded {
         if !rows.is_empty() {
             self.digest = OnceCell::new();
         }
-        self.index.learn(rows).map_err(|error| self.damaged(&error.to_string()))
+        self.index.learn(rows).map_err(|error| self.damaged(&error.to_string()))?;
+        Ok(self.index.carried.refresh(ledger, &self.head.plan)?)
     }
 
     /// The digest with what is decided: what is shown, approved and carried out.

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use super::card::Card;
+use super::carried::CarriedState;
 use crate::dedupe::{Cause, Decisions, ProfileName, Risk};
 use crate::lead::LeadId;
 
@@ -44,6 +45,16 @@ pub struct Head {
     pub opt_outs_lost: u64,
     /// The approval that is in force.
     pub approval: Option<Approval>,
+    /// How far it was carried out.
+    pub state: CarriedState,
+    /// When a run last worked on it, RFC 3339.
+    pub last_run_at: Option<String>,
+    /// How many groups runs of it merged.
+    pub merged: u64,
+    /// How many its last run left alone, those that cannot be planned too.
+    pub left_alone: u64,
+    /// How many failed, were only written to, or are not known.
+    pub failed: u64,
     /// What was measured of the instance, by which its predictions go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<ProfileName>,

@@ -103,9 +103,14 @@ impl PlanReview {
             let made = loaded.index.key(place).and_then(|key| loaded.index.made(key));
             let decisions = made.map_or(&nothing, |made| &made.decisions);
             let kept = loaded.kept(&ledger, place)?;
-            let Shown { card, group } = shown(place as u64, &kept, &loaded.header, decisions, all);
-            let said_before = made.and_then(Made::said_before);
-            Ok(Shown { card: Card { said_before, ..card }, group })
+            let mut shown = shown(place as u64, &kept, &loaded.header, decisions, all);
+            shown.card.said_before = made.and_then(Made::said_before);
+            if let Some(past) = loaded.index.key(place).and_then(|key| loaded.index.carried.of(key))
+            {
+                shown.card.merges &= !past.is_fixed;
+                shown.card.past = Some(past.clone());
+            }
+            Ok(shown)
         };
         places.into_iter().map(shown).collect()
     }
@@ -241,7 +246,9 @@ impl PlanReview {
         let card = card(place as u64, &loaded.kept(ledger, place)?, &loaded.header, decisions);
         let decision_number = loaded.index.number(key);
         let said_before = loaded.index.made(key).and_then(Made::said_before);
-        Ok(Some(self.links.on(Card { decision_number, said_before, ..card })))
+        let past = loaded.index.carried.of(key).cloned();
+        let merges = card.merges && !loaded.index.carried.is_fixed(key);
+        Ok(Some(self.links.on(Card { decision_number, said_before, past, merges, ..card })))
     }
 
     /// The ledger, and the plan as it stands now.
@@ -269,6 +276,8 @@ fn place_in(loaded: &Loaded, place: u64) -> Result<usize, Error> {
 /// The plan in short, as things stand.
 pub(super) fn head(ledger: &Ledger, loaded: &Loaded) -> Result<Head, Error> {
     let sums = loaded.index.sums();
+    let carried = &loaded.index.carried;
+    let counts = carried.counts();
     Ok(Head {
         plan: loaded.head.plan.clone(),
         name: loaded.head.name.clone(),
@@ -284,6 +293,11 @@ pub(super) fn head(ledger: &Ledger, loaded: &Loaded) -> Result<Head, Error> {
         dropped_values: sums.dropped,
         opt_outs_lost: sums.lost,
         approval: approval::valid(ledger, loaded)?,
+        state: carried.state(loaded.index.len() as u64 + loaded.blocked),
+        last_run_at: carried.last_at.clone(),
+        merged: counts.merged,
+        left_alone: counts.left_alone,
+        failed: counts.failed,
         profile: loaded.header.facts.measured.profile.clone(),
     })
 }

@@ -107,6 +107,7 @@ impl Bench {
             form: PlanHeader::FORM,
             instance: INSTANCE.to_owned(),
             made_at: now(),
+            by: None,
             policy,
             facts,
         };

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::card::Card;
+use super::carried::CarriedState;
 use crate::dedupe::{Choice, PlannedGroup};
 use crate::lead::LeadId;
 
@@ -29,6 +30,12 @@ pub struct ListedPlan {
     pub approved_at: Option<String>,
     /// When a run last worked on it, RFC 3339.
     pub run: Option<String>,
+    /// How far it was carried out; none of an older version's.
+    pub state: Option<CarriedState>,
+    /// How many groups runs of it merged.
+    pub merged: u64,
+    /// How many its last run left alone.
+    pub left_alone: u64,
 }
 
 /// A group as a card, and as it would be merged.

@@ -199,6 +199,7 @@ function app(source) {
   async function decideActive(decisions, words) {
     const card = active();
     if (!card || equalDecisions(card.decisions, decisions)) return;
+    if (isPast(card)) return tell(`${card.key} cannot be decided about any more: ${card.past.words}.`);
     const kept = keptLeftOut(card, decisions);
     if (kept !== null) {
       drawCard(state.active);

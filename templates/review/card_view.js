@@ -13,7 +13,7 @@ function heading(card, id, isOpen, act) {
   const names = [...new Set(card.leads.map(nameOf).filter(Boolean))];
   const isCertain = isDone(card);
   const choice = card.decisions.decision && CHOICES[card.decisions.decision];
-  const outcome = card.refused ? "Cannot be done as chosen" : choice ? choice.done : isCertain ? "Changed by you" : null;
+  const outcome = isPast(card) ? (card.past.outcome === "unknown" ? "Not known yet" : "Merged") : card.refused ? "Cannot be done as chosen" : choice ? choice.done : isCertain ? "Changed by you" : null;
   return el("h2", {},
     el("button", { type: "button", id: `${id}-title`, class: "title", "data-focus": "title", "aria-expanded": String(isOpen), "aria-controls": `${id}-body`, onclick: () => act.toggle() },
       el("span", { class: "who" }, el("span", { class: "key" }, isolated(card.key)), names.length > 0 && el("span", { class: "names" }, isolated(names.slice(0, 3).join(" / ")))),
@@ -30,6 +30,7 @@ function body(card, id, act) {
   const equal = card.equal ? `${counted(card.equal, "field is", "fields are")} equal or blank on the others, and not shown.` : "";
   return el("div", { id: `${id}-body`, class: "body" },
     el("p", { class: "cause" }, el("strong", {}, "How it came about: "), sentence(card.cause_in_words)),
+    card.past && el("p", { class: "band past", role: "note" }, el("strong", {}, isPast(card) ? "Nobody can decide about it any more. " : "In the last run. "), sentence(card.past.words)),
     card.refused && el("p", { class: "band refused", role: "note" }, el("strong", {}, "This cannot be carried out. "), sentence(card.refused)),
     card.said_before && el("p", { class: "band said", role: "note" }, el("strong", {}, "Decided in an earlier plan. "), `${sentence(card.said_before)}. You can decide otherwise here.`),
     card.objection && el("p", { class: "band objection", role: "note" }, el("strong", {}, "Look closely. "), sentence(card.objection)),
@@ -42,6 +43,7 @@ function body(card, id, act) {
 }
 
 function actions(card, act) {
+  if (isPast(card)) return "";
   const chosen = card.decisions.decision;
   const button = ([name, choice]) => el("button", {
     type: "button", class: `choice ${name}`, "aria-pressed": String(chosen === name), "aria-keyshortcuts": choice.key,

@@ -6,7 +6,9 @@
 const isEmpty = (decisions) => !decisions.decision && decisions.keep === undefined && !(decisions.left_out || []).length && !Object.keys(decisions.values || {}).length;
 
 // A group is done when somebody said what becomes of it, or changed a part of one that merges anyway.
-const isDone = (card) => !card.refused && (Boolean(card.decisions.decision) || (card.merges && !isEmpty(card.decisions)));
+// What a run of the plan merged is past deciding.
+const isPast = (card) => Boolean(card.past?.is_fixed);
+const isDone = (card) => isPast(card) || !card.refused && (Boolean(card.decisions.decision) || (card.merges && !isEmpty(card.decisions)));
 const tabOf = (card) => (isDone(card) ? "done" : card.refused || card.risk === "red" || card.objection ? "decide" : "safe");
 
 // Decisions with what says nothing left out, so that equal ones are equal as JSON.
@@ -76,7 +78,7 @@ function decidedCard(base, decisions) {
     why: decisions.keep === undefined ? base.why : "The record to keep is your choice.",
     dropped: isChanged ? countDropped(leads, fields) : base.dropped,
     said_before: equalDecisions(decisions, planned) ? base.said_before : null,
-    merges: !refused && !stays && (decisions.decision === "merge" || !isRisky),
+    merges: !isPast(base) && !refused && !stays && (decisions.decision === "merge" || !isRisky),
   };
 }
 

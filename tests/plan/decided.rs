@@ -142,3 +142,69 @@ fn records_that_are_not_one_person_stay_out_of_every_later_plan_until_that_is_ta
     let after = create(&instance, "feb");
     assert_eq!(group(&after, "bob@example.com")["losers"], json!([4]), "{after:#}");
 }
+
+#[test]
+fn a_group_that_was_merged_cannot_be_decided_about_and_the_plan_says_what_was_done() {
+    let instance = three_groups();
+    let plan = create(&instance, "nov");
+    // Exported while everything was open.
+    let file = instance.path("nov.csv");
+    let file = file.to_str().unwrap();
+    run(&instance, &["plan", "export", "--plan", "nov", file]).expect_code(0);
+    let page = instance.path("nov.html");
+    let page = page.to_str().unwrap();
+    run(&instance, &["plan", "export", "--plan", "nov", page]).expect_code(0);
+    run(&instance, &["merge", "--plan", "nov", "--confirm"]).expect_code(3);
+
+    let again =
+        ["plan", "decide", "nov", "--email", "ada@example.com", "--keep", "2", "--by", "Bo"];
+    for flags in [&again[..], &[&again[..5], &["--hold", "--by", "Bo"]].concat()] {
+        let refused = run(&instance, flags).expect_code(2);
+        assert!(
+            refused.stderr.contains("was carried out: merged on")
+                && refused.stderr.contains("2 went into 1"),
+            "{}",
+            refused.picture()
+        );
+    }
+    // A file that changes nothing is fine; one that decides about Ada is refused as a whole.
+    run(&instance, &["plan", "import", file, "--by", "Bo"]).expect_code(0);
+    let group_of = |name: &str| json!({"key": format!("{name}@example.com"), "decision": "skip"});
+    let decisions = json!({"schema": "mkto-audit/decisions/1", "plan": plan["plan"],
+        "digest": plan["digest"], "by": "Bo", "note": null, "approve": false,
+        "group": [group_of("pair"), group_of("ada")]});
+    let saved = instance.file("decisions.json", &decisions.to_string());
+    let refused = run(&instance, &["plan", "import", saved.to_str().unwrap()]).expect_code(2);
+    assert!(refused.stderr.contains("was carried out: merged on"), "{}", refused.picture());
+
+    let shown = run(&instance, &["plan", "show", "nov", "--json"]).expect_code(0).json();
+    let outcomes = ["ada", "bob", "pair"].map(|name| {
+        let group = group(&shown, &format!("{name}@example.com"));
+        (group["outcome"].as_str().unwrap().to_owned(), group["past"]["outcome"].clone())
+    });
+    let merged = ("merged".to_owned(), json!("merged"));
+    assert_eq!(outcomes, [merged.clone(), merged, ("skipped".to_owned(), json!("skipped"))]);
+    assert_eq!((&shown["merged"], &shown["left_alone"]), (&json!(2), &json!(1)));
+    assert_eq!((&shown["state"], &shown["records"]), (&json!("carried_out"), &json!(0)));
+    let text = run(&instance, &["plan", "show", "nov"]).expect_code(0).stdout;
+    for words in
+        ["merged on", "2 went into 1", "left alone by run 1", "2 groups merged, 1 left alone"]
+    {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let listed = run(&instance, &["plan", "list"]).expect_code(0).stdout;
+    assert!(
+        listed.contains("carried out") && listed.contains("2 merged, 1 left alone"),
+        "{listed}"
+    );
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(!page.contains("\"past\""), "nothing was done yet");
+
+    // What was left alone may still be decided about, and merged.
+    let decide = ["plan", "decide", "nov", "--email", "pair@example.com", "--merge", "--by", "Bo"];
+    run(&instance, &decide).expect_code(0);
+    run(&instance, &["plan", "approve", "nov", "--by", "Cy"]).expect_code(0);
+    run(&instance, &["merge", "--plan", "nov", "--confirm"]).expect_code(0);
+    let shown = run(&instance, &["plan", "show", "nov", "--json"]).expect_code(0).json();
+    assert_eq!((&shown["merged"], &shown["left_alone"]), (&json!(3), &json!(0)), "{shown:#}");
+}

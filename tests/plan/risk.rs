@@ -56,3 +56,43 @@ fn only_groups_of_the_risk_are_merged() {
     let both = run(&instance, &["merge", "--plan", "nov", "--risk", "green"]).expect_code(2);
     assert!(both.stderr.contains("cannot be used with"), "{}", both.picture());
 }
+
+/// Each flag, the setting that is behind it, and a pair of records that it lets in.
+#[test]
+fn a_flag_lets_a_red_group_into_the_plan_and_does_not_merge_it() {
+    for (flag, one, other) in [
+        ("--across-partitions", json!({"leadPartitionId": 1}), json!({"leadPartitionId": 2})),
+        ("--include-shared", json!({"firstName": "Grace"}), json!({"firstName": "Zoltan"})),
+        ("--merge-in-crm", json!({"sfdcLeadId": "00Q1"}), json!({"sfdcLeadId": "00Q2"})),
+    ] {
+        let mut options = crate::support::quick();
+        options.set_knob("merge_across_partitions=allow").unwrap();
+        let instance = crate::support::Instance::start(options);
+        for more in [&one, &other] {
+            let mut lead = json!({"email": "two@example.com", "createdAt": "2026-01-02T03:04:05Z"});
+            for (name, value) in more.as_object().unwrap() {
+                lead[name] = value.clone();
+            }
+            instance.sandbox.put_lead(&lead);
+        }
+        crate::support::merging::fill_cache(&instance);
+        let left = run(&instance, &["merge", "--confirm", flag, "--json"]).expect_code(3).json();
+        assert_eq!((&left["merged"], &left["skipped"]), (&json!(0), &json!(1)), "{flag}: {left:#}");
+        let reason = left["group"][0]["reason"].as_str().unwrap();
+        assert!(reason.contains("plan decide"), "{flag}: {reason}");
+
+        // The plan has it, for a person to decide about.
+        let plan = left["plan"].as_str().unwrap();
+        let shown = run(&instance, &["plan", "show", plan, "--json"]).json();
+        assert_eq!(shown["group"][0]["risk"], "red", "{flag}: {shown:#}");
+        let merge = ["merge", "--plan", plan, "--confirm", "--json"];
+        let left = run(&instance, &merge).expect_code(3).json();
+        assert_eq!(left["merged"], 0, "{flag}: {left:#}");
+        let decide =
+            ["plan", "decide", plan, "--email", "two@example.com", "--merge", "--by", "Bo"];
+        run(&instance, &decide).expect_code(0);
+        run(&instance, &["plan", "approve", plan, "--by", "Cy"]).expect_code(0);
+        let done = run(&instance, &merge).expect_code(0).json();
+        assert_eq!(done["merged"], 1, "{flag}: {done:#}");
+    }
+}

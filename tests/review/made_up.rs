@@ -127,6 +127,7 @@ impl MadeUp {
             refused: is_refused(place, &decisions)
                 .then(|| "the record to keep is left out".to_owned()),
             merges: merges(place, &decisions),
+            past: None,
             decisions,
             decision_number: self.number(&key(place)),
         }
@@ -169,6 +170,11 @@ impl Reviewed for MadeUp {
             done: count(Tab::Done),
             dropped_values: merging,
             opt_outs_lost: 0,
+            state: mkto_audit::review::CarriedState::New,
+            last_run_at: None,
+            merged: 0,
+            left_alone: 0,
+            failed: 0,
             approval: self.approval.lock().unwrap().clone(),
             profile: None,
         })

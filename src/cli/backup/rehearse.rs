@@ -237,7 +237,7 @@ async fn merge(
             Some(Candidate { key, leads: leads.clone(), known })
         })
         .collect();
-    let plan = merge.plan(&candidates, policy, NAME.to_owned(), usize::MAX).await?;
+    let plan = merge.plan_again_as_decided(&candidates, policy, NAME.to_owned()).await?;
     Ok(merge.carry_out(Confirmed::new(plan), &mut ()).await)
 }
 

@@ -9,10 +9,11 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::cli::{Context, Exit, Failure, ledgers, runs};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, sha256_of_bytes};
 use crate::repair::certificate::{
     About, Certificate, Later, SCHEMA, certificate_of, chain, csv, kept_and_later, page,
 };
+use crate::repair::history_of;
 use crate::terminal::counted_of;
 
 /// So many groups are named at most in a sentence.
@@ -92,6 +93,14 @@ fn later_in_words(later: &Later) -> String {
 }
 
 fn check(ledger: &Ledger, bytes: &[u8], about: &About) -> Result<Checked, Failure> {
+    // The ledger has the hash of each file that it handed out, whatever was erased from it since.
+    if let Some(handed_out) = ledger.certificate_file(&sha256_of_bytes(bytes))? {
+        let run = handed_out.run;
+        let known = ledger.run(run)?;
+        let now = known.map(|run| certificate_of(ledger, &run, about)).transpose()?;
+        let later = now.map(|now| now.later_than(handed_out.looks)).unwrap_or_default();
+        return Ok(Checked { run: Some(run.number()), is: Ok(later) });
+    }
     let text = String::from_utf8_lossy(bytes);
     let of_page = page::read(&text);
     let is_page = of_page.is_some();
@@ -154,7 +163,20 @@ fn check_csv(ledger: &Ledger, bytes: &[u8], about: &About) -> Result<Checked, Fa
         csv::write(&now.up_to(*looks), &mut again).is_ok() && again == bytes
     });
     let is = looks.map(|looks| now.later_than(looks));
-    let is = is.ok_or_else(|| "a row of it is not what the ledger holds".to_owned());
+    let erased = || {
+        let groups = history_of(ledger, &run, None)?;
+        let is_erased = groups.iter().flat_map(|group| &group.before).any(|lead| lead.erased);
+        Ok::<_, Failure>(is_erased)
+    };
+    let is = match is {
+        Some(later) => Ok(later),
+        None if erased()? => Err(
+            "the ledger has not handed it out with these bytes, and people's data of this run were erased from the ledger since: \
+             a byte of it was changed, or a version that kept no hashes of files wrote it, and nobody can tell which"
+                .to_owned(),
+        ),
+        None => Err("a byte of it was changed: a row of it is not what the ledger holds".to_owned()),
+    };
     Ok(Checked { run: Some(number.into()), is })
 }
 

@@ -45,7 +45,12 @@ impl Watch for Follow<'_> {
         let ended = |outcome| self.ended.get(&outcome).copied().unwrap_or_default();
         let failed = ended(Outcome::Failed) + ended(Outcome::Unknown);
         let mut told = format!("{} of {} merged", ended(Outcome::Merged), self.planned);
-        for (number, what) in [(ended(Outcome::Skipped), "left alone"), (failed, "failed")] {
+        let prepared = ended(Outcome::Prepared);
+        for (number, what) in [
+            (ended(Outcome::Skipped), "left alone"),
+            (prepared, "written to, not merged"),
+            (failed, "failed"),
+        ] {
             if number > 0 {
                 told = format!("{told}, {number} {what}");
             }

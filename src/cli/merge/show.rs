@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::cli::wrap::fitted;
 use crate::cli::{Failure, Ui};
 use crate::dedupe::{Dropped, FieldChange, OPT_OUTS, rows_in_words};
-use crate::ledger::{Finding, FindingId, RunId};
+use crate::ledger::{Finding, FindingId, RunId, WrittenNotMerged, WrittenValue};
 use crate::merge::{GroupReport, LateRows, Outcome, PlanState, Report, Tally};
 use crate::terminal::{counted_of as counted, harmless, moment};
 
@@ -113,8 +113,14 @@ impl Shown<'_> {
                 counted(tally.would_remove, "record")
             );
             let next = match self.plan {
+                Some(plan) if tally.would_remove == 0 => format!(
+                    "a person must decide: mkto-audit plan show {plan}, then mkto-audit plan decide {plan}"
+                ),
                 Some(plan) => {
                     format!("to carry out exactly this: mkto-audit merge --plan {plan} --confirm")
+                }
+                None if self.is_stopped => {
+                    "no plan was kept: it was stopped before it had every group".to_owned()
                 }
                 None => "no plan was kept: there is nothing to merge without a person's decision"
                     .to_owned(),
@@ -122,8 +128,9 @@ impl Shown<'_> {
             return vec![total, "nothing was changed".to_owned(), next];
         }
         let failed = tally.count(Outcome::Failed) + tally.count(Outcome::Unknown);
+        let prepared = self.prepared();
         vec![format!(
-            "{} merged, {} removed, {left_alone} left alone, {failed} failed, in {}",
+            "{} merged, {} removed, {left_alone} left alone, {prepared}{failed} failed, in {}",
             counted(tally.count(Outcome::Merged), "group"),
             counted(tally.removed, "record"),
             counted(usize::try_from(self.calls).unwrap_or(usize::MAX), "call"),
@@ -132,6 +139,14 @@ impl Shown<'_> {
 }
 
 impl Shown<'_> {
+    /// The groups that were written to and not merged, in words; nothing where there are none.
+    fn prepared(&self) -> String {
+        match self.tally.count(Outcome::Prepared) {
+            0 => String::new(),
+            all => format!("{} written to and not merged, ", counted(all, "group")),
+        }
+    }
+
     /// Where there is no group at all: a plan of nothing is no plan.
     fn nothing(&self) -> &'static str {
         if self.filtered {
@@ -146,10 +161,11 @@ impl Shown<'_> {
         let tally = self.tally;
         let merged = tally.count(Outcome::Merged);
         let done = format!(
-            "{} merged, {} removed, {} left alone, {} failed",
+            "{} merged, {} removed, {} left alone, {}{} failed",
             counted(merged, "group"),
             counted(tally.removed, "record"),
             counted(tally.count(Outcome::Skipped), "group"),
+            self.prepared(),
             tally.count(Outcome::Failed) + tally.count(Outcome::Unknown),
         );
         let plan = self.plan.unwrap_or_default();
@@ -185,11 +201,15 @@ fn group_lines(group: &GroupReport) -> Vec<String> {
         }
         (Outcome::Merged, Some(winner)) => format!("kept {winner}, merged {losers} into it"),
         (Outcome::Skipped, Some(winner)) => format!("left alone: {winner}, {losers}"),
+        (Outcome::Prepared, Some(winner)) => {
+            format!("WRITTEN TO, NOT MERGED: {winner}, {losers}")
+        }
         (_, Some(winner)) => format!("NOT MERGED: {winner}, {losers}"),
         (_, None) => format!("left alone: {losers}"),
     };
     let mut lines = vec![format!("{}  {what}", group.key)];
     lines.extend(group.reason.iter().map(|reason| format!("    {reason}")));
+    lines.extend(group.written.iter().flat_map(written_lines));
     if matches!(group.outcome, Outcome::WouldMerge | Outcome::Merged) {
         lines.push(format!("    {}", sum_line(group)));
         // Consent comes first.
@@ -199,6 +219,20 @@ fn group_lines(group: &GroupReport) -> Vec<String> {
         lines.extend(group.kept.keys().map(|field| dropped_line(group, field)));
         lines.extend(group.at_risk.iter().map(at_risk_line));
         lines.extend(rows_line(group));
+    }
+    lines
+}
+
+/// What was written to the record to keep for a merge that was not made, and what to do.
+fn written_lines(written: &WrittenNotMerged) -> Vec<String> {
+    let line = |value: &WrittenValue| {
+        let (before, after) = (shown(&value.before), shown(&value.after));
+        let back = if value.given_back { "given back" } else { "not given back" };
+        format!("    {} of {}: {before} → {after}, {back}", value.name, written.lead)
+    };
+    let mut lines: Vec<String> = written.values.iter().map(line).collect();
+    if written.values.iter().any(|value| !value.given_back) {
+        lines.push(format!("    {}", written.what_next()));
     }
     lines
 }

@@ -15,7 +15,7 @@ use super::kept::{Groups, Kept};
 use super::{findings, kept, resumed, show, sources};
 use crate::cli::confirm::{self, Vanishing};
 use crate::cli::filter::tell_missing;
-use crate::cli::{Context, Exit, Failure, now};
+use crate::cli::{Context, Exit, Failure, certificate, now};
 use crate::config::ReviewSettings;
 use crate::dedupe::{Plan, Policy, Risk};
 use crate::marketo::Client;
@@ -81,7 +81,7 @@ impl Steps<'_> {
         if self.asked.asks && !self.agrees(&plan) {
             return Ok(Exit::Stopped);
         }
-        let id = (!plan.groups.is_empty()).then(|| plan.id.clone());
+        let id = Some(plan.id.clone()).filter(|id| !id.is_empty());
         if self.asked.carries_out {
             sources::keep(self.follow.cache, self.merge.ledger(), &plan)?;
         }
@@ -98,6 +98,7 @@ impl Steps<'_> {
             return Ok(ControlFlow::Continue(open));
         }
         let resumed = self.merge.settle_open(&mut self.follow).await?;
+        certificate::seal_earlier(self.context, self.merge.ledger());
         let (said, exit) = resumed::in_words(&resumed);
         for words in said {
             self.context.ui.note(&words);
@@ -222,7 +223,7 @@ impl Steps<'_> {
 
     /// Prints what came of it.
     fn end(self, plan: Option<&str>, report: Report, before: &[Open]) -> Result<Exit, Failure> {
-        let Self { context, asked, client, merge, follow, .. } = self;
+        let Self { context, asked, client, mut merge, follow, .. } = self;
         let ui = &mut context.ui;
         if follow.unrecorded {
             ui.note(
@@ -230,6 +231,10 @@ impl Steps<'_> {
             );
         }
         drop(follow);
+        if let Some(run) = report.run {
+            certificate::seal_at_the_end(context, merge.ledger(), run);
+        }
+        let ui = &mut context.ui;
         let open = merge.still_open()?;
         let shown = show::Shown {
             plan,

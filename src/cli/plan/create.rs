@@ -8,7 +8,7 @@ use crate::cli::merge::{candidates, refuse_unfinished, settings};
 use crate::cli::{Context, Exit, Failure, history, probe};
 use crate::dedupe::Risk;
 use crate::ledger::{self, Ledger};
-use crate::merge::{Merge, Planned, Planning};
+use crate::merge::{Merge, Planned, Planning, Settings};
 use crate::report::Filter;
 use crate::review::{CardFilter, take_over};
 use crate::terminal::counted_of;
@@ -42,6 +42,9 @@ pub(super) struct CreateArgs {
     /// value
     #[arg(long, value_name = "EMAIL", conflicts_with_all = ["email", "from_file", "safe_first"])]
     explain: Option<String>,
+    /// Who has it made, for the record [env: `MKTO_AUDIT_BY`] [default: the user of this machine]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -74,7 +77,8 @@ pub(super) async fn run(context: &mut Context, mut args: CreateArgs) -> Result<E
     {
         return Err(ledger::Error::NameTaken { name }.into());
     }
-    let settings = settings(context, &client, false)?;
+    let by = context.config.by(args.by.as_deref());
+    let settings = Settings { by, ..settings(context, &client, false)? };
     let mut merge = context.or_stop(Merge::new(&client, &mut ledger, settings)).await??;
     context.config.key = merge.by_schema(context.config.key.clone());
     let key = &context.config.key;
@@ -88,8 +92,12 @@ pub(super) async fn run(context: &mut Context, mut args: CreateArgs) -> Result<E
     let planned = merge.make_plan(&chosen.candidates, &planning).await;
     drop(progress);
     let planned = planned?;
-    if context.interrupt.is_cancelled() {
-        context.ui.note("stopped as asked: the plan has the groups that were read by then");
+    if planned.cut_short {
+        context.ui.note(
+            "stopped as asked: no plan was kept, since it would have only the groups that were read by then; the same command \
+             begins anew",
+        );
+        return Ok(Exit::Stopped);
     }
     drop(merge);
     if let Some(id) = &planned.id {
@@ -112,6 +120,7 @@ fn planning(context: &Context, args: &CreateArgs, filter: &Filter) -> Result<Pla
         for_review: true,
         risks,
         name: args.name.clone(),
+        decided: false,
     })
 }
 
@@ -120,14 +129,13 @@ fn tell(context: &mut Context, args: &CreateArgs, planned: &Planned) -> Result<E
         let groups = counted_of(planned.passed_over, "group");
         context.ui.note(&format!("{groups} of another risk are not in the plan"));
     }
-    let stopped = if context.interrupt.is_cancelled() { Exit::Stopped } else { Exit::Done };
     let Some(id) = &planned.id else {
         if args.json {
             context.ui.json(&super::document::Nothing::of(&planned.left_out))?;
-            return Ok(stopped);
+            return Ok(Exit::Done);
         }
         context.ui.print(&text::nothing(&planned.left_out))?;
-        return Ok(stopped);
+        return Ok(Exit::Done);
     };
     let review = super::open(context, id)?;
     if args.json {
@@ -138,5 +146,5 @@ fn tell(context: &mut Context, args: &CreateArgs, planned: &Planned) -> Result<E
         context.ui.print(&text::summary(&review.head()?).join("\n"))?;
         context.ui.note(&format!("to look at each group: mkto-audit plan show {id}"));
     }
-    Ok(stopped)
+    Ok(Exit::Done)
 }

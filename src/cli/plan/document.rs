@@ -9,7 +9,9 @@ use serde_json::Value;
 use crate::cli::Failure;
 use crate::dedupe::{Decisions, Dropped, FieldChange, LeftOut, ProfileName, Risk};
 use crate::lead::LeadId;
-use crate::review::{Approval, Blocked, CardFilter, Head, PlanReview, Shown};
+use crate::review::{
+    Approval, Blocked, CardFilter, CardPast, CarriedState, Head, PlanReview, Shown,
+};
 
 /// So many groups are read at once.
 pub(super) const AT_ONCE: usize = 200;
@@ -41,6 +43,11 @@ pub(super) struct HeadDocument {
     dropped_values: u64,
     opt_outs_lost: u64,
     approval: Option<Approval>,
+    state: CarriedState,
+    last_run_at: Option<String>,
+    merged: u64,
+    left_alone: u64,
+    failed: u64,
     profile: Option<ProfileName>,
 }
 
@@ -48,6 +55,7 @@ impl HeadDocument {
     pub(super) fn of(head: Head) -> Self {
         let Head { plan, name, instance, made_at, digest, groups, records, safe, decide, .. } =
             head;
+        let Head { state, last_run_at, merged, left_alone, failed, .. } = head;
         let Head { blocked, done, dropped_values, opt_outs_lost, approval, profile, .. } = head;
         Self {
             plan,
@@ -64,6 +72,11 @@ impl HeadDocument {
             dropped_values,
             opt_outs_lost,
             approval,
+            state,
+            last_run_at,
+            merged,
+            left_alone,
+            failed,
             profile,
         }
     }
@@ -140,6 +153,9 @@ struct GroupDocument<'a> {
     losers: &'a [LeadId],
     risk: Risk,
     outcome: &'static str,
+    /// What became of it in a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    past: Option<&'a CardPast>,
     reason: &'a str,
     warnings: &'a [String],
     objection: Option<&'a str>,
@@ -169,7 +185,12 @@ impl<'a> GroupDocument<'a> {
             winner: group.winner,
             losers: &group.losers,
             risk: card.risk,
-            outcome: if card.merges { "would_merge" } else { "skipped" },
+            outcome: match &card.past {
+                Some(past) if past.is_fixed => past.outcome,
+                _ if card.merges => "would_merge",
+                _ => "skipped",
+            },
+            past: card.past.as_ref(),
             reason: &group.reason,
             warnings: &card.warnings,
             objection: card.objection.as_deref(),

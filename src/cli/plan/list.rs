@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::cli::{Context, Exit, Failure};
 use crate::ledger::Ledger;
-use crate::review::{ListedPlan, listed};
+use crate::review::{CarriedState, ListedPlan, listed};
 use crate::terminal::counted;
 
 /// List the plans that are kept, the newest first
@@ -52,10 +52,14 @@ fn line(plan: &ListedPlan) -> String {
         );
     }
     let approved = plan.approved_by.as_ref().map(|by| format!(", approved by {by}"));
-    let run = plan
-        .run
-        .as_ref()
-        .map(|at| format!(", last run {}", at.get(..16).unwrap_or(at).replace('T', " ")));
+    let run = plan.run.as_ref().map(|at| {
+        let at = at.get(..16).unwrap_or(at).replace('T', " ");
+        let what = match plan.state {
+            Some(CarriedState::CarriedOut) => "carried out",
+            _ => "begun, last run",
+        };
+        format!(", {what} {at}: {} merged, {} left alone", plan.merged, plan.left_alone)
+    });
     format!(
         "{}{name}  made {made}  {}, {} decided{}{}",
         plan.plan,

@@ -4,19 +4,27 @@ use serde_json::Value;
 
 use crate::dedupe::{ChosenValue, Decisions, LeftOut};
 use crate::review::card::{Card, CardField, CardRole};
-use crate::review::{Blocked, Head, Shown};
+use crate::review::{Blocked, CarriedState, Head, Shown};
 use crate::terminal::{counted, harmless, moment};
 
 /// A group: who stays, why, what changes, what is decided.
 pub(super) fn group_lines(shown: &Shown) -> Vec<String> {
     let card = &shown.card;
-    let mut lines = vec![format!("{}  {}  {}", card.key, card.risk, what(card))];
+    let past = card.past.as_ref();
+    let what =
+        past.filter(|past| past.is_fixed).map_or_else(|| what(card), |past| harmless(&past.words));
+    let mut lines = vec![format!("{}  {}  {what}", card.key, card.risk)];
+    // What may still be merged says what it would come to, and what a run did before.
+    lines.extend(past.filter(|past| !past.is_fixed).map(|past| format!("    {}", harmless(&past.words))));
     lines.push(format!("    {}", card.why));
     lines.extend(card.objection.iter().map(|why| format!("    a person must decide: {why}")));
     lines.extend(card.refused.iter().map(|why| format!("    cannot be done as decided: {why}")));
     lines.extend(decided(&card.decisions).map(|words| format!("    decided: {words}")));
     lines.extend(card.said_before.iter().map(|words| format!("    {words}")));
     lines.extend(card.consent.iter().map(|words| format!("    {words}")));
+    if past.is_some_and(|past| past.is_fixed) {
+        return lines;
+    }
     lines.push(format!(
         "    {} → 1 · {} dropped · {} equal",
         counted(taking_part(card), "record"),
@@ -103,6 +111,26 @@ pub(super) fn summary(head: &Head) -> Vec<String> {
         ),
         format!("digest {}", head.digest),
     ];
+    if let Some(at) = &head.last_run_at {
+        let what = match head.state {
+            CarriedState::CarriedOut => "carried out, last on",
+            _ => "not carried out to its end, last worked on",
+        };
+        let done = format!(
+            "{what} {}: {} merged, {} left alone, {} failed",
+            when(at),
+            counted(head.merged, "group"),
+            head.left_alone,
+            head.failed
+        );
+        lines.insert(1, done);
+    }
+    if head.state == CarriedState::CarriedOut && head.records == 0 {
+        lines.push(
+            "nothing is left to do of it; `mkto-audit plan create` makes a new plan".to_owned(),
+        );
+        return lines;
+    }
     if let Some(profile) = &head.profile {
         lines.push(format!("predictions go by {profile}"));
     }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::ledger::what_next;
 use crate::repair::GroupHistory;
 use crate::terminal::{moment, one_line};
 
@@ -19,6 +20,9 @@ pub(super) fn lines(group: &GroupHistory) -> Vec<String> {
             };
             format!("{key}: {} went into {winner}{at}{request}", ids(&group.removed))
         }
+        _ if group.outcome == "prepared" => {
+            format!("{key}: written to, and not merged: {}", ids(&group.leads))
+        }
         _ if group.outcome == "skipped" => format!("{key}: left alone: {}", ids(&group.leads)),
         _ => format!("{key}: {}", group.outcome.replace('_', " ")),
     }];
@@ -28,9 +32,12 @@ pub(super) fn lines(group: &GroupHistory) -> Vec<String> {
         lines.push(format!("    lead {} was written to, and not merged: {back}", written.lead));
         lines.extend(written.fields.iter().map(|field| {
             let (before, after) = (shown(&field.before), shown(&field.after));
-            let given = if field.given_back { ", given back" } else { "" };
-            format!("        {}: {before} → {after}{given}", field.name)
+            let given = if field.given_back { "given back" } else { "not given back" };
+            format!("        {}: {before} → {after}, {given}", field.name)
         }));
+        if written.fields.iter().any(|field| !field.given_back) {
+            lines.push(format!("        {}", what_next(written.settled)));
+        }
     }
     for lead in &group.before {
         let values = if lead.erased {

@@ -8,7 +8,7 @@ use super::chosen::Wishes;
 use super::look::look;
 use super::model::{Dropped, LeftOut, PlannedGroup};
 use super::objection::{self, Known, Objection};
-use super::weigh::weigh;
+use super::weigh::{let_in, weigh};
 use crate::dedupe::consent::sense::Sense;
 use crate::dedupe::consent::sense_of;
 use crate::dedupe::decision::{Choice, Decisions};
@@ -121,6 +121,7 @@ fn planned(
         risk: Risk::default(),
         warnings: Vec::new(),
         objections: Vec::new(),
+        let_in: let_in(members, policy).map(|objection| objection.reason),
         open_consent: draft.open_consent.clone(),
         decided: Decisions { choice: None, note: None, ..wishes.decided.clone() },
         rows: Vec::new(),

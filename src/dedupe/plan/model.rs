@@ -123,6 +123,10 @@ pub struct PlannedGroup {
     /// Why it is merged only where a person decided so.
     #[serde(default)]
     pub objections: Vec<Objection>,
+    /// What would have kept it out of the plan, had a flag not let it in. It takes a person's
+    /// decision all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub let_in: Option<Reason>,
     /// Consent fields in which the leads differ and that neither a rule nor a person has decided.
     #[serde(default)]
     pub open_consent: BTreeSet<String>,
@@ -180,6 +184,9 @@ pub struct PlanHeader {
     pub instance: String,
     /// When the leads were read.
     pub made_at: DateTime<Utc>,
+    /// Who had it made; none where nobody knows, as of a plan of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// By what it was made.
     pub policy: Policy,
     /// The fields of the instance as they were then.

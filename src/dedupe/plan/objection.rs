@@ -110,12 +110,12 @@ pub struct Objection {
     pub reason: Reason,
     /// The reason in words, for whoever decides about this group.
     pub why: String,
-    /// The same, with the flag that would allow the merge of all such groups.
+    /// The same, with what would have it merged all the same: a decision, a name, a setting.
     pub words: String,
 }
 
 impl Objection {
-    /// An objection with a flag, or another way, that allows the merge.
+    /// An objection, and what would have the group merged all the same.
     fn new(reason: Reason, why: impl Into<String>, remedy: &str) -> Self {
         let why = why.into();
         Self { reason, words: format!("{why}; {remedy}"), why }
@@ -169,7 +169,7 @@ pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
         return Some(Objection::new(
             Reason::Partitions,
             "its records are in several lead partitions",
-            "--across-partitions would merge them",
+            "a person decides in a plan (`plan create`, or --across-partitions)",
         ));
     }
     if is_in_crm(members) && !policy.merge_in_crm {
@@ -177,8 +177,8 @@ pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
             reason: Reason::Crm,
             why: "several of its records are in the CRM, which would merge them too".to_owned(),
             words:
-                "several of its records are in the CRM, which would have to merge them: do that there, or \
-                    --merge-in-crm has the CRM do it"
+                "several of its records are in the CRM, which would have to merge them: do that there, or a person \
+                    decides in a plan (`plan create`, or --merge-in-crm) that the CRM does it"
                     .to_owned(),
         });
     }
@@ -189,7 +189,7 @@ pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
                   them there first"
                 .to_owned(),
             words: "several of its records came from Microsoft Dynamics, which Marketo cannot have merge them: merge \
-                    them there first; --merge-in-crm would merge them in Marketo all the same"
+                    them there first, or a person decides in a plan (`plan create`, or --merge-in-crm)"
                 .to_owned(),
         });
     }
@@ -207,7 +207,11 @@ pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
     }
     likely_shared(members, &policy.skip).map(|why| {
         let why = format!("it may be several people: {why}");
-        Objection::new(Reason::SeveralPeople, why, "--include-shared would merge them")
+        Objection::new(
+            Reason::SeveralPeople,
+            why,
+            "a person decides in a plan (`plan create`, or --include-shared)",
+        )
     })
 }
 

@@ -20,6 +20,9 @@ pub(in crate::merge) struct GivenBack {
     /// The fields that do not hold what they held before the run, by its doing or by what it set
     /// off.
     pub(in crate::merge) left: Vec<Difference>,
+    /// The fields that keep what was written to them, whyever: an opt-out with its reason, a value
+    /// whose giver is gone, one that could not be set back.
+    pub(in crate::merge) stays: Vec<String>,
     /// Whether it got any former value back.
     pub(super) any: bool,
     /// Whether it has all of them.
@@ -132,7 +135,7 @@ pub(super) fn became_of(
     let Some(fields) = fields else {
         let words =
             "the record to keep is gone, and could not be given its former values back".to_owned();
-        return GivenBack { words, left: Vec::new(), any: false, all: false };
+        return GivenBack { words, left: Vec::new(), stays: Vec::new(), any: false, all: false };
     };
     let others: Vec<String> = fields.iter().filter_map(|field| in_words(field, facts)).collect();
     let words = if others.is_empty() {
@@ -153,6 +156,11 @@ pub(super) fn became_of(
     GivenBack {
         words,
         left: left.collect(),
+        stays: fields
+            .iter()
+            .filter(|field| !matches!(field.standing, Standing::AsBefore | Standing::Changed))
+            .map(|field| field.change.name.clone())
+            .collect(),
         any: fields.iter().any(is_back),
         all: others.is_empty(),
     }

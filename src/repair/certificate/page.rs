@@ -43,6 +43,7 @@ struct Page {
     marketo: Vec<String>,
     members: Vec<String>,
     counted: Vec<CountedRow>,
+    rate_words: String,
     rates: Vec<RateRow>,
     groups: Vec<GroupRows>,
     left_words: String,
@@ -109,6 +110,7 @@ fn page(certificate: &Certificate) -> Page {
         marketo: later::marketo(all),
         members: later::members(all),
         counted: later::counted_rows(all),
+        rate_words: later::rate_in_words(certificate.rate.as_ref()),
         rates: later::rate_rows(certificate.rate.as_ref()),
         groups: certificate.group.iter().filter(|group| !is_left_alone(group)).map(rows).collect(),
         left_words: left_alone::in_words(certificate),
@@ -120,6 +122,14 @@ fn page(certificate: &Certificate) -> Page {
 
 fn warnings(certificate: &Certificate) -> Vec<String> {
     let mut warnings = later::warnings(certificate);
+    let prepared = certificate.group.iter().filter(|group| left_alone::is_prepared(group));
+    let prepared = prepared.count() as u64;
+    if prepared > 0 {
+        let groups = counted(prepared, "group");
+        warnings.push(format!(
+            "{groups} written to and not merged: what was written, and what of it stays, is named below."
+        ));
+    }
     let of = |verdict: FieldVerdict| {
         certificate.totals.verdicts.get(verdict.as_str()).copied().unwrap_or_default()
     };
@@ -160,7 +170,9 @@ fn facts(certificate: &Certificate) -> Vec<(&'static str, String)> {
         facts.push(("Plan", format!("{}{plan}", name.unwrap_or_default())));
     }
     if let Some(at) = certificate.planned_at {
-        facts.push(("Planned", moment(at)));
+        let by = certificate.planned_by.as_ref();
+        let by = by.map_or_else(|| "by somebody".to_owned(), |by| format!("by {by}"));
+        facts.push(("Planned", format!("{by} on {}", moment(at))));
     }
     if let Some(digest) = &certificate.digest {
         facts.push(("Digest", digest.clone()));
@@ -168,8 +180,7 @@ fn facts(certificate: &Certificate) -> Vec<(&'static str, String)> {
     if let Some(profile) = &certificate.profile {
         facts.push(("Measured", format!("predictions go by {profile}")));
     }
-    let decided = certificate.group.iter().filter(|group| group.decided.is_some()).count() as u64;
-    facts.push(("Decided", format!("{} by a person", counted(decided, "group"))));
+    facts.push(("Decided", decided(certificate)));
     let approved = certificate
         .approved
         .as_ref()
@@ -186,6 +197,19 @@ fn facts(certificate: &Certificate) -> Vec<(&'static str, String)> {
     facts
 }
 
+/// Who decided about how many groups.
+fn decided(certificate: &Certificate) -> String {
+    let mut people: BTreeMap<&str, u64> = BTreeMap::new();
+    for by in certificate.group.iter().filter_map(|group| group.decided.as_ref()) {
+        *people.entry(&by.by).or_default() += 1;
+    }
+    if people.is_empty() {
+        return "nobody decided about a group: the rules did".to_owned();
+    }
+    let each = people.iter().map(|(by, groups)| format!("{} by {by}", counted(*groups, "group")));
+    each.collect::<Vec<_>>().join(", ")
+}
+
 fn numbers(certificate: &Certificate) -> Vec<(String, &'static str)> {
     let totals = &certificate.totals;
     let mut numbers = vec![
@@ -199,6 +223,7 @@ fn numbers(certificate: &Certificate) -> Vec<(String, &'static str)> {
                 "groups left alone that are known of"
             },
         ),
+        (count(totals.prepared), "groups written to and not merged"),
         (count(totals.failed), "groups failed or not known"),
     ];
     for verdict in FieldVerdict::ALL {
@@ -258,6 +283,9 @@ fn group_rows(group: &CertifiedGroup, seen: Option<&GroupAfterwards>) -> GroupRo
         (Some(winner), false) => {
             let at = group.merged_at.map(|at| format!(" on {}", moment(at))).unwrap_or_default();
             format!("{} went into {winner}{at}: {}.", ids(&group.removed), group.outcome)
+        }
+        (Some(winner), true) if left_alone::is_prepared(group) => {
+            format!("Nothing went into {winner}, which was written to.")
         }
         (Some(winner), true) => format!("Nothing went into {winner}: {}.", group.outcome),
         (None, _) => format!("{}.", group.outcome),

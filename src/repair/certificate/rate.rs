@@ -1,7 +1,8 @@
 //! Extra records before and after a run, in all and by how they came about and who made them.
 //!
-//! Before is what the last scan before the run counted; after is the same without the records that
-//! the run removed. Those are told apart by what the cache said of them when the run began.
+//! Before is what the last scan before the run counted, without what earlier runs have removed since
+//! that scan; after is the same without the records that the run removed. Those are told apart by
+//! what the cache said of them when their runs began. Never: knows what others did since the scan.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +17,12 @@ use crate::ledger::{Error, ExtraRecord, Ledger, PastRun, PastTotals};
 pub struct Rate {
     /// When the scan ended that this is by.
     pub scanned_at: DateTime<Utc>,
-    /// Records then.
+    /// Records then, without those that earlier runs have removed since.
     pub records: u64,
-    /// Extra records then.
+    /// How many these were.
+    #[serde(default, skip_serializing_if = "super::is_zero")]
+    pub removed_since: u64,
+    /// Extra records then, without those too.
     pub extra_before: u64,
     /// Extra records without those that the run removed.
     pub extra_after: u64,
@@ -53,38 +57,84 @@ pub(super) fn rate_of(
         ledger.past_scans(scans_of)?.into_iter().filter(|scan| scan.ended_at <= run.begun_at);
     let Some(scan) = before.max_by_key(|scan| scan.ended_at) else { return Ok(None) };
     let extra = run.plan.as_deref().map(|plan| ledger.extra_of(plan)).transpose()?;
-    let gone = removed_of(groups, &extra.unwrap_or_default());
-    let by_source = scan.by_user.as_ref().map(|totals| rates(totals, &gone.by_source));
+    let of_run = groups.iter().map(|group| (group.winner, group.removed.as_slice()));
+    let gone = removed_of(of_run, &extra.unwrap_or_default());
+    let since = since(ledger, run, scan.ended_at)?;
+    let by_source =
+        scan.by_user.as_ref().map(|totals| rates(totals, &since.by_source, &gone.by_source));
+    let extra_before = scan.excess.saturating_sub(since.all);
     Ok(Some(Rate {
         scanned_at: scan.ended_at,
-        records: scan.records,
-        extra_before: scan.excess,
-        extra_after: scan.excess.saturating_sub(removed),
-        by_cause: rates(&scan.by_cause, &gone.by_cause),
+        records: scan.records.saturating_sub(since.all),
+        removed_since: since.all,
+        extra_before,
+        extra_after: extra_before.saturating_sub(removed),
+        by_cause: rates(&scan.by_cause, &since.by_cause, &gone.by_cause),
         by_source,
         unattributed: gone.unattributed,
     }))
 }
 
+/// What merges of this ledger removed after a scan and before a run.
+fn since(ledger: &Ledger, run: &PastRun, scanned_at: DateTime<Utc>) -> Result<Removed, Error> {
+    let mut by_plan: BTreeMap<String, BTreeMap<u64, Vec<u64>>> = BTreeMap::new();
+    for merged in ledger.merged_leads()? {
+        let is_since = merged.at >= scanned_at && merged.run.is_none_or(|of| of < run.id);
+        if is_since && merged.at < run.begun_at {
+            by_plan
+                .entry(merged.plan)
+                .or_default()
+                .entry(merged.winner)
+                .or_default()
+                .push(merged.loser);
+        }
+    }
+    let mut all = Removed::default();
+    for (plan, groups) in by_plan {
+        let groups = groups.iter().map(|(winner, gone)| (Some(*winner), gone.as_slice()));
+        all.add(removed_of(groups, &ledger.extra_of(&plan)?));
+    }
+    Ok(all)
+}
+
 /// Removed records by what they came from.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Removed {
+    all: u64,
     by_cause: BTreeMap<String, u64>,
     by_source: BTreeMap<String, u64>,
     unattributed: u64,
 }
 
+impl Removed {
+    fn add(&mut self, more: Self) {
+        self.all += more.all;
+        self.unattributed += more.unattributed;
+        for (sums, more) in
+            [(&mut self.by_cause, more.by_cause), (&mut self.by_source, more.by_source)]
+        {
+            for (source, removed) in more {
+                *sums.entry(source).or_default() += removed;
+            }
+        }
+    }
+}
+
 /// Of each group as many extra records are gone as records: those that are gone themselves, and
 /// where an extra one stayed in the place of an older one, that one.
-fn removed_of(groups: &[CertifiedGroup], extra: &[ExtraRecord]) -> Removed {
+fn removed_of<'g>(
+    groups: impl Iterator<Item = (Option<u64>, &'g [u64])>,
+    extra: &[ExtraRecord],
+) -> Removed {
     let by_lead: BTreeMap<u64, &ExtraRecord> =
         extra.iter().map(|record| (record.lead, record)).collect();
     let mut removed = Removed::default();
-    for group in groups {
-        let leads = group.removed.iter().copied().chain(group.winner);
+    for (winner, gone) in groups {
+        let leads = gone.iter().copied().chain(winner);
         let known: Vec<&&ExtraRecord> =
-            leads.filter_map(|lead| by_lead.get(&lead)).take(group.removed.len()).collect();
-        removed.unattributed += (group.removed.len() - known.len()) as u64;
+            leads.filter_map(|lead| by_lead.get(&lead)).take(gone.len()).collect();
+        removed.all += gone.len() as u64;
+        removed.unattributed += (gone.len() - known.len()) as u64;
         for record in known {
             *removed.by_cause.entry(record.cause.clone()).or_default() += 1;
             let login = record.login.clone().unwrap_or_default();
@@ -94,15 +144,20 @@ fn removed_of(groups: &[CertifiedGroup], extra: &[ExtraRecord]) -> Removed {
     removed
 }
 
-fn rates(before: &BTreeMap<String, PastTotals>, gone: &BTreeMap<String, u64>) -> Vec<SourceRate> {
-    let mut rates: Vec<SourceRate> = before
+fn rates(
+    scanned: &BTreeMap<String, PastTotals>,
+    since: &BTreeMap<String, u64>,
+    gone: &BTreeMap<String, u64>,
+) -> Vec<SourceRate> {
+    let mut rates: Vec<SourceRate> = scanned
         .iter()
         .map(|(source, totals)| {
-            let gone = gone.get(source).copied().unwrap_or_default();
+            let of = |removed: &BTreeMap<String, u64>| removed.get(source).copied().unwrap_or(0);
+            let extra_before = totals.excess.saturating_sub(of(since));
             SourceRate {
                 source: source.clone(),
-                extra_before: totals.excess,
-                extra_after: totals.excess.saturating_sub(gone),
+                extra_before,
+                extra_after: extra_before.saturating_sub(of(gone)),
             }
         })
         .collect();
@@ -114,29 +169,6 @@ fn rates(before: &BTreeMap<String, PastTotals>, gone: &BTreeMap<String, u64>) ->
 mod tests {
     use super::*;
 
-    fn group(winner: u64, removed: &[u64]) -> CertifiedGroup {
-        CertifiedGroup {
-            key: winner.to_string(),
-            outcome: "merged".to_owned(),
-            reason: None,
-            winner: Some(winner),
-            removed: removed.to_vec(),
-            leads: vec![],
-            left_alone_at: None,
-            written: None,
-            merged_at: None,
-            request_ids: vec![],
-            calls: vec![1],
-            decided: None,
-            decisions: None,
-            fields: vec![],
-            others: vec![],
-            rows: vec![],
-            compared: true,
-            hash: String::new(),
-        }
-    }
-
     #[test]
     fn a_removed_record_counts_for_whoever_made_the_extra_one() {
         let extra = |lead, login: Option<&str>| ExtraRecord {
@@ -146,19 +178,22 @@ mod tests {
         };
         let extra = [extra(2, Some("shop")), extra(4, Some("forms")), extra(5, None)];
         // Of the second group the younger record stayed; of the third nothing is known.
-        let groups = [group(1, &[2]), group(4, &[3]), group(5, &[6]), group(8, &[9])];
-        let removed = removed_of(&groups, &extra);
+        let groups: [(u64, &[u64]); 4] = [(1, &[2]), (4, &[3]), (5, &[6]), (8, &[9])];
+        let groups = groups.into_iter().map(|(winner, gone)| (Some(winner), gone));
+        let removed = removed_of(groups, &extra);
         assert_eq!(
             removed,
             Removed {
+                all: 4,
                 by_cause: [("race".to_owned(), 3)].into(),
                 by_source: [("shop".to_owned(), 1), ("forms".to_owned(), 1), (String::new(), 1)]
                     .into(),
                 unattributed: 1,
             }
         );
-        let before = [("shop".to_owned(), PastTotals { groups: 1, excess: 1 })].into();
-        let rates = rates(&before, &removed.by_source);
-        assert_eq!((rates[0].extra_before, rates[0].extra_after), (1, 0));
+        let scanned = [("shop".to_owned(), PastTotals { groups: 3, excess: 3 })].into();
+        let earlier = [("shop".to_owned(), 1)].into();
+        let rates = rates(&scanned, &earlier, &removed.by_source);
+        assert_eq!((rates[0].extra_before, rates[0].extra_after), (2, 1));
     }
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::dedupe::{Decisions, Risk};
+use crate::review::CarriedState;
 use crate::review::card::{Card, CardLead, CardRole};
 use crate::review::model::{Approval, Blocked, Decided, Door, Failed, Head, Page, Seen};
 
@@ -30,6 +31,11 @@ impl Reviewed for Fixed {
             dropped_values: 0,
             opt_outs_lost: 0,
             approval: None,
+            state: CarriedState::New,
+            last_run_at: None,
+            merged: 0,
+            left_alone: 0,
+            failed: 0,
             profile: None,
         })
     }
@@ -95,6 +101,7 @@ fn card(place: u64) -> Card {
         decision_number: 0,
         refused: None,
         merges: true,
+        past: None,
     }
 }
 

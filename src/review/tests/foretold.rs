@@ -262,6 +262,7 @@ async fn one(seed: u64) -> (usize, usize) {
             for_review: true,
             risks: Risk::ALL.to_vec(),
             name: None,
+            decided: false,
         };
         merge.make_plan(&candidates, &planning).await.unwrap().id
     };

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{EachGroup, Shown};
 use crate::dedupe::{Dropped, FieldChange, Risk};
 use crate::lead::LeadId;
-use crate::ledger::{Finding, FindingId, RunId};
+use crate::ledger::{Finding, FindingId, RunId, WrittenNotMerged, WrittenValue};
 use crate::merge::{
     Difference, GroupReport, LateRow, LateRows, LeftRows, Outcome, PlanState, Said,
 };
@@ -35,6 +35,8 @@ pub(super) struct Document<'a> {
     groups: usize,
     merged: usize,
     skipped: usize,
+    /// Written to, and not merged.
+    prepared: usize,
     failed: usize,
     removed: usize,
     calls: u64,
@@ -81,6 +83,7 @@ impl<'a> Document<'a> {
             groups: tally.groups,
             merged: tally.count(Outcome::Merged),
             skipped: tally.count(Outcome::Skipped),
+            prepared: tally.count(Outcome::Prepared),
             failed: tally.count(Outcome::Failed) + tally.count(Outcome::Unknown),
             removed: tally.removed,
             calls: shown.calls,
@@ -162,6 +165,40 @@ pub(super) struct GroupDocument<'a> {
     not_written: Vec<DifferenceDocument<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     surprises: Vec<DifferenceDocument<'a>>,
+    /// What was written to the record to keep, where nothing was merged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    written: Option<WrittenDocument<'a>>,
+}
+
+/// What was written for a merge that was not made.
+#[derive(Debug, Serialize)]
+struct WrittenDocument<'a> {
+    lead: LeadId,
+    /// Whether a look has shown that nothing more of it is to be given back.
+    settled: bool,
+    fields: Vec<WrittenFieldDocument<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct WrittenFieldDocument<'a> {
+    name: &'a str,
+    before: &'a Value,
+    after: &'a Value,
+    /// Whether the former value was written again, and Marketo took it.
+    given_back: bool,
+}
+
+impl<'a> WrittenDocument<'a> {
+    fn of(written: &'a WrittenNotMerged) -> Self {
+        let field = |value: &'a WrittenValue| WrittenFieldDocument {
+            name: &value.name,
+            before: &value.before,
+            after: &value.after,
+            given_back: value.given_back,
+        };
+        let fields = written.values.iter().map(field).collect();
+        Self { lead: written.lead, settled: written.looked, fields }
+    }
 }
 
 /// Marketo's refusal.
@@ -225,6 +262,7 @@ impl<'a> GroupDocument<'a> {
             surprises: surprises
                 .map(|one| DifferenceDocument::of(&one.difference, Some(one.fate.as_str())))
                 .collect(),
+            written: group.written.as_ref().map(WrittenDocument::of),
         }
     }
 }

@@ -145,6 +145,20 @@ pub(super) fn counted_rows(all: &Afterwards) -> Vec<CountedRow> {
     lists.chain(all.programs.iter().map(|one| row("Program", one))).collect()
 }
 
+/// By what the rates are counted.
+pub(super) fn rate_in_words(rate: Option<&Rate>) -> String {
+    let Some(rate) = rate else { return String::new() };
+    let since = match rate.removed_since {
+        0 => String::new(),
+        all => format!(", without {} that earlier runs removed since", counted(all, "record")),
+    };
+    format!(
+        "Counted, not scanned anew: before is what the scan of {} found{since}; after is the same without the records that \
+         this run removed. What others made or merged since that scan is not in it. In brackets the share of all records.",
+        moment(rate.scanned_at)
+    )
+}
+
 /// The table of rates; empty where no scan was made before the run.
 pub(super) fn rate_rows(rate: Option<&Rate>) -> Vec<RateRow> {
     let Some(rate) = rate else { return Vec::new() };

@@ -2,6 +2,7 @@
 //! for merges that were not made.
 
 use super::shown;
+use crate::ledger::what_next;
 use crate::repair::Written;
 use crate::repair::certificate::{Certificate, CertifiedGroup};
 use crate::terminal::{counted, moment};
@@ -19,6 +20,11 @@ pub(super) struct LeftRow {
 /// Whether the run left it alone.
 pub(super) fn is_left_alone(group: &CertifiedGroup) -> bool {
     group.outcome == "skipped"
+}
+
+/// Whether its record to keep was written to, and it was not merged.
+pub(super) fn is_prepared(group: &CertifiedGroup) -> bool {
+    group.outcome == "prepared"
 }
 
 /// The groups that the run left alone, by key.
@@ -55,6 +61,13 @@ pub(super) fn in_words(certificate: &Certificate) -> String {
     }
 }
 
+/// Words as a sentence.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
+
 /// What was written for a merge that was not made, and whether it was given back.
 pub(super) fn written(written: &Written) -> Vec<String> {
     let mut lines = vec![format!(
@@ -71,5 +84,8 @@ pub(super) fn written(written: &Written) -> Vec<String> {
         let (before, after) = (shown(&field.before), shown(&field.after));
         format!("{}: {before} → {after}; the former value {back}", field.name)
     }));
+    if written.fields.iter().any(|field| !field.given_back) {
+        lines.push(sentence(what_next(written.settled)));
+    }
     lines
 }

@@ -70,6 +70,7 @@ pub(super) fn card(
         equal: 12,
         why: "oldest record".to_owned(),
         merges: !decisions.is_left_alone(),
+        past: None,
         decisions,
         said_before: None,
         decision_number: 0,
