@@ -29,7 +29,8 @@ pub(super) mod standing;
 
 pub(super) use standing::GivenBack;
 use standing::{
-    Field, Fields, Standing, became_of, finding, may_be_added_again, stays_as_a_no, to_give_back,
+    Asked, Field, Fields, Standing, became_of, finding, may_be_added_again,
+    shows_nothing_of_the_write, stays_as_a_no, to_give_back,
 };
 
 impl<M: MergeClient> Merge<'_, M> {
@@ -46,9 +47,48 @@ impl<M: MergeClient> Merge<'_, M> {
         if ids.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let mut asked: BTreeSet<(LeadId, String)> = BTreeSet::new();
+        let mut asked: Asked = BTreeSet::new();
+        let Some(mut look) = self.write_back(plan, &groups, &ids, &mut asked).await? else {
+            return Ok(BTreeMap::new());
+        };
+        // A look that may lag behind the write is taken once more.
+        if !self.lagging(plan, &self.fields_of(plan, &groups, &look)?, &asked)?.is_empty() {
+            let Some(again) = self.write_back(plan, &groups, &ids, &mut asked).await? else {
+                return Ok(BTreeMap::new());
+            };
+            look = again;
+        }
+        let fields = self.fields_of(plan, &groups, &look)?;
+        self.close_what_is_settled(plan, &fields)?;
+        self.keep_open(plan, &fields)?;
+        let lagging = self.lagging(plan, &fields, &asked)?;
+        let is_settled = |of_group: &&(&PlannedGroup, Option<Vec<Field<'_>>>)| {
+            to_give_back(of_group).is_none()
+                && !may_be_added_again(of_group, &look)
+                && !lagging.contains(&of_group.0.winner)
+        };
+        let done: Vec<LeadId> =
+            fields.iter().filter(is_settled).map(|(group, _)| group.winner).collect();
+        self.ledger.nothing_to_give_back(plan, &done, &self.at())?;
+        let told = fields.iter().map(|(group, fields)| {
+            let lags = lagging.contains(&group.winner);
+            let told = became_of(group, fields.as_deref(), &asked, lags, &self.facts);
+            (group.winner, told)
+        });
+        Ok(told.collect())
+    }
+
+    /// Looks at the groups and writes back what is to be given back, until a look shows nothing of
+    /// that kind or the tries are used up. Adds the fields that it asked for; gives the last look.
+    async fn write_back(
+        &mut self,
+        plan: &str,
+        groups: &[&PlannedGroup],
+        ids: &[LeadId],
+        asked: &mut Asked,
+    ) -> Result<Option<Look>, Error> {
         let asks = |merge: &mut Self, look: &Look| {
-            let fields = merge.fields_of(plan, &groups, look)?;
+            let fields = merge.fields_of(plan, groups, look)?;
             merge.keep_open(plan, &fields)?;
             let records: Vec<Record> = fields.iter().filter_map(to_give_back).collect();
             for record in &records {
@@ -58,26 +98,7 @@ impl<M: MergeClient> Merge<'_, M> {
             let by_plan = (!records.is_empty()).then(|| (plan.to_owned(), records));
             Ok(by_plan.into_iter().collect())
         };
-        let Some(look) = self.look_and_write(&ids, Purpose::GiveBack, asks).await? else {
-            return Ok(BTreeMap::new());
-        };
-        let fields = self.fields_of(plan, &groups, &look)?;
-        self.close_what_is_settled(plan, &fields)?;
-        self.keep_open(plan, &fields)?;
-        let mut done: Vec<LeadId> = Vec::new();
-        for of_group in &fields {
-            let is_settled =
-                to_give_back(of_group).is_none() && !may_be_added_again(of_group, &look);
-            if is_settled && !self.may_still_show(plan, of_group, &asked)? {
-                done.push(of_group.0.winner);
-            }
-        }
-        self.ledger.nothing_to_give_back(plan, &done, &self.at())?;
-        let told = fields.iter().map(|(group, fields)| {
-            let told = became_of(group, fields.as_deref(), &asked, &self.facts);
-            (group.winner, told)
-        });
-        Ok(told.collect())
+        self.look_and_write(ids, Purpose::GiveBack, asks).await
     }
 
     /// Gives the winners of earlier runs their values back whose merges those runs did not come to.
@@ -171,26 +192,27 @@ impl<M: MergeClient> Merge<'_, M> {
         Ok(last.is_some_and(|backup| backup.lead.value(&change.name).is_some_and(is_written)))
     }
 
-    /// Whether a look that shows nothing of the write to a winner may be one that lags behind it:
-    /// the write is recent, and no look has shown a value of it.
-    fn may_still_show(
+    /// The winners of which a look shows nothing of a recent write to them, though nobody is known
+    /// to have taken it back: the look may lag behind. That an earlier look has shown the write
+    /// proves nothing, since two looks may be answered from two copies.
+    fn lagging(
         &self,
         plan: &str,
-        (group, fields): &(&PlannedGroup, Option<Vec<Field<'_>>>),
-        asked: &BTreeSet<(LeadId, String)>,
-    ) -> Result<bool, Error> {
-        let Some(fields) = fields else { return Ok(false) };
-        for field in fields {
-            let shows_nothing =
-                matches!(field.standing, Standing::AsBefore | Standing::Unexplained);
-            let was_asked = asked.contains(&(group.winner, field.change.name.clone()));
-            if !shows_nothing || was_asked || self.was_seen(group.winner, field.change)? {
-                return Ok(false);
+        all: &Fields<'_>,
+        asked: &Asked,
+    ) -> Result<BTreeSet<LeadId>, Error> {
+        let limit = TimeDelta::from_std(longest(SYNC_LIMIT, self.clock)).unwrap_or_default();
+        let mut lagging = BTreeSet::new();
+        for (group, fields) in all {
+            let Some(fields) = fields else { continue };
+            if shows_nothing_of_the_write(group.winner, fields, asked) {
+                let written_at = self.ledger.prepared_at(plan, group.winner)?;
+                if written_at.is_some_and(|at| (self.now)() - at <= limit) {
+                    lagging.insert(group.winner);
+                }
             }
         }
-        let limit = TimeDelta::from_std(longest(SYNC_LIMIT, self.clock)).unwrap_or_default();
-        let written_at = self.ledger.prepared_at(plan, group.winner)?;
-        Ok(written_at.is_some_and(|at| (self.now)() - at <= limit))
+        Ok(lagging)
     }
 
     fn keep_open(&mut self, plan: &str, all: &Fields<'_>) -> Result<(), Error> {

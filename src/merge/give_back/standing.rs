@@ -67,6 +67,21 @@ impl Field<'_> {
 /// The written fields of winners, in the order of the groups; none of a winner that is gone.
 pub(super) type Fields<'p> = Vec<(&'p PlannedGroup, Option<Vec<Field<'p>>>)>;
 
+/// The fields that were asked to be set back, by winner.
+pub(super) type Asked = BTreeSet<(LeadId, String)>;
+
+/// Whether no field of a winner shows that this program wrote to it, or that it set it back.
+pub(super) fn shows_nothing_of_the_write(
+    winner: LeadId,
+    fields: &[Field<'_>],
+    asked: &Asked,
+) -> bool {
+    fields.iter().all(|field| {
+        matches!(field.standing, Standing::AsBefore | Standing::Unexplained)
+            && !asked.contains(&(winner, field.change.name.clone()))
+    })
+}
+
 /// That a field could not be set back.
 pub(super) fn finding(group: &PlannedGroup, field: &Field<'_>) -> Finding {
     Finding {
@@ -125,11 +140,13 @@ pub(in crate::merge) fn stays_as_a_no(
     may_be_a_no(change) || of_flag.is_some_and(may_be_a_no)
 }
 
-/// What is said of a winner, by where its fields stand.
+/// What is said of a winner, by where its fields stand, and of whether the look that shows them may
+/// lag behind the write.
 pub(super) fn became_of(
     group: &PlannedGroup,
     fields: Option<&[Field<'_>]>,
-    asked: &BTreeSet<(LeadId, String)>,
+    asked: &Asked,
+    lags: bool,
     facts: &FieldFacts,
 ) -> GivenBack {
     let Some(fields) = fields else {
@@ -138,7 +155,9 @@ pub(super) fn became_of(
         return GivenBack { words, left: Vec::new(), stays: Vec::new(), any: false, all: false };
     };
     let others: Vec<String> = fields.iter().filter_map(|field| in_words(field, facts)).collect();
-    let words = if others.is_empty() {
+    let words = if others.is_empty() && lags {
+        "the record to keep shows its former values, but Marketo may show them for a while after a write: the next run looks again".to_owned()
+    } else if others.is_empty() {
         "the record to keep has its former values".to_owned()
     } else {
         format!("the record to keep has its former values but for these: {}", others.join("; "))
@@ -162,7 +181,7 @@ pub(super) fn became_of(
             .map(|field| field.change.name.clone())
             .collect(),
         any: fields.iter().any(is_back),
-        all: others.is_empty(),
+        all: others.is_empty() && !lags,
     }
 }
 

@@ -196,6 +196,9 @@ pub(super) struct World {
     pub(super) hides: BTreeSet<LeadId>,
     /// How many reads show what was before a write, and what is left of that.
     pub(super) lag: usize,
+    /// How many reads after a merge that is refused show what was before the last write.
+    pub(super) lag_after_refusal: usize,
+    before_write: BTreeMap<LeadId, Lead>,
     stale: Option<(usize, BTreeMap<LeadId, Lead>)>,
 }
 

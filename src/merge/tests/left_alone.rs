@@ -294,3 +294,29 @@ async fn a_lead_that_one_read_leaves_out_is_asked_for_again_before_its_rows_are(
     let (outcome, reason) = only(&bench.carry_out(plan).await);
     assert_eq!((outcome, bench.ids()), (Outcome::Skipped, vec![1, 2]), "{reason}");
 }
+
+/// Two looks may be answered from two copies: one that shows the values before a write is no proof
+/// that they are there, though an earlier one has shown the write.
+#[tokio::test(start_paused = true)]
+async fn a_look_that_lags_after_a_refused_merge_does_not_leave_the_written_values() {
+    // The first look is the one that finds all leads there; two are for what was written.
+    for lag in 0..=3 {
+        let mut bench =
+            Bench::new([(1, 1), (2, 2)].map(|(id, n)| lead(id, "a@example.com").with("score", n)));
+        bench.policy.fields.0.insert("score".into(), FieldRule::Sum);
+        {
+            let mut world = bench.fake.world();
+            world.merge_fates = vec![Fate::Refused("712"); 2];
+            world.lag_after_refusal = lag;
+        }
+        let (outcome, reason) = only(&bench.run().await.report);
+        assert_eq!((outcome, bench.fake.world().writes > 0), (Outcome::Failed, true), "{reason}");
+        let is_sure = !reason.contains("the next run looks again");
+        assert_eq!(is_sure, lag < 3, "{lag}: {reason}");
+        let score = |bench: &Bench| bench.fake.world().leads[&1].value("score").cloned();
+        assert_eq!(score(&bench), Some(json!(if is_sure { 1 } else { 3 })), "{lag}: {reason}");
+        bench.fake.world().lag_after_refusal = 0;
+        bench.run().await;
+        assert_eq!(score(&bench), Some(json!(1)), "{lag}: the next run gives back what stayed");
+    }
+}

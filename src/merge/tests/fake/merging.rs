@@ -115,7 +115,10 @@ impl World {
                 self.late.push((Instant::now() + Duration::from_secs(170), merging.clone()));
                 Err(unclear(call))
             }
-            Fate::Refused(code) => Err(refused(call, code)),
+            Fate::Refused(code) => {
+                self.stale = Some((self.lag_after_refusal, self.before_write.clone()));
+                Err(refused(call, code))
+            }
             Fate::StopsAfterOne => {
                 self.merge(&Merging {
                     winner: merging.winner,

@@ -14,6 +14,7 @@ impl World {
         if self.lag > 0 {
             self.stale = Some((self.lag, self.leads.clone()));
         }
+        self.before_write = self.leads.clone();
         let mut results = Vec::new();
         for record in &request.input {
             let id = record.get("id").and_then(Value::as_u64).expect("written by id");
