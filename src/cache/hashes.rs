@@ -18,7 +18,7 @@ use super::sorter::Sorter;
 const PARTS: usize = 256;
 
 /// So many bytes of hashes are held in memory.
-const IN_MEMORY: usize = 16 << 20;
+const IN_MEMORY: usize = 8 << 20;
 
 /// A part with so many entries is likely to become as large as all others: it gets its memory once,
 /// and a sixteenth more than its share, since parts differ.

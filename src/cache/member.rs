@@ -19,8 +19,8 @@ use super::packed::{self, Walk};
 use super::row::{self, Stored};
 use super::sorter::{Entry, Sorted, Sorter};
 
-/// So many bytes of members are sorted in memory.
-const IN_MEMORY: usize = 8 << 20;
+/// So many bytes of members are sorted in memory by each of the two threads that read them.
+const IN_MEMORY: usize = 4 << 20;
 
 /// Whether members are exact.
 pub(super) fn are_exact(db: &Connection) -> rusqlite::Result<bool> {
