@@ -19,11 +19,11 @@ use super::kept_plan::plan_of_run;
 use super::leads::members;
 use super::look::Look;
 use super::own_writes::{givers, is_ours};
+use super::timing::READ_LAG;
 use super::write::record::Record;
 use crate::dedupe::{FieldChange, PlannedGroup};
 use crate::lead::{Lead, LeadId};
 use crate::ledger::{Call, CallKind, Finding, FindingKind, Purpose};
-use crate::marketo::{SYNC_LIMIT, longest};
 
 pub(super) mod standing;
 
@@ -201,7 +201,7 @@ impl<M: MergeClient> Merge<'_, M> {
         all: &Fields<'_>,
         asked: &Asked,
     ) -> Result<BTreeSet<LeadId>, Error> {
-        let limit = TimeDelta::from_std(longest(SYNC_LIMIT, self.clock)).unwrap_or_default();
+        let limit = TimeDelta::from_std(self.clock.wall(READ_LAG)).unwrap_or_default();
         let mut lagging = BTreeSet::new();
         for (group, fields) in all {
             let Some(fields) = fields else { continue };
