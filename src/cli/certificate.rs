@@ -177,9 +177,7 @@ pub(super) fn seal_at_the_end(context: &mut Context, ledger: &mut Ledger, run: R
     let at = now().to_rfc3339();
     let of_run = ledger.run(run).map_err(Failure::from);
     let done = of_run.and_then(|run| match run {
-        Some(run) => {
-            sealed(ledger, &run, &about(context), &at).map(drop).map_err(Failure::from)
-        }
+        Some(run) => sealed(ledger, &run, &about(context), &at).map(drop).map_err(Failure::from),
         None => Ok(()),
     });
     tell_unsealed(context, done);

@@ -15,7 +15,9 @@ pub(super) fn group_lines(shown: &Shown) -> Vec<String> {
         past.filter(|past| past.is_fixed).map_or_else(|| what(card), |past| harmless(&past.words));
     let mut lines = vec![format!("{}  {}  {what}", card.key, card.risk)];
     // What may still be merged says what it would come to, and what a run did before.
-    lines.extend(past.filter(|past| !past.is_fixed).map(|past| format!("    {}", harmless(&past.words))));
+    lines.extend(
+        past.filter(|past| !past.is_fixed).map(|past| format!("    {}", harmless(&past.words))),
+    );
     lines.push(format!("    {}", card.why));
     lines.extend(card.objection.iter().map(|why| format!("    a person must decide: {why}")));
     lines.extend(card.refused.iter().map(|why| format!("    cannot be done as decided: {why}")));
