@@ -139,6 +139,10 @@ impl Ledger {
             };
             let one =
                 WrittenValue { before: value(&before)?, after: value(&after)?, name, given_back };
+            // A false that was written so that no other record's true takes its place.
+            if one.before == one.after {
+                continue;
+            }
             match of.values.iter_mut().find(|known| known.name == one.name) {
                 // Written again: what it held before the first time is what it is to get back.
                 Some(known) => (known.after, known.given_back) = (one.after, one.given_back),

@@ -78,10 +78,11 @@ fn every_kind() -> (Instance, BTreeMap<&'static str, (u64, u64)>) {
     (instance, ids)
 }
 
-/// The command with the rule of the one sum.
+/// The command with the rules of the sum and of the flag.
 fn summing(instance: &Instance, flags: &[&str]) -> std::process::Command {
     let mut command = command(instance, flags);
     command.env("MKTO_AUDIT__FIELDS__behaviorScore", "sum");
+    command.env("MKTO_AUDIT__FIELDS__vip", "any_true");
     command.env("MKTO_AUDIT__WINNER__ORDER", "oldest");
     command
 }
