@@ -334,6 +334,7 @@ fn what_an_older_version_gave_back_stays_given_back() {
         ledger
             .db
             .execute_batch(concat!(
+                "DROP TABLE certificate_file; DROP TABLE certificate_about;",
                 "DROP TABLE left_alone; DROP TABLE left_alone_since;",
                 "DROP TABLE left_before; DROP TABLE write_end; DROP TABLE not_set_back;",
                 "DROP TABLE witness; DROP TABLE witness_look; DROP TABLE extra_record;",

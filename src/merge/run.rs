@@ -166,14 +166,14 @@ impl<'p, 'w> Run<'p, 'w> {
     }
 
     /// What became of the values of a record to keep whose merge was not made; none where the run is
-    /// to stop before it has looked. A group that the run had not come to the end of ends so.
+    /// to stop, or others write the record, before it has looked. A group that the run had not come to the end of ends so.
     pub(super) fn tell_given_back(&mut self, group: &PlannedGroup, back: Option<&GivenBack>) {
         let known = self.endings.remove(&group.winner);
         let mut report = known.clone().unwrap_or_else(|| {
             GroupReport::ended(group, Outcome::Skipped, Some(STOPPED.to_owned()))
         });
         let words = back.map_or(
-            "the run was stopped before it could give back what it had written to the record to keep; the next run does",
+            "what was written to the record to keep is not given back yet, since the run is to stop or others write the record; the next run does",
             |back| back.words.as_str(),
         );
         let reason = report.reason.take().map(|reason| format!("{reason}; ")).unwrap_or_default();
