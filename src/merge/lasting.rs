@@ -92,8 +92,8 @@ impl LastingWords {
         now: &[Named],
         merging: &BTreeSet<LeadId>,
     ) -> Option<String> {
-        let words = self.0.get(key)?.iter().rev().filter(|word| word.plan != plan);
-        words.filter_map(|word| word.against(now, merging)).next()
+        let mut words = self.0.get(key)?.iter().rev().filter(|word| word.plan != plan);
+        words.find_map(|word| word.against(now, merging))
     }
 }
 

@@ -166,6 +166,9 @@ fn an_erased_group_is_still_counted_and_certificates_verify() {
     let earlier = earlier.to_str().unwrap();
     offline(&instance, &["certificate", "show", "1", "--html", earlier]).expect_code(0);
     let erase = ["backup", "erase", "--email", "held@example.com", "--confirm", "--json"];
+    let refused = offline(&instance, &erase).expect_code(1);
+    assert!(refused.stderr.contains("decisions forget NUMBER"), "{}", refused.picture());
+    offline(&instance, &["decisions", "forget", "1", "--by", "Cy"]).expect_code(0);
     let erased = offline(&instance, &erase).expect_code(0).json();
     assert_eq!(erased["left_alone"], 1, "{erased}");
     offline(&instance, &["certificate", "verify", earlier]).expect_code(0);

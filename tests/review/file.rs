@@ -18,7 +18,8 @@ const HOSTILE: &str = "</script><script>document.title='taken'</script><img src=
 /// The decisions that the page saved.
 fn saved(browser: &Browser) -> (DecisionsFile, BTreeMap<String, Decisions>) {
     let file = browser.downloads().join("nov.decisions.json");
-    wait::until("the file of decisions", || file.is_file());
+    // It is there before it is written.
+    wait::until("the file of decisions", || file.metadata().is_ok_and(|file| file.len() > 0));
     let bytes = std::fs::read(&file).unwrap();
     schema::check(&serde_json::from_slice(&bytes).unwrap());
     let read = DecisionsFile::read(&bytes).unwrap();

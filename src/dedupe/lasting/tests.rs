@@ -36,6 +36,9 @@ fn in_short(standing: &Standing) -> String {
     }
 }
 
+/// Records with their first names.
+type Records<'r> = &'r [(LeadId, &'r str)];
+
 const ADA: (LeadId, &str) = (1, "Ada");
 const BO: (LeadId, &str) = (2, "Bo");
 const CY: (LeadId, &str) = (3, "Cy");
@@ -45,7 +48,7 @@ const DI: (LeadId, &str) = (4, "Di");
 fn not_the_same_and_hold_stand_between_the_records_that_are_there_as_they_were() {
     let (not_same, hold) = (Some(Choice::NotSame), Some(Choice::Hold));
     let (two, three) = (&[ADA, BO][..], &[ADA, BO, CY][..]);
-    let table: &[(Option<Choice>, &[(LeadId, &str)], &[(LeadId, &str)], &str)] = &[
+    let table: &[(Option<Choice>, Records<'_>, Records<'_>, &str)] = &[
         (not_same, two, two, "alone"),
         (not_same, two, &[BO, ADA], "alone"),
         (not_same, two, three, "look again: record 3 is new since"),

@@ -102,7 +102,7 @@ fn an_end_counts_while_its_decision_is_the_last_one_of_its_plan() {
     assert_eq!((before(&ledger, "q"), before(&ledger, "p")), (1, 0), "of earlier plans alone");
 
     let ends = NewDecision { ends: vec![1], ..decision(r#"{"decision":"merge"}"#) };
-    ledger.decide("q", &[ends.clone()]).unwrap();
+    ledger.decide("q", std::slice::from_ref(&ends)).unwrap();
     assert_eq!(in_force(&ledger), [] as [i64; 0]);
     assert_eq!(before(&ledger, "q"), 1, "the next decision of that plan is held against it again");
     ledger.decide("q", &[decision("{}")]).unwrap();

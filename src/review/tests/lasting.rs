@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Bench, Choice, Decisions, Door, Error, PlanReview, Seen, choice, lead};
 use crate::lead::{Lead, LeadId};
-use crate::merge::lasting::LastingWords;
+use crate::merge::lasting::{LastingWords, Said};
 use crate::review::card::{Card, CardRole};
 use crate::review::{Loaded, decided_plan, forget_words, kept_decisions, take_over};
 
@@ -118,7 +118,7 @@ fn a_new_record_needs_a_decision_beside_two_that_are_not_one_person() {
     let again = said(&group(3)).look_again.remove(0);
     assert!(again.contains("records 1 and 2 are not one person"), "{again}");
     assert!(again.contains("record 3 is new since"), "{again}");
-    assert_eq!(said(&[lead(1, ADA), lead(2, ADA).with("firstName", "Adele")]), Default::default());
+    assert_eq!(said(&[lead(1, ADA), lead(2, ADA).with("firstName", "Adele")]), Said::default());
 
     // A plan that has them as one group all the same merges nothing.
     let second = next(&mut bench, group(3), "second");
