@@ -178,7 +178,6 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
     let most = context.config.merge.max_groups;
     let asked = Asked {
         carries_out: args.confirm,
-        looks_after: args.look_after,
         asks: args.confirm && args.plan.is_none() && !args.yes,
         filter,
         risk: args.risk,
@@ -186,8 +185,9 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
         digest: args.digest.clone(),
         json: args.json,
     };
-    let (digest, late_rows) = (None, LateRows::default());
-    let steps = Steps { context, asked, client: &client, merge, follow, digest, late_rows };
+    let (digest, looks_after, late_rows) = (None, args.look_after, LateRows::default());
+    let client = &client;
+    let steps = Steps { context, asked, client, merge, follow, digest, looks_after, late_rows };
     Box::pin(steps.run(kept, wanted)).await
 }
 

@@ -118,7 +118,7 @@ impl<M: MergeClient> Merge<'_, M> {
             resumed.unwatched = self.look_after_earlier_merges().await?;
             resumed.alarms.extend(self.see_earlier_witness().await?);
             self.see_members(Some((self.now)() - BY_NEXT_RUN)).await?;
-            self.see_late_rows(Some((self.now)() - LOOKED_FOR)).await?;
+            Box::pin(self.see_late_rows(Some((self.now)() - LOOKED_FOR))).await?;
             resumed.findings = self.review_findings().await?;
         }
         resumed.late_rows = std::mem::take(&mut self.late_rows);

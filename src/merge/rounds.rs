@@ -126,7 +126,7 @@ impl<M: MergeClient> Merge<'_, M> {
             self.describe_again_when_old().await?;
             self.see_late_consent(run, false).await?;
             self.see_witness(run, false).await?;
-            self.see_rows_of_settled().await?;
+            Box::pin(self.see_rows_of_settled()).await?;
             if run.stopped.is_some() {
                 return Ok(());
             }
@@ -361,7 +361,7 @@ impl<M: MergeClient> Merge<'_, M> {
             Ok(()) => self.see_members(run.begun_at).await,
             Err(error) => Err(error),
         };
-        let seen = seen.and(self.see_late_rows(run.begun_at).await);
+        let seen = seen.and(Box::pin(self.see_late_rows(run.begun_at)).await);
         let given_back = self.give_back_all(run).await;
         let looked_after = carried.and(late);
         let is_done = run.late.has_merges() && run.late.is_done();

@@ -106,7 +106,7 @@ fn where_nothing_came_a_look_costs_a_call_an_object_and_nothing_is_told() {
     assert!(done.get("late_rows").is_none(), "{done}");
     let asked = |instance: &Instance| {
         let calls = instance.sandbox.calls();
-        calls.get("GET /rest/v1/customobjects/{id}").copied().unwrap_or_default()
+        calls.get("GET /rest/v1/customobjects/car_c").copied().unwrap_or_default()
     };
     let before = asked(&instance);
     let again = look_after(&instance).expect_code(0).json();
@@ -235,7 +235,8 @@ fn rows_that_a_person_left_behind_are_not_told_as_late() {
     assert_eq!(instance.sandbox.merged_into(loser), Some(winner));
     assert!(ran.json().get("late_rows").is_none(), "{}", ran.picture());
     instance.sandbox.put_object_row("car_c", &row(loser, "LATE"));
-    let looked = look_after(&instance).expect_code(3).json();
+    let looked = instance.run(["merge", "--look-after", "--confirm", "--json"]);
+    let looked = looked.expect_code(3).json();
     assert_eq!(looked["late_rows"]["left"][0]["count"], 1, "{looked}");
 }
 

@@ -67,7 +67,7 @@ fn why<'r>(one: &'r Value, what: &str) -> &'r str {
 
 fn links(instance: &Instance) -> u64 {
     let calls = instance.sandbox.calls();
-    calls.get("POST /rest/v1/customobjects/{id}").copied().unwrap_or_default()
+    calls.get("POST /rest/v1/customobjects/car_c").copied().unwrap_or_default()
 }
 
 /// What the only record of a restore came to.

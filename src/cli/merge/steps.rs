@@ -28,8 +28,6 @@ use crate::terminal::counted_of;
 pub(super) struct Asked {
     /// Whether anything is to be merged.
     pub(super) carries_out: bool,
-    /// Whether nothing is to be merged, and only what earlier runs did is looked after.
-    pub(super) looks_after: bool,
     /// Whether a person is asked how many records will vanish.
     pub(super) asks: bool,
     pub(super) filter: Filter,
@@ -50,6 +48,8 @@ pub(super) struct Steps<'a> {
     pub(super) follow: Follow<'a>,
     /// The digest under which a kept plan is carried out.
     pub(super) digest: Option<String>,
+    /// Whether nothing is to be merged, and only what earlier runs did is looked after.
+    pub(super) looks_after: bool,
     /// Rows of custom objects that came to records which earlier runs merged.
     pub(super) late_rows: LateRows,
 }
@@ -61,7 +61,7 @@ impl Steps<'_> {
             ControlFlow::Continue(open) => open,
             ControlFlow::Break(exit) => return Ok(exit),
         };
-        if self.asked.looks_after {
+        if self.looks_after {
             return self.looked_after(&open_before);
         }
         // Before a person is asked, and before planning costs calls.

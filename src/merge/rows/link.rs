@@ -94,7 +94,9 @@ impl<M: MergeClient> Merge<'_, M> {
         plan: &str,
         rows: &NewRows,
     ) -> Result<Linked, Error> {
-        self.row_calls().link(gate, plan, rows).await
+        // Its state is large, and would be part of every run's.
+        let mut calls = self.row_calls();
+        Box::pin(calls.link(gate, plan, rows)).await
     }
 
     /// Looks at a call of an earlier run until it is seen to be done, or must be over.
@@ -104,7 +106,8 @@ impl<M: MergeClient> Merge<'_, M> {
         rows: &NewRows,
         over_at: Instant,
     ) -> Result<Option<BTreeMap<String, String>>, Error> {
-        self.row_calls().look_at(call, rows, over_at).await
+        let mut calls = self.row_calls();
+        Box::pin(calls.look_at(call, rows, over_at)).await
     }
 
     /// Where rows of an object are.
@@ -114,7 +117,8 @@ impl<M: MergeClient> Merge<'_, M> {
         field: &str,
         guids: &[String],
     ) -> Result<Option<Places>, Error> {
-        self.row_calls().places(object, field, guids).await
+        let mut calls = self.row_calls();
+        Box::pin(calls.places(object, field, guids)).await
     }
 }
 

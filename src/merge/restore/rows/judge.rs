@@ -69,9 +69,8 @@ pub(super) fn judge(
     if new == Some(lead) {
         return Judged::There;
     }
-    let lost = loss.merged.loser;
     // Who wrote it for the lost record knows nothing of the merge: it is the lost record's.
-    let is_lost_ones = lead == lost;
+    let is_lost_ones = lead == loss.merged.loser;
     if !is_lost_ones && ![left.to, loss.merged.winner, loss.survivor].contains(&lead) {
         return stays(format!("somebody has linked it to record {lead} since, where it stays"));
     }
