@@ -65,11 +65,10 @@ fn standing(loaded: &Loaded, words: &LastingWords, kept: &Kept) -> Standing {
     let against = words.against(plan, key.as_str(), &named, &merging);
     let reason = match (group, made, against) {
         (_, Some(made), _) if decisions.is_left_alone() => left_by(made),
-        (_, _, Some(why)) => why,
+        (_, _, Some(why)) | (Err(why), None, _) => why,
         (Err(why), Some(made), _) => {
             format!("{} decided otherwise, which cannot be carried out: {why}", made.by)
         }
-        (Err(why), None, _) => why,
         (Ok(group), _, None) if group.merges() => return Standing::Merges(Box::new(group)),
         (Ok(group), _, None) => {
             let why = group.warnings.into_iter().next().unwrap_or_default();
@@ -103,7 +102,9 @@ impl Stand {
             Ok::<_, Error>(ControlFlow::Continue(()))
         })?;
         left_out.sort_by(|a, b| (&a.key, &a.leads).cmp(&(&b.key, &b.leads)));
-        left_out.iter().for_each(|left| tally.add(&GroupReport::left_out(left)));
+        for left in &left_out {
+            tally.add(&GroupReport::left_out(left));
+        }
         Ok(Self { past: runs.past(tally), runs, left_out })
     }
 }

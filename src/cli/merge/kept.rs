@@ -27,18 +27,15 @@ pub(super) fn show(context: &mut Context, id: &str, json: bool) -> Result<Exit, 
     }
     let ledger = Ledger::open(&file, &instance)?;
     let (plan, kept);
-    let (groups, stand) = match older(&ledger, id)? {
-        Some(found) => {
-            context.ui.note(&format!(
-                "an older version of this program made plan {id}: what was done of it is shown; it cannot be carried out"
-            ));
-            plan = found;
-            (Groups::Older(&plan), stand_of_older(&ledger, &plan)?)
-        }
-        None => {
-            kept = load(&ledger, id, &instance)?;
-            (Groups::Kept(&kept.loaded), Stand::of(&ledger, &kept.loaded)?)
-        }
+    let (groups, stand) = if let Some(found) = older(&ledger, id)? {
+        context.ui.note(&format!(
+            "an older version of this program made plan {id}: what was done of it is shown; it cannot be carried out"
+        ));
+        plan = found;
+        (Groups::Older(&plan), stand_of_older(&ledger, &plan)?)
+    } else {
+        kept = load(&ledger, id, &instance)?;
+        (Groups::Kept(&kept.loaded), Stand::of(&ledger, &kept.loaded)?)
     };
     let open: Vec<_> =
         ledger.open_findings()?.into_iter().map(|(id, _, finding)| (id, finding)).collect();
@@ -155,7 +152,9 @@ fn stand_of_older(ledger: &Ledger, plan: &Plan) -> Result<Stand, Failure> {
     let (runs, left_out) = (PastRuns::of(ledger, &plan.id)?, plan.left_out.clone());
     let mut tally = Tally::default();
     plan.groups.iter().for_each(|group| tally.add(&runs.report(group)));
-    left_out.iter().for_each(|left| tally.add(&GroupReport::left_out(left)));
+    for left in &left_out {
+        tally.add(&GroupReport::left_out(left));
+    }
     Ok(Stand { past: runs.past(tally), runs, left_out })
 }
 
