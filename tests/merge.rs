@@ -283,12 +283,12 @@ fn a_contact_of_the_crm_survives_and_several_crm_records_are_left_alone() {
 
     // The flag has the group in the plan, and a person decides about it.
     let left = merge(&instance, &["--confirm", "--merge-in-crm", "--json"]).expect_code(3).json();
-    let plan = left["plan"].as_str().unwrap();
+    let id = left["plan"].as_str().unwrap();
     instance
-        .run(["plan", "decide", plan, "--email", "b@example.com", "--merge", "--by", "Bo"])
+        .run(["plan", "decide", id, "--email", "b@example.com", "--merge", "--by", "Bo"])
         .expect_code(0);
-    instance.run(["plan", "approve", plan, "--by", "Cy"]).expect_code(0);
-    let done = merge(&instance, &["--plan", plan, "--confirm", "--json"]).expect_code(0).json();
+    instance.run(["plan", "approve", id, "--by", "Cy"]).expect_code(0);
+    let done = merge(&instance, &["--plan", id, "--confirm", "--json"]).expect_code(0).json();
     assert_eq!(done["merged"], 1, "{done}");
     assert!(emails_are_unique(&instance));
 }

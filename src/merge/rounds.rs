@@ -78,10 +78,9 @@ impl<M: MergeClient> Merge<'_, M> {
         let late_rows = std::mem::take(&mut self.late_rows);
         let mut report =
             Report { groups, stopped, unwatched: late.unwatched(), late_rows, run: begun };
-        let kept = kept.and_then(|()| match plan.groups.is_empty() {
-            true => Ok(()),
-            false => self.keep_run_end(plan, &report),
-        });
+        let nothing = plan.groups.is_empty();
+        let kept =
+            kept.and_then(|()| if nothing { Ok(()) } else { self.keep_run_end(plan, &report) });
         if let Err(error) = kept {
             report.stopped.get_or_insert(Stopped::Failed(error));
         }

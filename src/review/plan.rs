@@ -248,7 +248,7 @@ impl PlanReview {
         let said_before = loaded.index.made(key).and_then(Made::said_before);
         let past = loaded.index.carried.of(key).cloned();
         let merges = card.merges && !loaded.index.carried.is_fixed(key);
-        Ok(Some(self.links.on(Card { decision_number, said_before, past, merges, ..card })))
+        Ok(Some(self.links.on(Card { said_before, decision_number, merges, past, ..card })))
     }
 
     /// The ledger, and the plan as it stands now.

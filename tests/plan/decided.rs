@@ -173,7 +173,7 @@ fn a_group_that_was_merged_cannot_be_decided_about_and_the_plan_says_what_was_do
     let decisions = json!({"schema": "mkto-audit/decisions/1", "plan": plan["plan"],
         "digest": plan["digest"], "by": "Bo", "note": null, "approve": false,
         "group": [group_of("pair"), group_of("ada")]});
-    let saved = instance.file("decisions.json", &decisions.to_string());
+    let saved = instance.file("decisions.json", decisions.to_string());
     let refused = run(&instance, &["plan", "import", saved.to_str().unwrap()]).expect_code(2);
     assert!(refused.stderr.contains("was carried out: merged on"), "{}", refused.picture());
 

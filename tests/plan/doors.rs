@@ -17,7 +17,7 @@ fn page(instance: &Instance, group: &Value, approve: bool) -> String {
     let shown = run(instance, &["plan", "show", "nov", "--json"]).json();
     let decisions = json!({"schema": "mkto-audit/decisions/1", "plan": shown["plan"], "digest": shown["digest"],
         "by": "Bo", "note": null, "approve": approve, "group": [group]});
-    instance.file("nov.decisions.json", &decisions.to_string()).to_str().unwrap().to_owned()
+    instance.file("nov.decisions.json", decisions.to_string()).to_str().unwrap().to_owned()
 }
 
 /// Imports the plan's CSV with the first row of a group changed.
@@ -32,6 +32,7 @@ fn csv(instance: &Instance, from: &str, to: &str) -> String {
 
 #[test]
 fn a_decision_that_is_taken_back_voids_the_approval_all_the_same() {
+    type Decides<'a> = &'a dyn Fn(&Instance);
     let bob = ["plan", "decide", "nov", "--email", "bob@example.com", "--by", "Bo"];
     let by_command = |instance: &Instance| {
         run(instance, &[&bob[..], &["--skip"]].concat()).expect_code(0);
@@ -52,7 +53,8 @@ fn a_decision_that_is_taken_back_voids_the_approval_all_the_same() {
             run(instance, &["plan", "import", &file]).expect_code(0);
         }
     };
-    let doors: [(&str, &dyn Fn(&Instance)); 3] =
+
+    let doors: [(&str, Decides<'_>); 3] =
         [("command", &by_command), ("csv", &by_csv), ("page", &by_page)];
     for (door, decide_and_undo) in doors {
         let instance = three_groups();

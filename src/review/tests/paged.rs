@@ -185,6 +185,7 @@ fn pages_of_any_size_and_filter_have_each_card_once_and_in_order() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "no command takes a group out of a plan")]
 fn a_group_that_is_gone_from_the_middle_or_the_end_is_noticed() {
     for gone in [0, 1, 2] {
         let bench = Bench::of(&groups(3));
