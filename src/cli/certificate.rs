@@ -61,8 +61,8 @@ struct ShowArgs {
     /// Write a row a field
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     csv: Option<PathBuf>,
-    /// Look again, at Marketo, for what was not seen of its merges yet: Marketo's own record of
-    /// them, lists and programs
+    /// Look at Marketo again: its own record of the merges, lists and programs, and rows of custom
+    /// objects that came late
     #[arg(long)]
     look: bool,
 }

@@ -34,7 +34,7 @@ mod steps;
     mkto-audit merge --plan ID --confirm   carry out exactly that plan\n  \
     mkto-audit merge --confirm --limit 5   plan afresh, and merge the five largest groups\n  \
     mkto-audit merge --from-file a.txt     only the groups of the addresses in a file\n  \
-    mkto-audit merge --look-after --confirm   merge nothing, and look after the merges of the last day\n\n\
+    mkto-audit merge --look-after --confirm   merge nothing; do all that a run does for earlier merges\n\n\
     A merge cannot be undone. Before each one the losing leads are kept whole in the ledger. On a terminal, --confirm \
     without --plan asks for the number of records that will vanish; in a script or a pipe it does not ask."
 )]
@@ -45,8 +45,8 @@ pub(super) struct MergeArgs {
     /// Change nothing at Marketo; the same as leaving --confirm out
     #[arg(long, conflicts_with = "confirm")]
     dry_run: bool,
-    /// Merge nothing: settle what earlier runs left open, and look after the merges of the last day
-    /// (opt-outs and rows of custom objects that came late)
+    /// Merge nothing; do all that a run does for earlier merges: settle open calls, give values
+    /// back, set opt-outs, and move rows of custom objects that came late
     #[arg(long, requires = "confirm", conflicts_with_all = NOT_LOOKING_AFTER)]
     look_after: bool,
     /// Do not ask on a terminal how many records will vanish
@@ -187,7 +187,17 @@ async fn plan_or_merge(context: &mut Context, args: &MergeArgs) -> Result<Exit, 
     };
     let (digest, looks_after, late_rows) = (None, args.look_after, LateRows::default());
     let client = &client;
-    let steps = Steps { context, asked, client, merge, follow, digest, looks_after, late_rows };
+    let steps = Steps {
+        context,
+        asked,
+        client,
+        merge,
+        follow,
+        digest,
+        looks_after,
+        is_put_off: false,
+        late_rows,
+    };
     Box::pin(steps.run(kept, wanted)).await
 }
 

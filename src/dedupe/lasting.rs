@@ -2,9 +2,10 @@
 //!
 //! For: one place says what of a decision lasts, what still stands after records came, went or got
 //! another name, and what a later decision ends. A word speaks of records, each with the name that
-//! it had. *Not the same* and *hold* stand between those of them that are still there as they were;
-//! *left out* stands for each record by itself. Never: lets two records that were said to be
-//! different people merge unless somebody decides about them anew.
+//! it had. *Not the same* stands between those of them that are still there as they were; *hold* and
+//! *left out* stand by the records' ids, and a record that got another name has somebody look again.
+//! A name in other letters, or with blanks around it, is no other name. Never: lets two records that
+//! were said to be different people merge unless somebody decides about them anew.
 
 use std::collections::BTreeSet;
 
@@ -35,6 +36,15 @@ impl Named {
         let mut all: Vec<Self> = leads.into_iter().map(named).collect();
         all.sort();
         all
+    }
+
+    /// Whether this is the same record with the same name, in whichever letters.
+    fn is_as(&self, other: &Self) -> bool {
+        let folded =
+            |name: &Option<String>| name.as_deref().unwrap_or_default().trim().to_lowercase();
+        self.id == other.id
+            && folded(&self.first) == folded(&other.first)
+            && folded(&self.last) == folded(&other.last)
     }
 }
 
@@ -90,12 +100,16 @@ impl LastingWord {
         let new: Vec<LeadId> =
             now.iter().map(|lead| lead.id).filter(|id| !self.spoke_of(*id)).collect();
         let is_whole = as_they_were.len() == self.leads.len();
-        if as_they_were.len() < 2 && self.choice.is_some() {
+        let left = match self.choice {
+            Some(Choice::NotSame) => as_they_were.len(),
+            _ => self.there(now).len(),
+        };
+        if left < 2 && self.choice.is_some() {
             return Standing::Over;
         }
         match self.choice {
             Some(Choice::NotSame) if is_whole && new.is_empty() => Standing::Alone(format!(
-                "{} that its records are not one person{}; `mkto-audit decisions forget {}` takes that back",
+                "{} that its records are not one person{}; `mkto-audit decisions forget {} --by NAME` takes that back",
                 self.said(),
                 self.why(),
                 self.number
@@ -119,9 +133,19 @@ impl LastingWord {
 
     /// The decisions of the group as it is now.
     fn as_decided(&self, as_they_were: &BTreeSet<LeadId>, now: &[Named]) -> Standing {
-        let left_out: BTreeSet<LeadId> = &self.left_out & as_they_were;
+        let left_out: BTreeSet<LeadId> = &self.left_out & &self.there(now);
         if self.choice.is_none() && left_out.is_empty() {
             return Standing::Over;
+        }
+        let renamed = &left_out - as_they_were;
+        if !renamed.is_empty() {
+            let (who, has) = (records(&left_out), if renamed.len() == 1 { "has" } else { "have" });
+            return Standing::LookAgain(format!(
+                "{who} left out by {}{}; {} {has} another name since",
+                self.by_and_when(),
+                self.why(),
+                records(&renamed)
+            ));
         }
         // With one record there is nothing to merge: the group is as somebody wanted it.
         let choice = self.choice.or((now.len() < left_out.len() + 2).then_some(Choice::Skip));
@@ -135,21 +159,21 @@ impl LastingWord {
 
     /// Why these records are not merged with one another, though a plan has them so.
     pub fn against(&self, now: &[Named], merging: &BTreeSet<LeadId>) -> Option<String> {
-        let as_they_were = self.as_they_were(now);
-        let merged: BTreeSet<LeadId> = &as_they_were & merging;
+        let merged: BTreeSet<LeadId> = &self.as_they_were(now) & merging;
+        let there = self.there(now);
         match self.choice {
             Some(Choice::NotSame) if merged.len() > 1 => Some(format!(
-                "{} that {} are not one person{}; `mkto-audit decisions forget {}` takes that back",
+                "{} that {} are not one person{}; `mkto-audit decisions forget {} --by NAME` takes that back",
                 self.said(),
                 if merged.len() == now.len() { "its records".to_owned() } else { records(&merged) },
                 self.why(),
                 self.number
             )),
-            Some(Choice::Hold) if as_they_were.len() > 1 => {
+            Some(Choice::Hold) if there.len() > 1 => {
                 Some(format!("held by {}{}", self.by_and_when(), self.why()))
             }
             _ => {
-                let out: BTreeSet<LeadId> = &self.left_out & &merged;
+                let out: BTreeSet<LeadId> = &(&self.left_out & &there) & merging;
                 let who = records(&out);
                 (!out.is_empty())
                     .then(|| format!("{who} left out by {}{}", self.by_and_when(), self.why()))
@@ -166,12 +190,15 @@ impl LastingWord {
         agrees: bool,
     ) -> bool {
         match (self.choice, decisions.choice) {
-            (Some(Choice::NotSame), Some(Choice::NotSame)) => true,
+            // Of records that the group does not have now, the earlier one says more.
+            (Some(Choice::NotSame), Some(Choice::NotSame)) => {
+                self.leads.iter().all(|lead| part.contains(&lead.id))
+            }
             (Some(Choice::NotSame), Some(Choice::Merge)) => {
                 self.leads.iter().filter(|lead| part.contains(&lead.id)).count() > 1
             }
             // Whoever leaves the group alone for now says nothing about who is who.
-            (Some(Choice::NotSame), _) => false,
+            (Some(Choice::NotSame), _) | (_, Some(Choice::Skip)) => false,
             _ => !agrees,
         }
     }
@@ -194,9 +221,15 @@ impl LastingWord {
         self.leads.iter().any(|lead| lead.id == id)
     }
 
-    /// The records of the word that are there, with the name that they had.
+    /// The records of the word that are there, whatever their names are.
+    fn there(&self, now: &[Named]) -> BTreeSet<LeadId> {
+        now.iter().map(|lead| lead.id).filter(|id| self.spoke_of(*id)).collect()
+    }
+
+    /// Those with the name that they had.
     fn as_they_were(&self, now: &[Named]) -> BTreeSet<LeadId> {
-        now.iter().filter(|lead| self.leads.contains(lead)).map(|lead| lead.id).collect()
+        let is_as_it_was = |lead: &&Named| self.leads.iter().any(|then| then.is_as(lead));
+        now.iter().filter(is_as_it_was).map(|lead| lead.id).collect()
     }
 
     /// What is otherwise than it was when it was said.

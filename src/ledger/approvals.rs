@@ -1,6 +1,6 @@
 //! Who approved which plan, and which approvals runs have taken up.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::{Error, Ledger};
@@ -70,19 +70,23 @@ impl Ledger {
     }
 
     /// The approval under which a run that began then was carried out: the latest that a run had
-    /// taken up by then. A later one is of a later run.
+    /// taken up by then, and that nobody had voided. A later one is of a later run.
     pub fn approval_at(
         &self,
         plan: &str,
         begun_at: DateTime<Utc>,
     ) -> Result<Option<ApprovalRow>, Error> {
+        let begun = begun_at.to_rfc3339_opts(SecondsFormat::Millis, true);
         let rows: Vec<ApprovalRow> = self.read(|db| {
             db.prepare(
                 "SELECT seq, digest, by, approval.at, note, approval_use.at,
                      seq IN (SELECT approval FROM approval_void)
-                 FROM approval JOIN approval_use ON approval = seq WHERE plan = ?1 ORDER BY seq DESC",
+                 FROM approval JOIN approval_use ON approval = seq
+                 WHERE plan = ?1 AND NOT EXISTS (SELECT 1 FROM approval_void
+                     WHERE approval_void.approval = seq AND approval_void.at <= ?2)
+                 ORDER BY seq DESC",
             )?
-            .query_map([plan], approval_row)?
+            .query_map([plan, &begun], approval_row)?
             .collect()
         })?;
         let by_then = |row: &ApprovalRow| {

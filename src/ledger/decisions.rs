@@ -5,7 +5,7 @@
 
 use rusqlite::params;
 
-use super::lasting_words::{LastingRow, end, say};
+use super::lasting_words::{LastingRow, end, out_of_force, say};
 use super::{Error, Ledger};
 
 /// A decision about a group, as it is written down.
@@ -106,6 +106,7 @@ impl Ledger {
                 }
                 if *is_change {
                     void.execute(params![plan, row.by, row.at])?;
+                    out_of_force(db, (plan, &row.key, decision), &row.by, &row.at)?;
                 }
             }
             Ok(())

@@ -73,12 +73,15 @@ impl Ledger {
     }
 
     /// The words about a group that a decision of this plan may end: said in an earlier plan, and
-    /// not taken back. Those too that an earlier decision of this plan has ended.
+    /// neither taken back nor ended by another plan. Those too that an earlier decision of this plan
+    /// has ended.
     pub fn words_before(&self, plan: &str, key: &str) -> Result<Vec<LastingRow>, Error> {
         let sql = format!(
             "SELECT {COLUMNS} WHERE w.key = ?2 AND {IS_LAST}
                  AND h.number < (SELECT number FROM plan_head WHERE plan = ?1)
-                 AND NOT EXISTS (SELECT 1 FROM lasting_word_end AS e WHERE e.word = w.seq AND e.plan IS NULL)
+                 AND NOT EXISTS (SELECT 1 FROM lasting_word_end AS e WHERE e.word = w.seq AND e.plan IS NOT ?1
+                     AND NOT EXISTS (SELECT 1 FROM decision AS d
+                         WHERE d.plan = e.plan AND d.key = w.key AND d.seq > e.decision))
              ORDER BY w.seq"
         );
         self.read(|db| db.prepare_cached(&sql)?.query_map([plan, key], row_of)?.collect())
@@ -159,6 +162,22 @@ pub(super) fn end(
     )?
     .execute(params![word, plan, decision, by, at])?;
     void_approvals_of(db, word, by, at)
+}
+
+/// A later decision about the group in the plan of a word takes the word out of force.
+pub(super) fn out_of_force(
+    db: &Connection,
+    (plan, key, decision): (&str, &str, i64),
+    by: &str,
+    at: &str,
+) -> rusqlite::Result<()> {
+    let words: Vec<i64> = db
+        .prepare_cached(
+            "SELECT seq FROM lasting_word WHERE plan = ?1 AND key = ?2 AND decision < ?3",
+        )?
+        .query_map(params![plan, key, decision], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    words.into_iter().try_for_each(|word| void_approvals_of(db, word, by, at))
 }
 
 /// Voids what was approved of every plan that has the group of a word: without the word it would

@@ -179,11 +179,12 @@ impl WrittenNotMerged {
 /// The same by whether a look has shown that nothing more is to be given back.
 pub fn what_next(looked: bool) -> &'static str {
     if looked {
-        "what was not given back stays, such as an opt-out with its reason: the same plan, run again, merges the group; else set \
-         the former value in Marketo where that is right"
+        "Values that were not given back stay on the record, such as an opt-out with its reason. To merge the group, run the \
+         same plan again (approve it again first if it needs an approval). If the group is not to be merged, set the former \
+         value in Marketo where that is right"
     } else {
-        "the next `mkto-audit merge --confirm` looks at the record, and gives back what may be given back; the same plan, run \
-         again, merges the group"
+        "The next `mkto-audit merge --confirm` looks at the record and gives back what it may. To merge the group, run the \
+         same plan again (approve it again first if it needs an approval)"
     }
 }
 

@@ -197,8 +197,9 @@ impl Ledger {
         self.moved(&sql, params![winners.map(|winners| json(&winners)).transpose()?])
     }
 
-    /// The rows that hung on a lead which this program merged away, and that it linked to another
-    /// one: before the merge, or afterwards where they came late. Each once, where it was put last.
+    /// The rows that were a lead's own which this program merged away, and that it linked to another
+    /// one: before the merge, or afterwards where they came late. Not those that it had linked to that
+    /// lead itself, from a third one. Each once, where it was put last.
     pub fn rows_that_left(&self, lead: LeadId) -> Result<Vec<RowThatLeft>, Error> {
         type Found = (String, String, String, String, i64, String);
         let found: Vec<Found> = self.read(|db| {
@@ -215,7 +216,12 @@ impl Ledger {
                      OR purpose = 'follow'
                          AND EXISTS (SELECT 1 FROM journal WHERE journal.call = call.id AND event = 'verified')
                          AND NOT EXISTS (SELECT 1 FROM row_end WHERE row_end.call = row_link.call
-                             AND row_end.guid = row_link.guid AND how = 'not_moved'))
+                             AND row_end.guid = row_link.guid AND how = 'not_moved')
+                         AND NOT EXISTS (SELECT 1 FROM row_link AS earlier
+                             JOIN row_call AS its ON its.call = earlier.call
+                             WHERE earlier.call < row_link.call AND its.purpose IN ('move', 'follow')
+                                 AND its.object = row_call.object AND lower(earlier.guid) = lower(row_link.guid)
+                                 AND earlier.becomes = row_link.was))
                  ORDER BY row_link.call, place",
             )?
             .query_map([lead.cast_signed()], |row| row.try_into())?

@@ -281,7 +281,7 @@ impl<M: MergeClient> Merge<'_, M> {
             draft.groups.push(group);
         } else {
             let why = group.warnings.first().cloned().unwrap_or_default();
-            let how = "it is in the plan, and merged only where a person decides so: `mkto-audit plan decide`";
+            let how = "to merge it, decide in this plan: `mkto-audit plan decide PLAN --email ADDRESS --merge --by NAME`";
             draft.left_out.push(left_alone(group, &format!("{why}; {how}")));
         }
         Ok(())

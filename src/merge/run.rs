@@ -173,7 +173,7 @@ impl<'p, 'w> Run<'p, 'w> {
             GroupReport::ended(group, Outcome::Skipped, Some(STOPPED.to_owned()))
         });
         let words = back.map_or(
-            "what was written to the record to keep is not given back yet, since the run is to stop or others write the record; the next run does",
+            "the values written to the record to keep are not given back yet: the run was stopped, or others were writing the record. The next run gives them back",
             |back| back.words.as_str(),
         );
         let reason = report.reason.take().map(|reason| format!("{reason}; ")).unwrap_or_default();

@@ -47,7 +47,7 @@ pub enum CarriedState {
     New,
     /// A run of it was begun, and did not come to every group.
     Begun,
-    /// Every group is merged, or was left alone by its last run.
+    /// Its last run came to every group, or every group that has a record to keep is merged.
     CarriedOut,
 }
 
@@ -56,6 +56,7 @@ pub enum CarriedState {
 pub(super) struct CarriedCounts {
     pub(super) merged: u64,
     pub(super) left_alone: u64,
+    pub(super) prepared: u64,
     pub(super) failed: u64,
 }
 
@@ -113,19 +114,23 @@ impl Carried {
         CarriedCounts {
             merged: count(&[Outcome::Merged]),
             left_alone: count(&[Outcome::Skipped]),
-            failed: count(&[Outcome::Prepared, Outcome::Failed, Outcome::Unknown]),
+            prepared: count(&[Outcome::Prepared]),
+            failed: count(&[Outcome::Failed, Outcome::Unknown]),
         }
     }
 
-    /// How far a plan of so many groups was carried out, counting those that nobody can decide
-    /// about.
-    pub(super) fn state(&self, groups: u64) -> CarriedState {
-        match &self.last_at {
-            None => CarriedState::New,
-            Some(_) if self.complete && self.groups.len() as u64 >= groups => {
-                CarriedState::CarriedOut
-            }
-            Some(_) => CarriedState::Begun,
+    /// How far a plan was carried out that has so many groups with a record to keep, and so many
+    /// that cannot be planned: to its end once a run came to all of them, or once all that have a
+    /// record to keep are merged.
+    pub(super) fn state(&self, planned: u64, blocked: u64) -> CarriedState {
+        if self.last_at.is_none() {
+            return CarriedState::New;
+        }
+        let came_to_all = self.complete && self.groups.len() as u64 >= planned + blocked;
+        if came_to_all || self.counts().merged >= planned {
+            CarriedState::CarriedOut
+        } else {
+            CarriedState::Begun
         }
     }
 }

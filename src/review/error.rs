@@ -28,8 +28,8 @@ pub enum Error {
     },
     /// A decision is about a group of which records are gone.
     #[error(
-        "{key} cannot be decided about in plan {plan} any more, since it was carried out: {what}; nothing was taken. What is \
-         left of the person's records is a matter of a new plan: mkto-audit plan create --email {key}"
+        "nobody can decide about {key} in plan {plan} any more: {what}; nothing was taken. To decide about records that are \
+         left, make a new plan: mkto-audit plan create --email {key}"
     )]
     CarriedOut {
         /// The plan.

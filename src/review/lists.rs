@@ -45,7 +45,7 @@ fn in_list(ledger: &Ledger, instance: &str, plan: &KeptPlan) -> Result<ListedPla
     let carried = Carried::read(ledger, &plan.id)?;
     let approval = approval::valid_of(ledger, &plan.id, &digest)?;
     listed.groups = ledger.count_groups(head.number)?;
-    listed.state = Some(carried.state(listed.groups + ledger.count_left(head.number)?));
+    listed.state = Some(carried.state(listed.groups, ledger.count_left(head.number)?));
     let counts = carried.counts();
     (listed.merged, listed.left_alone) = (counts.merged, counts.left_alone);
     listed.decided = index.in_force().count() as u64;

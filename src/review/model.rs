@@ -53,7 +53,9 @@ pub struct Head {
     pub merged: u64,
     /// How many its last run left alone, those that cannot be planned too.
     pub left_alone: u64,
-    /// How many failed, were only written to, or are not known.
+    /// Of how many the record to keep was written to, and the merge not made.
+    pub prepared: u64,
+    /// How many failed, or are not known.
     pub failed: u64,
     /// What was measured of the instance, by which its predictions go.
     #[serde(default, skip_serializing_if = "Option::is_none")]

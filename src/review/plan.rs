@@ -293,10 +293,11 @@ pub(super) fn head(ledger: &Ledger, loaded: &Loaded) -> Result<Head, Error> {
         dropped_values: sums.dropped,
         opt_outs_lost: sums.lost,
         approval: approval::valid(ledger, loaded)?,
-        state: carried.state(loaded.index.len() as u64 + loaded.blocked),
+        state: carried.state(loaded.index.len() as u64, loaded.blocked),
         last_run_at: carried.last_at.clone(),
         merged: counts.merged,
         left_alone: counts.left_alone,
+        prepared: counts.prepared,
         failed: counts.failed,
         profile: loaded.header.facts.measured.profile.clone(),
     })

@@ -129,7 +129,7 @@ fn a_row_that_comes_after_the_run_is_moved_by_a_look_afterwards_and_once() {
     instance.sandbox.relink_row("car_c", &mine, loser);
     let run = done["run"].to_string();
     let asked = instance.run(["certificate", "show", &run, "--look"]).expect_code(0);
-    assert!(asked.stderr.contains("hang on 1 merged record of this run"), "{}", asked.picture());
+    assert!(asked.stderr.contains("linked to 1 merged record of this run"), "{}", asked.picture());
     assert_eq!(leads_of(&instance).iter().filter(|(_, lead)| *lead == loser).count(), 2);
     let looked = look_after(&instance).expect_code(0).json();
     assert_eq!(looked["late_rows"]["moved"].as_array().unwrap().len(), 2, "{looked}");

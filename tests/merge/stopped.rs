@@ -205,7 +205,7 @@ fn a_run_that_pauses_says_in_words_what_it_wrote_and_what_to_do() {
     for words in [
         "WRITTEN TO, NOT MERGED",
         &format!("unsubscribedReason of {keeps}: (blank) → \"too many mails\", not given back"),
-        "the same plan, run again, merges the group",
+        "To merge the group, run the same plan again",
         "1 group written to and not merged",
     ] {
         assert!(paused.stdout.contains(words), "{words}: {}", paused.picture());

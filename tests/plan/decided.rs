@@ -161,7 +161,7 @@ fn a_group_that_was_merged_cannot_be_decided_about_and_the_plan_says_what_was_do
     for flags in [&again[..], &[&again[..5], &["--hold", "--by", "Bo"]].concat()] {
         let refused = run(&instance, flags).expect_code(2);
         assert!(
-            refused.stderr.contains("was carried out: merged on")
+            refused.stderr.contains("any more: merged on")
                 && refused.stderr.contains("2 went into 1"),
             "{}",
             refused.picture()
@@ -175,7 +175,7 @@ fn a_group_that_was_merged_cannot_be_decided_about_and_the_plan_says_what_was_do
         "group": [group_of("pair"), group_of("ada")]});
     let saved = instance.file("decisions.json", decisions.to_string());
     let refused = run(&instance, &["plan", "import", saved.to_str().unwrap()]).expect_code(2);
-    assert!(refused.stderr.contains("was carried out: merged on"), "{}", refused.picture());
+    assert!(refused.stderr.contains("any more: merged on"), "{}", refused.picture());
 
     let shown = run(&instance, &["plan", "show", "nov", "--json"]).expect_code(0).json();
     let outcomes = ["ada", "bob", "pair"].map(|name| {

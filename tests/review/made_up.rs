@@ -174,6 +174,7 @@ impl Reviewed for MadeUp {
             last_run_at: None,
             merged: 0,
             left_alone: 0,
+            prepared: 0,
             failed: 0,
             approval: self.approval.lock().unwrap().clone(),
             profile: None,

@@ -79,8 +79,8 @@ async fn tell_rows(
     let named: Vec<String> = on.iter().take(NAMED).map(ToString::to_string).collect();
     let more = if on.len() > NAMED { ", …" } else { "" };
     context.ui.note(&format!(
-        "rows of custom objects hang on {} of this run ({}{more}); for a day after the merge \
-         `mkto-audit merge --look-after --confirm` links those to the surviving records that can move",
+        "rows of custom objects are still linked to {} of this run ({}{more}). Within 24 hours of the merge, \
+         `mkto-audit merge --look-after --confirm` links the rows that can move to the surviving records",
         counted_of(on.len(), "merged record"),
         named.join(", "),
     ));

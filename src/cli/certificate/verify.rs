@@ -171,8 +171,8 @@ fn check_csv(ledger: &Ledger, bytes: &[u8], about: &About) -> Result<Checked, Fa
     let is = match is {
         Some(later) => Ok(later),
         None if erased()? => Err(
-            "the ledger has not handed it out with these bytes, and people's data of this run were erased from the ledger since: \
-             a byte of it was changed, or a version that kept no hashes of files wrote it, and nobody can tell which"
+            "this is not a file that the ledger handed out, and people's data of this run was erased since; \
+             whether the file was changed cannot be checked any more"
                 .to_owned(),
         ),
         None => Err("a byte of it was changed: a row of it is not what the ledger holds".to_owned()),

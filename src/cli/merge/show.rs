@@ -114,7 +114,7 @@ impl Shown<'_> {
             );
             let next = match self.plan {
                 Some(plan) if tally.would_remove == 0 => format!(
-                    "a person must decide: mkto-audit plan show {plan}, then mkto-audit plan decide {plan}"
+                    "a person must decide. To look: mkto-audit plan show {plan}; to decide: mkto-audit plan decide {plan} --email ADDRESS --merge --by NAME"
                 ),
                 Some(plan) => {
                     format!("to carry out exactly this: mkto-audit merge --plan {plan} --confirm")

@@ -19,7 +19,9 @@ use crate::cli::{Context, Exit, Failure, certificate, now};
 use crate::config::ReviewSettings;
 use crate::dedupe::{Plan, Policy, Risk};
 use crate::marketo::Client;
-use crate::merge::{Confirmed, GroupReport, LateRows, Merge, PlanState, Report, Stopped, Tally};
+use crate::merge::{
+    Confirmed, GroupReport, LateRows, Merge, PlanState, Report, Stopped, Tally, Unwatched,
+};
 use crate::report::Filter;
 use crate::review::{Rules, Stand, permit, take_up};
 use crate::terminal::counted_of;
@@ -50,6 +52,8 @@ pub(super) struct Steps<'a> {
     pub(super) digest: Option<String>,
     /// Whether nothing is to be merged, and only what earlier runs did is looked after.
     pub(super) looks_after: bool,
+    /// Whether opt-outs that came late to merges of earlier runs could not all be seen to.
+    pub(super) is_put_off: bool,
     /// Rows of custom objects that came to records which earlier runs merged.
     pub(super) late_rows: LateRows,
 }
@@ -103,6 +107,7 @@ impl Steps<'_> {
         for words in said {
             self.context.ui.note(&words);
         }
+        self.is_put_off = matches!(resumed.unwatched, Some(Unwatched::PutOff(_)));
         self.late_rows = resumed.late_rows;
         Ok(match exit {
             Some(exit) => ControlFlow::Break(exit),
@@ -131,10 +136,11 @@ impl Steps<'_> {
             };
             shown.print(ui, true)?;
         } else {
-            ui.print("nothing was merged; what earlier runs did was looked after")?;
+            ui.print("nothing was merged; the merges of earlier runs were checked")?;
         }
         let is_left_behind = report.late_rows.left().next().is_some();
-        Ok(if open.is_empty() && !is_left_behind { Exit::Done } else { Exit::Partial })
+        let lacks_some = !open.is_empty() || self.is_put_off || is_left_behind;
+        Ok(if lacks_some { Exit::Partial } else { Exit::Done })
     }
 
     /// Plans the groups of the cache that were asked for.

@@ -47,6 +47,7 @@ pub(super) struct HeadDocument {
     last_run_at: Option<String>,
     merged: u64,
     left_alone: u64,
+    prepared: u64,
     failed: u64,
     profile: Option<ProfileName>,
 }
@@ -55,7 +56,7 @@ impl HeadDocument {
     pub(super) fn of(head: Head) -> Self {
         let Head { plan, name, instance, made_at, digest, groups, records, safe, decide, .. } =
             head;
-        let Head { state, last_run_at, merged, left_alone, failed, .. } = head;
+        let Head { state, last_run_at, merged, left_alone, prepared, failed, .. } = head;
         let Head { blocked, done, dropped_values, opt_outs_lost, approval, profile, .. } = head;
         Self {
             plan,
@@ -76,6 +77,7 @@ impl HeadDocument {
             last_run_at,
             merged,
             left_alone,
+            prepared,
             failed,
             profile,
         }

@@ -118,8 +118,12 @@ pub(super) fn summary(head: &Head) -> Vec<String> {
             CarriedState::CarriedOut => "carried out, last on",
             _ => "not carried out to its end, last worked on",
         };
+        let prepared = match head.prepared {
+            0 => String::new(),
+            count => format!(", {count} written to and not merged"),
+        };
         let done = format!(
-            "{what} {}: {} merged, {} left alone, {} failed",
+            "{what} {}: {} merged, {} left alone{prepared}, {} failed",
             when(at),
             counted(head.merged, "group"),
             head.left_alone,

@@ -169,7 +169,7 @@ pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
         return Some(Objection::new(
             Reason::Partitions,
             "its records are in several lead partitions",
-            "a person decides in a plan (`plan create`, or --across-partitions)",
+            "to merge them, make a plan (`mkto-audit plan create`, or `mkto-audit merge --across-partitions`) and decide in it",
         ));
     }
     if is_in_crm(members) && !policy.merge_in_crm {
@@ -177,8 +177,8 @@ pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
             reason: Reason::Crm,
             why: "several of its records are in the CRM, which would merge them too".to_owned(),
             words:
-                "several of its records are in the CRM, which would have to merge them: do that there, or a person \
-                    decides in a plan (`plan create`, or --merge-in-crm) that the CRM does it"
+                "several of its records are in the CRM, which would have to merge them: do that there, or make a \
+                    plan (`mkto-audit plan create`, or `mkto-audit merge --merge-in-crm`) and decide in it that the CRM merges them"
                     .to_owned(),
         });
     }
@@ -189,7 +189,7 @@ pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
                   them there first"
                 .to_owned(),
             words: "several of its records came from Microsoft Dynamics, which Marketo cannot have merge them: merge \
-                    them there first, or a person decides in a plan (`plan create`, or --merge-in-crm)"
+                    them there first, or make a plan (`mkto-audit plan create`, or `mkto-audit merge --merge-in-crm`) and decide in it"
                 .to_owned(),
         });
     }
@@ -210,7 +210,7 @@ pub(super) fn of_leads(members: &[Lead], policy: &Policy) -> Option<Objection> {
         Objection::new(
             Reason::SeveralPeople,
             why,
-            "a person decides in a plan (`plan create`, or --include-shared)",
+            "to merge them, make a plan (`mkto-audit plan create`, or `mkto-audit merge --include-shared`) and decide in it",
         )
     })
 }

@@ -32,11 +32,11 @@ pub(super) fn weigh(
     red.extend(
         dangerous_fills(group, facts).iter().map(|fill| fill.in_words(label(&fill.field, facts))),
     );
-    red.extend(
-        let_in(members, policy)
-            .filter(|objection| !is_told(group, objection))
-            .map(|objection| format!("{}; a flag let it into the plan", objection.why)),
-    );
+    red.extend(let_in(members, policy).filter(|objection| !is_told(group, objection)).map(
+        |objection| {
+            format!("{}; it is in the plan because somebody asked for such groups", objection.why)
+        },
+    ));
     let mut amber = Vec::new();
     amber.extend(named_by_a_person(group, members, policy));
     amber.extend(conflicts(group, facts));
@@ -173,7 +173,7 @@ mod tests {
             let group = plan_group(&key, &leads, &policy, &facts).unwrap();
             assert_eq!((group.risk, group.let_in), (Risk::Red, Some(reason)));
             assert!(
-                !group.merges() && group.warnings[0].contains("a flag"),
+                !group.merges() && group.warnings[0].contains("somebody asked"),
                 "{:?}",
                 group.warnings
             );

@@ -58,7 +58,7 @@ impl Ledger {
             return Ok(asked);
         }
         Err(still(&format!(
-            "what somebody decided for later plans too (number {} of `mkto-audit decisions list`): without it one may merge these records; `mkto-audit decisions forget NUMBER` takes it back",
+            "a decision that holds for later plans too (number {} in `mkto-audit decisions list`); without it, a later plan may merge these records. To take it back: `mkto-audit decisions forget NUMBER --by NAME`",
             in_force.join(", ")
         )))
     }

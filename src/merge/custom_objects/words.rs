@@ -28,7 +28,8 @@ pub(in crate::merge) fn fixed_by(
 }
 
 /// What a person may do about rows that a merge has left behind.
-const LEFT_BEHIND: &str = "they hang on a record that was merged: link or delete them in Marketo";
+const LEFT_BEHIND: &str =
+    "they are linked to a record that was merged: link or delete them in Marketo";
 
 /// Why rows of a loser stay where they are, said after the merge.
 pub(in crate::merge) fn after_the_merge(stays: &str) -> String {

@@ -21,7 +21,7 @@ pub(in crate::merge) struct GivenBack {
     /// off.
     pub(in crate::merge) left: Vec<Difference>,
     /// The fields that keep what was written to them, whyever: an opt-out with its reason, a value
-    /// whose giver is gone, one that could not be set back, one of which a look may lag behind.
+    /// whose giver is gone, one that could not be set back.
     pub(in crate::merge) stays: Vec<String>,
     /// Whether it got any former value back.
     pub(super) any: bool,
@@ -177,11 +177,7 @@ pub(super) fn became_of(
         left: left.collect(),
         stays: fields
             .iter()
-            .filter(|field| match field.standing {
-                Standing::AsBefore => lags,
-                Standing::Changed => false,
-                _ => true,
-            })
+            .filter(|field| !matches!(field.standing, Standing::AsBefore | Standing::Changed))
             .map(|field| field.change.name.clone())
             .collect(),
         any: fields.iter().any(is_back),

@@ -39,4 +39,4 @@ pub const SETS_OFF: &str =
     "a New Lead activity: campaigns that wait for new people, and a CRM sync, may take it up";
 
 /// What linking rows of custom objects back sets off, told before it is done.
-pub const ROWS_SET_OFF: &str = "rows of custom objects go back from the record that took the lost one, which has them no more; each is an update of the row: campaigns that listen to the object may take it up";
+pub const ROWS_SET_OFF: &str = "rows of custom objects are linked to the new record and taken from the record that has them now. Each is an update of the row: campaigns that listen to the object may run";

@@ -35,10 +35,16 @@ use crate::merge::settle::Settled;
 use crate::merge::witness::body_of;
 
 mod hanging;
+mod in_doubt;
 mod record;
+
+use in_doubt::without_open_calls;
 
 pub(crate) use hanging::rows_hanging;
 pub use record::{LateRecord, LateRow, LateRows, LeftRows};
+
+const NOT_CLEAR: &str =
+    "what became of a call that links late rows is not known yet; the next run looks again";
 
 /// For so long after a merge runs look for rows of its leads.
 pub(in crate::merge) const LOOKED_FOR: TimeDelta = TimeDelta::hours(24);
@@ -106,9 +112,12 @@ impl<M: MergeClient> Merge<'_, M> {
         if merges.is_empty() {
             return Ok(());
         }
-        let linked = match self.custom_objects.linked_by_id(self.marketo).await {
-            Ok(linked) => linked,
-            Err(error) => return self.unless_only_unread(Err(error.into())),
+        let (stop, grace) = (self.stop.clone(), self.grace());
+        let asking = self.custom_objects.linked_by_id(self.marketo);
+        let linked = match in_time(&stop, grace, asking).await {
+            Some(Ok(linked)) => linked,
+            Some(Err(error)) => return self.unless_only_unread(Err(error.into())),
+            None => return Ok(()),
         };
         // Where no object can be asked for, planning has said so.
         if linked.is_empty() {
@@ -116,8 +125,8 @@ impl<M: MergeClient> Merge<'_, M> {
         }
         let merges: Vec<Done> = merges.into_iter().map(Done::from).collect();
         for part in merges.chunks(BATCH) {
-            let brake = self.brake().await.map(|brake| brake.map(|brake| brake.to_string()));
-            let seen = match brake {
+            let Some(brake) = in_time(&stop, grace, self.brake()).await else { return Ok(()) };
+            let seen = match brake.map(|brake| brake.map(|brake| brake.to_string())) {
                 Ok(None) if self.stop.is_cancelled() => return Ok(()),
                 Ok(None) => self.see_rows_of(part, true).await,
                 Ok(Some(why)) => {
@@ -161,6 +170,8 @@ impl<M: MergeClient> Merge<'_, M> {
         let gone = self.gone_with_rows(merges, &hanging.on)?;
         if self.bring_rows(&gone, &mut records).await? {
             self.keep_late(&records, keeps_none)?;
+        } else if !self.stop.is_cancelled() {
+            self.late_rows.cut_short(NOT_CLEAR.to_owned());
         }
         Ok(())
     }
@@ -200,7 +211,9 @@ impl<M: MergeClient> Merge<'_, M> {
                     }
                 }
                 let lives = end_of(lead, &into).unwrap_or(merge.survivor);
-                let owner = restored.get(&lead).copied().unwrap_or(lives);
+                // A record that was made anew may have been merged again since.
+                let anew = restored.get(&lead).map(|new| end_of(*new, &into).unwrap_or(*new));
+                let owner = anew.unwrap_or(lives);
                 let leaves_rows = plan.as_ref().is_some_and(|plan| plan.policy.leave_rows);
                 let plan = merge.plan.clone();
                 gone.insert(lead, Gone { merge: merge.call, plan, owner, leaves_rows, known });
@@ -232,6 +245,10 @@ impl<M: MergeClient> Merge<'_, M> {
                 }
             }
             moves.extend(rows.moves);
+        }
+        let (moves, in_doubt) = without_open_calls(self.ledger, moves)?;
+        if in_doubt > 0 {
+            self.late_rows.cut_short(NOT_CLEAR.to_owned());
         }
         let Some(moves) = self.not_stale(moves).await? else { return Ok(false) };
         for RowMove { object, field, guid, from } in moves {
@@ -284,9 +301,11 @@ impl<M: MergeClient> Merge<'_, M> {
         for (lead, of) in gone {
             by_owner.entry((of.owner, of.leaves_rows)).or_default().push(*lead);
         }
-        let linked = self.custom_objects.linked_by_id(self.marketo).await?;
-        let is_asked = |object: &str| linked.iter().any(|(name, _)| name == object);
         let (stop, grace) = (self.stop.clone(), self.grace());
+        let asking = self.custom_objects.linked_by_id(self.marketo);
+        let Some(linked) = in_time(&stop, grace, asking).await else { return Ok(None) };
+        let linked = linked?;
+        let is_asked = |object: &str| linked.iter().any(|(name, _)| name == object);
         let mut all: BTreeMap<LeadId, GroupRows> = BTreeMap::new();
         for leaves_rows in [false, true] {
             let of_kind = by_owner.iter().filter(|((_, leaves), _)| *leaves == leaves_rows);

@@ -35,6 +35,7 @@ impl Reviewed for Fixed {
             last_run_at: None,
             merged: 0,
             left_alone: 0,
+            prepared: 0,
             failed: 0,
             profile: None,
         })

@@ -124,13 +124,13 @@ impl LateRows {
         }
         if !by_object.is_empty() {
             lines.push(format!(
-                "{}: others wrote them for merged records after the last look; they are linked to the records that stayed, and were seen there",
+                "{} came to merged records after the plan was made; they are now linked to the surviving records",
                 rows_in_words(&by_object)
             ));
         }
         let left = self.left().map(|rows| {
             format!(
-                "LEFT BEHIND: {} of `{}` on merged record {}, written after the last look: {}",
+                "LEFT BEHIND: {} of `{}` still linked to merged record {}: {}",
                 counted_of(rows.count, "row"),
                 rows.object,
                 rows.lead,
