@@ -87,7 +87,7 @@ fn a_word_in_force_outlives_the_plan_that_age_erases() {
     let in_force = ledger.lasting_words().expect("words");
     let person = Erase::Person("bob@example.com".to_owned());
     let refused = ledger.would_erase(&person).unwrap_err().to_string();
-    assert!(refused.contains("(number 2 of") && refused.contains("decisions forget"), "{refused}");
+    assert!(refused.contains("(number 2 in") && refused.contains("decisions forget"), "{refused}");
 
     let erased = ledger.erase(&later(), None, AT).expect("done");
     assert_eq!(erased.plans.len(), 1);
