@@ -10,6 +10,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
+/// How often a file is tried again that has not its format yet, and how long after each try. Two
+/// programs that make it at once each hold what the other waits for, and SQLite turns one of them
+/// away at once, whatever the busy timeout.
+const TRIES_WHILE_MADE: u32 = 10;
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+
 /// What kind of file it is.
 #[derive(Debug)]
 pub(crate) struct Kind {
@@ -62,10 +68,23 @@ impl Kind {
     pub(crate) fn open(
         &self,
         path: &Path,
-        first: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+        first: impl Fn(&Transaction<'_>) -> rusqlite::Result<()>,
     ) -> Result<Connection, OpenError> {
         make_empty(path)?;
-        self.open_existing(path, first)
+        let mut tries = if self.is_made(path) { 0 } else { TRIES_WHILE_MADE };
+        loop {
+            match self.open_existing(path, &first) {
+                Err(OpenError::Sqlite(error)) if tries > 0 && is_locked(&error) => tries -= 1,
+                opened => return opened,
+            }
+            std::thread::sleep(BETWEEN_TRIES);
+        }
+    }
+
+    /// Whether the file shows this format, whoever has it open.
+    fn is_made(&self, path: &Path) -> bool {
+        let found = as_it_lies(path).and_then(|db| self.check(&db).ok());
+        found == Some(self.format())
     }
 
     /// Opens a file that is there.
@@ -131,6 +150,22 @@ impl Kind {
         }
         Ok(transaction.commit()?)
     }
+}
+
+/// What a file holds at the moment, without what is in its WAL and without a lock: for what never
+/// changes once it is there.
+pub(crate) fn as_it_lies(path: &Path) -> Option<Connection> {
+    let path = std::path::absolute(path).ok()?;
+    let uri = format!("{}?immutable=1", url::Url::from_file_path(path).ok()?);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(uri, flags).ok()
+}
+
+fn is_locked(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn format(db: &Connection) -> rusqlite::Result<u32> {
@@ -211,5 +246,23 @@ mod tests {
         std::fs::write(&text, "no SQLite file, and long enough to be looked at as one".repeat(20))
             .unwrap();
         assert!(matches!(ONE.open(&text, |_| Ok(())), Err(OpenError::OtherKind)));
+    }
+
+    #[test]
+    fn programs_that_make_a_file_at_once_all_have_it() {
+        let kind = Kind { busy: Duration::from_secs(2), ..ONE };
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("file.db");
+            let start = std::sync::Barrier::new(4);
+            let opened = || {
+                start.wait();
+                kind.open(&path, |_| Ok(())).map(drop)
+            };
+            std::thread::scope(|scope| {
+                let all: Vec<_> = (0..4).map(|_| scope.spawn(opened)).collect();
+                all.into_iter().for_each(|one| one.join().unwrap().unwrap());
+            });
+        }
     }
 }

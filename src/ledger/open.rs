@@ -5,10 +5,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode};
 
 use super::{Error, Ledger};
-use crate::sqlite::{Kind, OpenError};
+use crate::sqlite::{Kind, OpenError, as_it_lies};
 
 /// How long to wait for another process: one that writes a file has the ledger for a moment at its
 /// start, and a merge for as long as it lasts.
@@ -74,12 +74,7 @@ impl Ledger {
 /// moment, without what is in the WAL: only for what never changes once the format is there. Once
 /// the file shows this format, no older version can open it.
 pub(super) fn unlocked(path: &Path, instance: &str) -> Option<Connection> {
-    let path = std::path::absolute(path).ok()?;
-    let uri = format!("{}?immutable=1", url::Url::from_file_path(path).ok()?);
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-        | OpenFlags::SQLITE_OPEN_URI
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(uri, flags).ok()?;
+    let db = as_it_lies(path)?;
     let format = LEDGER.check(&db).ok()?;
     let of: String = db.query_row("SELECT instance FROM meta", [], |row| row.get(0)).ok()?;
     (format == LEDGER.format() && of == instance).then_some(db)
