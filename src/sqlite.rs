@@ -261,7 +261,9 @@ mod tests {
             };
             std::thread::scope(|scope| {
                 let all: Vec<_> = (0..4).map(|_| scope.spawn(opened)).collect();
-                all.into_iter().for_each(|one| one.join().unwrap().unwrap());
+                for one in all {
+                    one.join().unwrap().unwrap();
+                }
             });
         }
     }
