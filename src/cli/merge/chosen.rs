@@ -40,7 +40,8 @@ impl Chosen {
     }
 }
 
-/// Chooses the groups among all of the cache.
+/// Chooses the groups among all of the cache. A stop is an error: what was chosen by then is not
+/// what was asked for, and nothing at all would read as if there were no duplicates.
 pub(in crate::cli) fn candidates(
     cache: &Cache,
     filter: &Filter,
@@ -49,7 +50,6 @@ pub(in crate::cli) fn candidates(
 ) -> Result<Chosen, Failure> {
     let mut chosen = Chosen::default();
     cache.for_each_group(Groups::All, |key, leads, births| {
-        // What is planned of them then is nothing.
         if stop.is_cancelled() {
             return ControlFlow::Break(());
         }
@@ -69,6 +69,9 @@ pub(in crate::cli) fn candidates(
         }
         ControlFlow::Continue(())
     })?;
+    if stop.is_cancelled() {
+        return Err(Failure::Stopped);
+    }
     let largest = |a: &Candidate, b: &Candidate| b.leads.len().cmp(&a.leads.len());
     chosen.candidates.sort_by(|a, b| largest(a, b).then_with(|| a.key.cmp(&b.key)));
     Ok(chosen)
