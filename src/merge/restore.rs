@@ -9,8 +9,8 @@
 //!    is looked for by what the lead holds (law 4), by this run or the next: no call is sent a
 //!    second time, so that no second lead arises.
 //! 4. **fill**: partition, lists, programs, fields of members, rows of custom objects (`rows`); the
-//!    former values of the lead that took it, and the lists that it got. Each is done only where a look shows that it is missing,
-//!    so that a run that was killed is gone on with by the same command.
+//!    former values of the lead that took it, and the lists that it got. Each is done only where
+//!    a look shows that it is missing, so that the same command goes on with a run that was killed.
 //! 5. **read back** everything, and tell what is there and what is not.
 //!
 //! Never: takes back an opt-out (law 5), or a value that somebody else wrote since; makes a lead

@@ -166,7 +166,7 @@ impl<'p, 'w> Run<'p, 'w> {
     }
 
     /// What became of the values of a record to keep whose merge was not made; none where the run is
-    /// to stop, or others write the record, before it has looked. A group that the run had not come to the end of ends so.
+    /// to stop, or others write the record, before it has looked. A group without an end gets one.
     pub(super) fn tell_given_back(&mut self, group: &PlannedGroup, back: Option<&GivenBack>) {
         let known = self.endings.remove(&group.winner);
         let mut report = known.clone().unwrap_or_else(|| {
