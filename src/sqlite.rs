@@ -111,14 +111,17 @@ impl Kind {
     }
 
     /// The format of a file of this kind; 0 for an empty one.
+    ///
+    /// One statement, and so one state of the file: between two, another program could fill it.
     pub(crate) fn check(&self, db: &Connection) -> Result<u32, OpenError> {
-        let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
-        let objects: i64 =
-            db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        let look = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+             FROM pragma_application_id, pragma_user_version";
+        let (application, found, objects): (i32, u32, i64) =
+            db.query_row(look, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         if application != self.application_id && objects > 0 {
             return Err(OpenError::OtherKind);
         }
-        let (found, known) = (format(db)?, self.format());
+        let known = self.format();
         if found > known { Err(OpenError::Newer { found, known }) } else { Ok(found) }
     }
 
